@@ -1,0 +1,68 @@
+# The phone book of Vestige. `make` alone prints it.
+PYTHON ?= python3.11
+VENV   ?= .venv
+JOBS   ?= 2
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+SOURCES := $(wildcard src tests benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test slow check lint types contracts doctest bench format clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+venv: $(VENV)/.installed ## create the virtual environment with every tool (redone when the pins change)
+
+demo: $(VENV)/.installed ## audit a small overfitted model, from training to report page
+	$(BIN)/vestige demo
+
+test: $(VENV)/.installed ## run the tests in JOBS=2 processes
+	$(BIN)/python -m pytest -n $(JOBS)
+
+slow: $(VENV)/.installed ## run the slow tests, which the other targets leave out
+	$(BIN)/python -m pytest -n $(JOBS) -m slow
+
+check: lint types contracts doctest test ## all that must hold before a change lands
+
+lint: $(VENV)/.installed ## check format and style
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+types: $(VENV)/.installed ## check types, strictly
+	$(BIN)/mypy $(SOURCES)
+
+contracts: $(VENV)/.installed ## check which room imports which
+	$(BIN)/lint-imports --no-cache
+
+doctest: $(VENV)/.installed ## run the examples in the docstrings
+	$(BIN)/python -m pytest --doctest-modules src/vestige
+
+bench: $(VENV)/.installed-bench ## measure against peers, write benchmarks/results.json (ONLY=name for one)
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+format: $(VENV)/.installed ## put the sources into shape
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+clean: ## remove .venv, caches and build output (runs/ stays)
+	rm -rf .venv dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "Expected $(PYTHON) on the PATH, found none. On Debian: apt install python3.11 python3.11-venv." >&2; \
+	  echo "Another Python from 3.11 on will do: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Expected Python 3.11 or newer, found $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments. On Debian: apt install python3.11-venv." >&2; exit 1; }
+	@echo "Installing Vestige and its tools into $(VENV) (a minute or two, once)"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(PIP) --editable '.[dev,bench]'
+	@touch $@

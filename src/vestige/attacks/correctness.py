@@ -1,0 +1,28 @@
+"""Correctness (gap) attack: a record the model classifies rightly is called a member."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+def correctness(
+    predicted: Int[np.ndarray, " record"], labels: Int[np.ndarray, " record"]
+) -> Float[np.ndarray, " record"]:
+    """Score 1 where the predicted class is the true one, else 0.
+
+    Its balanced accuracy is 1/2 + (training accuracy - test accuracy) / 2.
+
+    Args:
+        predicted: Class the model answered.
+        labels: True class.
+
+    Returns:
+        1.0 or 0.0 per record; higher means member.
+
+    Example:
+        >>> correctness(np.array([0, 1]), np.array([0, 0]))
+        array([1., 0.])
+
+    Source:
+        Song & Mittal 2021, eq. 5; the gap attack of Choquette-Choo et al. 2021, section 3.2.
+    """
+    return (predicted == labels).astype(np.float64)

@@ -1,0 +1,23 @@
+"""Loss attack: a small cross-entropy loss speaks for membership."""
+
+import numpy as np
+from jaxtyping import Float
+
+
+def loss(losses: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
+    """Score each record by its negated loss.
+
+    Args:
+        losses: `-log p(true class)` [nats].
+
+    Returns:
+        The negated loss; higher means member.
+
+    Example:
+        >>> loss(np.array([0.5, 2.0]))
+        array([-0.5, -2. ])
+
+    Source:
+        Yeom et al. 2018, adversary 2; Watson et al. 2022, section 2.
+    """
+    return -losses

@@ -1,0 +1,25 @@
+"""Errors a user can mend, by what to do next.
+
+VestigeError            exit code
+├── InputError          2   what was given is wrong: mend the file or the call
+├── OutputError         2   the result cannot be written: mend the place it should go to
+└── RunFolderError      2   the run folder holds something else: name another folder
+
+Every message says what was expected, what was found, where, and the cure, in one line.
+"""
+
+
+class VestigeError(Exception):
+    """Something the user can mend; printed as one line, without a traceback."""
+
+
+class InputError(VestigeError, ValueError):
+    """What was given cannot be audited as it is."""
+
+
+class OutputError(VestigeError, OSError):
+    """A result cannot be written where it should go."""
+
+
+class RunFolderError(VestigeError):
+    """A run folder holds another audit, or no audit at all."""

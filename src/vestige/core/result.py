@@ -1,0 +1,279 @@
+"""`AuditResult`: three answers, a tidy table, curves to draw, and a separate, disclosive table of records.
+
+Frozen values only: `auditing` makes them, `report` writes them and computes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+RESULT_DTYPES: Mapping[str, str] = {
+    "attack": "str",
+    "threshold": "str",
+    "metric": "str",
+    "group": "str",
+    "unit": "str",
+    "value": "float64",
+    "lower": "float64",
+    "upper": "float64",
+    "n_members": "Int64",
+    "n_nonmembers": "Int64",
+    "false_positives": "Int64",
+    "status": "str",
+    "definition": "str",
+    "target": "str",
+    "defence": "str",
+    "access": "str",
+    "n_queries": "Int64",
+    "n_references": "Int64",
+}
+"""Columns of `results.parquet`, one schema for every kind of audit.
+
+attack: an attack's name, or `worst`: the largest value over all attacks, with simultaneous bounds.
+threshold: where the operating point is from: `roc` (no threshold is chosen), `shadow_*`, `known_half_*`, `oracle`.
+group: `all`, `class=NAME`, `GROUP=VALUE`, or `worst_class` / `worst_group` (simultaneous over attacks and groups).
+unit: what n counts, `record` or `subject`.
+lower, upper: 95 % interval for this model over units; empty where the value is optimistic or not resolvable.
+"""
+
+
+class Status(StrEnum):
+    """Whether a row may be used."""
+
+    OK = "ok"
+    NOT_RESOLVABLE = "not_resolvable"
+    """Fewer than 10 expected false positives: shown grey, unusable by headline and gate."""
+    UNDEFINED = "undefined"
+    """The ratio has no denominator, such as the precision of an attack that accuses nobody."""
+    SUPPRESSED = "suppressed"
+    """A cell so small that showing it could disclose somebody."""
+
+
+class Validity(StrEnum):
+    """Whether the test can say anything about the model."""
+
+    VALID = "VALID"
+    LIMITED = "LIMITED"
+    CONFOUNDED = "CONFOUNDED"
+
+
+class FindingState(StrEnum):
+    """What the tested attacks showed."""
+
+    LEAK_SHOWN = "LEAK SHOWN"
+    NO_LEAK_SHOWN = "NO LEAK SHOWN ABOVE"
+    UNDECIDED = "UNDECIDED"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One preflight check.
+
+    Attributes:
+        name: What was checked, such as `blind_inputs`.
+        validity: The worst answer this check alone allows.
+        message: What was seen, in one sentence with its numbers.
+        remedy: What to do about it; empty where nothing is wrong.
+    """
+
+    name: str
+    validity: Validity
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Answer 1, the validity of the test: the worst of its checks."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def validity(self) -> Validity:
+        """The worst answer among the checks."""
+        order = list(Validity)
+        return max((check.validity for check in self.checks), key=order.index, default=Validity.VALID)
+
+    def __str__(self) -> str:
+        """The answer and, where it is not VALID, the reasons."""
+        reasons = [c.message for c in self.checks if c.validity is not Validity.VALID]
+        return f"{self.validity}" + (f": {' '.join(reasons)}" if reasons else "")
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """Answer 2, who was played.
+
+    Attributes:
+        access: What the target answers: `confidence`, `loss` or `label`.
+        knowledge: What else the adversary has: `known half` or `one shadow model`.
+        n_references: Models trained on the audited records.
+        sentence: The same in words, with what was not tested.
+    """
+
+    access: str
+    knowledge: str
+    n_references: int
+    sentence: str
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return self.sentence
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Answer 3, what the tested attacks showed, as a sentence.
+
+    Attributes:
+        state: LEAK SHOWN, NO LEAK SHOWN ABOVE, or UNDECIDED.
+        sentence: The finding in words.
+        fpr: The headline false-positive rate: the lowest that n resolves; NaN if none is.
+        tpr: Share of members recognised there by the worst attack; NaN if none is.
+        tpr_lb: Its simultaneous lower bound over the attacks.
+        tpr_ub: Its simultaneous upper bound: the `u` of NO LEAK SHOWN ABOVE u.
+        p_value: Familywise permutation p-value over all attacks.
+        smallest_visible_tpr: The smallest planted leak this audit sees in 4 of 5 cases, at the headline rate.
+        n_needed: Nonmembers (and members) that would decide it; 0 where it is decided.
+    """
+
+    state: FindingState
+    sentence: str
+    fpr: float
+    tpr: float
+    tpr_lb: float
+    tpr_ub: float
+    p_value: float
+    smallest_visible_tpr: float
+    n_needed: int
+
+    def __str__(self) -> str:
+        """The state and the sentence."""
+        above = f" {self.tpr_ub:.1%}" if self.state is FindingState.NO_LEAK_SHOWN else ""
+        return f"{self.state}{above}: {self.sentence}"
+
+
+@dataclass(frozen=True)
+class RocBand:
+    """A ROC thinned for drawing, with its pointwise 95 % band where it is resolvable.
+
+    Attributes:
+        attack: Name of the attack.
+        fpr: False-positive rates, rising.
+        tpr: True-positive rate at each.
+        lower: Lower band; NaN below the resolution floor.
+        upper: Upper band; NaN below the resolution floor.
+    """
+
+    attack: str
+    fpr: tuple[float, ...]
+    tpr: tuple[float, ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class RiskSummary:
+    """The privacy risk score over all units: how it is spread, and whether it means what it says.
+
+    Attributes:
+        prior: Prior probability of membership behind the score.
+        source: Where its histograms were fitted: `shadow` or `known_half`.
+        cdf_risk: Risk levels, rising.
+        cdf_members: Share of members with a risk at or below each; NaN where fewer than the smallest cell
+            of members lie above or below it.
+        bin_risk: Mean score in each reliability bin that is not empty.
+        bin_member_fraction: Share of members there, after weighting both sides alike.
+        rmse: Root mean square of their difference over bins, unweighted.
+        rmse_weighted: The same, weighted by the units in the bin.
+        thresholds: Thresholds t of "member if risk >= t".
+        precision: Precision at each (both sides weighted alike); NaN where nobody is selected.
+        recall: Share of members selected at each.
+    """
+
+    prior: float
+    source: str
+    cdf_risk: tuple[float, ...]
+    cdf_members: tuple[float, ...]
+    bin_risk: tuple[float, ...]
+    bin_member_fraction: tuple[float, ...]
+    rmse: float
+    rmse_weighted: float
+    thresholds: tuple[float, ...]
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """An attack that was left out, and what it needs."""
+
+    attack: str
+    needs: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the numbers stand on; release-safe: digests, never paths or names of people.
+
+    Attributes:
+        vestige_version: Version of this package.
+        versions: Versions of Python and of the numerical packages.
+        seed: Seed of every random step.
+        created: UTC time, ISO 8601.
+        target_digest: SHA-256 of the target's predictions, labels and membership.
+        shadow_digest: The same for the shadow model; empty without one.
+        n_records: Records given.
+        n_left_out: Records left out because their subject is on both sides.
+        options: Every option that could change a number, with its value.
+        definitions: Every definition that could be read two ways, in a sentence.
+    """
+
+    vestige_version: str
+    versions: Mapping[str, str]
+    seed: int
+    created: str
+    target_digest: str
+    shadow_digest: str
+    n_records: int
+    n_left_out: int
+    options: Mapping[str, str]
+    definitions: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class AuditResult:
+    """Everything an audit found.
+
+    Attributes:
+        preflight: Answer 1: validity of the test.
+        adversary: Answer 2: who was played.
+        finding: Answer 3: what was shown.
+        results: Tidy table with the columns of `RESULT_DTYPES`; safe to release.
+        records: One row per record: id, subject, label, groups, member, a score per attack, risk. Disclosive.
+        rocs: A drawable ROC per attack.
+        risk: The privacy risk score's summary; None where the class probabilities are not known.
+        not_run: Attacks left out and what they need.
+        provenance: What the numbers stand on.
+    """
+
+    preflight: Preflight
+    adversary: Adversary
+    finding: Finding
+    results: pd.DataFrame
+    records: pd.DataFrame
+    rocs: tuple[RocBand, ...]
+    risk: RiskSummary | None
+    not_run: tuple[NotRun, ...]
+    provenance: Provenance
+
+    @property
+    def validity(self) -> Validity:
+        """VALID, LIMITED or CONFOUNDED."""
+        return self.preflight.validity
+
+    def __str__(self) -> str:
+        """The three answers, a line each."""
+        return f"{self.preflight}\n{self.adversary}\n{self.finding}"

@@ -1,0 +1,1 @@
+"""Scores + membership -> numbers with intervals. Pure functions on arrays; no files, no models, no printing."""

@@ -1,0 +1,1 @@
+"""`AuditResult` -> tables, JSON, a page, a terminal. Computes no number."""
