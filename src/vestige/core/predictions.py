@@ -19,7 +19,7 @@ class Predictions:
             array is taken as probabilities and refused if its rows are not.
         labels: True class of each record, 0..K-1, or class names when `classes` is given.
         member: 1 where the model was trained on the record, 0 where it was not.
-        ids: One unique id per record; row numbers if omitted.
+        ids: One unique id per record; None if records have none and go by their row number.
         subjects: Whose record it is. With subjects every number is about people, not records.
         groups: Subpopulations to report on: a name and one value per record each.
         inputs: What the model was given, records x features (array or DataFrame), for the blind baseline
@@ -78,7 +78,7 @@ class Predictions:
         set_(self, "labels", labels)
         set_(self, "member", member)
         set_(self, "classes", classes)
-        set_(self, "ids", _as_ids(self.ids, n, member))
+        set_(self, "ids", None if self.ids is None else _as_ids(self.ids, n, member))
         set_(self, "subjects", None if self.subjects is None else _column(self.subjects, "subjects", n))
         set_(self, "groups", {str(k): _column(v, f"group {k}", n) for k, v in self.groups.items()})
         set_(self, "order", {str(k): _column(v, f"order {k}", n) for k, v in self.order.items()})
@@ -152,7 +152,9 @@ def _as_codes(
 ) -> np.ndarray:
     """Class codes 0..K-1 from numbers or, matched by name, from text."""
     values = np.asarray(values)
-    if values.ndim == 2 and values.shape[1] > 1:
+    if values.ndim == 2 and values.shape[1] == 1:  # as Keras keeps labels
+        values = values[:, 0]
+    if values.ndim == 2:
         raise InputError(
             f"Expected one class per record as {what}, found shape {values.shape}; "
             "multi-label targets are not supported, and one-hot labels need argmax first."
@@ -160,16 +162,19 @@ def _as_codes(
     column = _column(values, what, n, other)
     if column.dtype.kind in "US":
         return _codes_of_names(column.astype(np.str_), what, classes)
-    if column.dtype.kind not in "iufb" or bool(np.any(column != np.floor(column))):
+    whole = column.dtype.kind in "iub" or (column.dtype.kind == "f" and np.isfinite(column).all())
+    if not whole or bool(np.any(column != np.floor(column))):
         raise InputError(
             f"Expected classes as {what}, found {column.dtype} values such as {column.flat[0]!r}; "
             "regression targets are not supported."
         )
     codes = column.astype(np.int64)
-    low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
+    if codes.size == 0:
+        return codes
+    low, high = int(codes.min()), int(codes.max())
     if low < 0 or (n_classes is not None and high >= n_classes):
         bad = low if low < 0 else high
-        row = int(np.flatnonzero(codes == bad)[0])
+        row = int(np.flatnonzero(codes == bad)[0]) + 1
         cure = "pass --label-base 1 if the labels count from 1" if low >= 1 else "check the labels and the columns"
         top = "" if n_classes is None else f"..{n_classes - 1}"
         raise InputError(f"Expected {what} in 0{top}, found {bad} in row {row:,}; {cure}.")
@@ -212,8 +217,6 @@ def _as_member(values: Any, n: int, other: str) -> np.ndarray:
 
 
 def _as_ids(values: Any, n: int, member: np.ndarray) -> np.ndarray:
-    if values is None:
-        return np.arange(n)
     ids = _column(values, "ids", n)
     unique, first, counts = np.unique(ids, return_index=True, return_counts=True)
     if unique.size == n:
@@ -229,7 +232,7 @@ def _as_ids(values: Any, n: int, member: np.ndarray) -> np.ndarray:
         )
     raise InputError(
         f"Expected unique ids, found {repeated.size:,} repeated, such as {repeated[0]!s} (first in row "
-        f"{int(first[counts > 1][0]):,}); if several records belong to one person, pass that column as subjects "
+        f"{int(first[counts > 1][0]) + 1:,}); if several records belong to one person, pass that column as subjects "
         "(--subject)."
     )
 

@@ -5,7 +5,6 @@ one P1's published script carries out on whatever dtype it is handed, for reprod
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -13,15 +12,6 @@ from jaxtyping import Float, Int
 
 LOG_FLOOR = 1e-30
 """Smallest argument of a logarithm of a given probability [C, P1]: -log of it is 69.0776."""
-
-
-class Arithmetic(StrEnum):
-    """How probabilities become scores and risk; recorded in every result."""
-
-    STABLE = "stable"
-    """float64; logarithms from logits without forming 1 - p. The default."""
-    PUBLISHED = "published"
-    """P1's script: the given dtype, 1 - p as it rounds, its histogram edges, its rule for degenerate classes."""
 
 
 @dataclass(frozen=True, eq=False)

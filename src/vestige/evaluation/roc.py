@@ -5,6 +5,7 @@ A curve is held as counts, not rates, so that nothing is lost to rounding, and i
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -36,6 +37,30 @@ class Roc:
         """Nonmembers behind the curve."""
         return int(self.false_positives[-1])
 
+    @cached_property
+    def auc(self) -> float:
+        """Area under the curve: P(member > nonmember) + P(tie) / 2 (Hanley & McNeil 1982)."""
+        above = (self.true_positives[1:] + self.true_positives[:-1]).astype(np.float64)
+        pairs = float(np.dot(np.diff(self.false_positives).astype(np.float64), above))
+        return pairs / (2.0 * self.n_members * self.n_nonmembers)
+
+    @cached_property
+    def auc_variance(self) -> float:
+        """Variance of the area from the placement of each side's units among the other's (DeLong et al. 1988).
+
+        NaN where a side has a single unit.
+        """
+        m, n = self.n_members, self.n_nonmembers
+        if min(m, n) < 2:
+            return float("nan")
+        at_level_m = np.diff(self.true_positives).astype(np.float64)
+        at_level_n = np.diff(self.false_positives).astype(np.float64)
+        of_members = 1 - (self.false_positives[1:] - at_level_n / 2) / n
+        of_nonmembers = (self.true_positives[:-1] + at_level_m / 2) / m
+        spread_m = np.dot(at_level_m, (of_members - self.auc) ** 2) / (m - 1)
+        spread_n = np.dot(at_level_n, (of_nonmembers - self.auc) ** 2) / (n - 1)
+        return float(spread_m / m + spread_n / n)
+
     @property
     def tpr(self) -> Float[np.ndarray, " point"]:
         """True-positive rate at each point [fraction]."""
@@ -62,8 +87,8 @@ def roc(members: Float[np.ndarray, " member"], nonmembers: Float[np.ndarray, " n
 
     Example:
         >>> curve = roc(np.array([3.0, 2.0]), np.array([2.0, 1.0]))
-        >>> curve.tpr.tolist(), curve.fpr.tolist()
-        ([0.0, 0.5, 1.0, 1.0], [0.0, 0.0, 0.5, 1.0])
+        >>> curve.tpr.tolist(), curve.fpr.tolist(), curve.auc
+        ([0.0, 0.5, 1.0, 1.0], [0.0, 0.0, 0.5, 1.0], 0.875)
 
     Source:
         Fawcett 2006, Algorithm 1 (ties grouped into one point).
@@ -84,21 +109,6 @@ def roc(members: Float[np.ndarray, " member"], nonmembers: Float[np.ndarray, " n
         true_positives=np.append(0, true_positives),
         false_positives=np.append(0, last_of_tie + 1 - true_positives),
     )
-
-
-def auc(curve: Roc) -> float:
-    """Area under the curve: P(member > nonmember) + P(tie) / 2.
-
-    Example:
-        >>> auc(roc(np.array([3.0, 2.0]), np.array([2.0, 1.0])))
-        0.875
-
-    Source:
-        Hanley & McNeil 1982; the trapezoid over distinct scores counts a tie as one half.
-    """
-    above = curve.true_positives[1:] + curve.true_positives[:-1]
-    pairs = float(np.dot(np.diff(curve.false_positives).astype(np.float64), above))
-    return pairs / (2.0 * curve.n_members * curve.n_nonmembers)
 
 
 def allowed_false_positives(fpr: float, n_nonmembers: int) -> int:

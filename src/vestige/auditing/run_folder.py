@@ -1,0 +1,139 @@
+"""A run is a folder: written beside its place and moved there whole, never mixed with another audit's."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vestige.core.errors import OutputError, RunFolderError
+from vestige.core.result import AuditResult
+
+MANIFEST = "manifest.json"
+_FORMAT = "vestige-run-1"
+
+
+def prepare(folder: Path) -> None:
+    """Refuse a place where no run can be written, before anything is computed.
+
+    Raises:
+        OutputError: A file is in the way, or the folder cannot be made.
+        RunFolderError: The folder holds something that is not a run.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"Expected a folder for the run, found a file at {folder}; name another with --out.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise RunFolderError(
+            f"Expected an empty folder or an earlier run of this audit, found other files in {folder}; name another "
+            "with --out."
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".vestige-"):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"Expected to write to {folder.parent}, found {_reason(error)}; name another place with --out."
+        ) from None
+
+
+def write(result: AuditResult, folder: Path, asked: Mapping[str, Any] | None = None) -> None:
+    """Write every file of a run, or none.
+
+    Args:
+        result: A finished audit.
+        folder: Where to; an earlier run of the same audit is replaced.
+        asked: What the command line was asked, for `audit.toml`.
+
+    Raises:
+        RunFolderError: The folder holds an audit of other inputs or options.
+        OutputError: It cannot be written; nothing is left behind.
+    """
+    manifest = _manifest(result)
+    if folder.is_dir() and (folder / MANIFEST).is_file():
+        _same_audit(folder, manifest)
+    partial = None
+    try:
+        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        _write_files(result, partial, manifest, asked or {})
+        _move(partial, folder)
+    except OSError as error:
+        raise OutputError(
+            f"Expected to write the run to {folder}, found {_reason(error)}; nothing was written. Make room or name "
+            "another place with --out."
+        ) from None
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error).splitlines()[0]
+
+
+def _manifest(result: AuditResult) -> dict[str, Any]:
+    p = result.provenance
+    return {
+        "format": _FORMAT,
+        "vestige": p.vestige_version,
+        "versions": dict(p.versions),
+        "created": p.created,
+        "seed": p.seed,
+        "inputs": {"target": p.target_digest, "shadow": p.shadow_digest},
+        "options": dict(p.options),
+    }
+
+
+def _same_audit(folder: Path, manifest: Mapping[str, Any]) -> None:
+    try:
+        there = json.loads((folder / MANIFEST).read_text())
+        found = {key: there[key] for key in ("format", "inputs", "options")}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RunFolderError(
+            f"Expected a run's {MANIFEST} in {folder}, found one that cannot be read; name another folder with --out."
+        ) from None
+    for key, value in found.items():
+        if value != manifest[key]:
+            raise RunFolderError(
+                f"Expected {folder} to hold a run of the same {key}, found {_short(value)} there and "
+                f"{_short(manifest[key])} here; name another folder with --out."
+            )
+
+
+def _short(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {str(v)[:12] or 'none'}" for k, v in value.items())
+    return str(value)
+
+
+def _write_files(result: AuditResult, folder: Path, manifest: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    from vestige.report import write_json, write_page, write_records, write_results
+
+    folder.chmod(0o755)
+    write_results(result.results, folder)
+    write_records(result.records, folder)
+    write_json(result, folder)
+    write_page(result, folder)
+    (folder / "audit.toml").write_text(_toml({**asked, "options": dict(result.provenance.options)}))
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _toml(tables: Mapping[str, Any]) -> str:
+    """TOML of tables of text; a JSON string is a TOML basic string."""
+    lines = ["# What was asked, every default written out."]
+    for table, entries in tables.items():
+        lines.append(f"\n[{table}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in entries.items() if value not in (None, "", [])]
+    return "\n".join(lines) + "\n"
+
+
+def _move(partial: Path, folder: Path) -> None:
+    """Put a finished folder in its place; over an earlier run file by file, the manifest last."""
+    if not folder.exists():
+        os.rename(partial, folder)
+        return
+    names = sorted((path.name for path in partial.iterdir()), key=lambda name: name == MANIFEST)
+    for name in names:
+        os.replace(partial / name, folder / name)

@@ -1,0 +1,264 @@
+"""One pass over the model's answers: check every row, score every attack, keep nothing that is records x classes."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from vestige.attacks import CATALOGUE, Attack
+from vestige.core.errors import InputError
+from vestige.core.options import Arithmetic
+from vestige.core.outputs import Logits, Loss, Output, Phi, PredictedLabels, Probabilities
+from vestige.core.predictions import Predictions
+from vestige.core.probabilities import ClassProbabilities, as_published, from_logits, from_probabilities, softmax
+from vestige.core.progress import Progress
+from vestige.core.result import NotRun
+
+_BLOCK_ELEMENTS = 1 << 18  # 2 MB of float64: a block and its temporaries stay in the processor's cache
+_IN_FLIGHT = 4  # blocks read ahead; bounds the memory whatever the number of records
+_SUM_TOLERANCE = 1e-4  # what float32 softmaxes of many classes miss 1 by
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What one pass over one model's answers gives.
+
+    Attributes:
+        scores: Score of every record, per attack that could run; higher means member.
+        predicted: Predicted class of every record, where it is known.
+        row_hashes: A 64-bit hash of each row of class probabilities or logits, where there are any.
+        decimals: To how many decimals probabilities are rounded so that rows miss 1; None where they are not.
+        digest: SHA-256 of outputs, labels, membership and ids.
+        not_run: Attacks that need something else.
+    """
+
+    scores: Mapping[str, np.ndarray]
+    predicted: np.ndarray | None
+    row_hashes: np.ndarray | None
+    decimals: int | None
+    digest: str
+    not_run: tuple[NotRun, ...]
+
+
+def observe(predictions: Predictions, arithmetic: Arithmetic, progress: Progress, step: str) -> Observed:
+    """Read the outputs once, in blocks, and score them.
+
+    Args:
+        predictions: One model's answers.
+        arithmetic: float64 from logits, or P1's literal one.
+        progress: Told after every block.
+        step: What to call this pass.
+
+    Raises:
+        InputError: A value is not finite, a row is not a probability distribution, a loss is negative.
+    """
+    attacks = [a for a in CATALOGUE if set(a.reads) <= _available(predictions)]
+    n = predictions.n_records
+    scores = {a.name: np.empty(n) for a in attacks}
+    vector = _vector(predictions)
+    predicted = np.empty(n, dtype=np.int64) if "predicted" in _available(predictions) else None
+    hashes = np.empty(n, dtype=np.uint64) if vector is not None else None
+    decimals: list[int] = []
+    digest = hashlib.sha256()
+
+    def work(start: int, blocks: Mapping[type, np.ndarray]) -> int:
+        labels = predictions.labels[start : start + next(iter(blocks.values())).shape[0]]
+        rows = slice(start, start + labels.size)
+        for output in predictions.outputs:
+            rounded = _check(output, blocks[type(output)], start)
+            if rounded is not None:
+                decimals.append(rounded)
+        signals = _signals(blocks, labels, arithmetic)
+        for attack in attacks:
+            scores[attack.name][rows] = attack.score(*(signals[name] for name in attack.reads))
+        if predicted is not None:
+            predicted[rows] = signals["predicted"]
+        if hashes is not None and vector is not None:
+            hashes[rows] = _hash_rows(blocks[type(vector)])
+        return labels.size
+
+    done = 0
+    for size in _in_threads(work, _blocks(predictions, digest)):
+        done += size
+        progress(step, done, n)
+    if done != n:
+        raise InputError(f"Expected {n:,} rows of outputs, found {done:,}; the file is truncated, save it again.")
+    for part in (predictions.labels, predictions.member, predictions.ids, predictions.subjects):
+        if part is not None:
+            digest.update(np.ascontiguousarray(part).tobytes())
+    return Observed(
+        scores=scores,
+        predicted=predicted,
+        row_hashes=hashes,
+        decimals=min(decimals, default=None),
+        digest=digest.hexdigest(),
+        not_run=tuple(NotRun(a.name, a.needs) for a in CATALOGUE if a not in attacks),
+    )
+
+
+def access_of(attacks: Mapping[str, Any]) -> str:
+    """The access that the attacks which ran stand for: the strongest any of them needs."""
+    needed = {a.access for a in CATALOGUE if a.name in attacks}
+    return next(level for level in ("confidence", "loss", "label") if level in needed)
+
+
+def attack_named(name: str) -> Attack:
+    """The catalogue's entry."""
+    return next(a for a in CATALOGUE if a.name == name)
+
+
+def _vector(predictions: Predictions) -> Output | None:
+    """The output with a number per class: logits before probabilities, because they keep more digits."""
+    vector: Output | None = predictions.output(Logits) or predictions.output(Probabilities)
+    return vector
+
+
+def _available(predictions: Predictions) -> set[str]:
+    kinds = {type(output) for output in predictions.outputs}
+    found = {"labels"}
+    if kinds & {Logits, Probabilities}:
+        return found | {"predicted", "losses", "p_true", "probabilities"}
+    if kinds & {Loss, Phi}:
+        found |= {"losses", "p_true"}
+    if PredictedLabels in kinds:
+        found |= {"predicted"}
+    return found
+
+
+def _signals(
+    blocks: Mapping[type, np.ndarray], labels: np.ndarray, arithmetic: Arithmetic
+) -> dict[str, np.ndarray | ClassProbabilities]:
+    """Everything the attacks read, for one block."""
+    signals: dict[str, np.ndarray | ClassProbabilities] = {"labels": labels}
+    if Logits in blocks or Probabilities in blocks:
+        table = _class_probabilities(blocks, arithmetic)
+        signals |= {
+            "probabilities": table,
+            "predicted": table.log_p.argmax(axis=1),
+            "losses": -np.asarray(table.of(table.log_p, labels), dtype=np.float64),
+            "p_true": table.of(table.p, labels),
+        }
+    elif Phi in blocks:
+        phi = blocks[Phi].astype(np.float64)
+        signals |= {"losses": np.logaddexp(0.0, -phi), "p_true": special.expit(phi)}
+    elif Loss in blocks:
+        losses = blocks[Loss].astype(np.float64)
+        signals |= {"losses": losses, "p_true": np.exp(-losses)}
+    if PredictedLabels in blocks:
+        signals["predicted"] = blocks[PredictedLabels]
+    return signals
+
+
+def _class_probabilities(blocks: Mapping[type, np.ndarray], arithmetic: Arithmetic) -> ClassProbabilities:
+    if arithmetic is Arithmetic.PUBLISHED:
+        return as_published(blocks[Probabilities] if Probabilities in blocks else softmax(blocks[Logits]))
+    return from_logits(blocks[Logits]) if Logits in blocks else from_probabilities(blocks[Probabilities])
+
+
+def _blocks(predictions: Predictions, digest: Any) -> Iterator[tuple[int, dict[type, np.ndarray]]]:
+    """Blocks of all outputs side by side; the digest sees the bytes in order."""
+    width = max(int(np.prod(o.table.shape[1:])) for o in predictions.outputs)
+    n_rows = max(1, _BLOCK_ELEMENTS // width)
+    kinds = [type(output) for output in predictions.outputs]
+    for output in predictions.outputs:
+        digest.update(f"{output.kind} {output.table.dtype} {output.table.shape}".encode())
+    start = 0
+    for parts in zip(*(o.table.blocks(n_rows) for o in predictions.outputs), strict=True):
+        for part in parts:
+            digest.update(np.ascontiguousarray(part).data)
+        yield start, dict(zip(kinds, parts, strict=True))
+        start += parts[0].shape[0]
+
+
+def _in_threads(
+    work: Callable[[int, Mapping[type, np.ndarray]], int], blocks: Iterator[tuple[int, dict[type, np.ndarray]]]
+) -> Iterator[int]:
+    """Work on blocks in two threads while the next ones are read; results in order. NumPy releases the lock."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        waiting: list[Future[int]] = []
+        for start, block in blocks:
+            waiting.append(pool.submit(work, start, block))
+            if len(waiting) >= _IN_FLIGHT:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
+
+
+def _check(output: Output, block: np.ndarray, start: int) -> int | None:
+    """Refuse rows that are not what they are said to be; return the decimals of rounded probabilities."""
+    name = output.table.name
+    where = "" if name == output.kind else f" of {name}"
+    if block.dtype.kind == "f":
+        finite = np.isfinite(block)
+        if not finite.all():
+            row = int(np.flatnonzero(~(finite if finite.ndim == 1 else finite.all(axis=1)))[0])
+            raise InputError(
+                f"Expected finite {output.kind}, found {'NaN' if np.isnan(block[row]).any() else 'infinity'} in row "
+                f"{start + row + 1:,}{where}; leave the record out or mend the export."
+            )
+    if isinstance(output, Probabilities):
+        return _check_probabilities(block, start, where)
+    if isinstance(output, Logits) and start == 0 and _look_like_probabilities(block):
+        raise InputError(
+            f"Expected logits, found rows in [0, 1] that sum to 1{where}: these are probabilities; declare them so "
+            "(probs in an npz, --probabilities for an npy, Probabilities(...) in Python), or a softmax is applied twice."
+        )
+    if isinstance(output, Loss) and (block < -1e-6).any():
+        row = int(np.argmax(block < -1e-6))
+        raise InputError(
+            f"Expected losses of at least 0, found {block[row]:.6g} in row {start + row + 1:,}{where}; give "
+            "-log p(true class), not its negative."
+        )
+    return None
+
+
+def _look_like_probabilities(block: np.ndarray) -> bool:
+    return bool(block.min() >= 0 and block.max() <= 1 and np.abs(block.sum(axis=1) - 1).max() < _SUM_TOLERANCE)
+
+
+def _check_probabilities(block: np.ndarray, start: int, where: str) -> int | None:
+    sums = block.sum(axis=1, dtype=np.float64)
+    outside = (block.min(axis=1) < -1e-6) | (block.max(axis=1) > 1 + 1e-6)
+    missed = np.abs(sums - 1)
+    if not outside.any() and missed.max() <= _SUM_TOLERANCE:
+        return None
+    decimals = None if outside.any() else _decimals(block)
+    # Rounding each of K entries to d decimals moves their sum by at most K/2 units of the last one.
+    tolerance = _SUM_TOLERANCE if decimals is None else min(0.5, 0.5 * block.shape[1] * 10.0**-decimals + 1e-6)
+    bad = outside | (missed > tolerance)
+    if not bad.any():
+        return decimals
+    row = int(np.argmax(bad))
+    found = f"a sum of {sums[row]:.6g}" if not outside[row] else f"{block[row].min():.6g} to {block[row].max():.6g}"
+    raise InputError(
+        f"Expected probabilities, in [0, 1] with rows that sum to 1, found {found} in row {start + row + 1:,}{where}; if "
+        "these are logits, declare them so (logits in an npz, logit_CLASS columns, Logits(...) in Python)."
+    )
+
+
+def _decimals(block: np.ndarray) -> int | None:
+    """The fewest decimals, 1 to 6, that hold every value; float16 counts as 3."""
+    if block.dtype == np.float16:
+        return 3
+    for decimals in range(1, 7):
+        scaled = block.astype(np.float64) * 10.0**decimals
+        if np.abs(scaled - np.rint(scaled)).max() < 1e-6 * 10.0**decimals:
+            return decimals
+    return None
+
+
+def _hash_rows(block: np.ndarray) -> np.ndarray:
+    """A 64-bit hash of each row's bytes: equal rows hash alike, different ones differ but for 2^-64."""
+    rows = np.ascontiguousarray(block)
+    words = rows.view(np.uint32 if rows.itemsize % 4 == 0 else np.uint16 if rows.itemsize == 2 else np.uint8)
+    odd = np.random.default_rng(0).integers(0, 1 << 63, size=words.shape[1], dtype=np.uint64) * np.uint64(
+        2
+    ) + np.uint64(1)
+    mixed = words.astype(np.uint64)
+    mixed *= odd
+    mixed ^= mixed >> np.uint64(29)
+    return np.asarray(mixed.sum(axis=1, dtype=np.uint64))

@@ -1,0 +1,109 @@
+"""Rows of the result table: how a number becomes a row, and which rows must not be shown."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vestige.core.result import RESULT_DTYPES, Status
+from vestige.evaluation.intervals import NO_INTERVAL, Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of the result table; the columns that are the same in every row are added at the end."""
+
+    attack: str
+    threshold: str
+    metric: str
+    group: str
+    value: float
+    interval: Interval
+    n_members: int | None
+    n_nonmembers: int | None
+    definition: str
+    false_positives: int | None = None
+    status: Status = Status.OK
+
+    @property
+    def usable(self) -> bool:
+        """Whether headline and gate may read it."""
+        return self.status is Status.OK
+
+
+@dataclass(frozen=True)
+class Common:
+    """Columns that are the same in every row of an audit."""
+
+    unit: str
+    target: str
+    access: str
+    defence: str = "none stated"
+    n_queries: int = 1
+    n_references: int = 0
+
+
+@dataclass
+class Table:
+    """Rows in the order they are added."""
+
+    common: Common
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, row: Row) -> None:
+        """Append a row; a number that does not exist makes it UNDEFINED."""
+        if math.isnan(row.value) and row.status is Status.OK:
+            row = Row(**{**_fields(row), "status": Status.UNDEFINED, "interval": NO_INTERVAL})
+        self.rows.append(row)
+
+    def frame(self) -> "pd.DataFrame":
+        """The table with the columns and types of `RESULT_DTYPES`."""
+        import pandas as pd
+
+        common = asdict(self.common)
+        columns: dict[str, list[object]] = {name: [] for name in RESULT_DTYPES}
+        for row in self.rows:
+            values = {**_fields(row), **common, "lower": row.interval.lower, "upper": row.interval.upper}
+            for name, column in columns.items():
+                column.append(str(values[name]) if name == "status" else values[name])
+        return pd.DataFrame({name: pd.Series(v, dtype=RESULT_DTYPES[name]) for name, v in columns.items()})
+
+
+def _fields(row: Row) -> dict[str, object]:
+    return {name: getattr(row, name) for name in Row.__dataclass_fields__}
+
+
+def too_small(
+    n_members: Sequence[int] | np.ndarray, n_nonmembers: Sequence[int] | np.ndarray, min_cell: int
+) -> np.ndarray:
+    """Which groups of one grouping must be hidden: those with a cell under `min_cell`.
+
+    A single hidden group could be recovered from the total by subtraction, so the next smallest goes with it. Groups
+    that nobody is in are not hidden: there is nobody to disclose, and nothing to show.
+
+    Example:
+        >>> too_small([3, 40, 50], [30, 30, 30], 10).tolist()
+        [True, True, False]
+    """
+    smallest = np.minimum(np.asarray(n_members), np.asarray(n_nonmembers))
+    empty = (np.asarray(n_members) + np.asarray(n_nonmembers)) == 0
+    hidden = (smallest < min_cell) & ~empty
+    shown = np.flatnonzero(~hidden & ~empty)
+    if hidden.sum() == 1 and shown.size:
+        hidden[shown[np.argmin(smallest[shown])]] = True
+    return np.asarray(hidden)
+
+
+def suppressed(attack: str, group: str, min_cell: int) -> Iterator[Row]:
+    """The row that stands for a hidden group."""
+    yield Row(
+        attack, "roc", "auc", group, NAN, NO_INTERVAL, None, None,
+        f"hidden: fewer than {min_cell} units on a side, or needed to hide such a group", status=Status.SUPPRESSED,
+    )  # fmt: skip

@@ -1,0 +1,362 @@
+"""The command line: parse, call, print. Exit codes 0 done, 2 bad input, 3 policy broken, 4 undecided, 70 our fault."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vestige.core.errors import InputError, VestigeError
+from vestige.core.options import Arithmetic, SubjectScore
+
+if TYPE_CHECKING:
+    from vestige.auditing.audit import Options
+    from vestige.core.predictions import Predictions
+    from vestige.core.progress import Progress
+    from vestige.core.result import AuditResult
+
+# Typer has brought its own click along since 0.20; the class it raises is reached through its public child.
+_UsageError: Any = typer.BadParameter.__mro__[2]
+
+BAD_INPUT = 2
+INTERNAL_ERROR = 70
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="vestige",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="How much does a trained classifier give away about the records it was trained on?",
+    epilog="Start with: vestige demo",
+)
+
+Files = "Files"
+Table = "Columns of a table"
+Numbers = "What can change a number"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("vestige"))
+        raise typer.Exit
+
+
+@app.callback()
+def _vestige(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+@app.command("audit")
+def audit_command(
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder for the run, new or of the same audit.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="The target's predictions: .npz, .csv, .parquet, or .npy of logits."),
+    ] = None,
+    members: Annotated[Path | None, typer.Option(help="Table of members only.", rich_help_panel=Files)] = None,
+    nonmembers: Annotated[Path | None, typer.Option(help="Table of nonmembers only.", rich_help_panel=Files)] = None,
+    shadow: Annotated[
+        Path | None,
+        typer.Option(help="Predictions of one model trained alike on other records.", rich_help_panel=Files),
+    ] = None,
+    shadow_members: Annotated[
+        Path | None, typer.Option(help="Table of the shadow's members.", rich_help_panel=Files)
+    ] = None,
+    shadow_nonmembers: Annotated[
+        Path | None, typer.Option(help="Table of the shadow's nonmembers.", rich_help_panel=Files)
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="LABELS.npy", help="Labels beside LOGITS.npy.", rich_help_panel=Files)
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="The .npy holds probabilities.", rich_help_panel=Files)
+    ] = False,
+    member: Annotated[
+        str, typer.Option(help="Column of 0 and 1, or MEMBER.npy beside LOGITS.npy.", rich_help_panel=Table)
+    ] = "member",
+    label: Annotated[str, typer.Option(help="Column of the true class.", rich_help_panel=Table)] = "label",
+    id: Annotated[
+        str | None, typer.Option(help="Column of unique ids; `id` if there is one.", rich_help_panel=Table)
+    ] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(
+            help="Column that says whose record it is; numbers are then about people; `subject` if there is one.",
+            rich_help_panel=Table,
+        ),
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of a subpopulation to report on. Repeatable.", rich_help_panel=Table),
+    ] = None,
+    order: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of time or order that members and nonmembers could differ in. Repeatable.",
+            rich_help_panel=Table,
+        ),
+    ] = None,
+    input: Annotated[
+        list[str] | None,
+        typer.Option(help="Column the model was given; `input_...` if there are. Repeatable.", rich_help_panel=Table),
+    ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN=CLASS", help="One probability column and its class.", rich_help_panel=Table),
+    ] = None,
+    label_base: Annotated[int, typer.Option(min=0, max=1, help="Labels count from 0 or 1.", rich_help_panel=Table)] = 0,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Exit 3 if it holds, 4 if it cannot be told: [ATTACK:]METRIC.value|lower|upper > NUMBER, such as "
+            "'tpr_at_fpr_0.01.upper > 0.03'. Reads the worst attack unless it names one. Repeatable.",
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="What the results call the target.")] = "target",
+    arithmetic: Annotated[
+        Arithmetic, typer.Option(help="float64, or P1's published script to the digit.", rich_help_panel=Numbers)
+    ] = Arithmetic.STABLE,
+    subject_score: Annotated[
+        SubjectScore, typer.Option(help="A subject's score, of its records'.", rich_help_panel=Numbers)
+    ] = SubjectScore.MEAN,
+    risk_prior: Annotated[float, typer.Option(help="Prior of the privacy risk score.", rich_help_panel=Numbers)] = 0.5,
+    risk_bins: Annotated[int, typer.Option(help="Bins of the privacy risk score.", rich_help_panel=Numbers)] = 5,
+    min_cell: Annotated[
+        int, typer.Option(min=0, help="Hide groups with fewer members or nonmembers.", rich_help_panel=Numbers)
+    ] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random step.", rich_help_panel=Numbers)] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> int:
+    """Audit a table of predictions: members the model was trained on, and nonmembers it was not.
+
+    \b
+    vestige audit predictions.npz --out runs/clinic
+    vestige audit table.csv --shadow shadow.csv --subject patient --out runs/clinic
+    vestige audit --members in.csv --nonmembers out.csv --out runs/clinic
+    vestige audit LOGITS.npy --labels LABELS.npy --member MEMBER.npy --out runs/clinic
+
+    A table has a column `label`, a column `member` (0 or 1) and a column `prob_CLASS` (or `logit_CLASS`) per class.
+    RUN gets report.html and report.json, results.parquet and results.csv, which hold nothing about single records,
+    and records.parquet, which does.
+    """  # noqa: D301 - typer's own mark for lines to keep
+    from vestige.auditing.audit import Options
+    from vestige.auditing.policy import parse_policy
+    from vestige.data import Columns
+
+    policies = [parse_policy(text) for text in fail_if or ()]
+    columns = Columns(
+        label=label,
+        member=member,
+        id=id,
+        subject=subject,
+        groups=tuple(group or ()),
+        order=tuple(order or ()),
+        inputs=tuple(input or ()),
+        positive=_positive(positive),
+        label_base=label_base,
+    )
+    options = Options(
+        arithmetic=arithmetic,
+        subject_score=subject_score,
+        risk_prior=risk_prior,
+        risk_bins=risk_bins,
+        min_cell=min_cell,
+        seed=seed,
+        name=name,
+    )
+    from vestige.auditing.run_folder import prepare
+
+    prepare(out)
+    target, inside = _read_target(file, members, nonmembers, labels, member, probabilities, columns)
+    beside = _read_shadow(shadow, shadow_members, shadow_nonmembers, columns, target.classes)
+    if inside is not None and beside is not None:
+        raise InputError(f"Expected one shadow, found one inside {file} and one beside it; leave one out.")
+    asked = {
+        "target": {
+            "file": file, "members": members, "nonmembers": nonmembers, "labels": labels, "shadow": shadow,
+            "shadow_members": shadow_members, "shadow_nonmembers": shadow_nonmembers,
+        },
+        "policy": {"fail_if": list(fail_if or ())},
+    }  # fmt: skip
+    result = _run(target, inside or beside, out, options, {k: _as_text(v) for k, v in asked.items()}, quiet)
+    return _gate(policies, result)
+
+
+@app.command("demo")
+def demo_command(
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder for the run.")] = Path("runs/demo"),
+    inputs: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the example npz and CSV files there instead of auditing them."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> int:
+    """Train an overfitted forest and a shadow on scikit-learn's digits, and audit it. No network, seconds."""
+    from vestige.auditing.demo import demo_predictions, write_demo_inputs
+
+    if inputs is not None:
+        for path in write_demo_inputs(inputs):
+            print(path)
+        return 0
+    from vestige.auditing.audit import Options
+
+    target, shadow = demo_predictions()
+    _run(target, shadow, out, Options(name="demo"), {"target": {"demo": "scikit-learn digits"}}, quiet)
+    return 0
+
+
+def _positive(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    column, separator, name = text.partition("=")
+    if not (column and separator and name):
+        raise InputError(f"Expected --positive COLUMN=CLASS, such as p_sick=sick, found {text!r}.")
+    return column, name
+
+
+def _read_target(
+    file: Path | None,
+    members: Path | None,
+    nonmembers: Path | None,
+    labels: Path | None,
+    member: str,
+    probabilities: bool,
+    columns: Any,
+) -> "tuple[Predictions, Predictions | None]":
+    from vestige.data import read_npy, read_predictions, read_two_tables
+
+    if (members is None) != (nonmembers is None):
+        raise InputError("Expected --members and --nonmembers together, found one of them.")
+    if members is not None and nonmembers is not None:
+        if file is not None:
+            raise InputError(f"Expected either FILE or --members and --nonmembers, found both, with {file}.")
+        return read_two_tables(members, nonmembers, columns), None
+    if file is None:
+        raise InputError("Expected predictions, found no FILE; name one, or --members and --nonmembers.")
+    if labels is None:
+        if probabilities:
+            raise InputError("Expected --labels and --member files beside --probabilities, found no --labels.")
+        return read_predictions(file, columns)
+    if member == "member":
+        raise InputError("Expected --member MEMBER.npy beside --labels LABELS.npy, found none.")
+    return read_npy(file, labels, Path(member), probabilities=probabilities, label_base=columns.label_base), None
+
+
+def _read_shadow(
+    shadow: Path | None, members: Path | None, nonmembers: Path | None, columns: Any, classes: Any
+) -> "Predictions | None":
+    from vestige.data import read_shadow, read_two_tables
+
+    if (members is None) != (nonmembers is None):
+        raise InputError("Expected --shadow-members and --shadow-nonmembers together, found one of them.")
+    if members is not None and nonmembers is not None:
+        if shadow is not None:
+            raise InputError("Expected either --shadow or --shadow-members and --shadow-nonmembers, found both.")
+        return read_two_tables(members, nonmembers, columns, classes=classes)
+    return None if shadow is None else read_shadow(shadow, columns, classes=classes)
+
+
+def _run(
+    target: "Predictions",
+    shadow: "Predictions | None",
+    out: Path,
+    options: "Options",
+    asked: dict[str, Any],
+    quiet: bool,
+) -> "AuditResult":
+    from vestige.auditing.audit import audit
+    from vestige.auditing.run_folder import prepare, write
+
+    prepare(out)
+    with _Bar(quiet) as progress:
+        result = audit(target, shadow, options=options, progress=progress)
+        progress("writing the run", 0, 1)
+        write(result, out, asked)
+    if not quiet:
+        from rich.console import Console
+
+        from vestige.report import print_result
+
+        print_result(result, Console(), str(out / "report.html"))
+    return result
+
+
+def _gate(policies: list[Any], result: "AuditResult") -> int:
+    """Judge every policy; a broken one weighs more than an undecided one."""
+    from vestige.auditing.policy import Outcome, judge
+
+    judgements = [judge(policy, result) for policy in policies]
+    for judgement in judgements:
+        print(f"vestige: {judgement.outcome.name.lower()}: {judgement.reason}", file=sys.stderr)
+    outcomes = {judgement.outcome for judgement in judgements}
+    return int(next((o for o in (Outcome.BROKEN, Outcome.UNDECIDED) if o in outcomes), Outcome.PASSED))
+
+
+def _as_text(entries: dict[str, Any]) -> dict[str, Any]:
+    return {k: str(v) if isinstance(v, Path) else v for k, v in entries.items()}
+
+
+class _Bar:
+    """Progress with an estimate of the time left, on a terminal; nothing in a pipe."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.shown = not quiet and sys.stderr.isatty()
+
+    def __enter__(self) -> "Progress":
+        from vestige.core.progress import silent
+
+        if not self.shown:
+            return silent
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(),
+            console=Console(stderr=True), transient=True,
+        )  # fmt: skip
+        self.bar.start()
+        task = self.bar.add_task("", total=None)
+
+        def show(step: str, done: int, total: int) -> None:
+            self.bar.update(task, description=step, completed=done, total=total)
+
+        return show
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown:
+            self.bar.stop()
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    try:
+        code = app(standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except VestigeError as error:
+        print(f"vestige: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+    except _UsageError as error:
+        message = " ".join(error.format_message().split())
+        if message:  # empty where the help was printed for lack of a command
+            print(f"vestige: {message} Try 'vestige --help'.", file=sys.stderr)
+        return BAD_INPUT
+    except (KeyboardInterrupt, typer.Abort):
+        print("vestige: interrupted; nothing was written.", file=sys.stderr)
+        return INTERRUPTED
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        print("vestige: internal error, which is our fault; please report the lines above.", file=sys.stderr)
+        return INTERNAL_ERROR

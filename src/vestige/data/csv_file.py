@@ -1,0 +1,146 @@
+"""Text tables as R, Python and spreadsheets write them: the delimiter and the decimal mark are looked at, not asked."""
+
+import csv
+import gzip
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vestige.core.errors import InputError
+from vestige.data.classes import brief
+from vestige.data.formats import Format, PathLike, file_name, readable
+
+_N_SAMPLE = 1 << 22  # bytes: the header, and rows enough to see a decimal comma
+_N_SAMPLE_ROWS = 100
+_DELIMITERS = (",", ";", "\t")
+_MISSING = ["", "NA", "NaN", "nan", "null", "NULL", "N/A", "n/a", "#N/A", "<NA>"]
+NO_ROWS = "Expected a row per record, found a header without rows; save it again."
+_NOT_UTF8 = (
+    "Expected UTF-8 text, found bytes of another encoding, perhaps Latin-1; save it as UTF-8 "
+    '(in R: fileEncoding = "UTF-8").'
+)
+_COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """A text table whose header has been read."""
+
+    path: Path
+    name: str
+    names: tuple[str, ...]
+    delimiter: str
+    decimal: str
+    packed: bool
+
+    def load(self, numeric: Sequence[str], text: Sequence[str]) -> Any:
+        """Read columns into a pyarrow Table: `numeric` as float64, `text` as strings, both with nulls.
+
+        Raises:
+            InputError: A number is none, a row is too short or too long, or the text is not UTF-8.
+        """
+        import pyarrow as pa
+
+        with readable(self.path):
+            try:
+                return self._read(numeric, text, use_threads=True)
+            except (pa.ArrowInvalid, EOFError):
+                pass
+            try:
+                # Only a reader with a single thread knows the number of the row.
+                return self._read(numeric, text, use_threads=False)
+            except (pa.ArrowInvalid, EOFError) as error:
+                raise InputError(f"{self.name}: {_told(str(error), self.names)}") from None
+
+    def _read(self, numeric: Sequence[str], text: Sequence[str], *, use_threads: bool) -> Any:
+        import pyarrow as pa
+        from pyarrow import csv as arrow_csv
+
+        types = dict.fromkeys(text, pa.string()) | dict.fromkeys(numeric, pa.float64())
+        source = pa.input_stream(str(self.path), compression="gzip" if self.packed else None)
+        with source:
+            return arrow_csv.read_csv(
+                source,
+                read_options=arrow_csv.ReadOptions(use_threads=use_threads),
+                parse_options=arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=types,
+                    include_columns=list(types),
+                    null_values=_MISSING,
+                    # R writes the text "NA" with quotes and a missing value without.
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                    decimal_point=self.decimal,
+                ),
+            )
+
+
+def open_csv(path: PathLike, found: Format, label: str) -> CsvFile:
+    """Read the header of a text table.
+
+    Args:
+        path: The table.
+        found: Whether it is gzipped.
+        label: Name of the label column, by which the delimiter is told apart.
+
+    Returns:
+        The table, to be loaded.
+
+    Raises:
+        InputError: The header is not UTF-8.
+    """
+    name, packed = file_name(path), found is Format.CSV_GZIP
+    with readable(path), gzip.open(path) if packed else Path(path).open("rb") as stream:
+        try:
+            # Bytes that are no UTF-8 may stand in a column nobody needs: only the names must be right.
+            sample = stream.read(_N_SAMPLE).decode("utf-8-sig", errors="replace")
+        except EOFError:
+            raise InputError(f"{name}: Expected a whole gzip file, found a truncated one; save it again.") from None
+    splits = {delimiter: _header(sample, delimiter) for delimiter in _DELIMITERS}
+    delimiter = max(_DELIMITERS, key=lambda d: (label in splits[d], len(splits[d])))
+    names = splits[delimiter]
+    if any("\ufffd" in column for column in names):
+        raise InputError(f"{name}: {_NOT_UTF8}")
+    decimal = "," if delimiter != "," and _has_decimal_comma(sample, delimiter) else "."
+    return CsvFile(Path(path), name, tuple(names), delimiter, decimal, packed)
+
+
+def _rows(sample: str, delimiter: str) -> Any:
+    return csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+
+
+def _header(sample: str, delimiter: str) -> list[str]:
+    try:
+        return next((row for row in _rows(sample, delimiter) if row), [])
+    except csv.Error:  # an endless quoted field: text that is no table
+        return []
+
+
+def _has_decimal_comma(sample: str, delimiter: str) -> bool:
+    try:
+        for _, row in zip(range(_N_SAMPLE_ROWS), _rows(sample, delimiter), strict=False):
+            if any(_COMMA_NUMBER.fullmatch(cell) for cell in row):
+                return True
+    except csv.Error:
+        pass
+    return False
+
+
+def _told(message: str, names: Sequence[str]) -> str:
+    """Put pyarrow's complaint as expected, found, where and cure; it counts the header as row 1."""
+    row = re.search(r"Row #(\d+)", message)
+    where = f" in data row {int(row[1]) - 1:,}" if row else ""
+    if "UTF8" in message:
+        return _NOT_UTF8
+    if "Empty CSV" in message:
+        return NO_ROWS
+    if wrong := re.search(r"Expected (\d+) columns, got (\d+)", message):
+        cure = "save it again; in R, write it with row.names = FALSE"
+        return f"Expected {wrong[1]} fields as in the header, found {wrong[2]}{where}; {cure}."
+    if wrong := re.search(r"column #(\d+):.*invalid value '(.*)'", message, re.DOTALL):
+        column, found = brief(names[int(wrong[1])]), brief(wrong[2])
+        return f"Expected a number in column {column}, found {found!r}{where}; the outputs of a model are numbers."
+    return f"Expected a table, found text that cannot be read as one{where}: {brief(message)}; save it again."

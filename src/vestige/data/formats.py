@@ -1,0 +1,159 @@
+"""What a file is, judged by its first bytes and never by its name alone; and how its faults are told.
+
+Every message starts with the file's name, without its folders: a report or a log may be shown to others.
+"""
+
+import gzip
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+
+from vestige.core.errors import InputError
+
+PathLike = str | os.PathLike[str]
+
+_N_START = 4096  # bytes that are enough to tell every format below
+
+
+class Format(Enum):
+    """The shapes in which predictions come."""
+
+    NPZ = "an npz file"
+    NPY = "an npy file"
+    PARQUET = "a Parquet file"
+    CSV = "a text table"
+    CSV_GZIP = "a gzipped text table"
+
+
+_OURS = {
+    b"PK\x03\x04": Format.NPZ,
+    b"PK\x05\x06": Format.NPZ,  # a zip without entries
+    b"PAR1": Format.PARQUET,
+    b"\x93NUMPY": Format.NPY,
+}
+
+_SAVE = "save the predictions as npz, CSV or Parquet"
+_PICKLE = ("a pickle", "pickles are never loaded; save an npz or CSV")
+_R_DATA = ("R's own data format", "save it with write.csv(predictions, row.names = FALSE)")
+_OTHERS = {
+    b"\x80": _PICKLE,
+    b"\x89HDF": ("an HDF5 file", _SAVE),
+    b"ARROW1": ("a Feather (Arrow) file", "save it as Parquet or CSV"),
+    b"SQLite format 3": ("an SQLite database", _SAVE),
+    b"MATLAB 5.0": ("a MATLAB file", _SAVE),
+    b"RDX": _R_DATA,
+    b"X\n\x00": _R_DATA,
+    b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "save the sheet as CSV UTF-8"),
+    b"%PDF": ("a PDF", _SAVE),
+    b"\xff\xfe": ("UTF-16 text", "save it as UTF-8"),
+    b"\xfe\xff": ("UTF-16 text", "save it as UTF-8"),
+    b"BZh": ("a bzip2 file", "unpack it, or pack it with gzip"),
+    b"\xfd7zXZ": ("an xz file", "unpack it, or pack it with gzip"),
+    b"\x28\xb5\x2f\xfd": ("a zstd file", "unpack it, or pack it with gzip"),
+    b"x\x01": ("a zlib stream, perhaps of joblib", _PICKLE[1]),
+    b"x\x9c": ("a zlib stream, perhaps of joblib", _PICKLE[1]),
+    b"x\xda": ("a zlib stream, perhaps of joblib", _PICKLE[1]),
+    b"{": ("JSON", _SAVE),
+    b"[": ("JSON", _SAVE),
+}
+
+
+def file_name(path: PathLike) -> str:
+    """Return the last part of a path: all that a message may show."""
+    return Path(path).name
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Put the file's name before a complaint that does not name it yet."""
+    try:
+        yield
+    except InputError as error:
+        message = str(error)
+        if message.startswith((f"{name}: ", f"{name}[")):
+            raise
+        raise InputError(f"{name}: {message}") from None
+
+
+@contextmanager
+def readable(path: PathLike) -> Iterator[None]:
+    """Tell what the operating system refuses as one `InputError`."""
+    name = file_name(path)
+    try:
+        yield
+    except InputError:
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{name}: Expected a file, found none there; check the spelling and the folder of the path."
+        ) from None
+    except IsADirectoryError:
+        raise InputError(f"{name}: Expected a file, found a folder; name the file in it.") from None
+    except PermissionError:
+        raise InputError(
+            f"{name}: Expected a readable file, found no permission to read it; run chmod u+r on it."
+        ) from None
+    except OSError as error:
+        reason = error.strerror or "a read error"
+        raise InputError(f"{name}: Expected a readable file, found: {reason}; copy or save it again.") from None
+
+
+def format_of(path: PathLike) -> Format:
+    """Return the format of a file of predictions.
+
+    Args:
+        path: The file; its content decides, not its extension.
+
+    Returns:
+        The format. Anything that is no known binary format counts as a text table.
+
+    Raises:
+        InputError: There is no such file, it is empty, or it is of a format Vestige does not read.
+    """
+    name = file_name(path)
+    with readable(path):
+        start = _start(Path(path))
+    if not start:
+        raise InputError(f"{name}: Expected predictions, found an empty file; save it again.")
+    for magic, ours in _OURS.items():
+        if start.startswith(magic):
+            return ours
+    packed = start.startswith(b"\x1f\x8b")
+    if packed:
+        with readable(path):
+            start = _unpacked_start(Path(path))
+    for magic, (what, cure) in _OTHERS.items():
+        if start.startswith(magic):
+            raise InputError(f"{name}: Expected npz, npy, CSV or Parquet, found {what}; {cure}.")
+    if b"\x00" in start:
+        raise InputError(f"{name}: Expected npz, npy, CSV or Parquet, found binary data of another kind; {_SAVE}.")
+    return Format.CSV_GZIP if packed else Format.CSV
+
+
+def expect_format(path: PathLike, *expected: Format) -> Format:
+    """Return the format of a file, refusing all but the expected ones."""
+    found = format_of(path)
+    if found not in expected:
+        wanted = " or ".join(f.value for f in expected)
+        raise InputError(f"{file_name(path)}: Expected {wanted}, found {found.value}; give a file of that format.")
+    return found
+
+
+def _start(path: Path) -> bytes:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path.name}: Expected a file, found a pipe or a device; save it to a file first.")
+    with path.open("rb") as stream:
+        return stream.read(_N_START)
+
+
+def _unpacked_start(path: Path) -> bytes:
+    try:
+        with gzip.open(path) as stream:
+            return stream.read(_N_START)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise InputError(
+            f"{path.name}: Expected a whole gzip file, found a truncated or damaged one; save it again."
+        ) from None

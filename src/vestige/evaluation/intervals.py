@@ -1,0 +1,306 @@
+"""Intervals for *this model over units* (records or subjects): what another sample of units would show.
+
+They do not speak of another training run. Each is tested for coverage and width by Monte Carlo
+(`tests/evaluation/coverage.json`), under the null, under leaks, with ties and near the edges.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import special
+
+from vestige.evaluation.roc import Roc, allowed_false_positives
+
+MIN_EXPECTED_FALSE_POSITIVES = 10
+"""Below this many expected false positives an operating point is not resolvable: the threshold is too uncertain."""
+
+_NODES = np.linspace(-4.5, 4.5, 41)  # a normal grid: the threshold's posterior is smooth, 41 nodes give 4 digits
+_WEIGHTS = np.exp(-(_NODES**2) / 2) / np.exp(-(_NODES**2) / 2).sum()
+
+
+class Interval(NamedTuple):
+    """A lower and an upper bound."""
+
+    lower: float
+    upper: float
+
+
+Count = np.ndarray | float | int
+"""One count or an array of them."""
+
+NO_INTERVAL = Interval(float("nan"), float("nan"))
+
+
+class Bounds(NamedTuple):
+    """Lower and upper bounds of many values."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+
+
+def bonferroni(level: float, n_looks: int) -> float:
+    """Level of each of `n_looks` intervals that together hold with `level`.
+
+    Example:
+        >>> round(bonferroni(0.95, 5), 4)
+        0.99
+    """
+    return 1.0 - (1.0 - level) / max(n_looks, 1)
+
+
+def is_resolvable(fpr: float, n_nonmembers: int) -> bool:
+    """Whether at least 10 false positives are expected at this rate.
+
+    Example:
+        >>> is_resolvable(0.01, 1000), is_resolvable(0.01, 999)
+        (True, False)
+    """
+    return allowed_false_positives(fpr, n_nonmembers) >= MIN_EXPECTED_FALSE_POSITIVES
+
+
+def nonmembers_needed(fpr: float) -> int:
+    """Nonmembers from which on a false-positive rate is resolvable.
+
+    Example:
+        >>> nonmembers_needed(0.001)
+        10000
+    """
+    return int(np.ceil(MIN_EXPECTED_FALSE_POSITIVES / fpr * (1 - 1e-12)))
+
+
+def rate_bounds(hits: Count, n: Count, level: float = 0.95) -> Bounds:
+    """Wilson score interval of a rate with a given threshold, such as one set on a shadow model.
+
+    Args:
+        hits: Units called members [count].
+        n: Units in all [count]; where 0 the bounds are NaN.
+        level: Probability that the interval covers.
+
+    Returns:
+        Bounds in [0, 1].
+
+    Example:
+        >>> [round(float(b), 4) for b in rate_bounds(5, 100)]
+        [0.0215, 0.1118]
+
+    Source:
+        Wilson 1927; Brown, Cai & DasGupta 2001.
+    """
+    hits, n = np.asarray(hits, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    z2 = float(special.ndtri((1 + level) / 2)) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = (hits + z2 / 2) / (n + z2)
+        half = np.sqrt(z2 * (hits * (n - hits) / n + z2 / 4)) / (n + z2)
+    # At 0 and n hits the bound is exactly 0 and 1; the sum above misses it by rounding.
+    return Bounds(np.where(hits == 0, 0.0, centre - half), np.where(hits == n, 1.0, centre + half))
+
+
+def balanced_accuracy_bounds(
+    true_positives: Count,
+    n_members: Count,
+    false_positives: Count,
+    n_nonmembers: Count,
+    level: float = 0.95,
+) -> Bounds:
+    """Interval of `(TPR + 1 - FPR) / 2` at a given threshold: the hybrid score interval of a difference.
+
+    Example:
+        >>> [round(float(b), 3) for b in balanced_accuracy_bounds(80, 100, 30, 100)]
+        [0.685, 0.802]
+
+    Source:
+        Newcombe 1998, method 10.
+    """
+    t, f = np.asarray(true_positives) / n_members, np.asarray(false_positives) / n_nonmembers
+    t_lb, t_ub = rate_bounds(true_positives, n_members, level)
+    f_lb, f_ub = rate_bounds(false_positives, n_nonmembers, level)
+    centre = (t + 1 - f) / 2
+    return Bounds(centre - np.hypot(t - t_lb, f_ub - f) / 2, centre + np.hypot(t_ub - t, f - f_lb) / 2)
+
+
+def _ratio_bounds(top: Count, top_b: Bounds, bottom: Count, bottom_b: Bounds) -> Bounds:
+    """Bounds of top / bottom of two independent estimates with their own bounds (Donner & Zou 2012, MOVER-R)."""
+    product = top * bottom
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low_top = top_b.lower * (2 * top - top_b.lower)
+        low = low_top / (product + np.sqrt(product**2 - low_top * bottom_b.upper * (2 * bottom - bottom_b.upper)))
+        low_bottom = bottom_b.lower * (2 * bottom - bottom_b.lower)
+        high = (product + np.sqrt(product**2 - top_b.upper * (2 * top - top_b.upper) * low_bottom)) / low_bottom
+    return Bounds(np.where(low_top == 0, 0.0, low), np.where(low_bottom == 0, np.inf, high))
+
+
+def precision_bounds(
+    true_positives: Count,
+    n_members: Count,
+    false_positives: Count,
+    n_nonmembers: Count,
+    prior: float,
+    level: float = 0.95,
+) -> Bounds:
+    """Interval of the precision `prior TPR / (prior TPR + (1 - prior) FPR)` at a given threshold.
+
+    Example:
+        >>> [round(float(b), 3) for b in precision_bounds(80, 100, 30, 100, prior=0.5)]
+        [0.663, 0.787]
+
+    Source:
+        Donner & Zou 2012 (ratio of two independent rates with Wilson bounds).
+    """
+    t, f = np.asarray(true_positives) / n_members, np.asarray(false_positives) / n_nonmembers
+    ratio = _ratio_bounds(
+        f, rate_bounds(false_positives, n_nonmembers, level), t, rate_bounds(true_positives, n_members, level)
+    )
+    odds = (1 - prior) / prior
+    return Bounds(1 / (1 + odds * ratio.upper), 1 / (1 + odds * ratio.lower))
+
+
+def f1_bounds(
+    true_positives: Count,
+    n_members: Count,
+    false_positives: Count,
+    n_nonmembers: Count,
+    level: float = 0.95,
+) -> Bounds:
+    """Interval of F1 at a given threshold and this sample's ratio of nonmembers to members.
+
+    `1 / F1 = 1/2 + (1 + FPR n_nonmembers / n_members) / (2 TPR)`, a ratio of independent estimates.
+
+    Example:
+        >>> [round(float(b), 3) for b in f1_bounds(80, 100, 30, 100)]
+        [0.698, 0.811]
+
+    Source:
+        Donner & Zou 2012.
+    """
+    t, f = np.asarray(true_positives) / n_members, np.asarray(false_positives) / n_nonmembers
+    per_member = np.asarray(n_nonmembers) / n_members
+    f_b = rate_bounds(false_positives, n_nonmembers, level)
+    ratio = _ratio_bounds(
+        1 + per_member * f,
+        Bounds(1 + per_member * f_b.lower, 1 + per_member * f_b.upper),
+        t,
+        rate_bounds(true_positives, n_members, level),
+    )
+    return Bounds(2 / (1 + ratio.upper), 2 / (1 + ratio.lower))
+
+
+def auc_interval(curve: Roc, level: float = 0.95) -> Interval:
+    """Interval of the area: DeLong's variance on the logit scale, with the t quantile where few pairs overlap.
+
+    Near 1 the variance rests on the few units that are out of order, so the quantile is Student's with as many
+    degrees of freedom as there are units on the rarer overlapping side (at least 3). A perfect separation has no
+    variance to estimate; there the bound is the exact one: the lowest member bounds P(member above it), the highest
+    nonmember P(nonmember below it), and the area is at least their product.
+
+    Args:
+        curve: The ROC.
+        level: Probability that the interval covers.
+
+    Returns:
+        Bounds in [0, 1].
+
+    Example:
+        >>> from vestige.evaluation.roc import roc
+        >>> [round(b, 3) for b in auc_interval(roc(np.arange(50.0) + 10, np.arange(50.0)))]
+        [0.566, 0.776]
+
+    Source:
+        DeLong et al. 1988 (with mid-ranks, so ties count one half); the t quantile and the edge are ours.
+    """
+    area, variance = curve.auc, curve.auc_variance
+    m, n = curve.n_members, curve.n_nonmembers
+    if not 0.0 < area < 1.0 or not variance > 0.0:
+        half = (1 - level) / 4  # two one-sided statements share (1 - level) / 2
+        edge = half ** (1 / m) * half ** (1 / n)
+        if area == 1.0:
+            return Interval(edge, 1.0)
+        if area == 0.0:
+            return Interval(0.0, 1 - edge)
+        return Interval(0.0, 1.0)  # a single unit on a side, or every score the same
+    members_overlapping = m - curve.true_positives[np.searchsorted(curve.false_positives, 1) - 1]
+    nonmembers_overlapping = curve.false_positives[np.searchsorted(curve.true_positives, m)]
+    freedom = max(3, min(int(members_overlapping), int(nonmembers_overlapping)))
+    logit = special.logit(area)
+    half_width = special.stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance) / (area * (1 - area))
+    return Interval(float(special.expit(logit - half_width)), float(special.expit(logit + half_width)))
+
+
+def tpr_at_fpr_bounds(curves: Sequence[Roc], fprs: Sequence[float], level: float = 0.95) -> Bounds:
+    """Intervals of the TPR at fixed false-positive rates, with the threshold's own uncertainty inside.
+
+    With r = floor(fpr n) allowed false positives, the number of nonmembers above the *true* threshold is uncertain:
+    n B with B ~ Beta(r + 1/2, n - r + 1/2). Given the threshold's place, the true-positive rate has the Jeffreys
+    posterior of the k members above it, Beta(k + 1/2, m - k + 1/2). The bounds are quantiles of that mixture, found
+    without random numbers. Compared with the percentile bootstrap through Beta(r + 1, n - r) order statistics this
+    has balanced tails and does not shrink to a point where nobody or everybody is recognised.
+
+    Args:
+        curves: One ROC per interval wanted.
+        fprs: Its false-positive rate.
+        level: Probability that each interval covers.
+
+    Returns:
+        One lower and one upper bound per curve; NaN where fewer than 10 false positives are expected.
+
+    Example:
+        >>> from vestige.evaluation.roc import roc
+        >>> curve = roc(np.arange(1000.0) + 300, np.arange(1000.0))
+        >>> [round(float(b[0]), 3) for b in tpr_at_fpr_bounds([curve], [0.01])]
+        [0.281, 0.339]
+
+    Source:
+        Ours; the bootstrap it refines is described by Hall, Hyndman & Fan 2004.
+    """
+    hits = np.empty((len(curves), _NODES.size))
+    n_members = np.empty(len(curves))
+    usable = np.zeros(len(curves), dtype=bool)
+    for i, (curve, fpr) in enumerate(zip(curves, fprs, strict=True)):
+        usable[i] = is_resolvable(fpr, curve.n_nonmembers)
+        n_members[i] = curve.n_members
+        hits[i] = _members_above(curve, fpr) if usable[i] else 0.0
+    lower = _mixture_quantile(hits, n_members, (1 - level) / 2)
+    upper = _mixture_quantile(hits, n_members, (1 + level) / 2)
+    # Where no place of the threshold recognises anybody (or misses anybody), the bound is the end of the scale.
+    lower = np.where(hits.max(axis=1, initial=0) == 0, 0.0, lower)
+    upper = np.where(hits.min(axis=1, initial=np.inf) == n_members, 1.0, upper)
+    return Bounds(np.where(usable, lower, np.nan), np.where(usable, upper, np.nan))
+
+
+def _members_above(curve: Roc, fpr: float) -> Int[np.ndarray, " node"]:
+    """Members above the j-th highest nonmember, for j over the nodes of the threshold's posterior."""
+    n = curve.n_nonmembers
+    r = allowed_false_positives(fpr, n)
+    tail = special.betaincinv(r + 0.5, n - r + 0.5, special.ndtr(_NODES))
+    place = np.clip(np.rint(n * tail).astype(np.int64), 1, n)
+    # The first point that includes the j-th nonmember; the members strictly above it are those of the point before.
+    return np.asarray(curve.true_positives[np.searchsorted(curve.false_positives, place) - 1])
+
+
+def _mixture_quantile(
+    hits: Float[np.ndarray, "row node"], n: Float[np.ndarray, " row"], probability: float
+) -> Float[np.ndarray, " row"]:
+    """Quantile of a weighted mixture of Beta(k + 1/2, n - k + 1/2), by Newton steps kept inside a bracket."""
+    a, b = hits + 0.5, n[:, None] - hits + 0.5
+    log_norm = special.betaln(a, b)
+    mean = a / (a + b)
+    centre = mean @ _WEIGHTS
+    spread = (mean**2 + mean * (1 - mean) / (a + b + 1)) @ _WEIGHTS - centre**2
+    size = centre * (1 - centre) / spread - 1
+    x = np.clip(special.betaincinv(centre * size, (1 - centre) * size, probability), 1e-300, 1 - 1e-16)
+    low, high = np.zeros_like(x), np.ones_like(x)
+    active = np.arange(x.size)
+    for _ in range(60):
+        at, a_, b_, norm = x[active], a[active], b[active], log_norm[active]
+        error = special.betainc(a_, b_, at[:, None]) @ _WEIGHTS - probability
+        low[active], high[active] = np.where(error < 0, at, low[active]), np.where(error < 0, high[active], at)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            log_density = (a_ - 1) * np.log(at)[:, None] + (b_ - 1) * np.log1p(-at)[:, None] - norm
+            step = at - error / (np.exp(log_density) @ _WEIGHTS)
+        inside = (step > low[active]) & (step < high[active])
+        x[active] = np.where(inside, step, (low[active] + high[active]) / 2)
+        active = active[np.abs(x[active] - at) > 1e-10 + 1e-8 * at]
+        if active.size == 0:
+            break
+    return x

@@ -1,0 +1,117 @@
+"""Can membership be guessed from the label alone?"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from vestige.core.result import Check, Validity
+from vestige.core.seeds import stream
+from vestige.evaluation.preflight.judgement import judge
+from vestige.evaluation.preflight.mann_whitney import MannWhitney
+from vestige.evaluation.preflight.per_unit import sample_units, unit_members, unit_numbers
+from vestige.evaluation.preflight.progressive import deal_blocks, progressive_auc
+from vestige.evaluation.preflight.remedies import DRAW_FROM_ONE_POOL
+
+LEVEL = 0.01
+"""Honest random splits flagged at most."""
+
+N_DRAWS = 1_999
+MAX_UNITS = 20_000
+"""Subjects looked at in the permutation test; records without subjects are all looked at."""
+
+
+def blind_labels(
+    labels: Int[np.ndarray, " record"], member: Bool[np.ndarray, " record"], units: Int[np.ndarray, " record"] | None
+) -> Check:
+    """Compare the label frequencies of the two sides.
+
+    Pearson's chi-square statistic against its permutation distribution, so that rare classes do no harm; subjects
+    are permuted whole, each counting once by the shares of its labels. Sides that are *more* alike than chance
+    would make them (a stratified split) are fine.
+
+    Args:
+        labels: True class of each record, 0 or more.
+        member: Whether each record is a member.
+        units: Subject of each record, none on both sides; None if every record is its own.
+
+    Returns:
+        LIMITED if the frequencies differ at `LEVEL`, CONFOUNDED if besides the 95 % lower bound of the AUC of the
+        best guess from labels alone exceeds 0.55.
+
+    Raises:
+        InputError: A subject is on both sides.
+
+    Example:
+        >>> member = np.arange(400) < 200
+        >>> str(blind_labels(np.where(member, 0, 1), member, None).validity)
+        'CONFOUNDED'
+        >>> str(blind_labels(np.arange(400) % 2, member, None).validity)
+        'VALID'
+    """
+    name = "blind_labels"
+    classes, labels = np.unique(labels, return_inverse=True)
+    number = unit_numbers(units, member.size)
+    guess = _guess(labels, member, number)
+    if classes.size == 1 or guess is None:
+        return Check(name, Validity.VALID, f"Too little to compare: {classes.size} class(es), {member.size} records.")
+    p_value = _p_value_units(labels, member, number) if units is not None else _p_value_records(labels, member)
+    auc_lb = guess.lower(0.95)
+    validity = judge(p_value, LEVEL, auc_lb)
+    seen = "differ between" if validity is not Validity.VALID else "do not differ more than by chance between"
+    message = (
+        f"Label frequencies of {classes.size} classes {seen} members and nonmembers (p = {p_value:.2g}); the label "
+        f"alone guesses membership with an AUC of {guess.auc:.3f} (95 % lower bound {auc_lb:.3f})."
+    )
+    return Check(name, validity, message, "" if validity is Validity.VALID else DRAW_FROM_ONE_POOL)
+
+
+def _guess(labels: np.ndarray, member: np.ndarray, number: np.ndarray) -> MannWhitney | None:
+    """AUC of each class's log odds of membership, learnt on the blocks before; None with too few units."""
+    blocks = deal_blocks(unit_members(member, number), stream(0, "preflight label blocks"))
+    if blocks is None:
+        return None
+    n_classes = int(labels.max()) + 1
+
+    def score(learn: np.ndarray, judge: np.ndarray) -> np.ndarray:
+        inside = np.bincount(labels[learn & member], minlength=n_classes) + 1.0
+        outside = np.bincount(labels[learn & ~member], minlength=n_classes) + 1.0
+        return np.asarray(np.log(inside / outside)[labels[judge]])
+
+    return progressive_auc(score, blocks, member, number)
+
+
+def _p_value_records(labels: np.ndarray, member: np.ndarray) -> float:
+    """Without subjects the members' class counts are multivariate hypergeometric under the null."""
+    counts = np.bincount(labels)
+    seen = np.bincount(labels[member], minlength=counts.size).astype(np.float64)
+    rng = stream(0, "preflight label draws")
+    drawn = rng.multivariate_hypergeometric(counts, int(member.sum()), size=N_DRAWS, method="marginals")
+    return _p_value(seen, drawn.astype(np.float64), counts / member.size, int(member.sum()))
+
+
+def _p_value_units(labels: np.ndarray, member: np.ndarray, number: np.ndarray) -> float:
+    """With subjects, whole subjects change sides."""
+    from scipy.sparse import coo_array
+
+    size = np.bincount(number)
+    shares = coo_array((1.0 / size[number], (labels, number))).tocsr()  # class x unit
+    rng = stream(0, "preflight label draws")
+    side = unit_members(member, number)
+    kept = sample_units(side, MAX_UNITS, rng)
+    shares, side = shares[:, kept], side[kept].astype(np.float64)
+    drawn = [shares @ rng.permuted(np.tile(side[:, None], 100), axis=0) for _ in range(-(-N_DRAWS // 100))]
+    return _p_value(shares @ side, np.concatenate(drawn, axis=1).T, shares.mean(axis=1), int(side.sum()))
+
+
+def _p_value(
+    seen: Float[np.ndarray, " class"],
+    drawn: Float[np.ndarray, "draw class"],
+    frequency: Float[np.ndarray, " class"],
+    n_members: int,
+) -> float:
+    expected = n_members * frequency
+    kept = expected > 0
+    weight = 1 / expected[kept]
+    statistic = float(np.dot((seen - expected)[kept] ** 2, weight))
+    null = (drawn - expected)[:, kept] ** 2 @ weight
+    # Equal tables must count as equal whatever the order of the sums.
+    return float((1 + np.count_nonzero(null >= statistic * (1 - 1e-9))) / (1 + len(null)))

@@ -1,0 +1,38 @@
+"""Does the shadow model know the target's records?"""
+
+from typing import Any
+
+import numpy as np
+
+from vestige.core.result import Check, Validity
+
+
+def shadow_overlap(target_ids: Any | None, shadow_ids: Any | None) -> Check | None:
+    """Count the shadow's ids that are among the target's.
+
+    Args:
+        target_ids: Ids of the audited records, numbers or text; None if they have none.
+        shadow_ids: Ids of the shadow model's records; None if they have none.
+
+    Returns:
+        LIMITED if an id is in both; None where either side has no ids.
+
+    Example:
+        >>> shadow_overlap(["a", "b"], ["b", "c", "d"]).message
+        "1 of the shadow model's 3 records are among the 2 audited ones."
+    """
+    if target_ids is None or shadow_ids is None:
+        return None
+    target, shadow = np.asarray(target_ids), np.asarray(shadow_ids)
+    if (target.dtype.kind in "iu") != (shadow.dtype.kind in "iu"):  # 7 in one file is "7" in the other
+        target, shadow = target.astype(np.str_), shadow.astype(np.str_)
+    n_shared = int(np.count_nonzero(np.isin(shadow, target)))
+    message = f"{n_shared:,} of the shadow model's {shadow.size:,} records are among the {target.size:,} audited ones."
+    if not n_shared:
+        return Check("shadow_overlap", Validity.VALID, message)
+    return Check(
+        "shadow_overlap",
+        Validity.LIMITED,
+        message,
+        "Leave the shared records out of the shadow file: the shadow model's records must be its own.",
+    )

@@ -1,0 +1,191 @@
+"""The finding: LEAK SHOWN, NO LEAK SHOWN ABOVE u, or UNDECIDED, as a sentence that cannot be read as reassurance."""
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from vestige.core.result import Finding, FindingState
+from vestige.evaluation.intervals import nonmembers_needed
+from vestige.evaluation.permutation import FamilywiseTest
+
+LEVEL = 0.05
+"""A leak is shown when the familywise p-value is at most this."""
+DECISIVE_FPR = 0.01
+"""An audit that resolves no false-positive rate this low cannot say that it saw no leak."""
+DECISIVE_TPR = 0.05
+"""Nor can one whose upper bound on the recognised members is above this."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The worst attack at the lowest false-positive rate that n resolves, with simultaneous bounds."""
+
+    fpr: float
+    tpr: float
+    tpr_lb: float
+    tpr_ub: float
+
+
+def find(
+    headline: Headline | None,
+    test: FamilywiseTest,
+    n_members: int,
+    n_nonmembers: int,
+    unit: str,
+    not_tested: str,
+) -> Finding:
+    """Say what the attacks showed.
+
+    LEAK SHOWN if the familywise permutation p-value is at most .05. Otherwise NO LEAK SHOWN ABOVE u, if the audit
+    resolves a false-positive rate of .01 and its simultaneous upper bound u is at most .05. Otherwise UNDECIDED.
+
+    Args:
+        headline: The worst attack's power, None where no rate is resolvable.
+        test: The familywise permutation test.
+        n_members: Units on the members' side.
+        n_nonmembers: Units on the nonmembers' side.
+        unit: `record` or `subject`.
+        not_tested: The stronger attackers that were not played, such as "attackers with reference models".
+
+    Returns:
+        The finding; `smallest_visible_tpr` from a planted control.
+    """
+    visible_fpr = headline.fpr if headline else 0.1
+    visible = smallest_visible_tpr(n_members, n_nonmembers, visible_fpr, test.critical_z)
+    shown = test.p_value <= LEVEL
+    decisive = headline is not None and headline.fpr <= DECISIVE_FPR and headline.tpr_ub <= DECISIVE_TPR
+    crowd = "members" if unit == "record" else "people the model was trained on"
+    limits = f"{not_tested} were not tested"
+    if shown:
+        state, n_needed = FindingState.LEAK_SHOWN, 0
+        sentence = f"{_leak_sentence(headline, test, crowd)}; {limits}."
+    elif headline is not None and decisive:
+        state, n_needed = FindingState.NO_LEAK_SHOWN, 0
+        sentence = (
+            f"An attacker who may wrongly accuse {_one_in(headline.fpr)} recognises at most "
+            f"{_percent(headline.tpr_ub)} of the {crowd} (by chance {_percent(headline.fpr)}); stronger attackers exist: {limits}, so this does "
+            "not clear the model."
+        )
+    else:
+        state, n_needed = FindingState.UNDECIDED, _needed(headline, test, n_members, n_nonmembers)
+        sentence = (
+            f"No leak was shown, and this audit is too small to rule one out: of an attacker who may wrongly accuse "
+            f"{_one_in(visible_fpr)} it would have seen only a leak of {_percent(visible)} of the {crowd} or more; "
+            f"about {n_needed:,} {unit}s on each side would decide it; {limits}."
+        )
+    nan = float("nan")
+    return Finding(
+        state=state,
+        sentence=sentence,
+        fpr=headline.fpr if headline else nan,
+        tpr=headline.tpr if headline else nan,
+        tpr_lb=headline.tpr_lb if headline else nan,
+        tpr_ub=headline.tpr_ub if headline else nan,
+        p_value=test.p_value,
+        smallest_visible_tpr=visible,
+        n_needed=n_needed,
+    )
+
+
+def _leak_sentence(headline: Headline | None, test: FamilywiseTest, crowd: str) -> str:
+    chance = f"p = {test.p_value:.2g}"
+    if headline is None:
+        return f"Members score higher than chance allows ({chance}), with too few nonmembers to resolve any error rate"
+    power = (
+        f"an attacker who may wrongly accuse {_one_in(headline.fpr)} recognises {_percent_range(headline)} of the "
+        f"{crowd} (by chance {_percent(headline.fpr)})"
+    )
+    if headline.tpr_lb > headline.fpr:
+        return power[0].upper() + power[1:]
+    return f"Members score higher than chance allows ({chance}), and {power}"
+
+
+def smallest_visible_tpr(n_members: int, n_nonmembers: int, fpr: float, critical_z: float, power: float = 0.8) -> float:
+    """The smallest planted leak that the permutation test sees with the given power.
+
+    The planted control: q members are put on top of all scores, everything else stays a chance order, and the number
+    of members among the highest `fpr` of the units is compared with the test's critical value. That number is
+    q plus a hypergeometric count, so the control is computed exactly instead of being simulated.
+
+    Args:
+        n_members: Units on the members' side.
+        n_nonmembers: Units on the nonmembers' side.
+        fpr: The false-positive rate of the headline.
+        critical_z: What the largest standardised statistic must reach.
+        power: Probability of seeing it.
+
+    Returns:
+        TPR of the planted leak at that rate, `q/m + (1 - q/m) fpr`; NaN if even all members on top would not do.
+
+    Example:
+        >>> round(smallest_visible_tpr(1000, 1000, 0.01, 2.4), 3)
+        0.024
+    """
+    total = n_members + n_nonmembers
+    top = max(1, math.ceil(fpr * total))
+    mean = top * n_members / total
+    spread = math.sqrt(mean * n_nonmembers / total * (total - top) / (total - 1))
+    wanted = math.ceil(mean + critical_z * spread - 1e-9)
+
+    def seen(planted: int) -> float:
+        return _hypergeometric_tail(wanted - planted, total - planted, n_members - planted, top - planted)
+
+    most = min(n_members, top)
+    if seen(most) < power:
+        return float("nan")
+    planted = bisect_left(range(most + 1), power, key=seen)
+    share = planted / n_members
+    return share + (1 - share) * fpr
+
+
+def _hypergeometric_tail(at_least: int, total: int, marked: int, drawn: int) -> float:
+    """P(at least so many marked ones among `drawn` of `total`)."""
+    lowest = max(0, drawn - (total - marked))
+    counts = np.arange(max(at_least, lowest), min(drawn, marked) + 1)
+
+    def log_choose(n: Any, k: Any) -> Any:
+        return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+
+    log_p = log_choose(marked, counts) + log_choose(total - marked, drawn - counts) - log_choose(total, drawn)
+    return float(np.exp(log_p).sum())
+
+
+def _needed(headline: Headline | None, test: FamilywiseTest, n_members: int, n_nonmembers: int) -> int:
+    """Units per side that would decide, were the estimates to stay; at least what the decisive rate needs."""
+    least = nonmembers_needed(DECISIVE_FPR)
+    now = min(n_members, n_nonmembers)
+    if headline is None or headline.fpr > DECISIVE_FPR:
+        return max(least, now)
+    if headline.tpr < DECISIVE_TPR:  # the bound shrinks with the root of n
+        factor = (headline.tpr_ub - headline.tpr) / (DECISIVE_TPR - headline.tpr)
+    else:  # so large an estimate will become significant
+        factor = test.critical_z / max(test.z, 0.5)
+    return max(least, 1 + math.ceil(now * max(1.0, factor) ** 2))
+
+
+def _one_in(fpr: float) -> str:
+    return f"1 outsider in {round(1 / fpr):,}"
+
+
+def _percent(rate: float) -> str:
+    """A rate as percent with two significant digits on the side of the nearer end; below 1 in 100,000 it is 0.
+
+    Example:
+        >>> _percent(0.0284), _percent(0.00034), _percent(0.5), _percent(0.998)
+        ('2.8 %', '0.034 %', '50 %', '99.80 %')
+    """
+    if math.isnan(rate):
+        return "more than 100 %"
+    if min(rate, 1 - rate) < 1e-5:
+        return f"{100 * round(rate):.0f} %"
+    digits = max(0, 1 - math.floor(math.log10(100 * min(rate, 1 - rate))))
+    return f"{100 * rate:.{digits}f} %"
+
+
+def _percent_range(headline: Headline) -> str:
+    low, high = _percent(headline.tpr_lb).removesuffix(" %"), _percent(headline.tpr_ub)
+    return f"{low}-{high}"

@@ -1,0 +1,309 @@
+"""Charts as static SVG: drawn with Altair, rendered by vl-convert, without JavaScript or network.
+
+Colours are Okabe and Ito's, told apart by the colour-blind; dashes and shapes tell them apart in grey print.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import altair as alt
+
+from vestige.core.result import Finding, RiskSummary, RocBand
+from vestige.report import wording
+from vestige.report.rows import Cell, Rows, value_or_lowest
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+SHAPES = ("circle", "square", "triangle-up", "cross", "triangle-down", "triangle-right")
+DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (5, 2), (1, 3), (12, 3))
+INK, GREY, PALE = "#1f2933", "#6b7785", "#e4e8ec"
+POINTS = 240
+"""Points drawn per curve: more cannot be seen at this size."""
+
+Point = dict[str, Any]
+"""What one mark is drawn from."""
+
+FONT = "Helvetica, Arial, sans-serif"
+_AXIS = {
+    "labelColor": INK,
+    "titleColor": INK,
+    "titleFontWeight": "normal",
+    "titleFontSize": 13,
+    "labelFontSize": 12,
+    "titlePadding": 10,
+    "gridColor": "#eef1f4",
+    "domainColor": "#9aa5b1",
+    "tickColor": "#9aa5b1",
+}
+CONFIG = {
+    "font": FONT,
+    "aria": False,  # the page names each chart as a whole
+    "background": "transparent",
+    "view": {"stroke": None},
+    "axis": _AXIS,
+    "legend": {
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "labelColor": INK,
+        "titleColor": INK,
+        "titleFontWeight": "normal",
+        "labelLimit": 320,
+        "symbolStrokeWidth": 2,
+        "symbolSize": 90,
+    },
+    "text": {"font": FONT},
+}
+_PERCENT = "format(100 * datum.value, '.3~g') + '%'"
+
+
+def to_svg(chart: Any, name: str) -> str:
+    """Render a chart.
+
+    Args:
+        chart: An Altair chart.
+        name: A word that no other chart of the page has: it keeps their inner references apart.
+
+    Returns:
+        An `<svg>` element without scripts, links or text for other machines.
+    """
+    import vl_convert
+
+    spec = chart.configure(**CONFIG).to_dict(validate=False)
+    svg = str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))
+    # Vega counts its inner names on through the life of the process: number them anew, so that a page is repeatable.
+    for i, inner in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg))):
+        svg = svg.replace(f'id="{inner}"', f'id="{name}-{i}"').replace(f"url(#{inner})", f"url(#{name}-{i})")
+    return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+
+
+def resolution_floor(rocs: Iterable[RocBand]) -> float:
+    """Find the lowest false-positive rate that has a band; 1 where none has."""
+    banded = (
+        fpr for roc in rocs for fpr, lower in zip(roc.fpr, roc.lower, strict=True) if fpr > 0 and not math.isnan(lower)
+    )
+    return min(banded, default=1.0)
+
+
+def roc_chart(rocs: Sequence[RocBand], leading: str | None, finding: Finding) -> Any:
+    """Draw every attack's ROC on logarithmic axes, the leading attack's band, and what n does not resolve."""
+    floor = resolution_floor(rocs)
+    start = min(0.01, floor / 6)
+    curves = [point for roc in rocs for point in _curve(roc, start)]
+    names = [wording.attack(roc.attack) for roc in rocs]
+    x = alt.X("fpr:Q", title="False-positive rate: outsiders wrongly accused", **_log_axis(start))
+    y = alt.Y("tpr:Q", title="True-positive rate: members recognised", **_log_axis(start))
+    lines = _data(curves).mark_line(interpolate="step-after", strokeWidth=1.8, clip=True)
+    band = _data([p for p in curves if p["attack"] == wording.attack(leading or "") and p["lower"] is not None])
+    layers = [
+        *_unresolved(floor, start),
+        _data([{"fpr": start, "tpr": start}, {"fpr": 1.0, "tpr": 1.0}])
+        .mark_line(color=GREY, strokeDash=[4, 4], strokeWidth=1)
+        .encode(x=x, y=y),
+        band.mark_area(interpolate="step-after", opacity=0.16, color=COLOURS[0], clip=True).encode(
+            x=x, y=alt.Y("lower:Q"), y2="upper:Q"
+        ),
+        lines.encode(x=x, y=y, **_by_name("attack:N", _leading_first(names, leading))),
+        *_headline(finding, x),
+    ]
+    return alt.layer(*layers).properties(width=700, height=430)
+
+
+def thresholds_chart(rows: Rows) -> Any:
+    """Draw each attack's balanced accuracy under every rule, and the oracle's as a hollow mark without interval."""
+    rules = [*rows.plain_rules, "oracle"]
+    labels = [wording.rule(rule) for rule in rules]
+    points = [
+        _interval_point(cell, attack=wording.attack(attack), rule=wording.rule(rule))
+        for attack in rows.attacks
+        for rule in rules
+        if (cell := rows.get(attack, rule, "balanced_accuracy")) is not None and cell.is_ok
+    ]
+    y = alt.Y("attack:N", title=None, sort=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=12))
+    offset = alt.YOffset("rule:N", sort=labels)
+    x = alt.X(
+        "value:Q",
+        title="Balanced accuracy: share of correct answers when half are members",
+        scale=alt.Scale(domain=_around(points, 0.5), nice=False, zero=False),
+        axis=alt.Axis(labelExpr=_PERCENT, tickCount=8),
+    )
+    colours = [*COLOURS[: len(rules) - 1], INK]
+    stroke = alt.Stroke("rule:N", scale=alt.Scale(domain=labels, range=colours), legend=_legend(2))
+    fill = alt.Fill("rule:N", scale=alt.Scale(domain=labels, range=[*colours[:-1], "#ffffff"]), legend=_legend(2))
+    shapes = alt.Scale(domain=labels, range=[*SHAPES[: len(rules) - 1], "diamond"])
+    shape = alt.Shape("rule:N", scale=shapes, legend=_legend(2))
+    bounded = [point for point in points if point["lower"] is not None]
+    return alt.layer(
+        _rule_at(0.5),
+        _data(bounded).mark_rule(strokeWidth=1.6).encode(x="lower:Q", x2="upper:Q", y=y, yOffset=offset, stroke=stroke),
+        _data(points)
+        .mark_point(size=55, strokeWidth=1.5, opacity=1)
+        .encode(x=x, y=y, yOffset=offset, stroke=stroke, fill=fill, shape=shape),
+    ).properties(width=640, height=alt.Step(14))
+
+
+def risk_chart(risk: RiskSummary) -> Any:
+    """Draw the share of members at or below each risk."""
+    pairs = zip(risk.cdf_risk, risk.cdf_members, strict=True)
+    points = [{"risk": level, "share": _or_null(share)} for level, share in _thin(list(pairs))]
+    return (
+        _data(points)
+        .mark_line(color=COLOURS[0], strokeWidth=2, interpolate="step-after")
+        .encode(
+            x=alt.X("risk:Q", title="Privacy risk score", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=5)),
+            y=alt.Y("share:Q", title="Members at or below it", scale=alt.Scale(domain=[0, 1]), axis=_percent_axis()),
+        )
+        .properties(width=300, height=260)
+    )
+
+
+def reliability_chart(risk: RiskSummary) -> Any:
+    """Draw the share of members among units of about the same risk, against that risk."""
+    pairs = zip(risk.bin_risk, risk.bin_member_fraction, strict=True)
+    points = [{"risk": level, "share": _or_null(share)} for level, share in pairs]
+    x = alt.X(
+        "risk:Q",
+        title="Privacy risk score (mean of the bin)",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(tickCount=5),
+    )
+    y = alt.Y("share:Q", title="Members among them", scale=alt.Scale(domain=[0, 1]), axis=_percent_axis())
+    diagonal = _data([{"risk": 0.0, "share": 0.0}, {"risk": 1.0, "share": 1.0}])
+    return alt.layer(
+        diagonal.mark_line(color=GREY, strokeDash=[4, 4], strokeWidth=1).encode(x=x, y=y),
+        _data(points)
+        .mark_line(color=COLOURS[1], strokeWidth=1.6, point={"filled": True, "size": 50, "color": COLOURS[1]})
+        .encode(x=x, y=y),
+    ).properties(width=300, height=260)
+
+
+def groups_chart(rows: Rows, groups: Sequence[str], attack: str) -> Any:
+    """Draw how far each group's AUC lies from guessing, with its interval."""
+    points = [
+        _interval_point(cell, group=wording.group(name))
+        for name in groups
+        if (cell := rows.get(attack, "roc", "auc", name)) is not None and value_or_lowest(cell) > 0
+    ]
+    y = alt.Y(
+        "group:N", title=None, sort=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=8, labelLimit=220)
+    )
+    domain = alt.Scale(domain=_around(points, 0.5), nice=False, zero=False)
+    x = alt.X("value:Q", title="Area under the ROC (0.5 is guessing)", scale=domain, axis=alt.Axis(tickCount=8))
+    return alt.layer(
+        _data(points).mark_bar(color=COLOURS[4], height={"band": 0.62}).encode(x=x, x2=alt.datum(0.5), y=y),
+        _data(points).mark_rule(color=INK, strokeWidth=1.5).encode(x="lower:Q", x2="upper:Q", y=y),
+        _rule_at(0.5),
+    ).properties(width=560, height=alt.Step(26))
+
+
+def _data(points: Sequence[Point]) -> alt.Chart:
+    return alt.Chart(alt.Data(values=list(points)))  # type: ignore[no-untyped-call]
+
+
+def _or_null(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _thin(points: Sequence[Any]) -> list[Any]:
+    step = max(1, math.ceil(len(points) / POINTS))
+    kept = list(points[::step])
+    return kept if not points or kept[-1] is points[-1] else [*kept, points[-1]]
+
+
+def _curve(roc: RocBand, start: float) -> list[Point]:
+    """List a curve from its first member recognised; what lies left of the drawn axes is put on their edge."""
+    points = list(zip(roc.fpr, roc.tpr, roc.lower, roc.upper, strict=True))
+    left = [point for point in points if point[0] <= start][-1:]
+    inside = _spread([point for point in points if point[0] > start], start)
+    return [
+        {
+            "attack": wording.attack(roc.attack),
+            "fpr": max(fpr, start),
+            "tpr": max(tpr, start),
+            "lower": None if math.isnan(lower) else max(lower, start),
+            "upper": None if math.isnan(upper) else max(upper, start),
+        }
+        for fpr, tpr, lower, upper in [*left, *inside]
+        if tpr > 0
+    ]
+
+
+def _spread(points: list[Any], start: float) -> list[Any]:
+    """Keep the points that a logarithmic axis can tell apart: the last of each step, so no step is drawn too early."""
+    steps = {math.floor(POINTS * math.log(point[0] / start) / -math.log(start)): point for point in points}
+    return list(steps.values())
+
+
+def _log_axis(start: float) -> Point:
+    return {
+        "scale": alt.Scale(type="log", domain=[start, 1], nice=False),
+        "axis": alt.Axis(labelExpr=_PERCENT, values=_decades(start), format="~g"),
+    }
+
+
+def _decades(start: float) -> list[float]:
+    return [10.0**power for power in range(math.ceil(math.log10(start)), 1)]
+
+
+def _unresolved(floor: float, start: float) -> list[alt.Chart]:
+    """Grey what fewer than 10 false positives would decide."""
+    corner = [{"from": start, "to": floor, "top": 1.0, "bottom": start}]
+    area = _data(corner).mark_rect(color=PALE, opacity=0.75).encode(x="from:Q", x2="to:Q", y="bottom:Q", y2="top:Q")
+    words = ["Not resolvable:", "fewer than 10", "false positives", "expected"]
+    label = (
+        _data(corner)
+        .mark_text(align="left", baseline="top", dx=8, dy=8, color=GREY, fontSize=11, text=words, lineHeight=14)
+        .encode(x="from:Q", y="top:Q")
+    )
+    return [area, label]
+
+
+def _headline(finding: Finding, x: alt.X) -> list[alt.Chart]:
+    """Mark the headline number with its simultaneous interval."""
+    if math.isnan(finding.fpr) or math.isnan(finding.tpr) or finding.tpr <= 0:
+        return []
+    point = {"fpr": finding.fpr, "tpr": finding.tpr, "lower": finding.tpr_lb, "upper": finding.tpr_ub}
+    layers = [_data([point]).mark_point(filled=True, color=INK, size=70, opacity=1).encode(x=x, y="tpr:Q")]
+    if finding.tpr_lb > 0 and not math.isnan(finding.tpr_ub):
+        layers.append(_data([point]).mark_rule(color=INK, strokeWidth=2).encode(x=x, y="lower:Q", y2="upper:Q"))
+    return layers
+
+
+def _leading_first(names: Sequence[str], leading: str | None) -> list[str]:
+    first = wording.attack(leading or "")
+    return sorted(names, key=lambda name: name != first)
+
+
+def _by_name(field: str, names: list[str]) -> Point:
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
+    dashes = [list(DASHES[i % len(DASHES)]) for i in range(len(names))]
+    return {
+        "color": alt.Color(field, scale=alt.Scale(domain=names, range=colours), legend=_legend(3)),
+        "strokeDash": alt.StrokeDash(field, scale=alt.Scale(domain=names, range=dashes), legend=_legend(3)),
+    }
+
+
+def _legend(columns: int) -> alt.Legend:
+    return alt.Legend(orient="bottom", direction="horizontal", columns=columns, title=None)
+
+
+def _percent_axis() -> alt.Axis:
+    return alt.Axis(labelExpr=_PERCENT, tickCount=5)
+
+
+def _rule_at(value: float) -> alt.Chart:
+    line = _data([{"at": value}]).mark_rule(color=GREY, strokeDash=[4, 4], strokeWidth=1)
+    rule: alt.Chart = line.encode(x="at:Q")
+    return rule
+
+
+def _interval_point(cell: Cell, **words: object) -> Point:
+    return {"value": cell.value, "lower": _or_null(cell.lower), "upper": _or_null(cell.upper), **words}
+
+
+def _around(points: Sequence[Point], middle: float) -> list[float]:
+    """Limits of an axis that holds every interval and the value of guessing, with a little room."""
+    ends = [p[name] for p in points for name in ("value", "lower", "upper") if p[name] is not None]
+    low, high = min([middle, *ends]), max([middle, *ends])
+    room = max(0.01, 0.04 * (high - low))
+    return [max(0.0, low - room), min(1.0, high + room)]

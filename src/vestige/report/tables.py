@@ -1,0 +1,57 @@
+"""Two tables: the results, made to be released, and the records, which must not be."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vestige.core.result import RESULT_DTYPES
+from vestige.report.files import replacing
+
+DISCLOSIVE = {
+    b"vestige.disclosive": b"true",
+    b"vestige.notice": b"One row per audited record, with its membership. Do not release, share or publish.",
+}
+"""Parquet metadata of `records.parquet`, so that the file itself says what it is."""
+
+
+def write_results(results: pd.DataFrame, folder: Path) -> None:
+    """Write `results.parquet` and `results.csv`, with the columns and types of `RESULT_DTYPES`.
+
+    Args:
+        results: The tidy table of an `AuditResult`.
+        folder: Where to write; it exists.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    tidy = results[list(RESULT_DTYPES)].astype(dict(RESULT_DTYPES))
+    with replacing(folder / "results.parquet") as file:
+        _write_parquet(tidy, file, {})
+    with replacing(folder / "results.csv") as file:
+        tidy.to_csv(file, index=False, lineterminator="\n")
+
+
+def write_records(records: pd.DataFrame, folder: Path) -> None:
+    """Write `records.parquet`, readable by its owner alone, with a notice that it is disclosive.
+
+    Args:
+        records: One row per record, as in an `AuditResult`.
+        folder: Where to write; it exists.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    with replacing(folder / "records.parquet", mode=0o600) as file:
+        _write_parquet(records, file, DISCLOSIVE)
+
+
+def _write_parquet(frame: pd.DataFrame, file: Any, metadata: dict[bytes, bytes]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata})
+    # Scores hardly repeat: a dictionary would cost more than it saves.
+    repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+    pq.write_table(table, file, compression="zstd", compression_level=1, use_dictionary=repeating)

@@ -1,0 +1,126 @@
+"""The audit on a terminal or in a pipe: three answers, one table that fits 80 columns, and where the page is."""
+
+import math
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vestige.core.result import AuditResult, FindingState, Status, Validity
+from vestige.report import wording
+from vestige.report.rows import Cell, Rows
+
+_STYLE = {
+    Validity.VALID: "bold",
+    Validity.LIMITED: "bold yellow",
+    Validity.CONFOUNDED: "bold red",
+    FindingState.LEAK_SHOWN: "bold red",
+    FindingState.NO_LEAK_SHOWN: "bold",
+    FindingState.UNDECIDED: "bold yellow",
+}
+_LABEL_WIDTH = 11
+_TABLE_WIDTH = 92  # wider, and the eye loses the line
+
+
+def print_result(result: AuditResult, console: Console, page: str | None) -> None:
+    """Print what an audit found.
+
+    Args:
+        result: What an audit found. Its table of records is not looked at.
+        console: Where to print; without a terminal behind it, plain text comes out.
+        page: Where the page is, printed last; None where there is none.
+    """
+    _print_answers(result, console)
+    console.print()
+    rows = Rows(result.results)
+    console.print(_table(rows, result.finding.fpr, min(console.width, _TABLE_WIDTH)))
+    _print_notes(result, rows, console)
+    if page is not None:
+        # Never wrapped: a path that is broken over lines cannot be copied.
+        console.print(Text(f"Page: {page}"), soft_wrap=True)
+
+
+def _print_answers(result: AuditResult, console: Console) -> None:
+    reasons = [check for check in result.preflight.checks if check.validity is not Validity.VALID]
+    why = " ".join(f"{check.message} {check.remedy}".strip() for check in reasons)
+    finding = result.finding
+    answer = wording.finding_answer(finding.state, finding.tpr_ub)
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=_LABEL_WIDTH, no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text("Validity"), _answer(str(result.validity), _STYLE[result.validity], why))
+    grid.add_row(Text("Adversary"), Text(result.adversary.sentence))
+    grid.add_row(Text("Finding"), _answer(answer, _STYLE[finding.state], finding.sentence))
+    console.print(grid)
+
+
+def _answer(answer: str, style: str, why: str) -> Text:
+    return Text.assemble((answer, style), f": {why}" if why else "")
+
+
+def _table(rows: Rows, headline_fpr: float, width: int) -> Table:
+    fprs = _two_rates(rows, headline_fpr)
+    rule = _per_class_rule(rows)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", width=width, expand=True)
+    table.add_column("attack", no_wrap=True)
+    table.add_column("AUC", justify="right")
+    for fpr in fprs:
+        table.add_column(f"TPR in %\nat FPR {wording.rate(float(fpr))}", justify="right")
+    if rule:
+        table.add_column(f"bal. acc. in %\n{_short(rule)}", justify="right")
+    for attack in ["worst", *rows.attacks]:
+        cells = [_cell(rows.get(attack, "roc", "auc"), is_area=True)]
+        cells += [_cell(rows.get(attack, "roc", f"tpr_at_fpr_{fpr}"), wording.digits_at(float(fpr))) for fpr in fprs]
+        cells += [_cell(rows.get(attack, rule, "balanced_accuracy"))] if rule else []
+        table.add_row(Text(attack, style="bold" if attack == "worst" else ""), *cells)
+    return table
+
+
+def _two_rates(rows: Rows, headline_fpr: float) -> list[str]:
+    """Choose the headline rate and the next lower one; without a headline, the two highest."""
+    start = next((i for i, fpr in enumerate(rows.fprs) if float(fpr) == headline_fpr), 0)
+    return rows.fprs[start : start + 2]
+
+
+def _per_class_rule(rows: Rows) -> str | None:
+    """Choose the threshold of the last column: per class, else the first there is."""
+    per_class = [rule for rule in rows.plain_rules if rule.endswith("per_class")]
+    return next(iter([*per_class, *rows.plain_rules]), None)
+
+
+def _short(rule: str) -> str:
+    return rule.replace("known_half", "half").replace("_", " ")
+
+
+def _cell(cell: Cell | None, places: int = 1, *, is_area: bool = False) -> Text:
+    if cell is None:
+        return Text("-", style="dim")
+    if cell.status == Status.SUPPRESSED:
+        return Text(wording.HIDDEN, style="dim")
+    if cell.status == Status.NOT_RESOLVABLE:
+        return Text(wording.needed(cell), style="dim italic")
+    if not cell.is_ok:
+        return Text(str(cell.status), style="dim")
+    # The header says percent: the sign in every cell would not fit 80 columns.
+    value = f"{cell.value:.3f}" if is_area else wording.percent(cell.value, places).removesuffix("%")
+    bounds = wording.area_bounds(cell).replace("0.", ".") if is_area else wording.percent_bounds(cell, places)
+    return Text.assemble(value, (f" {bounds.removesuffix('%')}" if bounds else "", "dim"))
+
+
+def _print_notes(result: AuditResult, rows: Rows, console: Console) -> None:
+    notes = []
+    if rows.get("worst", "roc", "auc"):
+        notes.append("worst: the largest over all attacks, its bounds hold for all at once.")
+    if any(cell and cell.status == Status.NOT_RESOLVABLE for cell in _resolvable_or_not(result, rows)):
+        notes.append("needs n: resolvable from n nonmembers on, when 10 false positives are expected.")
+    if result.not_run:
+        notes.append("Not run: " + "; ".join(f"{left.attack} (needs {left.needs})" for left in result.not_run) + ".")
+    if not math.isnan(result.finding.p_value):
+        notes.insert(0, f"Familywise p-value: {wording.p_value(result.finding.p_value)}.")
+    for note in notes:
+        console.print(Text(note), style="dim")
+
+
+def _resolvable_or_not(result: AuditResult, rows: Rows) -> list[Cell | None]:
+    fprs = _two_rates(rows, result.finding.fpr)
+    return [rows.get(attack, "roc", f"tpr_at_fpr_{fpr}") for attack in rows.attacks for fpr in fprs]

@@ -1,0 +1,212 @@
+"""Names and numbers as a reader sees them: every word and every digit of the page and the terminal is chosen here."""
+
+import math
+import re
+
+from vestige.core.result import FindingState, Status
+from vestige.report.rows import Cell
+
+DASH = "–"
+HIDDEN = "hidden"
+
+_ATTACKS = {
+    "worst": "Worst of all attacks",
+    "max_confidence": "Max. confidence",
+}
+_SOURCES = {"shadow": "Shadow model", "known_half": "Known half"}
+_RULES = {
+    "global": "one threshold for all",
+    "per_class": "one threshold per class",
+    "strict": "strict rule (score above the threshold)",
+}
+
+
+def attack(name: str) -> str:
+    """Name an attack in words.
+
+    Example:
+        >>> attack("modified_entropy")
+        'Modified entropy'
+    """
+    return _ATTACKS.get(name, sentence_case(name))
+
+
+def sentence_case(name: str) -> str:
+    """Turn a name of the code into words.
+
+    Example:
+        >>> sentence_case("blind_inputs")
+        'Blind inputs'
+    """
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def rule(threshold: str) -> str:
+    """Name a threshold rule in words.
+
+    Example:
+        >>> rule("shadow_per_class"), rule("known_half_fpr_0.01")
+        ('Shadow model, one threshold per class', 'Known half, set for 1% false positives')
+    """
+    if threshold == "oracle":
+        return "Oracle, the best threshold on the target itself"
+    for prefix, source in _SOURCES.items():
+        if threshold.startswith(f"{prefix}_"):
+            kind = threshold.removeprefix(f"{prefix}_")
+            if kind.startswith("fpr_"):
+                return f"{source}, set for {rate(float(kind.removeprefix('fpr_')))} false positives"
+            return f"{source}, {_RULES.get(kind, sentence_case(kind).lower())}"
+    return sentence_case(threshold)
+
+
+def group(name: str) -> str:
+    """Name a group in words.
+
+    Example:
+        >>> group("worst_class"), group("class=bird"), group("sex=f")
+        ('Worst class', 'bird', 'sex: f')
+    """
+    if name.startswith("class="):
+        return name.removeprefix("class=")
+    return sentence_case(name) if name.startswith("worst_") else name.replace("=", ": ", 1)
+
+
+def rate(fraction: float) -> str:
+    """Write a chosen rate, such as a false-positive rate to stay under, without idle digits.
+
+    Example:
+        >>> rate(0.1), rate(0.001)
+        ('10%', '0.1%')
+    """
+    return DASH if math.isnan(fraction) else f"{100 * fraction:.6g}%"
+
+
+def digits(fraction: float) -> int:
+    """Decimals of a percentage so that small rates keep two telling digits.
+
+    Example:
+        >>> digits(0.34), digits(0.0021), digits(0.0)
+        (1, 2, 1)
+    """
+    if not 0 < abs(fraction) < 0.01:
+        return 1
+    return min(4, 1 - math.floor(math.log10(abs(100 * fraction))))
+
+
+def digits_at(fpr: float) -> int:
+    """Decimals of a column of percentages that are measured at a false-positive rate, so that the column aligns.
+
+    Example:
+        >>> digits_at(0.1), digits_at(0.01), digits_at(0.0001)
+        (1, 1, 3)
+    """
+    return max(1, round(-math.log10(fpr)) - 1)
+
+
+def percent(fraction: float, places: int | None = None) -> str:
+    """Write a measured rate.
+
+    Example:
+        >>> percent(0.0698), percent(0.00123), percent(0.00123, 1), percent(float("nan"))
+        ('7.0%', '0.12%', '0.1%', '–')
+    """
+    if math.isnan(fraction):
+        return DASH
+    return f"{100 * fraction:.{digits(fraction) if places is None else places}f}%"
+
+
+def percent_bounds(cell: Cell, places: int | None = None) -> str:
+    """Write the interval of a rate, with as many decimals as the rate; empty where there is none."""
+    if math.isnan(cell.lower) or math.isnan(cell.upper):
+        return ""
+    places = digits(cell.value) if places is None else places
+    return f"{100 * cell.lower:.{places}f}–{100 * cell.upper:.{places}f}%"
+
+
+def area(value: float) -> str:
+    """Write an area under a ROC.
+
+    Example:
+        >>> area(0.70316)
+        '0.703'
+    """
+    return DASH if math.isnan(value) else f"{value:.3f}"
+
+
+def area_bounds(cell: Cell) -> str:
+    """Write the interval of an area; empty where there is none."""
+    if math.isnan(cell.lower) or math.isnan(cell.upper):
+        return ""
+    return f"{cell.lower:.3f}–{cell.upper:.3f}"
+
+
+def p_value(value: float) -> str:
+    """Write a p-value.
+
+    Example:
+        >>> p_value(0.00043), p_value(1e-12), p_value(0.5)
+        ('0.00043', 'below 0.0001', '0.5')
+    """
+    if math.isnan(value):
+        return DASH
+    return "below 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def count(value: int | None) -> str:
+    """Write a count.
+
+    Example:
+        >>> count(12000), count(None)
+        ('12,000', '–')
+    """
+    return DASH if value is None else f"{value:,}"
+
+
+def plural(value: int, noun: str) -> str:
+    """Write a count with its noun.
+
+    Example:
+        >>> plural(1, "record"), plural(1200, "record")
+        ('1 record', '1,200 records')
+    """
+    return f"{value:,} {noun}" + ("" if value == 1 else "s")
+
+
+def needed(cell: Cell) -> str:
+    """Say how many nonmembers would make a row resolvable; its definition names the number.
+
+    Example:
+        >>> needed(Cell(status="not_resolvable", definition="10 false positives need 1,000 nonmembers"))
+        'needs 1,000'
+    """
+    _, _, tail = cell.definition.rpartition("need")
+    numbers = [int(number.replace(",", "")) for number in re.findall(r"(?<![\d.])\d[\d,]*(?!\.?\d)", tail)]
+    return f"needs {max(numbers):,}" if numbers else Status.NOT_RESOLVABLE.replace("_", " ")
+
+
+def small_cell(cell: Cell) -> str:
+    """Say why a row is hidden; its definition names the smallest cell that is shown.
+
+    Example:
+        >>> small_cell(Cell(status="suppressed", definition="hidden: fewer than 20 units on a side, or ..."))
+        'fewer than 20, or masks one'
+    """
+    found = re.search(r"(?:fewer than|under) (\d+)", cell.definition)
+    # A larger group may be hidden so that a small one cannot be found by subtraction.
+    return f"fewer than {found[1] if found else 10}, or masks one"
+
+
+def finding_answer(state: FindingState, tpr_ub: float) -> str:
+    """Write answer 3 as it is named, with its u."""
+    return f"{state} {percent(tpr_ub)}" if state is FindingState.NO_LEAK_SHOWN else str(state)
+
+
+def listing(names: list[str]) -> str:
+    """Join names as in a sentence.
+
+    Example:
+        >>> listing(["a", "b", "c"])
+        'a, b and c'
+    """
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

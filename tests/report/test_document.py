@@ -1,0 +1,79 @@
+import json
+from dataclasses import replace
+from importlib.resources import files
+
+import jsonschema
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from vestige.report.document import ReportDocument, json_schema, schema_text, to_document, write_json
+
+
+def test_the_committed_schema_is_the_generated_one():
+    committed = (files("vestige.report") / "schema" / "report-1.schema.json").read_text(encoding="utf-8")
+    assert committed == schema_text(), "run: python -m vestige.report.document > src/vestige/report/schema/…"
+
+
+@pytest.mark.parametrize("name", ["rich", "minimal"])
+def test_a_written_report_validates(name, request, tmp_path):
+    write_json(request.getfixturevalue(name), tmp_path)
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads((tmp_path / "report.json").read_text()), schema)
+
+
+@pytest.mark.parametrize("name", ["rich", "minimal"])
+def test_a_written_report_comes_back(name, request, tmp_path):
+    result = request.getfixturevalue(name)
+    write_json(result, tmp_path)
+    assert ReportDocument.model_validate_json((tmp_path / "report.json").read_text()) == to_document(result)
+
+
+def test_the_numbers_are_those_of_the_result(rich):
+    document = to_document(rich)
+    values = np.array([np.nan if row.value is None else row.value for row in document.results])
+    np.testing.assert_array_equal(values, rich.results["value"].to_numpy())
+    assert [row.n_members for row in document.results[:3]] == [3000] * 3
+    assert document.finding.tpr_ub == rich.finding.tpr_ub
+    assert document.rocs[0].fpr == rich.rocs[0].fpr
+
+
+def test_nan_is_null(minimal, rich, tmp_path):
+    write_json(minimal, tmp_path)
+    text = (tmp_path / "report.json").read_text()
+    assert "NaN" not in text
+    report = json.loads(text)
+    assert report["finding"]["tpr"] is None
+    assert report["risk"] is None
+    assert report["rocs"][0]["lower"] == [None, None, None]
+    write_json(rich, tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text())["risk"]["precision"][0] is None
+
+
+def test_the_three_answers_stand_apart(rich, tmp_path):
+    write_json(rich, tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["schema_version"] == "1.0"
+    assert report["validity"]["answer"] == "LIMITED"
+    assert report["adversary"]["knowledge"] == "one shadow model"
+    assert report["finding"]["state"] == "LEAK SHOWN"
+
+
+def test_no_record_is_in_it(rich, tmp_path):
+    write_json(rich, tmp_path)
+    text = (tmp_path / "report.json").read_text()
+    assert "secret-id" not in text
+    assert "patient-7" not in text
+
+
+def test_a_row_of_another_shape_is_refused(rich):
+    wrong = replace(rich, results=rich.results.assign(status="fine"))
+    with pytest.raises(ValidationError, match="status"):
+        to_document(wrong)
+
+
+def test_many_classes_stay_small(many_classes, tmp_path):
+    write_json(many_classes, tmp_path)
+    assert len(many_classes.results) == 10_000
+    assert (tmp_path / "report.json").stat().st_size < 5e6

@@ -1,0 +1,245 @@
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from vestige.core.result import Check, FindingState, Preflight, Validity
+from vestige.report.page import render_page, write_page
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Page(HTMLParser):
+    """The page as a reader gets it: its tags, its text, and the text of each table cell."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.words, self.open, self.problems = [], [], [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *attr) for attr in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *attr) for attr in attrs]
+
+    def handle_endtag(self, tag):
+        if self.open.pop() != tag:
+            self.problems.append(tag)
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@pytest.fixture(scope="module")
+def html(rich):
+    return render_page(rich)
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+@pytest.fixture(scope="module")
+def minimal_page(minimal):
+    return Page(render_page(minimal))
+
+
+def row(html, name):
+    """The first table row with this heading."""
+    return next(text for text in re.findall(r"<tr.*?</tr>", html, re.S) if f'scope="row">{name}' in text)
+
+
+def test_it_is_one_well_formed_page(html, page):
+    assert html.startswith("<!doctype html>")
+    assert page.open == page.problems == []
+    assert page.tags.count("h1") == 1
+    assert page.tags.count("svg") == 6
+    assert len(html.encode()) < 1_000_000
+
+
+def test_it_loads_nothing_and_runs_nothing(html, page, minimal_page):
+    for read in (page, minimal_page):
+        assert not {"script", "link", "img", "iframe", "object", "embed", "image", "use", "base"} & set(read.tags)
+        references = [value for _, name, value in read.attributes if name in ("href", "src", "xlink:href", "action")]
+        assert all(value.startswith("#") for value in references)
+        assert not [name for _, name, _ in read.attributes if name.startswith("on")]
+    without_names = re.sub(r'xmlns(:\w+)?="[^"]*"', "", html)
+    assert "http:" not in without_names
+    assert "https:" not in without_names
+    assert "@import" not in html
+    assert "data:" not in html
+    assert all(reference.startswith("#") for reference in re.findall(r"url\(([^)]*)\)", html))
+
+
+def test_references_inside_the_charts_are_kept_apart(html):
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]*)\)", html)) <= set(ids)
+
+
+def test_names_are_escaped(html, page):
+    assert "<script" not in html.lower()
+    assert "<script>alert(1)</script>" in page.text
+    assert "cat & dog" in page.text
+
+
+def test_the_three_answers_are_on_top_and_apart(html, rich):
+    cards = re.findall(r'<article class="card.*?</article>', html, re.S)
+    assert len(cards) == 3
+    assert html.index("</article>") < html.index("<table")
+    validity, adversary, finding = cards
+    assert "LIMITED" in validity
+    assert rich.preflight.checks[3].remedy in validity
+    assert rich.adversary.sentence in adversary
+    assert "LEAK SHOWN" in finding
+    assert rich.finding.sentence in finding
+    assert "7.0%" in finding
+    assert "5.1–8.9%" in finding
+
+
+@pytest.mark.parametrize(
+    ("state", "answer"),
+    [
+        (FindingState.NO_LEAK_SHOWN, "NO LEAK SHOWN ABOVE 8.9%"),
+        (FindingState.UNDECIDED, "UNDECIDED"),
+        (FindingState.LEAK_SHOWN, "LEAK SHOWN"),
+    ],
+)
+def test_every_finding_is_named(minimal, rich, state, answer):
+    text = Page(render_page(replace(minimal, finding=replace(rich.finding, state=state)))).text
+    assert f"what did the tested attacks show? {answer} " in text
+
+
+@pytest.mark.parametrize("validity", list(Validity))
+def test_every_validity_is_named(minimal, validity):
+    check = Check("sizes", validity, "It is so.", "" if validity is Validity.VALID else "Do that.")
+    text = Page(render_page(replace(minimal, preflight=Preflight((check,))))).text
+    assert f"can this test say anything? {validity} " in text
+    assert ("Remedy: Do that." in text) == (validity is not Validity.VALID)
+
+
+def test_nothing_is_called_safe(page, minimal_page, html):
+    for text in (page.text, minimal_page.text, html):
+        assert not re.search(r"\bsafe\b", text, re.IGNORECASE)
+
+
+def test_grey_rows_carry_the_n_they_need(html, minimal_page):
+    cell = re.search(r'<td class="num grey"[^>]*>.*?0\.206%.*?</td>', row(html, "Modified entropy"), re.S)
+    assert cell
+    assert "needs 100,000" in cell[0]
+    assert "10 expected false positives need 10,000 nonmembers" in html
+    assert "needs 100 " in minimal_page.text
+
+
+def test_the_worst_row_is_marked(html):
+    worst = row(html, "Worst of all attacks")
+    assert '<tr class="worst">' in worst
+    assert "simultaneous" in worst
+
+
+def test_numbers_are_those_of_the_result(rich, html):
+    def value(metric, attack="loss", threshold="roc"):
+        found = rich.results.query("attack == @attack and threshold == @threshold and metric == @metric")
+        return found[found["group"] == "all"].iloc[0]
+
+    loss = row(html, "Loss")
+    area = value("auc")
+    assert f"{area['value']:.3f}" in loss
+    assert f"{area['lower']:.3f}–{area['upper']:.3f}" in loss
+    tpr = value("tpr_at_fpr_0.01")
+    assert f">{tpr['value']:.1%}<" in loss
+    assert f"{100 * tpr['lower']:.1f}–{tpr['upper']:.1%} · 30 FP" in loss
+    rates = value("precision_at_prior_0.01", "entropy", "shadow_per_class")
+    assert f">{rates['value']:.1%}<" in html
+    assert f"{rich.risk.rmse:.3f}" in html
+    assert "12 records of 4 subjects" in html
+
+
+def test_optimism_is_the_difference_of_the_numbers_beside_it(html, rich):
+    table = html[html.index("Optimism of the oracle</h3>") :]
+    honest, oracle = re.findall(r'main">([\d.]+)%', row(table, "Loss"))
+    (points,) = re.findall(r'main">\+([\d.]+) points', row(table, "Loss"))
+    assert math.isclose(float(oracle) - float(honest), float(points), abs_tol=1e-9)
+
+
+def test_small_cells_are_not_shown(html):
+    small = row(html[html.index('id="groups"') :], "age: &gt;90")
+    assert "hidden" in small
+    assert "fewer than 10" in small
+    assert not re.search(r">\d", small)
+
+
+def test_a_suppressed_row_is_hidden_even_with_a_value(rich):
+    small = rich.results["status"] == "suppressed"
+    leaking = rich.results.assign(
+        value=rich.results["value"].mask(small, 0.9876),
+        n_members=rich.results["n_members"].mask(small, 7),
+    )
+    html = render_page(replace(rich, results=leaking))
+    assert "0.988" not in html
+    assert re.search(r">\d", row(html[html.index('id="groups"') :], "age: &gt;90")) is None
+
+
+def test_all_checks_and_gaps_are_told(page, rich):
+    for check in rich.preflight.checks:
+        assert check.message in page.text
+    for left in rich.not_run:
+        assert f"needs {left.needs}." in page.text
+    for text in rich.provenance.definitions.values():
+        assert text in page.text
+
+
+def test_digests_are_short_with_the_whole_in_a_title(html, page):
+    assert f'title="{"ab" * 32}"' in html
+    assert "ab" * 32 not in page.text
+    assert "abababababab…" in page.text
+
+
+def test_no_record_is_in_it(html):
+    for secret in ("secret-id", "patient-7"):
+        assert secret not in html
+
+
+def test_every_chart_has_words(html):
+    charts = re.findall(r'<div class="chart" role="img" aria-label="([^"]+)">', html)
+    assert len(charts) == 6
+    assert all(len(words) > 40 for words in charts)
+
+
+def test_the_least_audit_has_a_page(minimal_page):
+    text = minimal_page.text
+    assert "UNDECIDED" in text
+    assert "Privacy risk score" not in text
+    assert "Classes and groups" not in text
+    assert "Needed to decide 1,000" in text
+    assert "nan" not in text.split()
+
+
+def test_many_classes_are_thinned(many_classes):
+    html = render_page(many_classes)
+    text = Page(html).text
+    assert "The 12 with the largest AUC of 100 are shown; all are in results.csv." in text
+    assert len(html.encode()) < 1_000_000
+
+
+def test_only_what_an_empty_table_allows(rich):
+    text = Page(render_page(replace(rich, results=rich.results.iloc[:0], rocs=(), not_run=()))).text
+    assert "LEAK SHOWN" in text
+
+
+def test_it_is_written(minimal, tmp_path):
+    write_page(minimal, tmp_path)
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == render_page(minimal)

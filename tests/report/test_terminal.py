@@ -1,0 +1,66 @@
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from vestige.core.result import FindingState
+from vestige.report.terminal import print_result
+
+PAGE = "runs/clinic/report.html"
+
+
+def printed(result, page=PAGE, terminal=False):
+    file = io.StringIO()
+    print_result(result, Console(file=file, width=80, force_terminal=terminal, color_system="standard"), page)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["rich", "minimal", "many_classes"])
+def test_it_fits_80_columns_of_plain_text(name, request):
+    text = printed(request.getfixturevalue(name))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    assert not set(text) & set("│┃─━┏┓")
+
+
+def test_it_tells_the_three_answers(rich):
+    text = " ".join(printed(rich).split())
+    assert "Validity LIMITED: 12 records" in text
+    assert f"Adversary {rich.adversary.sentence}" in text
+    assert f"Finding LEAK SHOWN: {rich.finding.sentence}" in text
+
+
+def test_a_bound_is_named(rich):
+    finding = replace(rich.finding, state=FindingState.NO_LEAK_SHOWN)
+    assert "NO LEAK SHOWN ABOVE 8.9%: An attacker" in " ".join(printed(replace(rich, finding=finding)).split())
+
+
+def test_a_row_holds_the_numbers_of_its_attack(rich):
+    line = next(line for line in printed(rich).splitlines() if line.startswith("modified_entropy"))
+    assert line.split() == ["modified_entropy", "0.726", ".712–.740", "7.0", "5.2–8.7", "needs", "10,000",
+                            "66.2", "64.9–67.5"]  # fmt: skip
+
+
+def test_the_page_is_named_last_and_never_broken(rich):
+    long = "runs/" + "x" * 120 + "/report.html"
+    assert printed(rich, long).splitlines()[-1] == f"Page: {long}"
+    assert "Page:" not in printed(rich, None)
+
+
+def test_what_was_not_run_is_told(rich):
+    assert "Not run: lira_online (needs reference models); boundary_distance" in printed(rich)
+
+
+def test_text_is_never_read_as_markup(rich):
+    adversary = replace(rich.adversary, sentence="It knows [red]everything[/red] [/].")
+    assert "[red]everything[/red] [/]." in printed(replace(rich, adversary=adversary))
+
+
+def test_colour_is_for_terminals(rich):
+    assert "\x1b[" in printed(rich, terminal=True)
+
+
+def test_nothing_is_called_safe(rich, minimal):
+    for result in (rich, minimal):
+        assert "safe" not in printed(result).lower()

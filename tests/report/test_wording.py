@@ -1,0 +1,42 @@
+import pytest
+
+from vestige.core.result import FindingState
+from vestige.report import wording
+from vestige.report.rows import Cell
+
+
+@pytest.mark.parametrize(
+    ("definition", "expected"),
+    [
+        ("needs 100,000 nonmembers", "needs 100,000"),
+        ("TPR at FPR 0.001; 10 expected false positives need n >= 10000 nonmembers.", "needs 10,000"),
+        ("fewer than 10 expected: at FPR 0.001 it needs 10,000, not 3,000", "needs 10,000"),
+        ("", "not resolvable"),
+    ],
+)
+def test_the_n_needed_is_read_from_the_definition(definition, expected):
+    assert wording.needed(Cell(status="not_resolvable", definition=definition)) == expected
+
+
+def test_a_finding_without_a_leak_names_its_bound():
+    assert wording.finding_answer(FindingState.NO_LEAK_SHOWN, 0.0312) == "NO LEAK SHOWN ABOVE 3.1%"
+    assert wording.finding_answer(FindingState.UNDECIDED, 0.5) == "UNDECIDED"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [
+        ("oracle", "Oracle, the best threshold on the target itself"),
+        ("shadow_global", "Shadow model, one threshold for all"),
+        ("known_half_fpr_0.001", "Known half, set for 0.1% false positives"),
+        ("shadow_new_rule", "Shadow model, new rule"),
+        ("any", "Any"),
+    ],
+)
+def test_rules_in_words(threshold, words):
+    assert wording.rule(threshold) == words
+
+
+def test_an_interval_has_the_decimals_of_its_rate():
+    assert wording.percent_bounds(Cell(0.0012, 0.0004, 0.021)) == "0.04–2.10%"
+    assert wording.percent_bounds(Cell(0.0012)) == ""
