@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vestige.auditing.audit import Options, audit
+    from vestige.auditing.audit import audit
     from vestige.core.errors import InputError, OutputError, RunFolderError, VestigeError
-    from vestige.core.options import Arithmetic, SubjectScore
+    from vestige.core.options import Arithmetic, Options, SubjectScore
     from vestige.core.outputs import Logits, Loss, Phi, PredictedLabels, Probabilities
     from vestige.core.predictions import Predictions
     from vestige.core.result import AuditResult
@@ -42,7 +42,7 @@ _HOME = {
     "InputError": "vestige.core.errors",
     "Logits": "vestige.core.outputs",
     "Loss": "vestige.core.outputs",
-    "Options": "vestige.auditing.audit",
+    "Options": "vestige.core.options",
     "OutputError": "vestige.core.errors",
     "Phi": "vestige.core.outputs",
     "PredictedLabels": "vestige.core.outputs",

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vestige.core.errors import InputError, VestigeError
-from vestige.core.options import Arithmetic, SubjectScore
+from vestige.core.options import Arithmetic, Options, SubjectScore
 
 if TYPE_CHECKING:
-    from vestige.auditing.audit import Options
     from vestige.core.predictions import Predictions
     from vestige.core.progress import Progress
     from vestige.core.result import AuditResult
@@ -146,7 +145,6 @@ def audit_command(
     RUN gets report.html and report.json, results.parquet and results.csv, which hold nothing about single records,
     and records.parquet, which does.
     """  # noqa: D301 - typer's own mark for lines to keep
-    from vestige.auditing.audit import Options
     from vestige.auditing.policy import parse_policy
     from vestige.data import Columns
 
@@ -178,14 +176,23 @@ def audit_command(
     beside = _read_shadow(shadow, shadow_members, shadow_nonmembers, columns, target.classes)
     if inside is not None and beside is not None:
         raise InputError(f"Expected one shadow, found one inside {file} and one beside it; leave one out.")
-    asked = {
+    asked: dict[str, Any] = {
         "target": {
-            "file": file, "members": members, "nonmembers": nonmembers, "labels": labels, "shadow": shadow,
-            "shadow_members": shadow_members, "shadow_nonmembers": shadow_nonmembers,
+            name: str(path)
+            for name, path in {
+                "file": file,
+                "members": members,
+                "nonmembers": nonmembers,
+                "labels": labels,
+                "shadow": shadow,
+                "shadow_members": shadow_members,
+                "shadow_nonmembers": shadow_nonmembers,
+            }.items()
+            if path is not None
         },
         "policy": {"fail_if": list(fail_if or ())},
-    }  # fmt: skip
-    result = _run(target, inside or beside, out, options, {k: _as_text(v) for k, v in asked.items()}, quiet)
+    }
+    result = _run(target, inside or beside, out, options, asked, quiet)
     return _gate(policies, result)
 
 
@@ -205,7 +212,6 @@ def demo_command(
         for path in write_demo_inputs(inputs):
             print(path)
         return 0
-    from vestige.auditing.audit import Options
 
     target, shadow = demo_predictions()
     _run(target, shadow, out, Options(name="demo"), {"target": {"demo": "scikit-learn digits"}}, quiet)
@@ -267,7 +273,7 @@ def _run(
     target: "Predictions",
     shadow: "Predictions | None",
     out: Path,
-    options: "Options",
+    options: Options,
     asked: dict[str, Any],
     quiet: bool,
 ) -> "AuditResult":
@@ -297,10 +303,6 @@ def _gate(policies: list[Any], result: "AuditResult") -> int:
         print(f"vestige: {judgement.outcome.name.lower()}: {judgement.reason}", file=sys.stderr)
     outcomes = {judgement.outcome for judgement in judgements}
     return int(next((o for o in (Outcome.BROKEN, Outcome.UNDECIDED) if o in outcomes), Outcome.PASSED))
-
-
-def _as_text(entries: dict[str, Any]) -> dict[str, Any]:
-    return {k: str(v) if isinstance(v, Path) else v for k, v in entries.items()}
 
 
 class _Bar:

@@ -12,7 +12,8 @@ PAGE = "runs/clinic/report.html"
 
 def printed(result, page=PAGE, terminal=False):
     file = io.StringIO()
-    print_result(result, Console(file=file, width=80, force_terminal=terminal, color_system="standard"), page)
+    console = Console(file=file, width=80, force_terminal=terminal, color_system="standard" if terminal else None)
+    print_result(result, console, page)
     return file.getvalue()
 
 

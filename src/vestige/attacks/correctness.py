@@ -25,4 +25,4 @@ def correctness(
     Source:
         Song & Mittal 2021, eq. 5; the gap attack of Choquette-Choo et al. 2021, section 3.2.
     """
-    return (predicted == labels).astype(np.float64)
+    return np.asarray(predicted == labels, dtype=np.float64)

@@ -16,7 +16,8 @@ def demo_predictions(seed: int = 0) -> tuple[Predictions, Predictions]:
     """Train a target and a shadow forest on disjoint handwritten digits and query both.
 
     The data are the 1,797 digits that scikit-learn ships. Target: 300 members, 1,000 nonmembers; shadow: 300 members,
-    197 nonmembers. Both are random forests with scikit-learn's defaults, which know their training digits nearly by heart.
+    197 nonmembers. Both are random forests with scikit-learn's defaults, which know their training digits
+    nearly by heart.
 
     Returns:
         Predictions of the target and of the shadow.
@@ -54,7 +55,8 @@ def write_demo_inputs(folder: Path, seed: int = 0) -> list[Path]:
     import pandas as pd
 
     target, shadow = demo_predictions(seed)
-    arrays, tables = {}, {}
+    arrays: dict[str, np.ndarray] = {}
+    tables: dict[str, pd.DataFrame] = {}
     for prefix, predictions in (("", target), ("shadow_", shadow)):
         probs = np.concatenate(list(predictions.output(Probabilities).table.blocks(1 << 20)))
         arrays |= {

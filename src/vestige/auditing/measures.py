@@ -39,6 +39,13 @@ class Counts:
     n_nonmembers: int
 
 
+def count_calls(called: np.ndarray, member: np.ndarray) -> Counts:
+    """Count the units called members on each side."""
+    true_positives = int(np.count_nonzero(called & member))
+    n_members = int(np.count_nonzero(member))
+    return Counts(true_positives, n_members, int(np.count_nonzero(called)) - true_positives, member.size - n_members)
+
+
 def curve_rows(curves: Mapping[tuple[str, str], Roc], level: float = 0.95) -> Iterator[Row]:
     """AUC and TPR at the fixed false-positive rates of every (attack, group), all intervals in one go."""
     points = [(key, fpr) for key in curves for fpr in FPRS]

@@ -76,10 +76,10 @@ def observe(predictions: Predictions, arithmetic: Arithmetic, progress: Progress
         for attack in attacks:
             scores[attack.name][rows] = attack.score(*(signals[name] for name in attack.reads))
         if predicted is not None:
-            predicted[rows] = signals["predicted"]
+            predicted[rows] = np.asarray(signals["predicted"])
         if hashes is not None and vector is not None:
             hashes[rows] = _hash_rows(blocks[type(vector)])
-        return labels.size
+        return int(labels.size)
 
     done = 0
     for size in _in_threads(work, _blocks(predictions, digest)):
@@ -138,7 +138,7 @@ def _signals(
         table = _class_probabilities(blocks, arithmetic)
         signals |= {
             "probabilities": table,
-            "predicted": table.log_p.argmax(axis=1),
+            "predicted": table.predicted,
             "losses": -np.asarray(table.of(table.log_p, labels), dtype=np.float64),
             "p_true": table.of(table.p, labels),
         }
@@ -205,7 +205,7 @@ def _check(output: Output, block: np.ndarray, start: int) -> int | None:
     if isinstance(output, Logits) and start == 0 and _look_like_probabilities(block):
         raise InputError(
             f"Expected logits, found rows in [0, 1] that sum to 1{where}: these are probabilities; declare them so "
-            "(probs in an npz, --probabilities for an npy, Probabilities(...) in Python), or a softmax is applied twice."
+            "(probs in an npz, --probabilities for an npy, Probabilities(...) in Python): no softmax twice."
         )
     if isinstance(output, Loss) and (block < -1e-6).any():
         row = int(np.argmax(block < -1e-6))
@@ -235,8 +235,8 @@ def _check_probabilities(block: np.ndarray, start: int, where: str) -> int | Non
     row = int(np.argmax(bad))
     found = f"a sum of {sums[row]:.6g}" if not outside[row] else f"{block[row].min():.6g} to {block[row].max():.6g}"
     raise InputError(
-        f"Expected probabilities, in [0, 1] with rows that sum to 1, found {found} in row {start + row + 1:,}{where}; if "
-        "these are logits, declare them so (logits in an npz, logit_CLASS columns, Logits(...) in Python)."
+        f"Expected probabilities, in [0, 1] with rows that sum to 1, found {found} in row {start + row + 1:,}{where}; "
+        "if these are logits, declare them so (logits in an npz, logit_CLASS columns, Logits(...) in Python)."
     )
 
 

@@ -1,8 +1,8 @@
 """Rows of the result table: how a number becomes a row, and which rows must not be shown."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,11 +57,12 @@ class Table:
     common: Common
     rows: list[Row] = field(default_factory=list)
 
-    def add(self, row: Row) -> None:
-        """Append a row; a number that does not exist makes it UNDEFINED."""
-        if math.isnan(row.value) and row.status is Status.OK:
-            row = Row(**{**_fields(row), "status": Status.UNDEFINED, "interval": NO_INTERVAL})
-        self.rows.append(row)
+    def extend(self, rows: Iterable[Row]) -> None:
+        """Append rows; a number that does not exist makes its row UNDEFINED."""
+        for row in rows:
+            if math.isnan(row.value) and row.status is Status.OK:
+                row = replace(row, status=Status.UNDEFINED, interval=NO_INTERVAL)
+            self.rows.append(row)
 
     def frame(self) -> "pd.DataFrame":
         """The table with the columns and types of `RESULT_DTYPES`."""

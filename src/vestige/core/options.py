@@ -1,6 +1,9 @@
 """Options that exist because two readings exist; each is recorded in every result."""
 
+from dataclasses import dataclass
 from enum import StrEnum
+
+from vestige.core.errors import InputError
 
 
 class Arithmetic(StrEnum):
@@ -18,3 +21,32 @@ class SubjectScore(StrEnum):
 
     MEAN = "mean"
     MAXIMUM = "maximum"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that can change a number, with its default; recorded in every result.
+
+    Attributes:
+        arithmetic: float64 from logits (default), or P1's published script to the digit.
+        subject_score: A subject's score is the mean (default) or the maximum of its records'.
+        risk_prior: Prior probability of membership in the privacy risk score.
+        risk_bins: Histogram bins of the privacy risk score per class.
+        min_cell: Groups with fewer members or nonmembers are hidden in the release-safe outputs; 0 shows all.
+        seed: Seed of the known halves, the folds and the relabellings.
+        name: What the results call the target.
+    """
+
+    arithmetic: Arithmetic = Arithmetic.STABLE
+    subject_score: SubjectScore = SubjectScore.MEAN
+    risk_prior: float = 0.5
+    risk_bins: int = 5
+    min_cell: int = 10
+    seed: int = 0
+    name: str = "target"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.risk_prior < 1:
+            raise InputError(f"Expected a risk prior between 0 and 1, found {self.risk_prior}.")
+        if self.risk_bins < 1:
+            raise InputError(f"Expected at least 1 risk bin, found {self.risk_bins}.")

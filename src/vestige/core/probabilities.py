@@ -16,8 +16,9 @@ LOG_FLOOR = 1e-30
 
 @dataclass(frozen=True, eq=False)
 class ClassProbabilities:
-    """For a block of records and every class: p, 1 - p and their logarithms [nats]."""
+    """For a block of records and every class: p, 1 - p and their logarithms [nats], and the predicted class."""
 
+    predicted: Int[np.ndarray, " record"]
     p: Float[np.ndarray, "record class"]
     not_p: Float[np.ndarray, "record class"]
     log_p: Float[np.ndarray, "record class"]
@@ -67,7 +68,7 @@ def from_logits(logits: Any) -> ClassProbabilities:
     p[rows, top] = 1.0 / total
     not_p[rows, top] = others / total
     log_not_p[rows, top] = _log_of_others(z, top, others) - log_total
-    return ClassProbabilities(p, not_p, log_p, log_not_p)
+    return ClassProbabilities(top, p, not_p, log_p, log_not_p)
 
 
 def _log_of_others(
@@ -95,7 +96,7 @@ def from_probabilities(probabilities: Any) -> ClassProbabilities:
     p = np.maximum(np.asarray(probabilities, dtype=np.float64), 0.0)
     not_p = np.maximum(1.0 - p, 0.0)
     log_not_p = np.where(p < 0.5, np.log1p(-np.minimum(p, 0.5)), np.log(np.maximum(not_p, LOG_FLOOR)))
-    return ClassProbabilities(p, not_p, np.log(np.maximum(p, LOG_FLOOR)), log_not_p)
+    return ClassProbabilities(p.argmax(axis=1), p, not_p, np.log(np.maximum(p, LOG_FLOOR)), log_not_p)
 
 
 def as_published(probabilities: Any) -> ClassProbabilities:
@@ -107,9 +108,13 @@ def as_published(probabilities: Any) -> ClassProbabilities:
         Song & Mittal 2021, published code.
     """
     p = np.asarray(probabilities)
+    if p.dtype.kind != "f" or p.dtype == np.float16:  # neither whole numbers nor half precision can hold the floor
+        p = p.astype(np.float32)
     floor = p.dtype.type(LOG_FLOOR)
     not_p = 1 - p
-    return ClassProbabilities(p, not_p, np.log(np.maximum(p, floor)), np.log(np.maximum(not_p, floor)))
+    return ClassProbabilities(
+        p.argmax(axis=1), p, not_p, np.log(np.maximum(p, floor)), np.log(np.maximum(not_p, floor))
+    )
 
 
 def softmax(logits: Any) -> np.ndarray:

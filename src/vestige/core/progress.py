@@ -1,8 +1,9 @@
 """How a long step tells that it is alive, without knowing who listens."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Called with the name of a step, what is done and what there is to do in all."""
 

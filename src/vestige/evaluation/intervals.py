@@ -303,4 +303,4 @@ def _mixture_quantile(
         active = active[np.abs(x[active] - at) > 1e-10 + 1e-8 * at]
         if active.size == 0:
             break
-    return x
+    return np.asarray(x)

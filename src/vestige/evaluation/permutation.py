@@ -140,7 +140,7 @@ def ks_p_value(curve: Roc) -> float:
     Example:
         >>> from vestige.evaluation.roc import roc
         >>> round(ks_p_value(roc(np.arange(20.0) + 5, np.arange(20.0))), 4)
-        0.2771
+        0.2918
 
     Source:
         Hodges 1958, eq. 5.3 (asymptotic with his correction); ties make it conservative. Below 500 units a side the

@@ -25,18 +25,18 @@ class RiskTable:
         fallback_classes: Classes without both sides, which use the histograms of all classes together.
     """
 
-    edges: Float[np.ndarray, "class edge"]
-    members: Float[np.ndarray, "class bin"]
-    nonmembers: Float[np.ndarray, "class bin"]
+    edges: Float[np.ndarray, "label edge"]
+    members: Float[np.ndarray, "label bin"]
+    nonmembers: Float[np.ndarray, "label bin"]
     fallback_classes: tuple[int, ...]
 
     def risk_of_bins(self, prior: float) -> Float[np.ndarray, "class bin"]:
         """Posterior of every bin; an empty bin takes that of the nearest one with mass, the lower first."""
         inside = prior * self.members
         outside = (1 - prior) * self.nonmembers
-        risk = np.full(inside.shape, np.nan)
+        n_classes, n_bins = self.members.shape
+        risk = np.full((n_classes, n_bins), np.nan)
         np.divide(inside, inside + outside, out=risk, where=inside + outside > 0)
-        n_bins = risk.shape[1]
         filled = risk.copy()
         for step in range(1, n_bins):
             for neighbour in (np.arange(n_bins) - step, np.arange(n_bins) + step):

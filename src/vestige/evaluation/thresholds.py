@@ -31,7 +31,7 @@ class Thresholds:
         """The threshold of each record."""
         if self.values.size == 1:
             return np.full(labels.shape, self.values[0])
-        return self.values[labels]
+        return np.asarray(self.values[labels])
 
 
 def balanced_accuracy_threshold(

@@ -5,6 +5,7 @@ is made from its records' scores; without, each record is its own unit.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -27,7 +28,7 @@ class Units:
     combine: SubjectScore = SubjectScore.MEAN
 
     @property
-    def name(self) -> str:
+    def name(self) -> Literal["record", "subject"]:
         """What is counted: `record` or `subject`."""
         return "record" if self.of_record is None else "subject"
 

@@ -67,8 +67,8 @@ def find(
         state, n_needed = FindingState.NO_LEAK_SHOWN, 0
         sentence = (
             f"An attacker who may wrongly accuse {_one_in(headline.fpr)} recognises at most "
-            f"{_percent(headline.tpr_ub)} of the {crowd} (by chance {_percent(headline.fpr)}); stronger attackers exist: {limits}, so this does "
-            "not clear the model."
+            f"{_percent(headline.tpr_ub)} of the {crowd} (by chance {_percent(headline.fpr)}); stronger attackers "
+            f"exist: {limits}, so this does not clear the model."
         )
     else:
         state, n_needed = FindingState.UNDECIDED, _needed(headline, test, n_members, n_nonmembers)

@@ -9,6 +9,7 @@ from vestige.report.rows import Cell
 DASH = "–"
 HIDDEN = "hidden"
 
+_SHORT_FORMS = re.compile(r"\b(auc|fpr|roc|tpr)\b")
 _ATTACKS = {
     "worst": "Worst of all attacks",
     "max_confidence": "Max. confidence",
@@ -35,10 +36,10 @@ def sentence_case(name: str) -> str:
     """Turn a name of the code into words.
 
     Example:
-        >>> sentence_case("blind_inputs")
-        'Blind inputs'
+        >>> sentence_case("blind_inputs"), sentence_case("tpr_at_fpr")
+        ('Blind inputs', 'TPR at FPR')
     """
-    words = name.replace("_", " ")
+    words = _SHORT_FORMS.sub(lambda match: match[0].upper(), name.replace("_", " "))
     return words[:1].upper() + words[1:]
 
 

@@ -1,6 +1,7 @@
 """Honest random splits, and every preflight check run on them: what must not be flagged."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,13 +34,12 @@ def honest_audit(n_units: int, with_subjects: bool, rng: np.random.Generator) ->
         number = rng.permutation(number)
     n = number.size
 
-    def correlated(shape: tuple[int, ...]) -> np.ndarray:  # half of the variance is the subject's
+    def correlated(shape: tuple[int, ...]) -> Any:  # half of the variance is the subject's
         own, shared = rng.normal(size=(n, *shape)), rng.normal(size=(n_units, *shape))
-        return np.asarray((own + shared[number]) / np.sqrt(2) if with_subjects else own)
+        return (own + shared[number]) / np.sqrt(2) if with_subjects else own
 
-    def classes() -> np.ndarray:
-        noise = correlated(())
-        return np.digitize(noise, [-0.6, 0.3])
+    def classes() -> Any:
+        return np.digitize(correlated(()), [-0.6, 0.3])
 
     labels = classes()
     inputs = correlated((N_FEATURES,))

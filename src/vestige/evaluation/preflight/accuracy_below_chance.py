@@ -51,7 +51,7 @@ def accuracy_below_chance(
     spread = agreement - float(a @ b**2 + a**2 @ b) / n + agreement**2 / n**2
     variance = spread / max(n - 1, 1) / n**2  # of the accuracy, were every record its own unit
     alike = 1.0 if units is None else float(np.sum(np.unique(units[member], return_counts=True)[1] ** 2)) / n
-    gap = chance - accuracy - 0.5 * alike / n
+    gap = chance - accuracy - alike / n  # exchanging two predictions can change two agreements: half of that step
     p_value = 0.5 * erfc(gap / sqrt(2 * variance * alike)) if variance > 1e-12 * chance else 1.0
     seen = f"Accuracy on members is {accuracy:.3f}, where chance agreement gives {chance:.3f} (p = {p_value:.2g}"
     if p_value >= LEVEL:

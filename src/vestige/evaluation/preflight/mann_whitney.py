@@ -65,19 +65,16 @@ def mann_whitney(curve: Roc) -> MannWhitney:
 
     Source:
         Mann & Whitney 1947; variance under ties: Lehmann 1975, section 1.4; estimated variance: DeLong et al.
-        1988, on mid-ranks. Normal approximation without continuity correction.
+        1988. Normal approximation without continuity correction.
     """
     m, n = curve.n_members, curve.n_nonmembers
-    members, nonmembers = np.diff(curve.true_positives), np.diff(curve.false_positives)
     total = m + n
-    ties = (members + nonmembers).astype(np.float64)
+    ties = np.diff(curve.true_positives + curve.false_positives).astype(np.float64)
     tie_term = float(np.sum(ties**3 - ties)) / (total * (total - 1))
-    beaten = (n - curve.false_positives[1:] + nonmembers / 2) / n  # share of nonmembers each member beats
-    beating = (curve.true_positives[1:] - members / 2) / m  # share of members that beat each nonmember
     return MannWhitney(
         auc=curve.auc,
         null_variance=max(0.0, total + 1 - tie_term) / (12 * m * n),
-        variance=_variance_of_mean(beaten, members) + _variance_of_mean(beating, nonmembers),
+        variance=0.0 if min(m, n) < 2 else curve.auc_variance,
     )
 
 
@@ -94,9 +91,3 @@ def mean_of_independent(tests: Sequence[MannWhitney]) -> MannWhitney:
         null_variance=sum(t.null_variance for t in tests) / k**2,
         variance=sum(t.variance for t in tests) / k**2,
     )
-
-
-def _variance_of_mean(values: np.ndarray, counts: np.ndarray) -> float:
-    n = int(counts.sum())
-    mean = float(np.dot(values, counts)) / n
-    return float(np.dot((values - mean) ** 2, counts)) / max(n - 1, 1) / n

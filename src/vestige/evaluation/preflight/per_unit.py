@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vestige.core.errors import InputError
+from vestige.evaluation.units import Units
 
 
 def unit_numbers(units: Int[np.ndarray, " record"] | None, n_records: int) -> Int[np.ndarray, " record"]:
@@ -19,13 +20,13 @@ def unit_numbers(units: Int[np.ndarray, " record"] | None, n_records: int) -> In
 
 
 def unit_means(values: Float[np.ndarray, " record"], number: Int[np.ndarray, " record"]) -> Float[np.ndarray, " unit"]:
-    """Mean of each unit's records, by its number.
+    """Mean of each unit's records, by its number; exact where they are all equal, so that ties stay ties.
 
     Example:
         >>> unit_means(np.array([1.0, 5.0, 3.0]), np.array([0, 1, 0])).tolist()
         [2.0, 5.0]
     """
-    return np.bincount(number, weights=values) / np.bincount(number)
+    return Units(number, np.zeros(int(number.max()) + 1, dtype=bool)).mean(values)
 
 
 def unit_members(member: Bool[np.ndarray, " record"], number: Int[np.ndarray, " record"]) -> Bool[np.ndarray, " unit"]:

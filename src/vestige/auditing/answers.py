@@ -1,0 +1,114 @@
+"""The parts of a result that are said in words: checks, adversary, what was not run, provenance, definitions."""
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+
+import numpy as np
+
+from vestige.auditing.case import Case
+from vestige.core.options import Options
+from vestige.core.result import Adversary, Check, NotRun, Provenance
+from vestige.evaluation import preflight
+from vestige.evaluation.roc import Roc
+
+NOT_TESTED = "attackers with reference models"
+
+
+def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
+    """All preflight checks that the given columns allow."""
+    target, keep, units = case.target, case.keep, case.units
+    of_record, member = units.of_record, case.member
+    checks: list[Check | None] = [preflight.sizes(units.n_members, units.n_nonmembers, units.name)]
+    checks.append(preflight.blind_labels(case.labels, member, of_record))
+    if target.inputs is not None:
+        inputs = target.inputs[keep] if not hasattr(target.inputs, "loc") else target.inputs.loc[keep]
+        checks.append(preflight.blind_inputs(inputs, case.labels, member, of_record, case.options.seed))
+        checks.extend(preflight.duplicates(inputs, member, of_record))
+    checks.extend(preflight.blind_order({k: v[keep] for k, v in target.order.items()}, member, of_record))
+    checks.append(preflight.inverted_scores(curves))
+    if case.observed.predicted is not None:
+        predicted = case.observed.predicted[keep]
+        checks.append(preflight.accuracy_below_chance(predicted, case.labels, member, of_record, target.n_classes))
+    if case.observed.row_hashes is not None:
+        checks.append(preflight.equal_predictions(case.observed.row_hashes[keep], member))
+    checks.append(preflight.rounded_probabilities(case.observed.decimals))
+    left_out = int(np.count_nonzero(~keep))
+    n_subjects = 0 if target.subjects is None or not left_out else np.unique(target.subjects[~keep]).size
+    checks.append(preflight.subjects_on_both_sides(n_subjects, left_out))
+    if case.shadow is not None:
+        checks.append(preflight.shadow_overlap(_as_text(target.ids), _as_text(case.shadow.ids)))
+    return [check for check in checks if check is not None]
+
+
+def _as_text(ids: np.ndarray | None) -> np.ndarray | None:
+    """Ids to compare between files: one may hold them as numbers, the other as text."""
+    return None if ids is None else ids.astype(np.str_)
+
+
+def adversary_of(case: Case, access: str) -> Adversary:
+    """Say who was played."""
+    answers = {
+        "confidence": "the probabilities of every class",
+        "loss": "the loss of the true class",
+        "label": "the predicted class only",
+    }[access]
+    if case.source == "shadow":
+        knowledge, words = "one shadow model", "has trained one shadow model on records of its own"
+    else:
+        knowledge, words = "known half", "knows the membership of half of the records and attacks the other half"
+    sentence = f"Sees {answers}, one answer a record, and {words}; {NOT_TESTED} were not tested."
+    return Adversary(access, knowledge, 0, sentence)
+
+
+def not_run_of(case: Case) -> tuple[NotRun, ...]:
+    """List what was left out and what it needs."""
+    missing = list(case.observed.not_run)
+    if "modified_entropy" not in case.scores:
+        missing.append(NotRun("privacy_risk_score", "probabilities or logits of every class"))
+    without = [name for name in case.scores if name not in case.known_scores]
+    missing += [NotRun(f"{name} (thresholds)", "the same outputs from the shadow model") for name in without]
+    if not case.known:
+        missing.append(NotRun("thresholds", f"a shadow model, or at least 2 {case.units.name}s on each side"))
+    return tuple(missing)
+
+
+def provenance_of(case: Case) -> Provenance:
+    """Say what the numbers stand on, without paths or names."""
+    options = case.options
+    return Provenance(
+        vestige_version=metadata.version("vestige"),
+        versions={
+            "python": sys.version.split()[0],
+            **{name: metadata.version(name) for name in ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow")},
+        },
+        seed=options.seed,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        target_digest=case.observed.digest,
+        shadow_digest=case.shadow_digest,
+        n_records=case.target.n_records,
+        n_left_out=int(np.count_nonzero(~case.keep)),
+        options={name: str(getattr(options, name)) for name in Options.__dataclass_fields__},
+        definitions=_DEFINITIONS,
+    )
+
+
+_DEFINITIONS: Mapping[str, str] = {
+    "score": "higher = more likely a member, for every attack",
+    "interval": "95 %, for this model over records or subjects; not over training runs",
+    "auc": "P(member scores higher than nonmember) + P(tie)/2; DeLong on the logit scale",
+    "tpr_at_fpr": "last point of the tie-safe ROC with FPR <= f, no interpolation; the threshold's uncertainty inside",
+    "resolution": "a rate f needs at least 10 expected false positives, n_nonmembers * f >= 10",
+    "balanced_accuracy": "(TPR + TNR) / 2, sides normalised separately",
+    "global and per_class": "P1: first observed known score with the best balanced accuracy, member iff score >= t",
+    "strict": "P3: highest distinct known score with the best balanced accuracy, member iff score > t",
+    "known_half": "random halves of the units, stratified by membership; each is known while the other is attacked",
+    "oracle": "best threshold on the target itself: optimistic, no interval; p-value of Kolmogorov-Smirnov",
+    "worst": "largest over attacks (thresholds, groups), bounds simultaneous by Bonferroni",
+    "p_value": "max-T permutation of units over all attacks, by AUC and by members among the top share of all units",
+    "risk": "P1: prior * h_in / (prior * h_in + (1 - prior) * h_out) of modified entropy in log bins per class",
+    "subject": "its records' mean (or maximum) score; class thresholds: against the mean of its records' thresholds",
+    "leak shown": "familywise p <= 0.05",
+    "no leak shown": "not shown, FPR 0.01 resolvable, and the worst attack's upper bound there at most 5 %",
+}

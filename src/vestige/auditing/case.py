@@ -1,0 +1,125 @@
+"""An audit's material: both models' answers seen once, and everything the evaluation needs of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vestige.auditing.operating_points import Known, known_halves, known_shadow
+from vestige.auditing.scoring import Observed, observe
+from vestige.core.errors import InputError
+from vestige.core.options import Options
+from vestige.core.predictions import Predictions
+from vestige.core.progress import Progress
+from vestige.core.seeds import stream
+from vestige.evaluation.units import Units, halves, make_units, on_both_sides
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The target's records as they are evaluated, after one pass over the outputs of both models.
+
+    Attributes:
+        options: What could change a number.
+        target: What was given; `keep` selects the records that are evaluated.
+        keep: False for records of subjects that are on both sides. All arrays below are of kept records.
+        labels: Class of each record.
+        member: Side of each record.
+        units: Records or subjects.
+        scores: Score of each record, per attack.
+        observed: What the pass over the target gave for all given records.
+        source: Where thresholds come from: `shadow` or `known_half`.
+        known: Whose membership the adversary knows.
+        known_scores: Scores that `known` selects from, per attack.
+        shadow: The shadow as given, if any.
+        shadow_digest: Digest of its predictions; empty without one.
+    """
+
+    options: Options
+    target: Predictions
+    keep: np.ndarray
+    labels: np.ndarray
+    member: np.ndarray
+    units: Units
+    scores: Mapping[str, np.ndarray]
+    observed: Observed
+    source: str
+    known: tuple[Known, ...]
+    known_scores: Mapping[str, np.ndarray]
+    shadow: Predictions | None
+    shadow_digest: str
+
+
+def prepare_case(target: Predictions, shadow: Predictions | None, options: Options, progress: Progress) -> Case:
+    """Score both models, leave out subjects on both sides, and say whose membership the adversary knows.
+
+    Raises:
+        InputError: The outputs are not what they are said to be, or the shadow does not fit the target.
+    """
+    observed = observe(target, options.arithmetic, progress, "scoring the target")
+    if not observed.scores:
+        raise InputError("Expected outputs that some attack can read, found none; give probabilities or logits.")
+    if target.subjects is None:
+        keep = np.ones(target.n_records, dtype=bool)
+    else:
+        keep = ~on_both_sides(target.subjects, target.member)
+    member, labels = target.member[keep], target.labels[keep]
+    if not member.any() or member.all():
+        raise InputError(
+            "Expected subjects on each side, found none left on one after leaving out those that are on both; "
+            "check the subject column."
+        )
+    subjects = None if target.subjects is None else target.subjects[keep]
+    units = make_units(subjects, member, options.subject_score)
+    scores = {name: values[keep] for name, values in observed.scores.items()}
+    if shadow is None:
+        first = halves(units, stream(options.seed, "known halves"))
+        both = min(units.n_members, units.n_nonmembers) >= 2
+        return Case(
+            options, target, keep, labels, member, units, scores, observed,
+            "known_half", known_halves(units, labels, first) if both else (), scores, None, "",
+        )  # fmt: skip
+    shadow_labels = _recoded(shadow, target)
+    if (shadow.subjects is None) != (target.subjects is None):
+        raise InputError(
+            "Expected subjects for both models or for neither, found them for one; a threshold set on records does "
+            "not fit people's mean scores. Give shadow_subjects (--subject names the column in both files)."
+        )
+    seen = observe(shadow, options.arithmetic, progress, "scoring the shadow")
+    shadow_keep = (
+        np.ones(shadow.n_records, dtype=bool)
+        if shadow.subjects is None
+        else ~on_both_sides(shadow.subjects, shadow.member)
+    )
+    shadow_member = shadow.member[shadow_keep]
+    if not shadow_member.any() or shadow_member.all():
+        raise InputError("Expected shadow subjects on each side, found none left on one; check the subject column.")
+    shadow_units = make_units(
+        None if shadow.subjects is None else shadow.subjects[shadow_keep], shadow_member, options.subject_score
+    )
+    return Case(
+        options, target, keep, labels, member, units, scores, observed,
+        "shadow", known_shadow(shadow_units, shadow_labels[shadow_keep], labels.size),
+        {name: values[shadow_keep] for name, values in seen.scores.items()}, shadow, seen.digest,
+    )  # fmt: skip
+
+
+def _recoded(shadow: Predictions, target: Predictions) -> np.ndarray:
+    """The shadow's labels in the target's coding: classes are matched by name."""
+    if shadow.n_classes != target.n_classes and (shadow.classes is None or target.classes is None):
+        # Without names a table of losses shows only the classes that occur; columns must agree.
+        if any(o.n_axes == 2 for o in (*shadow.outputs, *target.outputs)):
+            raise InputError(
+                f"Expected the shadow to have the target's {target.n_classes} classes, found {shadow.n_classes}; "
+                "give a model trained for the same task."
+            )
+        return np.asarray(shadow.labels)
+    names = {target.class_name(code): code for code in range(target.n_classes)}
+    unknown = [n for n in map(shadow.class_name, range(shadow.n_classes)) if n not in names]
+    if unknown:
+        raise InputError(
+            f"Expected the shadow to have the target's classes, found {', '.join(unknown[:5])}, which the target does "
+            "not have; give a model trained for the same task."
+        )
+    codes = np.array([names[shadow.class_name(code)] for code in range(shadow.n_classes)])
+    return np.asarray(codes[shadow.labels])

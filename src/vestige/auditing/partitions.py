@@ -1,0 +1,83 @@
+"""The units taken apart by class and by the groups a user names, small cells hidden."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from vestige.auditing.case import Case
+from vestige.auditing.measures import call_rows, count_calls
+from vestige.auditing.operating_points import OperatingPoint
+from vestige.auditing.tidy import Row, suppressed, too_small
+from vestige.evaluation.roc import Roc, roc
+from vestige.evaluation.thresholds import decide
+from vestige.evaluation.units import Units, rows_of_levels
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """The units taken apart by class or by a group column."""
+
+    names: tuple[str, ...]
+    units: Units
+    codes: np.ndarray
+    rows: list[np.ndarray]
+    hidden: np.ndarray
+    min_cell: int
+    worst_name: str
+
+    def _shown(self) -> Iterator[tuple[str, np.ndarray]]:
+        for name, rows, hidden in zip(self.names, self.rows, self.hidden, strict=True):
+            if not hidden and self.units.member[rows].any() and not self.units.member[rows].all():
+                yield name, rows
+
+    def curves(self, attack: str, scores: np.ndarray) -> dict[tuple[str, str], Roc]:
+        """A ROC per group that is shown and has both sides."""
+        unit_scores = self.units.score(scores)
+        found = {}
+        for name, rows in self._shown():
+            member = self.units.member[rows]
+            found[attack, name] = roc(unit_scores[rows][member], unit_scores[rows][~member])
+        return found
+
+    def call_rows(self, attack: str, scores: np.ndarray, point: OperatingPoint) -> Iterator[Row]:
+        """Balanced accuracy of the calls within each group."""
+        called = decide(self.units, scores, point.values, point.strict)
+        for name, rows in self._shown():
+            counts = count_calls(called[rows], self.units.member[rows])
+            yield from call_rows(attack, name, point.rule, counts, only=("balanced_accuracy",))
+
+    def hidden_rows(self, attacks: tuple[str, ...]) -> Iterator[Row]:
+        """A row without numbers for each hidden group."""
+        for name, hidden in zip(self.names, self.hidden, strict=True):
+            if hidden:
+                for attack in attacks:
+                    yield from suppressed(attack, name, self.min_cell)
+
+
+def partitions_of(case: Case) -> list[Partition]:
+    """Take the units apart by class and by each group column."""
+    groupings: list[tuple[str, np.ndarray, list[str]]] = [
+        ("class", case.labels, [case.target.class_name(c) for c in range(case.target.n_classes)])
+    ]
+    for name, values in case.target.groups.items():
+        found, codes = np.unique(values[case.keep], return_inverse=True)
+        groupings.append((name, codes, [str(level) for level in found]))
+    partitions = []
+    for name, codes, levels in groupings:
+        units, unit_codes = case.units.within(codes)
+        rows = rows_of_levels(unit_codes, len(levels))
+        n_members = np.array([np.count_nonzero(units.member[r]) for r in rows])
+        n_nonmembers = np.array([r.size for r in rows]) - n_members
+        partitions.append(
+            Partition(
+                names=tuple(f"{name}={level}" for level in levels),
+                units=units,
+                codes=unit_codes,
+                rows=rows,
+                hidden=too_small(n_members, n_nonmembers, case.options.min_cell),
+                min_cell=case.options.min_cell,
+                worst_name="worst_class" if name == "class" else "worst_group",
+            )
+        )
+    return partitions

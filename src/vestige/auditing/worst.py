@@ -1,0 +1,65 @@
+"""What is picked as worst, over attacks, thresholds and groups, with bounds that allow for the picking."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from vestige.auditing.measures import Counts, call_rows, curve_rows, simultaneous_level, worst_row
+from vestige.auditing.operating_points import FPRS, Rule
+from vestige.auditing.partitions import Partition
+from vestige.auditing.tidy import Row
+from vestige.evaluation.intervals import NO_INTERVAL, is_resolvable
+from vestige.evaluation.roc import Roc
+from vestige.evaluation.units import Units
+from vestige.evaluation.verdict import Headline
+
+
+def worst_rows(
+    curves: Mapping[str, Roc],
+    calls: list[tuple[str, Rule, Counts]],
+    group_curves: Mapping[tuple[str, str], Roc],
+    partitions: list[Partition],
+) -> Iterator[Row]:
+    """What is picked as worst, with bounds that allow for the picking."""
+    level = simultaneous_level(len(curves))
+    for rows in _by_metric(curve_rows({(a, "all"): c for a, c in curves.items()}, level)):
+        yield worst_row(rows, "all", f"{len(curves)} attacks", "roc")
+    if calls:
+        level = simultaneous_level(len(calls))
+        rows_of_calls = (r for attack, rule, counts in calls for r in call_rows(attack, "all", rule, counts, level))
+        for rows in _by_metric(r for r in rows_of_calls if r.metric not in ("fpr", "tpr")):
+            usable = [r for r in rows if not np.isnan(r.value)]
+            if usable:
+                yield worst_row(usable, "all", f"{len(calls)} attacks and thresholds", "any")
+    for kind in ("worst_class", "worst_group"):
+        names = {name for p in partitions if p.worst_name == kind for name in p.names}
+        chosen = {key: curve for key, curve in group_curves.items() if key[1] in names}
+        if len({name for _, name in chosen}) > 1:
+            what = f"{len(curves)} attacks and {len({name for _, name in chosen})} groups"
+            for rows in _by_metric(curve_rows(chosen, simultaneous_level(len(chosen)))):
+                if any(row.usable for row in rows):
+                    yield worst_row(rows, kind, what, "roc")
+
+
+def _by_metric(rows: Iterator[Row]) -> list[list[Row]]:
+    grouped: dict[str, list[Row]] = {}
+    for row in rows:
+        grouped.setdefault(row.metric, []).append(row)
+    return list(grouped.values())
+
+
+def headline_of(worst: list[Row], units: Units) -> Headline | None:
+    """The worst attack at the lowest false-positive rate that the nonmembers resolve."""
+    fpr = min((f for f in FPRS if is_resolvable(f, units.n_nonmembers)), default=None)
+    if fpr is None:
+        return None
+    row = next(r for r in worst if r.group == "all" and r.metric == f"tpr_at_fpr_{fpr:g}")
+    return Headline(fpr, row.value, row.interval.lower, row.interval.upper)
+
+
+def p_value_row(p_value: float, n_attacks: int, units: Units) -> Row:
+    """Make the row of the permutation test over all attacks."""
+    return Row(
+        "worst", "roc", "p_value", "all", p_value, NO_INTERVAL, units.n_members, units.n_nonmembers,
+        f"familywise permutation test over {n_attacks} attacks, by AUC and by the tail at the headline rate",
+    )  # fmt: skip
