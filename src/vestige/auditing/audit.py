@@ -96,7 +96,8 @@ def _evaluate(case: Case, progress: Progress) -> AuditResult:
         stream(case.options.seed, "relabel"),
     )
     table.extend([p_value_row(test.p_value, len(curves), units)])
-    risk, summary = risk_of(case)
+    risk, summary, rows = risk_of(case)
+    table.extend(rows)
     progress("checking the test itself", 0, 1)
     return AuditResult(
         preflight=Preflight(tuple(checks_of(case, curves))),

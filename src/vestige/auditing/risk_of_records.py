@@ -1,53 +1,91 @@
 """The privacy risk score of every record, and what may be shown of it."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 
 from vestige.auditing.case import Case
-from vestige.auditing.operating_points import Known
-from vestige.auditing.tidy import NAN
+from vestige.auditing.measures import Counts, call_rows, count_calls
+from vestige.auditing.operating_points import Known, Rule
+from vestige.auditing.tidy import NAN, Row
 from vestige.core.options import Arithmetic
-from vestige.core.result import RiskSummary
-from vestige.evaluation.risk import RiskTable, fit_risk, reliability, risk_scores
+from vestige.core.result import RiskSummary, Status
+from vestige.evaluation.intervals import NO_INTERVAL
+from vestige.evaluation.risk import Reliability, RiskTable, fit_risk, reliability, risk_scores
 
 _RISK_THRESHOLDS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # P1, table 6
+_ROUNDING = 1e-12
+_NAME = "privacy_risk_score"
 
 
-def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None]:
-    """The privacy risk score of every record and its summary over units."""
+def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row]]:
+    """Score every record, and summarise over units what may be shown.
+
+    Returns:
+        The risk of every record, its summary, and rows for the result table; nothing where the class probabilities
+        are not known on both sides of the known records.
+    """
     name = "modified_entropy"
     if name not in case.scores or name not in case.known_scores or not case.known:
-        return None, None
-    options = case.options
+        return None, None, []
     entropy = -case.scores[name]
+    prior = case.options.risk_prior
     risk = np.empty(entropy.size)
     for part in case.known:
         table = _risk_table(case, part, -part.of(case.known_scores[name]))
-        risk[part.attacked] = risk_scores(table, entropy[part.attacked], case.labels[part.attacked], options.risk_prior)
-    units = case.units
-    unit_risk = units.score(risk)
-    fit = reliability(unit_risk, units.member, options.risk_prior)
-    inside, outside = unit_risk[units.member], unit_risk[~units.member]
+        risk[part.attacked] = risk_scores(table, entropy[part.attacked], case.labels[part.attacked], prior)
+    unit_risk, member = case.units.score(risk), case.units.member
+    fit = reliability(unit_risk, member, prior)
+    shown = [n >= case.options.min_cell for n in fit.n_units]
+    calls = [(t, count_calls(unit_risk >= t - _ROUNDING, member)) for t in _RISK_THRESHOLDS]
     levels = np.linspace(0, 1, 101)
-    at_or_below = np.searchsorted(np.sort(inside), levels + 1e-12, side="right")
-    too_few = np.minimum(at_or_below, inside.size - at_or_below) < options.min_cell
-    cdf = np.where(too_few & (at_or_below > 0) & (at_or_below < inside.size), NAN, at_or_below / inside.size)
-    chosen = [(inside >= t - 1e-12, outside >= t - 1e-12) for t in _RISK_THRESHOLDS]
-    prior = options.risk_prior
-    recall = [float(i.mean()) for i, _ in chosen]
-    accused = [prior * i.mean() + (1 - prior) * o.mean() for i, o in chosen]
-    return risk, RiskSummary(
+    summary = RiskSummary(
         prior=prior,
         source=case.source,
         cdf_risk=tuple(levels.tolist()),
-        cdf_members=tuple(cdf.tolist()),
-        bin_risk=fit.risk,
-        bin_member_fraction=fit.member_fraction,
+        cdf_members=_cdf(unit_risk[member], levels, case.options.min_cell),
+        bin_risk=tuple(r for r, s in zip(fit.risk, shown, strict=True) if s),
+        bin_member_fraction=tuple(f for f, s in zip(fit.member_fraction, shown, strict=True) if s),
         rmse=fit.rmse,
         rmse_weighted=fit.rmse_weighted,
         thresholds=_RISK_THRESHOLDS,
-        precision=tuple(float(prior * r / a) if a else NAN for r, a in zip(recall, accused, strict=True)),
-        recall=tuple(recall),
+        precision=tuple(NAN if _hidden(c, case) else _precision(c, prior) for _, c in calls),
+        recall=tuple(NAN if _hidden(c, case) else c.true_positives / c.n_members for _, c in calls),
     )
+    return risk, summary, [*_rmse_rows(case, fit), *(row for t, c in calls for row in _rows_at(t, c, case))]
+
+
+def _cdf(risk: np.ndarray, levels: np.ndarray, min_cell: int) -> tuple[float, ...]:
+    """Share of members at or below each level, but for steps that would show a few of them."""
+    below = np.searchsorted(np.sort(risk), levels + _ROUNDING, side="right")
+    smaller_side = np.minimum(below, risk.size - below)
+    return tuple(np.where((smaller_side > 0) & (smaller_side < min_cell), NAN, below / risk.size).tolist())
+
+
+def _hidden(counts: Counts, case: Case) -> bool:
+    return 0 < counts.true_positives < case.options.min_cell
+
+
+def _precision(counts: Counts, prior: float) -> float:
+    tpr, fpr = counts.true_positives / counts.n_members, counts.false_positives / counts.n_nonmembers
+    accused = prior * tpr + (1 - prior) * fpr
+    return prior * tpr / accused if accused else NAN
+
+
+def _rows_at(threshold: float, counts: Counts, case: Case) -> Iterator[Row]:
+    rule = Rule(f"risk_{threshold:g}", f"member iff risk >= {threshold:g}, histograms from {case.source}")
+    for row in call_rows(_NAME, "all", rule, counts, only=("precision", "precision_at_prior_0.5", "recall")):
+        if _hidden(counts, case):
+            row = replace(row, value=NAN, interval=NO_INTERVAL, false_positives=None, status=Status.SUPPRESSED)
+        yield row
+
+
+def _rmse_rows(case: Case, fit: Reliability) -> Iterator[Row]:
+    sizes = (case.units.n_members, case.units.n_nonmembers)
+    for metric, value, weights in (("rmse", fit.rmse, "unweighted"), ("rmse_weighted", fit.rmse_weighted, "by units")):
+        definition = f"mean risk against share of members over ten equal bins, {weights}"
+        yield Row(_NAME, case.source, metric, "all", value, NO_INTERVAL, *sizes, definition)
 
 
 def _risk_table(case: Case, part: Known, entropy: np.ndarray) -> RiskTable:

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import pandas as pd
 
+from vestige.core.percent import percent
+
 RESULT_DTYPES: Mapping[str, str] = {
     "attack": "str",
     "threshold": "str",
@@ -151,7 +153,7 @@ class Finding:
 
     def __str__(self) -> str:
         """The state and the sentence."""
-        above = f" {self.tpr_ub:.1%}" if self.state is FindingState.NO_LEAK_SHOWN else ""
+        above = f" {percent(self.tpr_ub)}" if self.state is FindingState.NO_LEAK_SHOWN else ""
         return f"{self.state}{above}: {self.sentence}"
 
 
@@ -184,13 +186,13 @@ class RiskSummary:
         cdf_risk: Risk levels, rising.
         cdf_members: Share of members with a risk at or below each; NaN where fewer than the smallest cell
             of members lie above or below it.
-        bin_risk: Mean score in each reliability bin that is not empty.
+        bin_risk: Mean score in each reliability bin that holds at least the smallest cell of units.
         bin_member_fraction: Share of members there, after weighting both sides alike.
         rmse: Root mean square of their difference over bins, unweighted.
         rmse_weighted: The same, weighted by the units in the bin.
         thresholds: Thresholds t of "member if risk >= t".
-        precision: Precision at each (both sides weighted alike); NaN where nobody is selected.
-        recall: Share of members selected at each.
+        precision: Precision at each, at the prior; NaN where nobody is selected.
+        recall: Share of members selected at each; NaN, with the precision, where so few are that it is hidden.
     """
 
     prior: float

@@ -142,12 +142,14 @@ class Reliability:
     Attributes:
         risk: Mean score of each bin that is not empty.
         member_fraction: Share of members there, both sides weighted to the prior.
+        n_units: Units in it.
         rmse: Root mean square difference over bins, unweighted.
         rmse_weighted: The same, weighted by the units in a bin.
     """
 
     risk: tuple[float, ...]
     member_fraction: tuple[float, ...]
+    n_units: tuple[int, ...]
     rmse: float
     rmse_weighted: float
 
@@ -174,6 +176,7 @@ def reliability(
     return Reliability(
         risk=tuple(mean.tolist()),
         member_fraction=tuple(fraction.tolist()),
+        n_units=tuple(counts.tolist()),
         rmse=float(np.sqrt(difference.mean())),
         rmse_weighted=float(np.sqrt(np.average(difference, weights=counts))),
     )

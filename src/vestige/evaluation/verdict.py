@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from vestige.core.percent import percent
 from vestige.core.result import Finding, FindingState
 from vestige.evaluation.intervals import nonmembers_needed
 from vestige.evaluation.permutation import FamilywiseTest
@@ -67,14 +68,14 @@ def find(
         state, n_needed = FindingState.NO_LEAK_SHOWN, 0
         sentence = (
             f"An attacker who may wrongly accuse {_one_in(headline.fpr)} recognises at most "
-            f"{_percent(headline.tpr_ub)} of the {crowd} (by chance {_percent(headline.fpr)}); stronger attackers "
+            f"{percent(headline.tpr_ub)} of the {crowd} (by chance {percent(headline.fpr)}); stronger attackers "
             f"exist: {limits}, so this does not clear the model."
         )
     else:
         state, n_needed = FindingState.UNDECIDED, _needed(headline, test, n_members, n_nonmembers)
         sentence = (
             f"No leak was shown, and this audit is too small to rule one out: of an attacker who may wrongly accuse "
-            f"{_one_in(visible_fpr)} it would have seen only a leak of {_percent(visible)} of the {crowd} or more; "
+            f"{_one_in(visible_fpr)} it would have seen only a leak of {percent(visible)} of the {crowd} or more; "
             f"about {n_needed:,} {unit}s on each side would decide it; {limits}."
         )
     nan = float("nan")
@@ -97,7 +98,7 @@ def _leak_sentence(headline: Headline | None, test: FamilywiseTest, crowd: str) 
         return f"Members score higher than chance allows ({chance}), with too few nonmembers to resolve any error rate"
     power = (
         f"an attacker who may wrongly accuse {_one_in(headline.fpr)} recognises {_percent_range(headline)} of the "
-        f"{crowd} (by chance {_percent(headline.fpr)})"
+        f"{crowd} (by chance {percent(headline.fpr)})"
     )
     if headline.tpr_lb > headline.fpr:
         return power[0].upper() + power[1:]
@@ -171,21 +172,6 @@ def _one_in(fpr: float) -> str:
     return f"1 outsider in {round(1 / fpr):,}"
 
 
-def _percent(rate: float) -> str:
-    """A rate as percent with two significant digits on the side of the nearer end; below 1 in 100,000 it is 0.
-
-    Example:
-        >>> _percent(0.0284), _percent(0.00034), _percent(0.5), _percent(0.998)
-        ('2.8 %', '0.034 %', '50 %', '99.80 %')
-    """
-    if math.isnan(rate):
-        return "more than 100 %"
-    if min(rate, 1 - rate) < 1e-5:
-        return f"{100 * round(rate):.0f} %"
-    digits = max(0, 1 - math.floor(math.log10(100 * min(rate, 1 - rate))))
-    return f"{100 * rate:.{digits}f} %"
-
-
 def _percent_range(headline: Headline) -> str:
-    low, high = _percent(headline.tpr_lb).removesuffix(" %"), _percent(headline.tpr_ub)
-    return f"{low}-{high}"
+    low, high = percent(headline.tpr_lb).removesuffix("%"), percent(headline.tpr_ub)
+    return f"{low}–{high}"

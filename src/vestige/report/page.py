@@ -262,12 +262,13 @@ def _gap(fair: Cell, oracle: Cell) -> Shown:
 
 
 def _risk_lines(risk: RiskSummary) -> list[tuple[str, str, str]]:
+    hidden = "hidden: too few"
     triples = zip(risk.thresholds, risk.precision, risk.recall, strict=True)
     return [
         (
             f"{level:g}",
-            wording.percent(precision) if precision == precision else "nobody selected",
-            wording.percent(recall),
+            wording.percent(precision) if precision == precision else hidden if recall != recall else "nobody selected",
+            wording.percent(recall) if recall == recall else hidden,
         )
         for level, precision, recall in triples
     ]
