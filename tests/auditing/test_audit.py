@@ -1,15 +1,17 @@
 """`vestige.audit` from end to end: every number of its table against a naive twin, and what must not matter to it."""
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-
 from tests.auditing import twin
 from tests.auditing.planted import ATTACKS, logits_of, predictions, row, rows, softmax, without_p_value
-from vestige import InputError, Logits, Options, Predictions, Probabilities, audit
+
+from vestige import Arithmetic, InputError, Logits, Options, PredictedLabels, Predictions, Probabilities, audit
 from vestige.auditing import scoring
 from vestige.core.result import RESULT_DTYPES, FindingState
 from vestige.core.seeds import stream
@@ -40,7 +42,8 @@ def leaking():
 @pytest.fixture(scope="module")
 def harmless():
     """Finished audits without any leak, per number of records."""
-    return {n: [audit(predictions(n, 0.0, seed, n_classes=4)) for seed in range(40)] for n in (200, 2000)}
+    draws = {200: 40, 2000: 16}
+    return {n: [audit(predictions(n, 0.0, seed, n_classes=4)) for seed in range(k)] for n, k in draws.items()}
 
 
 # ------------------------------------------------------------------------------------ values
@@ -94,7 +97,7 @@ def _thresholds(arrays, attack: str, rule: str) -> np.ndarray:
         return twin.quadratic_threshold(inside, outside)
 
     if rule == "shadow_per_class":
-        return np.array([of(ys == c) for c in range(3)])[y]
+        return np.asarray(np.array([of(ys == c) for c in range(3)])[y])
     return np.full(y.size, of(np.ones(ys.size, dtype=bool)))
 
 
@@ -117,10 +120,11 @@ def test_calls_at_shadow_thresholds_equal_the_twins(arrays, with_shadow, attack,
             measures.pop(name)
     assert set(found["metric"]) == set(measures)
     for each in found.itertuples():
-        assert each.value == pytest.approx(measures[each.metric], abs=1e-12, nan_ok=True), each.metric
+        value = measures[str(each.metric)]
+        assert each.value == pytest.approx(value, abs=1e-12, nan_ok=True), each.metric
         assert each.false_positives == expected.fp
         assert (each.n_members, each.n_nonmembers) == (expected.m, expected.n)
-        assert each.status == ("undefined" if math.isnan(measures[each.metric]) else "ok")
+        assert each.status == ("undefined" if math.isnan(value) else "ok")
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -141,9 +145,7 @@ def test_correctness_is_the_gap_attack(arrays, with_shadow):
     right = z.argmax(axis=1) == y
     gap = 0.5 + (right[m].mean() - right[~m].mean()) / 2
     for rule in ("shadow_global", "shadow_per_class", "shadow_strict", "oracle"):
-        value = row(
-            with_shadow, attack="correctness", threshold=rule, metric="balanced_accuracy", group="all"
-        ).value
+        value = row(with_shadow, attack="correctness", threshold=rule, metric="balanced_accuracy", group="all").value
         assert value == pytest.approx(gap, abs=1e-12)
     assert row(with_shadow, attack="correctness", metric="auc", group="all").value == pytest.approx(gap, abs=1e-12)
 
@@ -183,7 +185,7 @@ def test_worst_curve_rows_are_the_largest_bounds_at_the_bonferroni_level(with_sh
 
 def test_the_worst_calls_are_simultaneous_over_attacks_and_thresholds(with_shadow):
     table = with_shadow.results
-    at_thresholds = table[table["threshold"].str.startswith("shadow") & (table["group"] == "all")]
+    at_thresholds = table[table["threshold"].str.startswith("shadow_") & (table["group"] == "all")]
     n_looks = len(at_thresholds[at_thresholds["attack"] != "worst"].drop_duplicates(["attack", "threshold"]))
     accuracy = at_thresholds[at_thresholds["metric"] == "balanced_accuracy"]
     recall = at_thresholds[at_thresholds["metric"] == "recall"]
@@ -337,7 +339,7 @@ def test_without_a_leak_enough_records_reach_no_leak_shown_and_few_stay_undecide
         assert finding.fpr == 0.01
         if finding.state is not FindingState.LEAK_SHOWN:
             assert (finding.state is FindingState.NO_LEAK_SHOWN) == (finding.tpr_ub <= 0.05)
-    assert sum(r.finding.state is FindingState.NO_LEAK_SHOWN for r in harmless[2000]) >= 20
+    assert sum(r.finding.state is FindingState.NO_LEAK_SHOWN for r in harmless[2000]) >= 8
 
 
 def test_no_finding_says_safe(harmless, leaking):
@@ -361,7 +363,8 @@ def test_the_order_of_the_records_does_not_matter(arrays, with_shadow):
     (z, y, m), (zs, ys, ms) = arrays
     order = np.random.default_rng(5).permutation(N)
     permuted = audit(Predictions(Logits(z[order]), y[order], m[order]), Predictions(Logits(zs), ys, ms))
-    pd.testing.assert_frame_equal(without_p_value(permuted), without_p_value(with_shadow), check_exact=True)
+    # Means over bins add up in another order: the last digits may move.
+    pd.testing.assert_frame_equal(without_p_value(permuted), without_p_value(with_shadow), rtol=1e-12, atol=1e-14)
     assert permuted.finding.state is with_shadow.finding.state
 
 
@@ -457,7 +460,7 @@ def test_the_arrays_given_are_never_modified(arrays):
         order={"o": given["order"]},
     )
     audit(target, Predictions(given["shadow"], ys, ms, subjects=np.arange(N_SHADOW)))
-    audit(target, options=Options(arithmetic="published"))  # type: ignore[arg-type]
+    audit(target, options=Options(arithmetic=Arithmetic.PUBLISHED))
     for name, values in given.items():
         assert np.array_equal(values, copies[name]), name
 
@@ -505,7 +508,18 @@ def test_a_row_that_misses_1_among_exact_ones_is_refused_in_blocks_of_any_size(a
         audit(Predictions(probs, y, m))
 
 
-def test_progress_ends_every_step(arrays):
+@pytest.mark.parametrize("kind", ["certain", "labels"])
+def test_a_model_that_is_always_right_is_ordinary(arrays, kind):
+    """Every score is the same: there is nothing to tell members by, and nothing to fail on."""
+    _, y, m = arrays[0]
+    answers = np.eye(3)[y] if kind == "certain" else PredictedLabels(y)
+    result = audit(Predictions(answers, y, m))
+    assert result.finding.state is FindingState.UNDECIDED
+    assert result.finding.p_value == 1
+    assert set(rows(result, metric="auc", group="all")["value"]) == {0.5}
+
+
+def test_progress_names_every_step_and_counts_the_records(arrays):
     (z, y, m), (zs, ys, ms) = arrays
     told: list[tuple[str, int, int]] = []
     audit(
@@ -513,6 +527,26 @@ def test_progress_ends_every_step(arrays):
         Predictions(Logits(zs), ys, ms),
         progress=lambda step, done, total: told.append((step, done, total)),
     )
-    assert {"scoring the target", "scoring the shadow"} <= {step for step, *_ in told}
-    assert all(0 < done <= total for _, done, total in told)
-    assert told[-1][1] == told[-1][2]
+    assert ("scoring the target", N, N) in told
+    assert ("scoring the shadow", N_SHADOW, N_SHADOW) in told
+    assert len({step for step, *_ in told}) >= 4
+    assert all(0 <= done <= total for _, done, total in told)
+
+
+def test_options_by_their_names_are_taken_or_refused_but_never_ignored(arrays):
+    """Without the type checks of the tests, as users call it: in a process of its own."""
+    code = """
+import numpy as np, vestige
+m, p = np.arange(200) < 100, np.random.default_rng(0).dirichlet([1, 1], 200).astype(np.float32)
+target = vestige.Predictions(p, np.zeros(200, dtype=int), m)
+def run(arithmetic):
+    return vestige.audit(target, options=vestige.Options(arithmetic=arithmetic)).records["modified_entropy"]
+try:
+    named = run("published")
+except vestige.InputError:
+    print("refused")
+else:
+    print("taken" if named.equals(run(vestige.Arithmetic.PUBLISHED)) else "ignored")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in ("taken", "refused")

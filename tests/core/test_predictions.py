@@ -1,5 +1,7 @@
 """`Predictions` takes what can be audited and refuses the rest with its place and cure."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ def test_several_kinds_of_answers_stand_side_by_side():
 @pytest.mark.parametrize("field", ["labels", "member", "ids", "subjects", "groups", "order", "inputs"])
 def test_a_column_has_one_entry_per_record(field):
     short = {"labels": LABELS[:3], "member": MEMBER[:3], "groups": {"a": [1, 2, 3]}, "order": {"t": [1, 2, 3]}}
-    columns = {"labels": LABELS, "member": MEMBER, field: short.get(field, np.arange(3))}
+    columns: dict[str, Any] = {"labels": LABELS, "member": MEMBER, field: short.get(field, np.arange(3))}
     with pytest.raises(InputError, match="found 3 for 4 rows"):
         Predictions(PROBS, **columns)
 

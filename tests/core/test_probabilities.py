@@ -1,4 +1,4 @@
-"""Probabilities and their logarithms, against arithmetic with sixty digits."""
+"""Probabilities and their logarithms, against arithmetic with 150 digits."""
 
 from decimal import Decimal, localcontext
 
@@ -11,9 +11,9 @@ FLOOR = 1e-30
 
 
 def exact_rows(logits):
-    """p, 1 - p and their logarithms of every row, with sixty digits, rounded once at the end."""
+    """p, 1 - p and their logarithms of every row, with 150 digits, rounded once at the end."""
     with localcontext() as context:
-        context.prec = 60
+        context.prec = 150
         rows = []
         for row in logits.tolist():
             z = [Decimal(v) for v in row]
@@ -27,7 +27,7 @@ def exact_rows(logits):
 
 
 @pytest.mark.parametrize("scale", [0.1, 3.0, 10.0, 40.0])
-def test_from_logits_agrees_with_sixty_digits(scale):
+def test_from_logits_agrees_with_150_digits(scale):
     logits = np.random.default_rng(1).normal(scale=scale, size=(60, 5))
     c = from_logits(logits)
     p, not_p, log_p, log_not_p = exact_rows(logits)
@@ -92,11 +92,11 @@ def test_from_logits_leaves_its_input_alone():
     np.testing.assert_array_equal(logits, before)
 
 
-def test_from_probabilities_agrees_with_sixty_digits():
+def test_from_probabilities_agrees_with_150_digits():
     p = np.random.default_rng(4).dirichlet(np.full(4, 0.1), size=200)  # many entries next to 0 and to 1
     c = from_probabilities(p)
     with localcontext() as context:
-        context.prec = 60
+        context.prec = 150
         floor = Decimal(FLOOR)
         log_p = [[float(max(Decimal(v), floor).ln()) for v in row] for row in p.tolist()]
         log_not_p = [[float(max(1 - Decimal(v), floor).ln()) for v in row] for row in p.tolist()]

@@ -74,6 +74,11 @@ def not_run_of(case: Case) -> tuple[NotRun, ...]:
     return tuple(missing)
 
 
+def _plain(value: str | int | float) -> str | int | float:
+    """An option as TOML and JSON can hold it: a member of an enumeration by its name."""
+    return str(value) if isinstance(value, str) else value
+
+
 def provenance_of(case: Case) -> Provenance:
     """Say what the numbers stand on, without paths or names."""
     options = case.options
@@ -89,7 +94,7 @@ def provenance_of(case: Case) -> Provenance:
         shadow_digest=case.shadow_digest,
         n_records=case.target.n_records,
         n_left_out=int(np.count_nonzero(~case.keep)),
-        options={name: str(getattr(options, name)) for name in Options.__dataclass_fields__},
+        options={name: _plain(getattr(options, name)) for name in Options.__dataclass_fields__},
         definitions=_DEFINITIONS,
     )
 
@@ -99,6 +104,7 @@ _DEFINITIONS: Mapping[str, str] = {
     "interval": "95 %, for this model over records or subjects; not over training runs",
     "auc": "P(member scores higher than nonmember) + P(tie)/2; DeLong on the logit scale",
     "tpr_at_fpr": "last point of the tie-safe ROC with FPR <= f, no interpolation; the threshold's uncertainty inside",
+    "probabilities": "as given; a row may miss 1 by 1e-4, or rounded to d decimals by K/2 units of the last (LIMITED)",
     "resolution": "a rate f needs at least 10 expected false positives, n_nonmembers * f >= 10",
     "balanced_accuracy": "(TPR + TNR) / 2, sides normalised separately",
     "global and per_class": "P1: first observed known score with the best balanced accuracy, member iff score >= t",

@@ -160,7 +160,7 @@ def _bands(curves: Mapping[str, Roc]) -> tuple[RocBand, ...]:
     for attack, curve in curves.items():
         fprs = np.geomspace(max(1e-5, 1 / curve.n_nonmembers), 1.0, _CURVE_POINTS)
         fprs[-1] = 1.0
-        tpr = [float(curve.tpr[point_at_fpr(curve, f)]) for f in fprs]
+        tpr = [curve.rates_at(point_at_fpr(curve, f))[0] for f in fprs]
         bounds = tpr_at_fpr_bounds([curve] * fprs.size, fprs.tolist())
         bands.append(
             RocBand(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vestige.attacks import CATALOGUE
 from vestige.auditing.operating_points import Known, known_halves, known_shadow
 from vestige.auditing.scoring import Observed, observe
 from vestige.core.errors import InputError
@@ -56,6 +57,7 @@ def prepare_case(target: Predictions, shadow: Predictions | None, options: Optio
     Raises:
         InputError: The outputs are not what they are said to be, or the shadow does not fit the target.
     """
+    _refuse_names_of_ours(target)
     observed = observe(target, options.arithmetic, progress, "scoring the target")
     if not observed.scores:
         raise InputError("Expected outputs that some attack can read, found none; give probabilities or logits.")
@@ -102,6 +104,15 @@ def prepare_case(target: Predictions, shadow: Predictions | None, options: Optio
         "shadow", known_shadow(shadow_units, shadow_labels[shadow_keep], labels.size),
         {name: values[shadow_keep] for name, values in seen.scores.items()}, shadow, seen.digest,
     )  # fmt: skip
+
+
+def _refuse_names_of_ours(target: Predictions) -> None:
+    ours = {"id", "subject", "label", "class", "member", "risk", *(attack.name for attack in CATALOGUE)}
+    for name in target.groups:
+        if name in ours:
+            raise InputError(
+                f"Expected a group column of another name, found {name}, which the results use; rename it."
+            )
 
 
 def _recoded(shadow: Predictions, target: Predictions) -> np.ndarray:

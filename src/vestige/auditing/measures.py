@@ -64,7 +64,7 @@ def curve_rows(curves: Mapping[tuple[str, str], Roc], level: float = 0.95) -> It
                 "roc",
                 f"tpr_at_fpr_{fpr:g}",
                 group,
-                float(curve.tpr[point]),
+                curve.rates_at(point)[0],
                 at[(attack, group), fpr],
                 m,
                 n,
@@ -78,16 +78,21 @@ def oracle_rows(attack: str, group: str, curve: Roc) -> Iterator[Row]:
     """The best threshold on the target itself: optimistic, so without interval but with a p-value."""
     point = oracle_point(curve)
     m, n = curve.n_members, curve.n_nonmembers
-    accuracy = float((curve.tpr[point] + 1 - curve.fpr[point]) / 2)
     false_positives = int(curve.false_positives[point])
+    counts = Counts(int(curve.true_positives[point]), m, false_positives, n)
     yield Row(
-        attack, "oracle", "balanced_accuracy", group, accuracy, NO_INTERVAL, m, n,
+        attack, "oracle", "balanced_accuracy", group, _balanced(counts), NO_INTERVAL, m, n,
         "best (TPR+TNR)/2 over all thresholds on the target itself: optimistic", false_positives,
     )  # fmt: skip
     yield Row(
         attack, "oracle", "p_value", group, ks_p_value(curve), NO_INTERVAL, m, n,
         "one-sided Kolmogorov-Smirnov test of members against nonmembers", false_positives,
     )  # fmt: skip
+
+
+def _balanced(c: Counts) -> float:
+    """P1's order of operations: ratios of counts, averaged; any other one differs in the last digit."""
+    return 0.5 * (c.true_positives / c.n_members + (c.n_nonmembers - c.false_positives) / c.n_nonmembers)
 
 
 def measure(name: str, c: Counts, level: float = 0.95) -> tuple[float, Bounds]:
@@ -99,7 +104,7 @@ def measure(name: str, c: Counts, level: float = 0.95) -> tuple[float, Bounds]:
     if name == "fpr":
         return fpr, rate_bounds(c.false_positives, c.n_nonmembers, level)
     if name == "balanced_accuracy":
-        return (tpr + 1 - fpr) / 2, balanced_accuracy_bounds(*counts, level)
+        return _balanced(c), balanced_accuracy_bounds(*counts, level)
     if name == "f1":
         wrong = c.n_members - c.true_positives + c.false_positives
         return 2 * c.true_positives / (2 * c.true_positives + wrong), f1_bounds(*counts, level)

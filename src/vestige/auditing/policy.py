@@ -99,6 +99,11 @@ def parse_policy(text: str) -> Policy:
         raise InputError(
             f"Expected a number after {match['comparison']} in {text!r}, found {match['limit']}."
         ) from None
+    if not (0 <= limit < 1 or (limit == 1 and match["comparison"] == ">=")):
+        raise InputError(
+            f"Expected a limit that can be passed, from 0 to 1, in {text!r}, found {limit:g}; rates are fractions, "
+            "3 percent is 0.03."
+        )
     return Policy(text.strip(), attack, match["metric"], match["bound"], match["comparison"], limit)
 
 

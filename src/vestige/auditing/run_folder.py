@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,13 @@ def prepare(folder: Path) -> None:
             f"Expected an empty folder or an earlier run of this audit, found other files in {folder}; name another "
             "with --out."
         )
+    there = next(parent for parent in folder.absolute().parents if parent.exists())
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".vestige-"):
+        with tempfile.TemporaryDirectory(dir=there, prefix=".vestige-"):
             pass
     except OSError as error:
         raise OutputError(
-            f"Expected to write to {folder.parent}, found {_reason(error)}; name another place with --out."
+            f"Expected to write to {there}, found {_reason(error)}; name another place with --out."
         ) from None
 
 
@@ -55,7 +56,9 @@ def write(result: AuditResult, folder: Path, asked: Mapping[str, Any] | None = N
     if folder.is_dir() and (folder / MANIFEST).is_file():
         _same_audit(folder, manifest)
     partial = None
+    made = [parent for parent in folder.absolute().parents if not parent.exists()]
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         _write_files(result, partial, manifest, asked or {})
         _move(partial, folder)
@@ -67,6 +70,9 @@ def write(result: AuditResult, folder: Path, asked: Mapping[str, Any] | None = N
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):  # parents made for nothing go again; those that now hold the run do not
+            for parent in made:
+                parent.rmdir()
 
 
 def _reason(error: OSError) -> str:
@@ -121,11 +127,15 @@ def _write_files(result: AuditResult, folder: Path, manifest: Mapping[str, Any],
 
 
 def _toml(tables: Mapping[str, Any]) -> str:
-    """TOML of tables of text; a JSON string is a TOML basic string."""
+    """TOML of tables of text and numbers; a JSON string is a TOML basic string but for the delete character."""
     lines = ["# What was asked, every default written out."]
     for table, entries in tables.items():
         lines.append(f"\n[{table}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in entries.items() if value not in (None, "", [])]
+        lines += [
+            f"{key} = {json.dumps(value, ensure_ascii=False)}".replace(chr(127), "\\u007f")
+            for key, value in entries.items()
+            if value not in (None, "", [])
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import special
 
 from vestige.attacks import CATALOGUE, Attack
+from vestige.auditing.refusals import check_block, decimals_of, rows_that_miss_one
 from vestige.core.errors import InputError
 from vestige.core.options import Arithmetic
 from vestige.core.outputs import Logits, Loss, Output, Phi, PredictedLabels, Probabilities
@@ -20,7 +21,6 @@ from vestige.core.result import NotRun
 
 _BLOCK_ELEMENTS = 1 << 18  # 2 MB of float64: a block and its temporaries stay in the processor's cache
 _IN_FLIGHT = 4  # blocks read ahead; bounds the memory whatever the number of records
-_SUM_TOLERANCE = 1e-4  # what float32 softmaxes of many classes miss 1 by
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Observed:
         predicted: Predicted class of every record, where it is known.
         row_hashes: A 64-bit hash of each row of class probabilities or logits, where there are any.
         decimals: To how many decimals probabilities are rounded so that rows miss 1; None where they are not.
-        digest: SHA-256 of outputs, labels, membership and ids.
+        digest: SHA-256 of the outputs and of every column given with them.
         not_run: Attacks that need something else.
     """
 
@@ -62,16 +62,16 @@ def observe(predictions: Predictions, arithmetic: Arithmetic, progress: Progress
     vector = _vector(predictions)
     predicted = np.empty(n, dtype=np.int64) if "predicted" in _available(predictions) else None
     hashes = np.empty(n, dtype=np.uint64) if vector is not None else None
-    decimals: list[int] = []
+    missed: list[tuple[np.ndarray, np.ndarray]] = []
     digest = hashlib.sha256()
 
     def work(start: int, blocks: Mapping[type, np.ndarray]) -> int:
         labels = predictions.labels[start : start + next(iter(blocks.values())).shape[0]]
         rows = slice(start, start + labels.size)
         for output in predictions.outputs:
-            rounded = _check(output, blocks[type(output)], start)
-            if rounded is not None:
-                decimals.append(rounded)
+            check_block(output, blocks[type(output)], start)
+            if isinstance(output, Probabilities):
+                missed.append(rows_that_miss_one(blocks[type(output)], start))
         signals = _signals(blocks, labels, arithmetic)
         for attack in attacks:
             scores[attack.name][rows] = attack.score(*(signals[name] for name in attack.reads))
@@ -87,17 +87,38 @@ def observe(predictions: Predictions, arithmetic: Arithmetic, progress: Progress
         progress(step, done, n)
     if done != n:
         raise InputError(f"Expected {n:,} rows of outputs, found {done:,}; the file is truncated, save it again.")
-    for part in (predictions.labels, predictions.member, predictions.ids, predictions.subjects):
-        if part is not None:
-            digest.update(np.ascontiguousarray(part).tobytes())
+    _digest_columns(predictions, digest)
     return Observed(
         scores=scores,
         predicted=predicted,
         row_hashes=hashes,
-        decimals=min(decimals, default=None),
+        decimals=decimals_of(predictions, missed),
         digest=digest.hexdigest(),
         not_run=tuple(NotRun(a.name, a.needs) for a in CATALOGUE if a not in attacks),
     )
+
+
+def _digest_columns(predictions: Predictions, digest: Any) -> None:
+    """Every column that changes a run's files, each under its name."""
+    columns: dict[str, Any] = {
+        "labels": predictions.labels,
+        "member": predictions.member,
+        "ids": predictions.ids,
+        "subjects": predictions.subjects,
+        "classes": None if predictions.classes is None else np.array(predictions.classes),
+        **{f"group {name}": values for name, values in predictions.groups.items()},
+        **{f"order {name}": values for name, values in predictions.order.items()},
+    }
+    inputs = predictions.inputs
+    if hasattr(inputs, "columns"):
+        columns |= {f"input {name}": inputs[name].to_numpy() for name in inputs.columns}
+    else:
+        columns["inputs"] = inputs
+    for name, values in columns.items():
+        if values is not None:
+            plain = values.astype(np.str_) if values.dtype == object else np.ascontiguousarray(values)
+            digest.update(f"{name} {plain.dtype} {plain.shape}".encode())
+            digest.update(plain.tobytes())
 
 
 def access_of(attacks: Mapping[str, Any]) -> str:
@@ -186,69 +207,6 @@ def _in_threads(
                 yield waiting.pop(0).result()
         for future in waiting:
             yield future.result()
-
-
-def _check(output: Output, block: np.ndarray, start: int) -> int | None:
-    """Refuse rows that are not what they are said to be; return the decimals of rounded probabilities."""
-    name = output.table.name
-    where = "" if name == output.kind else f" of {name}"
-    if block.dtype.kind == "f":
-        finite = np.isfinite(block)
-        if not finite.all():
-            row = int(np.flatnonzero(~(finite if finite.ndim == 1 else finite.all(axis=1)))[0])
-            raise InputError(
-                f"Expected finite {output.kind}, found {'NaN' if np.isnan(block[row]).any() else 'infinity'} in row "
-                f"{start + row + 1:,}{where}; leave the record out or mend the export."
-            )
-    if isinstance(output, Probabilities):
-        return _check_probabilities(block, start, where)
-    if isinstance(output, Logits) and start == 0 and _look_like_probabilities(block):
-        raise InputError(
-            f"Expected logits, found rows in [0, 1] that sum to 1{where}: these are probabilities; declare them so "
-            "(probs in an npz, --probabilities for an npy, Probabilities(...) in Python): no softmax twice."
-        )
-    if isinstance(output, Loss) and (block < -1e-6).any():
-        row = int(np.argmax(block < -1e-6))
-        raise InputError(
-            f"Expected losses of at least 0, found {block[row]:.6g} in row {start + row + 1:,}{where}; give "
-            "-log p(true class), not its negative."
-        )
-    return None
-
-
-def _look_like_probabilities(block: np.ndarray) -> bool:
-    return bool(block.min() >= 0 and block.max() <= 1 and np.abs(block.sum(axis=1) - 1).max() < _SUM_TOLERANCE)
-
-
-def _check_probabilities(block: np.ndarray, start: int, where: str) -> int | None:
-    sums = block.sum(axis=1, dtype=np.float64)
-    outside = (block.min(axis=1) < -1e-6) | (block.max(axis=1) > 1 + 1e-6)
-    missed = np.abs(sums - 1)
-    if not outside.any() and missed.max() <= _SUM_TOLERANCE:
-        return None
-    decimals = None if outside.any() else _decimals(block)
-    # Rounding each of K entries to d decimals moves their sum by at most K/2 units of the last one.
-    tolerance = _SUM_TOLERANCE if decimals is None else min(0.5, 0.5 * block.shape[1] * 10.0**-decimals + 1e-6)
-    bad = outside | (missed > tolerance)
-    if not bad.any():
-        return decimals
-    row = int(np.argmax(bad))
-    found = f"a sum of {sums[row]:.6g}" if not outside[row] else f"{block[row].min():.6g} to {block[row].max():.6g}"
-    raise InputError(
-        f"Expected probabilities, in [0, 1] with rows that sum to 1, found {found} in row {start + row + 1:,}{where}; "
-        "if these are logits, declare them so (logits in an npz, logit_CLASS columns, Logits(...) in Python)."
-    )
-
-
-def _decimals(block: np.ndarray) -> int | None:
-    """The fewest decimals, 1 to 6, that hold every value; float16 counts as 3."""
-    if block.dtype == np.float16:
-        return 3
-    for decimals in range(1, 7):
-        scaled = block.astype(np.float64) * 10.0**decimals
-        if np.abs(scaled - np.rint(scaled)).max() < 1e-6 * 10.0**decimals:
-            return decimals
-    return None
 
 
 def _hash_rows(block: np.ndarray) -> np.ndarray:

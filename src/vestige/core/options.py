@@ -46,6 +46,13 @@ class Options:
     name: str = "target"
 
     def __post_init__(self) -> None:
+        for name, kind in (("arithmetic", Arithmetic), ("subject_score", SubjectScore)):
+            value = getattr(self, name)
+            try:
+                object.__setattr__(self, name, kind(value))  # a plain name such as "published" is as good
+            except ValueError:
+                expected = ", ".join(kind)
+                raise InputError(f"Expected one of {expected} as {name}, found {value!r}.") from None
         if not 0 < self.risk_prior < 1:
             raise InputError(f"Expected a risk prior between 0 and 1, found {self.risk_prior}.")
         if self.risk_bins < 1:

@@ -225,7 +225,7 @@ class Provenance:
         versions: Versions of Python and of the numerical packages.
         seed: Seed of every random step.
         created: UTC time, ISO 8601.
-        target_digest: SHA-256 of the target's predictions, labels and membership.
+        target_digest: SHA-256 of everything given of the target.
         shadow_digest: The same for the shadow model; empty without one.
         n_records: Records given.
         n_left_out: Records left out because their subject is on both sides.
@@ -241,7 +241,7 @@ class Provenance:
     shadow_digest: str
     n_records: int
     n_left_out: int
-    options: Mapping[str, str]
+    options: Mapping[str, str | int | float]
     definitions: Mapping[str, str]
 
 

@@ -8,9 +8,11 @@ from all units together.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy import special
 
 from vestige.evaluation.roc import Roc
 
@@ -64,7 +66,11 @@ def familywise_test(
     Source:
         Westfall & Young 1993 (max-T); Lehmann & Romano 2005, theorem 15.2.1 (any group of relabellings will do).
     """
-    columns = (c for s in scores for c in _columns(s, fpr))
+    columns: Iterator[np.ndarray] = (c for s in scores for c in _columns(s, fpr))
+    first = next(columns, None)
+    if first is None:  # every attack gives everybody the same score
+        return FamilywiseTest(p_value=1.0, z=0.0, critical_z=float(special.ndtri(0.95)))
+    columns = chain([first], columns)
     observed, others = (_by_rotation if member.size >= _MANY else _by_shuffling)(columns, member, rng)
     scale = _standardiser(member)
     # A relabelling can reproduce the observed value up to rounding; it must then count as at least as large.

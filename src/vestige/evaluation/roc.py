@@ -61,6 +61,13 @@ class Roc:
         spread_n = np.dot(at_level_n, (of_nonmembers - self.auc) ** 2) / (n - 1)
         return float(spread_m / m + spread_n / n)
 
+    def rates_at(self, point: int) -> tuple[float, float]:
+        """True- and false-positive rate of one point."""
+        return (
+            float(self.true_positives[point] / self.n_members),
+            float(self.false_positives[point] / self.n_nonmembers),
+        )
+
     @property
     def tpr(self) -> Float[np.ndarray, " point"]:
         """True-positive rate at each point [fraction]."""

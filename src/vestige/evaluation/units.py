@@ -102,7 +102,11 @@ def make_units(
     """
     if subjects is None:
         return Units(None, member, combine)
-    names, of_record = np.unique(subjects, return_inverse=True)
+    names, first, of_record = np.unique(subjects, return_index=True, return_inverse=True)
+    # Numbered in the order of the records, so that what is drawn at random does not hang on what people are called.
+    rank = np.empty(names.size, dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(names.size)
+    of_record = rank[of_record]
     unit_member = np.zeros(names.size, dtype=bool)
     unit_member[of_record] = member
     return Units(of_record, unit_member, combine)

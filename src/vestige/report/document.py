@@ -201,7 +201,7 @@ class ProvenancePart(_Part):
     """Records given."""
     n_left_out: Count
     """Records left out because their subject is on both sides."""
-    options: Mapping[str, str]
+    options: Mapping[str, str | int | float]
     """Every option that could change a number."""
     definitions: Mapping[str, str]
     """Every definition that could be read two ways."""

@@ -48,7 +48,9 @@ class Rows:
         self._cells = dict(zip(keys, _cells(ordered), strict=True))
         self.unit = str(ordered["unit"].iloc[-1]) if len(ordered) else "record"
         # The privacy risk score has rows without a ROC, and a section of its own.
-        self.attacks = [key[0] for key in self._cells if key[1:] == ("roc", "auc", "all") and key[0] != "worst"]
+        self.attacks: list[str] = [
+            key[0] for key in self._cells if key[1:] == ("roc", "auc", "all") and key[0] != "worst"
+        ]
         self.thresholds = self._distinct(1, lambda name: name.startswith(("shadow_", "known_half_")))
         self.fprs = sorted(
             (match[1] for match in map(_RATE.fullmatch, self._distinct(2)) if match), key=float, reverse=True

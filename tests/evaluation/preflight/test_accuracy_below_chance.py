@@ -3,6 +3,7 @@ import pytest
 
 from vestige.core.result import Validity
 from vestige.evaluation.preflight import accuracy_below_chance
+from vestige.evaluation.preflight.accuracy_below_chance import LEVEL
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 10])
@@ -49,7 +50,7 @@ def test_a_model_at_chance_is_rarely_flagged(n, n_classes, skew, with_subjects):
         units = number if with_subjects else None
         check = accuracy_below_chance(predicted, labels, np.ones(number.size, bool), units, n_classes)
         flagged += check.validity is not Validity.VALID
-    assert flagged / 1500 <= 0.01 + 3 * np.sqrt(0.01 / 1500)
+    assert flagged / 1500 <= LEVEL + 3 * np.sqrt(LEVEL / 1500)
 
 
 def test_variance_is_that_of_the_permutation():

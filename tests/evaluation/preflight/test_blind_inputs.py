@@ -141,6 +141,15 @@ def test_odd_shapes(shape):
     assert check.validity is Validity.VALID
 
 
+def test_wide_frames_are_condensed():
+    rng = np.random.default_rng(0)
+    member = half(300, rng)
+    frame = pd.DataFrame(rng.normal(size=(300, 1200)))
+    assert blind_inputs(frame, np.zeros(300, int), member, None, seed=0).validity is Validity.VALID
+    frame += member[:, None]
+    assert blind_inputs(frame, np.zeros(300, int), member, None, seed=0).validity is Validity.CONFOUNDED
+
+
 def test_too_few_records_are_said_to_be_too_few():
     member = np.array([True, True, True, False, False, False])
     assert "Too few" in blind_inputs(np.zeros((6, 2)), np.zeros(6, int), member, None, seed=0).message

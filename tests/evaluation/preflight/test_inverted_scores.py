@@ -44,6 +44,6 @@ def test_nothing_to_test():
 
 def test_a_million_units_take_no_time():
     curves = rocs(0.0, n=500_000)
-    start = time.perf_counter()
+    start = time.process_time()
     inverted_scores(curves)
-    assert time.perf_counter() - start < 1.5
+    assert time.process_time() - start < 1.5

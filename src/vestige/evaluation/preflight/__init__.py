@@ -2,7 +2,8 @@
 
 One check per file, each a pure function returning a `Check` with its numbers, also where nothing is wrong. The five
 that test a hypothesis (`blind_inputs`, `blind_labels`, `blind_order`, `inverted_scores`, `accuracy_below_chance`) each
-flag at most `LEVEL` = 1 % of honest random splits, and so all checks together at most 5 %; the others count.
+flag at most their `LEVEL` of honest random splits, 1 % for the blind guesses and 0.5 % for the two that look for
+exchanged columns, and so all checks together at most 4 %; the others count.
 """
 
 from vestige.evaluation.preflight.accuracy_below_chance import accuracy_below_chance

@@ -14,7 +14,12 @@ from vestige.evaluation.preflight.remedies import DRAW_FROM_ONE_POOL
 LEVEL = 0.01
 """Honest random splits flagged at most."""
 
-N_DRAWS = 1_999
+N_DRAWS = 9_999
+"""Draws of the null; many, because they are the same in every audit and so is their error at `LEVEL`."""
+
+N_MOVES = 20_000_000
+"""Subjects that change sides over all draws, at most: 1,000 draws of 20,000 subjects."""
+
 MAX_UNITS = 20_000
 """Subjects looked at in the permutation test; records without subjects are all looked at."""
 
@@ -98,7 +103,8 @@ def _p_value_units(labels: np.ndarray, member: np.ndarray, number: np.ndarray) -
     side = unit_members(member, number)
     kept = sample_units(side, MAX_UNITS, rng)
     shares, side = shares[:, kept], side[kept].astype(np.float64)
-    drawn = [shares @ rng.permuted(np.tile(side[:, None], 100), axis=0) for _ in range(-(-N_DRAWS // 100))]
+    n_blocks = -(-min(N_DRAWS, N_MOVES // side.size) // 100)
+    drawn = [shares @ rng.permuted(np.tile(side[:, None], 100), axis=0) for _ in range(n_blocks)]
     return _p_value(shares @ side, np.concatenate(drawn, axis=1).T, shares.mean(axis=1), int(side.sum()))
 
 

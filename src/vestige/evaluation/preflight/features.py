@@ -77,9 +77,7 @@ def _read(inputs: Any, records: np.ndarray, seed: int) -> tuple[np.ndarray, list
 
 def _read_array(inputs: np.ndarray, records: np.ndarray, seed: int) -> np.ndarray:
     width = int(np.prod(inputs.shape[1:]))
-    columns = np.arange(width)
-    if width > MAX_COLUMNS:
-        columns = np.sort(stream(seed, "preflight columns").choice(width, MAX_COLUMNS, replace=False))
+    columns = _choose_columns(width, seed)
     table = np.empty((records.size, columns.size), dtype=np.float64 if width <= WIDE else np.float32)
     step = max(1, BLOCK_BYTES // max(1, width * inputs.itemsize))  # a memory map is never read as a whole
     for start in range(0, records.size, step):
@@ -89,9 +87,15 @@ def _read_array(inputs: np.ndarray, records: np.ndarray, seed: int) -> np.ndarra
     return table
 
 
+def _choose_columns(width: int, seed: int) -> np.ndarray:
+    if width <= MAX_COLUMNS:
+        return np.arange(width)
+    return np.sort(stream(seed, "preflight columns").choice(width, MAX_COLUMNS, replace=False))
+
+
 def _read_frame(frame: Any, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
     numbers, codes = [], []
-    for position in range(frame.shape[1]):  # names may repeat, positions do not
+    for position in _choose_columns(frame.shape[1], seed):  # names may repeat, positions do not
         column = frame.iloc[:, position]
         number = _as_numbers(column)
         if number is not None:

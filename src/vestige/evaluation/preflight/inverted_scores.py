@@ -6,8 +6,8 @@ from vestige.core.result import Check, Validity
 from vestige.evaluation.preflight.mann_whitney import mann_whitney
 from vestige.evaluation.roc import Roc
 
-LEVEL = 0.01
-"""Honest audits flagged at most; shared by all attacks."""
+LEVEL = 0.005
+"""Honest audits flagged at most; shared by all attacks. A swapped column is far beyond any level."""
 
 CONFOUNDED_AUC = 0.45
 """An AUC that is surely below this is no accident of one attack."""

@@ -1,0 +1,113 @@
+"""Answers that are not what they are said to be, refused with the row and the cure."""
+
+import numpy as np
+
+from vestige.core.errors import InputError
+from vestige.core.outputs import Logits, Loss, Output, Probabilities
+from vestige.core.predictions import Predictions
+
+SUM_TOLERANCE = 1e-4
+"""What the float32 softmax of many classes may miss 1 by."""
+_BLOCK_ROWS = 4096
+
+
+def check_block(output: Output, block: np.ndarray, start: int) -> None:
+    """Refuse values that are not finite, outside [0, 1], negative losses, or probabilities given as logits.
+
+    Args:
+        output: The output that the block is of.
+        block: Some of its rows.
+        start: Number of the first of them, from 0; messages count from 1.
+
+    Raises:
+        InputError: With the row, what it holds, and the cure.
+    """
+    if block.dtype.kind == "f" and not np.isfinite(block).all():
+        finite = np.isfinite(block) if block.ndim == 1 else np.isfinite(block).all(axis=1)
+        row = int(np.argmin(finite))
+        raise InputError(
+            f"Expected finite {output.kind}, found {'NaN' if np.isnan(block[row]).any() else 'infinity'} in row "
+            f"{start + row + 1:,}{_where(output)}; leave the record out or mend the export."
+        )
+    if isinstance(output, Probabilities):
+        outside = (block.min(axis=1) < -1e-6) | (block.max(axis=1) > 1 + 1e-6)
+        if outside.any():
+            row = int(np.argmax(outside))
+            raise _not_probabilities(output, start + row, f"{block[row].min():.6g} to {block[row].max():.6g}")
+    if isinstance(output, Logits) and start == 0 and _look_like_probabilities(block):
+        raise InputError(
+            f"Expected logits, found rows in [0, 1] that sum to 1{_where(output)}: these are probabilities; declare "
+            "them so (probs in an npz, --probabilities for an npy, Probabilities(...) in Python): no softmax twice."
+        )
+    if isinstance(output, Loss) and (block < -1e-6).any():
+        row = int(np.argmax(block < -1e-6))
+        raise InputError(
+            f"Expected losses of at least 0, found {block[row]:.6g} in row {start + row + 1:,}{_where(output)}; give "
+            "-log p(true class), not its negative."
+        )
+
+
+def rows_that_miss_one(block: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers and sums of the rows of a block that do not sum to 1 as float32 would."""
+    sums = block.sum(axis=1, dtype=np.float64)
+    rows = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
+    return rows + start, sums[rows]
+
+
+def decimals_of(predictions: Predictions, missed: list[tuple[np.ndarray, np.ndarray]]) -> int | None:
+    """To how many decimals the probabilities are rounded, if that is why rows miss 1; None where no row does.
+
+    The table is read once more for that, which only rounded tables cost: whether 0.999 is a rounded sum cannot be told
+    from the row alone. Rounding each of K entries to d decimals moves their sum by at most K/2 units of the last one.
+
+    Args:
+        predictions: What was read.
+        missed: Rows that miss 1, as `rows_that_miss_one` gives them, in any order.
+
+    Raises:
+        InputError: A row misses 1 by more than the rounding of the whole table explains.
+    """
+    rows = np.concatenate([r for r, _ in missed]) if missed else np.empty(0, dtype=np.int64)
+    if rows.size == 0:
+        return None
+    output: Probabilities = predictions.output(Probabilities)
+    decimals = _decimals(output)
+    n_classes = output.table.shape[1]
+    tolerance = SUM_TOLERANCE if decimals is None else min(0.5, 0.5 * n_classes * 10.0**-decimals + 1e-6)
+    sums = np.concatenate([s for _, s in missed])
+    bad = np.abs(sums - 1) > tolerance
+    if bad.any():
+        first = np.argmin(np.where(bad, rows, np.iinfo(np.int64).max))
+        raise _not_probabilities(output, int(rows[first]), f"a sum of {sums[first]:.6g}")
+    return decimals
+
+
+def _decimals(output: Probabilities) -> int | None:
+    """The fewest decimals, 1 to 6, that hold every value of the table; float16 counts as 3."""
+    if output.table.dtype == np.float16:
+        return 3
+    decimals = 1
+    for block in output.table.blocks(_BLOCK_ROWS):
+        while decimals <= 6:
+            scaled = block.astype(np.float64) * 10.0**decimals
+            if np.abs(scaled - np.rint(scaled)).max() < 1e-6 * 10.0**decimals:
+                break
+            decimals += 1
+        else:
+            return None
+    return decimals
+
+
+def _look_like_probabilities(block: np.ndarray) -> bool:
+    return bool(block.min() >= 0 and block.max() <= 1 and np.abs(block.sum(axis=1) - 1).max() < SUM_TOLERANCE)
+
+
+def _not_probabilities(output: Output, row: int, found: str) -> InputError:
+    return InputError(
+        f"Expected probabilities, in [0, 1] with rows that sum to 1, found {found} in row {row + 1:,}{_where(output)}; "
+        "if these are logits, declare them so (logits in an npz, logit_CLASS columns, Logits(...) in Python)."
+    )
+
+
+def _where(output: Output) -> str:
+    return "" if output.table.name == output.kind else f" of {output.table.name}"

@@ -1,0 +1,27 @@
+"""What the attacks are handed, built from a table of logits or probabilities."""
+
+import numpy as np
+
+from vestige.attacks import Attack
+from vestige.core.probabilities import ClassProbabilities
+
+
+def score(attack: Attack, table: ClassProbabilities, labels: np.ndarray) -> np.ndarray:
+    """Run an attack on a block of records."""
+    signals = {
+        "labels": labels,
+        "predicted": table.predicted,
+        "probabilities": table,
+        "losses": -table.of(table.log_p, labels).astype(np.float64),
+        "p_true": table.of(table.p, labels),
+    }
+    return attack.score(*(signals[name] for name in attack.reads))
+
+
+def leaky_logits(n: int, leak: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits, labels and membership of a model that is surer of its members' classes by `leak`."""
+    labels = rng.integers(5, size=n)
+    member = rng.permutation(n) < n // 2
+    logits = rng.normal(scale=1.5, size=(n, 5))
+    logits[np.arange(n), labels] += 2 + leak * member
+    return logits, labels, member

@@ -1,0 +1,132 @@
+"""Laws that every attack keeps: it ranks members first, does not depend on order, and knows nothing of membership."""
+
+import inspect
+from math import sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.attacks.observed import leaky_logits, score
+
+from vestige import attacks
+from vestige.attacks import CATALOGUE
+from vestige.core.probabilities import as_published, from_logits, from_probabilities, softmax
+from vestige.evaluation.roc import roc
+from vestige.evaluation.thresholds import balanced_accuracy_threshold
+
+EVERY = pytest.mark.parametrize("attack", CATALOGUE, ids=lambda a: a.name)
+TABLES = pytest.mark.parametrize(
+    "table", [from_logits, lambda z: from_probabilities(softmax(z)), lambda z: as_published(softmax(z))]
+)
+
+
+def test_the_names_are_those_of_the_issue():
+    names = [a.name for a in CATALOGUE]
+    assert names == ["correctness", "loss", "confidence", "max_confidence", "entropy", "modified_entropy"]
+    assert set(names) | {"CATALOGUE", "Attack"} == set(attacks.__all__)
+
+
+@EVERY
+def test_an_attack_is_handed_what_it_says_it_reads_and_never_membership(attack):
+    assert len(inspect.signature(attack.score).parameters) == len(attack.reads)
+    assert set(attack.reads) <= {"labels", "predicted", "probabilities", "losses", "p_true"}
+    assert attack.knowledge == ("label" if {"labels", "losses", "p_true"} & set(attack.reads) else "nothing")
+
+
+@EVERY
+@TABLES
+def test_scores_are_finite_float64_one_per_record(attack, table):
+    logits, labels, _ = leaky_logits(40, 30.0, np.random.default_rng(0))
+    scores = score(attack, table(logits.astype(np.float32)), labels)
+    assert scores.dtype == np.float64
+    assert scores.shape == (40,)
+    assert np.isfinite(scores).all()
+
+
+@EVERY
+@TABLES
+def test_a_planted_leak_points_at_the_members(attack, table):
+    logits, labels, member = leaky_logits(4000, 1.0, np.random.default_rng(1))
+    scores = score(attack, table(logits), labels)
+    assert roc(scores[member], scores[~member]).auc > 0.55
+
+
+@EVERY
+def test_g12_without_a_leak_every_attack_is_at_chance(attack):
+    rng = np.random.default_rng(2)
+    n, accuracies = 1000, []
+    for _ in range(40):
+        logits, labels, member = leaky_logits(2 * n, 0.0, rng)
+        scores = score(attack, from_logits(logits), labels)
+        half = np.arange(2 * n) < n
+        threshold = balanced_accuracy_threshold(scores[half & member], scores[half & ~member])
+        called = scores[~half] >= threshold
+        accuracies.append((called[member[~half]].mean() + 1 - called[~member[~half]].mean()) / 2)
+    mean = np.mean(accuracies)
+    assert abs(mean - 0.5) < 3 * np.std(accuracies) / sqrt(len(accuracies))
+    assert abs(mean - 0.5) < 3 * 0.5 / sqrt(n * len(accuracies))
+
+
+@EVERY
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([0.1, 2.0, 30.0, 500.0]), n=st.integers(1, 30))
+def test_permuting_records_permutes_scores(attack, seed, scale, n):
+    rng = np.random.default_rng(seed)
+    logits, labels = rng.normal(scale=scale, size=(n, 4)), rng.integers(4, size=n)
+    order = rng.permutation(n)
+    np.testing.assert_array_equal(
+        score(attack, from_logits(logits[order]), labels[order]), score(attack, from_logits(logits), labels)[order]
+    )
+
+
+@EVERY
+def test_records_are_scored_one_by_one(attack):
+    rng = np.random.default_rng(3)
+    logits, labels = rng.normal(scale=8, size=(25, 7)), rng.integers(7, size=25)
+    together = score(attack, from_logits(logits), labels)
+    apart = [score(attack, from_logits(logits[i : i + 1]), labels[i : i + 1])[0] for i in range(25)]
+    np.testing.assert_array_equal(together, apart)
+
+
+@EVERY
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), shift=st.floats(-1e3, 1e3))
+def test_shifting_the_logits_of_a_row_changes_nothing(attack, seed, shift):
+    rng = np.random.default_rng(seed)
+    logits, labels = rng.normal(scale=3, size=(10, 4)), rng.integers(4, size=10)
+    shifted = logits + shift * rng.normal(size=(10, 1))
+    np.testing.assert_allclose(
+        score(attack, from_logits(shifted), labels), score(attack, from_logits(logits), labels), rtol=1e-9, atol=1e-12
+    )
+
+
+@EVERY
+def test_renaming_the_classes_changes_nothing(attack):
+    rng = np.random.default_rng(4)
+    logits, labels = rng.normal(scale=3, size=(50, 6)), rng.integers(6, size=50)
+    order = rng.permutation(6)
+    np.testing.assert_allclose(
+        score(attack, from_logits(logits[:, order]), np.argsort(order)[labels]),
+        score(attack, from_logits(logits), labels),
+        rtol=1e-12,
+    )
+
+
+@EVERY
+def test_float32_logits_are_worked_on_in_float64(attack):
+    rng = np.random.default_rng(5)
+    logits, labels = rng.normal(scale=12, size=(200, 5)).astype(np.float32), rng.integers(5, size=200)
+    narrow = score(attack, from_logits(logits), labels)
+    np.testing.assert_array_equal(narrow, score(attack, from_logits(logits.astype(np.float64)), labels))
+
+
+@EVERY
+def test_logits_and_their_probabilities_agree_where_nothing_saturates(attack):
+    rng = np.random.default_rng(6)
+    logits, labels = rng.normal(size=(300, 5)), rng.integers(5, size=300)
+    np.testing.assert_allclose(
+        score(attack, from_probabilities(softmax(logits)), labels),
+        score(attack, from_logits(logits), labels),
+        rtol=1e-12,
+    )

@@ -1,0 +1,139 @@
+"""Which attacks run on which kind of answer, and what is said of the others."""
+
+import numpy as np
+import pytest
+from tests.auditing import twin
+from tests.auditing.planted import logits_of, row
+
+from vestige import InputError, Logits, Loss, Phi, PredictedLabels, Predictions, Probabilities, audit
+from vestige.attacks import CATALOGUE
+from vestige.core.result import FindingState
+
+N = 1000
+NEEDS = {attack.name: attack.needs for attack in CATALOGUE}
+
+
+@pytest.fixture(scope="module")
+def answers():
+    z, y, m = logits_of(N, 2.0, seed=31)
+    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    loss = -log_p[np.arange(N), y]
+    phi = -np.log(np.expm1(loss))
+    return z, y, m, {"loss": Loss(loss), "phi": Phi(phi), "predicted": PredictedLabels(z.argmax(axis=1))}
+
+
+CASES = [
+    ("loss", "loss", {"loss", "confidence"}),
+    ("phi", "loss", {"loss", "confidence"}),
+    ("predicted", "label", {"correctness"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "access", "run"), CASES)
+def test_each_kind_of_answer_runs_what_it_allows_and_names_what_the_others_need(answers, kind, access, run):
+    z, y, m, outputs = answers
+    result = audit(Predictions(outputs[kind], y, m))
+    attacks = set(result.results["attack"]) - {"worst"}
+    assert attacks == run
+    assert set(result.results["access"]) == {access}
+    assert result.adversary.access == access
+    left_out = {n.attack: n.needs for n in result.not_run}
+    assert {name for name in left_out if name in NEEDS} == set(NEEDS) - run
+    assert all(left_out[name] == NEEDS[name] for name in set(NEEDS) - run)
+    assert "privacy_risk_score" in left_out
+    assert result.risk is None
+    assert "risk" not in result.records
+    assert result.finding.state is FindingState.LEAK_SHOWN
+    for name in run:
+        expected = twin.auc_by_pairs(twin.scores_of(z, y)[name], m.tolist())
+        assert row(result, attack=name, metric="auc", group="all").value == pytest.approx(expected, abs=1e-12)
+        assert row(result, attack=name, metric="auc", group="all").lower > 0.5
+
+
+def test_all_attacks_run_on_class_probabilities(answers):
+    z, y, m, _ = answers
+    result = audit(Predictions(Logits(z), y, m))
+    assert result.not_run == ()
+    assert set(result.results["access"]) == {"confidence"}
+
+
+def test_loss_and_predicted_labels_together_run_the_attacks_of_both(answers):
+    _, y, m, outputs = answers
+    result = audit(Predictions((outputs["loss"], outputs["predicted"]), y, m))
+    assert set(result.results["attack"]) - {"worst"} == {"correctness", "loss", "confidence"}
+
+
+def test_a_shadow_that_lacks_an_output_leaves_the_thresholds_out_and_says_so(answers):
+    z, y, m, outputs = answers
+    result = audit(Predictions(Logits(z), y, m), Predictions(outputs["loss"], y, m))
+    thresholds = result.results[result.results["threshold"].str.startswith("shadow_")]
+    assert set(thresholds["attack"]) == {"loss", "confidence"}
+    said = " ".join(f"{n.attack} {n.needs}" for n in result.not_run)
+    assert "entropy" in said
+    assert "shadow" in said
+    assert row(result, attack="entropy", metric="auc", group="all").value > 0.5
+
+
+def test_one_record_on_a_side_has_areas_but_no_halves():
+    z, y, _ = logits_of(30, 1.0, seed=32)
+    result = audit(Predictions(Logits(z), y, np.arange(30) == 0))
+    assert not result.results["threshold"].str.startswith("known_half").any()
+    assert any(n.attack == "thresholds" for n in result.not_run)
+    assert result.finding.state is not FindingState.NO_LEAK_SHOWN
+
+
+def test_certain_answers_are_ordinary():
+    """Exact zeros and ones, right and wrong."""
+    y = np.arange(200) % 2
+    p = np.zeros((200, 2))
+    p[np.arange(200), np.where(np.arange(200) % 7 == 0, 1 - y, y)] = 1.0
+    result = audit(Predictions(p, y, np.arange(200) < 100))
+    assert result.records[list(NEEDS)].notna().all().all()
+    assert np.isfinite(result.records[list(NEEDS)].to_numpy()).all()
+    assert row(result, attack="modified_entropy", metric="auc", group="all").value == pytest.approx(0.5, abs=0.02)
+
+
+def test_logits_as_large_as_can_be_are_ordinary():
+    z, y, m = logits_of(200, 1.0, seed=33)
+    result = audit(Predictions(Logits(z * 1e4), y, m))
+    assert np.isfinite(result.records[list(NEEDS)].to_numpy()).all()
+
+
+REFUSED = [
+    (lambda z, y, m: Predictions(Logits(np.where(np.arange(60)[:, None] == 7, np.nan, z)), y, m), "NaN in row 8"),
+    (lambda z, y, m: Predictions(Logits(np.where(np.arange(60)[:, None] == 7, np.inf, z)), y, m), "infinity in row 8"),
+    (lambda z, y, m: Predictions(Loss(-np.arange(60.0)), y, m), "at least 0"),
+    (lambda z, y, m: Predictions(Loss(np.full(60, np.nan)), y, m), "NaN in row 1"),
+    (lambda z, y, m: Predictions(Logits(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)), y, m), "probabilities"),
+    (lambda z, y, m: Predictions(Probabilities(z), y, m), "logits"),
+    (lambda z, y, m: Predictions(Logits(z), y + 1, m), "--label-base 1"),
+    (lambda z, y, m: Predictions(Logits(z), y - 1, m), "-1"),
+    (lambda z, y, m: Predictions(Logits(z), y + 0.5, m), "regression"),
+    (lambda z, y, m: Predictions(Logits(z), np.eye(3)[y], m), "multi-label"),
+    (lambda z, y, m: Predictions(Logits(z), np.array(list("abc"))[y], m), "classes"),
+    (lambda z, y, m: Predictions(Logits(z), y[:-1], m), "59"),
+    (lambda z, y, m: Predictions(Logits(z), y, m[:-1]), "59"),
+    (lambda z, y, m: Predictions(Logits(z), y, m, ids=np.arange(60) % 30), "--subject"),
+    (lambda z, y, m: Predictions(Logits(z), y, m, ids=np.arange(60) // 2), "--subject"),
+    (lambda z, y, m: Predictions(Logits(z), y, np.ones(60, dtype=int)), "nonmember"),
+    (lambda z, y, m: Predictions(Logits(z), y, np.zeros(60, dtype=int)), "member"),
+    (lambda z, y, m: Predictions(Logits(z), y, m + 1), "0 or 1"),
+    (lambda z, y, m: Predictions(Logits(z[:, :1]), y, m), "--positive"),
+    (lambda z, y, m: Predictions(np.array([["a", "b"]] * 60), y, m), "numbers"),
+    (lambda z, y, m: Predictions(np.array([[0.5, None]] * 60), y, m), "numbers"),
+    (lambda z, y, m: Predictions(Logits(z), y, m, classes=("a", "b")), "2 names for 3 columns"),
+    (lambda z, y, m: Predictions(Logits(z), y, m, subjects=[None] * 60), "subjects"),
+]
+
+
+@pytest.mark.parametrize(("make", "found"), REFUSED, ids=[found for _, found in REFUSED])
+def test_what_cannot_be_audited_is_refused_in_one_line(make, found):
+    z, y, m = logits_of(60, 1.0, seed=34)
+    with pytest.raises(InputError) as caught:
+        audit(make(z, y, m))
+    message = str(caught.value)
+    assert found in message
+    assert message.startswith("Expected ")
+    assert "found" in message
+    assert "\n" not in message
+    assert len(message) < 400

@@ -1,0 +1,328 @@
+"""A run folder is whole or not there, is one audit's, and gives nobody away."""
+
+import getpass
+import json
+import os
+import shutil
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from tests.auditing.planted import logits_of
+
+import vestige.report
+from vestige import Logits, Options, OutputError, Predictions, RunFolderError, audit
+from vestige.auditing import run_folder
+
+FILES = {
+    "audit.toml",
+    "manifest.json",
+    "records.parquet",
+    "report.html",
+    "report.json",
+    "results.csv",
+    "results.parquet",
+}
+SAFE = ("report.html", "report.json", "results.csv", "results.parquet")
+N = 200
+
+
+def _target(seed: int = 51, **columns) -> Predictions:
+    z, y, m = logits_of(N, 1.0, seed=seed)
+    return Predictions(Logits(z), y, m, **columns)
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def _same_but_for_the_time(a: dict[str, bytes], b: dict[str, bytes]) -> bool:
+    return a.keys() == b.keys() and all(a[name] == b[name] for name in ("results.csv", "audit.toml", "results.parquet"))
+
+
+@pytest.fixture(scope="module")
+def result():
+    return audit(_target())
+
+
+@pytest.fixture(scope="module")
+def pristine(result, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pristine") / "run"
+    run_folder.write(result, folder)
+    return folder
+
+
+@pytest.fixture
+def run(pristine, tmp_path):
+    """A folder of its own with a finished run in it."""
+    return Path(shutil.copytree(pristine, tmp_path / "run"))
+
+
+def test_every_file_is_there_and_nothing_beside_it(tmp_path):
+    result = audit(_target(), run=tmp_path / "deep" / "run")
+    assert set(os.listdir(tmp_path / "deep" / "run")) == FILES
+    assert os.listdir(tmp_path / "deep") == ["run"]
+    table = pd.read_parquet(tmp_path / "deep" / "run" / "results.parquet")
+    pd.testing.assert_frame_equal(table, result.results, check_exact=True)
+    records = pd.read_parquet(tmp_path / "deep" / "run" / "records.parquet")
+    pd.testing.assert_frame_equal(records, result.records, check_exact=True)
+    csv = pd.read_csv(tmp_path / "deep" / "run" / "results.csv")
+    assert csv["value"].to_numpy() == pytest.approx(table["value"].to_numpy(), nan_ok=True, abs=0)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_records_are_for_their_owner_alone(result, tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        run_folder.write(result, tmp_path / "run")
+        run_folder.write(result, tmp_path / "run")  # and after replacing
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "run" / "records.parquet").stat().st_mode) == 0o600
+
+
+def test_nothing_disclosive_is_in_the_safe_files(tmp_path, monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "login-planted")
+    assert getpass.getuser() == "login-planted"
+    folder = tmp_path / "path-planted"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    rng = np.random.default_rng(0)
+    inputs = pd.DataFrame({"input_planted": 98173462.0 + rng.random(N), "more": rng.random(N)})
+    target = _target(
+        ids=np.array([f"id-planted-{i:03}" for i in range(N)]),
+        subjects=np.array([f"subject-planted-{i:03}" for i in range(N)]),
+        order={"order-name": np.array([f"2024-01-{i % 28 + 1:02}" for i in range(N)], dtype="datetime64[D]")},
+        inputs=inputs,
+    )
+    result = audit(target, run=folder / "run")
+    asked = {"target": {"file": str(folder / "data.npz")}, "policy": {"fail_if": ["auc.upper > 0.99"]}}
+    run_folder.write(result, folder / "run", asked)
+    assert len(set(result.records["id"])) == N
+    for name in SAFE:
+        if name.endswith(".parquet"):
+            table = pq.read_table(folder / "run" / name)
+            text = table.to_pandas().to_csv() + str(table.schema.metadata)
+        else:
+            text = (folder / "run" / name).read_text()
+        assert "planted" not in text, name
+        assert "98173462" not in text, name
+        assert str(tmp_path) not in text, name
+        assert "2024-01-" not in text, name
+    assert "planted" in (folder / "run" / "records.parquet").read_bytes().decode("latin1")
+
+
+def test_small_groups_are_nowhere_in_the_safe_files(tmp_path):
+    z, y, m = logits_of(N, 1.0, seed=52)
+    ward = np.where(np.arange(N) % 25 == 0, "rare", np.where(np.arange(N) % 2 == 0, "even", "odd"))
+    audit(Predictions(Logits(z), y, m, groups={"ward": ward}), run=tmp_path / "run")
+    table = pd.read_csv(tmp_path / "run" / "results.csv")
+    assert (table["n_members"].dropna() >= 10).all()
+    assert (table["n_nonmembers"].dropna() >= 10).all()
+    rare = table[table["group"] == "ward=rare"]
+    assert set(rare["status"]) == {"suppressed"}
+    assert rare[["value", "lower", "upper", "false_positives"]].isna().all(axis=None)
+
+
+def test_the_page_needs_no_network(run):
+    page = (run / "report.html").read_text()
+    for fetched in ('src="http', "src='http", "@import", 'href="http://cdn', "<link"):
+        assert fetched not in page
+
+
+def test_asked_and_manifest_can_be_read_and_say_what_was_audited(result, tmp_path):
+    asked = {"target": {"file": 'a folder/täble "x".csv'}, "policy": {"fail_if": ["auc.upper > 0.6"]}}
+    run_folder.write(result, tmp_path / "run", asked)
+    told = tomllib.loads((tmp_path / "run" / "audit.toml").read_text())
+    assert told["target"] == asked["target"]
+    assert told["policy"] == asked["policy"]
+    assert set(told["options"]) == set(Options.__dataclass_fields__)
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["inputs"] == {"target": result.provenance.target_digest, "shadow": ""}
+    assert len(manifest["inputs"]["target"]) == 64
+    assert manifest["seed"] == 0
+    assert manifest["versions"]["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize("name", ["a\\b", 'say "so"', "line\nbreak", "tab\t", "été", "\x7f", "😀"])
+def test_any_name_is_valid_toml(tmp_path, name):
+    audit(_target(), options=Options(name=name), run=tmp_path / "run")
+    assert tomllib.loads((tmp_path / "run" / "audit.toml").read_text())["options"]["name"] == name
+
+
+def test_options_stand_in_the_file_with_their_types(run):
+    told = tomllib.loads((run / "audit.toml").read_text())["options"]
+    assert told["seed"] == 0
+    assert told["risk_prior"] == 0.5
+
+
+# ------------------------------------------------------------------------ again, and something else
+
+
+def test_the_same_audit_replaces_itself(run, result):
+    before = _contents(run)
+    (run / "report.html").write_text("spoilt")
+    audit(_target(), run=run)
+    after = _contents(run)
+    assert after["report.html"].startswith(b"<!")
+    assert _same_but_for_the_time(before, after)
+    assert os.listdir(run.parent) == ["run"]
+
+
+def test_other_inputs_are_refused_with_both_sides_named(run, result):
+    before = _contents(run)
+    with pytest.raises(RunFolderError) as caught:
+        audit(_target(seed=53), run=run)
+    message = str(caught.value)
+    assert result.provenance.target_digest[:8] in message
+    assert audit(_target(seed=53)).provenance.target_digest[:8] in message
+    assert "--out" in message
+    assert _contents(run) == before
+    assert os.listdir(run.parent) == ["run"]
+
+
+def test_other_options_are_refused_with_both_sides_named(run):
+    before = _contents(run)
+    with pytest.raises(RunFolderError) as caught:
+        audit(_target(), options=Options(seed=77), run=run)
+    assert "seed 0" in str(caught.value)
+    assert "seed 77" in str(caught.value)
+    assert _contents(run) == before
+
+
+@pytest.mark.parametrize("columns", ["ids", "subjects", "groups", "inputs", "order", "classes"])
+def test_every_column_that_is_given_counts_as_input(run, columns):
+    """Each of them changes the run's files, so a run with it is another audit."""
+    given: Any = {
+        "ids": np.arange(N) + 1,
+        "subjects": np.arange(N),
+        "groups": {"half": np.arange(N) % 2},
+        "inputs": np.random.default_rng(0).normal(size=(N, 2)),
+        "order": {"day": np.arange(N) % 5},
+        "classes": ("a", "b", "c"),
+    }[columns]
+    before = _contents(run)
+    with pytest.raises(RunFolderError):
+        audit(_target(**{columns: given}), run=run)
+    assert _contents(run) == before
+
+
+def test_ids_are_not_taken_for_subjects(tmp_path):
+    names = np.arange(N)
+    audit(_target(ids=names), run=tmp_path / "run")
+    with pytest.raises(RunFolderError):
+        audit(_target(subjects=names), run=tmp_path / "run")
+
+
+def test_a_shadow_counts_as_input(run):
+    with pytest.raises(RunFolderError, match="shadow"):
+        audit(_target(), _target(seed=54), run=run)
+
+
+def test_a_file_in_the_way_is_refused_before_anything_is_computed(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+
+    def computing(step: str, done: int, total: int) -> None:
+        raise AssertionError("computed before looking")
+
+    for place in (tmp_path / "taken", tmp_path / "taken" / "run"):
+        with pytest.raises(OutputError, match="--out"):
+            audit(_target(), run=place, progress=computing)
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("meow")
+    with pytest.raises(RunFolderError, match="other files"):
+        audit(_target(), run=tmp_path / "photos")
+    assert os.listdir(tmp_path / "photos") == ["cat.jpg"]
+
+
+@pytest.mark.parametrize(
+    "manifest", ["", "{}", "[]", '"text"', '{"format": "other-tool-7", "inputs": {}, "options": {}}']
+)
+def test_a_foreign_manifest_is_refused(result, tmp_path, manifest):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "manifest.json").write_text(manifest)
+    with pytest.raises(RunFolderError):
+        run_folder.write(result, tmp_path / "run")
+    assert os.listdir(tmp_path / "run") == ["manifest.json"]
+
+
+def test_an_empty_folder_is_used(result, tmp_path):
+    (tmp_path / "run").mkdir()
+    run_folder.write(result, tmp_path / "run")
+    assert set(os.listdir(tmp_path / "run")) == FILES
+
+
+# ---------------------------------------------------------------------------------- interrupted
+
+
+def _fails(error: BaseException):
+    def writer(*_: object, **__: object) -> None:
+        raise error
+
+    return writer
+
+
+@pytest.mark.parametrize("writer", ["write_results", "write_records", "write_json", "write_page"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("ours"), KeyboardInterrupt()])
+def test_a_writer_that_fails_leaves_nothing(result, tmp_path, monkeypatch, writer, error):
+    monkeypatch.setattr(vestige.report, writer, _fails(error))
+    expected = OutputError if isinstance(error, OSError) else type(error)
+    with pytest.raises(expected) as caught:
+        run_folder.write(result, tmp_path / "run")
+    assert os.listdir(tmp_path) == []
+    if expected is OutputError:
+        assert "No space left" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_writer_that_fails_leaves_the_earlier_run(run, result, monkeypatch):
+    before = _contents(run)
+    monkeypatch.setattr(vestige.report, "write_page", _fails(OSError(28, "No space left on device")))
+    with pytest.raises(OutputError):
+        run_folder.write(result, run)
+    assert _contents(run) == before
+    assert os.listdir(run.parent) == ["run"]
+
+
+@pytest.mark.parametrize("n_moved", [0, 3, 6])
+def test_killed_while_replacing_every_file_is_whole(run, result, monkeypatch, n_moved):
+    """File by file, the manifest last: whatever was moved, each file is that of an audit of these inputs."""
+    moved: list[str] = []
+    replace = os.replace
+
+    def killed(source, target):
+        if Path(target).parent == run and len(moved) == n_moved:
+            raise SystemExit(137)
+        replace(source, target)
+        if Path(target).parent == run:
+            moved.append(Path(target).name)
+
+    before = _contents(run)
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(SystemExit):
+        run_folder.write(result, run)
+    monkeypatch.undo()
+    assert len(moved) == n_moved
+    assert "manifest.json" not in moved
+    assert set(os.listdir(run)) == FILES
+    assert _same_but_for_the_time(_contents(run), before)
+    assert len(pd.read_parquet(run / "records.parquet")) == N
+    json.loads((run / "report.json").read_text())
+
+
+def test_an_audit_that_is_refused_leaves_no_folders(tmp_path):
+    z, y, m = logits_of(N, 1.0, seed=51)
+    z[3, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        audit(Predictions(Logits(z), y, m), run=tmp_path / "new" / "folders" / "run")
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,184 @@
+"""The finding: on the right side of its limits, in a sentence that holds the numbers and never reassures."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from vestige.core.result import FindingState
+from vestige.evaluation.permutation import FamilywiseTest, familywise_test
+from vestige.evaluation.verdict import Headline, find, smallest_visible_tpr
+
+STRONGER = "attackers with reference models"
+NO_LEAK = FamilywiseTest(p_value=0.4, z=0.8, critical_z=2.4)
+LEAK = FamilywiseTest(p_value=0.0005, z=9.0, critical_z=2.4)
+
+
+def finding(headline, test, n=2000, unit="record"):
+    return find(headline, test, n, n, unit, STRONGER)
+
+
+def words(found):
+    """The sentence, whatever dash and space its numbers are set with."""
+    return found.sentence.replace("\N{EN DASH}", "-").replace("\N{NO-BREAK SPACE}", " ").replace(" %", "%")
+
+
+# ------------------------------------------------------------------------ the smallest visible leak
+
+
+def tail_z(hits, m, n, fpr):
+    top = max(1, math.ceil(fpr * (m + n)))
+    return (hits - top * m / (m + n)) / stats.hypergeom(m + n, m, top).std()
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "fpr"), [(1000, 1000, 0.01), (200, 800, 0.1), (5000, 500, 0.1), (20_000, 10_000, 0.001), (150, 150, 0.1)]
+)
+@pytest.mark.parametrize("critical_z", [1.77, 2.43, 3.1])
+@pytest.mark.parametrize("power", [0.5, 0.8, 0.95])
+def test_the_smallest_visible_leak_is_the_fewest_planted_members_that_are_seen(m, n, fpr, critical_z, power):
+    top = math.ceil(fpr * (m + n))
+    wanted = next(k for k in range(top + 1) if tail_z(k, m, n, fpr) >= critical_z - 1e-9)
+
+    def seen(q):
+        return stats.hypergeom(m + n - q, m - q, top - q).sf(wanted - q - 1)
+
+    q = next(q for q in range(min(m, top) + 1) if seen(q) >= power)
+    expected = q / m + (1 - q / m) * fpr
+    assert smallest_visible_tpr(m, n, fpr, critical_z, power) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_planted_leak_is_seen_in_four_of_five_cases():
+    """The control itself, through the real test: seen at the stated size, and less often below it."""
+    rng = np.random.default_rng(0)
+    n, fpr, draws = 3000, 0.01, 200
+    member = np.arange(2 * n) < n
+    critical = np.mean([familywise_test([rng.normal(size=2 * n)], member, fpr, rng).critical_z for _ in range(10)])
+    visible = smallest_visible_tpr(n, n, fpr, float(critical))
+    planted = round((visible - fpr) / (1 - fpr) * n)
+
+    def power(q):
+        seen = 0
+        for _ in range(draws):
+            scores = rng.normal(size=2 * n)
+            scores[rng.permutation(n)[:q]] += 100
+            seen += familywise_test([scores], member, fpr, rng).p_value <= 0.05
+        return seen / draws
+
+    error = 3 * math.sqrt(0.8 * 0.2 / draws)
+    assert 0.8 - error < power(planted) < 0.8 + 2 * error  # the AUC may see what the tail does not
+    assert power(planted // 2) < 0.8 - error
+
+
+def test_the_smallest_visible_leak_shrinks_with_n_and_grows_with_the_bar():
+    by_n = [smallest_visible_tpr(n, n, 0.01, 2.4) for n in (1000, 4000, 16_000, 64_000)]
+    assert by_n == sorted(by_n, reverse=True)
+    assert by_n[0] > 0.02 > 0.0125 > by_n[-1] > 0.01
+    by_bar = [smallest_visible_tpr(1000, 1000, 0.01, z) for z in (1.5, 2.5, 3.5)]
+    assert by_bar == sorted(by_bar)
+
+
+def test_where_no_leak_would_be_seen_there_is_no_smallest_one():
+    assert math.isnan(smallest_visible_tpr(5, 5, 0.1, 2.4))
+
+
+# ---------------------------------------------------------------------------------- the three states
+
+
+@pytest.mark.parametrize(
+    ("headline", "p_value", "state"),
+    [
+        (Headline(0.01, 0.10, 0.08, 0.12), 0.05, FindingState.LEAK_SHOWN),
+        (Headline(0.01, 0.012, 0.005, 0.04), 0.05, FindingState.LEAK_SHOWN),
+        (None, 0.05, FindingState.LEAK_SHOWN),
+        (Headline(0.01, 0.012, 0.005, 0.05), 0.0505, FindingState.NO_LEAK_SHOWN),
+        (Headline(0.001, 0.001, 0.0, 0.004), 0.9, FindingState.NO_LEAK_SHOWN),
+        (Headline(0.01, 0.012, 0.005, 0.0501), 0.0505, FindingState.UNDECIDED),
+        (Headline(0.1, 0.02, 0.01, 0.04), 0.5, FindingState.UNDECIDED),
+        (None, 0.5, FindingState.UNDECIDED),
+    ],
+)
+def test_states_at_their_limits(headline, p_value, state):
+    found = finding(headline, FamilywiseTest(p_value, 1.0, 2.4))
+    assert found.state is state
+    assert (found.n_needed > 0) == (state is FindingState.UNDECIDED)
+    assert found.p_value == p_value
+    numbers = (found.fpr, found.tpr, found.tpr_lb, found.tpr_ub)
+    if headline is None:
+        assert np.isnan(numbers).all()
+    else:
+        assert numbers == (headline.fpr, headline.tpr, headline.tpr_lb, headline.tpr_ub)
+
+
+HEADLINES = [None, Headline(0.1, 0.12, 0.08, 0.17), Headline(0.01, 0.03, 0.02, 0.045), Headline(0.001, 0.9, 0.85, 1.0)]
+
+
+@pytest.mark.parametrize("headline", HEADLINES)
+@pytest.mark.parametrize("test", [LEAK, NO_LEAK])
+@pytest.mark.parametrize("unit", ["record", "subject"])
+@pytest.mark.parametrize("n", [5, 60, 20_000])
+def test_no_sentence_reassures(headline, test, unit, n):
+    found = finding(headline, test, n, unit)
+    for text in (found.sentence, str(found)):
+        assert f"{STRONGER} were not tested" in text
+        assert not re.search(r"\b(safe|safely|secure|harmless|private|protected|nan|inf)\b", text, re.IGNORECASE)
+        assert text.endswith(".")
+    if found.state is FindingState.NO_LEAK_SHOWN:
+        assert "does not clear the model" in found.sentence
+
+
+def test_a_shown_leak_says_how_many_members_by_which_attacker():
+    found = finding(Headline(0.01, 0.0315, 0.0284, 0.0347), LEAK)
+    assert words(found) == (
+        "An attacker who may wrongly accuse 1 outsider in 100 recognises 2.8-3.5% of the members (by chance 1.0%); "
+        "attackers with reference models were not tested."
+    )
+    people = words(finding(Headline(0.001, 0.0315, 0.0284, 0.0347), LEAK, unit="subject"))
+    assert "1 outsider in 1,000 recognises 2.8-3.5% of the people the model was trained on (by chance 0.10%)" in people
+
+
+def test_a_leak_seen_elsewhere_does_not_borrow_the_headlines_power():
+    found = finding(Headline(0.01, 0.012, 0.006, 0.021), LEAK)
+    assert words(found).startswith("Members score higher than chance allows (p = 0.0005), and an attacker")
+    assert "0.60-2.1% of the members" in words(found)
+    without = words(finding(None, LEAK))
+    assert "p = 0.0005" in without
+    assert "too few nonmembers to resolve any error rate" in without
+
+
+def test_no_leak_shown_says_above_what():
+    found = finding(Headline(0.01, 0.012, 0.006, 0.0213), NO_LEAK)
+    assert "recognises at most 2.1% of the members (by chance 1.0%)" in words(found)
+    assert str(found).startswith("NO LEAK SHOWN ABOVE 2.1%: ")
+
+
+def test_undecided_says_what_it_would_have_seen_and_what_would_decide():
+    headline = Headline(0.01, 0.02, 0.005, 0.08)
+    found = finding(headline, NO_LEAK)
+    visible = smallest_visible_tpr(2000, 2000, 0.01, NO_LEAK.critical_z)
+    assert found.smallest_visible_tpr == visible
+    assert f"only a leak of {100 * visible:.1f}% of the members or more" in words(found)
+    # half width .06 must become .03: four times as many units
+    assert found.n_needed == pytest.approx(8000, abs=1)
+    assert f"about {found.n_needed:,} records on each side would decide it" in words(found)
+
+
+@pytest.mark.parametrize(("headline", "n"), [(None, 50), (Headline(0.1, 0.2, 0.1, 0.3), 400), (None, 3000)])
+def test_without_a_decisive_rate_that_rate_is_what_is_needed(headline, n):
+    found = finding(headline, NO_LEAK, n)
+    assert found.n_needed == max(1000, n)
+    assert f"{found.n_needed:,} records" in words(found)
+
+
+def test_the_units_needed_decide_were_the_estimates_to_stay():
+    """An estimate as large as the limit of a decision needs significance instead of a tighter bound."""
+    found = finding(Headline(0.01, 0.06, 0.0, 0.2), FamilywiseTest(0.2, 1.2, 2.4))
+    assert found.n_needed == pytest.approx(2000 * 4, abs=1)
+    assert found.state is FindingState.UNDECIDED
+
+
+def test_a_tiny_audit_says_that_it_could_see_nothing():
+    sentence = words(finding(None, NO_LEAK, 5))
+    assert "a leak of more than 100% of the members" in sentence

@@ -1,0 +1,177 @@
+"""The house: what its plan promises of folders, names and sizes."""
+
+import ast
+import importlib
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import vestige
+from vestige import cli
+from vestige.attacks import CATALOGUE
+from vestige.core.predictions import Predictions
+from vestige.core.result import RESULT_DTYPES
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "vestige"
+MODULES = sorted(SOURCE.rglob("*.py"))
+ROOMS = sorted({path.parent for path in MODULES})
+SIGNALS = {"predicted", "labels", "losses", "p_true", "probabilities"}
+
+
+def _id(path: Path) -> str:
+    return str(path.relative_to(SOURCE.parent))
+
+
+# --------------------------------------------------------------------------------- front door
+
+
+def test_everything_at_the_front_door_can_be_imported():
+    assert vestige.__all__ == sorted(vestige.__all__)
+    for name in vestige.__all__:
+        assert getattr(vestige, name).__name__ == name
+    names: dict[str, object] = {}
+    exec("from vestige import *", names)
+    assert set(vestige.__all__) <= set(names)
+    assert set(dir(vestige)) == set(vestige.__all__)
+
+
+def test_type_checkers_see_the_same_front_door():
+    tree = ast.parse((SOURCE / "__init__.py").read_text())
+    guarded = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.name: node.module
+        for node in ast.walk(guarded)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(seen) == set(vestige.__all__)
+    for name, module in seen.items():
+        assert getattr(importlib.import_module(str(module)), name) is getattr(vestige, name)
+
+
+def test_an_unknown_name_at_the_front_door_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="leakage"):
+        vestige.leakage  # noqa: B018
+
+
+@pytest.mark.parametrize("room", ["vestige.data", "vestige.report", "vestige.attacks", "vestige.evaluation.preflight"])
+def test_every_room_that_names_its_door_opens_it(room):
+    module = importlib.import_module(room)
+    assert all(getattr(module, name) is not None for name in module.__all__)
+
+
+# ------------------------------------------------------------------------------------ attacks
+
+
+def test_every_attack_of_the_catalogue_has_one_file_of_its_name():
+    found = {path.stem for path in (SOURCE / "attacks").glob("*.py")} - {"__init__"}
+    assert [a.name for a in CATALOGUE] == list(dict.fromkeys(a.name for a in CATALOGUE))
+    assert {a.name for a in CATALOGUE} == found
+    for attack in CATALOGUE:
+        module = importlib.import_module(f"vestige.attacks.{attack.name}")
+        public = [
+            n.name
+            for n in ast.parse(Path(str(module.__file__)).read_text()).body
+            if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")
+        ]
+        assert public == [attack.name]
+        assert getattr(module, attack.name) is attack.score
+
+
+def test_attacks_read_known_signals_and_never_membership():
+    for attack in CATALOGUE:
+        assert attack.reads
+        assert set(attack.reads) <= SIGNALS
+        assert attack.access in ("label", "loss", "confidence")
+        assert attack.needs
+        assert attack.source
+
+
+def test_every_attack_names_its_source():
+    for attack in CATALOGUE:
+        assert "Source:" in str(attack.score.__doc__)
+        assert "Example:" in str(attack.score.__doc__)
+
+
+# --------------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=_id)
+def test_every_room_says_what_lives_there(room):
+    assert len(ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or "") > 30
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_id)
+def test_every_module_has_a_docstring_and_a_bearable_length(module):
+    text = module.read_text()
+    assert ast.get_docstring(ast.parse(text))
+    assert text.count("\n") <= 500
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_id)
+def test_nothing_is_unpickled_asserted_on_input_or_left_to_a_drawer(module):
+    assert module.stem not in ("utils", "helpers", "common", "base", "misc")
+    tree = ast.parse(module.read_text())
+    imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    imported |= {str(n.module) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert not imported & {"pickle", "joblib", "dill", "shelve", "cloudpickle"}
+    for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call)):
+        allowed = [k.value for k in call.keywords if k.arg == "allow_pickle"]
+        assert all(isinstance(v, ast.Constant) and v.value is False for v in allowed)
+
+
+def test_the_command_line_stays_thin():
+    assert (SOURCE / "cli.py").read_text().count("\n") <= 400
+
+
+# ----------------------------------------------------------------------------------- documents
+
+
+def test_the_changelog_knows_the_version():
+    assert metadata.version("vestige") in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_citation_knows_the_version():
+    assert metadata.version("vestige") in (ROOT / "CITATION.cff").read_text()
+
+
+README = (ROOT / "README.md").read_text()
+CODE = "\n".join(block or span for block, span in re.findall(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", README, re.DOTALL))
+
+
+def test_the_commands_of_the_readme_are_targets_of_the_makefile():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    asked = set(re.findall(r"\bmake ([a-z]+)", CODE))
+    assert {"demo", "test"} <= asked
+    assert asked <= targets
+
+
+def test_the_options_of_the_readme_exist():
+    commands = get_command(cli.app).commands  # type: ignore[attr-defined]
+    known = {o for c in commands.values() for p in c.params for o in p.opts} | {"--help", "--version"}
+    asked = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", CODE))
+    assert "--subject" in asked
+    assert asked <= known
+    assert set(re.findall(r"\bvestige ([a-z]+)", CODE)) <= set(commands)
+
+
+def test_the_names_of_the_readme_exist():
+    asked = set(re.findall(r"\bvestige\.([A-Za-z]\w*)", CODE))
+    assert {"Predictions", "audit"} <= asked
+    assert asked <= set(vestige.__all__)
+
+
+def test_every_field_of_predictions_is_documented():
+    for name in Predictions.__dataclass_fields__:
+        assert f"{name}: " in str(Predictions.__doc__) or name == "_"
+
+
+def test_the_columns_of_the_results_are_those_of_the_plan():
+    plan = (
+        "attack threshold metric group unit value lower upper n_members n_nonmembers false_positives status definition"
+    )
+    assert list(RESULT_DTYPES) == [*plan.split(), "target", "defence", "access", "n_queries", "n_references"]
