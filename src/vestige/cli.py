@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Exit codes 0 done, 2 bad input, 3 policy broken, 4 undecided, 70 our fault."""
 
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,12 +37,13 @@ Table = "Columns of a table"
 Numbers = "What can change a number"
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         print(version("vestige"))
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -81,12 +83,14 @@ def audit_command(
     ] = "member",
     label: Annotated[str, typer.Option(help="Column of the true class.", rich_help_panel=Table)] = "label",
     id: Annotated[
-        str | None, typer.Option(help="Column of unique ids; `id` if there is one.", rich_help_panel=Table)
+        str | None,
+        typer.Option(help="Column of unique ids (default: id, if there is one), or IDS.npy.", rich_help_panel=Table),
     ] = None,
     subject: Annotated[
         str | None,
         typer.Option(
-            help="Column that says whose record it is; numbers are then about people; `subject` if there is one.",
+            help="Column that says whose record it is; numbers are then about people (default: subject, if there is "
+            "one). Or SUBJECTS.npy.",
             rich_help_panel=Table,
         ),
     ] = None,
@@ -136,10 +140,10 @@ def audit_command(
     """Audit a table of predictions: members the model was trained on, and nonmembers it was not.
 
     \b
-    vestige audit predictions.npz --out runs/clinic
-    vestige audit table.csv --shadow shadow.csv --subject patient --out runs/clinic
-    vestige audit --members in.csv --nonmembers out.csv --out runs/clinic
-    vestige audit LOGITS.npy --labels LABELS.npy --member MEMBER.npy --out runs/clinic
+    vestige audit predictions.npz --out RUN
+    vestige audit table.csv --shadow shadow.csv --subject patient --out RUN
+    vestige audit --members in.csv --nonmembers out.csv --out RUN
+    vestige audit LOGITS.npy --labels LABELS.npy --member MEMBER.npy --out RUN
 
     A table has a column `label`, a column `member` (0 or 1) and a column `prob_CLASS` (or `logit_CLASS`) per class.
     RUN gets report.html and report.json, results.parquet and results.csv, which hold nothing about single records,
@@ -190,10 +194,15 @@ def audit_command(
             }.items()
             if path is not None
         },
+        "columns": {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(columns).items()
+            if value is not None
+        },
         "policy": {"fail_if": list(fail_if or ())},
     }
     result = _run(target, inside or beside, out, options, asked, quiet)
-    return _gate(policies, result)
+    return _gate(policies, result, quiet)
 
 
 @app.command("demo")
@@ -236,7 +245,7 @@ def _read_target(
     probabilities: bool,
     columns: Any,
 ) -> "tuple[Predictions, Predictions | None]":
-    from vestige.data import read_npy, read_predictions, read_two_tables
+    from vestige.data import read_npy, read_predictions, read_two_tables, refuse_columns
 
     if (members is None) != (nonmembers is None):
         raise InputError("Expected --members and --nonmembers together, found one of them.")
@@ -252,7 +261,17 @@ def _read_target(
         return read_predictions(file, columns)
     if member == "member":
         raise InputError("Expected --member MEMBER.npy beside --labels LABELS.npy, found none.")
-    return read_npy(file, labels, Path(member), probabilities=probabilities, label_base=columns.label_base), None
+    arrays = replace(columns, member="member", id=None, subject=None)
+    refuse_columns(arrays, "", "--labels, --member, --id and --subject")
+    return read_npy(
+        file,
+        labels,
+        member,
+        probabilities=probabilities,
+        label_base=columns.label_base,
+        ids=columns.id,
+        subjects=columns.subject,
+    ), None
 
 
 def _read_shadow(
@@ -294,12 +313,14 @@ def _run(
     return result
 
 
-def _gate(policies: list[Any], result: "AuditResult") -> int:
+def _gate(policies: list[Any], result: "AuditResult", quiet: bool) -> int:
     """Judge every policy; a broken one weighs more than an undecided one."""
     from vestige.auditing.policy import Outcome, judge
 
     judgements = [judge(policy, result) for policy in policies]
     for judgement in judgements:
+        if quiet and judgement.outcome is Outcome.PASSED:
+            continue
         print(f"vestige: {judgement.outcome.name.lower()}: {judgement.reason}", file=sys.stderr)
     outcomes = {judgement.outcome for judgement in judgements}
     return int(next((o for o in (Outcome.BROKEN, Outcome.UNDECIDED) if o in outcomes), Outcome.PASSED))

@@ -42,7 +42,7 @@ def leaking():
 @pytest.fixture(scope="module")
 def harmless():
     """Finished audits without any leak, per number of records."""
-    draws = {200: 40, 2000: 16}
+    draws = {200: 40, 2000: 14}
     return {n: [audit(predictions(n, 0.0, seed, n_classes=4)) for seed in range(k)] for n, k in draws.items()}
 
 
@@ -186,7 +186,8 @@ def test_worst_curve_rows_are_the_largest_bounds_at_the_bonferroni_level(with_sh
 def test_the_worst_calls_are_simultaneous_over_attacks_and_thresholds(with_shadow):
     table = with_shadow.results
     at_thresholds = table[table["threshold"].str.startswith("shadow_") & (table["group"] == "all")]
-    n_looks = len(at_thresholds[at_thresholds["attack"] != "worst"].drop_duplicates(["attack", "threshold"]))
+    looks = at_thresholds[at_thresholds["attack"] != "worst"].drop_duplicates(["attack", "threshold"])
+    n_looks = len(looks) - 2  # correctness has no threshold: its global, per-class and strict rules are one look
     accuracy = at_thresholds[at_thresholds["metric"] == "balanced_accuracy"]
     recall = at_thresholds[at_thresholds["metric"] == "recall"]
     bounds = balanced_accuracy_bounds(
@@ -339,7 +340,7 @@ def test_without_a_leak_enough_records_reach_no_leak_shown_and_few_stay_undecide
         assert finding.fpr == 0.01
         if finding.state is not FindingState.LEAK_SHOWN:
             assert (finding.state is FindingState.NO_LEAK_SHOWN) == (finding.tpr_ub <= 0.05)
-    assert sum(r.finding.state is FindingState.NO_LEAK_SHOWN for r in harmless[2000]) >= 8
+    assert sum(r.finding.state is FindingState.NO_LEAK_SHOWN for r in harmless[2000]) >= 7
 
 
 def test_no_finding_says_safe(harmless, leaking):

@@ -15,7 +15,8 @@ from tests.auditing.planted import logits_of, softmax
 
 N, N_SHADOW = 120, 110
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "FORCE_COLOR", "TERM")} | {
-    "OMP_NUM_THREADS": "1",  # these data are small, and the machine is shared
+    "OMP_NUM_THREADS": "1",  # these data are small, and the machine may be shared
+    "OPENBLAS_NUM_THREADS": "1",
 }
 
 # Starting Python takes a second, so one process runs all commands, each with files as stdout and stderr. It has no

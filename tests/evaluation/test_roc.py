@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from vestige.core.errors import InputError
-from vestige.evaluation.roc import Roc, allowed_false_positives, oracle_point, point_at_fpr, roc
+from vestige.evaluation.roc import Roc, allowed_false_positives, best_point, point_at_fpr, roc
 
 FEW_VALUES = st.sampled_from([-np.inf, -1.0, 0.0, 0.25, 1.0, 2.0, np.inf])
 ANY_VALUES = st.floats(allow_nan=False) | FEW_VALUES
@@ -57,7 +57,7 @@ def test_neither_order_nor_an_increasing_transform_changes_a_count(members, nonm
     curve, other = roc(m, n), roc(np.exp(rng.permutation(m)) - 5, np.exp(rng.permutation(n)) - 5)
     assert other.true_positives.tolist() == curve.true_positives.tolist()
     assert other.false_positives.tolist() == curve.false_positives.tolist()
-    assert (other.auc, oracle_point(other)) == (curve.auc, oracle_point(curve))
+    assert (other.auc, best_point(other)) == (curve.auc, best_point(curve))
     np.testing.assert_array_equal(other.auc_variance, curve.auc_variance)
     for fpr in (0.0, 0.01, 0.1, 0.3, 1.0):
         assert point_at_fpr(other, fpr) == point_at_fpr(curve, fpr)
@@ -127,10 +127,10 @@ def test_the_products_rounding_does_not_matter():
 
 @settings(deadline=None)
 @given(members=SCORES, nonmembers=SCORES)
-def test_the_oracle_point_is_the_best(members, nonmembers):
+def test_the_best_point_is_the_best(members, nonmembers):
     curve = roc(members, nonmembers)
     gaps = [Fraction(t, members.size) - Fraction(f, nonmembers.size) for _, t, f in points(curve)]
-    assert gaps[oracle_point(curve)] == max(gaps)
+    assert gaps[best_point(curve)] == max(gaps)
 
 
 @pytest.mark.parametrize("members", [np.array([]), np.array([1.0, np.nan])])

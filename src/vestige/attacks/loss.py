@@ -20,4 +20,4 @@ def loss(losses: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
     Source:
         Yeom et al. 2018, adversary 2; Watson et al. 2022, section 2.
     """
-    return -losses
+    return -np.asarray(losses, dtype=np.float64)

@@ -29,7 +29,7 @@ from vestige.evaluation.verdict import find
 if TYPE_CHECKING:
     import pandas as pd
 
-_CURVE_POINTS = 120
+_CURVE_POINTS = 80
 
 
 def audit(
@@ -116,13 +116,13 @@ def _tabulate(case: Case, curves: Mapping[str, Roc], table: Table, progress: Pro
     """Fill the table, attack by attack and group by group; return the rows of what is worst."""
     partitions = partitions_of(case)
     group_curves: dict[tuple[str, str], Roc] = {}
-    calls: list[tuple[str, Rule, Counts]] = []
+    calls: dict[tuple[str, str], tuple[Rule, Counts]] = {}
     for done, (attack, scores) in enumerate(case.scores.items()):
         progress("setting thresholds", done, len(curves))
         for point in _operating_points(case, attack):
             called = decide(case.units, scores, point.values, point.strict)
             counts = count_calls(called, case.units.member)
-            calls.append((attack, point.rule, counts))
+            calls[attack, point.rule.definition] = (point.rule, counts)  # correctness has one rule by three names
             table.extend(call_rows(attack, "all", point.rule, counts))
             if point.rule.threshold.endswith(("_global", "_per_class")):
                 for partition in partitions:

@@ -75,6 +75,10 @@ def write_demo_inputs(folder: Path, seed: int = 0) -> list[Path]:
         "nonmembers.csv": one[one["member"] == 0].drop(columns="member"),
         "shadow.csv": tables["shadow_"],
     }
+    names = ("predictions.npz", *files)
+    for name in names:
+        if (folder / name).exists():
+            raise OutputError(f"Expected a folder without {name}, found one in {folder}; name another folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         np.savez(folder / "predictions.npz", allow_pickle=False, **arrays)
@@ -84,4 +88,4 @@ def write_demo_inputs(folder: Path, seed: int = 0) -> list[Path]:
         raise OutputError(
             f"Expected to write the example inputs to {folder}, found {error.strerror or error}; name another folder."
         ) from None
-    return [folder / name for name in ("predictions.npz", *files)]
+    return [folder / name for name in names]

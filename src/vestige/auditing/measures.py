@@ -23,7 +23,7 @@ from vestige.evaluation.intervals import (
     tpr_at_fpr_bounds,
 )
 from vestige.evaluation.permutation import ks_p_value
-from vestige.evaluation.roc import Roc, oracle_point, point_at_fpr
+from vestige.evaluation.roc import Roc, best_point, point_at_fpr
 
 PRIORS = (0.5, 0.1, 0.01)
 """Shares of members in the population for which precision is reported."""
@@ -76,7 +76,7 @@ def curve_rows(curves: Mapping[tuple[str, str], Roc], level: float = 0.95) -> It
 
 def oracle_rows(attack: str, group: str, curve: Roc) -> Iterator[Row]:
     """The best threshold on the target itself: optimistic, so without interval but with a p-value."""
-    point = oracle_point(curve)
+    point = best_point(curve)
     m, n = curve.n_members, curve.n_nonmembers
     false_positives = int(curve.false_positives[point])
     counts = Counts(int(curve.true_positives[point]), m, false_positives, n)

@@ -13,6 +13,8 @@ from vestige.evaluation.roc import Roc, roc
 from vestige.evaluation.thresholds import decide
 from vestige.evaluation.units import Units, rows_of_levels
 
+_MOST_HIDDEN_NAMES = 5  # a column with more small groups than this may be one of ids
+
 
 @dataclass(frozen=True, eq=False)
 class Partition:
@@ -48,11 +50,13 @@ class Partition:
             yield from call_rows(attack, name, point.rule, counts, only=("balanced_accuracy",))
 
     def hidden_rows(self, attacks: tuple[str, ...]) -> Iterator[Row]:
-        """A row without numbers for each hidden group."""
-        for name, hidden in zip(self.names, self.hidden, strict=True):
-            if hidden:
-                for attack in attacks:
-                    yield from suppressed(attack, name, self.min_cell)
+        """A row without numbers for each hidden group, or for all of them where their names could be people's."""
+        names = [name for name, hidden in zip(self.names, self.hidden, strict=True) if hidden]
+        if self.worst_name == "worst_group" and len(names) > _MOST_HIDDEN_NAMES:
+            names = [f"{names[0].partition('=')[0]}={len(names)} small groups"]
+        for name in names:
+            for attack in attacks:
+                yield from suppressed(attack, name, self.min_cell)
 
 
 def partitions_of(case: Case) -> list[Partition]:

@@ -30,6 +30,7 @@ def prepare(folder: Path) -> None:
             f"Expected an empty folder or an earlier run of this audit, found other files in {folder}; name another "
             "with --out."
         )
+    _remove_leftovers(folder)
     there = next(parent for parent in folder.absolute().parents if parent.exists())
     try:
         with tempfile.TemporaryDirectory(dir=there, prefix=".vestige-"):
@@ -59,7 +60,7 @@ def write(result: AuditResult, folder: Path, asked: Mapping[str, Any] | None = N
     made = [parent for parent in folder.absolute().parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-{os.getpid()}-"))
         _write_files(result, partial, manifest, asked or {})
         _move(partial, folder)
     except OSError as error:
@@ -73,6 +74,14 @@ def write(result: AuditResult, folder: Path, asked: Mapping[str, Any] | None = N
         with suppress(OSError):  # parents made for nothing go again; those that now hold the run do not
             for parent in made:
                 parent.rmdir()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process left half-written beside the folder: it holds the disclosive records too."""
+    for path in folder.absolute().parent.glob(f".{folder.name}-*-*"):
+        process = path.name.removeprefix(f".{folder.name}-").partition("-")[0]
+        if process.isdecimal() and not Path("/proc", process).exists() and Path("/proc/self").exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _reason(error: OSError) -> str:

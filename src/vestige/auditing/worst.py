@@ -16,7 +16,7 @@ from vestige.evaluation.verdict import Headline
 
 def worst_rows(
     curves: Mapping[str, Roc],
-    calls: list[tuple[str, Rule, Counts]],
+    calls: Mapping[tuple[str, str], tuple[Rule, Counts]],
     group_curves: Mapping[tuple[str, str], Roc],
     partitions: list[Partition],
 ) -> Iterator[Row]:
@@ -26,7 +26,9 @@ def worst_rows(
         yield worst_row(rows, "all", f"{len(curves)} attacks", "roc")
     if calls:
         level = simultaneous_level(len(calls))
-        rows_of_calls = (r for attack, rule, counts in calls for r in call_rows(attack, "all", rule, counts, level))
+        rows_of_calls = (
+            r for (attack, _), (rule, counts) in calls.items() for r in call_rows(attack, "all", rule, counts, level)
+        )
         for rows in _by_metric(r for r in rows_of_calls if r.metric not in ("fpr", "tpr")):
             usable = [r for r in rows if not np.isnan(r.value)]
             if usable:

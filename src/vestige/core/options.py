@@ -53,6 +53,9 @@ class Options:
             except ValueError:
                 expected = ", ".join(kind)
                 raise InputError(f"Expected one of {expected} as {name}, found {value!r}.") from None
+        for name in ("min_cell", "seed"):
+            if getattr(self, name) < 0:
+                raise InputError(f"Expected 0 or more as {name}, found {getattr(self, name)}.")
         if not 0 < self.risk_prior < 1:
             raise InputError(f"Expected a risk prior between 0 and 1, found {self.risk_prior}.")
         if self.risk_bins < 1:

@@ -22,6 +22,8 @@ class _Output:
 
     def __post_init__(self) -> None:
         values = self.values
+        if np.ma.isMaskedArray(values):
+            raise InputError(f"Expected {self.kind} for every record, found a masked array; leave records out.")
         if not isinstance(values, BlockTable):
             values = ArrayTable(np.asarray(values), self.kind)
         if values.dtype.kind not in "fiub" and self.kind != "predicted labels":

@@ -10,8 +10,6 @@ def percent(rate: float) -> str:
         >>> percent(0.0284), percent(0.00034), percent(0.5), percent(0.998)
         ('2.8%', '0.034%', '50%', '99.80%')
     """
-    if math.isnan(rate):
-        return "more than 100%"
     if min(rate, 1 - rate) < 1e-5:
         return f"{100 * round(rate):.0f}%"
     digits = max(0, 1 - math.floor(math.log10(100 * min(rate, 1 - rate))))

@@ -130,6 +130,8 @@ def _same_length(what: str, found: int, expected: int, other: str) -> None:
 
 def _column(values: Any, what: str, n: int, other: str = "the outputs") -> np.ndarray:
     """A one-dimensional array of numbers, text or dates; never of objects."""
+    if np.ma.isMaskedArray(values):
+        raise InputError(f"Expected an entry of {what} for every record, found a masked array; leave records out.")
     column = np.asarray(values)
     if column.dtype == object:
         if not all(isinstance(v, str) for v in column.ravel()):

@@ -7,7 +7,7 @@ them apart, `streams` reads large arrays in blocks, `columns` and `classes` say 
 from vestige.data.columns import Columns
 from vestige.data.npy import read_npy
 from vestige.data.npz import read_npz
-from vestige.data.reading import read_predictions, read_shadow
+from vestige.data.reading import read_predictions, read_shadow, refuse_columns
 from vestige.data.tables import read_table, read_two_tables
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "read_shadow",
     "read_table",
     "read_two_tables",
+    "refuse_columns",
 ]

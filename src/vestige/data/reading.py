@@ -17,7 +17,7 @@ def read_predictions(
 
     Args:
         path: The file; its content decides the format, not its extension.
-        columns: How its columns are named; of an npz only `order` and `label_base` count.
+        columns: How its columns are named; an npz has names of its own, but for `order` and `label_base`.
         classes: Class names known from elsewhere.
 
     Returns:
@@ -28,8 +28,26 @@ def read_predictions(
     """
     columns = Columns() if columns is None else columns
     if _is_npz(path):
+        refuse_columns(columns, f"{file_name(path)}: ", "labels, member, ids, subjects, groups and inputs")
         return read_npz(path, label_base=columns.label_base, order=columns.order, classes=classes)
     return read_table(path, columns, classes=classes), None
+
+
+def refuse_columns(columns: Columns, where: str, names: str) -> None:
+    """Refuse column names where there are no columns: ignored, they would change what is counted unseen.
+
+    Raises:
+        InputError: A column is named that only a table could have.
+    """
+    plain = Columns(order=columns.order, label_base=columns.label_base)
+    options = {"label": "--label", "member": "--member", "id": "--id", "subject": "--subject", "groups": "--group"}
+    options |= {"inputs": "--input", "positive": "--positive"}
+    for name, option in options.items():
+        if getattr(columns, name) != getattr(plain, name):
+            raise InputError(
+                f"{where}Expected {option} beside a table only, found it beside arrays; name the arrays themselves "
+                f"{names}."
+            )
 
 
 def read_shadow(path: PathLike, columns: Columns | None = None, *, classes: Sequence[str] | None = None) -> Predictions:

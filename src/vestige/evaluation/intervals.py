@@ -16,8 +16,7 @@ from vestige.evaluation.roc import Roc, allowed_false_positives
 MIN_EXPECTED_FALSE_POSITIVES = 10
 """Below this many expected false positives an operating point is not resolvable: the threshold is too uncertain."""
 
-_NODES = np.linspace(-4.5, 4.5, 41)  # a normal grid: the threshold's posterior is smooth, 41 nodes give 4 digits
-_WEIGHTS = np.exp(-(_NODES**2) / 2) / np.exp(-(_NODES**2) / 2).sum()
+_PLACES = 128  # places of the threshold looked at: all there are where few are possible, else as many, evenly spaced
 
 
 class Interval(NamedTuple):
@@ -94,7 +93,9 @@ def rate_bounds(hits: Count, n: Count, level: float = 0.95) -> Bounds:
         centre = (hits + z2 / 2) / (n + z2)
         half = np.sqrt(z2 * (hits * (n - hits) / n + z2 / 4)) / (n + z2)
     # At 0 and n hits the bound is exactly 0 and 1; the sum above misses it by rounding.
-    return Bounds(np.where(hits == 0, 0.0, centre - half), np.where(hits == n, 1.0, centre + half))
+    return Bounds(
+        np.where((hits == 0) & (n > 0), 0.0, centre - half), np.where((hits == n) & (n > 0), 1.0, centre + half)
+    )
 
 
 def balanced_accuracy_bounds(
@@ -219,12 +220,19 @@ def auc_interval(curve: Roc, level: float = 0.95) -> Interval:
         if area == 0.0:
             return Interval(0.0, 1 - edge)
         return Interval(0.0, 1.0)  # a single unit on a side, or every score the same
-    members_overlapping = m - curve.true_positives[np.searchsorted(curve.false_positives, 1) - 1]
-    nonmembers_overlapping = curve.false_positives[np.searchsorted(curve.true_positives, m)]
-    freedom = max(3, min(int(members_overlapping), int(nonmembers_overlapping)))
+    freedom = max(3, _overlap(curve))
     logit = special.logit(area)
     half_width = special.stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance) / (area * (1 - area))
     return Interval(float(special.expit(logit - half_width)), float(special.expit(logit + half_width)))
+
+
+def _overlap(curve: Roc) -> int:
+    """Units out of order on the rarer side: those that would have to move for a perfect separation."""
+    tp, fp = curve.true_positives, curve.false_positives
+    m, n = curve.n_members, curve.n_nonmembers
+    if curve.auc >= 0.5:  # members on top: those not above every nonmember, nonmembers not below every member
+        return min(m - int(tp[np.searchsorted(fp, 1) - 1]), int(fp[np.searchsorted(tp, m)]))
+    return min(n - int(fp[np.searchsorted(tp, 1) - 1]), int(tp[np.searchsorted(fp, n)]))
 
 
 def tpr_at_fpr_bounds(curves: Sequence[Roc], fprs: Sequence[float], level: float = 0.95) -> Bounds:
@@ -253,51 +261,59 @@ def tpr_at_fpr_bounds(curves: Sequence[Roc], fprs: Sequence[float], level: float
     Source:
         Ours; the bootstrap it refines is described by Hall, Hyndman & Fan 2004.
     """
-    hits = np.empty((len(curves), _NODES.size))
-    n_members = np.empty(len(curves))
-    usable = np.zeros(len(curves), dtype=bool)
-    for i, (curve, fpr) in enumerate(zip(curves, fprs, strict=True)):
-        usable[i] = is_resolvable(fpr, curve.n_nonmembers)
-        n_members[i] = curve.n_members
-        hits[i] = _members_above(curve, fpr) if usable[i] else 0.0
-    lower = _mixture_quantile(hits, n_members, (1 - level) / 2)
-    upper = _mixture_quantile(hits, n_members, (1 + level) / 2)
+    n_members = np.array([curve.n_members for curve in curves], dtype=np.float64)
+    usable = np.array([is_resolvable(fpr, curve.n_nonmembers) for curve, fpr in zip(curves, fprs, strict=True)])
+    found = {i: _members_above(curves[i], fprs[i]) for i in np.flatnonzero(usable).tolist()}
+    width = max((places.size for places, _ in found.values()), default=1)
+    hits, weights = np.zeros((len(curves), width)), np.full((len(curves), width), 1 / width)
+    for i, (places, weight) in found.items():  # padded with places of no weight
+        hits[i], weights[i] = places[0], 0.0
+        hits[i, : places.size], weights[i, : places.size] = places, weight
+    lower = _mixture_quantile(hits, weights, n_members, (1 - level) / 2)
+    upper = _mixture_quantile(hits, weights, n_members, (1 + level) / 2)
     # Where no place of the threshold recognises anybody (or misses anybody), the bound is the end of the scale.
     lower = np.where(hits.max(axis=1, initial=0) == 0, 0.0, lower)
     upper = np.where(hits.min(axis=1, initial=np.inf) == n_members, 1.0, upper)
     return Bounds(np.where(usable, lower, np.nan), np.where(usable, upper, np.nan))
 
 
-def _members_above(curve: Roc, fpr: float) -> Int[np.ndarray, " node"]:
-    """Members above the j-th highest nonmember, for j over the nodes of the threshold's posterior."""
+def _members_above(curve: Roc, fpr: float) -> tuple[Int[np.ndarray, " place"], Float[np.ndarray, " place"]]:
+    """Members above the j-th highest nonmember, and the probability that the threshold's place is j."""
     n = curve.n_nonmembers
     r = allowed_false_positives(fpr, n)
-    tail = special.betaincinv(r + 0.5, n - r + 0.5, special.ndtr(_NODES))
-    place = np.clip(np.rint(n * tail).astype(np.int64), 1, n)
+    low, high = np.rint(n * special.betaincinv(r + 0.5, n - r + 0.5, np.array([1e-6, 1 - 1e-6])))
+    places = np.unique(np.rint(np.linspace(max(low, 1), min(high, n), _PLACES)).astype(np.int64))
+    between = (places[1:] + places[:-1]) / 2
+    below = special.betainc(r + 0.5, n - r + 0.5, between / n)
+    weights = np.diff(np.concatenate([[0.0], below, [1.0]]))
     # The first point that includes the j-th nonmember; the members strictly above it are those of the point before.
-    return np.asarray(curve.true_positives[np.searchsorted(curve.false_positives, place) - 1])
+    hits = curve.true_positives[np.searchsorted(curve.false_positives, places) - 1]
+    return np.asarray(hits), weights
 
 
 def _mixture_quantile(
-    hits: Float[np.ndarray, "row node"], n: Float[np.ndarray, " row"], probability: float
+    hits: Float[np.ndarray, "row place"],
+    weights: Float[np.ndarray, "row place"],
+    n: Float[np.ndarray, " row"],
+    probability: float,
 ) -> Float[np.ndarray, " row"]:
     """Quantile of a weighted mixture of Beta(k + 1/2, n - k + 1/2), by Newton steps kept inside a bracket."""
     a, b = hits + 0.5, n[:, None] - hits + 0.5
     log_norm = special.betaln(a, b)
     mean = a / (a + b)
-    centre = mean @ _WEIGHTS
-    spread = (mean**2 + mean * (1 - mean) / (a + b + 1)) @ _WEIGHTS - centre**2
+    centre = (mean * weights).sum(axis=1)
+    spread = ((mean**2 + mean * (1 - mean) / (a + b + 1)) * weights).sum(axis=1) - centre**2
     size = centre * (1 - centre) / spread - 1
     x = np.clip(special.betaincinv(centre * size, (1 - centre) * size, probability), 1e-300, 1 - 1e-16)
     low, high = np.zeros_like(x), np.ones_like(x)
     active = np.arange(x.size)
     for _ in range(60):
-        at, a_, b_, norm = x[active], a[active], b[active], log_norm[active]
-        error = special.betainc(a_, b_, at[:, None]) @ _WEIGHTS - probability
+        at, a_, b_, w = x[active], a[active], b[active], weights[active]
+        error = (special.betainc(a_, b_, at[:, None]) * w).sum(axis=1) - probability
         low[active], high[active] = np.where(error < 0, at, low[active]), np.where(error < 0, high[active], at)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            log_density = (a_ - 1) * np.log(at)[:, None] + (b_ - 1) * np.log1p(-at)[:, None] - norm
-            step = at - error / (np.exp(log_density) @ _WEIGHTS)
+            log_density = (a_ - 1) * np.log(at)[:, None] + (b_ - 1) * np.log1p(-at)[:, None] - log_norm[active]
+            step = at - error / (np.exp(log_density) * w).sum(axis=1)
         inside = (step > low[active]) & (step < high[active])
         x[active] = np.where(inside, step, (low[active] + high[active]) / 2)
         active = active[np.abs(x[active] - at) > 1e-10 + 1e-8 * at]

@@ -28,7 +28,7 @@ class FamilywiseTest:
     Attributes:
         p_value: Share of relabellings (the real one included) whose largest statistic is at least as large.
         z: The largest standardised statistic.
-        critical_z: What the largest must reach for a p-value of at most .05.
+        critical_z: What the largest must exceed for a p-value of at most .05.
     """
 
     p_value: float

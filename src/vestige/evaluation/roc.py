@@ -122,8 +122,8 @@ def allowed_false_positives(fpr: float, n_nonmembers: int) -> int:
     """False positives an operating point may have at most: `floor(fpr * n)`, safe from rounding.
 
     Example:
-        >>> allowed_false_positives(0.1, 30)  # 0.1 * 30 is 3.0000000000000004
-        3
+        >>> allowed_false_positives(0.29, 100)  # 0.29 * 100 is 28.999999999999996
+        29
     """
     return int(np.floor(fpr * n_nonmembers * (1 + 1e-12) + 1e-12))
 
@@ -146,13 +146,13 @@ def point_at_fpr(curve: Roc, fpr: float) -> int:
     return int(np.searchsorted(curve.false_positives, allowed, side="right")) - 1
 
 
-def oracle_point(curve: Roc) -> int:
-    """Index of the first point of largest `TPR - FPR`: the best threshold *on the target itself*.
+def best_point(curve: Roc) -> int:
+    """Index of the first point of largest `TPR - FPR`; on the target itself, the oracle threshold.
 
-    Optimistic by construction: a diagnostic, never a result with an interval.
+    Compared in whole numbers: as rates, equally good points could differ by a rounding.
 
     Example:
-        >>> oracle_point(roc(np.array([3.0, 2.0]), np.array([2.0, 1.0])))
+        >>> best_point(roc(np.array([3.0, 2.0]), np.array([2.0, 1.0])))
         1
     """
-    return int(np.argmax(curve.tpr - curve.fpr))
+    return int(np.argmax(curve.true_positives * curve.n_nonmembers - curve.false_positives * curve.n_members))

@@ -1,6 +1,6 @@
 """Rules that set a threshold on records whose membership is known, to be used on others.
 
-A threshold chosen on the target itself is an oracle (`roc.oracle_point`) and lives apart from these.
+A threshold chosen on the target itself is an oracle (`roc.best_point`) and lives apart from these.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vestige.core.errors import InputError
-from vestige.evaluation.roc import Roc, point_at_fpr, roc
+from vestige.evaluation.roc import Roc, best_point, point_at_fpr, roc
 from vestige.evaluation.units import Units, rows_of_levels
 
 
@@ -146,7 +146,7 @@ def strict_thresholds(known: KnownScores) -> Thresholds:
     Source:
         Choquette-Choo et al. 2021, published code; its ROC routine dropped collinear candidates, this one does not.
     """
-    best = int(np.argmax(known.curve.tpr + 1 - known.curve.fpr))
+    best = best_point(known.curve)
     return Thresholds(np.array([_below(known.curve, best)]), strict=True)
 
 

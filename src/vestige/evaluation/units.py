@@ -59,10 +59,16 @@ class Units:
         first = np.empty(self.member.size)
         first[self.of_record[::-1]] = values[::-1]
         # Adding up equal numbers and dividing can miss them by a rounding; differences from the first cannot.
-        difference = np.where(values == first[self.of_record], 0.0, values - first[self.of_record])
+        of_first = first[self.of_record]
+        difference = np.subtract(values, of_first, out=np.zeros(values.size), where=values != of_first)
         counts = np.bincount(self.of_record, minlength=self.member.size)
-        total = np.bincount(self.of_record, weights=difference, minlength=self.member.size)
-        return np.asarray(first + total / counts)
+        with np.errstate(invalid="ignore"):  # an infinite first value and a finite second one
+            total = np.bincount(self.of_record, weights=difference, minlength=self.member.size)
+            mean = first + total / counts
+        if np.isnan(mean).any():
+            plain = np.bincount(self.of_record, weights=values, minlength=self.member.size) / counts
+            mean = np.where(np.isnan(mean), plain, mean)
+        return np.asarray(mean)
 
     def of(self, unit_values: np.ndarray) -> np.ndarray:
         """Spread one value per unit over its records."""

@@ -61,6 +61,12 @@ def find(
     decisive = headline is not None and headline.fpr <= DECISIVE_FPR and headline.tpr_ub <= DECISIVE_TPR
     crowd = "members" if unit == "record" else "people the model was trained on"
     limits = f"{not_tested} were not tested"
+    seen = (
+        "no leak whatever would have been seen"
+        if math.isnan(visible)
+        else f"of an attacker who may wrongly accuse {_one_in(visible_fpr)} it would have seen only a leak of "
+        f"{percent(visible)} of the {crowd} or more"
+    )
     if shown:
         state, n_needed = FindingState.LEAK_SHOWN, 0
         sentence = f"{_leak_sentence(headline, test, crowd)}; {limits}."
@@ -74,9 +80,8 @@ def find(
     else:
         state, n_needed = FindingState.UNDECIDED, _needed(headline, test, n_members, n_nonmembers)
         sentence = (
-            f"No leak was shown, and this audit is too small to rule one out: of an attacker who may wrongly accuse "
-            f"{_one_in(visible_fpr)} it would have seen only a leak of {percent(visible)} of the {crowd} or more; "
-            f"about {n_needed:,} {unit}s on each side would decide it; {limits}."
+            f"No leak was shown, and this audit is too small to rule one out: {seen}; about {n_needed:,} {unit}s on "
+            f"each side would decide it; {limits}."
         )
     nan = float("nan")
     return Finding(
@@ -116,7 +121,7 @@ def smallest_visible_tpr(n_members: int, n_nonmembers: int, fpr: float, critical
         n_members: Units on the members' side.
         n_nonmembers: Units on the nonmembers' side.
         fpr: The false-positive rate of the headline.
-        critical_z: What the largest standardised statistic must reach.
+        critical_z: What the largest standardised statistic must exceed.
         power: Probability of seeing it.
 
     Returns:
@@ -130,7 +135,7 @@ def smallest_visible_tpr(n_members: int, n_nonmembers: int, fpr: float, critical
     top = max(1, math.ceil(fpr * total))
     mean = top * n_members / total
     spread = math.sqrt(mean * n_nonmembers / total * (total - top) / (total - 1))
-    wanted = math.ceil(mean + critical_z * spread - 1e-9)
+    wanted = math.floor(mean + critical_z * spread + 1e-9) + 1
 
     def seen(planted: int) -> float:
         return _hypergeometric_tail(wanted - planted, total - planted, n_members - planted, top - planted)

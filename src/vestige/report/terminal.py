@@ -108,7 +108,8 @@ def _cell(cell: Cell | None, places: int = 1, *, is_area: bool = False) -> Text:
 
 
 def _print_notes(result: AuditResult, rows: Rows, console: Console) -> None:
-    notes = []
+    # A check that is VALID and yet warns is seen nowhere else on a terminal.
+    notes = [check.message for check in result.preflight.checks if check.message.startswith("Warning")]
     if rows.get("worst", "roc", "auc"):
         notes.append("worst: the largest over all attacks, its bounds hold for all at once.")
     if any(cell and cell.status == Status.NOT_RESOLVABLE for cell in _resolvable_or_not(result, rows)):

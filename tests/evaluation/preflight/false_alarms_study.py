@@ -1,6 +1,6 @@
 """How often are honest random splits flagged?
 
-From the root: `python -m tests.evaluation.preflight.false_alarms_study`, some 20 minutes on one core. Writes
+From the root: `python -m tests.evaluation.preflight.false_alarms_study`, some 30 minutes on one core. Writes
 `false_alarms.json` beside this file, a row per setting, each as soon as it is done. `--scale 0.1` draws a tenth.
 """
 
@@ -23,7 +23,7 @@ DRAWS = [  # units, with subjects, draws
     (5000, False, 800),
     (50, True, 2000),
     (500, True, 1000),
-    (5000, True, 400),
+    (5000, True, 600),
 ]
 
 
