@@ -20,7 +20,7 @@ def test_shifted_inputs_confound_and_the_message_has_the_numbers_and_the_cure():
     check = blind_inputs(inputs, rng.integers(0, 3, 400), member, None, seed=0)
     assert check.validity is Validity.CONFOUNDED
     assert "AUC of 0.7" in check.message
-    assert "95 % lower bound 0.6" in check.message
+    assert "95% lower bound 0.6" in check.message
     assert "400 records" in check.message
     assert "one pool" in check.remedy
     assert "recipe" in check.remedy

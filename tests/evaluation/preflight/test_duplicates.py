@@ -87,7 +87,7 @@ def test_members_in_all_but_name_limit():
     inputs[500:510] = inputs[:10]
     across, repeated = duplicates(inputs, member, None)
     assert across.validity is Validity.LIMITED
-    assert across.message.startswith("10 of 500 nonmembers (2.0 %)")
+    assert across.message.startswith("10 of 500 nonmembers (2.0%)")
     assert "by themselves" in across.message  # coarse tables
     assert "one record of each" in across.remedy
     assert repeated.validity is Validity.VALID
@@ -109,7 +109,7 @@ def test_many_repeats_ask_for_the_subject():
     across, repeated = duplicates(inputs, member, None)
     assert across.validity is Validity.VALID
     assert repeated.validity is Validity.VALID
-    assert "200 of 200 records (100.0 %)" in repeated.message
+    assert "200 of 200 records (100.0%)" in repeated.message
     assert "--subject" in repeated.message
     assert "--subject" in repeated.remedy
     assert len(duplicates(inputs, member, np.arange(200) // 2)) == 1

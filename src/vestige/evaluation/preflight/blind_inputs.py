@@ -87,7 +87,7 @@ def _judge(name: str, guesses: dict[str, MannWhitney], n_units: int, unit: str) 
     validity = judge(p_value, LEVEL, auc_lb)
     message = (
         f"Without the model, {guesser} guess{'es' * guesser.startswith('a ')} membership from inputs and labels with "
-        f"an AUC of {best.auc:.3f} (95 % lower bound {auc_lb:.3f}, p = {p_value:.2g}, {n_units:,} {unit})."
+        f"an AUC of {best.auc:.3f} (95% lower bound {auc_lb:.3f}, p = {p_value:.2g}, {n_units:,} {unit})."
     )
     return Check(name, validity, message, "" if validity is Validity.VALID else DRAW_FROM_ONE_POOL)
 

@@ -45,7 +45,6 @@ def _across_sides(hashes: UInt64[np.ndarray, " record"], member: Bool[np.ndarray
     n_equal = int(np.count_nonzero(np.isin(hashes[~member], hashes[member])))
     share = n_equal / max(n_nonmembers, 1)
     message = f"{n_equal:,} of {n_nonmembers:,} nonmembers ({share:.1%}) have exactly the inputs of a member"
-    message = message.replace("%", " %")
     if share <= TOLERATED_NONMEMBERS:
         return Check("duplicates", Validity.VALID, f"{message}.")
     return Check(
@@ -61,7 +60,6 @@ def _repeated(hashes: UInt64[np.ndarray, " record"]) -> Check:
     n_shared = int(counts[counts > 1].sum())
     share = n_shared / max(hashes.size, 1)
     message = f"{n_shared:,} of {hashes.size:,} records ({share:.1%}) share their inputs with another record"
-    message = message.replace("%", " %")
     if share <= TOLERATED_REPEATS:
         return Check("repeated_inputs", Validity.VALID, f"{message}.")
     return Check(

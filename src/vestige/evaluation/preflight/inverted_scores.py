@@ -47,7 +47,7 @@ def inverted_scores(rocs: Mapping[str, Roc]) -> Check:
     return Check(
         name,
         Validity.CONFOUNDED if auc_ub < CONFOUNDED_AUC else Validity.LIMITED,
-        f"{attack} scores members lower than nonmembers (AUC {worst.auc:.3f}, 95 % upper bound {auc_ub:.3f}, "
+        f"{attack} scores members lower than nonmembers (AUC {worst.auc:.3f}, 95% upper bound {auc_ub:.3f}, "
         f"p = {p_value:.2g} over {len(tests)} attacks): training made the model no better on its own records.",
         "Is `member` coded the other way round (1 = was trained on), or are the files of members and nonmembers "
         "swapped? If neither, the members are harder records than the nonmembers: draw both from one pool.",
