@@ -30,7 +30,7 @@ def duplicates(
     Example:
         >>> inputs, member = np.array([[1.0], [2.0], [1.0]]), np.array([True, True, False])
         >>> duplicates(inputs, member, None)[0].message
-        '1 of 1 nonmembers (100.0 %) have exactly the inputs of a member: they are members in all but name (in a
+        '1 of 1 nonmembers (100.0%) have exactly the inputs of a member: they are members in all but name (in a
         table with few distinct values such matches come about by themselves).'
     """
     hashes = row_hashes(inputs)
