@@ -97,7 +97,7 @@ def operating_points(
     def point(rule: Rule, fitted: list[Thresholds]) -> OperatingPoint:
         values = np.empty(labels.size)
         for part, thresholds in zip(known, fitted, strict=True):
-            values[part.attacked] = thresholds.of(labels[part.attacked])
+            thresholds.put(labels, part.attacked, into=values)
         return OperatingPoint(rule, values, fitted[0].strict)
 
     if attack == "correctness":
