@@ -193,11 +193,11 @@ def audit_command(
                 "shadow_nonmembers": shadow_nonmembers,
             }.items()
             if path is not None
-        },
+        }
+        | {"probabilities": probabilities},
         "columns": {
-            name: list(value) if isinstance(value, tuple) else value
+            name: list(value) if isinstance(value, tuple) else "" if value is None else value
             for name, value in asdict(columns).items()
-            if value is not None
         },
         "policy": {"fail_if": list(fail_if or ())},
     }
@@ -216,12 +216,14 @@ def demo_command(
 ) -> int:
     """Train an overfitted forest and a shadow on scikit-learn's digits, and audit it. No network, seconds."""
     from vestige.auditing.demo import demo_predictions, write_demo_inputs
+    from vestige.auditing.run_folder import prepare
 
     if inputs is not None:
         for path in write_demo_inputs(inputs):
             print(path)
         return 0
 
+    prepare(out)
     target, shadow = demo_predictions()
     _run(target, shadow, out, Options(name="demo"), {"target": {"demo": "scikit-learn digits"}}, quiet)
     return 0
@@ -297,9 +299,8 @@ def _run(
     quiet: bool,
 ) -> "AuditResult":
     from vestige.auditing.audit import audit
-    from vestige.auditing.run_folder import prepare, write
+    from vestige.auditing.run_folder import write
 
-    prepare(out)
     with _Bar(quiet) as progress:
         result = audit(target, shadow, options=options, progress=progress)
         progress("writing the run", 0, 1)

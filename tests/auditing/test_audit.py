@@ -134,10 +134,10 @@ def test_per_class_calls_equal_the_twins(arrays, with_shadow, attack):
     thresholds = 0.5 if attack == "correctness" else _thresholds(arrays, attack, "shadow_per_class")
     called = scores >= thresholds
     for c in range(3):
-        found = row(with_shadow, attack=attack, threshold="shadow_per_class", group=f"class={c}")
-        expected = twin.calls(called[y == c].tolist(), m[y == c].tolist())
-        assert found.metric == "balanced_accuracy"
-        assert found.value == pytest.approx(expected.measures()["balanced_accuracy"], abs=1e-12)
+        expected = twin.calls(called[y == c].tolist(), m[y == c].tolist()).measures()
+        for metric in ("balanced_accuracy", "precision", "recall", "f1"):
+            found = row(with_shadow, attack=attack, threshold="shadow_per_class", metric=metric, group=f"class={c}")
+            assert found.value == pytest.approx(expected[metric], abs=1e-12, nan_ok=True)
 
 
 def test_correctness_is_the_gap_attack(arrays, with_shadow):
@@ -551,3 +551,11 @@ else:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("taken", "refused")
+
+
+def test_random_digits_are_not_taken_for_rounded_ones():
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.ones(50), size=40)
+    probs[7] *= 1.0004
+    with pytest.raises(InputError, match=r"a sum of 1\.0004 in row 8"):
+        audit(Predictions(probs, rng.integers(0, 50, 40), np.arange(40) < 20))

@@ -47,7 +47,9 @@ def test_groups_have_an_area_and_calls_of_their_own(wards, by_ward, attack):
         assert (found.n_members, found.n_nonmembers) == ((here & m).sum(), (here & ~m).sum())
         assert found.lower < found.value < found.upper
         for rule in ("known_half_global", "known_half_per_class"):
-            assert len(rows(by_ward, attack=attack, threshold=rule, group=f"ward={name}")) == 1
+            metrics = rows(by_ward, attack=attack, threshold=rule, group=f"ward={name}")["metric"]
+            assert {"balanced_accuracy", "precision", "recall", "f1", "fpr"} < set(metrics)
+            assert not metrics.duplicated().any()
 
 
 def test_a_small_group_is_hidden_and_with_it_the_next_which_would_give_it_away(by_ward):
@@ -361,3 +363,46 @@ def test_a_prior_moves_the_risk_by_bayes():
     half, tenth = (audit(target, options=Options(risk_prior=p)).records["risk"].to_numpy() for p in (0.5, 0.1))
     assert tenth == pytest.approx(0.1 * half / (0.1 * half + 0.9 * (1 - half)), abs=1e-12)
     assert half.max() > 0.7
+
+
+# --------------------------------------------------------------------- what subtraction would show
+
+
+def test_hidden_groups_are_no_small_cell_together_either():
+    """Of 300 units all but A and B are shown: what is left by subtraction must not be three people."""
+    from vestige.auditing.tidy import too_small
+
+    hidden = too_small([1, 2, 150, 147], [20, 40, 120, 120], 10)
+    assert hidden.tolist() == [True, True, True, False]
+    assert too_small([1, 2, 150, 147], [20, 40, 120, 120], 0).tolist() == [False] * 4
+    assert too_small([50, 60], [50, 60], 10).tolist() == [False, False]
+    assert too_small([0, 60, 70], [0, 60, 70], 10).tolist() == [False, False, False]  # nobody to disclose
+    assert too_small([3, 60], [60, 60], 10).tolist() == [True, True]
+
+
+def test_no_step_of_the_risks_distribution_shows_a_few_members():
+    z, y, m = logits_of(800, 1.5, seed=77)
+    result = audit(Predictions(Logits(z), y, m))
+    shown = [round(c * m.sum()) for c in result.risk.cdf_members if c == c]
+    steps = np.diff([0, *shown])
+    assert shown[-1] == m.sum()
+    assert ((steps == 0) | (steps >= 10)).all()
+
+
+def test_subjects_on_both_sides_of_the_shadow_are_counted():
+    z, y, m = logits_of(400, 1.0, seed=78)
+    zs, ys, ms = logits_of(400, 1.0, seed=79)
+    who = np.arange(400)
+    twice = np.where(np.isin(who, [np.flatnonzero(ms)[0], np.flatnonzero(~ms)[0]]), 9_999, who)
+    result = audit(Predictions(Logits(z), y, m, subjects=who), Predictions(Logits(zs), ys, ms, subjects=twice))
+    check = next(c for c in result.preflight.checks if c.name == "shadow_subjects_on_both_sides")
+    assert result.validity == "LIMITED"
+    assert "1" in check.message
+
+
+def test_swapped_members_are_not_reassured():
+    z, y, m = logits_of(6000, 1.5, seed=80)
+    result = audit(Predictions(Logits(z), y, ~m))
+    assert result.validity == "CONFOUNDED"
+    assert result.finding.state == "UNDECIDED"
+    assert "lower" in result.finding.sentence

@@ -54,7 +54,10 @@ def test_all_attacks_run_on_class_probabilities(answers):
     z, y, m, _ = answers
     result = audit(Predictions(Logits(z), y, m))
     assert result.not_run == ()
-    assert set(result.results["access"]) == {"confidence"}
+    access = dict(zip(result.results["attack"], result.results["access"], strict=True))
+    assert access["correctness"] == "label"
+    assert access["loss"] == access["confidence"] == "loss"
+    assert access["entropy"] == access["worst"] == "confidence"
 
 
 def test_loss_and_predicted_labels_together_run_the_attacks_of_both(answers):

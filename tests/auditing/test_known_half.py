@@ -1,7 +1,6 @@
 import json
 
 import pytest
-
 from tests.auditing.known_half_study import RESULTS, study
 
 

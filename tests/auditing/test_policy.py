@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.auditing.planted import logits_of, predictions, row
+from tests.auditing.planted import logits_of, predictions, row, rows
 
 from vestige import InputError, Logits, Predictions, audit
 from vestige.auditing.policy import METRICS, Outcome, judge, parse_policy
@@ -185,8 +185,19 @@ def test_what_is_missing_is_undecided():
 def test_a_row_that_cannot_be_used_never_passes(leaking, change):
     spoilt = _edited(leaking, {"attack": "worst", "metric": "auc", "group": "all"}, **change)
     assert _outcome("auc.upper > 0.99", spoilt) is Outcome.UNDECIDED
-    one_of_many = _edited(leaking, {"attack": "loss", "metric": "recall", "threshold": "known_half_strict"}, **change)
-    assert _outcome("loss:recall.upper > 0.999", one_of_many) is Outcome.UNDECIDED
+    spoilt = _edited(leaking, {"attack": "loss", "metric": "recall", "threshold": "any"}, **change)
+    assert _outcome("loss:recall.upper > 0.999", spoilt) is Outcome.UNDECIDED
+
+
+def test_a_named_attack_is_read_with_bounds_that_hold_for_all_its_thresholds(leaking):
+    named = row(leaking, attack="loss", metric="balanced_accuracy", threshold="any", group="all")
+    pointwise = rows(leaking, attack="loss", metric="balanced_accuracy", group="all")
+    pointwise = pointwise[pointwise["threshold"].str.startswith("known_half_")]
+    assert named.value == pointwise["value"].max()
+    assert named.lower < pointwise["lower"].max()
+    assert named.upper > pointwise["upper"].max()
+    between = (named.upper + pointwise["upper"].max()) / 2
+    assert _outcome(f"loss:balanced_accuracy.upper > {between}", leaking) is Outcome.BROKEN
 
 
 def test_every_judgement_repeats_the_condition(leaking):

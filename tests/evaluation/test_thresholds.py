@@ -216,9 +216,7 @@ def test_g12_random_labels_of_membership_leave_every_rule_at_chance(rule, record
             thresholds = per_class_thresholds(shown, scores[first], labels[first], 3)
         else:
             thresholds = GLOBAL_RULES[rule](fit)
-        judged_by = np.empty(labels.size)
-        thresholds.put(labels, ~first, into=judged_by)
-        called = decide(attacked, scores[~first], judged_by[~first], thresholds.strict)
+        called = decide(attacked, scores[~first], thresholds.of(labels[~first]), thresholds.strict)
         accuracies.append((called[attacked.member].mean() + 1 - called[~attacked.member].mean()) / 2)
     standard_error = np.std(accuracies) / sqrt(len(accuracies))
     assert abs(np.mean(accuracies) - 0.5) < 3 * standard_error < 0.02

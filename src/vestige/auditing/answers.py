@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from vestige.auditing.case import Case
 from vestige.core.options import Options
+from vestige.core.predictions import Predictions
 from vestige.core.result import Adversary, Check, NotRun, Provenance
 from vestige.evaluation import preflight
 from vestige.evaluation.roc import Roc
@@ -34,9 +36,12 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
     if case.observed.row_hashes is not None:
         checks.append(preflight.equal_predictions(case.observed.row_hashes[keep], member))
     checks.append(preflight.rounded_probabilities(case.observed.decimals))
-    left_out = int(np.count_nonzero(~keep))
-    n_subjects = 0 if target.subjects is None or not left_out else np.unique(target.subjects[~keep]).size
-    checks.append(preflight.subjects_on_both_sides(n_subjects, left_out))
+    checks.append(_left_out(target, keep))
+    if case.shadow is not None and case.shadow_keep is not None:
+        check = _left_out(case.shadow, case.shadow_keep)
+        if check is not None:
+            check = replace(check, name=f"shadow_{check.name}", message=f"In the shadow's records: {check.message}")
+        checks.append(check)
     if case.shadow is not None:
         checks.append(preflight.shadow_overlap(_as_text(target.ids), _as_text(case.shadow.ids)))
     return [check for check in checks if check is not None]
@@ -45,6 +50,12 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
 def _as_text(ids: np.ndarray | None) -> np.ndarray | None:
     """Ids to compare between files: one may hold them as numbers, the other as text."""
     return None if ids is None else ids.astype(np.str_)
+
+
+def _left_out(predictions: Predictions, keep: np.ndarray) -> Check | None:
+    n_records = int(np.count_nonzero(~keep))
+    n_subjects = 0 if predictions.subjects is None or not n_records else np.unique(predictions.subjects[~keep]).size
+    return preflight.subjects_on_both_sides(n_subjects, n_records)
 
 
 def adversary_of(case: Case, access: str) -> Adversary:
@@ -65,7 +76,7 @@ def adversary_of(case: Case, access: str) -> Adversary:
 def not_run_of(case: Case) -> tuple[NotRun, ...]:
     """List what was left out and what it needs."""
     missing = list(case.observed.not_run)
-    if "modified_entropy" not in case.scores:
+    if "modified_entropy" not in case.scores or "modified_entropy" not in case.known_scores:
         missing.append(NotRun("privacy_risk_score", "probabilities or logits of every class"))
     without = [name for name in case.scores if name not in case.known_scores]
     missing += [NotRun(f"{name} (thresholds)", "the same outputs from the shadow model") for name in without]

@@ -18,7 +18,7 @@ from vestige.auditing.worst import headline_of, p_value_row, worst_rows
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress, silent
-from vestige.core.result import AuditResult, Preflight, RocBand
+from vestige.core.result import AuditResult, Preflight, RocBand, Validity
 from vestige.core.seeds import stream
 from vestige.evaluation.intervals import tpr_at_fpr_bounds
 from vestige.evaluation.permutation import familywise_test
@@ -99,10 +99,12 @@ def _evaluate(case: Case, progress: Progress) -> AuditResult:
     risk, summary, rows = risk_of(case)
     table.extend(rows)
     progress("checking the test itself", 0, 1)
+    checks = tuple(checks_of(case, curves))
+    inverted = any(c.name == "inverted_scores" and c.validity is not Validity.VALID for c in checks)
     return AuditResult(
-        preflight=Preflight(tuple(checks_of(case, curves))),
+        preflight=Preflight(checks),
         adversary=adversary_of(case, access),
-        finding=find(headline, test, units.n_members, units.n_nonmembers, units.name, NOT_TESTED),
+        finding=find(headline, test, units.n_members, units.n_nonmembers, units.name, NOT_TESTED, inverted),
         results=table.frame(),
         records=_records(case, risk),
         rocs=_bands(curves),
@@ -116,18 +118,19 @@ def _tabulate(case: Case, curves: Mapping[str, Roc], table: Table, progress: Pro
     """Fill the table, attack by attack and group by group; return the rows of what is worst."""
     partitions = partitions_of(case)
     group_curves: dict[tuple[str, str], Roc] = {}
-    calls: dict[tuple[str, str], tuple[Rule, Counts]] = {}
+    calls: dict[tuple[str, Rule], Counts] = {}
     for done, (attack, scores) in enumerate(case.scores.items()):
         progress("setting thresholds", done, len(curves))
         for point in _operating_points(case, attack):
             called = decide(case.units, scores, point.values, point.strict)
             counts = count_calls(called, case.units.member)
-            calls[attack, point.rule.definition] = (point.rule, counts)  # correctness has one rule by three names
+            if not (attack == "correctness" and point.rule.kind in ("per_class", "strict")):
+                calls[attack, point.rule] = counts  # correctness has no threshold: one rule by three names
             table.extend(call_rows(attack, "all", point.rule, counts))
-            if point.rule.threshold.endswith(("_global", "_per_class")):
+            if point.rule.kind in ("global", "per_class"):
                 for partition in partitions:
                     table.extend(partition.call_rows(attack, scores, point))
-        table.extend(oracle_rows(attack, "all", curves[attack]))
+        table.extend(oracle_rows(attack, curves[attack]))
         for partition in partitions:
             group_curves |= partition.curves(attack, scores)
     progress("computing intervals", 0, 1)

@@ -9,7 +9,7 @@ from vestige.attacks import CATALOGUE
 from vestige.auditing.operating_points import Known, known_halves, known_shadow
 from vestige.auditing.scoring import Observed, observe
 from vestige.core.errors import InputError
-from vestige.core.options import Options
+from vestige.core.options import Options, SubjectScore
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
 from vestige.core.seeds import stream
@@ -33,6 +33,7 @@ class Case:
         known: Whose membership the adversary knows.
         known_scores: Scores that `known` selects from, per attack.
         shadow: The shadow as given, if any.
+        shadow_keep: As `keep`, of the shadow's records.
         shadow_digest: Digest of its predictions; empty without one.
     """
 
@@ -48,6 +49,7 @@ class Case:
     known: tuple[Known, ...]
     known_scores: Mapping[str, np.ndarray]
     shadow: Predictions | None
+    shadow_keep: np.ndarray | None
     shadow_digest: str
 
 
@@ -61,25 +63,15 @@ def prepare_case(target: Predictions, shadow: Predictions | None, options: Optio
     observed = observe(target, options.arithmetic, progress, "scoring the target")
     if not observed.scores:
         raise InputError("Expected outputs that some attack can read, found none; give probabilities or logits.")
-    if target.subjects is None:
-        keep = np.ones(target.n_records, dtype=bool)
-    else:
-        keep = ~on_both_sides(target.subjects, target.member)
-    member, labels = target.member[keep], target.labels[keep]
-    if not member.any() or member.all():
-        raise InputError(
-            "Expected subjects on each side, found none left on one after leaving out those that are on both; "
-            "check the subject column."
-        )
-    subjects = None if target.subjects is None else target.subjects[keep]
-    units = make_units(subjects, member, options.subject_score)
+    keep, units = _units_of(target, options.subject_score)
+    labels, member = target.labels[keep], target.member[keep]
     scores = {name: values[keep] for name, values in observed.scores.items()}
     if shadow is None:
         first = halves(units, stream(options.seed, "known halves"))
         both = min(units.n_members, units.n_nonmembers) >= 2
         return Case(
             options, target, keep, labels, member, units, scores, observed,
-            "known_half", known_halves(units, labels, first) if both else (), scores, None, "",
+            "known_half", known_halves(units, labels, first) if both else (), scores, None, None, "",
         )  # fmt: skip
     shadow_labels = _recoded(shadow, target)
     if (shadow.subjects is None) != (target.subjects is None):
@@ -88,22 +80,26 @@ def prepare_case(target: Predictions, shadow: Predictions | None, options: Optio
             "not fit people's mean scores. Give shadow_subjects (--subject names the column in both files)."
         )
     seen = observe(shadow, options.arithmetic, progress, "scoring the shadow")
-    shadow_keep = (
-        np.ones(shadow.n_records, dtype=bool)
-        if shadow.subjects is None
-        else ~on_both_sides(shadow.subjects, shadow.member)
-    )
-    shadow_member = shadow.member[shadow_keep]
-    if not shadow_member.any() or shadow_member.all():
-        raise InputError("Expected shadow subjects on each side, found none left on one; check the subject column.")
-    shadow_units = make_units(
-        None if shadow.subjects is None else shadow.subjects[shadow_keep], shadow_member, options.subject_score
-    )
+    shadow_keep, shadow_units = _units_of(shadow, options.subject_score)
     return Case(
         options, target, keep, labels, member, units, scores, observed,
         "shadow", known_shadow(shadow_units, shadow_labels[shadow_keep], labels.size),
-        {name: values[shadow_keep] for name, values in seen.scores.items()}, shadow, seen.digest,
+        {name: values[shadow_keep] for name, values in seen.scores.items()}, shadow, shadow_keep, seen.digest,
     )  # fmt: skip
+
+
+def _units_of(predictions: Predictions, combine: SubjectScore) -> tuple[np.ndarray, Units]:
+    """Records and units that are evaluated: those of subjects that are on one side only."""
+    subjects, member = predictions.subjects, predictions.member
+    if subjects is None:
+        return np.ones(member.size, dtype=bool), make_units(None, member, combine)
+    keep = ~on_both_sides(subjects, member)
+    if not member[keep].any() or member[keep].all():
+        raise InputError(
+            "Expected subjects on each side, found none left on one after leaving out those that are on both; "
+            "check the subject column."
+        )
+    return keep, make_units(subjects[keep], member[keep], combine)
 
 
 def _refuse_names_of_ours(target: Predictions) -> None:

@@ -74,19 +74,19 @@ def curve_rows(curves: Mapping[tuple[str, str], Roc], level: float = 0.95) -> It
             )
 
 
-def oracle_rows(attack: str, group: str, curve: Roc) -> Iterator[Row]:
+def oracle_rows(attack: str, curve: Roc) -> Iterator[Row]:
     """The best threshold on the target itself: optimistic, so without interval but with a p-value."""
     point = best_point(curve)
     m, n = curve.n_members, curve.n_nonmembers
     false_positives = int(curve.false_positives[point])
     counts = Counts(int(curve.true_positives[point]), m, false_positives, n)
     yield Row(
-        attack, "oracle", "balanced_accuracy", group, _balanced(counts), NO_INTERVAL, m, n,
+        attack, "oracle", "balanced_accuracy", "all", _balanced(counts), NO_INTERVAL, m, n,
         "best (TPR+TNR)/2 over all thresholds on the target itself: optimistic", false_positives,
     )  # fmt: skip
     yield Row(
-        attack, "oracle", "p_value", group, ks_p_value(curve), NO_INTERVAL, m, n,
-        "one-sided Kolmogorov-Smirnov test of members against nonmembers", false_positives,
+        attack, "oracle", "p_value", "all", ks_p_value(curve), NO_INTERVAL, m, n,
+        "one-sided Kolmogorov-Smirnov test of members against nonmembers",
     )  # fmt: skip
 
 
@@ -145,11 +145,12 @@ def call_rows(
         )  # fmt: skip
 
 
-def worst_row(rows: Sequence[Row], group: str, what: str, threshold: str) -> Row:
+def worst_row(rows: Sequence[Row], attack: str, group: str, what: str, threshold: str) -> Row:
     """The largest of several numbers with bounds that hold for all of them at once.
 
     Args:
         rows: The candidates, their intervals already at the simultaneous level.
+        attack: Attack of the new row: `worst`, or the one whose thresholds are compared.
         group: Group of the new row.
         what: Over what the bounds are simultaneous.
         threshold: Threshold of the new row.
@@ -164,7 +165,7 @@ def worst_row(rows: Sequence[Row], group: str, what: str, threshold: str) -> Row
     upper = max((row.interval.upper for row in usable), default=NAN)
     where = "" if top.group == group else f" in {top.group}"
     return Row(
-        "worst", threshold, top.metric, group, top.value, Interval(lower, upper), top.n_members, top.n_nonmembers,
+        attack, threshold, top.metric, group, top.value, Interval(lower, upper), top.n_members, top.n_nonmembers,
         f"largest over {what}, here {top.attack}{where}, bounds simultaneous (Bonferroni); {top.definition}",
         top.false_positives, top.status,
     )  # fmt: skip

@@ -47,14 +47,21 @@ class Rule:
     """How a threshold is set, as the result table names it.
 
     Attributes:
-        threshold: Its name, such as `shadow_per_class`.
+        source: Where it comes from, `shadow` or `known_half`.
+        kind: `global`, `per_class`, `strict`, or `fpr_0.01`.
         definition: The rule in one line.
         wanted_fpr: The false-positive rate it is set for, or None.
     """
 
-    threshold: str
+    source: str
+    kind: str
     definition: str
     wanted_fpr: float | None = None
+
+    @property
+    def threshold(self) -> str:
+        """Its name in the result table, such as `shadow_per_class`."""
+        return f"{self.source}_{self.kind}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,17 +104,18 @@ def operating_points(
     def point(rule: Rule, fitted: list[Thresholds]) -> OperatingPoint:
         values = np.empty(labels.size)
         for part, thresholds in zip(known, fitted, strict=True):
-            thresholds.put(labels, part.attacked, into=values)
+            values[part.attacked] = thresholds.of(labels[part.attacked])
         return OperatingPoint(rule, values, fitted[0].strict)
 
     if attack == "correctness":
         # P1: "no threshold". Searching for one could only find "correct" or "everybody".
         always = [Thresholds(np.array([0.5])) for _ in known]
         for name in ("global", "per_class", "strict"):
-            yield point(Rule(f"{source}_{name}", "no threshold: member iff classified rightly"), always)
+            definition = "no threshold: member iff classified rightly (a subject: half of its records or more)"
+            yield point(Rule(source, name, definition), always)
     else:
         yield point(
-            Rule(f"{source}_global", "P1: best (TPR+TNR)/2 on known records, score >= t"),
+            Rule(source, "global", "P1: best (TPR+TNR)/2 on known records, score >= t"),
             [global_thresholds(k) for k in sorted_scores],
         )
         fitted = [
@@ -123,15 +131,15 @@ def operating_points(
         degenerate = {c for f in fitted for c in f.fallback_classes}
         note = f"; global threshold in {len(degenerate)} classes without both sides" if degenerate else ""
         definition = f"P1: best (TPR+TNR)/2 on known records of the class, score >= t{note}"
-        yield point(Rule(f"{source}_per_class", definition), fitted)
+        yield point(Rule(source, "per_class", definition), fitted)
         yield point(
-            Rule(f"{source}_strict", "P3: best accuracy on known records, score > t"),
+            Rule(source, "strict", "P3: best (TPR+TNR)/2 on known records, score > t"),
             [strict_thresholds(k) for k in sorted_scores],
         )
     for fpr in FPRS:
         if all(is_resolvable(fpr, k.units.n_nonmembers) for k in known):
             definition = f"lowest t with at most {fpr:g} of the known nonmembers above it, score > t"
-            yield point(Rule(f"{source}_fpr_{fpr:g}", definition, fpr), [fpr_thresholds(k, fpr) for k in sorted_scores])
+            yield point(Rule(source, f"fpr_{fpr:g}", definition, fpr), [fpr_thresholds(k, fpr) for k in sorted_scores])
 
 
 def known_halves(

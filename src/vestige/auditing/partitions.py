@@ -18,15 +18,23 @@ _MOST_HIDDEN_NAMES = 5  # a column with more small groups than this may be one o
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """The units taken apart by class or by a group column."""
+    """The units taken apart by class or by a group column.
+
+    Attributes:
+        names: Name of each group in the result table.
+        units: Units of one group only; a subject with records in two groups is two of them.
+        rows: Numbers of each group's units.
+        hidden: Groups that must not be shown.
+        min_cell: Smallest cell that may be shown.
+        is_class: Whether the groups are the classes.
+    """
 
     names: tuple[str, ...]
     units: Units
-    codes: np.ndarray
     rows: list[np.ndarray]
     hidden: np.ndarray
     min_cell: int
-    worst_name: str
+    is_class: bool
 
     def _shown(self) -> Iterator[tuple[str, np.ndarray]]:
         for name, rows, hidden in zip(self.names, self.rows, self.hidden, strict=True):
@@ -43,16 +51,16 @@ class Partition:
         return found
 
     def call_rows(self, attack: str, scores: np.ndarray, point: OperatingPoint) -> Iterator[Row]:
-        """Balanced accuracy of the calls within each group."""
+        """Every metric of the calls within each group."""
         called = decide(self.units, scores, point.values, point.strict)
         for name, rows in self._shown():
             counts = count_calls(called[rows], self.units.member[rows])
-            yield from call_rows(attack, name, point.rule, counts, only=("balanced_accuracy",))
+            yield from call_rows(attack, name, point.rule, counts)
 
     def hidden_rows(self, attacks: tuple[str, ...]) -> Iterator[Row]:
         """A row without numbers for each hidden group, or for all of them where their names could be people's."""
         names = [name for name, hidden in zip(self.names, self.hidden, strict=True) if hidden]
-        if self.worst_name == "worst_group" and len(names) > _MOST_HIDDEN_NAMES:
+        if not self.is_class and len(names) > _MOST_HIDDEN_NAMES:
             names = [f"{names[0].partition('=')[0]}={len(names)} small groups"]
         for name in names:
             for attack in attacks:
@@ -77,11 +85,10 @@ def partitions_of(case: Case) -> list[Partition]:
             Partition(
                 names=tuple(f"{name}={level}" for level in levels),
                 units=units,
-                codes=unit_codes,
                 rows=rows,
                 hidden=too_small(n_members, n_nonmembers, case.options.min_cell),
                 min_cell=case.options.min_cell,
-                worst_name="worst_class" if name == "class" else "worst_group",
+                is_class=name == "class",
             )
         )
     return partitions

@@ -124,12 +124,14 @@ def judge(policy: Policy, result: AuditResult) -> Judgement:
         (table["attack"] == policy.attack)
         & (table["metric"] == policy.metric)
         & (table["group"] == "all")
-        & (table["threshold"] != "oracle")
+        & table["threshold"].isin(["roc", "any"])  # of several thresholds, the worst with simultaneous bounds
     ]
     if rows.empty:
         return Judgement(Outcome.UNDECIDED, f"'{policy.text}' is undecided: {policy.attack} has no {policy.metric}.")
     usable = rows[(rows["status"] == str(Status.OK)) & rows[policy.bound].notna()]
     if len(usable) < len(rows):
+        if rows["value"].isna().any():
+            return Judgement(Outcome.UNDECIDED, f"'{policy.text}' is undecided: undefined, nobody is accused.")
         needed = ""
         if policy.metric.startswith("tpr_at_fpr_"):
             n = nonmembers_needed(float(policy.metric.rsplit("_", 1)[1]))

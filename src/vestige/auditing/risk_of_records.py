@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from vestige.auditing.case import Case
-from vestige.auditing.measures import Counts, call_rows, count_calls
+from vestige.auditing.measures import Counts, call_rows, count_calls, measure
 from vestige.auditing.operating_points import Known, Rule
 from vestige.auditing.tidy import NAN, Row
 from vestige.core.options import Arithmetic
@@ -37,7 +37,8 @@ def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row
         risk[part.attacked] = risk_scores(table, entropy[part.attacked], case.labels[part.attacked], prior)
     unit_risk, member = case.units.score(risk), case.units.member
     fit = reliability(unit_risk, member, prior)
-    shown = [n >= case.options.min_cell for n in fit.n_units]
+    cells = zip(fit.n_members, fit.n_nonmembers, strict=True)
+    shown = [all(n == 0 or n >= case.options.min_cell for n in cell) for cell in cells]
     calls = [(t, count_calls(unit_risk >= t - _ROUNDING, member)) for t in _RISK_THRESHOLDS]
     levels = np.linspace(0, 1, 101)
     summary = RiskSummary(
@@ -50,31 +51,31 @@ def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row
         rmse=fit.rmse,
         rmse_weighted=fit.rmse_weighted,
         thresholds=_RISK_THRESHOLDS,
-        precision=tuple(NAN if _hidden(c, case) else _precision(c, prior) for _, c in calls),
+        precision=tuple(NAN if _hidden(c, case) else measure(f"precision_at_prior_{prior}", c)[0] for _, c in calls),
         recall=tuple(NAN if _hidden(c, case) else c.true_positives / c.n_members for _, c in calls),
     )
     return risk, summary, [*_rmse_rows(case, fit), *(row for t, c in calls for row in _rows_at(t, c, case))]
 
 
 def _cdf(risk: np.ndarray, levels: np.ndarray, min_cell: int) -> tuple[float, ...]:
-    """Share of members at or below each level, but for steps that would show a few of them."""
-    below = np.searchsorted(np.sort(risk), levels + _ROUNDING, side="right")
-    smaller_side = np.minimum(below, risk.size - below)
-    return tuple(np.where((smaller_side > 0) & (smaller_side < min_cell), NAN, below / risk.size).tolist())
+    """Share of members at or below each level; NaN at levels whose step would show fewer than `min_cell` of them."""
+    cdf = np.full(levels.size, NAN)
+    shown = 0
+    for i, below in enumerate(np.searchsorted(np.sort(risk), levels + _ROUNDING, side="right").tolist()):
+        rest = risk.size - below
+        if below == shown or (below - shown >= min_cell and (rest == 0 or rest >= min_cell)):
+            shown = below
+            cdf[i] = below / risk.size
+    return tuple(cdf.tolist())
 
 
 def _hidden(counts: Counts, case: Case) -> bool:
-    return 0 < counts.true_positives < case.options.min_cell
-
-
-def _precision(counts: Counts, prior: float) -> float:
-    tpr, fpr = counts.true_positives / counts.n_members, counts.false_positives / counts.n_nonmembers
-    accused = prior * tpr + (1 - prior) * fpr
-    return prior * tpr / accused if accused else NAN
+    """Whether the recall would show a few members: those above the threshold, or those below."""
+    return any(0 < n < case.options.min_cell for n in (counts.true_positives, counts.n_members - counts.true_positives))
 
 
 def _rows_at(threshold: float, counts: Counts, case: Case) -> Iterator[Row]:
-    rule = Rule(f"risk_{threshold:g}", f"member iff risk >= {threshold:g}, histograms from {case.source}")
+    rule = Rule("risk", f"{threshold:g}", f"member iff risk >= {threshold:g}, histograms from {case.source}")
     for row in call_rows(_NAME, "all", rule, counts, only=("precision", "precision_at_prior_0.5", "recall")):
         if _hidden(counts, case):
             row = replace(row, value=NAN, interval=NO_INTERVAL, false_positives=None, status=Status.SUPPRESSED)

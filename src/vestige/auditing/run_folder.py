@@ -137,13 +137,12 @@ def _write_files(result: AuditResult, folder: Path, manifest: Mapping[str, Any],
 
 def _toml(tables: Mapping[str, Any]) -> str:
     """TOML of tables of text and numbers; a JSON string is a TOML basic string but for the delete character."""
-    lines = ["# What was asked, every default written out."]
+    lines = ["# What was asked, every default written out; an empty name is the column of that name, if there is one."]
     for table, entries in tables.items():
         lines.append(f"\n[{table}]")
         lines += [
             f"{key} = {json.dumps(value, ensure_ascii=False)}".replace(chr(127), "\\u007f")
             for key, value in entries.items()
-            if value not in (None, "", [])
         ]
     return "\n".join(lines) + "\n"
 

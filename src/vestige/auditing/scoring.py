@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from vestige.attacks import CATALOGUE, Attack
+from vestige.attacks import CATALOGUE
 from vestige.auditing.refusals import check_block, decimals_of, rows_that_miss_one
 from vestige.core.errors import InputError
 from vestige.core.options import Arithmetic
@@ -125,11 +125,6 @@ def access_of(attacks: Mapping[str, Any]) -> str:
     """The access that the attacks which ran stand for: the strongest any of them needs."""
     needed = {a.access for a in CATALOGUE if a.name in attacks}
     return next(level for level in ("confidence", "loss", "label") if level in needed)
-
-
-def attack_named(name: str) -> Attack:
-    """The catalogue's entry."""
-    return next(a for a in CATALOGUE if a.name == name)
 
 
 def _vector(predictions: Predictions) -> Output | None:

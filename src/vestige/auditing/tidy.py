@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vestige.attacks import CATALOGUE
 from vestige.core.result import RESULT_DTYPES, Status
 from vestige.evaluation.intervals import NO_INTERVAL, Interval
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAN = float("nan")
+_ACCESS = {attack.name: attack.access for attack in CATALOGUE}
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Table:
             values = {**_fields(row), **common, "lower": row.interval.lower, "upper": row.interval.upper}
             for name, column in columns.items():
                 column.append(str(values[name]) if name == "status" else values[name])
+        columns["access"] = [_ACCESS.get(row.attack, self.common.access) for row in self.rows]
         return pd.DataFrame({name: pd.Series(v, dtype=RESULT_DTYPES[name]) for name, v in columns.items()})
 
 
@@ -84,21 +87,25 @@ def _fields(row: Row) -> dict[str, object]:
 def too_small(
     n_members: Sequence[int] | np.ndarray, n_nonmembers: Sequence[int] | np.ndarray, min_cell: int
 ) -> np.ndarray:
-    """Which groups of one grouping must be hidden: those with a cell under `min_cell`.
+    """Which groups of one grouping must be hidden: those with a cell under `min_cell`, and enough to mask them.
 
-    A single hidden group could be recovered from the total by subtraction, so the next smallest goes with it. Groups
-    that nobody is in are not hidden: there is nobody to disclose, and nothing to show.
+    What is hidden can be found together by subtracting what is shown from the total, so the next smallest groups are
+    hidden too, until the hidden ones together have `min_cell` units on each side. Groups that nobody is in are not
+    hidden: there is nobody to disclose, and nothing to show.
 
     Example:
         >>> too_small([3, 40, 50], [30, 30, 30], 10).tolist()
         [True, True, False]
     """
-    smallest = np.minimum(np.asarray(n_members), np.asarray(n_nonmembers))
-    empty = (np.asarray(n_members) + np.asarray(n_nonmembers)) == 0
+    members, nonmembers = np.asarray(n_members), np.asarray(n_nonmembers)
+    smallest = np.minimum(members, nonmembers)
+    empty = members + nonmembers == 0
     hidden = (smallest < min_cell) & ~empty
-    shown = np.flatnonzero(~hidden & ~empty)
-    if hidden.sum() == 1 and shown.size:
-        hidden[shown[np.argmin(smallest[shown])]] = True
+    for group in np.argsort(smallest, kind="stable"):
+        if not hidden.any() or min(members[hidden].sum(), nonmembers[hidden].sum()) >= min_cell:
+            break
+        if not empty[group]:
+            hidden[group] = True
     return np.asarray(hidden)
 
 

@@ -16,31 +16,36 @@ from vestige.evaluation.verdict import Headline
 
 def worst_rows(
     curves: Mapping[str, Roc],
-    calls: Mapping[tuple[str, str], tuple[Rule, Counts]],
+    calls: Mapping[tuple[str, Rule], Counts],
     group_curves: Mapping[tuple[str, str], Roc],
     partitions: list[Partition],
 ) -> Iterator[Row]:
     """What is picked as worst, with bounds that allow for the picking."""
     level = simultaneous_level(len(curves))
     for rows in _by_metric(curve_rows({(a, "all"): c for a, c in curves.items()}, level)):
-        yield worst_row(rows, "all", f"{len(curves)} attacks", "roc")
-    if calls:
-        level = simultaneous_level(len(calls))
-        rows_of_calls = (
-            r for (attack, _), (rule, counts) in calls.items() for r in call_rows(attack, "all", rule, counts, level)
-        )
-        for rows in _by_metric(r for r in rows_of_calls if r.metric not in ("fpr", "tpr")):
-            usable = [r for r in rows if not np.isnan(r.value)]
-            if usable:
-                yield worst_row(usable, "all", f"{len(calls)} attacks and thresholds", "any")
+        yield worst_row(rows, "worst", "all", f"{len(curves)} attacks", "roc")
+    yield from _worst_call_rows("worst", calls, "attacks and thresholds")
+    for attack in curves:
+        its_own = {key: call for key, call in calls.items() if key[0] == attack}
+        yield from _worst_call_rows(attack, its_own, "thresholds")
     for kind in ("worst_class", "worst_group"):
-        names = {name for p in partitions if p.worst_name == kind for name in p.names}
+        names = {name for p in partitions if p.is_class == (kind == "worst_class") for name in p.names}
         chosen = {key: curve for key, curve in group_curves.items() if key[1] in names}
         if len({name for _, name in chosen}) > 1:
             what = f"{len(curves)} attacks and {len({name for _, name in chosen})} groups"
             for rows in _by_metric(curve_rows(chosen, simultaneous_level(len(chosen)))):
                 if any(row.usable for row in rows):
-                    yield worst_row(rows, kind, what, "roc")
+                    yield worst_row(rows, "worst", kind, what, "roc")
+
+
+def _worst_call_rows(attack: str, calls: Mapping[tuple[str, Rule], Counts], what: str) -> Iterator[Row]:
+    """Every metric at the threshold where it is largest."""
+    level = simultaneous_level(len(calls))
+    rows = (r for (name, rule), counts in calls.items() for r in call_rows(name, "all", rule, counts, level))
+    for candidates in _by_metric(r for r in rows if r.metric not in ("fpr", "tpr")):
+        defined = [r for r in candidates if not np.isnan(r.value)]
+        if defined:
+            yield worst_row(defined, attack, "all", f"{len(calls)} {what}", "any")
 
 
 def _by_metric(rows: Iterator[Row]) -> list[list[Row]]:

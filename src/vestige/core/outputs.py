@@ -3,20 +3,26 @@
 A bare array is never guessed at: logits are not probabilities, and a softmax is never applied twice.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
 from vestige.core.blocks import ArrayTable, BlockTable
+from vestige.core.columns import as_array, index_of, refuse_missing
 from vestige.core.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
 class _Output:
-    """One kind of answer for every record."""
+    """One kind of answer for every record.
+
+    Of a pandas object, `index` names the records and `columns` the classes; both are None for anything else.
+    """
 
     values: Any
+    index: Any = field(default=None, init=False, repr=False)
+    columns: Any = field(default=None, init=False, repr=False)
     kind: ClassVar[str] = ""
     n_axes: ClassVar[int] = 1
 
@@ -24,23 +30,30 @@ class _Output:
         values = self.values
         if np.ma.isMaskedArray(values):
             raise InputError(f"Expected {self.kind} for every record, found a masked array; leave records out.")
+        object.__setattr__(self, "index", index_of(values))
+        object.__setattr__(self, "columns", _names_of_columns(values))
         if not isinstance(values, BlockTable):
-            values = ArrayTable(np.asarray(values), self.kind)
+            values = ArrayTable(_array(values, self.kind), self.kind)
         if values.dtype.kind not in "fiub" and self.kind != "predicted labels":
             raise InputError(
                 f"Expected numbers as {self.kind}, found dtype {values.dtype} in {values.name}; "
                 "convert them to float32 or float64."
             )
+        self._check_shape(values)
+        object.__setattr__(self, "values", values)
+
+    def _check_shape(self, values: BlockTable) -> None:
         if len(values.shape) != self.n_axes:
             axes = "records x classes" if self.n_axes == 2 else "one number per record"
-            raise InputError(f"Expected {self.kind} as {axes}, found shape {values.shape} in {values.name}.")
+            binary = self.kind == "probabilities" and len(values.shape) == 1
+            cure = "; for a binary model give np.column_stack([1 - p, p])" if binary else ""
+            raise InputError(f"Expected {self.kind} as {axes}, found shape {values.shape} in {values.name}{cure}.")
         if self.n_axes == 2 and values.shape[1] < 2:
             raise InputError(
                 f"Expected {self.kind} for at least 2 classes, found {values.shape[1]} column in {values.name}; "
                 "name the class of a single probability column (--positive COLUMN=CLASS), "
                 "or give one column per class. Regression is not supported."
             )
-        object.__setattr__(self, "values", values)
 
     @property
     def table(self) -> BlockTable:
@@ -87,3 +100,33 @@ class PredictedLabels(_Output):
 
 
 Output = Logits | Probabilities | Loss | Phi | PredictedLabels
+
+
+def _names_of_columns(values: Any) -> tuple[Any, ...] | None:
+    """Names of a DataFrame's columns; None if it only counts them."""
+    columns = getattr(values, "columns", None)
+    if index_of(values) is None or columns is None:
+        return None
+    is_range = hasattr(columns, "start") and hasattr(columns, "step")
+    return None if is_range and list(columns) == list(range(len(columns))) else tuple(columns)
+
+
+def _array(values: Any, kind: str) -> np.ndarray:
+    """An array; of pandas' nullable numbers and categories too, if none is missing."""
+    array = as_array(values)
+    if hasattr(values, "to_numpy") and hasattr(values, "isna"):
+        refuse_missing(np.asarray(values.isna()), kind)
+        if array.dtype == object and kind != "predicted labels":
+            return _numbers(values, array)
+    return array
+
+
+def _numbers(values: Any, array: np.ndarray) -> np.ndarray:
+    """Objects as the narrowest numbers that hold every column; as they are, if some are no numbers."""
+    if not all(isinstance(v, bool | int | float | np.bool_ | np.number) for v in array.flat):
+        return array
+    dtypes = [values.dtype] if array.ndim == 1 else list(values.dtypes)
+    known = [getattr(dtype, "numpy_dtype", dtype) for dtype in dtypes]
+    if all(isinstance(dtype, np.dtype) and dtype != object for dtype in known):
+        return array.astype(np.result_type(*known))
+    return array.astype(np.float64)

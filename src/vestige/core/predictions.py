@@ -6,8 +6,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from vestige.core.columns import as_array, by_name, column, index_of, same_index, same_length
 from vestige.core.errors import InputError
 from vestige.core.outputs import Output, PredictedLabels, Probabilities, _Output
+
+_FROM_1 = "if the labels count from 1, pass --label-base 1 (command line) or {} - 1 (Python)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,8 +19,9 @@ class Predictions:
 
     Attributes:
         outputs: `Probabilities`, `Logits`, `Loss`, `Phi` or `PredictedLabels`, or several of them. A bare
-            array is taken as probabilities and refused if its rows are not.
-        labels: True class of each record, 0..K-1, or class names when `classes` is given.
+            array is taken as probabilities and refused if its rows are not. The columns of a DataFrame name
+            the classes.
+        labels: True class of each record, 0..K-1, or class names when the classes are named.
         member: 1 where the model was trained on the record, 0 where it was not.
         ids: One unique id per record; None if records have none and go by their row number.
         subjects: Whose record it is. With subjects every number is about people, not records.
@@ -25,11 +29,14 @@ class Predictions:
         inputs: What the model was given, records x features (array or DataFrame), for the blind baseline
             and the search for duplicates. Never written anywhere.
         order: Columns of time or order to test as the cause of a difference: a name and one value each.
-        classes: Class names in the order of the columns of the outputs.
+        classes: Class names in the order of the columns of the outputs, kept as text. If they are numbers, as
+            scikit-learn's `classes_` may be, so are the labels names: label 2 is the column of class 2.
+
+    Pandas objects must have one index: what it says is never overruled by position.
 
     Raises:
-        InputError: Lengths differ, labels or membership are not what they should be, an id is repeated, or
-            one side is empty.
+        InputError: Lengths or indexes differ, labels or membership are not what they should be, entries are
+            missing, an id is repeated, or one side is empty.
 
     Example:
         >>> p = Predictions([[0.9, 0.1], [0.6, 0.4]], labels=[0, 1], member=[1, 0])
@@ -46,46 +53,42 @@ class Predictions:
     groups: Mapping[str, Any] = field(default_factory=dict)
     inputs: Any = None
     order: Mapping[str, Any] = field(default_factory=dict)
-    classes: Sequence[str] | None = None
+    classes: Sequence[str] | Sequence[int] | np.ndarray | None = None
 
     def __post_init__(self) -> None:
         outputs = _as_outputs(self.outputs)
-        n = outputs[0].n_records
+        n, first = outputs[0].n_records, outputs[0].kind
         for output in outputs[1:]:
-            _same_length(output.kind, output.n_records, n, outputs[0].kind)
-        widths = {o.table.shape[1] for o in outputs if o.n_axes == 2}
-        if len(widths) > 1:
-            raise InputError(f"Expected one number of classes, found {sorted(widths)} among the outputs.")
-        classes = None if self.classes is None else tuple(str(c) for c in self.classes)
-        if classes is not None:
-            if len(set(classes)) != len(classes):
-                raise InputError(f"Expected class names that differ, found {', '.join(classes)}.")
-            if widths and widths != {len(classes)}:
-                raise InputError(
-                    f"Expected a class name per column, found {len(classes)} names for {widths.pop()} columns."
-                )
-        n_classes = widths.pop() if widths else (len(classes) if classes is not None else None)
-        labels = _as_codes(self.labels, "labels", n, outputs[0].kind, classes, n_classes)
+            same_length(output.kind, output.n_records, n, first)
+        groups, order = by_name(self.groups, "groups"), by_name(self.order, "order")
+        self._check_indexes(outputs, groups, order)
+        classes = _as_classes(self.classes, outputs)
+        labels = _as_codes(self.labels, "labels", n, first, classes)
         outputs = tuple(
-            PredictedLabels(_as_codes(_whole(o), o.kind, n, "labels", classes, n_classes))
-            if isinstance(o, PredictedLabels)
-            else o
+            PredictedLabels(_as_codes(_whole(o), o.kind, n, "labels", classes)) if isinstance(o, PredictedLabels) else o
             for o in outputs
         )
-        member = _as_member(self.member, n, outputs[0].kind)
+        member = _as_member(self.member, n, first)
         set_ = object.__setattr__
         set_(self, "outputs", outputs)
         set_(self, "labels", labels)
         set_(self, "member", member)
-        set_(self, "classes", classes)
+        set_(self, "classes", classes.names)
         set_(self, "ids", None if self.ids is None else _as_ids(self.ids, n, member))
-        set_(self, "subjects", None if self.subjects is None else _column(self.subjects, "subjects", n))
-        set_(self, "groups", {str(k): _column(v, f"group {k}", n) for k, v in self.groups.items()})
-        set_(self, "order", {str(k): _column(v, f"order {k}", n) for k, v in self.order.items()})
+        set_(self, "subjects", None if self.subjects is None else column(self.subjects, "subjects", n))
+        set_(self, "groups", {name: column(values, f"group {name}", n) for name, values in groups.items()})
+        set_(self, "order", {name: column(values, f"order {name}", n) for name, values in order.items()})
         if self.inputs is not None:
             inputs = self.inputs if hasattr(self.inputs, "columns") else np.asarray(self.inputs)
-            _same_length("inputs", len(inputs), n, outputs[0].kind)
+            same_length("inputs", len(inputs), n, first)
             set_(self, "inputs", inputs)
+
+    def _check_indexes(self, outputs: Sequence[Output], groups: dict[str, Any], order: dict[str, Any]) -> None:
+        columns = {"labels": self.labels, "member": self.member, "ids": self.ids, "subjects": self.subjects}
+        columns |= {f"group {name}": values for name, values in groups.items()} | {"inputs": self.inputs}
+        columns |= {f"order {name}": values for name, values in order.items()}
+        indexes = [(o.kind, o.index) for o in outputs]
+        same_index(indexes + [(what, index_of(values)) for what, values in columns.items()], outputs[0].n_records)
 
     @property
     def n_records(self) -> int:
@@ -120,40 +123,63 @@ def _as_outputs(outputs: Any) -> tuple[Output, ...]:
     return tuple(outputs)
 
 
-def _same_length(what: str, found: int, expected: int, other: str) -> None:
-    if found != expected:
-        raise InputError(
-            f"Expected one entry of {what} per record, found {found:,} for {expected:,} rows of {other}; "
-            "give all of them for the same records in the same order."
-        )
+@dataclass(frozen=True)
+class _Classes:
+    """What the classes are called; `numbers`, if labels that are numbers are names too; `size`, if known."""
+
+    names: tuple[str, ...] | None
+    numbers: tuple[int, ...] | None
+    size: int | None
 
 
-def _column(values: Any, what: str, n: int, other: str = "the outputs") -> np.ndarray:
-    """A one-dimensional array of numbers, text or dates; never of objects."""
-    if np.ma.isMaskedArray(values):
-        raise InputError(f"Expected an entry of {what} for every record, found a masked array; leave records out.")
-    column = np.asarray(values)
-    if column.dtype == object:
-        if not all(isinstance(v, str) for v in column.ravel()):
-            raise InputError(f"Expected numbers, text or dates as {what}, found mixed objects or missing values.")
-        column = column.astype(np.str_)
-    if column.ndim != 1:
-        raise InputError(f"Expected one entry of {what} per record, found shape {column.shape}.")
-    _same_length(what, column.size, n, other)
-    if column.dtype.kind in "fM" and bool(np.any(np.isnat(column) if column.dtype.kind == "M" else np.isnan(column))):
-        raise InputError(f"Expected an entry of {what} for every record, found missing values.")
-    return column
+def _as_classes(given: Any, outputs: Sequence[Output]) -> _Classes:
+    """Names of the classes, from `classes` or the columns of a DataFrame."""
+    widths = {o.table.shape[1] for o in outputs if o.n_axes == 2}
+    if len(widths) > 1:
+        raise InputError(f"Expected one number of classes, found {sorted(widths)} among the outputs.")
+    width = widths.pop() if widths else None
+    named = [] if given is None else [("classes", tuple(given))]
+    by_columns = [(f"the columns of {o.kind}", o.columns) for o in outputs if o.n_axes == 2 and o.columns is not None]
+    if not named + by_columns:
+        return _Classes(None, None, width)
+    what, entries = (named + by_columns)[0]
+    names = tuple(str(c) for c in entries)
+    if len(set(names)) != len(names):
+        raise InputError(f"Expected class names that differ, found {', '.join(names)}.")
+    if width is not None and width != len(names):
+        raise InputError(f"Expected a class name per column, found {len(names)} names for {width} columns.")
+    for other, columns in by_columns:
+        if tuple(str(c) for c in columns) != names:
+            raise InputError(
+                f"Expected the same classes in the same order, found {_few(names)} as {what} and "
+                f"{_few([str(c) for c in columns])} as {other}; put both in one order, or leave out classes."
+            )
+    # Numbers in a header are often text; those of `classes` are text if they are to be positions.
+    in_columns = [_as_numbers([_number_of_text(c) for c in columns]) for _, columns in by_columns]
+    numbers = next((found for found in [_as_numbers(entries), *in_columns] if found is not None), None)
+    return _Classes(names, numbers, len(names))
+
+
+def _as_numbers(entries: Sequence[Any]) -> tuple[int, ...] | None:
+    """Whole numbers; None if some entry is text or something else."""
+    if not all(isinstance(c, int | float | np.bool_ | np.integer | np.floating) and c % 1 == 0 for c in entries):
+        return None
+    return tuple(int(c) for c in entries)
+
+
+def _number_of_text(name: Any) -> Any:
+    digits = name.removeprefix("-") if isinstance(name, str) else ""
+    return int(name) if digits.isascii() and digits.isdigit() and str(int(name)) == name else name
 
 
 def _whole(output: Output) -> np.ndarray:
     return np.concatenate(list(output.table.blocks(1 << 20)))
 
 
-def _as_codes(
-    values: Any, what: str, n: int, other: str, classes: tuple[str, ...] | None, n_classes: int | None
-) -> np.ndarray:
+def _as_codes(values: Any, what: str, n: int, other: str, classes: _Classes) -> np.ndarray:
     """Class codes 0..K-1 from numbers or, matched by name, from text."""
-    values = np.asarray(values)
+    if not np.ma.isMaskedArray(values):
+        values = as_array(values)
     if values.ndim == 2 and values.shape[1] == 1:  # as Keras keeps labels
         values = values[:, 0]
     if values.ndim == 2:
@@ -161,26 +187,46 @@ def _as_codes(
             f"Expected one class per record as {what}, found shape {values.shape}; "
             "multi-label targets are not supported, and one-hot labels need argmax first."
         )
-    column = _column(values, what, n, other)
-    if column.dtype.kind in "US":
-        return _codes_of_names(column.astype(np.str_), what, classes)
-    whole = column.dtype.kind in "iub" or (column.dtype.kind == "f" and np.isfinite(column).all())
-    if not whole or bool(np.any(column != np.floor(column))):
+    found = column(values, what, n, other)
+    if found.dtype.kind in "US":
+        return _codes_of_names(found.astype(np.str_), what, classes.names)
+    whole = found.dtype.kind in "iub" or (found.dtype.kind == "f" and np.isfinite(found).all())
+    if not whole or bool(np.any(found != np.floor(found))):
         raise InputError(
-            f"Expected classes as {what}, found {column.dtype} values such as {column.flat[0]!r}; "
+            f"Expected classes as {what}, found {found.dtype} values such as {found.flat[0]!r}; "
             "regression targets are not supported."
         )
-    codes = column.astype(np.int64)
-    if codes.size == 0:
-        return codes
+    codes = found.astype(np.int64)
+    if classes.names is not None and classes.numbers is not None:
+        return _codes_of_numbers(codes, what, classes.names, classes.numbers)
+    if codes.size:
+        _check_range(codes, what, classes.size)
+    return codes
+
+
+def _check_range(codes: np.ndarray, what: str, n_classes: int | None) -> None:
     low, high = int(codes.min()), int(codes.max())
     if low < 0 or (n_classes is not None and high >= n_classes):
         bad = low if low < 0 else high
         row = int(np.flatnonzero(codes == bad)[0]) + 1
-        cure = "pass --label-base 1 if the labels count from 1" if low >= 1 else "check the labels and the columns"
+        cure = _FROM_1.format(what) if low >= 1 and high == n_classes else "check the labels and the columns"
         top = "" if n_classes is None else f"..{n_classes - 1}"
         raise InputError(f"Expected {what} in 0{top}, found {bad} in row {row:,}; {cure}.")
-    return codes
+
+
+def _codes_of_numbers(values: np.ndarray, what: str, classes: tuple[str, ...], numbers: tuple[int, ...]) -> np.ndarray:
+    """Class codes from numbers that are names."""
+    found, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    code = {number: i for i, number in enumerate(numbers)}
+    unknown = [i for i, number in enumerate(found.tolist()) if number not in code]
+    if unknown:
+        from_1 = all(number - 1 in code for number in found.tolist())
+        cure = _FROM_1.format(what) if from_1 else "name the columns after the values of the labels"
+        raise InputError(
+            f"Expected {what} among the classes {_few(classes)}, found {found[unknown[0]]} in row "
+            f"{int(first[unknown[0]]) + 1:,}; {cure}."
+        )
+    return np.array([code[number] for number in found.tolist()], dtype=np.int64)[inverse]
 
 
 def _codes_of_names(names: np.ndarray, what: str, classes: tuple[str, ...] | None) -> np.ndarray:
@@ -201,14 +247,14 @@ def _codes_of_names(names: np.ndarray, what: str, classes: tuple[str, ...] | Non
 
 
 def _as_member(values: Any, n: int, other: str) -> np.ndarray:
-    column = _column(values, "member", n, other)
+    found = column(values, "member", n, other)
     text = {"0": 0, "1": 1, "false": 0, "true": 1}
-    if column.dtype.kind == "U" and set(np.char.lower(np.unique(column))) <= set(text):
-        column = np.array([text[v] for v in np.char.lower(column)])
-    if column.dtype.kind not in "biuf" or not bool(np.all((column == 0) | (column == 1))):
-        bad = column[~np.isin(column, [0, 1])][0] if column.dtype.kind in "iuf" else column[0]
+    if found.dtype.kind == "U" and set(np.char.lower(np.unique(found))) <= set(text):
+        found = np.array([text[v] for v in np.char.lower(found)])
+    if found.dtype.kind not in "biuf" or not bool(np.all((found == 0) | (found == 1))):
+        bad = found[~np.isin(found, [0, 1])][0] if found.dtype.kind in "iuf" else found[0]
         raise InputError(f"Expected 0 or 1 as member, found {bad!s}; code nonmembers 0 and members 1.")
-    member = column.astype(bool)
+    member = found.astype(bool)
     for side, present in (("member", member.any()), ("nonmember", not member.all())):
         if not present:
             raise InputError(
@@ -219,7 +265,7 @@ def _as_member(values: Any, n: int, other: str) -> np.ndarray:
 
 
 def _as_ids(values: Any, n: int, member: np.ndarray) -> np.ndarray:
-    ids = _column(values, "ids", n)
+    ids = column(values, "ids", n)
     unique, first, counts = np.unique(ids, return_index=True, return_counts=True)
     if unique.size == n:
         return ids

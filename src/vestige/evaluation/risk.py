@@ -142,14 +142,16 @@ class Reliability:
     Attributes:
         risk: Mean score of each bin that is not empty.
         member_fraction: Share of members there, both sides weighted to the prior.
-        n_units: Units in it.
+        n_members: Members in it.
+        n_nonmembers: Nonmembers in it.
         rmse: Root mean square difference over bins, unweighted.
         rmse_weighted: The same, weighted by the units in a bin.
     """
 
     risk: tuple[float, ...]
     member_fraction: tuple[float, ...]
-    n_units: tuple[int, ...]
+    n_members: tuple[int, ...]
+    n_nonmembers: tuple[int, ...]
     rmse: float
     rmse_weighted: float
 
@@ -173,10 +175,12 @@ def reliability(
     fraction = np.bincount(place, weights=weight * member, minlength=n_bins)[seen] / mass[seen]
     difference = (mean - fraction) ** 2
     counts = np.bincount(place, minlength=n_bins)[seen]
+    inside = np.bincount(place[member], minlength=n_bins)[seen]
     return Reliability(
         risk=tuple(mean.tolist()),
         member_fraction=tuple(fraction.tolist()),
-        n_units=tuple(counts.tolist()),
+        n_members=tuple(inside.tolist()),
+        n_nonmembers=tuple((counts - inside).tolist()),
         rmse=float(np.sqrt(difference.mean())),
         rmse_weighted=float(np.sqrt(np.average(difference, weights=counts))),
     )

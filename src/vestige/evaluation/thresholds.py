@@ -27,14 +27,11 @@ class Thresholds:
     strict: bool = False
     fallback_classes: tuple[int, ...] = ()
 
-    def put(
-        self,
-        labels: Int[np.ndarray, " record"],
-        chosen: Bool[np.ndarray, " record"],
-        into: Float[np.ndarray, " record"],
-    ) -> None:
-        """Write the threshold of each chosen record into its place."""
-        into[chosen] = self.values[0] if self.values.size == 1 else self.values[labels[chosen]]
+    def of(self, labels: Int[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
+        """The threshold of each record."""
+        if self.values.size == 1:
+            return np.broadcast_to(self.values, labels.shape)
+        return np.asarray(self.values[labels])
 
 
 def balanced_accuracy_threshold(

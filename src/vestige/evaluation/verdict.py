@@ -38,11 +38,13 @@ def find(
     n_nonmembers: int,
     unit: str,
     not_tested: str,
+    inverted: bool = False,
 ) -> Finding:
     """Say what the attacks showed.
 
     LEAK SHOWN if the familywise permutation p-value is at most .05. Otherwise NO LEAK SHOWN ABOVE u, if the audit
-    resolves a false-positive rate of .01 and its simultaneous upper bound u is at most .05. Otherwise UNDECIDED.
+    resolves a false-positive rate of .01, its simultaneous upper bound u is at most .05, and no attack scores members
+    significantly lower: turned round, such an attack would recognise them. Otherwise UNDECIDED.
 
     Args:
         headline: The worst attack's power, None where no rate is resolvable.
@@ -50,6 +52,7 @@ def find(
         n_members: Units on the members' side.
         n_nonmembers: Units on the nonmembers' side.
         unit: `record` or `subject`.
+        inverted: Whether an attack scores members significantly lower than nonmembers.
         not_tested: The stronger attackers that were not played, such as "attackers with reference models".
 
     Returns:
@@ -67,15 +70,23 @@ def find(
         else f"of an attacker who may wrongly accuse {_one_in(visible_fpr)} it would have seen only a leak of "
         f"{percent(visible)} of the {crowd} or more"
     )
+    control = "" if math.isnan(visible) else f", and a planted leak of {percent(visible)} would have been seen"
     if shown:
         state, n_needed = FindingState.LEAK_SHOWN, 0
         sentence = f"{_leak_sentence(headline, test, crowd)}; {limits}."
+    elif inverted:
+        state, n_needed = FindingState.UNDECIDED, _needed(headline, test, n_members, n_nonmembers)
+        sentence = (
+            "Members score significantly lower than nonmembers: the scores tell them apart, but the wrong way round; "
+            f"see the validity of the test before anything else; {limits}."
+        )
     elif headline is not None and decisive:
         state, n_needed = FindingState.NO_LEAK_SHOWN, 0
         sentence = (
             f"An attacker who may wrongly accuse {_one_in(headline.fpr)} recognises at most "
-            f"{percent(headline.tpr_ub)} of the {crowd} (by chance {percent(headline.fpr)}); stronger attackers "
-            f"exist: {limits}, so this does not clear the model."
+            f"{percent(headline.tpr_ub)} of the {crowd} (by chance {percent(headline.fpr)}){control}; "
+            f"stronger attackers exist: {limits}, so this does not "
+            "clear the model."
         )
     else:
         state, n_needed = FindingState.UNDECIDED, _needed(headline, test, n_members, n_nonmembers)
