@@ -383,6 +383,7 @@ def test_hidden_groups_are_no_small_cell_together_either():
 def test_no_step_of_the_risks_distribution_shows_a_few_members():
     z, y, m = logits_of(800, 1.5, seed=77)
     result = audit(Predictions(Logits(z), y, m))
+    assert result.risk is not None
     shown = [round(c * m.sum()) for c in result.risk.cdf_members if c == c]
     steps = np.diff([0, *shown])
     assert shown[-1] == m.sum()

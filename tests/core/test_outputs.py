@@ -1,6 +1,7 @@
 """One type per kind of answer; a table is refused where it cannot be one."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from vestige.core.blocks import ArrayTable
@@ -48,3 +49,44 @@ def test_a_table_of_blocks_is_kept_as_it_is():
     assert Logits(table).table is table
     with pytest.raises(InputError, match=r"file\.npy"):
         Logits(ArrayTable(np.zeros(3), "file.npy"))
+
+
+def test_one_probability_per_record_is_told_how_to_be_two():
+    with pytest.raises(InputError, match=r"for a binary model give np\.column_stack\(\[1 - p, p\]\)"):
+        Probabilities([0.1, 0.9])
+    with pytest.raises(InputError, match=r"found shape \(2,\) in logits\.$"):
+        Logits([0.1, 0.9])
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype"),
+    [
+        ("Float64", "f8"),
+        ("Float32", "f4"),
+        ("float32", "f4"),
+        ("float64[pyarrow]", "f8"),
+        ("category", "f8"),
+        (object, "f8"),
+    ],
+)
+def test_a_frame_of_any_numbers_is_a_table(given, dtype):
+    frame = pd.DataFrame([[0.25, 0.75], [0.5, 0.5]], columns=["a", "b"], index=[7, 8]).astype(given)
+    output = Probabilities(frame)
+    assert output.table.dtype == np.dtype(dtype)
+    assert next(iter(output.table.blocks(9))).tolist() == [[0.25, 0.75], [0.5, 0.5]]
+    assert (output.columns, list(output.index)) == (("a", "b"), [7, 8])
+    assert Loss(frame["a"]).table.dtype.kind == "f"
+
+
+@pytest.mark.parametrize("dtype", ["Float64", "float64", "category"])
+def test_missing_answers_are_refused(dtype):
+    frame = pd.DataFrame([[0.25, 0.75], [0.5, None]]).astype(dtype)
+    with pytest.raises(InputError, match="probabilities for every record, found missing values, first in row 2"):
+        Probabilities(frame)
+    with pytest.raises(InputError, match="loss for every record, found missing values, first in row 2"):
+        Loss(frame[1])
+
+
+def test_a_frame_with_text_is_no_table():
+    with pytest.raises(InputError, match="numbers as probabilities, found dtype object"):
+        Probabilities(pd.DataFrame({"a": [0.5, 1.0], "b": ["x", "y"]}))

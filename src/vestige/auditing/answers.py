@@ -11,7 +11,7 @@ import numpy as np
 from vestige.auditing.case import Case
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
-from vestige.core.result import Adversary, Check, NotRun, Provenance
+from vestige.core.result import Adversary, Check, NotRun, Provenance, Validity
 from vestige.evaluation import preflight
 from vestige.evaluation.roc import Roc
 
@@ -44,6 +44,7 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
         checks.append(check)
     if case.shadow is not None:
         checks.append(preflight.shadow_overlap(_as_text(target.ids), _as_text(case.shadow.ids)))
+    checks += [Check("columns", Validity.VALID, note) for note in target.notes]
     return [check for check in checks if check is not None]
 
 

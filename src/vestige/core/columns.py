@@ -108,9 +108,10 @@ def same_index(indexes: Iterable[tuple[str, Any]], n: int) -> None:
     for what, index in known[1:]:
         first, expected = known[0]
         if not index.equals(expected):
-            row = next((i for i, (a, b) in enumerate(zip(expected, index, strict=True)) if a != b), 0)
+            pairs = list(zip(expected.tolist(), index.tolist(), strict=True))
+            row = next((i for i, (a, b) in enumerate(pairs) if repr(a) != repr(b)), 0)
             raise InputError(
-                f"Expected {what} with the index of {first}, found {index[row]!s} beside {expected[row]!s} in row "
+                f"Expected {what} with the index of {first}, found {pairs[row][1]!r} beside {pairs[row][0]!r} in row "
                 f"{row + 1:,}; give them the same index, or reset_index(drop=True) on both if the rows correspond."
             )
 

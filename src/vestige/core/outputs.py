@@ -127,6 +127,6 @@ def _numbers(values: Any, array: np.ndarray) -> np.ndarray:
         return array
     dtypes = [values.dtype] if array.ndim == 1 else list(values.dtypes)
     known = [getattr(dtype, "numpy_dtype", dtype) for dtype in dtypes]
-    if all(isinstance(dtype, np.dtype) and dtype != object for dtype in known):
+    if all(isinstance(dtype, np.dtype) and dtype.kind != "O" for dtype in known):
         return array.astype(np.result_type(*known))
     return array.astype(np.float64)

@@ -1,6 +1,6 @@
 """`Predictions`: what one model answered for its members and nonmembers, and whose records they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, cast
 
@@ -25,12 +25,13 @@ class Predictions:
         member: 1 where the model was trained on the record, 0 where it was not.
         ids: One unique id per record; None if records have none and go by their row number.
         subjects: Whose record it is. With subjects every number is about people, not records.
-        groups: Subpopulations to report on: a name and one value per record each.
+        groups: Subpopulations to report on, a mapping: a name and one value per record each.
         inputs: What the model was given, records x features (array or DataFrame), for the blind baseline
             and the search for duplicates. Never written anywhere.
-        order: Columns of time or order to test as the cause of a difference: a name and one value each.
+        order: Columns of time or order to test as the cause of a difference, a mapping as `groups`.
         classes: Class names in the order of the columns of the outputs, kept as text. If they are numbers, as
             scikit-learn's `classes_` may be, so are the labels names: label 2 is the column of class 2.
+        notes: What a reader of the file noticed and a user should know; shown with the checks.
 
     Pandas objects must have one index: what it says is never overruled by position.
 
@@ -50,10 +51,11 @@ class Predictions:
     _: KW_ONLY
     ids: Any = None
     subjects: Any = None
-    groups: Mapping[str, Any] = field(default_factory=dict)
+    groups: Any = field(default_factory=dict)
     inputs: Any = None
-    order: Mapping[str, Any] = field(default_factory=dict)
-    classes: Sequence[str] | Sequence[int] | np.ndarray | None = None
+    order: Any = field(default_factory=dict)
+    classes: Any = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         outputs = _as_outputs(self.outputs)

@@ -16,6 +16,7 @@ from vestige.data.columns import LOSS, PHI, Columns, Roles, assign_roles, positi
 from vestige.data.csv_file import NO_ROWS, CsvFile, open_csv
 from vestige.data.formats import Format, PathLike, expect_format, named
 from vestige.data.parquet_file import ParquetFile, open_parquet
+from vestige.data.unused import distinct_values, notes_on_unused, unused_columns
 
 _TABLES = (Format.CSV, Format.CSV_GZIP, Format.PARQUET)
 
@@ -30,6 +31,8 @@ class _Part:
     named: Mapping[str, np.ndarray]  # member, id, subject and groups, as text
     order: Mapping[str, np.ndarray]
     inputs: Any
+    unused: Sequence[str]
+    distinct: Mapping[str, np.ndarray]  # values of the unused columns
 
 
 def read_table(path: PathLike, columns: Columns | None = None, *, classes: Sequence[str] | None = None) -> Predictions:
@@ -55,7 +58,7 @@ def read_table(path: PathLike, columns: Columns | None = None, *, classes: Seque
     with named(file.name):
         require_columns(file.names, columns, member=True)
         roles = _roles([file], columns, classes)
-    part = _load(file, roles)
+    part = _load(file, roles, columns)
     with named(file.name):
         return _predictions([part], roles, columns, classes, _members(part, columns), file.name)
 
@@ -94,7 +97,7 @@ def read_two_tables(
     parts = []
     for file, other, is_member in ((files[0], files[1], True), (files[1], files[0], False)):
         _require_same(file, other, roles)
-        parts.append(_load(file, roles))
+        parts.append(_load(file, roles, columns))
         with named(file.name):
             _check_side(parts[-1], columns, is_member)
     member = np.repeat([True, False], [part.labels.size for part in parts])
@@ -141,11 +144,12 @@ def _refuse_repeated(file: CsvFile | ParquetFile, needed: Sequence[str]) -> None
             )
 
 
-def _load(file: CsvFile | ParquetFile, roles: Roles) -> _Part:
+def _load(file: CsvFile | ParquetFile, roles: Roles, columns: Columns) -> _Part:
     needed_text = [name for name in roles.text if name in file.names]
     _refuse_repeated(file, [*needed_text, *roles.numeric])
     table = file.load(roles.numeric, needed_text)
     decimal = file.decimal if isinstance(file, CsvFile) else "."
+    unused = unused_columns(file.names, roles, columns)
     by_name = [n for n in (roles.member, roles.id, roles.subject, *roles.groups) if n is not None]
     with named(file.name):
         if table.num_rows == 0:
@@ -157,6 +161,8 @@ def _load(file: CsvFile | ParquetFile, roles: Roles) -> _Part:
             named={name: cells.texts(table[name], name) for name in by_name if name in file.names},
             order={name: cells.ordered(table[name], name, decimal) for name in roles.order},
             inputs=cells.inputs(table, roles.inputs, decimal) if roles.inputs else None,
+            unused=unused,
+            distinct=distinct_values(file, unused),
         )
 
 
@@ -208,7 +214,15 @@ def _predictions(
         inputs=_joined_inputs([part.inputs for part in parts]),
         order={column: _joined_order([part.order[column] for part in parts]) for column in roles.order},
         classes=known,
+        notes=_notes(parts),
     )
+
+
+def _notes(parts: Sequence[_Part]) -> tuple[str, ...]:
+    unused = list(dict.fromkeys(name for part in parts for name in part.unused))
+    names = set.intersection(*(set(part.distinct) for part in parts))
+    distinct = {n: np.unique(np.concatenate([p.distinct[n] for p in parts])) for n in unused if n in names}
+    return notes_on_unused(unused, distinct, sum(part.labels.size for part in parts))
 
 
 def _codes(
