@@ -238,7 +238,7 @@ def test_types_of_pandas_hold_what_arrays_do(dtype):
         return pd.Series(values.astype(bool) if dtype == "boolean" else values).astype(dtype)
 
     ids = pd.Series(np.arange(4)).astype("Int64" if dtype == "boolean" else dtype)
-    text = {"classes": ["0", "1"]} if dtype == "string" else {}
+    text: dict[str, Any] = {"classes": ["0", "1"]} if dtype == "string" else {}
     columns: dict[str, Any] = {"subjects": ids, "groups": {"g": ids}, "order": {"t": ids}}
     outputs = (Probabilities(PROBS), PredictedLabels(column(LABELS)))
     p = Predictions(outputs, column(LABELS), column(MEMBER), ids=ids, **columns, **text)
@@ -256,7 +256,8 @@ def test_missing_entries_of_pandas_are_refused_with_their_row(values, field, dty
     column = pd.Series(values, dtype=object)
     column = column.convert_dtypes() if dtype == "nullable" else column.astype(dtype)
     with pytest.raises(InputError, match="for every record, found missing values, first in row 2;"):
-        Predictions(PROBS, LABELS, MEMBER, **{field: {"c": column} if field in ("groups", "order") else column})
+        given: dict[str, Any] = {field: {"c": column} if field in ("groups", "order") else column}
+        Predictions(PROBS, LABELS, MEMBER, **given)
 
 
 @pytest.mark.parametrize("labels", [pd.Series([0, pd.NA, 1, 1], dtype="Int64"), ["a", np.nan, "b", "b"]])
