@@ -255,8 +255,8 @@ def test_types_of_pandas_hold_what_arrays_do(dtype):
 def test_missing_entries_of_pandas_are_refused_with_their_row(values, field, dtype):
     column = pd.Series(values, dtype=object)
     column = column.convert_dtypes() if dtype == "nullable" else column.astype(dtype)
+    given: dict[str, Any] = {field: {"c": column} if field in ("groups", "order") else column}
     with pytest.raises(InputError, match="for every record, found missing values, first in row 2;"):
-        given: dict[str, Any] = {field: {"c": column} if field in ("groups", "order") else column}
         Predictions(PROBS, LABELS, MEMBER, **given)
 
 
