@@ -58,14 +58,14 @@ def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row
 
 
 def _cdf(risk: np.ndarray, levels: np.ndarray, min_cell: int) -> tuple[float, ...]:
-    """Share of members at or below each level; NaN at levels whose step would show fewer than `min_cell` of them."""
-    cdf = np.full(levels.size, NAN)
+    """Share of members at or below each level, in steps of at least `min_cell`: smaller ones wait for the next."""
+    cdf = np.empty(levels.size)
     shown = 0
     for i, below in enumerate(np.searchsorted(np.sort(risk), levels + _ROUNDING, side="right").tolist()):
         rest = risk.size - below
         if below == shown or (below - shown >= min_cell and (rest == 0 or rest >= min_cell)):
             shown = below
-            cdf[i] = below / risk.size
+        cdf[i] = shown / risk.size
     return tuple(cdf.tolist())
 
 

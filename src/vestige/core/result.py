@@ -186,8 +186,8 @@ class RiskSummary:
         prior: Prior probability of membership behind the score.
         source: Where its histograms were fitted: `shadow` or `known_half`.
         cdf_risk: Risk levels, rising.
-        cdf_members: Share of members with a risk at or below each; NaN where fewer than the smallest cell
-            of members lie above or below it.
+        cdf_members: Share of members with a risk at or below each, in steps of at least the smallest cell:
+            fewer members are counted with the next step.
         bin_risk: Mean score in each reliability bin that holds at least the smallest cell of units.
         bin_member_fraction: Share of members there, after weighting both sides alike.
         rmse: Root mean square of their difference over bins, unweighted.

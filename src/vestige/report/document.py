@@ -156,7 +156,7 @@ class RiskPart(_Part):
     cdf_risk: tuple[Number, ...]
     """Risk levels, rising."""
     cdf_members: tuple[Number, ...]
-    """Share of members at or below each; null where a cell would be too small."""
+    """Share of members at or below each, in steps of no fewer than the smallest cell."""
     bin_risk: tuple[Number, ...]
     """Mean score in each reliability bin that is not empty."""
     bin_member_fraction: tuple[Number, ...]

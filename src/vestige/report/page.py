@@ -339,7 +339,7 @@ def _figure(chart: Any, name: str, alt: str, caption: str) -> Figure:
 _RISK_WORDS = (
     "Cumulative distribution of the privacy risk score over members, from 0 to 1.",
     "How many members have a risk at or below each score. The further the curve lies to the right, the more members "
-    "are at risk. Where too few members lie, nothing is drawn.",
+    "are at risk. Steps of a few members are drawn with the next one.",
 )
 _RELIABILITY_WORDS = (
     "Share of members among units of about the same risk score, against that score, with the diagonal.",
