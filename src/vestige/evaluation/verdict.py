@@ -58,46 +58,29 @@ def find(
     Returns:
         The finding; `smallest_visible_tpr` from a planted control.
     """
-    visible_fpr = headline.fpr if headline else 0.1
-    visible = smallest_visible_tpr(n_members, n_nonmembers, visible_fpr, test.critical_z)
-    shown = test.p_value <= LEVEL
-    decisive = headline is not None and headline.fpr <= DECISIVE_FPR and headline.tpr_ub <= DECISIVE_TPR
+    fpr = headline.fpr if headline else 0.1
+    visible = smallest_visible_tpr(n_members, n_nonmembers, fpr, test.critical_z)
     crowd = "members" if unit == "record" else "people the model was trained on"
-    limits = f"{not_tested} were not tested"
-    seen = (
-        "no leak whatever would have been seen"
-        if math.isnan(visible)
-        else f"of an attacker who may wrongly accuse {_one_in(visible_fpr)} it would have seen only a leak of "
-        f"{percent(visible)} of the {crowd} or more"
-    )
-    control = "" if math.isnan(visible) else f", and a planted leak of {percent(visible)} would have been seen"
-    if shown:
-        state, n_needed = FindingState.LEAK_SHOWN, 0
-        sentence = f"{_leak_sentence(headline, test, crowd)}; {limits}."
+    state = _state(headline, test, inverted)
+    n_needed = _needed(headline, test, n_members, n_nonmembers) if state is FindingState.UNDECIDED else 0
+    if state is FindingState.LEAK_SHOWN:
+        sentence = _leak_sentence(headline, test, crowd)
+    elif state is FindingState.NO_LEAK_SHOWN and headline is not None:
+        sentence = _no_leak_sentence(headline, visible, crowd)
     elif inverted:
-        state, n_needed = FindingState.UNDECIDED, _needed(headline, test, n_members, n_nonmembers)
         sentence = (
             "Members score significantly lower than nonmembers: the scores tell them apart, but the wrong way round; "
-            f"see the validity of the test before anything else; {limits}."
-        )
-    elif headline is not None and decisive:
-        state, n_needed = FindingState.NO_LEAK_SHOWN, 0
-        sentence = (
-            f"An attacker who may wrongly accuse {_one_in(headline.fpr)} recognises at most "
-            f"{percent(headline.tpr_ub)} of the {crowd} (by chance {percent(headline.fpr)}){control}; "
-            f"stronger attackers exist: {limits}, so this does not "
-            "clear the model."
+            "see the validity of the test before anything else"
         )
     else:
-        state, n_needed = FindingState.UNDECIDED, _needed(headline, test, n_members, n_nonmembers)
-        sentence = (
-            f"No leak was shown, and this audit is too small to rule one out: {seen}; about {n_needed:,} {unit}s on "
-            f"each side would decide it; {limits}."
-        )
+        sentence = _undecided_sentence(fpr, visible, crowd, f"{n_needed:,} {unit}s")
+    limits = f"{not_tested} were not tested"
+    if state is FindingState.NO_LEAK_SHOWN:
+        limits += " and are stronger, so this does not clear the model"
     nan = float("nan")
     return Finding(
         state=state,
-        sentence=sentence,
+        sentence=f"{sentence}; {limits}.",
         fpr=headline.fpr if headline else nan,
         tpr=headline.tpr if headline else nan,
         tpr_lb=headline.tpr_lb if headline else nan,
@@ -105,6 +88,35 @@ def find(
         p_value=test.p_value,
         smallest_visible_tpr=visible,
         n_needed=n_needed,
+    )
+
+
+def _state(headline: Headline | None, test: FamilywiseTest, inverted: bool) -> FindingState:
+    if test.p_value <= LEVEL:
+        return FindingState.LEAK_SHOWN
+    if inverted or headline is None or headline.fpr > DECISIVE_FPR or headline.tpr_ub > DECISIVE_TPR:
+        return FindingState.UNDECIDED
+    return FindingState.NO_LEAK_SHOWN
+
+
+def _no_leak_sentence(headline: Headline, visible: float, crowd: str) -> str:
+    control = "" if math.isnan(visible) else f", and a planted leak of {percent(visible)} would have been seen"
+    return (
+        f"An attacker who may wrongly accuse {_one_in(headline.fpr)} recognises at most {percent(headline.tpr_ub)} of "
+        f"the {crowd} (by chance {percent(headline.fpr)}){control}"
+    )
+
+
+def _undecided_sentence(fpr: float, visible: float, crowd: str, needed: str) -> str:
+    seen = (
+        "no leak whatever would have been seen"
+        if math.isnan(visible)
+        else f"of an attacker who may wrongly accuse {_one_in(fpr)} it would have seen only a leak of "
+        f"{percent(visible)} of the {crowd} or more"
+    )
+    return (
+        f"No leak was shown, and this audit is too small to rule one out: {seen}; about {needed} on each side would "
+        "decide it"
     )
 
 
