@@ -191,7 +191,7 @@ def _below_base(found: str, label_base: int, what: str) -> str:
 def _unmatched(names: Sequence[str], classes: Sequence[str], label_base: int, what: str) -> str:
     unknown = [name for name in names if name not in classes]
     integers = _integers(names)
-    cure = "name the columns after the values of the labels"
+    cure = "name the columns after the values of the labels (in R with check.names = FALSE)"
     if label_base and integers is not None and min(integers) < label_base:
         return _below_base(str(min(integers)), label_base, what)
     if not label_base and integers is not None and {str(i - 1) for i in integers} <= set(classes):
