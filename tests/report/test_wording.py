@@ -1,6 +1,5 @@
 import pytest
 
-from vestige.core.result import FindingState
 from vestige.report import wording
 from vestige.report.rows import Cell
 
@@ -16,11 +15,6 @@ from vestige.report.rows import Cell
 )
 def test_the_n_needed_is_read_from_the_definition(definition, expected):
     assert wording.needed(Cell(status="not_resolvable", definition=definition)) == expected
-
-
-def test_a_finding_without_a_leak_names_its_bound():
-    assert wording.finding_answer(FindingState.NO_LEAK_SHOWN, 0.0312) == "NO LEAK SHOWN ABOVE 3.1%"
-    assert wording.finding_answer(FindingState.UNDECIDED, 0.5) == "UNDECIDED"
 
 
 @pytest.mark.parametrize(

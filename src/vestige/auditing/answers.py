@@ -42,7 +42,6 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
         if check is not None:
             check = replace(check, name=f"shadow_{check.name}", message=f"In the shadow's records: {check.message}")
         checks.append(check)
-    if case.shadow is not None:
         checks.append(preflight.shadow_overlap(_as_text(target.ids), _as_text(case.shadow.ids)))
     checks += [Check("columns", Validity.VALID, note) for note in target.notes]
     return [check for check in checks if check is not None]

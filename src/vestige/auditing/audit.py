@@ -9,7 +9,7 @@ import numpy as np
 from vestige.auditing.answers import NOT_TESTED, adversary_of, checks_of, not_run_of, provenance_of
 from vestige.auditing.case import Case, prepare_case
 from vestige.auditing.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
-from vestige.auditing.operating_points import FPRS, OperatingPoint, Rule, operating_points
+from vestige.auditing.operating_points import OperatingPoint, Rule, operating_points
 from vestige.auditing.partitions import partitions_of
 from vestige.auditing.risk_of_records import risk_of
 from vestige.auditing.scoring import access_of
@@ -24,7 +24,7 @@ from vestige.evaluation.intervals import tpr_at_fpr_bounds
 from vestige.evaluation.permutation import familywise_test
 from vestige.evaluation.roc import Roc, point_at_fpr, roc
 from vestige.evaluation.thresholds import decide
-from vestige.evaluation.verdict import find
+from vestige.evaluation.verdict import find, tail_fpr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ def _evaluate(case: Case, progress: Progress) -> AuditResult:
     test = familywise_test(
         list(unit_scores.values()),
         units.member,
-        headline.fpr if headline else FPRS[0],
+        tail_fpr(headline),
         stream(case.options.seed, "relabel"),
     )
     table.extend([p_value_row(test.p_value, len(curves), units)])

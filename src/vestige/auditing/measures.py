@@ -14,7 +14,6 @@ from vestige.evaluation.intervals import (
     Interval,
     auc_interval,
     balanced_accuracy_bounds,
-    bonferroni,
     f1_bounds,
     is_resolvable,
     nonmembers_needed,
@@ -169,8 +168,3 @@ def worst_row(rows: Sequence[Row], attack: str, group: str, what: str, threshold
         f"largest over {what}, here {top.attack}{where}, bounds simultaneous (Bonferroni); {top.definition}",
         top.false_positives, top.status,
     )  # fmt: skip
-
-
-def simultaneous_level(n_looks: int) -> float:
-    """Level of each of several 95 % intervals that are to hold together."""
-    return bonferroni(0.95, n_looks)

@@ -8,7 +8,7 @@ import numpy as np
 from vestige.auditing.case import Case
 from vestige.auditing.measures import call_rows, count_calls
 from vestige.auditing.operating_points import OperatingPoint
-from vestige.auditing.tidy import Row, suppressed, too_small
+from vestige.auditing.tidy import Row, hidden_row, too_small
 from vestige.evaluation.roc import Roc, roc
 from vestige.evaluation.thresholds import decide
 from vestige.evaluation.units import Units, rows_of_levels
@@ -64,7 +64,7 @@ class Partition:
             names = [f"{names[0].partition('=')[0]}={len(names)} small groups"]
         for name in names:
             for attack in attacks:
-                yield from suppressed(attack, name, self.min_cell)
+                yield hidden_row(attack, name, self.min_cell)
 
 
 def partitions_of(case: Case) -> list[Partition]:

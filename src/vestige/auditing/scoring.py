@@ -18,6 +18,7 @@ from vestige.core.predictions import Predictions
 from vestige.core.probabilities import ClassProbabilities, as_published, from_logits, from_probabilities, softmax
 from vestige.core.progress import Progress
 from vestige.core.result import NotRun
+from vestige.evaluation import preflight
 
 _BLOCK_ELEMENTS = 1 << 18  # 2 MB of float64: a block and its temporaries stay in the processor's cache
 _IN_FLIGHT = 4  # blocks read ahead; bounds the memory whatever the number of records
@@ -78,7 +79,7 @@ def observe(predictions: Predictions, arithmetic: Arithmetic, progress: Progress
         if predicted is not None:
             predicted[rows] = np.asarray(signals["predicted"])
         if hashes is not None and vector is not None:
-            hashes[rows] = _hash_rows(blocks[type(vector)])
+            hashes[rows] = preflight.row_hashes(blocks[type(vector)])
         return int(labels.size)
 
     done = 0
@@ -202,16 +203,3 @@ def _in_threads(
                 yield waiting.pop(0).result()
         for future in waiting:
             yield future.result()
-
-
-def _hash_rows(block: np.ndarray) -> np.ndarray:
-    """A 64-bit hash of each row's bytes: equal rows hash alike, different ones differ but for 2^-64."""
-    rows = np.ascontiguousarray(block)
-    words = rows.view(np.uint32 if rows.itemsize % 4 == 0 else np.uint16 if rows.itemsize == 2 else np.uint8)
-    odd = np.random.default_rng(0).integers(0, 1 << 63, size=words.shape[1], dtype=np.uint64) * np.uint64(
-        2
-    ) + np.uint64(1)
-    mixed = words.astype(np.uint64)
-    mixed *= odd
-    mixed ^= mixed >> np.uint64(29)
-    return np.asarray(mixed.sum(axis=1, dtype=np.uint64))

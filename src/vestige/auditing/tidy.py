@@ -1,7 +1,7 @@
 """Rows of the result table: how a number becomes a row, and which rows must not be shown."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -109,9 +109,9 @@ def too_small(
     return np.asarray(hidden)
 
 
-def suppressed(attack: str, group: str, min_cell: int) -> Iterator[Row]:
+def hidden_row(attack: str, group: str, min_cell: int) -> Row:
     """The row that stands for a hidden group."""
-    yield Row(
+    return Row(
         attack, "roc", "auc", group, NAN, NO_INTERVAL, None, None,
         f"hidden: fewer than {min_cell} units on a side, or needed to hide such a group", status=Status.SUPPRESSED,
     )  # fmt: skip

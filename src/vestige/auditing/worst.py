@@ -4,14 +4,16 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from vestige.auditing.measures import Counts, call_rows, curve_rows, simultaneous_level, worst_row
+from vestige.auditing.measures import Counts, call_rows, curve_rows, worst_row
 from vestige.auditing.operating_points import FPRS, Rule
 from vestige.auditing.partitions import Partition
 from vestige.auditing.tidy import Row
-from vestige.evaluation.intervals import NO_INTERVAL, is_resolvable
+from vestige.evaluation.intervals import NO_INTERVAL, bonferroni, is_resolvable
 from vestige.evaluation.roc import Roc
 from vestige.evaluation.units import Units
 from vestige.evaluation.verdict import Headline
+
+_LEVEL = 0.95  # with which all bounds behind one worst row hold together
 
 
 def worst_rows(
@@ -21,7 +23,7 @@ def worst_rows(
     partitions: list[Partition],
 ) -> Iterator[Row]:
     """What is picked as worst, with bounds that allow for the picking."""
-    level = simultaneous_level(len(curves))
+    level = bonferroni(_LEVEL, len(curves))
     for rows in _by_metric(curve_rows({(a, "all"): c for a, c in curves.items()}, level)):
         yield worst_row(rows, "worst", "all", f"{len(curves)} attacks", "roc")
     yield from _worst_call_rows("worst", calls, "attacks and thresholds")
@@ -33,14 +35,14 @@ def worst_rows(
         chosen = {key: curve for key, curve in group_curves.items() if key[1] in names}
         if len({name for _, name in chosen}) > 1:
             what = f"{len(curves)} attacks and {len({name for _, name in chosen})} groups"
-            for rows in _by_metric(curve_rows(chosen, simultaneous_level(len(chosen)))):
+            for rows in _by_metric(curve_rows(chosen, bonferroni(_LEVEL, len(chosen)))):
                 if any(row.usable for row in rows):
                     yield worst_row(rows, "worst", kind, what, "roc")
 
 
 def _worst_call_rows(attack: str, calls: Mapping[tuple[str, Rule], Counts], what: str) -> Iterator[Row]:
     """Every metric at the threshold where it is largest."""
-    level = simultaneous_level(len(calls))
+    level = bonferroni(_LEVEL, len(calls))
     rows = (r for (name, rule), counts in calls.items() for r in call_rows(name, "all", rule, counts, level))
     for candidates in _by_metric(r for r in rows if r.metric not in ("fpr", "tpr")):
         defined = [r for r in candidates if not np.isnan(r.value)]

@@ -8,7 +8,7 @@ import numpy as np
 
 @runtime_checkable
 class BlockTable(Protocol):
-    """A two-dimensional array that is read in order, a block of rows at a time.
+    """An array that is read in order, a block of rows at a time.
 
     `name` says where it is from, for error messages; `blocks` may be called more than once.
     """

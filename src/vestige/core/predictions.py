@@ -8,6 +8,7 @@ import numpy as np
 
 from vestige.core.columns import as_array, by_name, column, index_of, same_index, same_length
 from vestige.core.errors import InputError
+from vestige.core.messages import few
 from vestige.core.outputs import Output, PredictedLabels, Probabilities, _Output
 
 _FROM_1 = "if the labels count from 1, pass --label-base 1 (command line) or {} - 1 (Python)"
@@ -153,8 +154,8 @@ def _as_classes(given: Any, outputs: Sequence[Output]) -> _Classes:
     for other, columns in by_columns:
         if tuple(str(c) for c in columns) != names:
             raise InputError(
-                f"Expected the same classes in the same order, found {_few(names)} as {what} and "
-                f"{_few([str(c) for c in columns])} as {other}; put both in one order, or leave out classes."
+                f"Expected the same classes in the same order, found {few(names, 5)} as {what} and "
+                f"{few([str(c) for c in columns], 5)} as {other}; put both in one order, or leave out classes."
             )
     # Numbers in a header are often text; those of `classes` are text if they are to be positions.
     in_columns = [_as_numbers([_number_of_text(c) for c in columns]) for _, columns in by_columns]
@@ -225,7 +226,7 @@ def _codes_of_numbers(values: np.ndarray, what: str, classes: tuple[str, ...], n
         from_1 = all(number - 1 in code for number in found.tolist())
         cure = _FROM_1.format(what) if from_1 else "name the columns after the values of the labels"
         raise InputError(
-            f"Expected {what} among the classes {_few(classes)}, found {found[unknown[0]]} in row "
+            f"Expected {what} among the classes {few(classes, 5)}, found {found[unknown[0]]} in row "
             f"{int(first[unknown[0]]) + 1:,}; {cure}."
         )
     return np.array([code[number] for number in found.tolist()], dtype=np.int64)[inverse]
@@ -242,7 +243,7 @@ def _codes_of_names(names: np.ndarray, what: str, classes: tuple[str, ...] | Non
     unknown = [str(name) for name in found if str(name) not in code]
     if unknown:
         raise InputError(
-            f"Expected {what} among the classes {_few(classes)}, found {_few(unknown)}; "
+            f"Expected {what} among the classes {few(classes, 5)}, found {few(unknown, 5)}; "
             "name the columns after the classes."
         )
     return np.array([code[str(name)] for name in found], dtype=np.int64)[inverse]
@@ -285,8 +286,3 @@ def _as_ids(values: Any, n: int, member: np.ndarray) -> np.ndarray:
         f"{int(first[counts > 1][0]) + 1:,}); if several records belong to one person, pass that column as subjects "
         "(--subject)."
     )
-
-
-def _few(names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

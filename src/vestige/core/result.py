@@ -153,10 +153,14 @@ class Finding:
     smallest_visible_tpr: float
     n_needed: int
 
+    @property
+    def answer(self) -> str:
+        """The state, with its u where it has one."""
+        return f"{self.state} {percent(self.tpr_ub)}" if self.state is FindingState.NO_LEAK_SHOWN else str(self.state)
+
     def __str__(self) -> str:
-        """The state and the sentence."""
-        above = f" {percent(self.tpr_ub)}" if self.state is FindingState.NO_LEAK_SHOWN else ""
-        return f"{self.state}{above}: {self.sentence}"
+        """The answer and the sentence."""
+        return f"{self.answer}: {self.sentence}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from vestige.core.errors import InputError
-from vestige.data.classes import brief, integers_if_all
+from vestige.core.messages import brief
+from vestige.data.classes import integers_if_all
 
 
 def numbers(column: Any, name: str) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from vestige.core.errors import InputError
+from vestige.core.messages import few
 
 
 def class_order(names: Collection[str]) -> tuple[str, ...]:
@@ -139,18 +140,6 @@ def integers_if_all(values: np.ndarray) -> np.ndarray:
     except (ValueError, OverflowError):
         return values
     return integers if bool(np.all(integers.astype(np.str_) == values)) else values
-
-
-def few(names: Sequence[str], most: int = 8) -> str:
-    """Return the first names of a list and how many more there are, on one line whatever the names hold."""
-    shown = ", ".join(brief(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
-
-
-def brief(text: str, most: int = 60) -> str:
-    """Return text from a file as a message may show it: one line, not too long."""
-    line = " ".join(text.splitlines())
-    return line if len(line) <= most else f"{line[:most]}..."
 
 
 def _is_integer(name: str) -> bool:

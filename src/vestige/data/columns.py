@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vestige.core.errors import InputError
-from vestige.data.classes import class_order, few, spellings
+from vestige.core.messages import few
+from vestige.data.classes import class_order, spellings
 
 PROBABILITY = "prob_"
 LOGIT = "logit_"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vestige.core.errors import InputError
-from vestige.data.classes import brief
+from vestige.core.messages import brief
 from vestige.data.formats import Format, PathLike, file_name, readable
 
 _N_SAMPLE = 1 << 22  # bytes: the header, and rows enough to see a decimal comma

@@ -11,9 +11,10 @@ import numpy as np
 
 from vestige.core.blocks import ArrayTable, BlockTable
 from vestige.core.errors import InputError
+from vestige.core.messages import few
 from vestige.core.outputs import Logits, Loss, Output, Phi, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
-from vestige.data.classes import codes_of_array, few, names_in_order
+from vestige.data.classes import codes_of_array, names_in_order
 from vestige.data.formats import Format, PathLike, expect_format, file_name, named, readable
 from vestige.data.streams import ByteStream, NpyStream, check_size, load_array, read_header, readable_array
 

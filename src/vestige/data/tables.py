@@ -8,10 +8,11 @@ import numpy as np
 
 from vestige.core.blocks import ArrayTable
 from vestige.core.errors import InputError
+from vestige.core.messages import few
 from vestige.core.outputs import Logits, Loss, Output, Phi, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.data import cells
-from vestige.data.classes import codes_of_names, codes_without_columns, few, integers_if_all, refuse_regression
+from vestige.data.classes import codes_of_names, codes_without_columns, integers_if_all, refuse_regression
 from vestige.data.columns import LOSS, PHI, Columns, Roles, assign_roles, positive_pair, require_columns
 from vestige.data.csv_file import NO_ROWS, CsvFile, open_csv
 from vestige.data.formats import Format, PathLike, expect_format, named

@@ -1,12 +1,13 @@
 """Columns of a table that the audit does not use, and those among them that may name people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from vestige.core.errors import InputError
-from vestige.data.classes import few
+from vestige.core.messages import few
 from vestige.data.columns import Columns, Roles
 
 _MOST_LOOKED_AT = 20  # a table of a thousand unused features is not searched for people
@@ -27,14 +28,21 @@ def unused_columns(names: Sequence[str], roles: Roles, columns: Columns) -> list
 def distinct_values(file: _Loads, unused: Sequence[str]) -> dict[str, np.ndarray]:
     """The distinct values of the first unused columns, as text; a column that cannot be read is passed over."""
     looked_at = [name for name in unused if list(unused).count(name) == 1][:_MOST_LOOKED_AT]
-    found = {}
-    for name in looked_at:
-        try:
-            column = file.load([], [name])[name]
-        except InputError:
-            continue
-        found[name] = np.array([str(v) for v in column.unique().to_pylist() if v is not None], dtype=np.str_)
-    return found
+    try:
+        tables = [file.load([], looked_at)] if looked_at else []  # one pass over the file
+    except InputError:
+        tables = list(_readable(file, looked_at))
+    return {name: _distinct(table[name]) for table in tables for name in table.column_names}
+
+
+def _readable(file: _Loads, names: Sequence[str]) -> Iterator[Any]:
+    for name in names:
+        with suppress(InputError):
+            yield file.load([], [name])
+
+
+def _distinct(column: Any) -> np.ndarray:
+    return np.array([str(v) for v in column.unique().to_pylist() if v is not None], dtype=np.str_)
 
 
 def notes_on_unused(unused: Sequence[str], distinct: Mapping[str, np.ndarray], n_records: int) -> tuple[str, ...]:

@@ -124,8 +124,7 @@ def per_class_thresholds(
     Source:
         Song & Mittal 2021, section 3.1.2 and published code.
     """
-    fallback = 0.0 if zero_for_degenerate else float(global_thresholds(known_scores(known, scores)).values[0])
-    values = np.full(n_classes, fallback)
+    values = np.zeros(n_classes)
     degenerate = []
     units, unit_labels = known.within(labels)
     unit_scores = units.score(scores)
@@ -135,7 +134,10 @@ def per_class_thresholds(
             values[c] = balanced_accuracy_threshold(class_scores[member], class_scores[~member])
         else:
             degenerate.append(c)
-    return Thresholds(values, fallback_classes=() if zero_for_degenerate else tuple(degenerate))
+    if zero_for_degenerate or not degenerate:
+        return Thresholds(values)
+    values[degenerate] = global_thresholds(known_scores(known, scores)).values[0]
+    return Thresholds(values, fallback_classes=tuple(degenerate))
 
 
 def strict_thresholds(known: KnownScores) -> Thresholds:

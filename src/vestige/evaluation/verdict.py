@@ -58,7 +58,7 @@ def find(
     Returns:
         The finding; `smallest_visible_tpr` from a planted control.
     """
-    fpr = headline.fpr if headline else 0.1
+    fpr = tail_fpr(headline)
     visible = smallest_visible_tpr(n_members, n_nonmembers, fpr, test.critical_z)
     crowd = "members" if unit == "record" else "people the model was trained on"
     state = _state(headline, test, inverted)
@@ -89,6 +89,14 @@ def find(
         smallest_visible_tpr=visible,
         n_needed=n_needed,
     )
+
+
+def tail_fpr(headline: Headline | None) -> float:
+    """The share of the units whose members the permutation test counts: the headline's, or .1 where there is none.
+
+    The planted control is computed at the same rate, so both must ask here.
+    """
+    return headline.fpr if headline else 0.1
 
 
 def _state(headline: Headline | None, test: FamilywiseTest, inverted: bool) -> FindingState:

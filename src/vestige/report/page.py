@@ -132,7 +132,7 @@ def _answers(result: AuditResult) -> dict[str, Any]:
     finding = result.finding
     return {
         "validity": str(result.validity),
-        "finding": wording.finding_answer(finding.state, finding.tpr_ub),
+        "finding": finding.answer,
         "tone": {"VALID": "calm", "LIMITED": "warn", "CONFOUNDED": "alarm"}[result.validity],
         # No green for the finding: that no leak was shown is no reassurance.
         "finding_tone": {"LEAK SHOWN": "alarm", "UNDECIDED": "warn"}.get(finding.state, "plain"),

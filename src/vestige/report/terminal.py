@@ -44,13 +44,12 @@ def _print_answers(result: AuditResult, console: Console) -> None:
     reasons = [check for check in result.preflight.checks if check.validity is not Validity.VALID]
     why = " ".join(f"{check.message} {check.remedy}".strip() for check in reasons)
     finding = result.finding
-    answer = wording.finding_answer(finding.state, finding.tpr_ub)
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=_LABEL_WIDTH, no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row(Text("Validity"), _answer(str(result.validity), _STYLE[result.validity], why))
     grid.add_row(Text("Adversary"), Text(result.adversary.sentence))
-    grid.add_row(Text("Finding"), _answer(answer, _STYLE[finding.state], finding.sentence))
+    grid.add_row(Text("Finding"), _answer(finding.answer, _STYLE[finding.state], finding.sentence))
     console.print(grid)
 
 

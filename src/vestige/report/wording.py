@@ -3,7 +3,7 @@
 import math
 import re
 
-from vestige.core.result import FindingState, Status
+from vestige.core.result import Status
 from vestige.report.rows import Cell
 
 DASH = "–"
@@ -196,11 +196,6 @@ def small_cell(cell: Cell) -> str:
     found = re.search(r"(?:fewer than|under) (\d+)", cell.definition)
     # A larger group may be hidden so that a small one cannot be found by subtraction.
     return f"fewer than {found[1] if found else 10}, or masks one"
-
-
-def finding_answer(state: FindingState, tpr_ub: float) -> str:
-    """Write answer 3 as it is named, with its u."""
-    return f"{state} {percent(tpr_ub)}" if state is FindingState.NO_LEAK_SHOWN else str(state)
 
 
 def listing(names: list[str]) -> str:

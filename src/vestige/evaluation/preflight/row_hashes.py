@@ -17,7 +17,7 @@ def row_hashes(inputs: Any) -> UInt64[np.ndarray, " record"]:
         inputs: Records x anything: an array of any rank, or a DataFrame.
 
     Returns:
-        One number per record; comparable only within one call.
+        One number per record; comparable within one call, and of arrays of numbers between calls of one width.
 
     Example:
         >>> a, b, c = row_hashes(np.array([[0.0, np.nan], [-0.0, np.nan], [1.0, np.nan]]))

@@ -1,0 +1,15 @@
+"""How names and text from a file are shown in a message."""
+
+from collections.abc import Sequence
+
+
+def few(names: Sequence[str], most: int = 8) -> str:
+    """Return the first names of a list and how many more there are, on one line whatever the names hold."""
+    shown = ", ".join(brief(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def brief(text: str, most: int = 60) -> str:
+    """Return text from a file as a message may show it: one line, not too long."""
+    line = " ".join(text.splitlines())
+    return line if len(line) <= most else f"{line[:most]}..."
