@@ -11,6 +11,7 @@ from scipy import special
 
 from vestige.attacks import CATALOGUE
 from vestige.auditing.refusals import check_block, decimals_of, rows_that_miss_one
+from vestige.core.digests import columns_of_inputs, update_with_columns
 from vestige.core.errors import InputError
 from vestige.core.options import Arithmetic
 from vestige.core.outputs import Logits, Loss, Output, Phi, PredictedLabels, Probabilities
@@ -110,16 +111,9 @@ def _digest_columns(predictions: Predictions, digest: Any) -> None:
         **{f"group {name}": values for name, values in predictions.groups.items()},
         **{f"order {name}": values for name, values in predictions.order.items()},
     }
-    inputs = predictions.inputs
-    if hasattr(inputs, "columns"):
-        columns |= {f"input {name}": inputs[name].to_numpy() for name in inputs.columns}
-    else:
-        columns["inputs"] = inputs
-    for name, values in columns.items():
-        if values is not None:
-            plain = values.astype(np.str_) if values.dtype == object else np.ascontiguousarray(values)
-            digest.update(f"{name} {plain.dtype} {plain.shape}".encode())
-            digest.update(plain.tobytes())
+    if predictions.inputs is not None:
+        columns |= columns_of_inputs(predictions.inputs)
+    update_with_columns(digest, columns)
 
 
 def access_of(attacks: Mapping[str, Any]) -> str:

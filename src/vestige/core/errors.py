@@ -3,7 +3,10 @@
 VestigeError            exit code
 ├── InputError          2   what was given is wrong: mend the file or the call
 ├── OutputError         2   the result cannot be written: mend the place it should go to
-└── RunFolderError      2   the run folder holds something else: name another folder
+├── RunFolderError      2   the run folder holds something else: name another folder
+├── ArtefactError       2   something stored is damaged or foreign: remove it, it is computed again
+├── UnsupportedModelError 2 a kind of model that cannot be used so: use another
+└── TrainingError       2   a recipe failed, or its model is not what it should be: mend the recipe
 
 Every message says what was expected, what was found, where, and the cure, in one line.
 """
@@ -23,3 +26,15 @@ class OutputError(VestigeError, OSError):
 
 class RunFolderError(VestigeError):
     """A run folder holds another audit, or no audit at all."""
+
+
+class ArtefactError(VestigeError):
+    """A stored artefact is damaged, or is not the one that was asked for."""
+
+
+class UnsupportedModelError(VestigeError, TypeError):
+    """A kind of model, or of layer in it, that cannot be used in the way that was asked."""
+
+
+class TrainingError(VestigeError, RuntimeError):
+    """A recipe raised, or what it trained is no usable model."""

@@ -6,12 +6,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from vestige.core.columns import as_array, by_name, column, index_of, same_index, same_length
+from vestige.core.columns import by_name, column, index_of, same_index, same_length
 from vestige.core.errors import InputError
+from vestige.core.labels import Classes, as_codes, as_numbers, number_of_text
 from vestige.core.messages import few
 from vestige.core.outputs import Output, PredictedLabels, Probabilities, _Output
-
-_FROM_1 = "if the labels count from 1, pass --label-base 1 (command line) or {} - 1 (Python)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +65,9 @@ class Predictions:
         groups, order = by_name(self.groups, "groups"), by_name(self.order, "order")
         self._check_indexes(outputs, groups, order)
         classes = _as_classes(self.classes, outputs)
-        labels = _as_codes(self.labels, "labels", n, first, classes)
+        labels = as_codes(self.labels, "labels", n, first, classes)
         outputs = tuple(
-            PredictedLabels(_as_codes(_whole(o), o.kind, n, "labels", classes)) if isinstance(o, PredictedLabels) else o
+            PredictedLabels(as_codes(_whole(o), o.kind, n, "labels", classes)) if isinstance(o, PredictedLabels) else o
             for o in outputs
         )
         member = _as_member(self.member, n, first)
@@ -126,16 +125,7 @@ def _as_outputs(outputs: Any) -> tuple[Output, ...]:
     return tuple(outputs)
 
 
-@dataclass(frozen=True)
-class _Classes:
-    """What the classes are called; `numbers`, if labels that are numbers are names too; `size`, if known."""
-
-    names: tuple[str, ...] | None
-    numbers: tuple[int, ...] | None
-    size: int | None
-
-
-def _as_classes(given: Any, outputs: Sequence[Output]) -> _Classes:
+def _as_classes(given: Any, outputs: Sequence[Output]) -> Classes:
     """Names of the classes, from `classes` or the columns of a DataFrame."""
     widths = {o.table.shape[1] for o in outputs if o.n_axes == 2}
     if len(widths) > 1:
@@ -144,7 +134,7 @@ def _as_classes(given: Any, outputs: Sequence[Output]) -> _Classes:
     named = [] if given is None else [("classes", tuple(given))]
     by_columns = [(f"the columns of {o.kind}", o.columns) for o in outputs if o.n_axes == 2 and o.columns is not None]
     if not named + by_columns:
-        return _Classes(None, None, width)
+        return Classes(None, None, width)
     what, entries = (named + by_columns)[0]
     names = tuple(str(c) for c in entries)
     if len(set(names)) != len(names):
@@ -158,95 +148,13 @@ def _as_classes(given: Any, outputs: Sequence[Output]) -> _Classes:
                 f"{few([str(c) for c in columns], 5)} as {other}; put both in one order, or leave out classes."
             )
     # Numbers in a header are often text; those of `classes` are text if they are to be positions.
-    in_columns = [_as_numbers([_number_of_text(c) for c in columns]) for _, columns in by_columns]
-    numbers = next((found for found in [_as_numbers(entries), *in_columns] if found is not None), None)
-    return _Classes(names, numbers, len(names))
-
-
-def _as_numbers(entries: Sequence[Any]) -> tuple[int, ...] | None:
-    """Whole numbers; None if some entry is text or something else."""
-    if not all(isinstance(c, int | float | np.bool_ | np.integer | np.floating) and c % 1 == 0 for c in entries):
-        return None
-    return tuple(int(c) for c in entries)
-
-
-def _number_of_text(name: Any) -> Any:
-    digits = name.removeprefix("-") if isinstance(name, str) else ""
-    return int(name) if digits.isascii() and digits.isdigit() and str(int(name)) == name else name
+    in_columns = [as_numbers([number_of_text(c) for c in columns]) for _, columns in by_columns]
+    numbers = next((found for found in [as_numbers(entries), *in_columns] if found is not None), None)
+    return Classes(names, numbers, len(names))
 
 
 def _whole(output: Output) -> np.ndarray:
     return np.concatenate(list(output.table.blocks(1 << 20)))
-
-
-def _as_codes(values: Any, what: str, n: int, other: str, classes: _Classes) -> np.ndarray:
-    """Class codes 0..K-1 from numbers or, matched by name, from text."""
-    if not np.ma.isMaskedArray(values):
-        values = as_array(values)
-    if values.ndim == 2 and values.shape[1] == 1:  # as Keras keeps labels
-        values = values[:, 0]
-    if values.ndim == 2:
-        raise InputError(
-            f"Expected one class per record as {what}, found shape {values.shape}; "
-            "multi-label targets are not supported, and one-hot labels need argmax first."
-        )
-    found = column(values, what, n, other)
-    if found.dtype.kind in "US":
-        return _codes_of_names(found.astype(np.str_), what, classes.names)
-    whole = found.dtype.kind in "iub" or (found.dtype.kind == "f" and np.isfinite(found).all())
-    if not whole or bool(np.any(found != np.floor(found))):
-        raise InputError(
-            f"Expected classes as {what}, found {found.dtype} values such as {found.flat[0]!r}; "
-            "regression targets are not supported."
-        )
-    codes = found.astype(np.int64)
-    if classes.names is not None and classes.numbers is not None:
-        return _codes_of_numbers(codes, what, classes.names, classes.numbers)
-    if codes.size:
-        _check_range(codes, what, classes.size)
-    return codes
-
-
-def _check_range(codes: np.ndarray, what: str, n_classes: int | None) -> None:
-    low, high = int(codes.min()), int(codes.max())
-    if low < 0 or (n_classes is not None and high >= n_classes):
-        bad = low if low < 0 else high
-        row = int(np.flatnonzero(codes == bad)[0]) + 1
-        cure = _FROM_1.format(what) if low >= 1 and high == n_classes else "check the labels and the columns"
-        top = "" if n_classes is None else f"..{n_classes - 1}"
-        raise InputError(f"Expected {what} in 0{top}, found {bad} in row {row:,}; {cure}.")
-
-
-def _codes_of_numbers(values: np.ndarray, what: str, classes: tuple[str, ...], numbers: tuple[int, ...]) -> np.ndarray:
-    """Class codes from numbers that are names."""
-    found, first, inverse = np.unique(values, return_index=True, return_inverse=True)
-    code = {number: i for i, number in enumerate(numbers)}
-    unknown = [i for i, number in enumerate(found.tolist()) if number not in code]
-    if unknown:
-        from_1 = all(number - 1 in code for number in found.tolist())
-        cure = _FROM_1.format(what) if from_1 else "name the columns after the values of the labels"
-        raise InputError(
-            f"Expected {what} among the classes {few(classes, 5)}, found {found[unknown[0]]} in row "
-            f"{int(first[unknown[0]]) + 1:,}; {cure}."
-        )
-    return np.array([code[number] for number in found.tolist()], dtype=np.int64)[inverse]
-
-
-def _codes_of_names(names: np.ndarray, what: str, classes: tuple[str, ...] | None) -> np.ndarray:
-    if classes is None:
-        raise InputError(
-            f"Expected numbers 0..K-1 as {what}, found text such as {str(names[0])!r}; "
-            "name the class of every column (classes), so that columns are matched by name."
-        )
-    found, inverse = np.unique(names, return_inverse=True)
-    code = {name: i for i, name in enumerate(classes)}
-    unknown = [str(name) for name in found if str(name) not in code]
-    if unknown:
-        raise InputError(
-            f"Expected {what} among the classes {few(classes, 5)}, found {few(unknown, 5)}; "
-            "name the columns after the classes."
-        )
-    return np.array([code[str(name)] for name in found], dtype=np.int64)[inverse]
 
 
 def _as_member(values: Any, n: int, other: str) -> np.ndarray:

@@ -1,0 +1,116 @@
+"""Classes and labels: class names, and labels as codes 0..K-1 matched with them by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vestige.core.columns import as_array, column
+from vestige.core.errors import InputError
+from vestige.core.messages import few
+
+_FROM_1 = "if the labels count from 1, pass --label-base 1 (command line) or {} - 1 (Python)"
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What the classes are called; `numbers`, if labels that are numbers are names too; `size`, if known."""
+
+    names: tuple[str, ...] | None
+    numbers: tuple[int, ...] | None
+    size: int | None
+
+
+def as_codes(values: Any, what: str, n: int, other: str, classes: Classes) -> np.ndarray:
+    """Return class codes 0..K-1 from numbers or, matched by name, from text.
+
+    Args:
+        values: One class per record.
+        what: What the labels are called in messages.
+        n: Number of records.
+        other: What has `n` rows, for messages.
+        classes: What the classes are called.
+
+    Raises:
+        InputError: A label is none of the classes, or no class at all.
+    """
+    if not np.ma.isMaskedArray(values):
+        values = as_array(values)
+    if values.ndim == 2 and values.shape[1] == 1:  # as Keras keeps labels
+        values = values[:, 0]
+    if values.ndim == 2:
+        raise InputError(
+            f"Expected one class per record as {what}, found shape {values.shape}; "
+            "multi-label targets are not supported, and one-hot labels need argmax first."
+        )
+    found = column(values, what, n, other)
+    if found.dtype.kind in "US":
+        return _codes_of_names(found.astype(np.str_), what, classes.names)
+    whole = found.dtype.kind in "iub" or (found.dtype.kind == "f" and np.isfinite(found).all())
+    if not whole or bool(np.any(found != np.floor(found))):
+        raise InputError(
+            f"Expected classes as {what}, found {found.dtype} values such as {found.flat[0]!r}; "
+            "regression targets are not supported."
+        )
+    codes = found.astype(np.int64)
+    if classes.names is not None and classes.numbers is not None:
+        return _codes_of_numbers(codes, what, classes.names, classes.numbers)
+    if codes.size:
+        _check_range(codes, what, classes.size)
+    return codes
+
+
+def _check_range(codes: np.ndarray, what: str, n_classes: int | None) -> None:
+    low, high = int(codes.min()), int(codes.max())
+    if low < 0 or (n_classes is not None and high >= n_classes):
+        bad = low if low < 0 else high
+        row = int(np.flatnonzero(codes == bad)[0]) + 1
+        cure = _FROM_1.format(what) if low >= 1 and high == n_classes else "check the labels and the columns"
+        top = "" if n_classes is None else f"..{n_classes - 1}"
+        raise InputError(f"Expected {what} in 0{top}, found {bad} in row {row:,}; {cure}.")
+
+
+def _codes_of_numbers(values: np.ndarray, what: str, classes: tuple[str, ...], numbers: tuple[int, ...]) -> np.ndarray:
+    """Class codes from numbers that are names."""
+    found, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    code = {number: i for i, number in enumerate(numbers)}
+    unknown = [i for i, number in enumerate(found.tolist()) if number not in code]
+    if unknown:
+        from_1 = all(number - 1 in code for number in found.tolist())
+        cure = _FROM_1.format(what) if from_1 else "name the columns after the values of the labels"
+        raise InputError(
+            f"Expected {what} among the classes {few(classes, 5)}, found {found[unknown[0]]} in row "
+            f"{int(first[unknown[0]]) + 1:,}; {cure}."
+        )
+    return np.array([code[number] for number in found.tolist()], dtype=np.int64)[inverse]
+
+
+def _codes_of_names(names: np.ndarray, what: str, classes: tuple[str, ...] | None) -> np.ndarray:
+    if classes is None:
+        raise InputError(
+            f"Expected numbers 0..K-1 as {what}, found text such as {str(names[0])!r}; "
+            "name the class of every column (classes), so that columns are matched by name."
+        )
+    found, inverse = np.unique(names, return_inverse=True)
+    code = {name: i for i, name in enumerate(classes)}
+    unknown = [str(name) for name in found if str(name) not in code]
+    if unknown:
+        raise InputError(
+            f"Expected {what} among the classes {few(classes, 5)}, found {few(unknown, 5)}; "
+            "name the columns after the classes."
+        )
+    return np.array([code[str(name)] for name in found], dtype=np.int64)[inverse]
+
+
+def as_numbers(entries: Sequence[Any]) -> tuple[int, ...] | None:
+    """Return whole numbers; None if some entry is text or something else."""
+    if not all(isinstance(c, int | float | np.bool_ | np.integer | np.floating) and c % 1 == 0 for c in entries):
+        return None
+    return tuple(int(c) for c in entries)
+
+
+def number_of_text(name: Any) -> Any:
+    """Return the number that a text spells, or what was given."""
+    digits = name.removeprefix("-") if isinstance(name, str) else ""
+    return int(name) if digits.isascii() and digits.isdigit() and str(int(name)) == name else name

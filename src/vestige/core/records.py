@@ -1,0 +1,215 @@
+"""`Records`: what models are trained on and asked about, and whose records they are."""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from vestige.core.columns import as_array, by_name, column, index_of, same_index
+from vestige.core.digests import columns_of_inputs, digest_of_columns
+from vestige.core.errors import InputError
+from vestige.core.labels import Classes, as_codes, as_numbers, number_of_text
+from vestige.core.messages import few
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """Labelled records, of one data set.
+
+    Attributes:
+        inputs: What a model is given: an array, records first (images as uint8 record x height x width x channel),
+            or a DataFrame, whose categories and missing values stay as they are.
+        labels: Class of each record: 0..K-1, or names. Kept as codes 0..K-1.
+        ids: One unique id per record; None if records have none and go by their row number.
+        subjects: Whose record it is. With subjects, no training set takes one person's records apart.
+        groups: Subpopulations to report on, a mapping: a name and one value per record each.
+        order: Columns of time or order, a mapping as `groups`.
+        classes: Class names in the order of the codes, kept as text. If omitted: of labels that are text, those that
+            occur, sorted; of labels that are numbers, none, and there are as many as the largest label says.
+        notes: What a reader of the file noticed and a user should know.
+
+    Pandas objects must have one index: what it says is never overruled by position.
+
+    Raises:
+        InputError: Lengths or indexes differ, labels are no classes, an id is repeated, entries are missing, or
+            there is no record.
+
+    Example:
+        >>> r = Records(np.eye(3), ["sick", "well", "sick"], ids=[7, 8, 9])
+        >>> r.n_records, r.n_classes, r.classes, r.labels.tolist()
+        (3, 2, ('sick', 'well'), [0, 1, 0])
+    """
+
+    inputs: Any
+    labels: Any
+    _: KW_ONLY
+    ids: Any = None
+    subjects: Any = None
+    groups: Any = field(default_factory=dict)
+    order: Any = field(default_factory=dict)
+    classes: Any = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        inputs = self.inputs if hasattr(self.inputs, "columns") else np.asarray(self.inputs)
+        if isinstance(inputs, np.ndarray) and (inputs.ndim < 2 or inputs.dtype == object):
+            raise InputError(
+                f"Expected inputs as an array, records first, or a DataFrame, found {inputs.ndim} axes of "
+                f"{inputs.dtype}; give numbers, or a DataFrame if columns are of several types."
+            )
+        n = len(inputs)
+        if n == 0:
+            raise InputError("Expected at least one record, found none.")
+        groups, order = by_name(self.groups, "groups"), by_name(self.order, "order")
+        columns = {"inputs": self.inputs, "labels": self.labels, "ids": self.ids, "subjects": self.subjects}
+        columns |= {f"group {k}": v for k, v in groups.items()} | {f"order {k}": v for k, v in order.items()}
+        same_index([(what, index_of(values)) for what, values in columns.items()], n)
+        classes = _classes_of(self.classes, self.labels)
+        set_ = object.__setattr__
+        set_(self, "inputs", inputs)
+        set_(self, "labels", as_codes(self.labels, "labels", n, "inputs", classes))
+        set_(self, "classes", classes.names)
+        set_(self, "ids", None if self.ids is None else _unique(column(self.ids, "ids", n, "inputs")))
+        set_(self, "subjects", None if self.subjects is None else column(self.subjects, "subjects", n, "inputs"))
+        set_(self, "groups", {name: column(v, f"group {name}", n, "inputs") for name, v in groups.items()})
+        set_(self, "order", {name: column(v, f"order {name}", n, "inputs") for name, v in order.items()})
+
+    @property
+    def n_records(self) -> int:
+        """Number of records."""
+        return int(self.labels.size)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes: names, or the largest label + 1."""
+        return len(self.classes) if self.classes is not None else int(self.labels.max()) + 1
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything a model could learn from: inputs, labels and class names."""
+        names = None if self.classes is None else np.array(self.classes, dtype=np.str_)
+        return digest_of_columns({**columns_of_inputs(self.inputs), "labels": self.labels, "classes": names})
+
+    def take(self, rows: Any) -> "Records":
+        """Return the records of these rows, a mask or positions, with all classes.
+
+        Example:
+            >>> Records(np.eye(3), ["b", "a", "b"]).take([0, 2]).classes
+            ('a', 'b')
+        """
+        rows = np.asarray(rows)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        classes = self.classes if self.classes is not None else tuple(range(self.n_classes))
+        return Records(
+            self.inputs.iloc[rows] if hasattr(self.inputs, "iloc") else self.inputs[rows],
+            self.labels[rows],
+            ids=None if self.ids is None else self.ids[rows],
+            subjects=None if self.subjects is None else self.subjects[rows],
+            groups={name: values[rows] for name, values in self.groups.items()},
+            order={name: values[rows] for name, values in self.order.items()},
+            classes=Codes(classes),
+            notes=self.notes,
+        )
+
+
+class Codes(tuple[Any, ...]):
+    """Class names beside labels that are codes already, not names."""
+
+
+def _classes_of(given: Any, labels: Any) -> Classes:
+    if isinstance(given, Codes):
+        names = tuple(str(c) for c in given)
+        return Classes(names, None, len(names))
+    if given is None:
+        found = as_array(labels)
+        if found.dtype.kind not in "OUS":
+            return Classes(None, None, None)
+        text = column(labels, "labels", found.size, "labels")
+        if text.dtype.kind not in "US":
+            return Classes(None, None, None)
+        names = tuple(str(v) for v in np.unique(text.astype(np.str_)))
+        return Classes(names, None, len(names))
+    entries = tuple(given)
+    names = tuple(str(c) for c in entries)
+    if len(set(names)) != len(names):
+        raise InputError(f"Expected class names that differ, found {few(names)}.")
+    return Classes(names, as_numbers([number_of_text(c) for c in entries]), len(names))
+
+
+def _unique(ids: np.ndarray) -> np.ndarray:
+    unique, counts = np.unique(ids, return_counts=True)
+    if unique.size != ids.size:
+        repeated = unique[counts > 1]
+        raise InputError(
+            f"Expected unique ids, found {repeated.size:,} repeated, such as {repeated[0]!s}; if several records "
+            "belong to one person, pass that column as subjects."
+        )
+    return ids
+
+
+def joined(first: Records, second: Records) -> Records:
+    """Return the records of both, the first ones first.
+
+    Raises:
+        InputError: Their classes or columns differ, or an id is on both sides.
+
+    Example:
+        >>> both = joined(Records(np.eye(2), [0, 1]), Records(np.ones((1, 2)), [1]))
+        >>> both.inputs.shape, both.labels.tolist()
+        ((3, 2), [0, 1, 1])
+    """
+    for what, a, b in (("ids", first.ids, second.ids), ("subjects", first.subjects, second.subjects)):
+        if (a is None) != (b is None):
+            raise InputError(f"Expected {what} for both sets of records or for neither, found them for one.")
+    if first.classes != second.classes:
+        raise InputError(
+            f"Expected the same classes, found {few(first.classes or ('none',), 5)} and "
+            f"{few(second.classes or ('none',), 5)}; name the classes of both."
+        )
+    for what, one, other in (("groups", first.groups, second.groups), ("order columns", first.order, second.order)):
+        if list(one) != list(other):
+            raise InputError(f"Expected the same {what}, found {few(list(one))} and {few(list(other))}.")
+    same = Codes(first.classes) if first.classes is not None else None
+    return Records(
+        _stacked(first.inputs, second.inputs),
+        np.concatenate([first.labels, second.labels]),
+        ids=None if first.ids is None else np.concatenate([first.ids, second.ids]),
+        subjects=None if first.subjects is None else np.concatenate([first.subjects, second.subjects]),
+        groups=_both(first.groups, second.groups),
+        order=_both(first.order, second.order),
+        classes=same,
+        notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
+    )
+
+
+def _both(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([values, second[name]]) for name, values in first.items()}
+
+
+def _stacked(first: Any, second: Any) -> Any:
+    if hasattr(first, "columns") != hasattr(second, "columns"):
+        raise InputError("Expected both inputs as arrays or both as DataFrames, found one of each.")
+    if hasattr(first, "columns"):
+        if list(first.columns) != list(second.columns):
+            raise InputError(
+                f"Expected the same input columns, found {few([str(c) for c in first.columns], 5)} and "
+                f"{few([str(c) for c in second.columns], 5)}."
+            )
+        import pandas as pd
+
+        return _with_categories(pd.concat([first, second], ignore_index=True), first, second)
+    if first.shape[1:] != second.shape[1:]:
+        raise InputError(f"Expected inputs of one shape, found {first.shape[1:]} and {second.shape[1:]}.")
+    return np.concatenate([first, second])
+
+
+def _with_categories(table: Any, first: Any, second: Any) -> Any:
+    """Categories that differ become text when concatenated; both together stay categories."""
+    from pandas.api.types import union_categoricals
+
+    for name in table.columns:
+        if str(first[name].dtype) == str(second[name].dtype) == "category" and str(table[name].dtype) != "category":
+            table[name] = union_categoricals([first[name], second[name]])
+    return table
