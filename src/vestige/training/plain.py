@@ -1,0 +1,220 @@
+"""One torch model after another: the straightforward loop, which every faster way must agree with."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from vestige.core.errors import InputError
+from vestige.core.recipe import Hook, Model
+from vestige.core.records import Records
+from vestige.training.checking import check_finite, check_width
+from vestige.training.stopping import Epoch
+from vestige.training.torch_recipe import Classifier, generator_of, seed_of, tensors_of
+
+if TYPE_CHECKING:
+    from vestige.training.torch_recipe import TorchRecipe
+
+_ANSWER_BATCH = 1024
+
+
+def train(
+    recipe: "TorchRecipe",
+    records: Records,
+    *,
+    seed: int,
+    start: Model | None = None,
+    validation: Records | None = None,
+    checkpoints: Sequence[int] = (),
+    hooks: Sequence[Hook] = (),
+    device: str | None = None,
+    low_precision: bool = False,
+) -> Model:
+    """Train one network; see `vestige.core.recipe.Recipe.fit`.
+
+    Args:
+        recipe: How.
+        records: What to train on.
+        seed: Of every random stream of the model.
+        start: Continue from this model's weights.
+        validation: Records for the stopping rule.
+        checkpoints: Epochs after which a copy is kept.
+        hooks: Where a defence acts.
+        device: Where to train; the processor if omitted.
+        low_precision: Use bfloat16 and channels-last; the caller has asked the recipe.
+    """
+    device = device or "cpu"
+    check_options(recipe, validation, checkpoints)
+    inputs, labels = tensors_of(records, device)
+    held_out = None if validation is None else tensors_of(validation, device)
+    order, noise = generator_of(seed, "order"), generator_of(seed, "augment")
+    with torch.random.fork_rng(devices=[] if device == "cpu" else None):
+        torch.manual_seed(seed_of(seed, "weights"))
+        classifier = started(recipe, start).to(device)
+        if low_precision:
+            classifier = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimiser = recipe.optimiser(classifier.network.parameters())
+        run = _Run(recipe, classifier, optimiser, hooks, noise, records.n_classes, low_precision)
+        epochs: list[Epoch] = []
+        kept: dict[int, Classifier] = {}
+        best: Classifier | None = None
+        for number in range(1, recipe.epochs + 1):
+            loss = run.epoch(inputs, labels, torch.randperm(records.n_records, generator=order), number)
+            check_finite(classifier.network.state_dict().items(), number)
+            epochs.append(Epoch(loss, accuracy(classifier, held_out)))
+            if number in checkpoints:
+                kept[number] = copy.deepcopy(classifier).ready()
+            if recipe.stop is None:
+                continue
+            if recipe.stop.best(epochs) == number:
+                best = copy.deepcopy(classifier)
+            if recipe.stop.stops(epochs):
+                break
+    return finished(recipe, best or classifier, epochs, kept, records.n_classes, seed)
+
+
+def check_options(recipe: "TorchRecipe", validation: Records | None, checkpoints: Sequence[int]) -> None:
+    """Refuse what the recipe cannot do.
+
+    Raises:
+        InputError: Its stopping rule needs validation records, or a checkpoint lies beyond its epochs.
+    """
+    if recipe.stop is not None and recipe.stop.needs_validation and validation is None:
+        raise InputError(
+            f"Expected validation records for {type(recipe.stop).__name__}, found none; pass validation, or use a rule "
+            "that reads the training loss."
+        )
+    beyond = [epoch for epoch in checkpoints if not 1 <= epoch <= recipe.epochs]
+    if beyond:
+        raise InputError(f"Expected checkpoints in 1..{recipe.epochs}, the recipe's epochs, found {beyond[0]}.")
+
+
+def started(recipe: "TorchRecipe", start: Model | None) -> Classifier:
+    """Return a new classifier, with the weights of `start` if there is one.
+
+    Raises:
+        InputError: `start` is another network.
+    """
+    classifier = recipe.new_classifier()
+    if start is not None:
+        source = start.classifier
+        network = source.network if isinstance(source, Classifier) else source
+        if not isinstance(network, nn.Module):
+            raise InputError(f"Expected a torch network to start from, found {type(network).__name__}.")
+        try:
+            classifier.network.load_state_dict(network.state_dict())
+        except RuntimeError as error:
+            found = " ".join(str(error).split())
+            raise InputError(f"Expected to start from the recipe's own network, found another: {found[:200]}") from None
+    return classifier
+
+
+def finished(
+    recipe: "TorchRecipe",
+    classifier: Classifier,
+    epochs: list[Epoch],
+    kept: dict[int, Classifier],
+    n_classes: int,
+    seed: int,
+) -> Model:
+    """Return the model of a training that has ended after these epochs."""
+    last = len(epochs) if recipe.stop is None else recipe.stop.best(epochs)
+    history = {"loss": tuple(epoch.loss for epoch in epochs)}
+    if recipe.stop is not None and recipe.stop.needs_validation:
+        history["validation_accuracy"] = tuple(epoch.validation_accuracy for epoch in epochs)
+    earlier = tuple(
+        Model(c, n_classes, seed, number, (), {name: values[:number] for name, values in history.items()})
+        for number, c in sorted(kept.items())
+        if number < last
+    )
+    return Model(classifier.ready(), n_classes, seed, last, earlier, history)
+
+
+class _Run:
+    """What the steps of one training share."""
+
+    def __init__(
+        self,
+        recipe: "TorchRecipe",
+        classifier: Classifier,
+        optimiser: torch.optim.Optimizer,
+        hooks: Sequence[Hook],
+        noise: torch.Generator,
+        n_classes: int,
+        low_precision: bool,
+    ) -> None:
+        self.recipe, self.classifier, self.optimiser = recipe, classifier, optimiser
+        self.hooks, self.noise, self.n_classes = hooks, noise, n_classes
+        self.rates = [group["lr"] for group in optimiser.param_groups]
+        self.low_precision = low_precision
+
+    def epoch(self, inputs: Tensor, labels: Tensor, order: Tensor, number: int) -> float:
+        """Train for an epoch; return the mean loss of the records."""
+        batches = list(batches_of(order, self.recipe.batch_size))
+        total = torch.zeros((), dtype=torch.float64)
+        self.classifier.train()
+        for done, rows in enumerate(batches):
+            self._set_rate(((number - 1) + done / len(batches)) / self.recipe.epochs)
+            total += self._step(inputs[rows], labels[rows]) * rows.numel()
+        return float(total / order.numel())
+
+    def _set_rate(self, progress: float) -> None:
+        if self.recipe.schedule is not None:
+            set_rates(self.optimiser, self.rates, self.recipe.schedule(progress))
+
+    def _step(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        recipe, network = self.recipe, self.classifier.network
+        inputs = recipe.preprocess(inputs)
+        if recipe.augment is not None:
+            inputs = recipe.augment(inputs, self.noise)
+        for hook in self.hooks:
+            inputs, labels = hook.on_batch(inputs, labels, self.noise)
+        self.optimiser.zero_grad(set_to_none=True)
+        with self._precision():
+            outputs = network(inputs.to(memory_format=torch.channels_last) if self._images(inputs) else inputs)
+        outputs = outputs.float()
+        check_width(outputs, self.n_classes)
+        for hook in self.hooks:
+            outputs = hook.on_output(outputs, labels)
+        losses = recipe.loss(outputs, labels)
+        for hook in self.hooks:
+            losses = hook.on_loss(losses, outputs, labels, network)
+        loss = losses.mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        for hook in self.hooks:
+            hook.on_gradient(network, labels.numel())
+        self.optimiser.step()
+        return loss.detach().cpu().double()
+
+    def _images(self, inputs: Tensor) -> bool:
+        return self.low_precision and inputs.ndim == 4
+
+    def _precision(self) -> "torch.autocast | nullcontext[None]":
+        kind = "cuda" if next(self.classifier.parameters()).is_cuda else "cpu"
+        return torch.autocast(kind, dtype=torch.bfloat16) if self.low_precision else nullcontext()
+
+
+def batches_of(order: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """Yield the rows of each step of an epoch."""
+    yield from torch.split(order, batch_size)
+
+
+def set_rates(optimiser: torch.optim.Optimizer, rates: Sequence[float], factor: float) -> None:
+    """Set the learning rate of every group to a multiple of what it began with."""
+    for group, rate in zip(optimiser.param_groups, rates, strict=True):
+        group["lr"] = rate * factor
+
+
+@torch.no_grad()
+def accuracy(classifier: Classifier, held_out: tuple[Tensor, Tensor] | None) -> float:
+    """Return the share of records classified rightly, in evaluation mode; NaN without records."""
+    if held_out is None:
+        return float("nan")
+    inputs, labels = held_out
+    classifier.eval()
+    batches = zip(torch.split(inputs, _ANSWER_BATCH), torch.split(labels, _ANSWER_BATCH), strict=True)
+    right = [int((classifier(x).argmax(dim=1) == y).sum()) for x, y in batches]
+    return sum(right) / labels.numel()
