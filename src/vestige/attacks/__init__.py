@@ -12,6 +12,7 @@ import numpy as np
 from vestige.attacks.confidence import confidence
 from vestige.attacks.correctness import correctness
 from vestige.attacks.entropy import entropy
+from vestige.attacks.lira import lira_online
 from vestige.attacks.loss import loss
 from vestige.attacks.max_confidence import max_confidence
 from vestige.attacks.modified_entropy import modified_entropy
@@ -22,6 +23,7 @@ __all__ = [
     "confidence",
     "correctness",
     "entropy",
+    "lira_online",
     "loss",
     "max_confidence",
     "modified_entropy",
@@ -36,7 +38,7 @@ class Attack:
         name: Its name in every table.
         score: The pure function.
         reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`,
-            `probabilities`.
+            `probabilities`; of attacks with reference models `phi`, `shadow_phi` and `is_in`.
         needs: The same for a person: what a table must hold.
         access: The weakest access that allows it: `label`, `loss` or `confidence`.
         knowledge: What else the adversary must know.
@@ -52,6 +54,11 @@ class Attack:
     knowledge: str
     definition: str
     source: str
+
+    @property
+    def needs_references(self) -> bool:
+        """Whether it reads what models with known members among the audited records answered."""
+        return "is_in" in self.reads
 
 
 CATALOGUE: tuple[Attack, ...] = (
@@ -114,6 +121,16 @@ CATALOGUE: tuple[Attack, ...] = (
         "label",
         "-(modified entropy)",
         "Song & Mittal 2021, eq. 8",
+    ),
+    Attack(
+        "lira_online",
+        lira_online,
+        ("phi", "shadow_phi", "is_in"),
+        "shadow models trained on random halves of the audited records",
+        "loss",
+        "records and recipe",
+        "log-likelihood ratio of phi under models trained on the record and models that were not",
+        "Carlini et al. 2022",
     ),
 )
 """Every attack, in the order of the tables."""

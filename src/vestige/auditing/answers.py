@@ -15,7 +15,12 @@ from vestige.core.result import Adversary, Check, NotRun, Provenance, Validity
 from vestige.evaluation import preflight
 from vestige.evaluation.roc import Roc
 
-NOT_TESTED = "attackers with reference models"
+
+def not_tested_of(case: Case) -> str:
+    """Say which stronger attackers were not played."""
+    if case.references is None:
+        return "attackers with reference models"
+    return "attackers with more queries or access to the parameters"
 
 
 def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
@@ -42,7 +47,10 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
         if check is not None:
             check = replace(check, name=f"shadow_{check.name}", message=f"In the shadow's records: {check.message}")
         checks.append(check)
-        checks.append(preflight.shadow_overlap(_as_text(target.ids), _as_text(case.shadow.ids)))
+        if case.references is None:
+            checks.append(preflight.shadow_overlap(_as_text(target.ids), _as_text(case.shadow.ids)))
+        else:
+            checks.extend(case.references.checks)
     checks += [Check("columns", Validity.VALID, note) for note in target.notes]
     return [check for check in checks if check is not None]
 
@@ -65,17 +73,21 @@ def adversary_of(case: Case, access: str) -> Adversary:
         "loss": "the loss of the true class",
         "label": "the predicted class only",
     }[access]
-    if case.source == "shadow":
+    n_references = 0 if case.references is None else case.references.n_models
+    if n_references:
+        knowledge = "records and recipe"
+        words = f"has trained {n_references} models like it on random halves of these records"
+    elif case.source == "shadow":
         knowledge, words = "one shadow model", "has trained one shadow model on records of its own"
     else:
         knowledge, words = "known half", "knows the membership of half of the records and attacks the other half"
-    sentence = f"Sees {answers}, one answer a record, and {words}; {NOT_TESTED} were not tested."
-    return Adversary(access, knowledge, 0, sentence)
+    sentence = f"Sees {answers}, one answer a record, and {words}; {not_tested_of(case)} were not tested."
+    return Adversary(access, knowledge, n_references, sentence)
 
 
 def not_run_of(case: Case) -> tuple[NotRun, ...]:
     """List what was left out and what it needs."""
-    missing = list(case.observed.not_run)
+    missing = [left for left in case.observed.not_run if left.attack not in case.scores]
     if "modified_entropy" not in case.scores or "modified_entropy" not in case.known_scores:
         missing.append(NotRun("privacy_risk_score", "probabilities or logits of every class"))
     without = [name for name in case.scores if name not in case.known_scores]
@@ -106,7 +118,7 @@ def provenance_of(case: Case) -> Provenance:
         n_records=case.target.n_records,
         n_left_out=int(np.count_nonzero(~case.keep)),
         options={name: _plain(getattr(options, name)) for name in Options.__dataclass_fields__},
-        definitions=_DEFINITIONS,
+        definitions=_DEFINITIONS if case.references is None else {**_DEFINITIONS, **case.references.definitions},
     )
 
 

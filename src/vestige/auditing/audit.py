@@ -2,22 +2,25 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vestige.auditing.answers import NOT_TESTED, adversary_of, checks_of, not_run_of, provenance_of
+from vestige.auditing.answers import adversary_of, checks_of, not_run_of, not_tested_of, provenance_of
 from vestige.auditing.case import Case, prepare_case
 from vestige.auditing.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
 from vestige.auditing.operating_points import OperatingPoint, Rule, operating_points
 from vestige.auditing.partitions import partitions_of
 from vestige.auditing.risk_of_records import risk_of
 from vestige.auditing.scoring import access_of
+from vestige.auditing.shadow_training import ShadowTraining
 from vestige.auditing.tidy import Common, Row, Table
 from vestige.auditing.worst import headline_of, p_value_row, worst_rows
+from vestige.core.errors import InputError
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress, silent
+from vestige.core.records import Records
 from vestige.core.result import AuditResult, Preflight, RocBand, Validity
 from vestige.core.seeds import stream
 from vestige.evaluation.intervals import tpr_at_fpr_bounds
@@ -33,19 +36,27 @@ _CURVE_POINTS = 80
 
 
 def audit(
-    target: Predictions,
+    target: Any,
     shadow: Predictions | None = None,
     *,
+    members: Records | None = None,
+    nonmembers: Records | None = None,
+    training: ShadowTraining | None = None,
     run: str | Path | None = None,
     options: Options | None = None,
     progress: Progress = silent,
 ) -> AuditResult:
-    """Play the metric-based membership-inference attacks on a table of predictions.
+    """Play the membership-inference attacks that what is given allows.
 
     Args:
-        target: The audited model's answers for members and nonmembers.
+        target: The audited model's answers for members and nonmembers (`Predictions`); or the model itself, a torch
+            module, a fitted estimator or a function from inputs to probabilities, with `members` and `nonmembers`.
         shadow: The answers of one model trained like the target on records of its own; thresholds and the privacy
             risk score are then learned there. Without it, the adversary knows half of the target's own records.
+        members: Records the model was trained on; with a model as target.
+        nonmembers: Records it was not trained on, alike in everything else.
+        training: How to train shadow models like the target on random halves of all these records; they set the
+            thresholds and play the likelihood-ratio attack. Without it only the model itself is asked.
         run: Folder to write the run to; nothing is written if omitted.
         options: What could change a number; the defaults if omitted.
         progress: Told how far long steps are.
@@ -54,7 +65,10 @@ def audit(
         Three answers, a tidy table and a disclosive table of records.
 
     Raises:
-        InputError: The predictions cannot be audited.
+        InputError: What was given cannot be audited.
+        UnsupportedModelError: The target is no classifier that could be asked.
+        TrainingError: No shadow model could be trained, or the target's answers are none.
+        ArtefactError: Something stored is damaged or foreign.
         RunFolderError: `run` holds another audit.
         OutputError: `run` cannot be written.
 
@@ -67,25 +81,61 @@ def audit(
         'LEAK SHOWN'
 
     Source:
-        Song & Mittal 2021; Choquette-Choo et al. 2021 (strict thresholds, gap attack).
+        Song & Mittal 2021; Choquette-Choo et al. 2021 (strict thresholds, gap attack); Carlini et al. 2022 (online
+        likelihood ratio).
     """
     options = options or Options()
     if run is not None:
         from vestige.auditing.run_folder import prepare, write
 
         prepare(Path(run))
-    case = prepare_case(target, shadow, options, progress)
+    _refuse_mixtures(target, shadow, members, nonmembers, training)
+    references = None
+    if not isinstance(target, Predictions) and members is not None and nonmembers is not None:
+        from vestige.auditing.model_audit import ask, train_references
+
+        model = target
+        target, pool = ask(model, members, nonmembers, progress)
+        if training is not None:
+            folder = None if run is None else Path(run)
+            references = train_references(model, target, pool, training, folder, options.seed, progress)
+            shadow = references.shadow
+    case = prepare_case(target, shadow, options, progress, references)
     result = _evaluate(case, progress)
     if run is not None:
         write(result, Path(run))
     return result
 
 
+def _refuse_mixtures(
+    target: Any,
+    shadow: Predictions | None,
+    members: Records | None,
+    nonmembers: Records | None,
+    training: ShadowTraining | None,
+) -> None:
+    """Refuse what belongs to the other kind of target."""
+    records = members is not None or nonmembers is not None
+    if isinstance(target, Predictions) and (records or training is not None):
+        found = "members or nonmembers" if records else "training"
+        raise InputError(
+            f"Expected a model as target beside {found}, found predictions; give the model, or leave it out."
+        )
+    if not isinstance(target, Predictions) and (members is None or nonmembers is None):
+        raise InputError(
+            f"Expected members and nonmembers beside a model ({type(target).__name__}), found one side or none; give "
+            "both as Records, or Predictions as target."
+        )
+    if not isinstance(target, Predictions) and shadow is not None:
+        raise InputError("Expected a shadow's predictions beside the target's, found a model as target; give training.")
+
+
 def _evaluate(case: Case, progress: Progress) -> AuditResult:
     units, access = case.units, access_of(case.scores)
     unit_scores = {name: units.score(values) for name, values in case.scores.items()}
     curves = {name: roc(s[units.member], s[~units.member]) for name, s in unit_scores.items()}
-    table = Table(Common(units.name, case.options.name, access))
+    n_references = 0 if case.references is None else case.references.n_models
+    table = Table(Common(units.name, case.options.name, access, n_references=n_references))
     worst = _tabulate(case, curves, table, progress)
     progress("testing all attacks together", 0, 1)
     headline = headline_of(worst, units)
@@ -104,7 +154,7 @@ def _evaluate(case: Case, progress: Progress) -> AuditResult:
     return AuditResult(
         preflight=Preflight(checks),
         adversary=adversary_of(case, access),
-        finding=find(headline, test, units.n_members, units.n_nonmembers, units.name, NOT_TESTED, inverted),
+        finding=find(headline, test, units.n_members, units.n_nonmembers, units.name, not_tested_of(case), inverted),
         results=table.frame(),
         records=_records(case, risk),
         rocs=_bands(curves),

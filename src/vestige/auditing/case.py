@@ -7,6 +7,7 @@ import numpy as np
 
 from vestige.attacks import CATALOGUE
 from vestige.auditing.operating_points import Known, known_halves, known_shadow
+from vestige.auditing.references import References
 from vestige.auditing.scoring import Observed, observe
 from vestige.core.errors import InputError
 from vestige.core.options import Options, SubjectScore
@@ -35,6 +36,7 @@ class Case:
         shadow: The shadow as given, if any.
         shadow_keep: As `keep`, of the shadow's records.
         shadow_digest: Digest of its predictions; empty without one.
+        references: Models trained on the audited records, if any.
     """
 
     options: Options
@@ -51,10 +53,19 @@ class Case:
     shadow: Predictions | None
     shadow_keep: np.ndarray | None
     shadow_digest: str
+    references: References | None = None
 
 
-def prepare_case(target: Predictions, shadow: Predictions | None, options: Options, progress: Progress) -> Case:
+def prepare_case(
+    target: Predictions,
+    shadow: Predictions | None,
+    options: Options,
+    progress: Progress,
+    references: References | None = None,
+) -> Case:
     """Score both models, leave out subjects on both sides, and say whose membership the adversary knows.
+
+    With references, the shadow is one of them, and their scores come on top.
 
     Raises:
         InputError: The outputs are not what they are said to be, or the shadow does not fit the target.
@@ -65,7 +76,8 @@ def prepare_case(target: Predictions, shadow: Predictions | None, options: Optio
         raise InputError("Expected outputs that some attack can read, found none; give probabilities or logits.")
     keep, units = _units_of(target, options.subject_score)
     labels, member = target.labels[keep], target.member[keep]
-    scores = {name: values[keep] for name, values in observed.scores.items()}
+    ours = {} if references is None else references.scores
+    scores = {name: values[keep] for name, values in {**observed.scores, **ours}.items()}
     if shadow is None:
         first = halves(units, stream(options.seed, "known halves"))
         both = min(units.n_members, units.n_nonmembers) >= 2
@@ -81,10 +93,12 @@ def prepare_case(target: Predictions, shadow: Predictions | None, options: Optio
         )
     seen = observe(shadow, options.arithmetic, progress, "scoring the shadow")
     shadow_keep, shadow_units = _units_of(shadow, options.subject_score)
+    theirs = {} if references is None else references.shadow_scores
     return Case(
         options, target, keep, labels, member, units, scores, observed,
         "shadow", known_shadow(shadow_units, shadow_labels[shadow_keep], labels.size),
-        {name: values[shadow_keep] for name, values in seen.scores.items()}, shadow, shadow_keep, seen.digest,
+        {name: values[shadow_keep] for name, values in {**seen.scores, **theirs}.items()}, shadow, shadow_keep,
+        seen.digest, references,
     )  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from vestige.core.errors import OutputError, RunFolderError
 from vestige.core.result import AuditResult
 
 MANIFEST = "manifest.json"
+PLAN, PARTIAL_PLAN, STORE = "shadows.json", "shadows.partial", "signals.zarr"
+"""What training shadow models leaves in a run from its beginning: their plan, and what they answered."""
 _FORMAT = "vestige-run-1"
 
 
@@ -25,7 +27,8 @@ def prepare(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"Expected a folder for the run, found a file at {folder}; name another with --out.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+    foreign = folder.is_dir() and any(path.name not in (PLAN, PARTIAL_PLAN, STORE) for path in folder.iterdir())
+    if foreign and not (folder / MANIFEST).is_file():
         raise RunFolderError(
             f"Expected an empty folder or an earlier run of this audit, found other files in {folder}; name another "
             "with --out."

@@ -11,14 +11,19 @@ from torch import Tensor, nn
 from vestige.core.errors import InputError
 from vestige.core.recipe import Hook, Model
 from vestige.core.records import Records
-from vestige.training.checking import check_finite, check_width
+from vestige.training.checking import check_finite, check_losses, check_width, naming_failures
+from vestige.training.classifier import Classifier, device_of, generator_of, global_stream, seed_of, tensors_of
 from vestige.training.stopping import Epoch
-from vestige.training.torch_recipe import Classifier, generator_of, seed_of, tensors_of
 
 if TYPE_CHECKING:
     from vestige.training.torch_recipe import TorchRecipe
 
-_ANSWER_BATCH = 1024
+ANSWER_BATCH = 256
+"""Records asked at once for the validation accuracy, here as in a stack."""
+
+State = dict[str, Tensor]
+
+_CURE = "check the network against the inputs and what the recipe is made of"
 
 
 def train(
@@ -45,35 +50,41 @@ def train(
         hooks: Where a defence acts.
         device: Where to train; the processor if omitted.
         low_precision: Use bfloat16 and channels-last; the caller has asked the recipe.
+
+    Raises:
+        TrainingError: The recipe raised, or its weights or answers are not what they should be.
+        InputError: An option or the records do not suit the recipe.
     """
-    device = device or "cpu"
+    device = device_of(device)
     check_options(recipe, validation, checkpoints)
     inputs, labels = tensors_of(records, device)
-    held_out = None if validation is None else tensors_of(validation, device)
+    held_out = held_out_of(recipe, validation, device)
     order, noise = generator_of(seed, "order"), generator_of(seed, "augment")
-    with torch.random.fork_rng(devices=[] if device == "cpu" else None):
-        torch.manual_seed(seed_of(seed, "weights"))
+    with global_stream(seed_of(seed, "weights"), device), naming_failures("the recipe to train", _CURE):
         classifier = started(recipe, start).to(device)
         if low_precision:
             classifier = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimiser = recipe.optimiser(classifier.network.parameters())
+        network = classifier.network
+        optimiser = recipe.optimiser(network.parameters())
         run = _Run(recipe, classifier, optimiser, hooks, noise, records.n_classes, low_precision)
         epochs: list[Epoch] = []
         kept: dict[int, Classifier] = {}
-        best: Classifier | None = None
+        best: State | None = None
         for number in range(1, recipe.epochs + 1):
             loss = run.epoch(inputs, labels, torch.randperm(records.n_records, generator=order), number)
-            check_finite(classifier.network.state_dict().items(), number)
+            check_finite(network.named_parameters(), network.named_buffers(), number)
             epochs.append(Epoch(loss, accuracy(classifier, held_out)))
             if number in checkpoints:
                 kept[number] = copy.deepcopy(classifier).ready()
             if recipe.stop is None:
                 continue
             if recipe.stop.best(epochs) == number:
-                best = copy.deepcopy(classifier)
+                best = state_of(network)
             if recipe.stop.stops(epochs):
                 break
-    return finished(recipe, best or classifier, epochs, kept, records.n_classes, seed)
+        if best is not None:
+            restore(network, best)
+    return finished(recipe, classifier, epochs, kept, records.n_classes, seed)
 
 
 def check_options(recipe: "TorchRecipe", validation: Records | None, checkpoints: Sequence[int]) -> None:
@@ -90,6 +101,12 @@ def check_options(recipe: "TorchRecipe", validation: Records | None, checkpoints
     beyond = [epoch for epoch in checkpoints if not 1 <= epoch <= recipe.epochs]
     if beyond:
         raise InputError(f"Expected checkpoints in 1..{recipe.epochs}, the recipe's epochs, found {beyond[0]}.")
+
+
+def held_out_of(recipe: "TorchRecipe", validation: Records | None, device: str) -> tuple[Tensor, Tensor] | None:
+    """Return what a stopping rule asks for as tensors; None if there is none that does."""
+    asks = recipe.stop is not None and recipe.stop.needs_validation
+    return tensors_of(validation, device) if asks and validation is not None else None
 
 
 def started(recipe: "TorchRecipe", start: Model | None) -> Classifier:
@@ -110,6 +127,24 @@ def started(recipe: "TorchRecipe", start: Model | None) -> Classifier:
             found = " ".join(str(error).split())
             raise InputError(f"Expected to start from the recipe's own network, found another: {found[:200]}") from None
     return classifier
+
+
+def tensors_in(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield everything that training may change, by name."""
+    yield from network.named_parameters()
+    yield from network.named_buffers()
+
+
+def state_of(network: nn.Module) -> State:
+    """Return a copy of everything that training may change."""
+    return {name: tensor.detach().clone() for name, tensor in tensors_in(network)}
+
+
+@torch.no_grad()
+def restore(network: nn.Module, state: State) -> None:
+    """Give a network back what it was when `state_of` copied it, or what another one of its kind was."""
+    for name, tensor in tensors_in(network):
+        tensor.copy_(state[name])
 
 
 def finished(
@@ -175,11 +210,13 @@ class _Run:
         self.optimiser.zero_grad(set_to_none=True)
         with self._precision():
             outputs = network(inputs.to(memory_format=torch.channels_last) if self._images(inputs) else inputs)
-        outputs = outputs.float()
-        check_width(outputs, self.n_classes)
+        check_width(outputs, len(labels), self.n_classes)
+        if self.low_precision:
+            outputs = outputs.float()
         for hook in self.hooks:
             outputs = hook.on_output(outputs, labels)
         losses = recipe.loss(outputs, labels)
+        check_losses(losses, len(labels))
         for hook in self.hooks:
             losses = hook.on_loss(losses, outputs, labels, network)
         loss = losses.mean()
@@ -215,6 +252,7 @@ def accuracy(classifier: Classifier, held_out: tuple[Tensor, Tensor] | None) -> 
         return float("nan")
     inputs, labels = held_out
     classifier.eval()
-    batches = zip(torch.split(inputs, _ANSWER_BATCH), torch.split(labels, _ANSWER_BATCH), strict=True)
-    right = [int((classifier(x).argmax(dim=1) == y).sum()) for x, y in batches]
+    batches = zip(torch.split(inputs, ANSWER_BATCH), torch.split(labels, ANSWER_BATCH), strict=True)
+    # Copied, because a network may change its inputs in place, and these are the records themselves.
+    right = [int((classifier(x.clone()).argmax(dim=1) == y).sum()) for x, y in batches]
     return sum(right) / labels.numel()

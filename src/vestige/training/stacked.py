@@ -5,8 +5,9 @@ models that `plain` would give one by one, to rounding.
 """
 
 import copy
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,22 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 from torch.func import stack_module_state
 
-from vestige.core.errors import TrainingError, UnsupportedModelError
+from vestige.core.errors import InputError, TrainingError, UnsupportedModelError
 from vestige.core.recipe import Model
 from vestige.core.records import Records
-from vestige.training.checking import check_finite, check_width
-from vestige.training.plain import check_options, finished, set_rates
-from vestige.training.stacked_layers import Masks, Weights, stacked_network
+from vestige.training.checking import check_finite, check_losses, check_width, naming_failures
+from vestige.training.classifier import (
+    Classifier,
+    as_float,
+    device_of,
+    generator_of,
+    global_stream,
+    seed_of,
+    tensors_of,
+)
+from vestige.training.plain import ANSWER_BATCH, State, check_options, finished, held_out_of, restore, set_rates
+from vestige.training.stacked_layers import Direct, Masks, Weights, sees_others, stacked_network
 from vestige.training.stopping import Epoch
-from vestige.training.torch_recipe import Classifier, generator_of, seed_of, tensors_of
 
 if TYPE_CHECKING:
     from vestige.training.torch_recipe import TorchRecipe
@@ -50,6 +59,11 @@ def reason_against(recipe: "TorchRecipe") -> str:
         optimiser = recipe.optimiser(network.parameters())
     if type(optimiser) not in _ELEMENTWISE:
         return f"its optimiser {type(optimiser).__name__} does not treat every weight alone"
+    if optimiser._optimizer_step_pre_hooks or optimiser._optimizer_step_post_hooks:
+        return f"its optimiser {type(optimiser).__name__} has hooks, which would see all models at once"
+    for name, weight in network.named_parameters():
+        if weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None):
+            return f"weight {name} has hooks on its gradient, which stacked weights would not have"
     for name, layer in network.named_modules():
         if isinstance(layer, _RANDOM):
             return f"layer {name} ({type(layer).__name__}) draws random numbers that a stack cannot give each model"
@@ -85,6 +99,7 @@ def train_stack(
         A model per row, or what was wrong with it; one that fails does not disturb the others.
 
     Raises:
+        InputError: The membership matrix does not suit the records or the seeds, or an option the recipe.
         UnsupportedModelError: The network has something that cannot be stacked; the message says what.
         TrainingError: The outputs are not as wide as there are classes.
 
@@ -95,35 +110,39 @@ def train_stack(
     reason = reason_against(recipe)
     if reason:
         raise UnsupportedModelError(f"Expected a network that can be trained in a stack, found that {reason}.")
-    device = device or "cpu"
+    _check_member(member, records, seeds)
+    device = device_of(device)
     inputs, labels = tensors_of(records, device)
-    held_out = None if validation is None else tensors_of(validation, device)
-    stack = _Stack.of(recipe, member, seeds, device)
-    done: list[Model | TrainingError | None] = [None] * len(seeds)
-    for number in range(1, recipe.epochs + 1):
-        losses = stack.epoch(inputs, labels, number, records.n_classes)
-        accuracies = stack.accuracies(held_out)
-        going = []
-        for place, (run, loss, accuracy) in enumerate(zip(stack.runs, losses, accuracies, strict=True)):
-            run.epochs.append(Epoch(loss, accuracy))
-            error = stack.error_of(place, number)
-            if error is not None:
-                done[run.index] = error
-                continue
-            if number in checkpoints:
-                run.kept[number] = stack.classifier_of(place).ready()
-            if recipe.stop is not None and recipe.stop.best(run.epochs) == number:
-                run.best = stack.classifier_of(place)
-            if number == recipe.epochs or (recipe.stop is not None and recipe.stop.stops(run.epochs)):
-                last = run.best or stack.classifier_of(place)
-                done[run.index] = finished(recipe, last, run.epochs, run.kept, records.n_classes, run.seed)
-                continue
-            going.append(place)
-        if not going:
-            break
-        if len(going) < len(stack.runs):
-            stack = stack.only(going)
-    return [model for model in done if model is not None]
+    held_out = held_out_of(recipe, validation, device)
+    with naming_failures("models that can be trained in a stack", "train them one by one", UnsupportedModelError):
+        stack = _Stack.of(recipe, member, seeds, device)
+        stack.check_records_alone(inputs)
+        done: dict[int, Model | TrainingError] = {}
+        for number in range(1, recipe.epochs + 1):
+            losses = stack.epoch(inputs, labels, number, records.n_classes)
+            going = []
+            for place, epoch in enumerate(map(Epoch, losses, stack.accuracies(held_out))):
+                ended = stack.ended(place, epoch, number, checkpoints, records.n_classes)
+                if ended is None:
+                    going.append(place)
+                else:
+                    done[stack.runs[place].index] = ended
+            if not going:
+                break
+            if len(going) < len(stack.runs):
+                stack = stack.only(going)
+    return [done[i] for i in range(len(seeds))]
+
+
+def _check_member(member: np.ndarray, records: Records, seeds: Sequence[int]) -> None:
+    if member.shape != (len(seeds), records.n_records) or not len(seeds):
+        raise InputError(
+            f"Expected a membership matrix of {len(seeds)} models x {records.n_records:,} records, and a model at "
+            f"least, found shape {member.shape}; give a row per seed and a column per record."
+        )
+    empty = np.flatnonzero(~member.any(axis=1))
+    if empty.size:
+        raise InputError(f"Expected a record for every model, found none for model {empty[0]}.")
 
 
 @dataclass(eq=False)
@@ -139,7 +158,15 @@ class _OneRun:
     dropout: torch.Generator
     epochs: list[Epoch]
     kept: dict[int, Classifier]
-    best: Classifier | None = None
+    best: State | None = None
+
+    def augmented(self, augment: Callable[[Tensor, torch.Generator], Tensor], inputs: Tensor) -> Tensor:
+        """Augment a batch; what draws from torch's global stream finds there what it would find in `plain`."""
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self.dropout.get_state())
+            changed = augment(inputs, self.noise)
+            self.dropout.set_state(torch.get_rng_state())
+        return changed
 
 
 class _Stack:
@@ -158,7 +185,6 @@ class _Stack:
         self.optimiser, self.rates = optimiser, rates
         self.masks = Masks([run.dropout for run in runs])
         self.network = stacked_network(runs[0].template.network, self.masks)
-        self.normalised = any(isinstance(m, _BATCH_NORMS) for m in runs[0].template.modules())
 
     @classmethod
     def of(cls, recipe: "TorchRecipe", member: np.ndarray, seeds: Sequence[int], device: str) -> "_Stack":
@@ -167,10 +193,31 @@ class _Stack:
         steps = {n_steps(run.rows.numel(), recipe.batch_size) for run in runs}
         if len(steps) > 1:
             raise UnsupportedModelError(f"Expected one number of steps per epoch in a stack, found {sorted(steps)}.")
+        network = runs[0].template.network
         weights, buffers = stack_module_state([run.template.network for run in runs])
-        weights = _leaves(stacked_network(runs[0].template.network, Masks([])).packed(weights))
-        optimiser = _fused(recipe.optimiser(list(weights.values())))
+        weights = _leaves(stacked_network(network, Masks([])).packed(weights))
+        # Made for one model's weights, because it may treat them by their number of axes.
+        optimiser = recipe.optimiser(network.parameters())
+        optimiser = _fused(_for_others(optimiser, [(w, weights[name]) for name, w in network.named_parameters()]))
         return cls(recipe, runs, weights, buffers, optimiser, [group["lr"] for group in optimiser.param_groups])
+
+    def check_records_alone(self, inputs: Tensor) -> None:
+        """Refuse what would let records of other models, or padding, into a model's training.
+
+        Raises:
+            UnsupportedModelError: Preprocessing looks at the whole batch, or the network does and would see padding.
+        """
+        run, preprocess = self.runs[0], self.recipe.preprocess
+        some = inputs[run.rows[: min(self.recipe.batch_size, 32)]]
+        if preprocess is not as_float and sees_others(preprocess, some):
+            raise UnsupportedModelError("Expected preprocessing of each record alone, found that it depends on others.")
+        if len({r.rows.numel() for r in self.runs}) == 1 or isinstance(self.network, Direct):
+            return
+        if any(isinstance(layer, _BATCH_NORMS) for layer in run.template.modules()) or sees_others(run.template, some):
+            raise UnsupportedModelError(
+                "Expected as many records for each model of a stack, because its network looks at the whole batch as "
+                "batch normalisation does, found other numbers; train the models one by one."
+            )
 
     def epoch(self, inputs: Tensor, labels: Tensor, number: int, n_classes: int) -> list[float]:
         """Train every model for an epoch; return the mean loss of each one's records."""
@@ -178,7 +225,7 @@ class _Stack:
         orders = [run.rows[torch.randperm(run.rows.numel(), generator=run.order)] for run in self.runs]
         counts = torch.tensor([order.numel() for order in orders])
         steps = n_steps(int(counts.max()), size)
-        rows = nn.utils.rnn.pad_sequence(orders, batch_first=True)
+        rows = _filled_up(orders)
         total = torch.zeros(len(self.runs), dtype=torch.float64)
         for done in range(steps):
             if self.recipe.schedule is not None:
@@ -193,21 +240,19 @@ class _Stack:
     def _step(self, inputs: Tensor, labels: Tensor, there: Tensor, n_classes: int) -> Tensor:
         """Take one step; `there` are the records of each model's batch, the rest is padding."""
         recipe, (n_models, width) = self.recipe, labels.shape
-        full = int(there.min()) == width
-        if self.normalised and not full:
-            raise UnsupportedModelError("Expected batches of one size beside batch normalisation, found others.")
         prepared = torch.unflatten(recipe.preprocess(inputs.flatten(0, 1)), 0, (n_models, width))
         if recipe.augment is not None:
             parts = zip(prepared, there.tolist(), self.runs, strict=True)
-            prepared = nn.utils.rnn.pad_sequence(
-                [recipe.augment(x[:n], run.noise) for x, n, run in parts], batch_first=True
-            )
+            prepared = _filled_up([run.augmented(recipe.augment, x[:n]) for x, n, run in parts])
         self.optimiser.zero_grad(set_to_none=True)
-        self.masks.n_records = there.tolist()
-        outputs = self.network.answers(self.weights, self.buffers, prepared, training=True).flatten(0, 1)
-        check_width(outputs, n_classes)
-        losses = recipe.loss(outputs, labels.flatten()).reshape(n_models, width)
-        if not full:
+        self.masks.n_records, self.masks.width = there.tolist(), width
+        outputs = self.network.answers(self.weights, self.buffers, prepared, training=True)
+        outputs = outputs.flatten(0, 1)
+        check_width(outputs, n_models * width, n_classes)
+        losses = recipe.loss(outputs, labels.flatten())
+        check_losses(losses, n_models * width)
+        losses = losses.reshape(n_models, width)
+        if int(there.min()) < width:
             losses = losses * (torch.arange(width) < there[:, None]).to(losses)
         means = losses.sum(dim=1) / there.to(losses)
         means.sum().backward()  # type: ignore[no-untyped-call]
@@ -221,36 +266,51 @@ class _Stack:
             return [float("nan")] * len(self.runs)
         inputs, labels = held_out
         right = torch.zeros(len(self.runs), dtype=torch.int64)
-        for x, y in zip(torch.split(inputs, 256), torch.split(labels, 256), strict=True):
-            prepared = self.recipe.preprocess(x)
-            shared = prepared.expand(len(self.runs), *prepared.shape)
+        for x, y in zip(torch.split(inputs, ANSWER_BATCH), torch.split(labels, ANSWER_BATCH), strict=True):
+            prepared = self.recipe.preprocess(x.clone())
+            shared = prepared.repeat(len(self.runs), *([1] * prepared.ndim))  # a network may change it in place
             answers = self.network.answers(self.weights, self.buffers, shared, training=False)
             right += (answers.argmax(dim=2) == y).sum(dim=1).cpu()
-        shares: list[float] = (right / labels.numel()).tolist()
+        shares: list[float] = (right.double() / labels.numel()).tolist()
         return shares
 
-    def error_of(self, place: int, number: int) -> TrainingError | None:
-        """Return what is wrong with a model's weights after an epoch, if anything."""
+    def ended(
+        self, place: int, epoch: Epoch, number: int, checkpoints: Sequence[int], n_classes: int
+    ) -> Model | TrainingError | None:
+        """Note how a model did in an epoch; return what became of it if that was its last one."""
+        run, stop = self.runs[place], self.recipe.stop
+        run.epochs.append(epoch)
         try:
-            check_finite(((name, t[place]) for name, t in (self.weights | self.buffers).items()), number)
+            check_finite(_at(place, self.weights).items(), _at(place, self.buffers).items(), number)
         except TrainingError as error:
             return error
-        return None
+        if number in checkpoints:
+            run.kept[number] = self.classifier_of(run, self.state_of(place)).ready()
+        if stop is not None and stop.best(run.epochs) == number:
+            run.best = self.state_of(place)
+        if number < self.recipe.epochs and not (stop is not None and stop.stops(run.epochs)):
+            return None
+        last = self.classifier_of(run, run.best or self.state_of(place))
+        return finished(self.recipe, last, run.epochs, run.kept, n_classes, run.seed)
 
-    def classifier_of(self, place: int) -> Classifier:
-        """Return a model as it is now, apart from the stack."""
-        classifier = copy.deepcopy(self.runs[place].template)
-        one = {name: t[place].detach() for name, t in self.weights.items()}
-        state = self.network.unpacked(one) | {name: t[place] for name, t in self.buffers.items()}
-        classifier.network.load_state_dict(state, strict=False)  # buffers that are not kept stay as they were
+    def state_of(self, place: int) -> State:
+        """Return a copy of a model's weights and buffers."""
+        state = self.network.unpacked(_at(place, self.weights)) | _at(place, self.buffers)
+        return {name: tensor.clone() for name, tensor in state.items()}
+
+    def classifier_of(self, run: _OneRun, state: State) -> Classifier:
+        """Return a model apart from the stack."""
+        classifier = copy.deepcopy(run.template)
+        restore(classifier.network, state)
         return classifier
 
     def only(self, places: list[int]) -> "_Stack":
         """Return the stack without the models that have ended."""
         keep = torch.tensor(places)
         weights = _leaves({name: w[keep] for name, w in self.weights.items()})
-        optimiser = _fused(self.recipe.optimiser(list(weights.values())))
-        for old, new in zip(self.weights.values(), weights.values(), strict=True):
+        pairs = list(zip(self.weights.values(), weights.values(), strict=True))
+        optimiser = _for_others(self.optimiser, pairs)
+        for old, new in pairs:
             optimiser.state[new] = {
                 name: value[keep] if isinstance(value, Tensor) and value.shape == old.shape else value
                 for name, value in self.optimiser.state[old].items()
@@ -259,9 +319,18 @@ class _Stack:
         return _Stack(self.recipe, [self.runs[i] for i in places], weights, buffers, optimiser, self.rates)
 
 
+def _at(place: int, stacked: Weights) -> Weights:
+    return {name: tensor[place].detach() for name, tensor in stacked.items()}
+
+
+def _filled_up(parts: list[Tensor]) -> Tensor:
+    """Stack rows of different numbers, each filled up with its own first one: never with what is not the model's."""
+    width = max(map(len, parts))
+    return torch.stack([torch.cat([p, p[:1].expand(width - len(p), *p.shape[1:])]) for p in parts])
+
+
 def _started(recipe: "TorchRecipe", index: int, seed: int, row: np.ndarray, device: str) -> _OneRun:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of(seed, "weights"))
+    with global_stream(seed_of(seed, "weights")):
         template = recipe.new_classifier().to(device)
         dropout = torch.Generator()
         dropout.set_state(torch.get_rng_state())  # plain training draws dropout where the weights' stream ends
@@ -272,6 +341,16 @@ def _started(recipe: "TorchRecipe", index: int, seed: int, row: np.ndarray, devi
 
 def _leaves(weights: Weights) -> Weights:
     return {name: w.detach().contiguous().requires_grad_(w.requires_grad) for name, w in weights.items()}
+
+
+def _for_others(optimiser: torch.optim.Optimizer, pairs: Sequence[tuple[Tensor, Tensor]]) -> torch.optim.Optimizer:
+    """Return an optimiser as this one is, without what it remembers, for the second weights instead of the first."""
+    other = {id(old): new for old, new in pairs}
+    groups = [{**group, "params": [other[id(w)] for w in group["params"]]} for group in optimiser.param_groups]
+    kind = type(optimiser)
+    takes = inspect.signature(kind).parameters
+    defaults = {name: value for name, value in optimiser.defaults.items() if name in takes}
+    return kind(groups, **defaults)
 
 
 def _fused(optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:

@@ -8,11 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from vestige.core.errors import UnsupportedModelError
+
 _ELEMENTWISE = (
     nn.Identity, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh,
     nn.Sigmoid, nn.Softplus, nn.Softsign, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.LogSigmoid,
 )  # fmt: skip
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+_WITHOUT_RECORDS = {nn.Dropout1d: 2, nn.Dropout3d: 4}  # with so many axes, torch takes the first one for channels
 Weights = dict[str, Tensor]
 
 
@@ -22,22 +25,47 @@ class Masks:
     Attributes:
         streams: A stream per model.
         n_records: How many rows of each model's batch are records and not padding.
+        width: How many rows the batches have.
     """
 
     def __init__(self, streams: list[torch.Generator]) -> None:
         self.streams = streams
         self.n_records: list[int] = []
+        self.width = 0
 
     def apply(self, inputs: Tensor, layer: Any) -> Tensor:
-        """Return inputs, model x record x ..., with some of them zeroed and the others scaled up."""
-        masks = torch.zeros_like(inputs)
+        """Return inputs, model x record x ..., with some of them zeroed and the others scaled up.
+
+        Raises:
+            UnsupportedModelError: It cannot be told which of the inputs are of records.
+        """
+        if layer.p == 1:
+            return inputs * 0.0  # torch draws nothing then
+        masks = torch.ones_like(inputs)
         for mask, n, stream in zip(masks, self.n_records, self.streams, strict=True):
-            whole_channels = type(layer) is not nn.Dropout
-            shape = (n, mask.shape[1], *([1] * (mask.ndim - 2))) if whole_channels else (n, *mask.shape[1:])
-            # torch's own layer draws numbers of the inputs' type, of this shape, and scales them like this.
-            drawn = torch.empty(shape, dtype=inputs.dtype).bernoulli_(1 - layer.p, generator=stream)
-            mask[:n] = drawn.div_(1 - layer.p)
+            part = mask if n == self.width else mask[:n]
+            if n < self.width != len(mask):
+                raise _unclear(layer, mask)
+            part.copy_(_drawn(part, layer, stream))
         return inputs * masks
+
+
+def _drawn(part: Tensor, layer: Any, stream: torch.Generator) -> Tensor:
+    """What torch's own layer multiplies its inputs by, from numbers of their type, drawn in their order of memory."""
+    if type(layer) is nn.Dropout:
+        drawn = torch.empty_like(part, device="cpu")
+    elif part.ndim < 2 or part.ndim == _WITHOUT_RECORDS.get(type(layer)):
+        raise _unclear(layer, part)
+    else:
+        drawn = torch.empty((*part.shape[:2], *([1] * (part.ndim - 2))), dtype=part.dtype)
+    return drawn.bernoulli_(1 - layer.p, generator=stream).div_(1 - layer.p)
+
+
+def _unclear(layer: nn.Module, inputs: Tensor) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"Expected inputs with records first in {type(layer).__name__}, found shape {tuple(inputs.shape)}, of which a "
+        "stack cannot tell records from padding; train the models one by one."
+    )
 
 
 @runtime_checkable
@@ -57,24 +85,24 @@ class StackedNetwork(Protocol):
 def stacked_network(network: nn.Module, masks: Masks) -> StackedNetwork:
     """Return the way for a network."""
     layers = _simple_layers(network)
-    return UnderVmap(network, masks) if layers is None else Direct(layers, masks)
+    return UnderVmap(network, masks) if layers is None else Direct(network, layers, masks)
 
 
-def _simple_layers(network: nn.Module) -> list[tuple[str, nn.Module]] | None:
-    """The layers in their order, if they are simple ones in a row, with the prefix of the names of their weights."""
-    if type(network) is not nn.Sequential:
-        found = [("", network)]
-    else:
-        found = []
-        for name, child in network.named_children():
-            inner = _simple_layers(child)
-            if inner is None:
-                return None
-            found += [(f"{name}.{rest}", layer) for rest, layer in inner]
-    plain = all(type(layer) in (nn.Linear, nn.Dropout, nn.Flatten, *_ELEMENTWISE) for _, layer in found)
-    flat = all(layer.start_dim == 1 and layer.end_dim == -1 for _, layer in found if isinstance(layer, nn.Flatten))
-    hooked = any(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks for _, layer in found)
-    return found if plain and flat and not hooked else None
+def _simple_layers(network: nn.Module) -> list[nn.Module] | None:
+    """The layers in their order, if they are simple ones in a row; one that is used twice is there twice."""
+    if _is_changed(network):
+        return None
+    if type(network) is nn.Sequential:
+        parts = [_simple_layers(child) for child in network]
+        return None if None in parts else [layer for part in parts if part is not None for layer in part]
+    whole = not isinstance(network, nn.Flatten) or (network.start_dim, network.end_dim) == (1, -1)
+    return [network] if whole and type(network) in (nn.Linear, nn.Dropout, nn.Flatten, *_ELEMENTWISE) else None
+
+
+def _is_changed(layer: nn.Module) -> bool:
+    """Whether something was put on a layer that its class does not tell of."""
+    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
+    return any(hooks) or "forward" in vars(layer)
 
 
 class Direct:
@@ -83,9 +111,12 @@ class Direct:
     Weights are kept transposed, because their gradients are then products in the faster order of memory.
     """
 
-    def __init__(self, layers: list[tuple[str, nn.Module]], masks: Masks) -> None:
+    def __init__(self, network: nn.Module, layers: list[nn.Module], masks: Masks) -> None:
         self.layers, self.masks = layers, masks
-        self.transposed = {f"{prefix}weight" for prefix, layer in layers if isinstance(layer, nn.Linear)}
+        # By identity, because layers may share weights, which then have the name of the first.
+        names = {id(weight): name for name, weight in network.named_parameters()}
+        self.names = {id(w): names[id(w)] for layer in layers for w in layer.parameters(recurse=False)}
+        self.transposed = {self.names[id(layer.weight)] for layer in layers if isinstance(layer, nn.Linear)}
 
     def packed(self, weights: Weights) -> Weights:
         """Transpose the weights of linear layers."""
@@ -98,9 +129,10 @@ class Direct:
     def answers(self, weights: Weights, buffers: Weights, inputs: Tensor, training: bool) -> Tensor:
         """Go through the layers."""
         x = inputs
-        for prefix, layer in self.layers:
+        for layer in self.layers:
             if isinstance(layer, nn.Linear):
-                x = _linear(x, weights[f"{prefix}weight"], weights.get(f"{prefix}bias"))
+                bias = self.names.get(id(layer.bias))  # it may have none
+                x = _linear(x, weights[self.names[id(layer.weight)]], None if bias is None else weights[bias])
             elif isinstance(layer, nn.Dropout):
                 x = self.masks.apply(x, layer) if training and layer.p > 0 else x
             else:
@@ -120,11 +152,11 @@ class UnderVmap:
     def __init__(self, network: nn.Module, masks: Masks) -> None:
         holder = nn.ModuleList([copy.deepcopy(network)])
         for parent in list(holder.modules()):
-            for name, layer in list(parent.named_children()):
-                if type(layer) in _DROPOUTS:
-                    setattr(parent, name, _MaskedDropout(layer, masks))
+            for name, layer in parent._modules.items():
+                if isinstance(layer, _DROPOUTS) and type(layer) in _DROPOUTS and not _is_changed(layer):
+                    parent._modules[name] = _MaskedDropout(layer, masks)
         self.network = holder[0]
-        self.forward: Callable[..., Tensor] = vmap(self._one, in_dims=(0, 0, 0), randomness="error")
+        self.forward: Callable[..., Any] = vmap(self._one, in_dims=(0, 0, 0), randomness="error")
 
     def packed(self, weights: Weights) -> Weights:
         """Leave them as they are."""
@@ -137,10 +169,17 @@ class UnderVmap:
     def answers(self, weights: Weights, buffers: Weights, inputs: Tensor, training: bool) -> Tensor:
         """Call the network under `vmap` over models."""
         self.network.train(training)
-        return self.forward(weights, buffers, inputs)
+        outputs: Tensor
+        outputs, replaced = self.forward(weights, buffers, inputs)
+        for name, buffer in replaced.items():
+            buffers[name].copy_(buffer.detach())
+        return outputs
 
     def _one(self, weights: Weights, buffers: Weights, inputs: Tensor) -> Any:
-        return functional_call(self.network, (weights, buffers), (inputs,))
+        """The outputs of one model, and buffers that it did not change in place but set anew."""
+        state = weights | buffers
+        outputs = functional_call(self.network, state, (inputs,))
+        return outputs, {name: state[name] for name, buffer in buffers.items() if state[name] is not buffer}
 
 
 class _MaskedDropout(nn.Module):
@@ -170,3 +209,31 @@ class _Masked(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: Any, inputs: Tensor, layer: nn.Module, masks: Masks) -> tuple[Tensor, int]:
         return masks.apply(inputs.movedim(in_dims[0], 0), layer), 0
+
+
+def sees_others(answer: Callable[[Tensor], Tensor], inputs: Tensor) -> bool:
+    """Whether what is answered for half of some records, or kept of them, changes with the other half.
+
+    Args:
+        answer: A network, which is not changed, or another function.
+        inputs: At least two records.
+    """
+    n = (len(inputs) + 1) // 2
+    alone, together = _trial(answer, inputs[:n]), _trial(answer, inputs)
+    together[0] = together[0][:n]
+    return not all(
+        torch.allclose(a, b, 1e-3, 1e-3 * float(a.abs().max())) for a, b in zip(alone, together, strict=True)
+    )
+
+
+@torch.no_grad()
+def _trial(answer: Callable[[Tensor], Tensor], inputs: Tensor) -> list[Tensor]:
+    """The answers, and the buffers afterwards, in training mode but without dropout."""
+    if not isinstance(answer, nn.Module):
+        with torch.random.fork_rng(devices=[]):
+            return [answer(inputs.clone()).double()]
+    trial = copy.deepcopy(answer).train()
+    for layer in trial.modules():
+        if isinstance(layer, _DROPOUTS):
+            layer.p = 0.0
+    return [trial(inputs.clone()).double(), *(buffer.double() for buffer in trial.buffers())]

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from vestige.core.errors import ArtefactError
+from vestige.core.errors import ArtefactError, UnsupportedModelError
+from vestige.core.messages import brief, few
 from vestige.core.recipe import Model
+from vestige.training.classifier import global_stream, seed_of
 
 if TYPE_CHECKING:
     from vestige.training.torch_recipe import TorchRecipe
@@ -16,7 +18,11 @@ _DESCRIPTION = "model.json"
 
 
 def dump(model: Model) -> dict[str, bytes]:
-    """Return the files of a model and of its checkpoints."""
+    """Return the files of a model and of its checkpoints.
+
+    Raises:
+        UnsupportedModelError: A network keeps something beside tensors.
+    """
     from safetensors.torch import save
 
     description = {
@@ -27,8 +33,7 @@ def dump(model: Model) -> dict[str, bytes]:
     }
     files = {_DESCRIPTION: json.dumps(description).encode()}
     for m in (*model.checkpoints, model):
-        weights = {name: t.detach().cpu().contiguous().clone() for name, t in m.classifier.network.state_dict().items()}
-        files[_weights(m.epoch)] = save(weights)
+        files[_weights(m.epoch)] = save(_tensors_of(m.classifier.network))
     return files
 
 
@@ -36,31 +41,55 @@ def load(recipe: "TorchRecipe", files: Mapping[str, bytes]) -> Model:
     """Return the model of these files.
 
     Raises:
-        ArtefactError: The weights are not those of the recipe's network.
+        ArtefactError: The files are damaged, or the weights are not those of the recipe's network.
     """
+    try:
+        return _described(recipe, files)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        found = f"{type(error).__name__}: {brief(str(error), 120)}"
+        raise ArtefactError(f"Expected the files of a torch model, found damaged or foreign ones: {found}.") from None
+
+
+def _described(recipe: "TorchRecipe", files: Mapping[str, bytes]) -> Model:
     described = json.loads(files[_DESCRIPTION])
+    n_classes, seed = described["n_classes"], described["seed"]
     history = {name: tuple(values) for name, values in described["history"].items()}
     *earlier, last = described["epochs"]
 
-    def model(epoch: int, checkpoints: tuple[Model, ...]) -> Model:
-        cut = {name: values[:epoch] for name, values in history.items()}
-        classifier = _classifier(recipe, files[_weights(epoch)])
-        return Model(classifier, described["n_classes"], described["seed"], epoch, checkpoints, cut)
+    def model(epoch: int, checkpoints: tuple[Model, ...], history: dict[str, tuple[float, ...]]) -> Model:
+        classifier = _classifier(recipe, seed, files[_weights(epoch)])
+        return Model(classifier, n_classes, seed, epoch, checkpoints, history)
 
-    return model(last, tuple(model(epoch, ()) for epoch in earlier))
+    def checkpoint(epoch: int) -> Model:
+        return model(epoch, (), {name: values[:epoch] for name, values in history.items()})
+
+    return model(last, tuple(map(checkpoint, earlier)), history)
 
 
-def _classifier(recipe: "TorchRecipe", weights: bytes) -> torch.nn.Module:
+def _classifier(recipe: "TorchRecipe", seed: int, weights: bytes) -> torch.nn.Module:
+    from safetensors import SafetensorError
     from safetensors.torch import load as tensors_of_bytes
 
-    with torch.random.fork_rng(devices=[]):
+    # What a network draws and does not keep with its weights is drawn again as it was.
+    with global_stream(seed_of(seed, "weights")):
         classifier = recipe.new_classifier()
     try:
         classifier.network.load_state_dict(tensors_of_bytes(weights))
-    except RuntimeError as error:
-        found = " ".join(str(error).split())
-        raise ArtefactError(f"Expected the weights of the recipe's network, found others: {found[:200]}") from None
+    except (RuntimeError, SafetensorError) as error:
+        found = brief(" ".join(str(error).split()), 200)
+        raise ArtefactError(f"Expected the weights of the recipe's network, found others: {found}") from None
     return classifier.ready()
+
+
+def _tensors_of(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Copies, because tensors that share memory cannot be written."""
+    kept = network.state_dict()
+    others = [name for name, value in kept.items() if not isinstance(value, torch.Tensor)]
+    if others:
+        raise UnsupportedModelError(
+            f"Expected a network that keeps tensors alone, found {few(others, 3)}; keep such state as buffers."
+        )
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in kept.items()}
 
 
 def _weights(epoch: int) -> str:

@@ -3,9 +3,9 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from numbers import Integral
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,22 +13,11 @@ from torch.nn import functional
 from vestige.core.errors import InputError
 from vestige.core.recipe import Hook, Model
 from vestige.core.records import Records
-from vestige.core.seeds import stream
-from vestige.training.identity import identity_of, plain
+from vestige.training.classifier import Classifier, as_float
+from vestige.training.identity import identity_of
 from vestige.training.stopping import StopRule
 
 Adam = functools.partial(torch.optim.Adam, lr=1e-3)
-
-
-def as_float(inputs: Tensor) -> Tensor:
-    """Turn inputs into what networks take: images of bytes into channels first in [0, 1], anything else into float32.
-
-    Args:
-        inputs: A batch; uint8 with 4 axes is taken as record x height x width x channel.
-    """
-    if inputs.dtype == torch.uint8 and inputs.ndim == 4:
-        return inputs.permute(0, 3, 1, 2).to(torch.float32).div_(255)
-    return inputs.to(torch.float32)
 
 
 def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -86,8 +75,9 @@ class TorchRecipe:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"Expected at least 1 as {name}, found {getattr(self, name)}.")
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise InputError(f"Expected a whole number of at least 1 as {name}, found {value}.")
 
     def fit(
         self,
@@ -115,11 +105,10 @@ class TorchRecipe:
         """Return everything that decides the model; see `vestige.core.recipe.Recipe.identity`."""
         functions = {
             name: None if (value := getattr(self, name)) is None else identity_of(value)
-            for name in ("network", "optimiser", "schedule", "augment", "loss", "preprocess")
+            for name in ("network", "optimiser", "schedule", "stop", "augment", "loss", "preprocess")
         }
-        stop = None if self.stop is None else {type(self.stop).__name__: plain(vars(self.stop))}
         numbers = {name: getattr(self, name) for name in ("epochs", "batch_size", "bfloat16", "evaluation_mode")}
-        return {"recipe": "torch", **functions, "stop": stop, **numbers, "version": self.version}
+        return {"recipe": "torch", **functions, **numbers, "version": self.version}
 
     def dump(self, model: Model) -> Mapping[str, bytes]:
         """Return the weights, also of the checkpoints, as safetensors and the rest as JSON."""
@@ -133,55 +122,6 @@ class TorchRecipe:
 
         return load(self, files)
 
-    def new_classifier(self) -> "Classifier":
+    def new_classifier(self) -> Classifier:
         """Return an untrained network with its preprocessing, from torch's global random stream."""
         return Classifier(self.network(), self.preprocess, self.evaluation_mode)
-
-
-class Classifier(nn.Module):
-    """A network that is given inputs as they are in the records and returns logits."""
-
-    def __init__(
-        self, network: nn.Module, preprocess: Callable[[Tensor], Tensor] = as_float, evaluation_mode: bool = True
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.preprocess = preprocess
-        self.evaluation_mode = evaluation_mode
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the logits of a batch."""
-        logits: Tensor = self.network(self.preprocess(inputs))
-        return logits
-
-    def ready(self) -> "Classifier":
-        """Return itself as it is to answer."""
-        return self.train(not self.evaluation_mode).requires_grad_(False)
-
-
-def tensors_of(records: Records, device: str) -> tuple[Tensor, Tensor]:
-    """Return inputs, in their own type, and labels as tensors.
-
-    Raises:
-        InputError: The inputs are a DataFrame or no numbers.
-    """
-    if not isinstance(records.inputs, np.ndarray) or records.inputs.dtype.kind not in "biuf":
-        raise InputError(
-            "Expected inputs as an array of numbers for a torch network, found a DataFrame or text; encode the "
-            "columns as numbers first, or train a scikit-learn Pipeline."
-        )
-    inputs = records.inputs.astype(np.float32) if records.inputs.dtype == np.float64 else records.inputs
-    if inputs.dtype in (np.uint16, np.uint32, np.uint64):
-        inputs = inputs.astype(np.float32)
-    writable = inputs if inputs.flags.writeable and inputs.flags.c_contiguous else np.array(inputs)
-    return torch.from_numpy(writable).to(device), torch.from_numpy(np.array(records.labels)).to(device)
-
-
-def seed_of(seed: int, purpose: str) -> int:
-    """Return the seed of one of a model's random streams."""
-    return int(stream(seed, f"torch {purpose}").integers(2**62))
-
-
-def generator_of(seed: int, purpose: str) -> torch.Generator:
-    """Return one of a model's random streams; on the processor, so that every device draws the same numbers."""
-    return torch.Generator().manual_seed(seed_of(seed, purpose))

@@ -1,0 +1,133 @@
+"""The audit of a fitted model: ask it about its members and nonmembers, and train shadow models like it."""
+
+import math
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from vestige.auditing.planning import Estimate, estimate
+from vestige.auditing.references import References, references_of
+from vestige.auditing.shadow_training import ShadowTraining
+from vestige.auditing.shadows import ShadowPlan, Shadows, planned, train_shadows
+from vestige.core.predictions import Predictions
+from vestige.core.progress import Progress
+from vestige.core.recipe import Recipe
+from vestige.core.records import Records, joined
+from vestige.data.designs import complementary_pairs
+from vestige.targets.opening import open_target
+from vestige.training.bank import Bank
+from vestige.training.strategies import Strategy, groups_of
+
+
+def ask(target: Any, members: Records, nonmembers: Records, progress: Progress) -> tuple[Predictions, Records]:
+    """Ask a model about its members and nonmembers, once each.
+
+    Returns:
+        Its answers, and all records, members first.
+
+    Raises:
+        InputError: The records do not fit each other.
+        UnsupportedModelError: It is no classifier that could be asked.
+        TrainingError: Its answers are no answers.
+    """
+    pool = joined(members, nonmembers)
+    progress("asking the target", 0, 1)
+    answers = open_target(target, pool.n_classes, pool.classes).answers(pool.inputs)
+    member = np.arange(pool.n_records) < members.n_records
+    predictions = Predictions(
+        answers,
+        labels=pool.labels,
+        member=member,
+        ids=pool.ids,
+        subjects=pool.subjects,
+        groups=pool.groups,
+        inputs=_table_of(pool.inputs),
+        order=pool.order,
+        classes=pool.classes,
+        notes=pool.notes,
+    )
+    return predictions, pool
+
+
+def _table_of(inputs: Any) -> Any:
+    """Inputs as the blind baseline reads them: records x features."""
+    return inputs if hasattr(inputs, "columns") or inputs.ndim == 2 else inputs.reshape(len(inputs), -1)
+
+
+def train_references(
+    target: Any,
+    predictions: Predictions,
+    pool: Records,
+    training: ShadowTraining,
+    run: Path | None,
+    seed: int,
+    progress: Progress,
+) -> References:
+    """Train the shadow models of an audit, or take them from the run or the bank, and score with them.
+
+    Raises:
+        InputError: The recipe cannot use the records, or the time is too short.
+        TrainingError: A model failed and the audit is to stop then, or all of them did.
+        RunFolderError: The run holds other shadow models.
+        ArtefactError: Something stored is damaged or foreign.
+        OutputError: Bank or run cannot be written.
+    """
+    recipe = training.recipe_like(target)
+    if run is not None:
+        return references_of(_trained(recipe, pool, training, run, seed, progress), predictions)
+    with tempfile.TemporaryDirectory(prefix="vestige-") as folder:
+        return references_of(_trained(recipe, pool, training, Path(folder), seed, progress), predictions)
+
+
+def design(n_models: int, pool: Records, seed: int) -> Bool[np.ndarray, "model record"]:
+    """Return who is in the training set of which shadow model: random halves and what they leave out, in pairs."""
+    return complementary_pairs(n_models, pool.n_records, seed=seed, subjects=pool.subjects)
+
+
+def _trained(
+    recipe: Recipe, pool: Records, training: ShadowTraining, run: Path, seed: int, progress: Progress
+) -> Shadows:
+    begun = time.monotonic()
+    within = math.inf if training.within is None else training.within
+    bank = Bank(training.bank)
+    found: list[Estimate] = []
+
+    def choose() -> Strategy:
+        progress("measuring how fast models can be trained", 0, 1)
+        member = design(training.n_models, pool, seed)
+        cost = estimate(recipe, pool, member, seed=seed, bank=bank, executor=training.executor, within=within)
+        found.append(cost)
+        return cost.strategy
+
+    def plan_of(strategy: Strategy, groups: list[list[int]] | None) -> ShadowPlan:
+        n_models = sum(map(len, groups)) if groups else found[0].n_models
+        member = design(n_models, pool, seed)
+        n_workers = strategy.n_processes if training.executor is None else training.executor.n_workers
+        groups = groups or groups_of(recipe, member, strategy, n_workers)
+        return ShadowPlan(recipe, pool, member, seed, strategy, groups, training.n_models)
+
+    plan = planned(run, plan_of, choose)
+    return train_shadows(
+        plan,
+        run,
+        bank,
+        executor=training.executor,
+        until=begun + within,
+        stop_at_failure=training.stop_at_failure,
+        progress=_named(progress, found[0] if found else None),
+    )
+
+
+def _named(progress: Progress, cost: Estimate | None) -> Progress:
+    """Progress that says what was picked."""
+    if cost is None:
+        return progress
+
+    def tell(step: str, done: int, total: int) -> None:
+        progress(f"{step} ({cost.strategy})", done, total)
+
+    return tell

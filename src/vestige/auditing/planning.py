@@ -1,0 +1,178 @@
+"""What shadow models will cost, before it is spent; and how many of them a given time allows."""
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from vestige.auditing.shadows import ShadowPlan, train_shadows
+from vestige.core.errors import InputError, TrainingError
+from vestige.core.jobs import Executor
+from vestige.core.recipe import Recipe
+from vestige.core.records import Records
+from vestige.training.bank import Bank
+from vestige.training.executors.processes import Processes
+from vestige.training.facts import key_of
+from vestige.training.strategies import Measured, Strategy, measure_torch, n_cpus
+
+_SHARE_OF_TIME = 0.9  # of what there is; the rest is for the audit itself
+_WORTH_PROCESSES = 30.0  # seconds that all models take, from which on two ways are measured
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What training shadow models costs.
+
+    Attributes:
+        n_models: Models.
+        n_asked: Models that were asked for; more than `n_models` if the time does not allow them.
+        epochs: Epochs of each; 0 where the recipe does not count any.
+        measured: Every way that was measured, the fastest first.
+        seconds: Wall time of all models, by the fastest way.
+        disk: Bytes of their signals in the run.
+        memory: Bytes of the signals of one model and of the records, which are held at a time.
+    """
+
+    n_models: int
+    n_asked: int
+    epochs: int
+    measured: tuple[Measured, ...]
+    seconds: float
+    disk: int
+    memory: int
+
+    @property
+    def strategy(self) -> Strategy:
+        """The fastest way."""
+        return self.measured[0].strategy
+
+    def lines(self) -> list[str]:
+        """The estimate in words, a line each."""
+        first = self.measured[0]
+        epochs = f" x {self.epochs} epochs" if self.epochs else ""
+        lines = [
+            f"{self.n_models} shadow models{epochs} x {first.seconds_per_model:.2g} s each = {_time(self.seconds)}, as "
+            f"{first.strategy}",
+            f"{_size(self.disk)} of signals on disk, {_size(self.memory)} in memory at a time",
+        ]
+        others = [f"{m.seconds_per_model:.2g} s as {m.strategy}" for m in self.measured[1:4]]
+        if others:
+            lines.append(f"measured as well: {'; '.join(others)}")
+        if self.n_models < self.n_asked:
+            cost = what_is_given_up(self.n_models, self.n_asked)
+            lines.append(f"{self.n_models} instead of {self.n_asked} models fit the time: {cost}")
+        return lines
+
+
+def what_is_given_up(n_models: int, n_asked: int) -> str:
+    """Say what fewer models than were asked for cost: a mean of n models is known to 1/sqrt(n) of their spread.
+
+    Example:
+        >>> what_is_given_up(8, 32)[:66]
+        "each record's mean with and without it is known to 0.50 instead of"
+    """
+    now, asked = (1 / math.sqrt(n / 2) for n in (n_models, n_asked))
+    return (
+        f"each record's mean with and without it is known to {now:.2f} instead of {asked:.2f} standard deviations, and "
+        "fewer members are recognised at low false-positive rates"
+    )
+
+
+def estimate(
+    recipe: Recipe,
+    records: Records,
+    member: Bool[np.ndarray, "model record"],
+    *,
+    seed: int,
+    bank: Bank,
+    executor: Executor | None = None,
+    within: float = math.inf,
+) -> Estimate:
+    """Measure what a model costs, and say what all of them will.
+
+    Of a torch recipe a few steps are timed in every way it can be trained. Of any other one or a few models are
+    trained, which stay in the bank.
+
+    Args:
+        recipe: How models are trained.
+        records: The pool.
+        member: Which record each is trained on.
+        seed: Of the audit.
+        bank: Where what is trained is kept.
+        executor: Who will work; this machine if omitted.
+        within: Seconds there are.
+
+    Raises:
+        InputError: Not even two models fit.
+        TrainingError: A model that was to be measured failed.
+    """
+    measured = _measured(recipe, records, member, seed, bank, executor)
+    per_model, n_models = measured[0].seconds_per_model, len(member)
+    if per_model * n_models > within * _SHARE_OF_TIME:
+        n_models = 2 * int(within * _SHARE_OF_TIME / per_model / 2)
+        if n_models < 2:
+            raise InputError(
+                f"Expected time for 2 shadow models, about {_time(2 * per_model / _SHARE_OF_TIME)}, found "
+                f"{_time(within)}; give more with --within."
+            )
+    per_row = records.n_records * records.n_classes * (4 if hasattr(recipe, "epochs") else 8)
+    size = int(getattr(records.inputs, "nbytes", 0)) or int(records.inputs.memory_usage(deep=True).sum())
+    epochs = int(getattr(recipe, "epochs", 0))
+    return Estimate(
+        n_models, len(member), epochs, tuple(measured), per_model * n_models, per_row * n_models, size + per_row
+    )
+
+
+def _measured(
+    recipe: Recipe, records: Records, member: np.ndarray, seed: int, bank: Bank, executor: Executor | None
+) -> Sequence[Measured]:
+    if hasattr(recipe, "network"):  # torch is imported by then
+        processes: Callable[[int, int], Executor] | None = Processes if executor is None else None
+        found = measure_torch(recipe, records, member, processes)  # type: ignore[arg-type]
+        if executor is None:
+            return found
+        return [Measured(m.strategy, m.seconds_per_model / executor.n_workers) for m in found]
+    return _measured_by_training(recipe, records, member, seed, bank, executor)
+
+
+def _measured_by_training(
+    recipe: Recipe, records: Records, member: np.ndarray, seed: int, bank: Bank, executor: Executor | None
+) -> list[Measured]:
+    """Train a model with all processors, then one on each, and compare."""
+    cpus = n_cpus()
+
+    def seconds(strategy: Strategy, models: Sequence[int]) -> float:
+        plan = ShadowPlan(recipe, records, member, seed, strategy, [[i] for i in models], len(models))
+        with tempfile.TemporaryDirectory() as folder:
+            begun = time.monotonic()
+            shadows = train_shadows(plan, Path(folder), bank)
+            elapsed = time.monotonic() - begun
+        if shadows.failures:
+            first = min(shadows.failures)
+            raise TrainingError(f"Shadow model {first}: {shadows.failures[first]}")
+        noted = [bank.how(key_of(facts), facts) for facts in map(plan.facts, models)]
+        return max(float(how["seconds"]) for how in noted if how) if any(noted) else elapsed
+
+    together = Strategy(threads=cpus)
+    found = [Measured(together, seconds(together, [0]))]
+    if executor is not None:
+        return [Measured(together, found[0].seconds_per_model / executor.n_workers)]
+    if cpus > 1 and found[0].seconds_per_model * len(member) > _WORTH_PROCESSES and len(member) > cpus:
+        apart = Strategy(n_processes=cpus, threads=1)
+        found.append(Measured(apart, seconds(apart, list(range(1, 1 + cpus))) / cpus))
+    return sorted(found, key=lambda m: m.seconds_per_model)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _size(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{max(n_bytes, 1e5) / 1e6:.1f} MB"

@@ -1,0 +1,138 @@
+"""One job of training shadow models: train or take from the bank, wrap as a target, observe. Runs on any worker."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from vestige.core.errors import TrainingError, UnsupportedModelError, VestigeError
+from vestige.core.outputs import Logits
+from vestige.core.recipe import Model, Recipe
+from vestige.core.records import Records
+from vestige.core.targets import GradientTarget
+from vestige.targets.opening import open_target
+from vestige.training.strategies import Strategy, train_group
+
+LOGITS, PROBABILITIES, GRADIENT_NORMS = "logits", "probabilities", "gradient_norms"
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """What every job needs.
+
+    Attributes:
+        recipe: How models are trained.
+        records: The pool, which they are asked about too.
+        strategy: The way they are trained.
+        checkpoints: Epochs after which they are observed as well.
+        gradient_norms: Whether to observe the gradient of every record.
+    """
+
+    recipe: Recipe
+    records: Records
+    strategy: Strategy
+    checkpoints: tuple[int, ...] = ()
+    gradient_norms: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Models that are trained together.
+
+    Attributes:
+        models: Their numbers.
+        member: Their rows of the membership matrix, as bits, a row of bytes each.
+        seeds: Their seeds.
+        stored: The files of those that are in the bank already, by number: these are only observed.
+        wanted: Those whose answers are wanted; the others are trained because they belong to the stack.
+    """
+
+    models: tuple[int, ...]
+    member: np.ndarray
+    seeds: tuple[int, ...]
+    stored: Mapping[int, Mapping[str, bytes]]
+    wanted: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a job gives of one model.
+
+    Attributes:
+        model: Its number.
+        files: Its files for the bank; None if it is from there or cannot be stored.
+        rows: What was observed, by variable, at each checkpoint and at the end; empty if it failed.
+        seconds: Wall time of its share of the job's training.
+        error: Why it failed; empty if it did not.
+    """
+
+    model: int
+    files: Mapping[str, bytes] | None
+    rows: tuple[Mapping[str, np.ndarray], ...]
+    seconds: float
+    error: str = ""
+
+
+def train_and_observe(shared: Shared, task: Task) -> list[Trained]:
+    """Do one task."""
+    done = []
+    for i in task.wanted:
+        if i in task.stored:
+            files = task.stored[i]
+            done.append(_observed(shared, i, partial(shared.recipe.load, files), None, 0.0))
+    if len(done) == len(task.wanted):
+        return done
+    member = np.unpackbits(task.member, axis=1, count=shared.records.n_records).astype(bool)
+    begun = time.perf_counter()
+    models = list(train_group(shared.recipe, shared.records, member, task.seeds, shared.strategy, shared.checkpoints))
+    seconds = (time.perf_counter() - begun) / len(models)
+    for i, model in zip(task.models, models, strict=True):
+        if i in task.wanted and i not in task.stored:
+            done.append(_observed(shared, i, partial(_usable, model), shared.recipe, seconds))
+    return done
+
+
+def _usable(model: Model | Exception) -> Model:
+    if isinstance(model, Exception):
+        raise model
+    return model
+
+
+def _observed(shared: Shared, number: int, get: Callable[[], Model], dump: Recipe | None, seconds: float) -> Trained:
+    """What a model answers about all records, and its files if it is new; an error of this model is its own."""
+    try:
+        model = get()
+        rows = tuple(_answers(shared, m) for m in (*model.checkpoints, model))
+        if len(rows) != len(shared.checkpoints) + 1:
+            raise TrainingError(
+                f"Expected copies after the epochs {list(shared.checkpoints)}, found {len(rows) - 1}; training ended "
+                "before one of them."
+            )
+        return Trained(number, None if dump is None else _files(dump, model), rows, seconds)
+    except VestigeError as error:
+        return Trained(number, None, (), seconds, str(error))
+    except Exception as error:  # a user's own model may raise anything
+        return Trained(number, None, (), seconds, f"{type(error).__name__}: {error}")
+
+
+def _answers(shared: Shared, model: Model) -> dict[str, np.ndarray]:
+    target = open_target(model.classifier, model.n_classes)
+    answers = target.answers(shared.records.inputs)
+    table = np.concatenate(list(answers.table.blocks(1 << 20)))
+    found = {LOGITS if isinstance(answers, Logits) else PROBABILITIES: table}
+    if shared.gradient_norms:
+        if not isinstance(target, GradientTarget):
+            raise UnsupportedModelError(
+                f"Expected a torch module for gradient norms, found {type(model.classifier).__name__}."
+            )
+        found[GRADIENT_NORMS] = target.gradient_norms(shared.records.inputs, shared.records.labels)
+    return found
+
+
+def _files(recipe: Recipe, model: Model) -> Mapping[str, bytes] | None:
+    try:
+        return recipe.dump(model)
+    except UnsupportedModelError:
+        return None

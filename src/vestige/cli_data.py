@@ -1,0 +1,107 @@
+"""`vestige data`: which data sets there are, and fetching them."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vestige.core.progress import Progress
+    from vestige.data.named import NamedSet
+
+data_app = typer.Typer(
+    name="data",
+    no_args_is_help=True,
+    help="Named data sets: list them, fetch them.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_HEADER = ("name", "records", "inputs", "classes", "present", "where", "what")
+
+
+@data_app.command("list")
+def list_command() -> int:
+    """List the named data sets, and whether they are in the data folder.
+
+    The folder is that of the environment variable VESTIGE_DATA, or vestige/data in your cache. In a pipe, columns
+    are separated by tabs.
+    """
+    from vestige.data.named import SETS, data_folder
+
+    folder = data_folder()
+    rows = [_row(known, folder) for known in SETS.values()]
+    if not sys.stdout.isatty():
+        for row in (_HEADER, *rows):
+            print("\t".join(row))
+        return 0
+    _print_table(rows, folder)
+    return 0
+
+
+@data_app.command("fetch")
+def fetch_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set of `vestige data list`.")],
+    mirror: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A copy of the data folder to take files from; checksums stay the same."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> int:
+    """Download a data set into the data folder and check it. What is there already is only checked.
+
+    This is the only command that uses the network.
+    """
+    from vestige.data.fetch import fetch
+
+    with _progress(quiet) as progress:
+        files = fetch(name, mirror=mirror, progress=progress)
+    if not quiet:
+        for file in files:
+            print(f"{file.path}: {file.found.value}")
+    return 0
+
+
+def _row(known: "NamedSet", folder: Path) -> tuple[str, ...]:
+    found = known.found(folder)
+    where = "" if found is None else str(found[0].parent if len(found) > 1 else found[0])
+    inputs = " x ".join(f"{n:,}" for n in known.shape)
+    present = "no" if found is None else "yes"
+    return (known.name, f"{known.n_records:,}", inputs, str(known.n_classes), present, where, known.description)
+
+
+def _print_table(rows: list[tuple[str, ...]], folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in _HEADER:
+        table.add_column(name, justify="right" if name in ("records", "inputs", "classes") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row, style=None if row[_HEADER.index("present")] == "yes" else "dim")
+    console = Console()
+    console.print(table)
+    console.print(f"\nData folder: {folder}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _progress(quiet: bool) -> "Iterator[Progress]":
+    """Bytes and the time left, on a terminal; nothing in a pipe."""
+    if quiet or not sys.stderr.isatty():
+        from vestige.core.progress import silent
+
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(step: str, done: int, total: int) -> None:
+            bar.update(task, description=step, completed=done, total=total)
+
+        yield show

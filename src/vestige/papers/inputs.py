@@ -1,0 +1,54 @@
+"""From images of bytes to the numbers that a paper's network was given."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vestige.training.classifier import as_float
+
+MNIST_MEAN, MNIST_STD = (0.1307,), (0.3081,)
+"""Of the training images, the whole set over [0 to 1]."""
+
+CIFAR100_MEAN, CIFAR100_STD = (129.3 / 255, 124.1 / 255, 112.4 / 255), (68.2 / 255, 65.4 / 255, 70.4 / 255)
+"""Per channel, the digits of P4's code [0 to 1]."""
+
+CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)
+"""Per channel, the digits of Phan's code [0 to 1]."""
+
+
+def from_minus_one_to_one(inputs: Tensor) -> Tensor:
+    """Return images of bytes as channels first in [-1, 1].
+
+    Example:
+        >>> image = torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 2, 1)
+        >>> from_minus_one_to_one(image).flatten().tolist()
+        [-1.0, 1.0]
+    """
+    return as_float(inputs) * 2 - 1
+
+
+def standardised(inputs: Tensor, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Return images of bytes as channels first, less a mean and divided by a standard deviation per channel.
+
+    Args:
+        inputs: Images, record x height x width x channel.
+        mean: Of each channel [0 to 1].
+        std: Of each channel [0 to 1].
+    """
+    images = as_float(inputs)
+    return (images - _per_channel(mean, images)) / _per_channel(std, images)
+
+
+def black(mean: Sequence[float], std: Sequence[float]) -> tuple[float, ...]:
+    """Return what a black pixel becomes in `standardised`.
+
+    Example:
+        >>> black((0.5,), (0.25,))
+        (-2.0,)
+    """
+    return tuple(-m / s for m, s in zip(mean, std, strict=True))
+
+
+def _per_channel(values: Sequence[float], images: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=images.dtype, device=images.device)[:, None, None]

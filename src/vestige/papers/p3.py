@@ -1,0 +1,209 @@
+"""P3, Choquette-Choo et al. 2021, label-only: its networks and how they are trained.
+
+All but the wide ResNet share one training card (appendix B.1 and the authors' code): Adam with Keras' defaults, batches
+of 100, until the training loss has improved by less than 0.005 in 20 epochs, at most 1,000 epochs; images divided by
+255. First weights are Keras' default as well.
+"""
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from vestige.papers.augmentations import Cutout, InTurn, Mirror, ReflectedCrop
+from vestige.papers.inputs import from_minus_one_to_one
+from vestige.papers.networks.convolutional import four_convolutions
+from vestige.papers.networks.initialisation import glorot_uniform
+from vestige.papers.networks.perceptron import perceptron
+from vestige.papers.networks.wide_resnet import FIXMATCH, WideResNet
+from vestige.papers.optimisers import WeightsOnlyDecay
+from vestige.papers.schedules import SteepCosine
+from vestige.training.stopping import LossPlateau
+from vestige.training.torch_recipe import TorchRecipe
+
+KerasAdam = functools.partial(torch.optim.Adam, lr=1e-3, eps=1e-7)
+"""Adam with Keras' defaults: torch's own `eps` is 1e-8."""
+
+
+def purchase_network(*, n_features: int = 600, dropout: float = 0.0) -> nn.Sequential:
+    """Return the network of Purchase100, 600-128-100 with tanh: 89,828 parameters.
+
+    Args:
+        n_features: Inputs.
+        dropout: Share left out of the inputs and of every hidden layer: P3's defence.
+
+    Source:
+        P3, appendix B.1.
+    """
+    return _tanh_network(n_features, 1, 100, dropout)
+
+
+def texas_network(*, n_features: int = 6169, dropout: float = 0.0) -> nn.Sequential:
+    """Return the network of Texas100, 6169-128-128-100 with tanh: 819,172 parameters.
+
+    Args:
+        n_features: Inputs; the authors' loader loses one, which leaves 6,168.
+        dropout: As in `purchase_network`.
+
+    Source:
+        P3, appendix B.1.
+    """
+    return _tanh_network(n_features, 2, 100, dropout)
+
+
+def adult_network(*, n_features: int = 107, dropout: float = 0.0) -> nn.Sequential:
+    """Return the network of Adult, 107-128-128-2 with tanh: 30,594 parameters.
+
+    Args:
+        n_features: Inputs, as the table was encoded.
+        dropout: As in `purchase_network`.
+
+    Source:
+        P3, appendix B.1; 107 from the code.
+    """
+    return _tanh_network(n_features, 2, 2, dropout)
+
+
+def location_network(*, n_features: int = 446, dropout: float = 0.0) -> nn.Sequential:
+    """Return the network of Location30, 446-128-128-30 with tanh: 77,598 parameters.
+
+    Args:
+        n_features: Inputs.
+        dropout: As in `purchase_network`.
+
+    Source:
+        P3, appendix B.1.
+    """
+    return _tanh_network(n_features, 2, 30, dropout)
+
+
+def fixmatch_network(n_classes: int = 10, *, n_channels: int = 3) -> WideResNet:
+    """Return the WRN-28-2 of FixMatch: 1,469,642 parameters for 10 classes.
+
+    Its batch normalisation forgets slowly (0.999 a step): before some thousand steps its running statistics are not
+    those of the images yet, and answers in evaluation mode are poor.
+
+    Args:
+        n_classes: Outputs.
+        n_channels: Of the images.
+
+    Source:
+        P3, appendix B.1 (1.4 million parameters); details from FixMatch's code.
+    """
+    return WideResNet(n_classes, depth=28, width=2, n_channels=n_channels, form=FIXMATCH)
+
+
+def purchase_recipe(*, dropout: float = 0.0) -> TorchRecipe:
+    """Return how the Purchase100 network is trained; 10,000 records in Table 2.
+
+    Args:
+        dropout: As in `purchase_network`.
+
+    Source:
+        See the module.
+    """
+    return _recipe(functools.partial(purchase_network, dropout=dropout))
+
+
+def texas_recipe(*, dropout: float = 0.0) -> TorchRecipe:
+    """Return how the Texas100 network is trained; 10,000 records in Table 2.
+
+    Args:
+        dropout: As in `purchase_network`.
+
+    Source:
+        See the module.
+    """
+    return _recipe(functools.partial(texas_network, dropout=dropout))
+
+
+def adult_recipe(*, n_features: int = 107, dropout: float = 0.0) -> TorchRecipe:
+    """Return how the Adult network is trained; 10,000 records in Table 2.
+
+    Args:
+        n_features: As in `adult_network`.
+        dropout: As in `purchase_network`.
+
+    Source:
+        See the module. Columns keep their units: no scaling is published.
+    """
+    return _recipe(functools.partial(adult_network, n_features=n_features, dropout=dropout))
+
+
+def location_recipe(*, dropout: float = 0.0) -> TorchRecipe:
+    """Return how the Location30 network is trained; 1,600 records in Table 2.
+
+    Args:
+        dropout: As in `purchase_network`.
+
+    Source:
+        See the module.
+    """
+    return _recipe(functools.partial(location_network, dropout=dropout))
+
+
+def cifar_recipe(n_classes: int = 10, *, dropout: float = 0.0) -> TorchRecipe:
+    """Return how the CNN is trained on CIFAR-10 (2,500 images in most figures) or CIFAR-100 (30,000 in Table 1).
+
+    Args:
+        n_classes: 10 or 100.
+        dropout: Share left out after the second pooling and after the layer of 512; 0.8 and 0.9 in Fig. 11.
+
+    Source:
+        See the module.
+    """
+    return _recipe(functools.partial(four_convolutions, n_classes, dropout=dropout))
+
+
+def mnist_recipe(*, dropout: float = 0.0) -> TorchRecipe:
+    """Return how the CNN is trained on MNIST; 1,000 images in Table 1.
+
+    Args:
+        dropout: As in `cifar_recipe`.
+
+    Source:
+        See the module.
+    """
+    return _recipe(functools.partial(four_convolutions, 10, n_channels=1, size=28, dropout=dropout))
+
+
+def fixmatch_recipe(
+    n_classes: int = 10, *, regularised: bool = True, upside_down: bool = False, epochs: int = 200
+) -> TorchRecipe:
+    """Return how the wide ResNet of Fig. 4 is trained on parts of CIFAR-10: with all regularisations, or with none.
+
+    Args:
+        n_classes: Outputs.
+        regularised: Whether images are mirrored, shifted by up to 4 pixels and cut out of, and weights decay.
+        upside_down: Whether images are mirrored upside down: what "vertical flips" in P3 would mean word for word.
+            FixMatch, which P3 says it takes over without modification, mirrors left and right.
+        epochs: Not published. FixMatch itself goes on for 67 million images.
+
+    Source:
+        P3, section 6.1: flips, shifts by up to 4, cutout, decay 0.0005. The rest is FixMatch's code: SGD with
+        Nesterov's momentum 0.9, 0.03 · cos(7π/16 · progress), batches of 64, decay of weights only, shifts with
+        reflection, grey squares of 16 pixels, inputs in [-1, 1]. Ours: 200 epochs, the labelled loss alone, every
+        image cut out of. FixMatch answers with a moving average (0.999) of the weights; here the raw ones do.
+    """
+    network = functools.partial(fixmatch_network, n_classes)
+    augment = InTurn((Mirror(upside_down=upside_down), ReflectedCrop(4), Cutout(16, fill=0.0)))
+    return TorchRecipe(
+        network,
+        epochs=epochs,
+        batch_size=64,
+        optimiser=WeightsOnlyDecay(network, learning_rate=0.03, decay=5e-4 if regularised else 0.0, nesterov=True),
+        schedule=SteepCosine(),
+        augment=augment if regularised else None,
+        preprocess=from_minus_one_to_one,
+    )
+
+
+def _tanh_network(n_features: int, n_layers: int, n_classes: int, dropout: float) -> nn.Sequential:
+    return glorot_uniform(perceptron(n_features, (128,) * n_layers, n_classes, activation=nn.Tanh, dropout=dropout))
+
+
+def _recipe(network: Callable[[], nn.Module]) -> TorchRecipe:
+    return TorchRecipe(
+        network, epochs=1000, batch_size=100, optimiser=KerasAdam, stop=LossPlateau(improvement=0.005, patience=20)
+    )

@@ -1,0 +1,39 @@
+"""One door to any classifier in Python."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from vestige.core.errors import UnsupportedModelError
+from vestige.core.targets import ConfidenceTarget
+
+
+def open_target(classifier: Any, n_classes: int, classes: Sequence[str] | None = None) -> ConfidenceTarget:
+    """Return a target that asks a classifier.
+
+    Args:
+        classifier: A torch module that gives logits, an estimator with `predict_proba`, or a function from inputs to
+            probabilities.
+        n_classes: Classes of the records it is asked about.
+        classes: Their names, if they have some: those of an estimator are matched with them.
+
+    Raises:
+        UnsupportedModelError: It is none of these.
+    """
+    torch = sys.modules.get("torch")  # a torch module cannot exist before torch was imported
+    if torch is not None and isinstance(classifier, torch.nn.Module):
+        from vestige.targets.torch_module import TorchTarget
+
+        return TorchTarget(classifier, n_classes)
+    if hasattr(classifier, "predict_proba"):
+        from vestige.targets.estimator import EstimatorTarget
+
+        return EstimatorTarget(classifier, n_classes, classes)
+    if callable(classifier) and not isinstance(classifier, type):
+        from vestige.targets.function import FunctionTarget
+
+        return FunctionTarget(classifier, n_classes)
+    raise UnsupportedModelError(
+        f"Expected a torch module, an estimator with predict_proba or a function from inputs to probabilities, found "
+        f"{type(classifier).__name__}; wrap it in such a function."
+    )

@@ -1,0 +1,69 @@
+"""What all who run jobs elsewhere have in common: keep every worker busy, take tasks late, do lost ones again."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from vestige.core.jobs import Outcome
+from vestige.core.messages import brief
+
+
+@dataclass(eq=False)
+class Job:
+    """A task and how often those who did it were lost."""
+
+    task: Any
+    n_losses: int = 0
+
+    def lost(self, most: int, how: str) -> Outcome | None:
+        """Note a loss; return None if the task is to be done again, an outcome if this was once too often."""
+        self.n_losses += 1
+        if self.n_losses < most:
+            return None
+        return Outcome(
+            self.task,
+            error=f"WorkerLost: Expected task {brief(repr(self.task))} to finish, found its worker lost "
+            f"{self.n_losses} times, the last one {how}; if memory ran out, run fewer tasks at once.",
+        )
+
+
+@runtime_checkable
+class Crew(Protocol):
+    """Those who do jobs."""
+
+    @property
+    def n_free(self) -> int:
+        """How many jobs can be given now."""
+
+    @property
+    def n_busy(self) -> int:
+        """How many jobs were given and are not finished."""
+
+    def give(self, job: Job) -> None:
+        """Start a job."""
+
+    def wait(self) -> list[tuple[Job, Outcome | None]]:
+        """Wait for at least one job; return what became of it, None where it was lost and has to be done again."""
+
+
+def outcomes_of(crew: Crew, tasks: Iterable[Any]) -> Iterator[Outcome]:
+    """Let a crew do every task.
+
+    Args:
+        crew: It has nothing to do yet.
+        tasks: Taken one by one, when somebody is free.
+
+    Yields:
+        One outcome per task, as they finish.
+    """
+    new, again = (Job(task) for task in tasks), list[Job]()
+    outcomes: list[Outcome] = []
+    while True:
+        while crew.n_free > 0 and (job := again.pop() if again else next(new, None)):
+            crew.give(job)
+        yield from outcomes  # only now: nobody is idle while the caller thinks
+        if not crew.n_busy:
+            return
+        finished = crew.wait()
+        outcomes = [outcome for _, outcome in finished if outcome is not None]
+        again += [job for job, outcome in finished if outcome is None]

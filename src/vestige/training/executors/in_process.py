@@ -1,0 +1,47 @@
+"""Jobs one after the other, in this process."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from vestige.core.jobs import Outcome
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """Runs jobs one after the other, in this process.
+
+    Example:
+        >>> [(o.task, o.result, o.error) for o in InProcess().run(lambda n, d: n // d, 7, [2, 0])]
+        [(2, 3, ''), (0, None, 'ZeroDivisionError: integer division or modulo by zero')]
+    """
+
+    @property
+    def n_workers(self) -> int:
+        """One."""
+        return 1
+
+    def run(self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Any]) -> Iterator[Outcome]:
+        """Run every task; see `vestige.core.jobs.Executor`."""
+        for task in tasks:
+            result, error = attempt(work, shared, task)
+            yield Outcome(task, result, error)
+
+
+def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Any) -> tuple[Any, str]:
+    """Return the result of a task and no error, or None and why it failed; only an interrupt passes."""
+    try:
+        return work(shared, task), ""
+    except (Exception, SystemExit) as error:
+        return None, told(error)
+
+
+def told(error: BaseException) -> str:
+    """Return what an outcome says of an exception.
+
+    Example:
+        >>> told(ValueError("no such class")), told(KeyError())
+        ('ValueError: no such class', 'KeyError')
+    """
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,191 @@
+"""Jobs in several processes of this machine."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from signal import Signals
+from typing import IO, Any
+
+from vestige.core.errors import InputError, OutputError
+from vestige.core.jobs import Outcome
+from vestige.training.executors.crew import Job, outcomes_of
+from vestige.training.executors.shipping import outcome_of, shipped
+
+_MOST_LOSSES = 3
+_ALIGNMENT = 64  # bytes; arrays start where vector instructions like it
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",  # what joblib, and with it scikit-learn, takes n_jobs=-1 for
+)
+_START = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from vestige.training.executors.worker import serve
+serve(int(sys.argv[2]), int(sys.argv[3]))
+"""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Runs jobs in several processes of this machine.
+
+    A process that is killed costs its task alone, which another one does again; a task that lost three processes is an
+    outcome with an error. What tasks share is written to one file without a name, which all processes map.
+
+    Attributes:
+        n_workers: Number of processes.
+        threads_each: Threads that numerical libraries use in each of them.
+
+    Raises:
+        InputError: One of them is less than one.
+
+    Example:
+        >>> sorted(o.result for o in Processes(2).run(lambda n, d: n // d, 12, [3, 2]))
+        [4, 6]
+    """
+
+    n_workers: int
+    threads_each: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("n_workers", "threads_each"):
+            if getattr(self, name) < 1:
+                raise InputError(f"Expected {name} of at least 1, found {getattr(self, name)}; give a larger number.")
+
+    def run(self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Any]) -> Iterator[Outcome]:
+        """Run every task; see `vestige.core.jobs.Executor`.
+
+        Raises:
+            InputError: Work, what is shared or a task cannot be sent to another process.
+            OutputError: The folder for temporary files is full.
+        """
+        with _Parcel(work, shared) as parcel, _Crew(parcel, self.n_workers, self.threads_each) as crew:
+            yield from outcomes_of(crew, tasks)
+
+
+class _Parcel:
+    """Work and what it shares, in a file that has no name and is gone with the processes that hold it open."""
+
+    def __init__(self, work: Callable[[Any, Any], Any], shared: Any) -> None:
+        import cloudpickle
+
+        buffers: list[Any] = []
+        main = shipped(cloudpickle, "a recipe and records", (work, shared), buffers)
+        self.spans: list[tuple[int, int]] = []
+        try:
+            self.file: IO[bytes] = tempfile.TemporaryFile(prefix="vestige-")  # noqa: SIM115  # closed by `__exit__`
+            self._write((*(buffer.raw() for buffer in buffers), main))
+        except OSError as error:
+            raise OutputError(
+                f"Expected to write what processes share to {tempfile.gettempdir()}, found: {error.strerror or error}; "
+                "make room there, or name another folder with TMPDIR."
+            ) from None
+
+    def _write(self, parts: "Iterable[bytes | memoryview]") -> None:
+        try:
+            for part in parts:
+                start = -(-self.file.tell() // _ALIGNMENT) * _ALIGNMENT
+                self.file.seek(start)
+                self.file.write(part)
+                self.spans.append((start, self.file.tell()))
+            self.file.flush()
+        except OSError:
+            with suppress(OSError):  # what is left to be written has no room either
+                self.file.close()
+            raise
+
+    def __enter__(self) -> "_Parcel":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: "subprocess.Popen[bytes]"
+    connection: Connection
+
+    def end(self) -> int:
+        """Kill it, and return its exit status."""
+        self.process.kill()
+        self.connection.close()
+        return self.process.wait()
+
+
+@dataclass(eq=False)
+class _Crew:
+    """The processes, which are started when there is something to do for them."""
+
+    parcel: _Parcel
+    n_workers: int
+    threads_each: int
+    idle: list[_Worker] = field(default_factory=list)
+    busy: dict[Connection, tuple[_Worker, Job]] = field(default_factory=dict)
+
+    def __enter__(self) -> "_Crew":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in (*self.idle, *(worker for worker, _ in self.busy.values())):
+            worker.end()
+
+    @property
+    def n_free(self) -> int:
+        return self.n_workers - len(self.busy)
+
+    @property
+    def n_busy(self) -> int:
+        return len(self.busy)
+
+    def give(self, job: Job) -> None:
+        import cloudpickle
+
+        data = shipped(cloudpickle, "a task", job.task)
+        worker = self.idle.pop() if self.idle else _started(self.parcel, self.threads_each)
+        self.busy[worker.connection] = worker, job
+        with suppress(OSError):  # it is gone; `wait` will find that out
+            worker.connection.send_bytes(data)
+
+    def wait(self) -> list[tuple[Job, Outcome | None]]:
+        return [self._finished(*self.busy.pop(ready)) for ready in wait(list(self.busy)) if ready in self.busy]
+
+    def _finished(self, worker: _Worker, job: Job) -> tuple[Job, Outcome | None]:
+        import cloudpickle
+
+        try:
+            answered = worker.connection.recv_bytes()
+        except (EOFError, OSError):
+            return job, job.lost(_MOST_LOSSES, _ending(worker.end()))
+        self.idle.append(worker)
+        return job, outcome_of(cloudpickle, job.task, answered)
+
+
+def _started(parcel: _Parcel, threads_each: int) -> _Worker:
+    ours, theirs = Pipe()
+    with theirs:
+        descriptors = theirs.fileno(), parcel.file.fileno()
+        process = subprocess.Popen(
+            [sys.executable, "-c", _START, json.dumps(sys.path), *map(str, descriptors)],
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **dict.fromkeys(_THREADS, str(threads_each))},
+        )
+    with suppress(OSError):
+        ours.send_bytes(json.dumps(parcel.spans).encode())
+    return _Worker(process, ours)
+
+
+def _ending(status: int) -> str:
+    return f"ended by {Signals(-status).name}" if status < 0 else f"with exit status {status}"

@@ -1,0 +1,44 @@
+"""What a process of `Processes` does: take a task, do it, answer, until the one who started it is gone."""
+
+import json
+import mmap
+import os
+import signal
+from functools import cache, partial
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from vestige.training.executors.shipping import answer
+
+
+def serve(connection_descriptor: int, parcel_descriptor: int) -> None:
+    """Answer tasks until the process is ended; the first message says where in the parcel what is."""
+    import cloudpickle
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the one who started this
+    connection = Connection(connection_descriptor)
+    messages: SimpleQueue[bytes] = SimpleQueue()
+    Thread(target=_listen, args=(connection, messages), daemon=True).start()
+    unpack = cache(partial(_unpacked, parcel_descriptor, json.loads(messages.get())))
+    while True:
+        connection.send_bytes(answer(cloudpickle, unpack, messages.get()))
+
+
+def _listen(connection: Connection, messages: "SimpleQueue[bytes]") -> None:
+    """Hear when the other side goes, even in the middle of a task: nobody wants its result then."""
+    while True:
+        try:
+            messages.put(connection.recv_bytes())
+        except (EOFError, OSError):
+            os._exit(1)
+
+
+def _unpacked(descriptor: int, spans: list[list[int]]) -> Any:
+    """Read a parcel; large arrays stay in the file, one copy in memory for all processes, until one is written to."""
+    import cloudpickle
+
+    view = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY))
+    *buffers, main = (view[start:stop] for start, stop in spans)
+    return cloudpickle.loads(main, buffers=buffers)

@@ -1,0 +1,181 @@
+"""`SklearnRecipe`: any scikit-learn estimator or Pipeline, and whatever follows its conventions, trained anew."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+from vestige.core.errors import InputError, TrainingError
+from vestige.core.recipe import Hook, Model
+from vestige.core.records import Records
+from vestige.core.seeds import stream
+from vestige.training.estimator_files import dump, load
+from vestige.training.identity import identity_of, plain
+
+
+@dataclass(frozen=True)
+class SklearnRecipe:
+    """Clone an estimator with its parameters and fit the clone: the estimator itself is never changed.
+
+    Three parameters are the model's own business, in the estimator and in all it holds: `random_state` becomes the
+    model's seed, because models that differ in their records alone would understate what training leaves to chance;
+    `warm_start` is switched off, because a clone begins anew; early stopping stays as it is, on records that the
+    estimator sets apart from those it is given. `handled` says so in words.
+
+    Attributes:
+        estimator: Fitted or not; a classifier with `predict_proba`, such as a Pipeline, a forest, boosting.
+        version: Whatever else decides the result and is to make it another recipe.
+
+    Raises:
+        InputError: It is no estimator, or answers with no probabilities.
+
+    Example:
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> model = SklearnRecipe(LogisticRegression()).fit(Records(np.eye(2), [0, 1]), seed=0)
+        >>> model.classifier.predict_proba(np.eye(2)).shape
+        (2, 2)
+    """
+
+    estimator: Any
+    _: KW_ONLY
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        missing = [name for name in ("fit", "get_params") if not hasattr(self.estimator, name)]
+        if missing or isinstance(self.estimator, type):
+            found = self.estimator.__name__ if isinstance(self.estimator, type) else type(self.estimator).__name__
+            raise InputError(
+                f"Expected a scikit-learn estimator with its parameters, found {found}; give an instance with fit and "
+                "get_params, or a function that trains one."
+            )
+        if not hasattr(self.estimator, "predict_proba"):
+            raise InputError(
+                f"Expected an estimator with predict_proba, found {type(self.estimator).__name__} without; switch its "
+                "probabilities on, or wrap it in sklearn.calibration.CalibratedClassifierCV."
+            )
+
+    def fit(
+        self,
+        records: Records,
+        *,
+        seed: int,
+        start: Model | None = None,
+        validation: Records | None = None,
+        checkpoints: Sequence[int] = (),
+        hooks: Sequence[Hook] = (),
+        device: str | None = None,
+    ) -> Model:
+        """Train one clone; see `vestige.core.recipe.Recipe.fit`. It has no warm start, epochs, hooks or device."""
+        refuse_options("a scikit-learn estimator", start, validation, checkpoints, hooks, device)
+        from sklearn.base import clone
+
+        estimator = clone(self.estimator)
+        estimator.set_params(**_own(estimator, seed))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as of convergence: the user has seen it for the audited model
+            try:
+                estimator.fit(records.inputs, records.labels)
+            except Exception as error:
+                what = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                raise TrainingError(
+                    f"Expected {type(estimator).__name__} to fit {records.n_records:,} records, found {what}"
+                ) from error
+        return Model(estimator, records.n_classes, seed)
+
+    def handled(self) -> tuple[str, ...]:
+        """Return what was changed in the estimator's parameters, or stays and matters, in words."""
+        parameters = self.estimator.get_params(deep=True)
+        seeds = [name for name, value in parameters.items() if _last(name) == "random_state" and value is not None]
+        warm = [name for name, value in parameters.items() if _last(name) == "warm_start" and value]
+        early = [name for name, value in parameters.items() if _stops_early(name, value, parameters)]
+        said = []
+        if seeds:
+            said.append(f"{', '.join(seeds)}: each model's own seed instead of the fixed one")
+        if warm:
+            said.append(f"{', '.join(warm)}: switched off, each model begins anew")
+        if early:
+            said.append(f"{', '.join(early)}: kept; records set apart for it count as members")
+        return tuple(said)
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return everything that decides the model; see `vestige.core.recipe.Recipe.identity`."""
+        parameters = {
+            name: _plain(value)
+            for name, value in sorted(self.estimator.get_params(deep=True).items())
+            if _last(name) not in ("random_state", "warm_start", "n_jobs", "verbose")
+        }
+        kind = identity_of(type(self.estimator))
+        return {"recipe": "sklearn", "estimator": kind, "parameters": parameters, "version": self.version}
+
+    def dump(self, model: Model) -> Mapping[str, bytes]:
+        """Return the estimator as a skops file."""
+        return dump(model)
+
+    def load(self, files: Mapping[str, bytes]) -> Model:
+        """Return the model that `dump` gave these files for."""
+        return load(files, (self.estimator,))
+
+
+def refuse_options(
+    what: str,
+    start: Model | None,
+    validation: Records | None,
+    checkpoints: Sequence[int],
+    hooks: Sequence[Hook],
+    device: str | None,
+) -> None:
+    """Refuse options of training that a recipe has no use for: ignored, they would be believed.
+
+    Raises:
+        InputError: One was given.
+    """
+    given = {
+        "start": start is not None,
+        "validation": validation is not None,
+        "checkpoints": bool(checkpoints),
+        "hooks": bool(hooks),
+        "device": device not in (None, "cpu"),
+    }
+    for name, there in given.items():
+        if there:
+            raise InputError(f"Expected no {name} with {what}, which cannot use it; train with a torch recipe.")
+
+
+def _own(estimator: Any, seed: int) -> dict[str, Any]:
+    """What is the model's own: seeds, drawn in the order of the parameters' names, and no warm start."""
+    generator = stream(seed, "sklearn random_state")
+    own: dict[str, Any] = {}
+    for name in sorted(estimator.get_params(deep=True)):
+        if _last(name) == "random_state":
+            own[name] = int(generator.integers(2**31 - 1))
+        elif _last(name) == "warm_start":
+            own[name] = False
+    return own
+
+
+def _stops_early(name: str, value: Any, parameters: Mapping[str, Any]) -> bool:
+    """Whether a parameter switches early stopping on; where there is a switch, the patience beside it is none."""
+    has_switch = f"{name.removesuffix(_last(name))}early_stopping" in parameters
+    names = ("early_stopping",) if has_switch else ("n_iter_no_change", "early_stopping_rounds")
+    return _last(name) in names and value is not None and value is not False
+
+
+def _last(name: str) -> str:
+    return name.rpartition("__")[2]
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as text and numbers; an estimator by its class alone, because its parameters follow by name."""
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return identity_of(type(value))
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, slice):
+        return ["slice", value.start, value.stop, value.step]
+    if isinstance(value, np.ndarray):
+        return [str(value.dtype), value.tolist()]
+    return plain(value)

@@ -1,0 +1,242 @@
+"""Which way of training many models is the fastest here: measured for a few seconds before hours are spent."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from vestige.core.jobs import Executor
+from vestige.core.recipe import Model, Recipe
+from vestige.core.records import Records
+
+if TYPE_CHECKING:
+    from vestige.training.torch_recipe import TorchRecipe
+
+_STACKS = (4, 8, 16, 32)
+_MOST_STACKED_BYTES = 2 << 30  # weights, gradients and two moments of a stack
+_SECONDS_EACH = 0.25  # of every candidate, after one that warms up
+_ENOUGH_TO_START_PROCESSES = 30.0  # seconds of work that starting processes must save some of
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How models are trained; recorded, because it decides the last bits of their weights.
+
+    Attributes:
+        n_processes: Processes of this machine that train at once.
+        threads: Threads of numerical libraries in each.
+        stack: Models trained as one; 1 trains them one after the other.
+        bfloat16: Whether in bfloat16 and channels-last.
+    """
+
+    n_processes: int = 1
+    threads: int = 1
+    stack: int = 1
+    bfloat16: bool = False
+
+    def __str__(self) -> str:
+        """In words."""
+        how = f"stacks of {self.stack}" if self.stack > 1 else "one model at a time"
+        where = f"{self.n_processes} processes" if self.n_processes > 1 else "this process"
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{how} in {where} with {threads}{' each' if self.n_processes > 1 else ''}" + (
+            ", in bfloat16" if self.bfloat16 else ""
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a strategy costs.
+
+    Attributes:
+        strategy: Which one.
+        seconds_per_model: Of wall time for each model, when all processes are busy.
+    """
+
+    strategy: Strategy
+    seconds_per_model: float
+
+
+def n_cpus() -> int:
+    """Return the processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16; without units for it, it would be slower than float32."""
+    import torch
+
+    checks: list[Callable[[], bool]] = [
+        getattr(torch.cpu, name) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        if hasattr(torch.cpu, name)
+    ]  # fmt: skip
+    return any(check() for check in checks)
+
+
+def measure_torch(
+    recipe: "TorchRecipe",
+    records: Records,
+    member: Bool[np.ndarray, "model record"],
+    processes: Callable[[int, int], Executor] | None,
+) -> list[Measured]:
+    """Measure the ways to train a torch recipe on a few steps of its own work, in seconds.
+
+    Args:
+        recipe: How models are trained.
+        records: The pool.
+        member: Membership of every model.
+        processes: Makes an executor of so many processes with so many threads each; None if there is to be one
+            process. It is tried only if the work is long enough to be worth starting them.
+
+    Returns:
+        Every way that works, the fastest first. Nothing is kept of the models.
+    """
+    cpus = n_cpus()
+    probe = _Probe(recipe, records, member)
+    found = _timed(probe, list(_candidates(probe, cpus)))
+    best = min(m.seconds_per_model for m in found)
+    if processes is not None and cpus > 1 and best * len(member) > _ENOUGH_TO_START_PROCESSES:
+        alone = _candidates(probe, 1)
+        outcomes = processes(cpus, 1).run(_timed, probe, [list(alone)] * cpus)
+        sides = [outcome.result for outcome in outcomes if not outcome.error]
+        for timings in zip(*sides, strict=True):  # all processes measured at once, in each other's way
+            seconds = max(m.seconds_per_model for m in timings) / cpus
+            found.append(Measured(replace(timings[0].strategy, n_processes=cpus), seconds))
+    return sorted(found, key=lambda m: m.seconds_per_model)
+
+
+def groups_of(
+    recipe: Recipe, member: Bool[np.ndarray, "model record"], strategy: Strategy, n_workers: int = 1
+) -> list[list[int]]:
+    """Return which models are trained together: those of a stack take the same number of steps per epoch.
+
+    Stacks are smaller where there would be fewer of them than workers.
+    """
+    if strategy.stack == 1:
+        return [[i] for i in range(len(member))]
+    from vestige.training.stacked import n_steps
+
+    size = min(strategy.stack, -(-len(member) // n_workers))
+    steps = np.array([n_steps(int(row.sum()), recipe.batch_size) for row in member])  # type: ignore[attr-defined]
+    alike = [np.flatnonzero(steps == n) for n in np.unique(steps)]
+    return [part.tolist() for models in alike for part in np.array_split(models, -(-models.size // size))]
+
+
+def train_group(
+    recipe: Recipe,
+    records: Records,
+    member: Bool[np.ndarray, "model record"],
+    seeds: Sequence[int],
+    strategy: Strategy,
+    checkpoints: Sequence[int] = (),
+) -> Iterator[Model | Exception]:
+    """Train the models of one group; yield each, or what was wrong with it, in their order.
+
+    A group of one is trained by the recipe itself, more of them as a stack.
+    """
+    with threads(strategy.threads):
+        if len(seeds) > 1:
+            from vestige.training.stacked import train_stack
+
+            yield from train_stack(recipe, records, member, seeds=seeds, checkpoints=checkpoints)  # type: ignore[arg-type]
+            return
+        for row, seed in zip(member, seeds, strict=True):
+            try:
+                yield _one(recipe, records.take(row), seed, strategy, checkpoints)
+            except Exception as error:  # a user's recipe may raise anything
+                yield error
+
+
+def _one(recipe: Recipe, records: Records, seed: int, strategy: Strategy, checkpoints: Sequence[int]) -> Model:
+    if strategy.bfloat16:
+        from vestige.training.plain import train
+
+        return train(recipe, records, seed=seed, checkpoints=checkpoints, low_precision=True)  # type: ignore[arg-type]
+    return recipe.fit(records, seed=seed, checkpoints=checkpoints)
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Let numerical libraries use `n` threads."""
+    import sys
+
+    from threadpoolctl import threadpool_limits
+
+    torch: Any = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch is not None else None
+    if torch is not None:
+        torch.set_num_threads(n)
+    try:
+        with threadpool_limits(n):
+            yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(before)
+
+
+@dataclass(frozen=True, eq=False)
+class _Probe:
+    """A recipe cut down to a few steps, and what they stand for."""
+
+    recipe: "TorchRecipe"
+    records: Records
+    member: Bool[np.ndarray, "model record"]
+
+    def rows(self, n_steps: int) -> Int[np.ndarray, " record"]:
+        """Records of the first model for so many steps, of full batches if there are that many."""
+        mine = np.flatnonzero(self.member[0])
+        return mine[: max(1, min(mine.size, n_steps * self.recipe.batch_size))]
+
+    def seconds(self, strategy: Strategy, n_steps: int) -> float:
+        """Time `n_steps` steps of a strategy; return the seconds per step and model."""
+        rows = self.rows(n_steps)
+        recipe = replace(self.recipe, epochs=1, stop=None)
+        steps = -(-rows.size // recipe.batch_size)
+        part = self.records.take(rows)
+        member = np.ones((strategy.stack, rows.size), dtype=bool)
+        begun = time.perf_counter()
+        for model in train_group(recipe, part, member, range(strategy.stack), strategy):
+            if isinstance(model, Exception) and strategy.stack == 1:
+                raise model
+        return (time.perf_counter() - begun) / (steps * strategy.stack)
+
+    @property
+    def steps_per_model(self) -> int:
+        """Steps of a whole training, of a model of middling size."""
+        per_epoch = -(-int(np.median(self.member.sum(axis=1))) // self.recipe.batch_size)
+        return per_epoch * self.recipe.epochs
+
+
+def _candidates(probe: _Probe, n_threads: int) -> Iterator[Strategy]:
+    from vestige.training.stacked import reason_against
+
+    yield Strategy(threads=n_threads)
+    if probe.recipe.bfloat16 and has_bfloat16():
+        yield Strategy(threads=n_threads, bfloat16=True)
+    if reason_against(probe.recipe):
+        return
+    n_bytes = 16 * sum(p.numel() for p in probe.recipe.network().parameters())
+    for stack in _STACKS:
+        if stack <= len(probe.member) and stack * n_bytes <= _MOST_STACKED_BYTES:
+            yield Strategy(threads=n_threads, stack=stack)
+
+
+def _timed(probe: _Probe, candidates: Sequence[Strategy]) -> list[Measured]:
+    """Time every candidate that works, after a run that warms it up and says how many steps fit in the time."""
+    from vestige.core.errors import UnsupportedModelError
+
+    found = []
+    for strategy in candidates:
+        try:
+            first = probe.seconds(strategy, 1)
+            n_steps = int(np.clip(_SECONDS_EACH / (first * strategy.stack), 2, 50))
+            seconds = min(probe.seconds(strategy, n_steps) for _ in range(2))
+        except UnsupportedModelError:
+            continue
+        found.append(Measured(strategy, seconds * probe.steps_per_model))
+    return found

@@ -1,0 +1,81 @@
+"""P1's networks and cards: parameters by hand, rates and epochs as its code has them."""
+
+import pytest
+import torch
+from tests.papers.networks.counting import linear, n_parameters
+from torch import nn
+
+from vestige.core.errors import InputError
+from vestige.papers import p1
+
+
+def _mlp(n_features: int, hidden: tuple[int, ...], n_classes: int) -> int:
+    widths = (n_features, *hidden, n_classes)
+    return sum(linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "n_features", "n_classes", "n"),
+    [
+        (p1.purchase_recipe(), 600, 100, 1_317_220),
+        (p1.texas_recipe(), 6169, 100, 7_019_876),
+        (p1.location_memguard_recipe(), 446, 30, 1_150_494),
+        (p1.texas_memguard_recipe(), 6169, 100, 7_019_876),
+    ],
+)
+def test_networks_have_the_parameters_of_their_layers(recipe, n_features, n_classes, n):
+    assert n_parameters(recipe.network()) == _mlp(n_features, (1024, 512, 256, 128), n_classes) == n
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "hidden"),
+    [
+        (1.0, 3, (1024, 512, 256)),
+        (1.0, 5, (2048, 1024, 512, 256, 128)),
+        (0.5, 4, (512, 256, 128, 64)),
+        (2.0, 4, (2048, 1024, 512, 256)),
+    ],
+)
+def test_the_variants_of_figure_4(width, depth, hidden):
+    network = p1.purchase_recipe(width=width, depth=depth, activation=nn.Sigmoid).network()
+    assert n_parameters(network) == _mlp(600, hidden, 100)
+    assert sum(isinstance(layer, nn.Sigmoid) for layer in network.children()) == depth
+
+
+def test_the_families_differ_in_activation_and_first_weights():
+    torch.manual_seed(0)
+    advreg, memguard = p1.advreg_network(446, 30), p1.memguard_network(446, 30)
+    assert {type(layer) for layer in advreg} == {nn.Linear, nn.Tanh}
+    assert {type(layer) for layer in memguard} == {nn.Linear, nn.ReLU}
+    largest = [float(network[0].weight.detach().abs().max()) for network in (advreg, memguard)]
+    assert largest == pytest.approx([(1 / 446) ** 0.5, (6 / (446 + 1024)) ** 0.5], rel=1e-3)
+    assert advreg[0].bias.any()
+    assert not any(layer.bias.any() for layer in memguard if isinstance(layer, nn.Linear))
+
+
+@pytest.mark.parametrize(("recipe", "epochs"), [(p1.purchase_recipe(), 50), (p1.texas_recipe(), 20)])
+def test_the_advreg_family_trains_with_adam(recipe, epochs):
+    optimiser = recipe.optimiser(nn.Linear(1, 1).parameters())
+    assert (recipe.epochs, recipe.batch_size, recipe.schedule, recipe.stop) == (epochs, 128, None, None)
+    assert (type(optimiser), optimiser.param_groups[0]["lr"]) == (torch.optim.Adam, 1e-3)
+
+
+def test_the_memguard_family_trains_with_sgd_and_drops_its_rate_after_150_epochs():
+    recipe = p1.location_memguard_recipe()
+    group = recipe.optimiser(nn.Linear(1, 1).parameters()).param_groups[0]
+    assert (recipe.epochs, recipe.batch_size) == (200, 64)
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.01, 0, 0)
+    assert recipe.schedule is not None
+    assert [recipe.schedule((number - 1) / 200) for number in (1, 150, 151, 200)] == [1.0, 1.0, 0.1, 0.1]
+    assert p1.texas_memguard_recipe(epochs=80).epochs == 80
+
+
+@pytest.mark.parametrize("depth", [2, 6])
+def test_a_depth_that_p1_does_not_have_is_refused(depth):
+    with pytest.raises(InputError, match=f"Expected 3, 4 or 5 as the depth of P1's networks, found {depth}"):
+        p1.hidden_layers(depth=depth)
+
+
+def test_a_width_that_leaves_no_neuron_is_refused():
+    with pytest.raises(InputError, match="leaves every layer a neuron, found 0.001"):
+        p1.hidden_layers(width=0.001)
