@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "vestige"
 MODULES = sorted(SOURCE.rglob("*.py"))
 ROOMS = sorted({path.parent for path in MODULES})
-SIGNALS = {"predicted", "labels", "losses", "p_true", "probabilities"}
+SIGNALS = {"predicted", "labels", "losses", "p_true", "probabilities", "phi", "shadow_phi", "is_in"}
+TO_OUR_OWN_WORKERS = {"processes", "worker"}
+"""Modules that unpickle what this process and the ones it has started send each other, and nothing that is stored."""
 
 
 def _id(path: Path) -> str:
@@ -118,14 +120,16 @@ def test_nothing_is_unpickled_asserted_on_input_or_left_to_a_drawer(module):
     tree = ast.parse(module.read_text())
     imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     imported |= {str(n.module) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    assert not imported & {"pickle", "joblib", "dill", "shelve", "cloudpickle"}
+    own = {"cloudpickle"} if module.stem in TO_OUR_OWN_WORKERS else set()
+    assert not imported & {"pickle", "joblib", "dill", "shelve", "cloudpickle"} - own
     for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call)):
         allowed = [k.value for k in call.keywords if k.arg == "allow_pickle"]
         assert all(isinstance(v, ast.Constant) and v.value is False for v in allowed)
 
 
 def test_the_command_line_stays_thin():
-    assert (SOURCE / "cli.py").read_text().count("\n") <= 400
+    for path in SOURCE.glob("cli*.py"):
+        assert path.read_text().count("\n") <= 400
 
 
 # ----------------------------------------------------------------------------------- documents

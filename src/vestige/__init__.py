@@ -12,15 +12,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vestige.auditing.audit import audit
-    from vestige.core.errors import InputError, OutputError, RunFolderError, VestigeError
+    from vestige.auditing.shadow_training import ShadowTraining
+    from vestige.core.errors import (
+        ArtefactError,
+        InputError,
+        OutputError,
+        RunFolderError,
+        TrainingError,
+        UnsupportedModelError,
+        VestigeError,
+    )
     from vestige.core.options import Arithmetic, Options, SubjectScore
     from vestige.core.outputs import Logits, Loss, Phi, PredictedLabels, Probabilities
     from vestige.core.predictions import Predictions
+    from vestige.core.records import Records
     from vestige.core.result import AuditResult
+    from vestige.training.executors.ray_cluster import RayCluster
+    from vestige.training.function_recipe import FunctionRecipe
+    from vestige.training.sklearn_recipe import SklearnRecipe
+    from vestige.training.torch_recipe import TorchRecipe
 
 __all__ = [
     "Arithmetic",
+    "ArtefactError",
     "AuditResult",
+    "FunctionRecipe",
     "InputError",
     "Logits",
     "Loss",
@@ -30,15 +46,24 @@ __all__ = [
     "PredictedLabels",
     "Predictions",
     "Probabilities",
+    "RayCluster",
+    "Records",
     "RunFolderError",
+    "ShadowTraining",
+    "SklearnRecipe",
     "SubjectScore",
+    "TorchRecipe",
+    "TrainingError",
+    "UnsupportedModelError",
     "VestigeError",
     "audit",
 ]
 
 _HOME = {
     "Arithmetic": "vestige.core.options",
+    "ArtefactError": "vestige.core.errors",
     "AuditResult": "vestige.core.result",
+    "FunctionRecipe": "vestige.training.function_recipe",
     "InputError": "vestige.core.errors",
     "Logits": "vestige.core.outputs",
     "Loss": "vestige.core.outputs",
@@ -48,8 +73,15 @@ _HOME = {
     "PredictedLabels": "vestige.core.outputs",
     "Predictions": "vestige.core.predictions",
     "Probabilities": "vestige.core.outputs",
+    "RayCluster": "vestige.training.executors.ray_cluster",
+    "Records": "vestige.core.records",
     "RunFolderError": "vestige.core.errors",
+    "ShadowTraining": "vestige.auditing.shadow_training",
+    "SklearnRecipe": "vestige.training.sklearn_recipe",
     "SubjectScore": "vestige.core.options",
+    "TorchRecipe": "vestige.training.torch_recipe",
+    "TrainingError": "vestige.core.errors",
+    "UnsupportedModelError": "vestige.core.errors",
     "VestigeError": "vestige.core.errors",
     "audit": "vestige.auditing.audit",
 }

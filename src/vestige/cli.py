@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vestige.cli_data import data_app
+from vestige.cli_model import Bank, Ray, Within, audit_model, plan_command, refuse_beside_audit_file
+from vestige.cli_run import written
 from vestige.core.errors import InputError, VestigeError
 from vestige.core.options import Arithmetic, Options, SubjectScore
 
 if TYPE_CHECKING:
     from vestige.core.predictions import Predictions
-    from vestige.core.progress import Progress
     from vestige.core.result import AuditResult
 
 # Typer has brought its own click along since 0.20; the class it raises is reached through its public child.
@@ -55,10 +57,14 @@ def _vestige(
 
 @app.command("audit")
 def audit_command(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder for the run, new or of the same audit.")],
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="The target's predictions: .npz, .csv, .parquet, or .npy of logits."),
+        typer.Argument(
+            metavar="[FILE]",
+            help="The target's predictions: .npz, .csv, .parquet, .npy of logits; or AUDIT.toml, which names a model.",
+        ),
     ] = None,
     members: Annotated[Path | None, typer.Option(help="Table of members only.", rich_help_panel=Files)] = None,
     nonmembers: Annotated[Path | None, typer.Option(help="Table of nonmembers only.", rich_help_panel=Files)] = None,
@@ -135,15 +141,33 @@ def audit_command(
         int, typer.Option(min=0, help="Hide groups with fewer members or nonmembers.", rich_help_panel=Numbers)
     ] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random step.", rich_help_panel=Numbers)] = 0,
+    bank: Bank = None,
+    within: Within = None,
+    ray: Ray = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> int:
-    """Audit a table of predictions: members the model was trained on, and nonmembers it was not.
+    """Audit predictions, or a model: members it was trained on, and nonmembers it was not.
 
     \b
     vestige audit predictions.npz --out RUN
     vestige audit table.csv --shadow shadow.csv --subject patient --out RUN
     vestige audit --members in.csv --nonmembers out.csv --out RUN
     vestige audit LOGITS.npy --labels LABELS.npy --member MEMBER.npy --out RUN
+    vestige audit AUDIT.toml --out RUN
+
+    AUDIT.toml names a model, its members and nonmembers, and how to train shadow models like it:
+
+    \b
+    [target]
+    model = "clinic:model"             # module:name of a fitted model, or of a function that returns it
+    [data]
+    members = "train.parquet"          # a file, or module:name of Records or of a function that returns them
+    nonmembers = "test.parquet"
+    label = "outcome"
+    subject = "patient"
+    [recipe]
+    train = "same"                     # clone the model's parameters; or module:name of a recipe or of
+    n_shadows = 64                     # fit(inputs, labels, *, seed) -> model
 
     A table has a column `label`, a column `member` (0 or 1) and a column `prob_CLASS` (or `logit_CLASS`) per class.
     RUN gets report.html and report.json, results.parquet and results.csv, which hold nothing about single records,
@@ -153,6 +177,12 @@ def audit_command(
     from vestige.data import Columns
 
     policies = [parse_policy(text) for text in fail_if or ()]
+    if file is not None and file.suffix == ".toml":
+        refuse_beside_audit_file(context)
+        return _gate(policies, audit_model(file, out, bank, within, ray, list(fail_if or ()), quiet), quiet)
+    for option, value in (("--bank", bank), ("--within", within), ("--ray", ray)):
+        if value is not None:
+            raise InputError(f"Expected {option} beside an AUDIT.toml with a recipe, found it beside predictions.")
     columns = Columns(
         label=label,
         member=member,
@@ -229,6 +259,10 @@ def demo_command(
     return 0
 
 
+app.command("plan")(plan_command)
+app.add_typer(data_app)
+
+
 def _positive(text: str | None) -> tuple[str, str] | None:
     if text is None:
         return None
@@ -299,19 +333,8 @@ def _run(
     quiet: bool,
 ) -> "AuditResult":
     from vestige.auditing.audit import audit
-    from vestige.auditing.run_folder import write
 
-    with _Bar(quiet) as progress:
-        result = audit(target, shadow, options=options, progress=progress)
-        progress("writing the run", 0, 1)
-        write(result, out, asked)
-    if not quiet:
-        from rich.console import Console
-
-        from vestige.report import print_result
-
-        print_result(result, Console(), str(out / "report.html"))
-    return result
+    return written(lambda progress: audit(target, shadow, options=options, progress=progress), out, asked, quiet)
 
 
 def _gate(policies: list[Any], result: "AuditResult", quiet: bool) -> int:
@@ -325,37 +348,6 @@ def _gate(policies: list[Any], result: "AuditResult", quiet: bool) -> int:
         print(f"vestige: {judgement.outcome.name.lower()}: {judgement.reason}", file=sys.stderr)
     outcomes = {judgement.outcome for judgement in judgements}
     return int(next((o for o in (Outcome.BROKEN, Outcome.UNDECIDED) if o in outcomes), Outcome.PASSED))
-
-
-class _Bar:
-    """Progress with an estimate of the time left, on a terminal; nothing in a pipe."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.shown = not quiet and sys.stderr.isatty()
-
-    def __enter__(self) -> "Progress":
-        from vestige.core.progress import silent
-
-        if not self.shown:
-            return silent
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(),
-            console=Console(stderr=True), transient=True,
-        )  # fmt: skip
-        self.bar.start()
-        task = self.bar.add_task("", total=None)
-
-        def show(step: str, done: int, total: int) -> None:
-            self.bar.update(task, description=step, completed=done, total=total)
-
-        return show
-
-    def __exit__(self, *_: object) -> None:
-        if self.shown:
-            self.bar.stop()
 
 
 def main() -> None:

@@ -25,13 +25,13 @@ TABLES: dict[str, tuple[TorchRecipe, int, int]] = {
 
 IMAGES: dict[str, tuple[TorchRecipe, int, int, int]] = {
     "p1 ch-mnist": (p1.ch_mnist_recipe(), 64, 1, 8),
-    "p2 wrn": (p2.wrn_recipe(), 32, 3, 10),
-    "p2 resnet18": (p2.resnet18_recipe(n_filters=16), 32, 3, 10),
+    "p2 wrn": (p2.wrn_recipe(), 16, 3, 10),
+    "p2 resnet18": (p2.resnet18_recipe(n_filters=16), 16, 3, 10),
     "p3 cifar": (p3.cifar_recipe(), 32, 3, 10),
     "p3 cifar, dropout": (p3.cifar_recipe(100, dropout=0.2), 32, 3, 100),
     "p3 mnist": (p3.mnist_recipe(), 28, 1, 10),
-    "p3 fixmatch": (p3.fixmatch_recipe(), 32, 3, 10),
-    "p3 fixmatch, bare": (p3.fixmatch_recipe(regularised=False), 32, 3, 10),
+    "p3 fixmatch": (p3.fixmatch_recipe(), 16, 3, 10),
+    "p3 fixmatch, bare": (p3.fixmatch_recipe(regularised=False), 16, 3, 10),
     "p4 mnist": (p4.mnist_recipe(), 28, 1, 10),
     "p4 cifar": (p4.cifar_recipe(), 32, 3, 10),
     "p4 cifar, augmented": (p4.cifar_recipe(augment=True), 32, 3, 10),
@@ -39,12 +39,13 @@ IMAGES: dict[str, tuple[TorchRecipe, int, int, int]] = {
 }
 """Recipe, pixels, channels, classes."""
 
-CARDS: dict[str, TorchRecipe] = {name: card[0] for name, card in (TABLES | IMAGES).items()}  # type: ignore[operator]
+CARDS: dict[str, TorchRecipe] = {name: card[0] for name, card in (TABLES | IMAGES).items()}
 
 
 def records_of(name: str, n: int = 16) -> Records:
     """Return random records that a card's network takes, labels and inputs having nothing to do with each other."""
     rng = np.random.default_rng(0)
+    inputs: np.ndarray
     if name in TABLES:
         _, n_features, n_classes = TABLES[name]
         inputs = rng.integers(2, size=(n, n_features)).astype(np.float32)

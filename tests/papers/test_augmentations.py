@@ -133,7 +133,7 @@ def test_shifts_of_one_batch_differ_between_images():
 def test_the_square_is_where_its_centre_is_drawn_and_the_rest_stays():
     images = _images(2000, n_channels=2)
     found = Cutout(4, fill=7.0)(images, _stream()).numpy()
-    possible = {}
+    possible: dict[bytes, int] = {}
     for row in range(9):
         for column in range(7):
             square = np.zeros((9, 7), dtype=bool)

@@ -1,8 +1,10 @@
 """P3's networks and cards: parameters by hand, training as the appendix and the code say."""
 
+from itertools import pairwise
+
 import pytest
 import torch
-from tests.papers.networks.counting import linear, n_parameters
+from tests.papers.networks.counting import layers_of, linear, n_parameters
 from torch import nn
 
 from vestige.papers import p3
@@ -25,14 +27,14 @@ SHARED = [
     ],
 )
 def test_fully_connected_networks_have_the_parameters_of_their_layers(network, widths, n):
-    expected = sum(linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+    expected = sum(linear(a, b) for a, b in pairwise(widths))
     assert n_parameters(network) == expected == n
     assert {type(layer) for layer in network} == {nn.Linear, nn.Tanh}
 
 
 def test_first_weights_are_those_of_keras():
     torch.manual_seed(0)
-    first = p3.location_network()[0]
+    first = layers_of(p3.location_network())[0]
     assert float(first.weight.detach().abs().max()) == pytest.approx((6 / (446 + 128)) ** 0.5, rel=1e-3)
     assert not first.bias.any()
 

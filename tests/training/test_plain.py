@@ -1,7 +1,6 @@
 """The plain loop against one written out by hand, bit for bit."""
 
 import functools
-import itertools
 
 import numpy as np
 import pandas as pd
@@ -63,10 +62,10 @@ def by_hand(recipe, records, seed):
                 if recipe.schedule is not None:
                     optimiser.param_groups[0]["lr"] = rate * recipe.schedule((epoch + step / n_steps) / recipe.epochs)
                 optimiser.zero_grad()
-                loss = functional.cross_entropy(network(x), y)
+                loss = functional.cross_entropy(network(x), y, reduction="none").mean()
                 loss.backward()
                 optimiser.step()
-                sum_of_losses += float(loss) * len(rows)
+                sum_of_losses += float(loss.detach()) * len(rows)
             history.append(sum_of_losses / n)
     return network, history
 
@@ -109,7 +108,7 @@ def test_it_is_the_loop_anybody_would_write(options):
     model = it.fit(records, seed=5)
     network, history = by_hand(it, records, 5)
     assert same_bits(model, network)
-    assert model.history["loss"] == pytest.approx(history, rel=1e-12)
+    assert model.history["loss"] == tuple(history)
     assert not model.classifier.training
     assert not any(weight.requires_grad for weight in model.classifier.parameters())
 
@@ -121,7 +120,7 @@ def test_images_of_bytes_are_the_loop_too():
     assert same_bits(model, network)
     x = torch.tensor(images().inputs)
     prepared = torch.stack([x[..., channel] for channel in range(3)], dim=1) / 255
-    assert torch.equal(model.classifier(x), network.eval()(prepared))
+    torch.testing.assert_close(model.classifier(x), network.eval()(prepared))  # not in the same order of memory
 
 
 def test_one_step_by_closed_form():
@@ -594,9 +593,9 @@ def test_weights_that_are_shared_unused_or_frozen():
     trained = model.classifier.network
     assert trained.second.weight is trained.first.weight
     assert torch.equal(trained.unused, torch.ones(3))  # no gradient, hence no decay either
-    assert torch.equal(
-        trained.last.bias, recipe(Tied, optimiser=sgd(lr=0.0)).fit(table(), seed=5).classifier.network.last.bias
-    )
+    untrained = recipe(Tied, optimiser=sgd(lr=0.0)).fit(table(), seed=5).classifier.network
+    assert torch.equal(trained.last.bias, untrained.last.bias)
+    assert not torch.equal(trained.last.weight, untrained.last.weight)
 
 
 def test_every_record_is_used_once_per_epoch():
@@ -646,7 +645,6 @@ def test_every_group_of_weights_follows_the_schedule():
 
     recipe(mlp, epochs=2, batch_size=48, optimiser=grouped, schedule=lambda p: 1 - p).fit(table(), seed=1)
     assert rates == [[1.0, 0.1], [0.5, 0.05]]
-    assert not list(itertools.filterfalse(lambda pair: len(pair) == 2, rates))
 
 
 def test_doubles_stay_doubles():

@@ -84,11 +84,32 @@ def audit(
         Song & Mittal 2021; Choquette-Choo et al. 2021 (strict thresholds, gap attack); Carlini et al. 2022 (online
         likelihood ratio).
     """
-    options = options or Options()
     if run is not None:
         from vestige.auditing.run_folder import prepare, write
 
         prepare(Path(run))
+    folder = None if run is None else Path(run)
+    result = play(
+        target, shadow, members=members, nonmembers=nonmembers, training=training, folder=folder,
+        options=options or Options(), progress=progress,
+    )  # fmt: skip
+    if run is not None:
+        write(result, Path(run))
+    return result
+
+
+def play(
+    target: Any,
+    shadow: Predictions | None,
+    *,
+    members: Records | None,
+    nonmembers: Records | None,
+    training: ShadowTraining | None,
+    folder: Path | None,
+    options: Options,
+    progress: Progress,
+) -> AuditResult:
+    """Audit as `audit` does, and write no result; `folder` gets what training shadow models leaves."""
     _refuse_mixtures(target, shadow, members, nonmembers, training)
     references = None
     if not isinstance(target, Predictions) and members is not None and nonmembers is not None:
@@ -97,14 +118,10 @@ def audit(
         model = target
         target, pool = ask(model, members, nonmembers, progress)
         if training is not None:
-            folder = None if run is None else Path(run)
             references = train_references(model, target, pool, training, folder, options.seed, progress)
             shadow = references.shadow
     case = prepare_case(target, shadow, options, progress, references)
-    result = _evaluate(case, progress)
-    if run is not None:
-        write(result, Path(run))
-    return result
+    return _evaluate(case, progress)
 
 
 def _refuse_mixtures(

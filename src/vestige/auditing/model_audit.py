@@ -11,8 +11,10 @@ from jaxtyping import Bool
 
 from vestige.auditing.planning import Estimate, estimate
 from vestige.auditing.references import References, references_of
+from vestige.auditing.run_folder import alone
+from vestige.auditing.shadow_plan import ShadowPlan, planned
 from vestige.auditing.shadow_training import ShadowTraining
-from vestige.auditing.shadows import ShadowPlan, Shadows, planned, train_shadows
+from vestige.auditing.shadows import Shadows, train_shadows
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
@@ -83,6 +85,21 @@ def train_references(
         return references_of(_trained(recipe, pool, training, Path(folder), seed, progress), predictions)
 
 
+def cost_of(target: Any, members: Records, nonmembers: Records, training: ShadowTraining, seed: int) -> Estimate:
+    """Measure what the shadow models of an audit will cost; errors as `train_references`."""
+    pool = joined(members, nonmembers)
+    within = math.inf if training.within is None else training.within
+    return estimate(
+        training.recipe_like(target),
+        pool,
+        design(training.n_models, pool, seed),
+        seed=seed,
+        bank=Bank(training.bank),
+        executor=training.executor,
+        within=within,
+    )
+
+
 def design(n_models: int, pool: Records, seed: int) -> Bool[np.ndarray, "model record"]:
     """Return who is in the training set of which shadow model: random halves and what they leave out, in pairs."""
     return complementary_pairs(n_models, pool.n_records, seed=seed, subjects=pool.subjects)
@@ -110,16 +127,17 @@ def _trained(
         groups = groups or groups_of(recipe, member, strategy, n_workers)
         return ShadowPlan(recipe, pool, member, seed, strategy, groups, training.n_models)
 
-    plan = planned(run, plan_of, choose)
-    return train_shadows(
-        plan,
-        run,
-        bank,
-        executor=training.executor,
-        until=begun + within,
-        stop_at_failure=training.stop_at_failure,
-        progress=_named(progress, found[0] if found else None),
-    )
+    with alone(run):
+        plan = planned(run, plan_of, choose)
+        return train_shadows(
+            plan,
+            run,
+            bank,
+            executor=training.executor,
+            until=begun + within,
+            stop_at_failure=training.stop_at_failure,
+            progress=_named(progress, found[0] if found else None),
+        )
 
 
 def _named(progress: Progress, cost: Estimate | None) -> Progress:

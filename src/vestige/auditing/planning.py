@@ -4,13 +4,16 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
-from vestige.auditing.shadows import ShadowPlan, train_shadows
+from vestige.auditing.shadow_plan import ShadowPlan
+from vestige.auditing.shadows import train_shadows
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.jobs import Executor
 from vestige.core.recipe import Recipe
@@ -18,10 +21,12 @@ from vestige.core.records import Records
 from vestige.training.bank import Bank
 from vestige.training.executors.processes import Processes
 from vestige.training.facts import key_of
+from vestige.training.identity import is_reusable
 from vestige.training.strategies import Measured, Strategy, measure_torch, n_cpus
 
 _SHARE_OF_TIME = 0.9  # of what there is; the rest is for the audit itself
 _WORTH_PROCESSES = 30.0  # seconds that all models take, from which on two ways are measured
+_TRIES = 3  # models of which one must work to be measured
 
 
 @dataclass(frozen=True)
@@ -31,15 +36,17 @@ class Estimate:
     Attributes:
         n_models: Models.
         n_asked: Models that were asked for; more than `n_models` if the time does not allow them.
+        n_stored: Those of `n_models` that are in the bank already and take no time.
         epochs: Epochs of each; 0 where the recipe does not count any.
         measured: Every way that was measured, the fastest first.
-        seconds: Wall time of all models, by the fastest way.
+        seconds: Wall time of all models that are not stored, by the fastest way.
         disk: Bytes of their signals in the run.
         memory: Bytes of the signals of one model and of the records, which are held at a time.
     """
 
     n_models: int
     n_asked: int
+    n_stored: int
     epochs: int
     measured: tuple[Measured, ...]
     seconds: float
@@ -56,10 +63,12 @@ class Estimate:
         first = self.measured[0]
         epochs = f" x {self.epochs} epochs" if self.epochs else ""
         lines = [
-            f"{self.n_models} shadow models{epochs} x {first.seconds_per_model:.2g} s each = {_time(self.seconds)}, as "
-            f"{first.strategy}",
+            f"{self.n_models - self.n_stored} shadow models{epochs} x {first.seconds_per_model:.2g} s each = "
+            f"{_time(self.seconds)}, as {first.strategy}",
             f"{_size(self.disk)} of signals on disk, {_size(self.memory)} in memory at a time",
         ]
+        if self.n_stored:
+            lines.insert(0, f"{self.n_stored} of {self.n_models} shadow models are in the bank")
         others = [f"{m.seconds_per_model:.2g} s as {m.strategy}" for m in self.measured[1:4]]
         if others:
             lines.append(f"measured as well: {'; '.join(others)}")
@@ -96,7 +105,7 @@ def estimate(
     """Measure what a model costs, and say what all of them will.
 
     Of a torch recipe a few steps are timed in every way it can be trained. Of any other one or a few models are
-    trained, which stay in the bank.
+    trained, which stay in the bank if the recipe's can.
 
     Args:
         recipe: How models are trained.
@@ -112,20 +121,37 @@ def estimate(
         TrainingError: A model that was to be measured failed.
     """
     measured = _measured(recipe, records, member, seed, bank, executor)
-    per_model, n_models = measured[0].seconds_per_model, len(member)
-    if per_model * n_models > within * _SHARE_OF_TIME:
-        n_models = 2 * int(within * _SHARE_OF_TIME / per_model / 2)
-        if n_models < 2:
-            raise InputError(
-                f"Expected time for 2 shadow models, about {_time(2 * per_model / _SHARE_OF_TIME)}, found "
-                f"{_time(within)}; give more with --within."
-            )
+    stored = _stored(recipe, records, member, seed, bank)
+    seconds = measured[0].seconds_per_model * np.cumsum(~stored)[1::2]  # of 2, 4, 6 ... models
+    n_fit = 2 * int(np.count_nonzero(seconds <= within * _SHARE_OF_TIME))
+    if n_fit < 2:
+        raise InputError(
+            f"Expected time for 2 shadow models, about {_time(seconds[0] / _SHARE_OF_TIME)}, found {_time(within)}; "
+            "give more with --within."
+        )
     per_row = records.n_records * records.n_classes * (4 if hasattr(recipe, "epochs") else 8)
-    size = int(getattr(records.inputs, "nbytes", 0)) or int(records.inputs.memory_usage(deep=True).sum())
-    epochs = int(getattr(recipe, "epochs", 0))
     return Estimate(
-        n_models, len(member), epochs, tuple(measured), per_model * n_models, per_row * n_models, size + per_row
+        n_fit,
+        len(member),
+        int(np.count_nonzero(stored[:n_fit])),
+        int(getattr(recipe, "epochs", 0)),
+        tuple(measured),
+        float(seconds[n_fit // 2 - 1]),
+        per_row * n_fit,
+        _size_of(records.inputs) + per_row,
     )
+
+
+def _stored(recipe: Recipe, records: Records, member: np.ndarray, seed: int, bank: Bank) -> np.ndarray:
+    """Which models are in the bank."""
+    if not is_reusable(recipe.identity()):
+        return np.zeros(len(member), dtype=bool)
+    plan = ShadowPlan(recipe, records, member, seed, Strategy(), [], len(member))
+    return np.array([bank.has(key_of(plan.facts(i))) for i in range(len(member))])
+
+
+def _size_of(inputs: Any) -> int:
+    return int(inputs.memory_usage(deep=True).sum() if hasattr(inputs, "columns") else inputs.nbytes)
 
 
 def _measured(
@@ -159,18 +185,28 @@ def _measured_by_training(
         return max(float(how["seconds"]) for how in noted if how) if any(noted) else elapsed
 
     together = Strategy(threads=cpus)
-    found = [Measured(together, seconds(together, [0]))]
+    first, of_one = _first_that_works(lambda model: seconds(together, [model]), min(_TRIES, len(member)))
     if executor is not None:
-        return [Measured(together, found[0].seconds_per_model / executor.n_workers)]
-    if cpus > 1 and found[0].seconds_per_model * len(member) > _WORTH_PROCESSES and len(member) > cpus:
+        return [Measured(together, of_one / executor.n_workers)]
+    found, others = [Measured(together, of_one)], list(range(first + 1, len(member)))[:cpus]
+    if cpus > 1 and of_one * len(member) > _WORTH_PROCESSES and len(others) == cpus:
         apart = Strategy(n_processes=cpus, threads=1)
-        found.append(Measured(apart, seconds(apart, list(range(1, 1 + cpus))) / cpus))
+        with suppress(TrainingError):
+            found.append(Measured(apart, seconds(apart, others) / cpus))
     return sorted(found, key=lambda m: m.seconds_per_model)
+
+
+def _first_that_works(seconds: Callable[[int], float], n_tries: int) -> tuple[int, float]:
+    """The first model that can be trained and its time: one that fails is reported when all are trained."""
+    for model in range(n_tries - 1):
+        with suppress(TrainingError):
+            return model, seconds(model)
+    return n_tries - 1, seconds(n_tries - 1)
 
 
 def _time(seconds: float) -> str:
     if seconds < 120:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 

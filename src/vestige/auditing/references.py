@@ -7,8 +7,10 @@ import numpy as np
 
 from vestige.attacks.lira import Variance, lira_online
 from vestige.auditing.planning import what_is_given_up
+from vestige.auditing.run_folder import FAILURES
 from vestige.auditing.shadow_work import LOGITS
 from vestige.auditing.shadows import Shadows
+from vestige.core.messages import few
 from vestige.core.outputs import Logits, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.result import Check, Validity
@@ -53,11 +55,12 @@ def references_of(shadows: Shadows, target: Predictions) -> References:
     ours = _phi_of(target)
     fewest = int(min(is_in.sum(axis=0).min(), (~is_in).sum(axis=0).min()))
     variance = Variance.PER_RECORD if fewest > PER_RECORD_FROM else Variance.POOLED
-    scores = {"lira_online": lira_online(ours, phi, is_in, variance=variance)}
-    enough = min(is_in[others].sum(axis=0).min(initial=0), (~is_in[others]).sum(axis=0).min(initial=0)) >= 2
+    scores = {"lira_online": lira_online(ours, phi, is_in, variance=variance)} if fewest else {}
+    left = is_in[others]
+    enough = min(left.sum(axis=0).min(), (~left).sum(axis=0).min()) >= 2
     shadow_scores = (
         {"lira_online": lira_online(phi[0], phi[others], is_in[others], variance=variance)} if enough else {}
-    )
+    )  # else there are records that hardly anything is known of: an attack that cannot be played is listed as such
     definition = (
         f"phi = log(p / (1 - p)) of the true class; Gaussians around the mean of {fewest} models or more on each side, "
         f"{'their own' if variance is Variance.PER_RECORD else 'one pooled residual'} standard deviation; thresholds "
@@ -107,15 +110,18 @@ def _checks(shadows: Shadows) -> list[Check]:
         f"{n_done} shadow models on random halves of the {plan.records.n_records:,} audited records: {plan.strategy}."
     )
     checks = [Check("shadow_models", Validity.VALID, said)]
-    if n_failed:
-        first = min(shadows.failures)
-        reason = shadows.failures[first]
+    if shadows.mended:
+        mended = f"Stored signals were damaged and made anew: {few(shadows.mended)}."
+        checks.append(Check("mended_signals", Validity.VALID, mended))
+    if n_failed:  # an error may quote a record or a path: it stands in the run, not in a report
+        numbers = few([str(i) for i in sorted(shadows.failures)])
         checks.append(
             Check(
                 "failed_models",
                 Validity.LIMITED,
-                f"{n_failed} of {plan.n_models} shadow models failed; model {first}: {reason}",
-                "Mend the recipe; what was trained is kept.",
+                f"{n_failed} of {plan.n_models} shadow models failed: {numbers}.",
+                f"Read {FAILURES} in the run, or stop at the first failure, and mend the recipe; what was trained is "
+                "kept.",
             )
         )
     if n_done + n_failed < plan.n_asked:

@@ -1,11 +1,12 @@
 """A run is a folder: written beside its place and moved there whole, never mixed with another audit's."""
 
+import fcntl
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from vestige.core.errors import OutputError, RunFolderError
 from vestige.core.result import AuditResult
 
 MANIFEST = "manifest.json"
-PLAN, PARTIAL_PLAN, STORE = "shadows.json", "shadows.partial", "signals.zarr"
-"""What training shadow models leaves in a run from its beginning: their plan, and what they answered."""
+PLAN, PARTIAL_PLAN = "shadows.json", "shadows.partial"
+"""The plan of shadow models, in the run from its beginning, and what a kill may leave of it."""
+STORE, FAILURES = "signals.zarr", "failures.json"
+"""What shadow models answered, and why some could not be trained (disclosive)."""
 _FORMAT = "vestige-run-1"
 
 
@@ -27,8 +30,8 @@ def prepare(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"Expected a folder for the run, found a file at {folder}; name another with --out.")
-    foreign = folder.is_dir() and any(path.name not in (PLAN, PARTIAL_PLAN, STORE) for path in folder.iterdir())
-    if foreign and not (folder / MANIFEST).is_file():
+    ours = any((folder / name).is_file() for name in (MANIFEST, PLAN))
+    if not ours and folder.is_dir() and any(path.name != PARTIAL_PLAN for path in folder.iterdir()):
         raise RunFolderError(
             f"Expected an empty folder or an earlier run of this audit, found other files in {folder}; name another "
             "with --out."
@@ -42,6 +45,39 @@ def prepare(folder: Path) -> None:
         raise OutputError(
             f"Expected to write to {there}, found {_reason(error)}; name another place with --out."
         ) from None
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from working in a run at the same time; one that is killed is in nobody's way.
+
+    Raises:
+        RunFolderError: Another process is at it.
+        OutputError: The folder cannot be made.
+    """
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise OutputError(
+            f"Expected to write the run to {folder}, found {_reason(error)}; name another place with --out."
+        ) from None
+    try:
+        with suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunFolderError(
+                    f"Expected to be alone in {folder.name}, found another process that trains shadow models there; "
+                    "wait for it, or name another folder with --out."
+                ) from None
+        yield
+    finally:
+        os.close(descriptor)
+        if made:
+            with suppress(OSError):  # only if nothing came of it
+                folder.rmdir()
 
 
 def write(result: AuditResult, folder: Path, asked: Mapping[str, Any] | None = None) -> None:

@@ -42,18 +42,19 @@ class Task:
     """Models that are trained together.
 
     Attributes:
-        models: Their numbers.
-        member: Their rows of the membership matrix, as bits, a row of bytes each.
+        wanted: Numbers of those whose answers are wanted.
+        stored: The files of those of them that are in the bank already, by number: these are only observed.
+        models: Numbers of those to train. Some may not be wanted: they belong to the stack, whose weights would be
+            others in the last bits without them.
+        member: Rows of the membership matrix of those to train, as bits, a row of bytes each.
         seeds: Their seeds.
-        stored: The files of those that are in the bank already, by number: these are only observed.
-        wanted: Those whose answers are wanted; the others are trained because they belong to the stack.
     """
 
+    wanted: tuple[int, ...]
+    stored: Mapping[int, Mapping[str, bytes]]
     models: tuple[int, ...]
     member: np.ndarray
     seeds: tuple[int, ...]
-    stored: Mapping[int, Mapping[str, bytes]]
-    wanted: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,19 +78,15 @@ class Trained:
 
 def train_and_observe(shared: Shared, task: Task) -> list[Trained]:
     """Do one task."""
-    done = []
-    for i in task.wanted:
-        if i in task.stored:
-            files = task.stored[i]
-            done.append(_observed(shared, i, partial(shared.recipe.load, files), None, 0.0))
-    if len(done) == len(task.wanted):
+    done = [_observed(shared, i, partial(shared.recipe.load, files), None, 0.0) for i, files in task.stored.items()]
+    if not task.models:
         return done
     member = np.unpackbits(task.member, axis=1, count=shared.records.n_records).astype(bool)
     begun = time.perf_counter()
     models = list(train_group(shared.recipe, shared.records, member, task.seeds, shared.strategy, shared.checkpoints))
     seconds = (time.perf_counter() - begun) / len(models)
     for i, model in zip(task.models, models, strict=True):
-        if i in task.wanted and i not in task.stored:
+        if i in task.wanted:
             done.append(_observed(shared, i, partial(_usable, model), shared.recipe, seconds))
     return done
 

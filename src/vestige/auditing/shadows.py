@@ -1,10 +1,10 @@
-"""Shadow models of an audit: planned, trained once, observed, and all of it resumable."""
+"""Shadow models of an audit: trained once, observed, and all of it resumable."""
 
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from vestige.auditing.run_folder import PARTIAL_PLAN, PLAN, STORE
+from vestige.auditing.run_folder import FAILURES, STORE
+from vestige.auditing.shadow_plan import ShadowPlan
 from vestige.auditing.shadow_work import (
     GRADIENT_NORMS,
     LOGITS,
@@ -23,89 +24,18 @@ from vestige.auditing.shadow_work import (
     train_and_observe,
 )
 from vestige.core.digests import digest_of_columns
-from vestige.core.errors import RunFolderError, TrainingError
+from vestige.core.errors import InputError, TrainingError
 from vestige.core.jobs import Executor, Outcome
 from vestige.core.progress import Progress, silent
-from vestige.core.recipe import Recipe
-from vestige.core.records import Records
-from vestige.core.seeds import stream
+from vestige.core.signal_files import writable
 from vestige.core.signal_store import SignalStore
-from vestige.core.signals import ModelTable, SignalLayout, VariableSpec
+from vestige.core.signals import SignalLayout, VariableSpec
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess
 from vestige.training.executors.processes import Processes
-from vestige.training.facts import Facts, key_of
+from vestige.training.facts import key_of
 from vestige.training.identity import is_reusable
 from vestige.training.strategies import Strategy
-
-_FORMAT = 1
-AT_THE_END = 0
-"""Epoch of a row of the store that was observed when training had ended."""
-
-
-@dataclass(frozen=True, eq=False)
-class ShadowPlan:
-    """Which models to train, and how.
-
-    Attributes:
-        recipe: How each is trained.
-        records: The pool; every model is asked about all of it.
-        member: Which record each is trained on.
-        seed: The models' seeds are drawn from it, each from its number alone.
-        strategy: The way they are trained.
-        groups: Models that are trained together.
-        n_asked: Models that were asked for, before the time was looked at.
-        checkpoints: Epochs after which they are observed as well.
-        gradient_norms: Whether to observe the gradient of every record.
-    """
-
-    recipe: Recipe
-    records: Records
-    member: Bool[np.ndarray, "model record"]
-    seed: int
-    strategy: Strategy
-    groups: list[list[int]]
-    n_asked: int
-    checkpoints: tuple[int, ...] = ()
-    gradient_norms: bool = False
-
-    @property
-    def n_models(self) -> int:
-        """Number of models."""
-        return len(self.member)
-
-    def seed_of(self, model: int) -> int:
-        """Seed of a model's training."""
-        return int(stream(self.seed, f"shadow model {model}").integers(2**31))
-
-    def facts(self, model: int) -> Facts:
-        """What decides a model."""
-        row = digest_of_columns({"member": self.member[model]})
-        identity = dict(self.recipe.identity())
-        return Facts(self.records.digest, row, identity, self.seed_of(model), self.checkpoints)
-
-    def table(self) -> ModelTable:
-        """The model axis of the store: every model at its checkpoints, then at the end."""
-        epochs = (*self.checkpoints, AT_THE_END)
-        models = np.repeat(np.arange(self.n_models), len(epochs))
-        return ModelTable(models, np.tile(epochs, self.n_models), [self.seed_of(int(i)) for i in models])
-
-    def rows_of(self, model: int) -> range:
-        """Rows of the store that are a model's."""
-        n = len(self.checkpoints) + 1
-        return range(model * n, (model + 1) * n)
-
-    def as_text(self) -> dict[str, Any]:
-        """What a resumed run must share."""
-        return {
-            "data": self.records.digest,
-            "recipe": dict(self.recipe.identity()),
-            "n_asked": self.n_asked,
-            "member": digest_of_columns({"member": self.member}),
-            "seed": self.seed,
-            "checkpoints": list(self.checkpoints),
-            "gradient_norms": self.gradient_norms,
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +47,7 @@ class Shadows:
         store: What they answered; only rows of `done` models are complete.
         done: Which models are.
         failures: Why others are not, by number; those that are in neither were left out for lack of time.
+        mended: Signals that were found damaged in the run and made anew, in words.
         n_trained: Models trained in this run; the others were there.
         seconds: Wall time of this run.
     """
@@ -127,6 +58,7 @@ class Shadows:
     failures: Mapping[int, str]
     n_trained: int
     seconds: float
+    mended: tuple[str, ...] = ()
 
     @property
     def member(self) -> Bool[np.ndarray, "model record"]:
@@ -142,57 +74,6 @@ class Shadows:
     def final_rows(self) -> list[int]:
         """Rows of the store at the end of training, of the models that are done."""
         return [self.plan.rows_of(int(i))[-1] for i in np.flatnonzero(self.done)]
-
-
-def planned(
-    folder: Path, plan_of: Callable[[Strategy, list[list[int]] | None], ShadowPlan], choose: Callable[[], Strategy]
-) -> ShadowPlan:
-    """Return the plan that a run has, or make it one: strategy and groups are kept, so that a resumed run ends alike.
-
-    Args:
-        folder: The run.
-        plan_of: Makes a plan of a strategy and of groups, or of its own groups.
-        choose: Measures and picks a strategy; called only if the run has none yet.
-
-    Raises:
-        RunFolderError: The folder holds a plan of other models, both sides named.
-    """
-    path = folder / PLAN
-    if path.exists():
-        try:
-            there = json.loads(path.read_text())
-            strategy, groups = Strategy(**there["strategy"]), there["groups"]
-            asked = there["asked"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise RunFolderError(
-                f"Expected the plan of shadow models in {path.name}, found it damaged; remove the folder {folder.name} "
-                "or name another with --out. Trained models stay in the bank."
-            ) from None
-        plan = plan_of(strategy, groups)
-        _same(folder, asked, json.loads(json.dumps(plan.as_text())))
-        return plan
-    plan = plan_of(choose(), None)
-    folder.mkdir(parents=True, exist_ok=True)
-    text = {"format": _FORMAT, "strategy": asdict(plan.strategy), "groups": plan.groups, "asked": plan.as_text()}
-    partial = folder / PARTIAL_PLAN
-    partial.write_text(json.dumps(text, indent=1) + "\n")
-    partial.replace(path)
-    return plan
-
-
-def _same(folder: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    for name, value in asked.items():
-        if there.get(name) != value:
-            raise RunFolderError(
-                f"Expected {folder.name} to hold shadow models of the same {name}, found {_brief(there.get(name))} "
-                f"there and {_brief(value)} here; name another folder with --out. Trained models are shared by the "
-                "bank."
-            )
-
-
-def _brief(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:40]}... ({digest_of_columns({'text': np.array([text])})[:8]})"
 
 
 @dataclass
@@ -221,31 +102,55 @@ def train_shadows(
         folder: The run; what it has is kept.
         bank: Where models are kept.
         executor: Who works; this process or several of this machine, as the strategy says, if omitted.
-        until: Value of `time.monotonic()` after which no further job is begun.
+        until: Value of `time.monotonic()` by which to end: no job is begun that would take longer, if it takes as long
+            as the longest one so far.
         stop_at_failure: Whether the first model that fails ends the run, instead of being reported.
         progress: Told after every model.
 
     Raises:
-        TrainingError: All models failed, or one did and `stop_at_failure`.
+        TrainingError: All models failed, or one did and `stop_at_failure`, or there was time for none.
         ArtefactError: A stored model is damaged or foreign, or the run's signals are of something else.
         OutputError: The bank or the run cannot be written; what is there stays whole.
     """
     begun = time.monotonic()
     books = _Books(plan, folder, bank, until)
     progress("training shadow models", int(books.ledger.done.sum()), plan.n_models)
-    shared = Shared(plan.recipe, plan.records, plan.strategy, plan.checkpoints, plan.gradient_norms)
-    with ExitStack() as claims:
-        for outcome in (executor or _executor_of(plan.strategy)).run(train_and_observe, shared, books.tasks(claims)):
-            books.enter(outcome)
-            failures = books.ledger.failures
-            if failures and (stop_at_failure or len(failures) == plan.n_models):
-                first = min(failures)
-                raise TrainingError(f"Shadow model {first}: {failures[first]}")
-            progress("training shadow models", int(books.ledger.done.sum()) + len(failures), plan.n_models)
-    if books.store is None:
-        raise TrainingError("Expected at least one shadow model in the time there was, found none; give it more time.")
     ledger = books.ledger
-    return Shadows(plan, books.store, ledger.done, ledger.failures, ledger.n_trained, time.monotonic() - begun)
+    while books.waiting:
+        with ExitStack() as claims, closing(_outcomes(plan, executor, books.tasks(claims))) as outcomes:
+            for outcome in outcomes:
+                books.enter(outcome)
+                if ledger.failures and stop_at_failure:
+                    raise _failure_of(ledger)
+                progress("training shadow models", int(ledger.done.sum()) + len(ledger.failures), plan.n_models)
+        books.wait()
+    _note(folder / FAILURES, ledger.failures)
+    if ledger.failures and not ledger.done.any():
+        raise _failure_of(ledger)
+    if books.store is None or not ledger.done.any():
+        raise TrainingError("Expected at least one shadow model in the time there was, found none; give it more time.")
+    seconds = time.monotonic() - begun
+    return Shadows(plan, books.store, ledger.done, ledger.failures, ledger.n_trained, seconds, books.mended)
+
+
+def _outcomes(plan: ShadowPlan, executor: Executor | None, tasks: Iterator[Task]) -> Generator[Outcome, None, None]:
+    """Outcomes of the tasks; closed before they are through, nobody goes on with them."""
+    shared = Shared(plan.recipe, plan.records, plan.strategy, plan.checkpoints, plan.gradient_norms)
+    yield from (executor or _executor_of(plan.strategy)).run(train_and_observe, shared, tasks)
+
+
+def _note(path: Path, failures: Mapping[int, str]) -> None:
+    """Write what models failed of: it may quote records, and is no part of a report."""
+    with writable(path.parent.name, path.name):
+        path.unlink(missing_ok=True)
+        if failures:
+            path.touch(mode=0o600)
+            path.write_text(json.dumps({f"model {i}": failures[i] for i in sorted(failures)}, indent=1) + "\n")
+
+
+def _failure_of(ledger: "_Ledger") -> TrainingError:
+    first = min(ledger.failures)
+    return TrainingError(f"Shadow model {first}: {ledger.failures[first]}")
 
 
 def _executor_of(strategy: Strategy) -> Executor:
@@ -253,7 +158,11 @@ def _executor_of(strategy: Strategy) -> Executor:
 
 
 class _Books:
-    """Which models are where; gives out tasks and enters what comes back."""
+    """Which models are where; gives out tasks and enters what comes back.
+
+    Nobody waits for another process's models while others may wait for theirs: `tasks` ends instead, everything in
+    work is entered and its claims end, and only then `wait` does.
+    """
 
     def __init__(self, plan: ShadowPlan, folder: Path, bank: Bank, until: float) -> None:
         self.plan, self.path, self.bank, self.until = plan, folder / STORE, bank, until
@@ -261,15 +170,21 @@ class _Books:
         self.keys = [key_of(facts) for facts in self.facts]
         self.reusable = is_reusable(plan.recipe.identity())
         self.store = SignalStore.open(self.path, self._layout(None)) if self.path.exists() else None
-        complete = np.zeros(len(plan.table()), dtype=bool) if self.store is None else self._undamaged(self.store)
+        self.mended: tuple[str, ...] = ()
+        complete = np.zeros(len(plan.table()), dtype=bool)
+        if self.store is not None and self.reusable:  # else the recipe may have been another one
+            complete = self._undamaged(self.store)
         done = np.array([complete[list(plan.rows_of(i))].all() for i in range(plan.n_models)])
         self.ledger = _Ledger(done)
+        self.waiting = [tuple(group) for group in plan.groups if not done[group].all()]
         self.claims: dict[tuple[int, ...], ExitStack] = {}
+        self.longest = 0.0  # seconds that a job has taken
 
     def _undamaged(self, store: SignalStore) -> np.ndarray:
         """Rows that are complete and as they were written: others are computed again."""
-        complete = store.complete()
-        complete[[damage.row for damage in store.verify()]] = False
+        complete, damages = store.complete(), store.verify()
+        complete[[damage.row for damage in damages]] = False
+        self.mended = tuple(dict.fromkeys(f"{d.variable} of {store.models.named(d.row)}" for d in damages))
         return complete
 
     def _layout(self, variables: Mapping[str, VariableSpec] | None) -> SignalLayout:
@@ -281,21 +196,22 @@ class _Books:
         return SignalLayout(plan.table(), member, variables, ids=plan.records.ids, made_from=made_from)
 
     def tasks(self, claims: ExitStack) -> Iterator[Task]:
-        """Give out groups; of those that another process is at, when it is through with them."""
-        waiting = [tuple(group) for group in self.plan.groups]
-        while waiting:
-            later = []
-            for group in waiting:
-                if time.monotonic() > self.until:
-                    return
-                task = self._task(group, claims)
-                if task is None:
-                    later.append(group)
-                elif task.wanted:
-                    yield task
-            if later:
-                self.bank.wait_for([self.keys[i] for i in later[0]])
-            waiting = later
+        """Give out groups that wait; those that another process is at wait on."""
+        groups, self.waiting = self.waiting, []
+        for group in groups:
+            if time.monotonic() + self.longest > self.until:
+                self.waiting = []
+                return
+            task = self._task(group, claims)
+            if task is None:
+                self.waiting.append(group)
+            elif task.wanted:
+                yield task
+
+    def wait(self) -> None:
+        """Wait until another process is through with the first of the groups that wait."""
+        if self.waiting:
+            self.bank.wait_for([self.keys[i] for i in self.waiting[0]], self.until)
 
     def _task(self, group: tuple[int, ...], claims: ExitStack) -> Task | None:
         """The task of a group; None if another process is training one of its models."""
@@ -305,11 +221,12 @@ class _Books:
             claim = self.bank.claim([self.keys[i] for i in missing])
             if claim is None:
                 return None
-            self.claims[group] = claims.enter_context(ExitStack())
-            self.claims[group].enter_context(claim)
+            self.claims[wanted] = claims.enter_context(ExitStack())
+            self.claims[wanted].enter_context(claim)
         stored = {i: files for i in wanted if (files := self._stored(i)) is not None}
-        rows = np.packbits(self.plan.member[list(group)], axis=1)
-        return Task(group, rows, tuple(self.plan.seed_of(i) for i in group), stored, wanted)
+        models = tuple(i for i in group if len(stored) < len(wanted) and not self._in_bank(i))
+        rows = np.packbits(self.plan.member[list(models)], axis=1)
+        return Task(wanted, stored, models, rows, tuple(map(self.plan.seed_of, models)))
 
     def _in_bank(self, model: int) -> bool:
         return self.reusable and self.bank.has(self.keys[model])
@@ -332,10 +249,14 @@ class _Books:
             if entries:
                 self.bank.put_all(entries)
         for t in good:
-            self._write(t)
+            try:
+                self._write(t)
+            except InputError as error:  # such as probabilities where the others gave logits
+                self.ledger.failures[t.model] = str(error)
         self.ledger.n_trained += sum(t.model not in task.stored for t in good)
-        if task.models in self.claims:
-            self.claims.pop(task.models).close()
+        self.longest = max(self.longest, sum(t.seconds for t in trained))
+        if task.wanted in self.claims:
+            self.claims.pop(task.wanted).close()
 
     def _how(self, trained: Trained) -> dict[str, Any]:
         return {"strategy": asdict(self.plan.strategy), "seconds": round(trained.seconds, 3)}

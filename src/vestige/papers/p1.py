@@ -1,8 +1,8 @@
 """P1, Song & Mittal 2021, systematic evaluation: its classifiers and how they were trained, without any defence.
 
 The *AdvReg family* are the undefended twins of the classifiers of Nasr et al. 2018 (P1, section 3.3.2), the *MemGuard
-family* those of Jia et al. 2019 (section 3.3.3). Their numbers of parameters, with the inputs of each set: 1,321,316
-for Purchase, 7,023,972 for Texas and 1,154,622 for Location.
+family* those of Jia et al. 2019 (section 3.3.3). Their numbers of parameters, with the inputs of each set: 1,317,348
+for Purchase, 7,020,004 for Texas and 1,150,622 for Location.
 """
 
 import functools

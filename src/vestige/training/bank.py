@@ -8,6 +8,7 @@ Its listing is the ledger: there is no index that could say something else. A ki
 removed when the bank is opened next, or a ready one, whose models are then brought to their places.
 """
 
+import math
 import os
 import re
 import shutil
@@ -148,10 +149,10 @@ class Bank:
                 self._recover()  # the one who had these keys may have been killed on the way
             return claim
 
-    def wait_for(self, keys: Collection[str]) -> None:
-        """Wait until nobody else is seen to train one of these keys."""
+    def wait_for(self, keys: Collection[str], until: float = math.inf) -> None:
+        """Wait until nobody else is seen to train one of these keys, or `time.monotonic()` is past `until`."""
         with self._told("wait for models of the bank"):
-            self._claims.wait(keys)
+            self._claims.wait(keys, until)
 
     def _done(self, key: str, facts: Facts) -> dict[str, Any] | None:
         try:

@@ -8,6 +8,7 @@ that was forked while it was held.
 
 import fcntl
 import hashlib
+import math
 import os
 import struct
 import time
@@ -86,12 +87,14 @@ class Claims:
         finally:
             os.close(descriptor)
 
-    def wait(self, names: Collection[str]) -> None:
-        """Return once nobody was seen to hold any of these names; somebody may have taken one since.
+    def wait(self, names: Collection[str], until: float = math.inf) -> None:
+        """Return once nobody was seen to hold any of these names, or `time.monotonic()` is past `until`.
+
+        Somebody may have taken one since.
 
         Waiting looks and does not lock, so nobody's claim fails because of one who waits.
         """
-        while self.taken(names):
+        while time.monotonic() <= until and self.taken(names):
             time.sleep(_POLL)
 
     def _open(self) -> int:

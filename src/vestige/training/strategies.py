@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _STACKS = (4, 8, 16, 32)
 _MOST_STACKED_BYTES = 2 << 30  # weights, gradients and two moments of a stack
+_MOST_ANSWER_BYTES = 256 << 20  # what a stack answers about all records, which is held until it is written
 _SECONDS_EACH = 0.25  # of every candidate, after one that warms up
 _ENOUGH_TO_START_PROCESSES = 30.0  # seconds of work that starting processes must save some of
 
@@ -115,6 +116,7 @@ def groups_of(
 ) -> list[list[int]]:
     """Return which models are trained together: those of a stack take the same number of steps per epoch.
 
+    Models with as many records stand together as far as possible, because networks with batch normalisation need it.
     Stacks are smaller where there would be fewer of them than workers.
     """
     if strategy.stack == 1:
@@ -122,9 +124,11 @@ def groups_of(
     from vestige.training.stacked import n_steps
 
     size = min(strategy.stack, -(-len(member) // n_workers))
-    steps = np.array([n_steps(int(row.sum()), recipe.batch_size) for row in member])  # type: ignore[attr-defined]
+    counts = member.sum(axis=1)
+    steps = np.array([n_steps(int(n), recipe.batch_size) for n in counts])  # type: ignore[attr-defined]
     alike = [np.flatnonzero(steps == n) for n in np.unique(steps)]
-    return [part.tolist() for models in alike for part in np.array_split(models, -(-models.size // size))]
+    by_size = [models[np.argsort(counts[models], kind="stable")] for models in alike]
+    return sorted(part.tolist() for models in by_size for part in np.array_split(models, -(-models.size // size)))
 
 
 def train_group(
@@ -137,19 +141,30 @@ def train_group(
 ) -> Iterator[Model | Exception]:
     """Train the models of one group; yield each, or what was wrong with it, in their order.
 
-    A group of one is trained by the recipe itself, more of them as a stack.
+    A group of one is trained by the recipe itself, more of them as a stack. If that raises, it may be because of one
+    model: then each is trained alone, so that it is the only one to fail.
     """
     with threads(strategy.threads):
         if len(seeds) > 1:
-            from vestige.training.stacked import train_stack
-
-            yield from train_stack(recipe, records, member, seeds=seeds, checkpoints=checkpoints)  # type: ignore[arg-type]
-            return
+            models = None
+            with suppress(Exception):
+                models = _stacked(recipe, records, member, seeds, checkpoints)
+            if models is not None:
+                yield from models
+                return
         for row, seed in zip(member, seeds, strict=True):
             try:
                 yield _one(recipe, records.take(row), seed, strategy, checkpoints)
             except Exception as error:  # a user's recipe may raise anything
                 yield error
+
+
+def _stacked(
+    recipe: Recipe, records: Records, member: np.ndarray, seeds: Sequence[int], checkpoints: Sequence[int]
+) -> Sequence[Model | Exception]:
+    from vestige.training.stacked import train_stack
+
+    return train_stack(recipe, records, member, seeds=seeds, checkpoints=checkpoints)  # type: ignore[arg-type]
 
 
 def _one(recipe: Recipe, records: Records, seed: int, strategy: Strategy, checkpoints: Sequence[int]) -> Model:
@@ -199,11 +214,20 @@ class _Probe:
         steps = -(-rows.size // recipe.batch_size)
         part = self.records.take(rows)
         member = np.ones((strategy.stack, rows.size), dtype=bool)
+        if self.uneven and -(-(rows.size - 1) // recipe.batch_size) == steps:
+            member[-1, -1] = False
         begun = time.perf_counter()
-        for model in train_group(recipe, part, member, range(strategy.stack), strategy):
-            if isinstance(model, Exception) and strategy.stack == 1:
-                raise model
+        with threads(strategy.threads):
+            if strategy.stack > 1:
+                _stacked(recipe, part, member, range(strategy.stack), ())
+            else:
+                _one(recipe, part, 0, strategy, ())
         return (time.perf_counter() - begun) / (steps * strategy.stack)
+
+    @property
+    def uneven(self) -> bool:
+        """Whether stacks will hold models with different numbers of records: more than the two of one pair."""
+        return np.unique(self.member.sum(axis=1)).size > 2
 
     @property
     def steps_per_model(self) -> int:
@@ -213,6 +237,8 @@ class _Probe:
 
 
 def _candidates(probe: _Probe, n_threads: int) -> Iterator[Strategy]:
+    import torch
+
     from vestige.training.stacked import reason_against
 
     yield Strategy(threads=n_threads)
@@ -220,23 +246,26 @@ def _candidates(probe: _Probe, n_threads: int) -> Iterator[Strategy]:
         yield Strategy(threads=n_threads, bfloat16=True)
     if reason_against(probe.recipe):
         return
-    n_bytes = 16 * sum(p.numel() for p in probe.recipe.network().parameters())
+    with torch.random.fork_rng(devices=[]):
+        n_bytes = 16 * sum(p.numel() for p in probe.recipe.network().parameters())
+    answers = 4 * probe.records.n_records * probe.records.n_classes
+    most = min(len(probe.member), _MOST_STACKED_BYTES // max(1, n_bytes), _MOST_ANSWER_BYTES // answers)
     for stack in _STACKS:
-        if stack <= len(probe.member) and stack * n_bytes <= _MOST_STACKED_BYTES:
+        if stack <= most:
             yield Strategy(threads=n_threads, stack=stack)
 
 
 def _timed(probe: _Probe, candidates: Sequence[Strategy]) -> list[Measured]:
     """Time every candidate that works, after a run that warms it up and says how many steps fit in the time."""
-    from vestige.core.errors import UnsupportedModelError
-
-    found = []
+    found: list[Measured] = []
     for strategy in candidates:
         try:
             first = probe.seconds(strategy, 1)
             n_steps = int(np.clip(_SECONDS_EACH / (first * strategy.stack), 2, 50))
             seconds = min(probe.seconds(strategy, n_steps) for _ in range(2))
-        except UnsupportedModelError:
+        except Exception:  # what fails in one way may work in another, and in the plainest it must
+            if not found:
+                raise
             continue
         found.append(Measured(strategy, seconds * probe.steps_per_model))
     return found

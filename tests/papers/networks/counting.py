@@ -1,11 +1,18 @@
 """How tests count what a network has to learn."""
 
+from typing import Any
+
 from torch import nn
 
 
 def n_parameters(network: nn.Module) -> int:
     """Return the number of weights and biases."""
     return sum(p.numel() for p in network.parameters())
+
+
+def layers_of(network: nn.Sequential) -> list[Any]:
+    """Return the layers of a network, whose attributes a test may name."""
+    return list(network)
 
 
 def linear(n_in: int, n_out: int) -> int:

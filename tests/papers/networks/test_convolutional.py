@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.papers.networks.counting import convolution, linear, n_parameters
+from tests.papers.networks.counting import convolution, layers_of, linear, n_parameters
 from torch import nn
 
 from vestige.papers.networks.convolutional import four_convolutions, smallnet, two_blocks, two_convolutions
@@ -33,7 +33,7 @@ def test_p3s_cnn_draws_glorots_weights_and_its_dropout_is_where_the_code_has_it(
     assert layers[9:12] == [nn.MaxPool2d, nn.Dropout, nn.Flatten]
     assert layers[12:] == [nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
     assert [layer.p for layer in network if isinstance(layer, nn.Dropout)] == [0.8, 0.8]
-    dense = network[12]
+    dense = layers_of(network)[12]
     assert float(dense.weight.detach().abs().max()) <= (6 / (2304 + 512)) ** 0.5
     assert not dense.bias.any()
 
@@ -48,7 +48,8 @@ def test_p3s_cnn_sees_the_pixels_that_its_padding_leaves():
     x = f.max_pool2d(x, 2)
     x = f.conv2d(f.relu(f.conv2d(f.pad(x, (1,) * 4), c3.weight, c3.bias)), c4.weight, c4.bias).relu()
     x = f.max_pool2d(x, 2).reshape(2, -1)
-    x = f.linear(f.linear(x, network[12].weight, network[12].bias).relu(), network[15].weight, network[15].bias)
+    hidden, last = layers_of(network)[12], layers_of(network)[15]
+    x = f.linear(f.linear(x, hidden.weight, hidden.bias).relu(), last.weight, last.bias)
     assert torch.allclose(network.eval()(images), x, atol=1e-5)
 
 

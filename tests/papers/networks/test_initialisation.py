@@ -1,6 +1,7 @@
 """First weights: their spread is that of the formulas, and biases are 0."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ def test_glorot_weights_are_uniform_up_to_the_bound_of_both_fans(layer, fan_in, 
 
 def test_he_weights_have_the_spread_of_the_outputs():
     torch.manual_seed(0)
+    convolution: Any
     convolution, linear = nn.Conv2d(16, 40, 3, stride=2), nn.Linear(4, 4)
     before = linear.weight.clone()
     he_normal_of_outputs(nn.Sequential(convolution, linear))

@@ -1,7 +1,7 @@
 """Fully connected networks against their layers written out."""
 
 import torch
-from tests.papers.networks.counting import linear, n_parameters
+from tests.papers.networks.counting import layers_of, linear, n_parameters
 from torch import nn
 
 from vestige.papers.networks.perceptron import perceptron
@@ -16,7 +16,7 @@ def test_the_layers_are_those_that_were_asked_for():
 def test_answers_are_the_products_written_out():
     torch.manual_seed(0)
     network, x = perceptron(4, [3], 2), torch.randn(6, 4)
-    first, last = network[0], network[2]
+    first, _, last = layers_of(network)
     hidden = torch.tanh(x @ first.weight.T + first.bias)
     assert torch.allclose(network(x), hidden @ last.weight.T + last.bias, atol=1e-6)
 

@@ -1,5 +1,7 @@
 """ResNet-18: its parameters, and its answers against the equations written out."""
 
+from typing import Any
+
 import pytest
 import torch
 from tests.papers.networks.counting import convolution, linear, n_parameters
@@ -39,7 +41,8 @@ def test_answers_are_the_equations_written_out(pool_first):
     network, images = ResNet18(n_filters=8, pool_first=pool_first), torch.rand(4, 3, 32, 32)
     x = _normed(functional.conv2d(images, network.first.weight, padding=1), network.norm).relu()
     x = functional.max_pool2d(x, 3, stride=2, padding=1) if pool_first else x
-    for number, pair in enumerate(network.groups):
+    groups: Any = network.groups
+    for number, pair in enumerate(groups):
         for place, block in enumerate(pair):
             stride = 2 if number > 0 and place == 0 else 1
             y = _normed(functional.conv2d(x, block.conv_1.weight, stride=stride, padding=1), block.norm_1).relu()

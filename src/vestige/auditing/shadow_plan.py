@@ -1,0 +1,151 @@
+"""Which shadow models to train, and how; kept in the run, so that a resumed one does the same."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from vestige.auditing.run_folder import PARTIAL_PLAN, PLAN
+from vestige.core.digests import digest_of_columns
+from vestige.core.errors import RunFolderError
+from vestige.core.recipe import Recipe
+from vestige.core.records import Records
+from vestige.core.seeds import stream
+from vestige.core.signal_files import writable
+from vestige.core.signals import ModelTable
+from vestige.training.facts import Facts
+from vestige.training.strategies import Strategy
+
+_FORMAT = 1
+AT_THE_END = 0
+"""Epoch of a row of the store that was observed when training had ended."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShadowPlan:
+    """Which models to train, and how.
+
+    Attributes:
+        recipe: How each is trained.
+        records: The pool; every model is asked about all of it.
+        member: Which record each is trained on.
+        seed: The models' seeds are drawn from it, each from its number alone.
+        strategy: The way they are trained.
+        groups: Models that are trained together.
+        n_asked: Models that were asked for, before the time was looked at.
+        checkpoints: Epochs after which they are observed as well.
+        gradient_norms: Whether to observe the gradient of every record.
+    """
+
+    recipe: Recipe
+    records: Records
+    member: Bool[np.ndarray, "model record"]
+    seed: int
+    strategy: Strategy
+    groups: list[list[int]]
+    n_asked: int
+    checkpoints: tuple[int, ...] = ()
+    gradient_norms: bool = False
+
+    @property
+    def n_models(self) -> int:
+        """Number of models."""
+        return len(self.member)
+
+    def seed_of(self, model: int) -> int:
+        """Seed of a model's training."""
+        return int(stream(self.seed, f"shadow model {model}").integers(2**31))
+
+    def facts(self, model: int) -> Facts:
+        """What decides a model."""
+        row = digest_of_columns({"member": self.member[model]})
+        identity = dict(self.recipe.identity())
+        return Facts(self.records.digest, row, identity, self.seed_of(model), self.checkpoints)
+
+    def table(self) -> ModelTable:
+        """The model axis of the store: every model at its checkpoints, then at the end."""
+        epochs = (*self.checkpoints, AT_THE_END)
+        models = np.repeat(np.arange(self.n_models), len(epochs))
+        return ModelTable(models, np.tile(epochs, self.n_models), [self.seed_of(int(i)) for i in models])
+
+    def rows_of(self, model: int) -> range:
+        """Rows of the store that are a model's."""
+        n = len(self.checkpoints) + 1
+        return range(model * n, (model + 1) * n)
+
+    def as_text(self) -> dict[str, Any]:
+        """What a resumed run must share."""
+        return {
+            "data": self.records.digest,
+            "recipe": dict(self.recipe.identity()),
+            "n_asked": self.n_asked,
+            "member": digest_of_columns({"member": self.member}),
+            "seed": self.seed,
+            "checkpoints": list(self.checkpoints),
+            "gradient_norms": self.gradient_norms,
+        }
+
+
+def planned(
+    folder: Path, plan_of: Callable[[Strategy, list[list[int]] | None], ShadowPlan], choose: Callable[[], Strategy]
+) -> ShadowPlan:
+    """Return the plan that a run has, or make it one: strategy and groups are kept, so that a resumed run ends alike.
+
+    Args:
+        folder: The run.
+        plan_of: Makes a plan of a strategy and of groups, or of its own groups.
+        choose: Measures and picks a strategy; called only if the run has none yet.
+
+    Raises:
+        RunFolderError: The folder holds a plan of other models, both sides named.
+    """
+    path = folder / PLAN
+    if path.exists():
+        strategy, groups, asked = _read_plan(path)
+        plan = plan_of(strategy, groups)
+        _same(folder, asked, json.loads(json.dumps(plan.as_text())))
+        return plan
+    plan = plan_of(choose(), None)
+    text = {"format": _FORMAT, "strategy": asdict(plan.strategy), "groups": plan.groups, "asked": plan.as_text()}
+    partial = folder / PARTIAL_PLAN
+    with writable(folder.name, "the plan of shadow models"):
+        folder.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps({**text, "digest": _digest_of(text)}, indent=1) + "\n")
+        partial.replace(path)
+    return plan
+
+
+def _read_plan(path: Path) -> tuple[Strategy, list[list[int]], Mapping[str, Any]]:
+    try:
+        there = json.loads(path.read_text())
+        if there.pop("digest") != _digest_of(there) or there["format"] != _FORMAT:
+            raise ValueError
+        return Strategy(**there["strategy"]), there["groups"], there["asked"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise RunFolderError(
+            f"Expected the plan of shadow models in {path.name}, found it damaged; remove the folder "
+            f"{path.parent.name} or name another with --out. Trained models stay in the bank."
+        ) from None
+
+
+def _digest_of(text: Any) -> str:
+    return digest_of_columns({"text": np.array([json.dumps(text, sort_keys=True)])})
+
+
+def _same(folder: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    for name, value in asked.items():
+        if there.get(name) != value:
+            raise RunFolderError(
+                f"Expected {folder.name} to hold shadow models of the same {name}, found {_brief(there.get(name))} "
+                f"there and {_brief(value)} here; name another folder with --out. Trained models are shared by the "
+                "bank."
+            )
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:40]}... ({_digest_of(value)[:8]})"
