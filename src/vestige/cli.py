@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vestige.cli_data import data_app
-from vestige.cli_model import Bank, Ray, Within, audit_model, plan_command, refuse_beside_audit_file
+from vestige.cli_model import Bank, Models, Ray, Within, audit_model, plan_command, refuse_beside_audit_file
 from vestige.cli_run import written
 from vestige.core.errors import InputError, VestigeError
 from vestige.core.options import Arithmetic, Options, SubjectScore
@@ -142,6 +142,7 @@ def audit_command(
     ] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random step.", rich_help_panel=Numbers)] = 0,
     bank: Bank = None,
+    models: Models = None,
     within: Within = None,
     ray: Ray = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
@@ -158,16 +159,16 @@ def audit_command(
     AUDIT.toml names a model, its members and nonmembers, and how to train shadow models like it:
 
     \b
-    [target]
-    model = "clinic:model"             # module:name of a fitted model, or of a function that returns it
-    [data]
-    members = "train.parquet"          # a file, or module:name of Records or of a function that returns them
+    \\[target]
+    model = "clinic:model"       # module:name of a model, or of a function
+    \\[data]
+    members = "train.parquet"    # a file, or module:name of Records
     nonmembers = "test.parquet"
     label = "outcome"
     subject = "patient"
-    [recipe]
-    train = "same"                     # clone the model's parameters; or module:name of a recipe or of
-    n_shadows = 64                     # fit(inputs, labels, *, seed) -> model
+    \\[recipe]
+    train = "same"               # clone the model, or module:name of a recipe
+    n_shadows = 64               # or of fit(inputs, labels, *, seed) -> model
 
     A table has a column `label`, a column `member` (0 or 1) and a column `prob_CLASS` (or `logit_CLASS`) per class.
     RUN gets report.html and report.json, results.parquet and results.csv, which hold nothing about single records,
@@ -179,8 +180,8 @@ def audit_command(
     policies = [parse_policy(text) for text in fail_if or ()]
     if file is not None and file.suffix == ".toml":
         refuse_beside_audit_file(context)
-        return _gate(policies, audit_model(file, out, bank, within, ray, list(fail_if or ()), quiet), quiet)
-    for option, value in (("--bank", bank), ("--within", within), ("--ray", ray)):
+        return _gate(policies, audit_model(file, out, bank, models, within, ray, list(fail_if or ()), quiet), quiet)
+    for option, value in (("--bank", bank), ("--models", models), ("--within", within), ("--ray", ray)):
         if value is not None:
             raise InputError(f"Expected {option} beside an AUDIT.toml with a recipe, found it beside predictions.")
     columns = Columns(

@@ -32,6 +32,10 @@ Within = Annotated[
         rich_help_panel=Training,
     ),
 ]
+Models = Annotated[
+    int | None,
+    typer.Option(min=2, help="Shadow models, even, instead of n_shadows in AUDIT.toml.", rich_help_panel=Training),
+]
 Ray = Annotated[
     str | None,
     typer.Option(
@@ -45,6 +49,7 @@ Ray = Annotated[
 def plan_command(
     file: Annotated[Path, typer.Argument(metavar="AUDIT.toml", help="The audit, as for `vestige audit`.")],
     bank: Bank = None,
+    models: Models = None,
     within: Within = None,
     ray: Ray = None,
 ) -> int:
@@ -56,7 +61,7 @@ def plan_command(
     from vestige.auditing.model_audit import cost_of
 
     audit_file = read_audit_file(file)
-    training = audit_file.training(bank=bank, within=within, executor=_executor(ray))
+    training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     if training is None:
         print("No shadow models: the model is only asked about its records.")
         return 0
@@ -69,7 +74,7 @@ def plan_command(
 
 def refuse_beside_audit_file(context: typer.Context) -> None:
     """Refuse options that an audit file has in it: given twice, one of them would be ignored."""
-    allowed = {"out", "file", "fail_if", "bank", "within", "ray", "quiet"}
+    allowed = {"out", "file", "fail_if", "bank", "models", "within", "ray", "quiet"}
     for parameter in context.params:
         source = context.get_parameter_source(parameter)
         if parameter not in allowed and source is not None and source.name == "COMMANDLINE":
@@ -86,7 +91,14 @@ def _executor(ray: str | None) -> "Executor | None":
 
 
 def audit_model(
-    file: Path, out: Path, bank: Path | None, within: str | None, ray: str | None, fail_if: list[str], quiet: bool
+    file: Path,
+    out: Path,
+    bank: Path | None,
+    models: int | None,
+    within: str | None,
+    ray: str | None,
+    fail_if: list[str],
+    quiet: bool,
 ) -> "AuditResult":
     """Audit the model that an audit file names, and write the run."""
     from vestige.auditing.audit import play
@@ -95,7 +107,7 @@ def audit_model(
 
     audit_file = read_audit_file(file)
     options = audit_file.checked_options()
-    training = audit_file.training(bank=bank, within=within, executor=_executor(ray))
+    training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     prepare(out)
     target = audit_file.fitted_model()
     members, nonmembers = audit_file.records()

@@ -14,6 +14,7 @@ TABLES: dict[str, tuple[TorchRecipe, int, int]] = {
     "p3 purchase": (p3.purchase_recipe(), 600, 100),
     "p3 texas": (p3.texas_recipe(), 6169, 100),
     "p3 adult": (p3.adult_recipe(), 107, 2),
+    "p3 adult, as it is": (p3.adult_recipe(scaled=False), 107, 2),
     "p3 location": (p3.location_recipe(), 446, 30),
     "p3 location, dropout": (p3.location_recipe(dropout=0.1), 446, 30),
     "p4 credit": (p4.credit_recipe(), 20, 2),

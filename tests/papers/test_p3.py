@@ -53,6 +53,15 @@ def test_images_are_divided_by_255():
     assert p3.cifar_recipe().preprocess(image).flatten().tolist() == pytest.approx([0, 0.2, 1])
 
 
+def test_adults_numbers_are_standardised_unless_asked():
+    table = torch.zeros(1, 107)
+    table[0, :2], table[0, 6] = torch.tensor([38.643585, 189664.135 + 105602.944]), 1.0
+    scaled = p3.adult_recipe().preprocess(table)
+    assert scaled[0, :2].tolist() == pytest.approx([0, 1], abs=1e-5)
+    assert torch.equal(scaled[0, 6:], table[0, 6:])
+    assert torch.equal(p3.adult_recipe(scaled=False).preprocess(table), table)
+
+
 def test_dropout_reaches_every_network():
     for recipe, n in ((p3.location_recipe(dropout=0.5), 3), (p3.purchase_recipe(dropout=0.5), 2),
                       (p3.cifar_recipe(dropout=0.5), 2)):  # fmt: skip

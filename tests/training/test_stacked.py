@@ -202,7 +202,7 @@ def normalised(layer):
         functools.partial(mlp, nn.Dropout),
         functools.partial(mlp, lambda: nn.Dropout(1.0)),
         functools.partial(mlp, lambda: nn.Dropout(0.0)),
-        functools.partial(mlp, lambda: nn.Dropout(0.5, inplace=True)),
+        lambda: nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5, inplace=True), nn.Tanh(), nn.Linear(8, 3)),
         functools.partial(mlp, functools.partial(nn.LayerNorm, 8), nn.Dropout),
         functools.partial(mlp, functools.partial(nn.GroupNorm, 2, 8)),
         functools.partial(mlp, nn.PReLU),

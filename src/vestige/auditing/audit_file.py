@@ -101,12 +101,18 @@ class AuditFile(_Part):
         return records
 
     def training(
-        self, *, bank: str | Path | None = None, within: str | None = None, executor: Executor | None = None
+        self,
+        *,
+        bank: str | Path | None = None,
+        n_models: int | None = None,
+        within: str | None = None,
+        executor: Executor | None = None,
     ) -> ShadowTraining | None:
         """Return how to train shadow models; None without a recipe.
 
         Args:
             bank: Where models are kept.
+            n_models: How many, instead of what the file says.
             within: Time there is, such as `20m`, instead of what the file says.
             executor: Who works.
 
@@ -114,14 +120,14 @@ class AuditFile(_Part):
             InputError: The recipe's name, or a number, is not what it should be.
         """
         if self.recipe is None:
-            if within is not None or executor is not None:
+            if within is not None or executor is not None or n_models is not None:
                 raise InputError("Expected a recipe in the audit file for shadow models, found none; add [recipe].")
             return None
         time = within or self.recipe.within
         seconds = None if time is None else seconds_of(time)
         return ShadowTraining(
             SAME if self.recipe.train == SAME else self._recipe(self.recipe),
-            n_models=self.recipe.n_shadows,
+            n_models=n_models or self.recipe.n_shadows,
             within=seconds,
             bank=bank,
             executor=executor,

@@ -158,10 +158,9 @@ def _measured(
     recipe: Recipe, records: Records, member: np.ndarray, seed: int, bank: Bank, executor: Executor | None
 ) -> Sequence[Measured]:
     if hasattr(recipe, "network"):  # torch is imported by then
-        processes: Callable[[int, int], Executor] | None = Processes if executor is None else None
-        found = measure_torch(recipe, records, member, processes)  # type: ignore[arg-type]
         if executor is None:
-            return found
+            return measure_torch(recipe, records, member, Processes)  # type: ignore[arg-type]
+        found = measure_torch(recipe, records, member, None, n_threads=executor.threads_each)  # type: ignore[arg-type]
         return [Measured(m.strategy, m.seconds_per_model / executor.n_workers) for m in found]
     return _measured_by_training(recipe, records, member, seed, bank, executor)
 
@@ -184,7 +183,7 @@ def _measured_by_training(
         noted = [bank.how(key_of(facts), facts) for facts in map(plan.facts, models)]
         return max(float(how["seconds"]) for how in noted if how) if any(noted) else elapsed
 
-    together = Strategy(threads=cpus)
+    together = Strategy(threads=cpus if executor is None else executor.threads_each)
     first, of_one = _first_that_works(lambda model: seconds(together, [model]), min(_TRIES, len(member)))
     if executor is not None:
         return [Measured(together, of_one / executor.n_workers)]

@@ -144,6 +144,7 @@ def _note(path: Path, failures: Mapping[int, str]) -> None:
     with writable(path.parent.name, path.name):
         path.unlink(missing_ok=True)
         if failures:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
             path.write_text(json.dumps({f"model {i}": failures[i] for i in sorted(failures)}, indent=1) + "\n")
 

@@ -31,6 +31,10 @@ class Executor(Protocol):
     def n_workers(self) -> int:
         """How many tasks run at once."""
 
+    @property
+    def threads_each(self) -> int:
+        """Threads that numerical libraries may use in a task."""
+
     def run(self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Any]) -> Iterator[Outcome]:
         """Run `work(shared, task)` for every task.
 

@@ -1,4 +1,4 @@
-"""From images of bytes to the numbers that a paper's network was given."""
+"""From inputs as they are in the records to the numbers that a paper's network was given."""
 
 from collections.abc import Sequence
 
@@ -15,6 +15,10 @@ CIFAR100_MEAN, CIFAR100_STD = (129.3 / 255, 124.1 / 255, 112.4 / 255), (68.2 / 2
 
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)
 """Per channel, the digits of Phan's code [0 to 1]."""
+
+ADULT_MEAN = (38.643585, 189664.135, 10.0780885, 1079.0676, 87.502314, 40.422382)
+ADULT_STD = (13.7103696, 105602.944, 2.57094644, 7451.94277, 403.000427, 12.3913172)
+"""Of age, weight, years of education, capital gain and loss, and hours a week, over all 48,842 records."""
 
 
 def from_minus_one_to_one(inputs: Tensor) -> Tensor:
@@ -38,6 +42,23 @@ def standardised(inputs: Tensor, *, mean: Sequence[float], std: Sequence[float])
     """
     images = as_float(inputs)
     return (images - _per_channel(mean, images)) / _per_channel(std, images)
+
+
+def first_standardised(inputs: Tensor, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Return a table with its first columns less a mean and divided by a standard deviation; the others as they are.
+
+    Args:
+        inputs: A batch, record x column.
+        mean: Of each of the first columns.
+        std: Of each of the first columns.
+
+    Example:
+        >>> first_standardised(torch.tensor([[30.0, 1.0]]), mean=(20.0,), std=(5.0,)).tolist()
+        [[2.0, 1.0]]
+    """
+    columns = as_float(inputs)
+    first, rest = columns[:, : len(mean)], columns[:, len(mean) :]
+    return torch.cat([(first - first.new_tensor(mean)) / first.new_tensor(std), rest], dim=1)
 
 
 def black(mean: Sequence[float], std: Sequence[float]) -> tuple[float, ...]:

@@ -7,12 +7,13 @@ of 100, until the training loss has improved by less than 0.005 in 20 epochs, at
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from vestige.papers.augmentations import Cutout, InTurn, Mirror, ReflectedCrop
-from vestige.papers.inputs import from_minus_one_to_one
+from vestige.papers.inputs import ADULT_MEAN, ADULT_STD, first_standardised, from_minus_one_to_one
 from vestige.papers.networks.convolutional import four_convolutions
 from vestige.papers.networks.initialisation import glorot_uniform
 from vestige.papers.networks.perceptron import perceptron
@@ -118,17 +119,23 @@ def texas_recipe(*, dropout: float = 0.0) -> TorchRecipe:
     return _recipe(functools.partial(texas_network, dropout=dropout))
 
 
-def adult_recipe(*, n_features: int = 107, dropout: float = 0.0) -> TorchRecipe:
+def adult_recipe(*, n_features: int = 107, dropout: float = 0.0, scaled: bool = True) -> TorchRecipe:
     """Return how the Adult network is trained; 10,000 records in Table 2.
 
     Args:
         n_features: As in `adult_network`.
         dropout: As in `purchase_network`.
+        scaled: Whether the model standardises the first 6 columns, by their means and deviations over all of Adult.
+            Records keep their units either way, as those of P3's noise do.
 
     Source:
-        See the module. Columns keep their units: no scaling is published.
+        See the module. No scaling is published. Table 2's gap attack, 58.7 %, says that there was one: with it the gap
+        came to 58.7 % here (0.988 in training, 0.814 in test), without it to 49.9 % (0.774, 0.777), because tanh is
+        saturated by weights of 100,000. One split, one seed.
     """
-    return _recipe(functools.partial(adult_network, n_features=n_features, dropout=dropout))
+    recipe = _recipe(functools.partial(adult_network, n_features=n_features, dropout=dropout))
+    scaling = functools.partial(first_standardised, mean=ADULT_MEAN, std=ADULT_STD)
+    return replace(recipe, preprocess=scaling) if scaled else recipe
 
 
 def location_recipe(*, dropout: float = 0.0) -> TorchRecipe:
@@ -138,7 +145,7 @@ def location_recipe(*, dropout: float = 0.0) -> TorchRecipe:
         dropout: As in `purchase_network`.
 
     Source:
-        See the module.
+        See the module. The gap attack came to 71.7 % here (Table 2: 72.1 %), after 73 epochs.
     """
     return _recipe(functools.partial(location_network, dropout=dropout))
 
@@ -163,7 +170,7 @@ def mnist_recipe(*, dropout: float = 0.0) -> TorchRecipe:
         dropout: As in `cifar_recipe`.
 
     Source:
-        See the module.
+        See the module. The gap attack came to 52.5 % here (Table 1: 53.2 %), after 39 epochs.
     """
     return _recipe(functools.partial(four_convolutions, 10, n_channels=1, size=28, dropout=dropout))
 

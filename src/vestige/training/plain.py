@@ -239,7 +239,7 @@ def batches_of(order: Tensor, batch_size: int) -> Iterator[Tensor]:
     yield from torch.split(order, batch_size)
 
 
-def set_rates(optimiser: torch.optim.Optimizer, rates: Sequence[float], factor: float) -> None:
+def set_rates(optimiser: torch.optim.Optimizer, rates: Sequence[float | Tensor], factor: float) -> None:
     """Set the learning rate of every group to a multiple of what it began with."""
     for group, rate in zip(optimiser.param_groups, rates, strict=True):
         group["lr"] = rate * factor

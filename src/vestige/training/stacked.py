@@ -179,7 +179,7 @@ class _Stack:
         weights: dict[str, Tensor],
         buffers: dict[str, Tensor],
         optimiser: torch.optim.Optimizer,
-        rates: list[float],
+        rates: Sequence[float | Tensor],
     ) -> None:
         self.recipe, self.runs, self.weights, self.buffers = recipe, runs, weights, buffers
         self.optimiser, self.rates = optimiser, rates

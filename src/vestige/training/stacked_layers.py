@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from vestige.core.errors import UnsupportedModelError
+from vestige.training.classifier import global_stream
 
 _ELEMENTWISE = (
     nn.Identity, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh,
@@ -233,11 +234,11 @@ def _alike(first: Tensor, second: Tensor) -> bool:
 @torch.no_grad()
 def _trial(answer: Callable[[Tensor], Tensor], inputs: Tensor) -> list[Tensor]:
     """The answers, and the buffers afterwards, in training mode but without dropout."""
-    if not isinstance(answer, nn.Module):
-        with torch.random.fork_rng(devices=[]):
+    with global_stream(len(inputs)):  # another one for other records, so that what is drawn by chance differs
+        if not isinstance(answer, nn.Module):
             return [answer(inputs.clone()).double()]
-    trial = copy.deepcopy(answer).train()
-    for layer in trial.modules():
-        if isinstance(layer, _DROPOUTS):
-            layer.p = 0.0
-    return [trial(inputs.clone()).double(), *(buffer.double() for buffer in trial.buffers())]
+        trial = copy.deepcopy(answer).train()
+        for layer in trial.modules():
+            if isinstance(layer, _DROPOUTS):
+                layer.p = 0.0
+        return [trial(inputs.clone()).double(), *(buffer.double() for buffer in trial.buffers())]

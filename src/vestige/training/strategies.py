@@ -1,6 +1,5 @@
 """Which way of training many models is the fastest here: measured for a few seconds before hours are spent."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from jaxtyping import Bool, Int
 from vestige.core.jobs import Executor
 from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
+from vestige.training.executors.in_process import InProcess
 
 if TYPE_CHECKING:
     from vestige.training.torch_recipe import TorchRecipe
@@ -65,7 +65,7 @@ class Measured:
 
 def n_cpus() -> int:
     """Return the processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return InProcess().threads_each
 
 
 def has_bfloat16() -> bool:
@@ -84,6 +84,8 @@ def measure_torch(
     records: Records,
     member: Bool[np.ndarray, "model record"],
     processes: Callable[[int, int], Executor] | None,
+    *,
+    n_threads: int | None = None,
 ) -> list[Measured]:
     """Measure the ways to train a torch recipe on a few steps of its own work, in seconds.
 
@@ -93,13 +95,14 @@ def measure_torch(
         member: Membership of every model.
         processes: Makes an executor of so many processes with so many threads each; None if there is to be one
             process. It is tried only if the work is long enough to be worth starting them.
+        n_threads: Threads in this process; all processors if omitted.
 
     Returns:
         Every way that works, the fastest first. Nothing is kept of the models.
     """
     cpus = n_cpus()
     probe = _Probe(recipe, records, member)
-    found = _timed(probe, list(_candidates(probe, cpus)))
+    found = _timed(probe, list(_candidates(probe, n_threads or cpus)))
     best = min(m.seconds_per_model for m in found)
     if processes is not None and cpus > 1 and best * len(member) > _ENOUGH_TO_START_PROCESSES:
         alone = _candidates(probe, 1)

@@ -3,44 +3,22 @@
 import os
 import socket
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
 from tests.training.executors import laws
+from tests.training.executors.nodes import N_NODES, add_node, ray_nodes
 from tests.training.executors.project import expected, records, started
 
 from vestige.core.errors import InputError
 from vestige.core.jobs import Executor
 from vestige.training.executors import RayCluster
 
-N_NODES = 3
-STORE: dict[str, Any] = {"object_store_memory": 80 * 2**20}
-SECONDS_UNTIL_DEAD = {  # a node counts as dead after one second of silence instead of fifteen
-    "health_check_initial_delay_ms": 0,
-    "health_check_period_ms": 250,
-    "health_check_timeout_ms": 1000,
-    "health_check_failure_threshold": 4,
-}
-
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """A head that does no work and three nodes, each with a working folder of its own."""
-    from ray.cluster_utils import Cluster
-
-    here = os.getcwd()
-    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": SECONDS_UNTIL_DEAD, **STORE}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        for n in range(N_NODES):
-            os.chdir(tmp_path_factory.mktemp(f"node-{n}-"))
-            cluster.add_node(num_cpus=1, **STORE)
-        os.chdir(here)
-        yield cluster
-    finally:
-        os.chdir(here)
-        cluster.shutdown()
+    with ray_nodes(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes
 
 
 def test_a_killed_node_costs_only_its_unfinished_tasks(cluster, clinic, tmp_path):
@@ -48,10 +26,7 @@ def test_a_killed_node_costs_only_its_unfinished_tasks(cluster, clinic, tmp_path
     import ray
 
     here, doomed, log = os.getcwd(), tmp_path / "doomed", tmp_path / "log"
-    doomed.mkdir()
-    os.chdir(doomed)
-    node = cluster.add_node(num_cpus=1, **STORE)
-    os.chdir(here)
+    node = add_node(cluster, doomed)
     killed, found, folders = set[int](), dict[int, np.ndarray](), set[str]()
     tasks = [clinic.Ask(seed, 0.5, str(log)) for seed in range(12)]
     for outcome in RayCluster(cluster.address).run(clinic.fit, records(), tasks):

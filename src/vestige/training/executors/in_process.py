@@ -1,5 +1,6 @@
 """Jobs one after the other, in this process."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,11 @@ class InProcess:
     def n_workers(self) -> int:
         """One."""
         return 1
+
+    @property
+    def threads_each(self) -> int:
+        """As many as there are processors."""
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def run(self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Any]) -> Iterator[Outcome]:
         """Run every task; see `vestige.core.jobs.Executor`."""

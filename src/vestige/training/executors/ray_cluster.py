@@ -59,6 +59,11 @@ class RayCluster:
         with _connected(self.address) as ray:
             return self._n_slots(ray)
 
+    @property
+    def threads_each(self) -> int:
+        """As many as the processors of a task."""
+        return self.n_cpus_each
+
     def run(self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Any]) -> Iterator[Outcome]:
         """Run every task; see `vestige.core.jobs.Executor`. Arrays in what is shared cannot be written to.
 
