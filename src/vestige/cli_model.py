@@ -1,6 +1,7 @@
 """The command line of audits that train shadow models: `vestige audit AUDIT.toml` and `vestige plan AUDIT.toml`."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ from vestige.cli_run import written
 from vestige.core.errors import InputError
 
 if TYPE_CHECKING:
+    from vestige.auditing.audit_file import AuditFile
     from vestige.core.jobs import Executor
     from vestige.core.progress import Progress
     from vestige.core.result import AuditResult
@@ -57,10 +59,9 @@ def plan_command(
 
     A few seconds are spent on measuring. Models that are trained for it stay in the bank.
     """
-    from vestige.auditing.audit_file import read_audit_file
     from vestige.auditing.model_audit import cost_of
 
-    audit_file = read_audit_file(file)
+    audit_file = _read(file)
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     if training is None:
         print("No shadow models: the model is only asked about its records.")
@@ -70,6 +71,15 @@ def plan_command(
     for line in cost_of(target, members, nonmembers, training, audit_file.checked_options().seed).lines():
         print(line)
     return 0
+
+
+def _read(file: Path) -> "AuditFile":
+    """Read an audit file; what its modules import later is looked for beside it too."""
+    from vestige.auditing.audit_file import read_audit_file
+
+    audit_file = read_audit_file(file)
+    sys.path.append(str(audit_file.folder))
+    return audit_file
 
 
 def refuse_beside_audit_file(context: typer.Context) -> None:
@@ -102,10 +112,9 @@ def audit_model(
 ) -> "AuditResult":
     """Audit the model that an audit file names, and write the run."""
     from vestige.auditing.audit import play
-    from vestige.auditing.audit_file import read_audit_file
     from vestige.auditing.run_folder import prepare
 
-    audit_file = read_audit_file(file)
+    audit_file = _read(file)
     options = audit_file.checked_options()
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     prepare(out)

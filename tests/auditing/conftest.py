@@ -1,5 +1,9 @@
 """What makes the many small audits here cheap without touching a number in their tables."""
 
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
 import pytest
 from threadpoolctl import threadpool_limits
 
@@ -10,3 +14,13 @@ def _modest():
     with threadpool_limits(1), pytest.MonkeyPatch.context() as patch:
         patch.setattr("vestige.auditing.audit._CURVE_POINTS", 12, raising=False)
         yield
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Any:
+    """Makes processes that are forked from one that has imported everything, because importing is what costs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["tests.auditing.small_models", "torch", "zarr", "skops.io"])
+        yield context

@@ -1,27 +1,25 @@
 """Small records, recipes and plans of shadow models, and the plain loop that every run must agree with."""
 
 import functools
-import os
-import subprocess
-import sys
+import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.naive_bayes import GaussianNB
 
-from vestige.auditing.shadow_plan import ShadowPlan
-from vestige.auditing.shadows import Shadows
+from vestige.auditing.shadow_plan import ShadowPlan, planned
+from vestige.auditing.shadows import Shadows, train_shadows
 from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
 from vestige.data.designs import complementary_pairs
+from vestige.training.bank import Bank
 from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.strategies import Strategy, groups_of
 
-ROOT = Path(__file__).resolve().parents[2]
 N_CLASSES = 3
 ALONE = Strategy()
 
@@ -165,13 +163,22 @@ def plain_loop(plan: ShadowPlan, **options: Any) -> list[Model]:
 # -------------------------------------------------------------------------------------------- processes
 
 
-def python(script: str, *arguments: Any, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
-    """Start a Python that can import the tests."""
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-    )
+def train_in(root: Path, name: str, kind: str, met: Any = None) -> None:
+    """What a process of its own does: train 12 models into a run of this name, and tell of it in files."""
+    strategy = {"stacks": Strategy(stack=4), "processes": Strategy(n_processes=2)}.get(kind, ALONE)
+    recipe = torch_recipe(epochs=4) if kind == "stacks" else counting(root / "log", 0.05)
+    plan, bank = plan_of(recipe, 12, strategy=strategy), Bank(root / "bank")
+    if met is not None:
+        met.wait(120)
+    shadows = train_shadows(plan, root / name, bank)
+    np.save(root / f"{name}.npy", signals(shadows))
+    (root / f"{name}.json").write_text(json.dumps([shadows.n_trained, int(shadows.done.sum())]))
+
+
+def train_killed(root: Path, name: str, n_models: int, stack: int) -> None:
+    """What a process that may be killed at any moment does: go on with a run and its bank."""
+    strategy = Strategy(stack=stack)
+    plan = plan_of(torch_recipe(epochs=60), n_models, strategy=strategy)
+    plan = planned(root / name, lambda strategy, groups: plan, lambda: strategy)
+    shadows = train_shadows(plan, root / name, Bank(root / f"bank of {name}"))
+    np.save(root / f"{name}.npy", signals(shadows))

@@ -30,8 +30,8 @@ def lira_online(
     Each side is a Gaussian around the mean of the models on that side.
 
     Args:
-        phi: The target's logit-scaled confidence in the true class [logit].
-        shadow_phi: That of every shadow model [logit].
+        phi: The target's logit-scaled confidence in the true class [logit], finite.
+        shadow_phi: That of every shadow model [logit], finite.
         is_in: Whether each shadow model was trained on each record.
         variance: Whose spread is used.
         min_std: Floor of a standard deviation [logit].
@@ -40,7 +40,8 @@ def lira_online(
         Log-likelihood ratio [nats]; higher means member.
 
     Raises:
-        InputError: Some record has fewer IN or OUT models than the variance needs, 1 if pooled and else 2.
+        InputError: Some record has fewer IN or OUT models than the variance needs, 1 if pooled and else 2, or some phi
+            is not finite.
 
     Example:
         >>> shadow_phi = np.array([[4.0], [6.0], [-1.0], [1.0]])
@@ -52,6 +53,11 @@ def lira_online(
         Carlini et al. 2022, online attack. Differs from the authors' script in taking means where it takes medians,
         in pooling residuals instead of raw values, and in using each side's own spread.
     """
+    if not (np.isfinite(phi).all() and np.isfinite(shadow_phi).all()):
+        raise InputError(
+            "Expected finite phi of the target and of every shadow model, found NaN or infinity; take phi from "
+            "logits, or bound the probabilities away from 0 and 1."
+        )
     (mean_in, std_in), (mean_out, std_out) = (
         _gaussian(shadow_phi, side, variance, min_std) for side in (is_in, ~is_in)
     )

@@ -63,13 +63,13 @@ class Estimate:
         first = self.measured[0]
         epochs = f" x {self.epochs} epochs" if self.epochs else ""
         lines = [
-            f"{self.n_models - self.n_stored} shadow models{epochs} x {first.seconds_per_model:.2g} s each = "
+            f"{self.n_models - self.n_stored} shadow models{epochs} x {_seconds(first.seconds_per_model)} each = "
             f"{_time(self.seconds)}, as {first.strategy}",
             f"{_size(self.disk)} of signals on disk, {_size(self.memory)} in memory at a time",
         ]
         if self.n_stored:
             lines.insert(0, f"{self.n_stored} of {self.n_models} shadow models are in the bank")
-        others = [f"{m.seconds_per_model:.2g} s as {m.strategy}" for m in self.measured[1:4]]
+        others = [f"{_seconds(m.seconds_per_model)} as {m.strategy}" for m in self.measured[1:4]]
         if others:
             lines.append(f"measured as well: {'; '.join(others)}")
         if self.n_models < self.n_asked:
@@ -205,9 +205,13 @@ def _first_that_works(seconds: Callable[[int], float], n_tries: int) -> tuple[in
 
 def _time(seconds: float) -> str:
     if seconds < 120:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+        return _seconds(seconds)
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _size(n_bytes: float) -> str:
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+
+
+def _size(n_bytes: int) -> str:
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{max(n_bytes, 1e5) / 1e6:.1f} MB"

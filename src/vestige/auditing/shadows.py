@@ -252,9 +252,9 @@ class _Books:
         for t in good:
             try:
                 self._write(t)
+                self.ledger.n_trained += t.model not in task.stored
             except InputError as error:  # such as probabilities where the others gave logits
                 self.ledger.failures[t.model] = str(error)
-        self.ledger.n_trained += sum(t.model not in task.stored for t in good)
         self.longest = max(self.longest, sum(t.seconds for t in trained))
         if task.wanted in self.claims:
             self.claims.pop(task.wanted).close()

@@ -17,20 +17,36 @@ def update_with_columns(digest: _Digest, columns: Mapping[str, Any]) -> None:
 
     Args:
         digest: What `hashlib` gives.
-        columns: Arrays by name; of None nothing is seen, of objects the text.
+        columns: Arrays by name; of None nothing is seen, of objects the type and the text.
     """
     for name, values in columns.items():
         if values is not None:
-            plain = values.astype(np.str_) if values.dtype == object else np.ascontiguousarray(values)
-            digest.update(f"{name} {plain.dtype} {plain.shape}".encode())
-            digest.update(plain.reshape(-1).view(np.uint8).data if plain.size else b"")
+            digest.update(f"{name!r} {values.dtype} {values.shape} ".encode())
+            if values.dtype == object:
+                digest.update("".join(map(_with_type, values.flat)).encode("utf-8", "surrogatepass"))
+            elif values.size:
+                digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+
+
+def _with_type(value: Any) -> str:
+    """An object as text that no other text and no other type gives."""
+    text = str(value)
+    return f"{type(value).__qualname__} {len(text)} {text} "
 
 
 def columns_of_inputs(inputs: Any) -> dict[str, Any]:
     """Return what a model was given, an array or a DataFrame, as columns by name."""
-    if hasattr(inputs, "columns"):
-        return {f"input {name}": inputs[name].to_numpy() for name in inputs.columns}
-    return {"inputs": inputs}
+    if not hasattr(inputs, "columns"):
+        return {"inputs": inputs}
+    columns = {}
+    for i, name in enumerate(inputs.columns):
+        values = inputs.iloc[:, i]
+        what = f"input {i} {name!r} {values.dtype}"
+        if hasattr(values, "cat"):  # those without a record matter too, and their order
+            columns[f"{what} {values.cat.ordered}"] = values.cat.categories.to_numpy()
+            values = values.cat.codes
+        columns[what] = values.to_numpy()
+    return columns
 
 
 def digest_of_columns(columns: Mapping[str, Any]) -> str:

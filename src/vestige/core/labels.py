@@ -114,3 +114,43 @@ def number_of_text(name: Any) -> Any:
     """Return the number that a text spells, or what was given."""
     digits = name.removeprefix("-") if isinstance(name, str) else ""
     return int(name) if digits.isascii() and digits.isdigit() and str(int(name)) == name else name
+
+
+def codes_of_classes(
+    values: Sequence[Any], what: str, n_classes: int, names: Sequence[str] | None = None
+) -> tuple[int, ...]:
+    """Return the codes of classes that somebody else names: all of them by name, else all of them as codes.
+
+    Args:
+        values: The classes, such as the `classes_` of a fitted estimator.
+        what: What they are called in messages.
+        n_classes: Number of classes of the records.
+        names: The records' class names, if they have some.
+
+    Raises:
+        InputError: Some are neither.
+
+    Example:
+        >>> codes_of_classes(["sick", "well"], "classes", 2, ("well", "sick")), codes_of_classes([1, 2], "classes", 3)
+        ((1, 0), (1, 2))
+        >>> codes_of_classes([1, 2], "classes", 2, ("1", "2")), codes_of_classes([0, 1], "classes", 2, ("1", "2"))
+        ((0, 1), (0, 1))
+    """
+    code = {name: i for i, name in enumerate(names or ())}
+    by_name = [code.get(str(v), code.get(str(_whole(v)))) for v in values]
+    unknown = [v for v, found in zip(values, by_name, strict=True) if found is None]
+    by_code = [_whole(v) for v in values]
+    if unknown and all(isinstance(number, int) and 0 <= number < n_classes for number in by_code):
+        return tuple(by_code)
+    if unknown:
+        known = few(names, 5) if names else f"0..{n_classes - 1}"
+        raise InputError(
+            f"Expected {what} among the classes of the records, {known}, found {unknown[0]!r}; name the records' "
+            "classes so."
+        )
+    return tuple(number for number in by_name if number is not None)
+
+
+def _whole(value: Any) -> Any:
+    """A number without a fraction as int; anything else as it is."""
+    return int(value) if as_numbers([value]) is not None else value

@@ -54,6 +54,7 @@ class Hook(Protocol):
 
     def on_gradient(self, module: Any, n_records: int) -> None:
         """Change the gradients in `module.parameters()` before the optimiser's step."""
+        return  # a body, or type checkers would ask every subclass for one
 
 
 @runtime_checkable

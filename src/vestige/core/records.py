@@ -26,11 +26,14 @@ class Records:
         subjects: Whose record it is. With subjects, no training set takes one person's records apart.
         groups: Subpopulations to report on, a mapping: a name and one value per record each.
         order: Columns of time or order, a mapping as `groups`.
-        classes: Class names in the order of the codes, kept as text. If omitted: of labels that are text, those that
-            occur, sorted; of labels that are numbers, none, and there are as many as the largest label says.
+        classes: Class names in the order of the codes, kept as text, or only how many classes there are. If omitted: of
+            labels that are text, those that occur, sorted; of labels that are numbers, none, and there are as many as
+            the largest label says.
         notes: What a reader of the file noticed and a user should know.
+        n_classes: Number of classes.
 
-    Pandas objects must have one index: what it says is never overruled by position.
+    Pandas objects must have one index: what it says is never overruled by position. Arrays are not copied: whoever
+    changes one afterwards changes the records, and a digest that was taken before stays what it was.
 
     Raises:
         InputError: Lengths or indexes differ, labels are no classes, an id is repeated, entries are missing, or
@@ -51,6 +54,7 @@ class Records:
     order: Any = field(default_factory=dict)
     classes: Any = None
     notes: tuple[str, ...] = ()
+    n_classes: int = field(init=False)
 
     def __post_init__(self) -> None:
         inputs = self.inputs if hasattr(self.inputs, "columns") else np.asarray(self.inputs)
@@ -71,6 +75,7 @@ class Records:
         set_(self, "inputs", inputs)
         set_(self, "labels", as_codes(self.labels, "labels", n, "inputs", classes))
         set_(self, "classes", classes.names)
+        set_(self, "n_classes", int(self.labels.max()) + 1 if classes.size is None else classes.size)
         set_(self, "ids", None if self.ids is None else _unique(column(self.ids, "ids", n, "inputs")))
         set_(self, "subjects", None if self.subjects is None else column(self.subjects, "subjects", n, "inputs"))
         set_(self, "groups", {name: column(v, f"group {name}", n, "inputs") for name, v in groups.items()})
@@ -81,27 +86,24 @@ class Records:
         """Number of records."""
         return int(self.labels.size)
 
-    @property
-    def n_classes(self) -> int:
-        """Number of classes: names, or the largest label + 1."""
-        return len(self.classes) if self.classes is not None else int(self.labels.max()) + 1
-
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything a model could learn from: inputs, labels and class names."""
-        names = None if self.classes is None else np.array(self.classes, dtype=np.str_)
-        return digest_of_columns({**columns_of_inputs(self.inputs), "labels": self.labels, "classes": names})
+        """SHA-256 of everything a model could learn from: inputs, labels, number and names of the classes."""
+        names = None if self.classes is None else np.array(self.classes, dtype=object)
+        classes = {"labels": self.labels, "n_classes": np.array([self.n_classes]), "classes": names}
+        return digest_of_columns({**columns_of_inputs(self.inputs), **classes})
 
     def take(self, rows: Any) -> "Records":
-        """Return the records of these rows, a mask or positions, with all classes.
+        """Return the records of these rows, a mask or positions, with all classes, as a copy.
+
+        Raises:
+            InputError: A mask of another length, a position beyond the records, or no row at all.
 
         Example:
             >>> Records(np.eye(3), ["b", "a", "b"]).take([0, 2]).classes
             ('a', 'b')
         """
-        rows = np.asarray(rows)
-        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        classes = self.classes if self.classes is not None else tuple(range(self.n_classes))
+        rows = _positions(np.asarray(rows), self.n_records)
         return Records(
             self.inputs.iloc[rows] if hasattr(self.inputs, "iloc") else self.inputs[rows],
             self.labels[rows],
@@ -109,16 +111,31 @@ class Records:
             subjects=None if self.subjects is None else self.subjects[rows],
             groups={name: values[rows] for name, values in self.groups.items()},
             order={name: values[rows] for name, values in self.order.items()},
-            classes=Codes(classes),
+            classes=self.n_classes if self.classes is None else Codes(self.classes),
             notes=self.notes,
         )
 
 
 class Codes(tuple[Any, ...]):
-    """Class names beside labels that are codes already, not names."""
+    """Class names beside labels that are codes already: 0 is the first class, even if another one is called "0"."""
+
+
+def _positions(rows: np.ndarray, n_records: int) -> np.ndarray:
+    if rows.dtype == bool:
+        if rows.shape != (n_records,):
+            raise InputError(f"Expected a mask of {n_records:,} records, found one of shape {rows.shape}.")
+        return np.flatnonzero(rows)
+    if rows.size and (rows.dtype.kind not in "iu" or not (-n_records <= rows.min() and rows.max() < n_records)):
+        raise InputError(
+            f"Expected rows as positions among {n_records:,} records, found {rows.dtype} from {rows.min()} to "
+            f"{rows.max()}; give a mask, or whole numbers from 0."
+        )
+    return rows.astype(np.intp)
 
 
 def _classes_of(given: Any, labels: Any) -> Classes:
+    if isinstance(given, int | np.integer):
+        return Classes(None, None, int(given))
     if isinstance(given, Codes):
         names = tuple(str(c) for c in given)
         return Classes(names, None, len(names))
@@ -171,7 +188,7 @@ def joined(first: Records, second: Records) -> Records:
     for what, one, other in (("groups", first.groups, second.groups), ("order columns", first.order, second.order)):
         if list(one) != list(other):
             raise InputError(f"Expected the same {what}, found {few(list(one))} and {few(list(other))}.")
-    same = Codes(first.classes) if first.classes is not None else None
+    n_classes = max(first.n_classes, second.n_classes)
     return Records(
         _stacked(first.inputs, second.inputs),
         np.concatenate([first.labels, second.labels]),
@@ -179,7 +196,7 @@ def joined(first: Records, second: Records) -> Records:
         subjects=None if first.subjects is None else np.concatenate([first.subjects, second.subjects]),
         groups=_both(first.groups, second.groups),
         order=_both(first.order, second.order),
-        classes=same,
+        classes=n_classes if first.classes is None else Codes(first.classes),
         notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
     )
 
@@ -202,6 +219,11 @@ def _stacked(first: Any, second: Any) -> Any:
         return _with_categories(pd.concat([first, second], ignore_index=True), first, second)
     if first.shape[1:] != second.shape[1:]:
         raise InputError(f"Expected inputs of one shape, found {first.shape[1:]} and {second.shape[1:]}.")
+    if (first.dtype == np.uint8) != (second.dtype == np.uint8):
+        raise InputError(
+            f"Expected inputs of one type, found {first.dtype} and {second.dtype}; images as bytes are scaled before "
+            "a network sees them and other numbers are not: convert one of them."
+        )
     return np.concatenate([first, second])
 
 
@@ -211,5 +233,11 @@ def _with_categories(table: Any, first: Any, second: Any) -> Any:
 
     for name in table.columns:
         if str(first[name].dtype) == str(second[name].dtype) == "category" and str(table[name].dtype) != "category":
-            table[name] = union_categoricals([first[name], second[name]])
+            try:
+                table[name] = union_categoricals([first[name], second[name]])
+            except TypeError as error:  # ordered ones, or of several types
+                raise InputError(
+                    f"Expected categories of {name} that can be united, found others ({error}); give both columns the "
+                    "same categories."
+                ) from None
     return table

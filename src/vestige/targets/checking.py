@@ -11,12 +11,34 @@ def checked(answers: np.ndarray, n_records: int, n_classes: int, what: str) -> n
     Raises:
         TrainingError: They are not.
     """
-    if answers.shape != (n_records, n_classes):
+    check_shape(answers.shape, n_records, n_classes, what)
+    check_finite(answers, what)
+    return answers
+
+
+def check_shape(shape: tuple[int, ...], n_records: int, n_classes: int, what: str) -> None:
+    """Refuse answers that are not a number per record and class.
+
+    Raises:
+        TrainingError: They are not.
+    """
+    if shape != (n_records, n_classes):
         raise TrainingError(
             f"Expected {what} of shape {(n_records, n_classes)}, a row per record and a column per class, found "
-            f"{answers.shape}; give the model as many outputs as there are classes."
+            f"{shape}; give the model as many outputs as there are classes."
         )
-    if not np.isfinite(answers).all():
-        row = int(np.flatnonzero(~np.isfinite(answers).all(axis=1))[0]) + 1
-        raise TrainingError(f"Expected finite {what}, found NaN or infinity, first for record {row:,}.")
-    return answers
+
+
+def check_finite(answers: np.ndarray, what: str, first: int = 0) -> None:
+    """Refuse NaN and infinity, naming the record; `first` is the number of the first one.
+
+    Raises:
+        TrainingError: There is some.
+    """
+    finite = np.isfinite(answers).reshape(len(answers), -1).all(axis=1) if answers.size else np.empty(0, bool)
+    if not finite.all():
+        row = first + int(np.argmin(finite)) + 1
+        raise TrainingError(
+            f"Expected finite {what}, found NaN or infinity, first for record {row:,}; look at the model's weights and "
+            "at that record."
+        )

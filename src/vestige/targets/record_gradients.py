@@ -1,4 +1,4 @@
-"""The norm of every single record's gradient: of a batch at once, layer by layer, where that can be relied on."""
+"""The norm of every single record's gradient: of a block at once, layer by layer, where that can be relied on."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,9 +17,9 @@ _ROUNDING = 1e-4
 
 
 def squared_norms_for(module: nn.Module, inputs: Tensor, labels: Tensor) -> SquaredNorms:
-    """Return the fastest way that is right for a module: a few records are done in both ways, and must agree.
+    """Return the fastest way that is right for a module: a few records are done in both ways, which must agree.
 
-    They would not if the module used a parameter outside of the layer that owns it, or mixed its records.
+    They do not if the module uses a parameter outside of the layer that owns it, or mixes its records.
 
     Args:
         module: Gives logits, in evaluation mode.
@@ -40,67 +40,78 @@ def squared_norms_one_by_one(module: nn.Module, inputs: Tensor, labels: Tensor) 
     weights = _weights_of(module)
     squares = torch.zeros(len(inputs), dtype=torch.float64, device=inputs.device)
     for i in range(len(inputs)):
-        loss = _loss(functional_call(module, weights, (inputs[i : i + 1],)), labels[i : i + 1])
-        for gradient in torch.autograd.grad(loss, list(weights.values()), allow_unused=True):
-            if gradient is not None:
-                squares[i] += _squares(gradient[None])[0]
+        logits = functional_call(module, weights, (inputs[i : i + 1].clone(),))
+        loss, scale = _scaled_loss(logits, labels[i : i + 1])
+        if loss.requires_grad:
+            gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
+            squares[i] = torch.stack([g.double().square().sum() for g in gradients]).sum()
+            squares[i] *= scale.square().item()
     return squares
 
 
 def squared_norms_by_layer(module: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
     """Return the squared norm of each record's gradient, from what every layer was given and how its outputs matter.
 
-    One pass forward and one back serve the whole batch; no gradient of a parameter is summed over records.
+    One pass forward and one back serve the whole block; no gradient of a parameter is summed over records.
     """
-    weights = _weights_of(module)
-    with _recorded(module, len(inputs)) as calls:
-        logits = functional_call(module, weights, (inputs,))
-    edges = [edge for _, _, edge in calls]
+    with _calls_of_layers(module, len(inputs)) as calls:
+        logits = functional_call(module, _weights_of(module), (inputs.clone(),))
+    loss, scale = _scaled_loss(logits, labels)
+    gradients = torch.autograd.grad(loss, [edge for _, _, edge in calls], allow_unused=True)
     squares = torch.zeros(len(inputs), dtype=torch.float64, device=inputs.device)
-    gradients = torch.autograd.grad(_loss(logits, labels), edges, allow_unused=True)
     for (layer, given, _), gradient in zip(calls, gradients, strict=True):
         if gradient is not None:
             squares += _squares_of_layer(layer, given, gradient)
-    return squares
+    return squares * scale.square()
 
 
 class _Indivisible(Exception):
     """A module that is more than its layers, each asked once about all records."""
 
 
-def _loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """The sum of cross-entropies: in double precision, because of a confident model 1 - p is nothing in single."""
-    return functional.cross_entropy(logits.double(), labels, reduction="sum")
+def _scaled_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The sum of something whose gradient in the logits is that of the cross-entropy, up to a scale per record.
+
+    The gradient of a confident model, softmax - one-hot, is far below what single precision can tell from 0, both as a
+    difference and as a square. So the difference is taken as a sum of the others' probabilities in double precision,
+    and the largest of them is set to 1.
+    """
+    direction = logits.detach().double().softmax(dim=1)
+    own = labels[:, None]
+    direction = direction.scatter(1, own, 0.0)
+    direction = direction.scatter(1, own, -direction.sum(dim=1, keepdim=True))
+    scale = direction.abs().amax(dim=1)
+    direction = direction / torch.where(scale > 0, scale, 1.0)[:, None]
+    return (logits * direction.to(logits.dtype)).sum(), scale
 
 
 def _weights_of(module: nn.Module) -> dict[str, Tensor]:
     """All parameters, frozen ones too, free of their history; laid out so that convolutions are fastest."""
     weights = {}
     for name, parameter in module.named_parameters():
-        weight = parameter.detach()
-        if weight.ndim == 4:
-            weight = weight.contiguous(memory_format=torch.channels_last)
-        weights[name] = weight.requires_grad_()
+        layout = torch.channels_last if parameter.ndim == 4 else torch.contiguous_format
+        weights[name] = parameter.detach().contiguous(memory_format=layout).requires_grad_()
     return weights
 
 
 @contextmanager
-def _recorded(module: nn.Module, n_records: int) -> Iterator[list[tuple[nn.Module, Tensor, GradientEdge]]]:
-    """Note what every layer with parameters is given, and where the gradient of its outputs will pass."""
+def _calls_of_layers(module: nn.Module, n_records: int) -> Iterator[list[tuple[nn.Module, Tensor, GradientEdge]]]:
+    """Note what every layer with parameters is given, and where the gradient in its outputs will pass."""
     calls: list[tuple[nn.Module, Tensor, GradientEdge]] = []
 
     def note(layer: nn.Module, given: tuple[Any, ...], outputs: Any) -> None:
         tensors = (*given, outputs)
-        whole = len(tensors) == 2 and all(isinstance(t, Tensor) and t.ndim and len(t) == n_records for t in tensors)
+        whole = len(tensors) == 2 and all(isinstance(t, Tensor) and t.ndim > 1 and len(t) == n_records for t in tensors)
         if not whole or any(layer is known for known, _, _ in calls):
             raise _Indivisible
-        calls.append((layer, given[0].detach(), get_gradient_edge(outputs)))
+        if outputs.requires_grad:
+            calls.append((layer, given[0].detach(), get_gradient_edge(outputs)))
 
-    owners = [m for m in module.modules() if next(m.parameters(recurse=False), None) is not None]
+    layers = [m for m in module.modules() if next(m.parameters(recurse=False), None) is not None]
     n_names = sum(1 for _ in module.named_parameters(remove_duplicate=False))
-    if n_names != sum(1 for _ in module.parameters()) or any(next(o.children(), None) is not None for o in owners):
+    if n_names != sum(1 for _ in module.parameters()) or any(next(m.children(), None) is not None for m in layers):
         raise _Indivisible
-    handles = [owner.register_forward_hook(note) for owner in owners]
+    handles = [layer.register_forward_hook(note) for layer in layers]
     try:
         yield calls
     finally:
@@ -109,15 +120,11 @@ def _recorded(module: nn.Module, n_records: int) -> Iterator[list[tuple[nn.Modul
 
 
 def _squares_of_layer(layer: nn.Module, given: Tensor, gradient: Tensor) -> Tensor:
-    """Squared norm per record of the gradient of a layer's parameters, from the gradient of its outputs."""
+    """Squared norm per record of the gradient in a layer's parameters, from that in its outputs."""
     if type(layer) is nn.Linear:
-        rows, columns = given.reshape(len(given), -1, given.shape[-1]), gradient
-        columns = gradient.reshape(len(given), -1, gradient.shape[-1])
+        rows, columns = given.unsqueeze(1).flatten(1, -2), gradient.unsqueeze(1).flatten(1, -2)
     elif type(layer) is nn.Conv2d and layer.groups == 1 and layer.padding_mode == "zeros":
-        if isinstance(layer.padding, str):
-            return _squares_by_vmap(layer, given, gradient)
-        rows = _patches(layer, given)
-        columns = gradient.permute(0, 2, 3, 1).flatten(1, 2)
+        rows, columns = _patches(layer, given), gradient.permute(0, 2, 3, 1).flatten(1, 2)
     else:
         return _squares_by_vmap(layer, given, gradient)
     squares = _squares_of_products(rows, columns)
@@ -125,25 +132,26 @@ def _squares_of_layer(layer: nn.Module, given: Tensor, gradient: Tensor) -> Tens
 
 
 def _patches(layer: nn.Conv2d, images: Tensor) -> Tensor:
-    """What a convolution multiplies its weights with, record x position x number, channels last."""
-    (top, left), (height, width) = layer.padding, layer.kernel_size
-    (down, right), (tall, wide) = layer.stride, layer.dilation
-    channels_last = functional.pad(images, (left, left, top, top)).permute(0, 2, 3, 1).contiguous()
-    n, n_high, n_wide, n_channels = channels_last.shape
-    rows = (n_high - tall * (height - 1) - 1) // down + 1
-    columns = (n_wide - wide * (width - 1) - 1) // right + 1
-    of_record, of_row, of_column, of_channel = channels_last.stride()
-    windows = channels_last.as_strided(
-        (n, rows, columns, height, width, n_channels),
-        (of_record, down * of_row, right * of_column, tall * of_row, wide * of_column, of_channel),
+    """What a convolution multiplies its weights with, record x position x number: channels last, a copy of rows."""
+    (tall, wide), (down, right), (apart, aside) = layer.kernel_size, layer.stride, layer.dilation
+    borders = layer._reversed_padding_repeated_twice  # left, right, top, bottom, also of padding that has a name
+    padded = functional.pad(images, borders).permute(0, 2, 3, 1).contiguous()
+    n, height, width, channels = padded.shape
+    n_down = (height - apart * (tall - 1) - 1) // down + 1
+    n_right = (width - aside * (wide - 1) - 1) // right + 1
+    record, row, column, channel = padded.stride()
+    windows = padded.as_strided(
+        (n, n_down, n_right, tall, wide, channels),
+        (record, down * row, right * column, apart * row, aside * column, channel),
     )
-    return windows.reshape(n, rows * columns, -1)
+    return windows.reshape(n, n_down * n_right, -1)
 
 
 def _squares_of_products(rows: Tensor, columns: Tensor) -> Tensor:
-    """Squared norm of rows' x columns per record, each record x position x number.
+    """Squared norm per record of the products of its rows with its columns, summed over positions.
 
-    With few positions it is cheaper to multiply positions with each other; in double precision, because that cancels.
+    Where there are few positions, it is cheaper to multiply those with each other, and needs no memory for a gradient;
+    in double precision, because terms cancel.
     """
     n_positions, n_in, n_out = rows.shape[1], rows.shape[2], columns.shape[2]
     if 2 * n_positions * (n_in + n_out) < n_in * n_out:
@@ -153,7 +161,7 @@ def _squares_of_products(rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def _squares(gradients: Tensor) -> Tensor:
-    """Squared norm per record; summed in double precision over the norms of the last axis."""
+    """Squared norm per record, in double precision from the norms along the last axis."""
     norms = torch.linalg.vector_norm(gradients, dim=-1) if gradients.ndim > 1 else gradients
     return norms.double().square().reshape(len(gradients), -1).sum(dim=1)
 
@@ -163,7 +171,8 @@ def _squares_by_vmap(layer: nn.Module, given: Tensor, gradient: Tensor) -> Tenso
     weights = {name: parameter.detach() for name, parameter in layer.named_parameters()}
 
     def along(w: dict[str, Tensor], x: Tensor, g: Tensor) -> Tensor:
-        return (functional_call(layer, w, (x[None],)) * g[None]).sum()
+        outputs: Tensor = functional_call(layer, w, (x[None],))
+        return (outputs * g[None]).sum()
 
     gradients = vmap(grad(along), in_dims=(None, 0, 0))(weights, given, gradient)
     return torch.stack([_squares(g) for g in gradients.values()]).sum(dim=0)

@@ -1,27 +1,32 @@
 """A torch module as a target, with the gradients of every single record."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
-from torch.nn import functional
 
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.outputs import Logits
-from vestige.targets.checking import checked
+from vestige.targets.checking import check_finite, check_shape
+from vestige.targets.record_gradients import squared_norms_for
 
 _BATCH = 512
-_GRADIENT_BYTES = 1 << 28  # of the gradients of one block of records
+_GRADIENT_NUMBERS = 1 << 17  # of the inputs whose gradients are taken at once: what belongs to them should fit a cache
+_GRADIENT_BATCH = 8, 512  # least and most
+_COMPARED = 2  # records on which the ways of taking gradients are compared
 
 
 class TorchTarget:
     """Asks a module that returns logits, in full batches, in the mode (evaluation or training) it is in.
 
+    The module is left as it was: neither its mode nor its buffers, such as running means, change.
+
     Args:
-        module: Given inputs as they are in the records, as tensors on its own device.
+        module: Given a copy of inputs as they are in the records, as tensors on its own device.
         n_classes: Classes of the records.
     """
 
@@ -33,40 +38,71 @@ class TorchTarget:
     @torch.no_grad()
     def answers(self, inputs: Any) -> Logits:
         """Return the logits."""
-        logits: np.ndarray | None = None
-        for start in range(0, len(inputs), _BATCH):
-            found = self.module(self._tensor(inputs[start : start + _BATCH])).float().cpu().numpy()
-            if logits is None:
-                if found.ndim != 2:
-                    raise TrainingError(
-                        f"Expected {self.n_classes} logits per record, found outputs of shape {found.shape}."
-                    )
-                logits = np.empty((len(inputs), found.shape[1]), dtype=np.float32)
-            logits[start : start + _BATCH] = found
-        answers = np.empty((0, self.n_classes), dtype=np.float32) if logits is None else logits
-        return Logits(checked(answers, len(inputs), self.n_classes, "logits"))
+        found = [np.empty((0, self.n_classes), dtype=np.float32)]
+        with _left_as_it_was(self.module):
+            for start in range(0, len(inputs), _BATCH):
+                block = inputs[start : start + _BATCH]
+                logits = self._logits(self._tensor(block), len(block)).float().cpu().numpy()
+                check_finite(logits, "logits", start)
+                found.append(logits)
+        return Logits(np.concatenate(found))
 
     def gradient_norms(self, inputs: Any, labels: Int[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
-        """Return the L2 norm of the gradient of each record's own cross-entropy, over all parameters."""
-        weights = {name: p.detach() for name, p in self.module.named_parameters()}
-        buffers = {name: b.detach() for name, b in self.module.named_buffers()}
+        """Return the L2 norm of the gradient of each record's own cross-entropy, over all parameters.
 
-        def loss(w: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-            logits = functional_call(self.module, (w, buffers), (x[None],))
-            return functional.cross_entropy(logits, y[None])
+        The module is in evaluation mode meanwhile, whatever mode it is in. Parameters that were frozen count like the
+        others. Networks of layers take one pass for a whole block of records, other modules one for every record.
 
-        gradients = vmap(grad(loss), in_dims=(None, 0, 0))
-        size = max(1, _GRADIENT_BYTES // (4 * sum(w.numel() for w in weights.values())))
+        Raises:
+            TrainingError: The module does not give one logit per record and class, or a norm is not finite.
+        """
         norms = np.empty(len(inputs))
-        for start in range(0, len(inputs), size):
-            rows = slice(start, start + size)
-            x, y = self._tensor(inputs[rows]), torch.from_numpy(np.array(labels[rows])).to(self.device)
-            squares = [g.flatten(1).double().square().sum(dim=1) for g in gradients(weights, x, y).values()]
-            norms[rows] = torch.stack(squares).sum(dim=0).sqrt().cpu().numpy()
+        if not len(inputs):
+            return norms
+        size = _GRADIENT_NUMBERS // max(1, inputs[0].size)
+        size = min(max(size, _GRADIENT_BATCH[0]), _GRADIENT_BATCH[1])
+        y = torch.from_numpy(np.array(labels, dtype=np.int64)).to(self.device)
+        with _left_as_it_was(self.module):
+            self.module.eval()
+            with torch.no_grad():
+                self._logits(self._tensor(inputs[:1]), 1)
+            squared_norms = squared_norms_for(self.module, self._tensor(inputs[:_COMPARED]), y[:_COMPARED])
+            for start in range(0, len(inputs), size):
+                rows = slice(start, start + size)
+                squares = squared_norms(self.module, self._tensor(inputs[rows]), y[rows])
+                norms[rows] = squares.sqrt().cpu().numpy()
+        check_finite(norms, "gradient norms")
         return norms
 
+    def _logits(self, inputs: Tensor, n_records: int) -> Tensor:
+        found = self.module(inputs)
+        if not isinstance(found, Tensor):
+            raise TrainingError(
+                f"Expected logits as one tensor, found {type(found).__name__}; let the module return its logits alone."
+            )
+        check_shape(tuple(found.shape), n_records, self.n_classes, "logits")
+        return found
+
     def _tensor(self, inputs: Any) -> Tensor:
+        """A copy, because a module may change its inputs in place, and these are the records themselves."""
         if not isinstance(inputs, np.ndarray) or inputs.dtype.kind not in "biuf":
             raise InputError("Expected inputs as an array of numbers for a torch module, found a DataFrame or text.")
-        numbers = inputs.astype(np.float32) if inputs.dtype == np.float64 else np.ascontiguousarray(inputs)
-        return torch.from_numpy(numbers if numbers.flags.writeable else numbers.copy()).to(self.device)
+        # As in training: unsigned whole numbers but bytes, and all fractions wider than float32, become float32.
+        wide = inputs.dtype.kind in "uf" and inputs.dtype.itemsize > (1 if inputs.dtype.kind == "u" else 4)
+        dtype = np.dtype(np.float32) if wide else inputs.dtype.newbyteorder("=")
+        return torch.from_numpy(np.array(inputs, dtype=dtype, order="C")).to(self.device)
+
+
+@contextmanager
+def _left_as_it_was(module: nn.Module) -> Iterator[None]:
+    """Put modes and, of a module in training mode, buffers back."""
+    modes = [(part, part.training) for part in module.modules()]
+    buffers = [(b, b.clone()) for b in module.buffers()] if any(training for _, training in modes) else []
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)

@@ -68,5 +68,5 @@ def naming_failures(expected: str, cure: str, kind: type[VestigeError] = Trainin
     except VestigeError:
         raise
     except Exception as error:
-        what = f"{type(error).__name__}: {brief(str(error), 200)}"
+        what = f"{type(error).__name__}: {brief(str(error), 200).rstrip('.')}"
         raise kind(f"Expected {expected}, found {what}; {cure}.") from error

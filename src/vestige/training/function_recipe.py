@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from vestige.core.errors import InputError, TrainingError, UnsupportedModelError
+from vestige.core.messages import brief
 from vestige.core.recipe import Hook, Model
 from vestige.core.records import Records
 from vestige.training.estimator_files import dump, load
@@ -66,7 +67,7 @@ class FunctionRecipe:
         try:
             classifier = function(records.inputs, records.labels, seed=seed, **self.parameters)
         except Exception as error:
-            what = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            what = f"{type(error).__name__}: {brief(str(error), 300)}"
             raise TrainingError(f"Expected {name} to train on {records.n_records:,} records, found {what}") from error
         if not (hasattr(classifier, "predict_proba") or callable(classifier)):
             raise TrainingError(
@@ -90,7 +91,7 @@ class FunctionRecipe:
                 f"Expected a model that can be stored without a pickle, found {type(model.classifier).__name__}; it "
                 "is used and not kept."
             )
-        return dump(model)
+        return dump(model, (self.function,))
 
     def load(self, files: Mapping[str, bytes]) -> Model:
         """Return the model that `dump` gave these files for."""

@@ -17,7 +17,7 @@ from vestige.core.messages import brief
 _OF_A_CLASS_STATEMENT = 1 << 9  # CPython's flag of types that are not compiled into it
 
 
-def identity_of(function: Callable[..., Any]) -> dict[str, Any]:
+def identity_of(function: Any) -> dict[str, Any]:
     """Return what decides a function's behaviour, as text and numbers, and whether another process can rely on it.
 
     Of an installed package the name is enough. Of a user's own code it is the name and the source text of the whole
@@ -108,7 +108,8 @@ def _is_installed(module: str) -> bool:
 
 
 def _file_of(module: str) -> str | None:
-    return getattr(sys.modules.get(module), "__file__", None)
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return file if isinstance(file, str) and Path(file).is_absolute() else None  # torch.ops says "_ops.py"
 
 
 def _source_of(module: str) -> str | None:
@@ -184,7 +185,8 @@ def _imported(name: str, folder: Path) -> Any:
             'should do under if __name__ == "__main__".'
         ) from error
     finally:
-        sys.path.remove(str(folder))
+        if str(folder) in sys.path:  # a module may have changed the path itself
+            sys.path.remove(str(folder))
 
 
 def _make_way(name: str, folder: Path) -> None:

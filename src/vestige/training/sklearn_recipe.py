@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from vestige.core.errors import InputError, TrainingError
+from vestige.core.labels import codes_of_classes
+from vestige.core.messages import brief
 from vestige.core.recipe import Hook, Model
 from vestige.core.records import Records
 from vestige.core.seeds import stream
@@ -24,12 +26,18 @@ class SklearnRecipe:
     `warm_start` is switched off, because a clone begins anew; early stopping stays as it is, on records that the
     estimator sets apart from those it is given. `handled` says so in words.
 
+    The clone is fitted on class codes, in the order of the records' classes. What an estimator holds by class,
+    `class_weight` and prior probabilities, is translated from the classes that it was fitted on or that it names.
+
+    What was given to the estimator's `fit` besides inputs and labels, such as sample weights or records to stop by,
+    leaves no trace in it and cannot be repeated: write a function that trains, for `FunctionRecipe`.
+
     Attributes:
         estimator: Fitted or not; a classifier with `predict_proba`, such as a Pipeline, a forest, boosting.
         version: Whatever else decides the result and is to make it another recipe.
 
     Raises:
-        InputError: It is no estimator, or answers with no probabilities.
+        InputError: It is no estimator, answers with no probabilities, or stops by records that only `fit` was given.
 
     Example:
         >>> from sklearn.linear_model import LogisticRegression
@@ -55,6 +63,13 @@ class SklearnRecipe:
                 f"Expected an estimator with predict_proba, found {type(self.estimator).__name__} without; switch its "
                 "probabilities on, or wrap it in sklearn.calibration.CalibratedClassifierCV."
             )
+        for name, value in self.estimator.get_params(deep=True).items():
+            if _last(name) in _STOPPED_FROM_OUTSIDE and value:
+                raise InputError(
+                    f"Expected training that needs inputs and labels alone, found {name} = {value}, which stops by "
+                    "records given to fit; set it to None and the number of rounds to that of the audited model, or "
+                    "write a function that trains."
+                )
 
     def fit(
         self,
@@ -72,13 +87,14 @@ class SklearnRecipe:
         from sklearn.base import clone
 
         estimator = clone(self.estimator)
-        estimator.set_params(**_own(estimator, seed))
+        by_class = _by_class(self.estimator, records.n_classes, records.classes)
+        estimator.set_params(**_own(estimator, seed), **by_class)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as of convergence: the user has seen it for the audited model
             try:
                 estimator.fit(records.inputs, records.labels)
             except Exception as error:
-                what = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                what = f"{type(error).__name__}: {brief(str(error), 300)}"
                 raise TrainingError(
                     f"Expected {type(estimator).__name__} to fit {records.n_records:,} records, found {what}"
                 ) from error
@@ -87,7 +103,7 @@ class SklearnRecipe:
     def handled(self) -> tuple[str, ...]:
         """Return what was changed in the estimator's parameters, or stays and matters, in words."""
         parameters = self.estimator.get_params(deep=True)
-        seeds = [name for name, value in parameters.items() if _last(name) == "random_state" and value is not None]
+        seeds = [name for name, value in parameters.items() if _last(name) in _SEEDS and value is not None]
         warm = [name for name, value in parameters.items() if _last(name) == "warm_start" and value]
         early = [name for name, value in parameters.items() if _stops_early(name, value, parameters)]
         said = []
@@ -101,17 +117,11 @@ class SklearnRecipe:
 
     def identity(self) -> Mapping[str, Any]:
         """Return everything that decides the model; see `vestige.core.recipe.Recipe.identity`."""
-        parameters = {
-            name: _plain(value)
-            for name, value in sorted(self.estimator.get_params(deep=True).items())
-            if _last(name) not in ("random_state", "warm_start", "n_jobs", "verbose")
-        }
-        kind = identity_of(type(self.estimator))
-        return {"recipe": "sklearn", "estimator": kind, "parameters": parameters, "version": self.version}
+        return {"recipe": "sklearn", "estimator": _plain(self.estimator), "version": self.version}
 
     def dump(self, model: Model) -> Mapping[str, bytes]:
         """Return the estimator as a skops file."""
-        return dump(model)
+        return dump(model, (self.estimator,))
 
     def load(self, files: Mapping[str, bytes]) -> Model:
         """Return the model that `dump` gave these files for."""
@@ -143,22 +153,44 @@ def refuse_options(
             raise InputError(f"Expected no {name} with {what}, which cannot use it; train with a torch recipe.")
 
 
+_SEEDS = ("random_state", "random_seed", "seed")
+_IRRELEVANT = (*_SEEDS, "warm_start", "n_jobs", "verbose")
+_PRIORS = ("priors", "class_prior")
+_STOPPED_FROM_OUTSIDE = ("early_stopping_rounds", "early_stopping_round")
+
+
 def _own(estimator: Any, seed: int) -> dict[str, Any]:
     """What is the model's own: seeds, drawn in the order of the parameters' names, and no warm start."""
     generator = stream(seed, "sklearn random_state")
     own: dict[str, Any] = {}
     for name in sorted(estimator.get_params(deep=True)):
-        if _last(name) == "random_state":
+        if _last(name) in _SEEDS:
             own[name] = int(generator.integers(2**31 - 1))
         elif _last(name) == "warm_start":
             own[name] = False
     return own
 
 
+def _by_class(estimator: Any, n_classes: int, names: Sequence[str] | None) -> dict[str, Any]:
+    """Parameters that are held by class, for an estimator that is fitted on codes."""
+    parameters = estimator.get_params(deep=True)
+    fitted = np.asarray(getattr(estimator, "classes_", ())).tolist()
+    translated: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if _last(name) == "class_weight" and isinstance(value, Mapping):
+            known = [*value, *fitted]
+            codes = codes_of_classes(known, f"the keys of {name}", n_classes, names)
+            translated[name] = dict(zip(codes, value.values(), strict=False))
+        elif _last(name) in _PRIORS and value is not None and names is not None:
+            codes = codes_of_classes(fitted or sorted(names), f"the classes of {name}", n_classes, names)
+            translated[name] = np.asarray(value)[np.argsort(codes)] if len(codes) == len(value) else value
+    return translated
+
+
 def _stops_early(name: str, value: Any, parameters: Mapping[str, Any]) -> bool:
     """Whether a parameter switches early stopping on; where there is a switch, the patience beside it is none."""
     has_switch = f"{name.removesuffix(_last(name))}early_stopping" in parameters
-    names = ("early_stopping",) if has_switch else ("n_iter_no_change", "early_stopping_rounds")
+    names = ("early_stopping",) if has_switch else ("n_iter_no_change",)
     return _last(name) in names and value is not None and value is not False
 
 
@@ -167,9 +199,12 @@ def _last(name: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A parameter as text and numbers; an estimator by its class alone, because its parameters follow by name."""
+    """A parameter as text and numbers, estimators with their own parameters."""
     if hasattr(value, "get_params") and not isinstance(value, type):
-        return identity_of(type(value))
+        own = {name: _plain(v) for name, v in sorted(value.get_params(deep=False).items()) if name not in _IRRELEVANT}
+        return {**identity_of(type(value)), "parameters": own}
+    if hasattr(value, "split") and hasattr(value, "get_n_splits"):
+        return identity_of(value)
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
     if isinstance(value, Mapping):
@@ -177,5 +212,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, slice):
         return ["slice", value.start, value.stop, value.step]
     if isinstance(value, np.ndarray):
-        return [str(value.dtype), value.tolist()]
+        return [str(value.dtype), _plain(value.tolist())]
+    if isinstance(value, np.dtype):
+        return str(value)
     return plain(value)

@@ -65,6 +65,8 @@ def reason_against(recipe: "TorchRecipe") -> str:
         if weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None):
             return f"weight {name} has hooks on its gradient, which stacked weights would not have"
     for name, layer in network.named_modules():
+        if "forward" in vars(layer):
+            return f"layer {name} ({type(layer).__name__}) has a forward of its own, perhaps with another one's weights"
         if isinstance(layer, _RANDOM):
             return f"layer {name} ({type(layer).__name__}) draws random numbers that a stack cannot give each model"
         if isinstance(layer, _BATCH_NORMS) and layer.momentum is None:
@@ -245,7 +247,7 @@ class _Stack:
             parts = zip(prepared, there.tolist(), self.runs, strict=True)
             prepared = _filled_up([run.augmented(recipe.augment, x[:n]) for x, n, run in parts])
         self.optimiser.zero_grad(set_to_none=True)
-        self.masks.n_records, self.masks.width = there.tolist(), width
+        self.masks.of_batch(prepared, there.tolist())
         outputs = self.network.answers(self.weights, self.buffers, prepared, training=True)
         outputs = outputs.flatten(0, 1)
         check_width(outputs, n_models * width, n_classes)

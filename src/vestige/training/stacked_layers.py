@@ -27,12 +27,20 @@ class Masks:
         streams: A stream per model.
         n_records: How many rows of each model's batch are records and not padding.
         width: How many rows the batches have.
+        order: In which order of memory images go through a network, and masks for them are drawn.
     """
 
     def __init__(self, streams: list[torch.Generator]) -> None:
         self.streams = streams
         self.n_records: list[int] = []
         self.width = 0
+        self.order = torch.contiguous_format
+
+    def of_batch(self, inputs: Tensor, n_records: list[int]) -> None:
+        """Be those of a batch, model x record x ..., as it is given to the networks."""
+        self.n_records, self.width = n_records, inputs.shape[1]
+        channels_last = inputs.ndim == 5 and inputs[0].is_contiguous(memory_format=torch.channels_last)
+        self.order = torch.channels_last if channels_last else torch.contiguous_format
 
     def apply(self, inputs: Tensor, layer: Any) -> Tensor:
         """Return inputs, model x record x ..., with some of them zeroed and the others scaled up.
@@ -47,19 +55,19 @@ class Masks:
             part = mask if n == self.width else mask[:n]
             if n < self.width != len(mask):
                 raise _unclear(layer, mask)
-            part.copy_(_drawn(part, layer, stream))
+            part.copy_(self._drawn(part, layer, stream))
         return inputs * masks
 
-
-def _drawn(part: Tensor, layer: Any, stream: torch.Generator) -> Tensor:
-    """What torch's own layer multiplies its inputs by, from numbers of their type, drawn in their order of memory."""
-    if type(layer) is nn.Dropout:
-        drawn = torch.empty_like(part, device="cpu")
-    elif part.ndim < 2 or part.ndim == _WITHOUT_RECORDS.get(type(layer)):
-        raise _unclear(layer, part)
-    else:
-        drawn = torch.empty((*part.shape[:2], *([1] * (part.ndim - 2))), dtype=part.dtype)
-    return drawn.bernoulli_(1 - layer.p, generator=stream).div_(1 - layer.p)
+    def _drawn(self, part: Tensor, layer: Any, stream: torch.Generator) -> Tensor:
+        """What torch's own layer multiplies its inputs by, from numbers of their type, drawn in their order."""
+        if type(layer) is nn.Dropout:
+            order = self.order if part.ndim == 4 else torch.preserve_format
+            drawn = torch.empty_like(part, device="cpu", memory_format=order)
+        elif part.ndim < 2 or part.ndim == _WITHOUT_RECORDS.get(type(layer)):
+            raise _unclear(layer, part)
+        else:
+            drawn = torch.empty((*part.shape[:2], *([1] * (part.ndim - 2))), dtype=part.dtype)
+        return drawn.bernoulli_(1 - layer.p, generator=stream).div_(1 - layer.p)
 
 
 def _unclear(layer: nn.Module, inputs: Tensor) -> UnsupportedModelError:

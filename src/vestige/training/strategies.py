@@ -211,10 +211,10 @@ class _Probe:
         return mine[: max(1, min(mine.size, n_steps * self.recipe.batch_size))]
 
     def seconds(self, strategy: Strategy, n_steps: int) -> float:
-        """Time `n_steps` steps of a strategy; return the seconds per step and model."""
+        """Time about `n_steps` steps of a strategy; return the seconds per step and model."""
         rows = self.rows(n_steps)
-        recipe = replace(self.recipe, epochs=1, stop=None)
-        steps = -(-rows.size // recipe.batch_size)
+        steps = -(-rows.size // self.recipe.batch_size)
+        recipe = replace(self.recipe, epochs=max(1, min(self.recipe.epochs, n_steps // steps)), stop=None)
         part = self.records.take(rows)
         member = np.ones((strategy.stack, rows.size), dtype=bool)
         if self.uneven and -(-(rows.size - 1) // recipe.batch_size) == steps:
@@ -225,7 +225,7 @@ class _Probe:
                 _stacked(recipe, part, member, range(strategy.stack), ())
             else:
                 _one(recipe, part, 0, strategy, ())
-        return (time.perf_counter() - begun) / (steps * strategy.stack)
+        return (time.perf_counter() - begun) / (steps * recipe.epochs * strategy.stack)
 
     @property
     def uneven(self) -> bool:
@@ -264,7 +264,7 @@ def _timed(probe: _Probe, candidates: Sequence[Strategy]) -> list[Measured]:
     for strategy in candidates:
         try:
             first = probe.seconds(strategy, 1)
-            n_steps = int(np.clip(_SECONDS_EACH / (first * strategy.stack), 2, 50))
+            n_steps = int(np.clip(_SECONDS_EACH / (first * strategy.stack), 2, 200))
             seconds = min(probe.seconds(strategy, n_steps) for _ in range(2))
         except Exception:  # what fails in one way may work in another, and in the plainest it must
             if not found:

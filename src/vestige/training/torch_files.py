@@ -52,8 +52,8 @@ def load(recipe: "TorchRecipe", files: Mapping[str, bytes]) -> Model:
 
 def _described(recipe: "TorchRecipe", files: Mapping[str, bytes]) -> Model:
     described = json.loads(files[_DESCRIPTION])
-    n_classes, seed = described["n_classes"], described["seed"]
-    history = {name: tuple(values) for name, values in described["history"].items()}
+    n_classes, seed = int(described["n_classes"]), int(described["seed"])
+    history = {name: tuple(map(float, values)) for name, values in described["history"].items()}
     *earlier, last = described["epochs"]
 
     def model(epoch: int, checkpoints: tuple[Model, ...], history: dict[str, tuple[float, ...]]) -> Model:

@@ -19,6 +19,8 @@ from vestige.training.stopping import StopRule
 
 Adam = functools.partial(torch.optim.Adam, lr=1e-3)
 
+_TAKEN = "_vestige_taken"  # marks weights that belong to a model already
+
 
 def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy of every record [nats]."""
@@ -54,7 +56,7 @@ class TorchRecipe:
 
     Example:
         >>> recipe = TorchRecipe(functools.partial(nn.Linear, 2, 2), epochs=3)
-        >>> model = recipe.fit(Records(np.eye(2), [0, 1]), seed=0)
+        >>> model = recipe.fit(Records([[1.0, 0.0], [0.0, 1.0]], [0, 1]), seed=0)
         >>> model.epoch, len(model.history["loss"])
         (3, 3)
     """
@@ -123,5 +125,17 @@ class TorchRecipe:
         return load(self, files)
 
     def new_classifier(self) -> Classifier:
-        """Return an untrained network with its preprocessing, from torch's global random stream."""
-        return Classifier(self.network(), self.preprocess, self.evaluation_mode)
+        """Return an untrained network with its preprocessing, from torch's global random stream.
+
+        Raises:
+            InputError: The network, or a trainable part of it, was returned before.
+        """
+        network = self.network()
+        for weight in (w for w in network.parameters() if w.requires_grad):
+            if hasattr(weight, _TAKEN):
+                raise InputError(
+                    "Expected a new network at every call, found weights of an earlier one; make the network and its "
+                    "layers inside the function that the recipe calls."
+                )
+            setattr(weight, _TAKEN, True)
+        return Classifier(network, self.preprocess, self.evaluation_mode)

@@ -96,6 +96,8 @@ def _is_users(name: str, module: object) -> bool:
     file = getattr(module, "__file__", None)
     if not isinstance(module, ModuleType) or not isinstance(file, str) or module.__name__ != name:
         return False
+    if not Path(file).is_absolute():  # such as of torch.ops, which no file holds
+        return False
     if name == "__main__":  # goes whole anyway
         return False
     return name.partition(".")[0] not in _INSTALLED and not file.startswith(_installed_folders())
