@@ -16,9 +16,9 @@ from torch import nn
 from benchmarks.bar import Bar
 from vestige.core.records import Records
 from vestige.data.designs import complementary_pairs
-from vestige.training.executors.in_process import InProcess
+from vestige.training.executors.in_process import InProcess, n_cpus
 from vestige.training.executors.processes import Processes
-from vestige.training.strategies import Strategy, groups_of, has_bfloat16, measure_torch, n_cpus, train_group
+from vestige.training.strategies import Strategy, groups_of, has_bfloat16, measure_torch, train_group
 from vestige.training.torch_recipe import TorchRecipe
 
 ISSUE = 3
@@ -114,22 +114,22 @@ def _stacked(
 
 def location() -> Iterator[Bar]:
     """P3's network for Location30, on half of 5,010 records."""
-    yield from _stacked("location", (446, 128, 128, 30), 5010, 20, 2.5, 4, 16)
+    yield from _stacked("location", (446, 128, 128, 30), 5010, 8, 2.5, 4, 16)
 
 
 def adult() -> Iterator[Bar]:
     """P3's network for Adult, on 5,000 of 10,000 records."""
-    yield from _stacked("adult", (104, 128, 128, 2), 10_000, 12, 2.5, 4, 16)
+    yield from _stacked("adult", (104, 128, 128, 2), 10_000, 5, 2.5, 4, 16)
 
 
 def purchase() -> Iterator[Bar]:
     """P3's network for Purchase100, on 5,000 of 10,000 records."""
-    yield from _stacked("purchase", (600, 128, 100), 10_000, 10, 2, 2.6, 16)
+    yield from _stacked("purchase", (600, 128, 100), 10_000, 4, 2, 2.6, 16)
 
 
 def wide_location() -> Iterator[Bar]:
     """P1's network for Location30: bound by the optimiser's memory traffic."""
-    yield from _stacked("wide_location", (446, 1024, 512, 256, 128, 30), 5010, 3, 1.25, 1.5, 8)
+    yield from _stacked("wide_location", (446, 1024, 512, 256, 128, 30), 5010, 1, 1.25, 1.5, 8)
 
 
 def peer() -> Iterator[Bar]:
@@ -138,7 +138,7 @@ def peer() -> Iterator[Bar]:
     from art.estimators.classification import PyTorchClassifier
 
     records = binary_records(5010, 446, 30)
-    epochs = 20
+    epochs = 10
     network = functools.partial(tanh_network, 446, 128, 128, 30)
     recipe = TorchRecipe(network, epochs=epochs, batch_size=100)
     member = complementary_pairs(16, 5010, seed=0)

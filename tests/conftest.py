@@ -1,6 +1,11 @@
-"""Hypothesis without a deadline: how long an example takes says something of the machine, not of the code."""
+"""One thread for numerical libraries, and Hypothesis without a deadline: how long a test takes says nothing here."""
 
-from hypothesis import settings
+import os
+
+# Before any of them is loaded: threads of tests that run at once would only wait for each other, and for long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from hypothesis import settings  # noqa: E402
 
 settings.register_profile("vestige", deadline=None)
 settings.load_profile("vestige")

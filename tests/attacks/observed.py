@@ -25,3 +25,15 @@ def leaky_logits(n: int, leak: float, rng: np.random.Generator) -> tuple[np.ndar
     logits = rng.normal(scale=1.5, size=(n, 5))
     logits[np.arange(n), labels] += 2 + leak * member
     return logits, labels, member
+
+
+def referred(
+    n: int, leak: float, rng: np.random.Generator, *, scale: float = 1.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Phi of a target and of 16 models, who is in them, and in the target; records differ much in difficulty."""
+    is_in = np.repeat(rng.random((8, n)) < 0.5, 2, axis=0)
+    is_in[1::2] = ~is_in[::2]
+    member = rng.permutation(n) < n // 2
+    difficulty = 5 * rng.normal(size=n)
+    phi = scale * (rng.normal(size=n) + difficulty + leak * member)
+    return phi, scale * (rng.normal(size=(16, n)) + difficulty + leak * is_in), is_in, member

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.attacks.observed import leaky_logits, score
+from tests.attacks.observed import leaky_logits, referred, score
 
 from vestige import attacks
 from vestige.attacks import CATALOGUE
@@ -15,15 +15,21 @@ from vestige.core.probabilities import as_published, from_logits, from_probabili
 from vestige.evaluation.roc import roc
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 
-EVERY = pytest.mark.parametrize("attack", CATALOGUE, ids=lambda a: a.name)
+ON_ANSWERS = [attack for attack in CATALOGUE if not attack.needs_references]
+WITH_REFERENCES = [attack for attack in CATALOGUE if attack.needs_references]
+EVERY = pytest.mark.parametrize("attack", ON_ANSWERS, ids=lambda a: a.name)
+EVERY_WITH_REFERENCES = pytest.mark.parametrize("attack", WITH_REFERENCES, ids=lambda a: a.name)
 TABLES = pytest.mark.parametrize(
     "table", [from_logits, lambda z: from_probabilities(softmax(z)), lambda z: as_published(softmax(z))]
 )
 
 
-def test_the_names_are_those_of_the_issue():
+def test_the_names_are_those_of_the_issues():
     names = [a.name for a in CATALOGUE]
-    assert names == ["correctness", "loss", "confidence", "max_confidence", "entropy", "modified_entropy"]
+    assert names == [
+        "correctness", "loss", "confidence", "max_confidence", "entropy", "modified_entropy", "lira_online",
+    ]  # fmt: skip
+    assert [a.name for a in WITH_REFERENCES] == ["lira_online"]
     assert set(names) | {"CATALOGUE", "Attack"} == set(attacks.__all__)
 
 
@@ -129,4 +135,60 @@ def test_logits_and_their_probabilities_agree_where_nothing_saturates(attack):
         score(attack, from_probabilities(softmax(logits)), labels),
         score(attack, from_logits(logits), labels),
         rtol=1e-12,
+    )
+
+
+# --------------------------------------------------------------------------- with reference models
+
+
+@EVERY_WITH_REFERENCES
+def test_what_is_known_of_reference_models_is_handed_and_never_the_target_s_membership(attack):
+    required = [p for p in inspect.signature(attack.score).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    assert tuple(p.name for p in required) == attack.reads == ("phi", "shadow_phi", "is_in")
+    assert (attack.access, attack.knowledge) == ("loss", "records and recipe")
+    assert "shadow models" in attack.needs
+
+
+@EVERY_WITH_REFERENCES
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-6, 1.0, 100.0]), n=st.integers(1, 30))
+def test_permuting_records_or_models_permutes_scores_or_nothing(attack, seed, scale, n):
+    phi, shadow_phi, is_in, _ = referred(n, 1.0, np.random.default_rng(seed), scale=scale)
+    records, models = np.random.default_rng(seed).permutation(n), np.random.default_rng(seed).permutation(len(is_in))
+    scores = attack.score(phi, shadow_phi, is_in)
+    assert scores.dtype == np.float64
+    assert scores.shape == (n,)
+    assert np.isfinite(scores).all()
+    moved = attack.score(phi[records], shadow_phi[:, records], is_in[:, records])
+    np.testing.assert_allclose(moved, scores[records], rtol=1e-9, atol=1e-9)
+    moved = attack.score(phi, shadow_phi[models], is_in[models])
+    np.testing.assert_allclose(moved, scores, rtol=1e-9, atol=1e-9)
+
+
+@EVERY_WITH_REFERENCES
+def test_a_planted_leak_points_at_the_members_whatever_the_difficulty_of_records(attack):
+    phi, shadow_phi, is_in, member = referred(4000, 1.0, np.random.default_rng(1))
+    scores = attack.score(phi, shadow_phi, is_in)
+    assert roc(scores[member], scores[~member]).auc > 0.65
+    assert roc(phi[member], phi[~member]).auc < 0.6  # their phi alone tells little
+
+
+@EVERY_WITH_REFERENCES
+def test_g12_without_a_leak_attacks_with_references_are_at_chance(attack):
+    rng = np.random.default_rng(2)
+    aucs = []
+    for _ in range(40):
+        phi, shadow_phi, is_in, member = referred(1000, 0.0, rng)
+        scores = attack.score(phi, shadow_phi, is_in)
+        aucs.append(roc(scores[member], scores[~member]).auc)
+    assert abs(np.mean(aucs) - 0.5) < 3 * sqrt(1001 / (12 * 500 * 500) / len(aucs))
+
+
+@EVERY_WITH_REFERENCES
+def test_another_centre_of_phi_changes_nothing(attack):
+    """A record's difficulty moves its phi under every model."""
+    phi, shadow_phi, is_in, _ = referred(50, 1.0, np.random.default_rng(3))
+    shift = 10 * np.random.default_rng(4).normal(size=50)
+    np.testing.assert_allclose(
+        attack.score(phi + shift, shadow_phi + shift, is_in), attack.score(phi, shadow_phi, is_in), rtol=1e-9, atol=1e-9
     )

@@ -1,8 +1,9 @@
-"""Records say what they are, refuse what they cannot be, and their digest tells every difference a model could learn."""
+"""Records say what they are, refuse what they cannot be, and their digest tells what a model could learn."""
 
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,7 +103,7 @@ def test_what_cannot_be_is_refused(inputs, labels, options, said):
 @pytest.mark.parametrize("what", ["labels", "ids", "subjects", "groups", "order"])
 def test_an_index_is_never_overruled_by_position(what):
     shuffled = pd.Series(range(6), index=[5, 4, 3, 2, 1, 0])
-    given = {"labels": Y, what: {"k": shuffled} if what in ("groups", "order") else shuffled}
+    given: dict[str, Any] = {"labels": Y, what: {"k": shuffled} if what in ("groups", "order") else shuffled}
     with pytest.raises(InputError, match="with the index of inputs, found 5 beside 0 in row 1"):
         Records(table(), **given)
     given[what] = {"k": shuffled.to_numpy()} if what in ("groups", "order") else shuffled.to_numpy()

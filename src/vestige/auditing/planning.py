@@ -19,10 +19,11 @@ from vestige.core.jobs import Executor
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.training.bank import Bank
+from vestige.training.executors.in_process import InProcess, n_cpus
 from vestige.training.executors.processes import Processes
 from vestige.training.facts import key_of
 from vestige.training.identity import is_reusable
-from vestige.training.strategies import Measured, Strategy, measure_torch, n_cpus
+from vestige.training.strategies import Measured, Strategy, measure_torch
 
 _SHARE_OF_TIME = 0.9  # of what there is; the rest is for the audit itself
 _WORTH_PROCESSES = 30.0  # seconds that all models take, from which on two ways are measured
@@ -183,7 +184,7 @@ def _measured_by_training(
         noted = [bank.how(key_of(facts), facts) for facts in map(plan.facts, models)]
         return max(float(how["seconds"]) for how in noted if how) if any(noted) else elapsed
 
-    together = Strategy(threads=cpus if executor is None else executor.threads_each)
+    together = Strategy(threads=(executor or InProcess()).threads_each)
     first, of_one = _first_that_works(lambda model: seconds(together, [model]), min(_TRIES, len(member)))
     if executor is not None:
         return [Measured(together, of_one / executor.n_workers)]

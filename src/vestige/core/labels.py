@@ -67,8 +67,8 @@ def _check_range(codes: np.ndarray, what: str, n_classes: int | None) -> None:
         bad = low if low < 0 else high
         row = int(np.flatnonzero(codes == bad)[0]) + 1
         cure = _FROM_1.format(what) if low >= 1 and high == n_classes else "check the labels and the columns"
-        top = "" if n_classes is None else f"..{n_classes - 1}"
-        raise InputError(f"Expected {what} in 0{top}, found {bad} in row {row:,}; {cure}.")
+        top = "" if n_classes is None else n_classes - 1
+        raise InputError(f"Expected {what} in 0..{top}, found {bad} in row {row:,}; {cure}.")
 
 
 def _codes_of_numbers(values: np.ndarray, what: str, classes: tuple[str, ...], numbers: tuple[int, ...]) -> np.ndarray:
@@ -139,16 +139,14 @@ def codes_of_classes(
     code = {name: i for i, name in enumerate(names or ())}
     by_name = [code.get(str(v), code.get(str(_whole(v)))) for v in values]
     unknown = [v for v, found in zip(values, by_name, strict=True) if found is None]
-    by_code = [_whole(v) for v in values]
-    if unknown and all(isinstance(number, int) and 0 <= number < n_classes for number in by_code):
-        return tuple(by_code)
-    if unknown:
+    no_code = [v for v in values if not (isinstance(_whole(v), int) and 0 <= v < n_classes)]
+    if unknown and no_code:
         known = few(names, 5) if names else f"0..{n_classes - 1}"
+        found = next((v for v in no_code if v in unknown), unknown[0])
         raise InputError(
-            f"Expected {what} among the classes of the records, {known}, found {unknown[0]!r}; name the records' "
-            "classes so."
+            f"Expected {what} among the classes of the records, {known}, found {found!r}; name the records' classes so."
         )
-    return tuple(number for number in by_name if number is not None)
+    return tuple(map(_whole, values)) if unknown else tuple(code for code in by_name if code is not None)
 
 
 def _whole(value: Any) -> Any:

@@ -38,7 +38,4 @@ def check_finite(answers: np.ndarray, what: str, first: int = 0) -> None:
     finite = np.isfinite(answers).reshape(len(answers), -1).all(axis=1) if answers.size else np.empty(0, bool)
     if not finite.all():
         row = first + int(np.argmin(finite)) + 1
-        raise TrainingError(
-            f"Expected finite {what}, found NaN or infinity, first for record {row:,}; look at the model's weights and "
-            "at that record."
-        )
+        raise TrainingError(f"Expected finite {what}, found NaN or infinity, first for record {row:,}.")

@@ -20,12 +20,17 @@ class FunctionTarget:
         """Return the probability of every class."""
         found = np.asarray(self.function(inputs.copy()), dtype=np.float64)
         probabilities = checked(found, len(inputs), self.n_classes, "probabilities")
-        sums = probabilities.sum(axis=1)
-        wrong = (probabilities < -1e-6).any(axis=1) | (np.abs(sums - 1) > 1e-3)
-        if wrong.any():
-            row = int(np.argmax(wrong))
+        if (probabilities < -1e-6).any():
+            row = int(np.argmax((probabilities < -1e-6).any(axis=1)))
             raise TrainingError(
-                f"Expected probabilities of at least 0 that sum to 1, found {probabilities[row].min():.6g} and a sum of "
-                f"{sums[row]:.6g} for record {row + 1:,}; apply a softmax in the function if these are logits."
+                f"Expected probabilities of at least 0, found {probabilities[row].min():.6g} for record {row + 1:,}; apply "
+                "a softmax in the function if these are logits."
+            )
+        sums = probabilities.sum(axis=1)
+        if (np.abs(sums - 1) > 1e-3).any():
+            row = int(np.argmax(np.abs(sums - 1) > 1e-3))
+            raise TrainingError(
+                f"Expected probabilities that sum to 1, found a sum of {sums[row]:.6g} for record {row + 1:,}; apply a "
+                "softmax in the function if these are logits."
             )
         return Probabilities(probabilities)

@@ -25,7 +25,7 @@ def open_target(classifier: Any, n_classes: int, classes: Sequence[str] | None =
         from vestige.targets.torch_module import TorchTarget
 
         return TorchTarget(classifier, n_classes)
-    if hasattr(classifier, "predict_proba"):
+    if hasattr(classifier, "predict_proba") and not isinstance(classifier, type):
         from vestige.targets.estimator import EstimatorTarget
 
         return EstimatorTarget(classifier, n_classes, classes)

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 from vestige.core.jobs import Executor
 from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
-from vestige.training.executors.in_process import InProcess
+from vestige.training.executors.in_process import InProcess, n_cpus
 
 if TYPE_CHECKING:
     from vestige.training.torch_recipe import TorchRecipe
@@ -63,11 +63,6 @@ class Measured:
     seconds_per_model: float
 
 
-def n_cpus() -> int:
-    """Return the processors this process may use."""
-    return InProcess().threads_each
-
-
 def has_bfloat16() -> bool:
     """Whether the processor computes in bfloat16; without units for it, it would be slower than float32."""
     import torch
@@ -95,14 +90,14 @@ def measure_torch(
         member: Membership of every model.
         processes: Makes an executor of so many processes with so many threads each; None if there is to be one
             process. It is tried only if the work is long enough to be worth starting them.
-        n_threads: Threads in this process; all processors if omitted.
+        n_threads: Threads in this process; what `InProcess` takes if omitted.
 
     Returns:
         Every way that works, the fastest first. Nothing is kept of the models.
     """
     cpus = n_cpus()
     probe = _Probe(recipe, records, member)
-    found = _timed(probe, list(_candidates(probe, n_threads or cpus)))
+    found = _timed(probe, list(_candidates(probe, n_threads or InProcess().threads_each)))
     best = min(m.seconds_per_model for m in found)
     if processes is not None and cpus > 1 and best * len(member) > _ENOUGH_TO_START_PROCESSES:
         alone = _candidates(probe, 1)

@@ -24,14 +24,20 @@ class InProcess:
 
     @property
     def threads_each(self) -> int:
-        """As many as there are processors."""
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        """As many as there are processors, or as OMP_NUM_THREADS says if that is fewer."""
+        asked = os.environ.get("OMP_NUM_THREADS", "")
+        return min(n_cpus(), int(asked)) if asked.isdecimal() and int(asked) else n_cpus()
 
     def run(self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Any]) -> Iterator[Outcome]:
         """Run every task; see `vestige.core.jobs.Executor`."""
         for task in tasks:
             result, error = attempt(work, shared, task)
             yield Outcome(task, result, error)
+
+
+def n_cpus() -> int:
+    """Return the processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Any) -> tuple[Any, str]:

@@ -1,0 +1,28 @@
+"""Answers that are no answers are refused, with the number of the record."""
+
+import numpy as np
+import pytest
+
+from vestige.core.errors import TrainingError
+from vestige.targets.checking import check_finite, check_shape, checked
+
+
+def test_answers_pass_as_they_are():
+    answers = np.ones((2, 3))
+    assert checked(answers, 2, 3, "logits") is answers
+    assert checked(np.empty((0, 3)), 0, 3, "logits").shape == (0, 3)
+
+
+def test_the_shape_is_records_by_classes():
+    with pytest.raises(TrainingError, match=r"logits of shape \(2, 3\), a row per record .* found \(3, 2\)"):
+        check_shape((3, 2), 2, 3, "logits")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_the_first_record_that_is_not_finite_is_named(bad):
+    answers = np.zeros((5, 2))
+    answers[3:, 1] = bad
+    with pytest.raises(TrainingError, match="finite losses, found NaN or infinity, first for record 4"):
+        check_finite(answers, "losses")
+    with pytest.raises(TrainingError, match="first for record 1,004"):
+        check_finite(answers[:, 1], "losses", first=1000)
