@@ -2,6 +2,7 @@
 
 import functools
 import json
+import resource
 import time
 import uuid
 from collections.abc import Sequence
@@ -182,3 +183,15 @@ def train_killed(root: Path, name: str, n_models: int, stack: int) -> None:
     plan = planned(root / name, lambda strategy, groups: plan, lambda: strategy)
     shadows = train_shadows(plan, root / name, Bank(root / f"bank of {name}"))
     np.save(root / f"{name}.npy", signals(shadows))
+
+
+def train_and_weigh(root: Path, n_models: int) -> None:
+    """What a process of its own does: train on many records, open the run again, and tell the most memory it had."""
+    rng = np.random.default_rng(0)
+    records = Records(rng.normal(size=(20_000, 3)).astype(np.float32), np.arange(20_000) % 10)
+    plan, bank = plan_of(FunctionRecipe(bayes), n_models, records=records), Bank(root / f"bank {n_models}")
+    for _ in range(2):
+        shadows = train_shadows(plan, root / str(n_models), bank)
+    assert (shadows.n_trained, int(shadows.done.sum())) == (0, n_models)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    (root / f"{n_models}.json").write_text(json.dumps(peak))

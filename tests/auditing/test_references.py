@@ -39,7 +39,7 @@ class Kept(SignalStore):
         self.signals = signals
 
     def read(self, name: str, *, rows: Any = None, records: slice = slice(None)) -> np.ndarray:
-        return self.signals[rows]
+        return np.asarray(self.signals[rows])
 
     def blocks(self, name: str, n_records: int | None = None, *, rows: Any = None) -> Iterator[tuple[int, np.ndarray]]:
         for start in range(0, N, 25):

@@ -29,6 +29,7 @@ from tests.auditing.small_models import (
     slow,
     table,
     torch_recipe,
+    train_and_weigh,
     train_in,
     trainings,
     weights_seed,
@@ -36,13 +37,14 @@ from tests.auditing.small_models import (
 
 from vestige.auditing import shadows as module
 from vestige.auditing.shadow_plan import AT_THE_END
+from vestige.auditing.shadow_work import train_and_observe
 from vestige.auditing.shadows import Shadows, train_shadows
 from vestige.core.errors import ArtefactError, OutputError, TrainingError
 from vestige.core.jobs import Outcome
 from vestige.core.signal_files import writable
 from vestige.core.signal_store import SignalStore
 from vestige.training.bank import Bank
-from vestige.training.executors.in_process import attempt
+from vestige.training.executors.in_process import InProcess, attempt
 from vestige.training.facts import key_of
 from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.sklearn_recipe import SklearnRecipe
@@ -140,7 +142,7 @@ def test_the_same_run_again_neither_trains_nor_writes(bank, tmp_path, monkeypatc
     def never(*_: object) -> Iterator[Outcome]:
         raise AssertionError
 
-    monkeypatch.setattr(module.InProcess, "run", never)
+    monkeypatch.setattr(InProcess, "run", never)
     again = train_shadows(plan, tmp_path / "run", bank)
     assert again.n_trained == 0
     np.testing.assert_array_equal(signals(again), first)
@@ -158,8 +160,12 @@ def test_more_models_train_only_the_new_ones(bank, tmp_path):
 
 def test_more_models_in_stacks_train_only_the_new_ones_too(bank, tmp_path, monkeypatch):
     trained: list[int] = []
-    true = module.train_and_observe
-    monkeypatch.setattr(module, "train_and_observe", lambda s, t: (trained.extend(t.models), true(s, t))[1])
+
+    def work(shared: Any, task: Any) -> Any:
+        trained.extend(task.models)
+        return train_and_observe(shared, task)
+
+    monkeypatch.setattr(module, "train_and_observe", work)
     few, many = plan_of(torch_recipe(), 4, strategy=STACKS), plan_of(torch_recipe(), 6, strategy=STACKS)
     assert many.groups == [[0, 1, 2], [3, 4, 5]]  # the second stack holds a model that is in the bank
     small = train_shadows(few, tmp_path / "few", bank)
@@ -295,12 +301,11 @@ def test_one_model_that_raises_is_reported_and_the_others_go_on(bank, tmp_path):
 
 def test_a_failure_that_is_gone_is_noted_no_longer(bank, tmp_path, monkeypatch):
     plan = plan_of(FunctionRecipe(bayes))
-    true = module.train_and_observe
 
     def work(shared: Any, task: Any) -> Any:
         if 2 in task.models:
             raise MemoryError
-        return true(shared, task)
+        return train_and_observe(shared, task)
 
     monkeypatch.setattr(module, "train_and_observe", work)
     shadows = train_shadows(plan, tmp_path / "run", bank)
@@ -548,6 +553,18 @@ def test_several_processes_give_the_same_signals(bank, tmp_path):
     there = train_shadows(plan_of(recipe, strategy=Strategy(n_processes=2)), tmp_path / "there", bank)
     assert there.n_trained == 6
     np.testing.assert_array_equal(signals(here), signals(there))
+
+
+def test_memory_does_not_grow_with_the_number_of_models(nursery, tmp_path):
+    """56 more models, with 1.6 MB of signals each."""
+    for n_models in (8, 64):
+        process = nursery.Process(target=train_and_weigh, args=(tmp_path, n_models))
+        process.start()
+        process.join(300)
+        assert process.exitcode == 0
+    few, many = (json.loads((tmp_path / f"{n_models}.json").read_text()) for n_models in (8, 64))
+    assert 0.15 * few < 56 * 20_000 * 10 * 8  # so that it would show
+    assert many < 1.1 * few
 
 
 def test_shadows_say_what_they_are(bank, tmp_path):

@@ -32,7 +32,8 @@ def test_a_run_that_is_killed_ends_as_if_nothing_had_happened(n_kills, n_models,
     assert expected.shape[0] == n_models
     rng = np.random.default_rng(0)
     run, bank = tmp_path / "killed", tmp_path / "bank of killed"
-    killed, done, plans, in_the_middle = 0, {}, set(), 0
+    done: dict[str, tuple[int, int]] = {}
+    killed, plans, in_the_middle = 0, set(), 0
     while True:
         process = nursery.Process(target=train_killed, args=(tmp_path, "killed", n_models, stack))
         process.start()

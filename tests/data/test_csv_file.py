@@ -43,7 +43,7 @@ def same_as_plain(predictions):
         "\n" + PLAIN,
         PLAIN + "\n",
         "\ufeff" + PLAIN,
-        gzip.compress(PLAIN.encode()),
+        gzip.compress(PLAIN.encode(), mtime=0),
         '"","label","member","prob_a","prob_b"\n"1","a",TRUE,0.75,0.25\n"2","b",FALSE,0.5,0.5\n',  # R: write.csv
         '"label";"member";"prob_a";"prob_b"\n"a";1;0,75;2,5e-1\n"b";0;0,5;0,5\n',
         '"label","member","prob_a","prob_b"\n"a","1","0.75","0.25"\n"b","0","0.5","0.5"\n',
@@ -115,7 +115,7 @@ def test_a_long_column_that_starts_with_whole_numbers(read):
         ('member,loss,label\n1,0.5,"a\n0,0.5,b\n', ("label", "several lines in data row 1", "quotes")),
         (PLAIN.replace("\na,", "\n\xe9,").encode("latin-1"), ("UTF-8", "Latin-1", "fileEncoding")),
         (PLAIN.replace("prob_a", "prob_\xe9").encode("latin-1"), ("UTF-8", "Latin-1", "fileEncoding")),
-        (gzip.compress(PLAIN.encode() * 9)[:-9], ("gzip", "truncated")),
+        (gzip.compress(PLAIN.encode() * 9, mtime=0)[:-9], ("gzip", "truncated")),
     ],
 )
 def test_tables_that_cannot_be_read(read, text, essentials):

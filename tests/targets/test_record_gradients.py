@@ -1,7 +1,5 @@
 """The gradient norms of single records equal those of a plain loop of backward passes, for every kind of network."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -340,17 +338,12 @@ def test_blocks_change_nothing(n):
     np.testing.assert_allclose(found, squared_norms_one_by_one(module, *tensors).sqrt().numpy(), rtol=1e-6)
 
 
-def test_p4_s_cifar_network_equals_the_loop_and_is_faster():
-    """In one run, the best of three: 3.4 to 6 times as fast on two processors; demanded is what noise allows."""
+def test_p4_s_cifar_network_equals_the_loop_in_three_passes():
+    """42 images of 32 x 32 make a block; before the blocks, one image is asked for the shape and two in both ways."""
     module, x, y = made(smallnet), images(64, size=32), labels(64, 10)
-    target = TorchTarget(module, 10)
-    seconds: dict[str, list[float]] = {"loop": [], "fast": []}
-    for _ in range(3):
-        begun = time.perf_counter()
-        expected = loop(module, x, y)
-        seconds["loop"].append(time.perf_counter() - begun)
-        begun = time.perf_counter()
-        found = target.gradient_norms(x, y)
-        seconds["fast"].append(time.perf_counter() - begun)
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
-    assert min(seconds["loop"]) > 1.3 * min(seconds["fast"])
+    expected = loop(module, x, y)
+    asked: list[int] = []
+    handle = module.register_forward_hook(lambda _, given, __: asked.append(len(given[0])))
+    np.testing.assert_allclose(TorchTarget(module, 10).gradient_norms(x, y), expected, rtol=1e-6)
+    handle.remove()
+    assert asked == [1, 1, 1, 2, 42, 22]

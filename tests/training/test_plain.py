@@ -93,7 +93,7 @@ def cnn():
         {"batch_size": 47},  # the last batch is of 1
         {"network": functools.partial(mlp, functools.partial(nn.BatchNorm1d, 8))},
     ],
-    ids=str,
+    ids=lambda options: "-".join(options) or "defaults",
 )
 def test_it_is_the_loop_anybody_would_write(options):
     it, records = recipe(**{"network": mlp, **options}), table()

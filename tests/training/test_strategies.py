@@ -1,7 +1,6 @@
 """Ways of training many models: how models are put together, and how the fastest way is found."""
 
 import functools
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +20,7 @@ from vestige.core.jobs import Outcome
 from vestige.core.recipe import Model
 from vestige.data.designs import complementary_pairs
 from vestige.training import strategies
-from vestige.training.executors.in_process import attempt
+from vestige.training.executors.in_process import InProcess, attempt
 from vestige.training.stacked import n_steps
 from vestige.training.strategies import (
     Measured,
@@ -29,12 +28,12 @@ from vestige.training.strategies import (
     groups_of,
     has_bfloat16,
     measure_torch,
-    n_cpus,
     threads,
     train_group,
 )
 
 LINEAR = recipe(linear)
+HERE = InProcess().threads_each
 
 
 @pytest.fixture
@@ -168,7 +167,7 @@ def test_what_is_measured_works_and_leaves_torch_as_it_was(quick):
     found = measure_torch(LINEAR, table(), member, None)
     assert torch.get_num_threads() == n_threads
     assert torch.equal(torch.get_rng_state(), state)
-    assert {m.strategy for m in found} == {Strategy(threads=n_cpus(), stack=n) for n in (1, 4, 8)}
+    assert {m.strategy for m in found} == {Strategy(threads=HERE, stack=n) for n in (1, 4, 8)}
     seconds = [m.seconds_per_model for m in found]
     assert seconds == sorted(seconds)
     assert seconds[0] > 0
@@ -178,8 +177,8 @@ def test_what_is_measured_works_and_leaves_torch_as_it_was(quick):
 
 
 def test_so_many_threads_are_measured_as_are_asked_for(quick):
-    found = measure_torch(LINEAR, table(), membership(20, 20), None, n_threads=1)
-    assert {m.strategy for m in found} == {Strategy(threads=1)}  # and no stack larger than all models
+    found = measure_torch(LINEAR, table(), membership(20, 20), None, n_threads=3)
+    assert {m.strategy for m in found} == {Strategy(threads=3)}  # and no stack larger than all models
 
 
 def test_the_time_of_a_model_is_that_of_its_steps():
@@ -226,7 +225,7 @@ def test_bfloat16_is_offered_where_recipe_and_processor_allow_it(allowed, units,
     monkeypatch.setattr(strategies, "has_bfloat16", lambda: units)
     low = recipe(linear, bfloat16=allowed)
     found = measure_torch(low, table(), membership(20, 20), None)
-    assert (Strategy(threads=n_cpus(), bfloat16=True) in {m.strategy for m in found}) == (allowed and units)
+    assert (Strategy(threads=HERE, bfloat16=True) in {m.strategy for m in found}) == (allowed and units)
 
 
 def test_a_processor_has_units_for_bfloat16_or_not():
@@ -245,7 +244,7 @@ class OnlyWide(nn.Linear):
 def test_a_way_that_fails_is_left_out_and_the_others_stand(quick, monkeypatch):
     monkeypatch.setattr(strategies, "has_bfloat16", lambda: True)
     found = measure_torch(recipe(functools.partial(OnlyWide, 6, 3), bfloat16=True), table(), membership(20, 20), None)
-    assert {m.strategy for m in found} == {Strategy(threads=n_cpus())}
+    assert {m.strategy for m in found} == {Strategy(threads=HERE)}
 
 
 def test_what_fails_in_the_plainest_way_is_an_error(quick):
@@ -280,12 +279,8 @@ def test_processes_are_measured_at_once_if_the_work_is_worth_it(quick, monkeypat
     many = measure_torch(LINEAR, table(), member, Pretended)
     assert Pretended.asked == (2, 1)
     assert {m.strategy for m in many} == {
-        Strategy(n_processes=n, threads=2 if n == 1 else 1, stack=stack) for n in (1, 2) for stack in (1, 4)
+        Strategy(n_processes=n, threads=HERE if n == 1 else 1, stack=stack) for n in (1, 2) for stack in (1, 4)
     }
-
-
-def test_processors_are_those_this_process_may_use():
-    assert n_cpus() == len(os.sched_getaffinity(0))
 
 
 def test_strategies_in_words():

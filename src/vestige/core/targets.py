@@ -29,7 +29,7 @@ class GradientTarget(ConfidenceTarget, Protocol):
     """A model whose parameters are known too."""
 
     def gradient_norms(self, inputs: Any, labels: Int[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
-        """Return the L2 norm of the gradient of each record's own cross-entropy, over all trained parameters.
+        """Return the L2 norm of the gradient of each record's own cross-entropy, over all parameters.
 
         Source:
             Watson et al. 2022, section on scores; evaluation mode, no regulariser.

@@ -23,8 +23,8 @@ class FunctionTarget:
         if (probabilities < -1e-6).any():
             row = int(np.argmax((probabilities < -1e-6).any(axis=1)))
             raise TrainingError(
-                f"Expected probabilities of at least 0, found {probabilities[row].min():.6g} for record {row + 1:,}; apply "
-                "a softmax in the function if these are logits."
+                f"Expected probabilities of at least 0, found {probabilities[row].min():.6g} for record {row + 1:,}; "
+                "apply a softmax in the function if these are logits."
             )
         sums = probabilities.sum(axis=1)
         if (np.abs(sums - 1) > 1e-3).any():
