@@ -122,9 +122,9 @@ def train_stack(
         done: dict[int, Model | TrainingError] = {}
         for number in range(1, recipe.epochs + 1):
             losses = stack.epoch(inputs, labels, number, records.n_classes)
-            going = []
+            going, finite = [], stack.is_finite()
             for place, epoch in enumerate(map(Epoch, losses, stack.accuracies(held_out))):
-                ended = stack.ended(place, epoch, number, checkpoints, records.n_classes)
+                ended = stack.ended(place, epoch, number, checkpoints, records.n_classes, finite)
                 if ended is None:
                     going.append(place)
                 else:
@@ -235,7 +235,7 @@ class _Stack:
                 set_rates(self.optimiser, self.rates, factor)
             there = (counts - done * size).clamp(0, size)
             batch = rows[:, done * size : (done + 1) * size]
-            total += self._step(inputs[batch], labels[batch], there, n_classes) * there
+            total += self._step(_taken(inputs, batch), _taken(labels, batch), there, n_classes) * there
         losses: list[float] = (total / counts).tolist()
         return losses
 
@@ -261,6 +261,11 @@ class _Stack:
         self.optimiser.step()
         return means.detach().cpu().double()
 
+    def is_finite(self) -> bool:
+        """Whether every number of every model is."""
+        floats = [t for t in (*self.weights.values(), *self.buffers.values()) if t.is_floating_point()]
+        return all(bool(t.isfinite().all()) for t in floats)
+
     @torch.no_grad()
     def accuracies(self, held_out: tuple[Tensor, Tensor] | None) -> list[float]:
         """Return the share of records each model classifies rightly, in evaluation mode."""
@@ -277,13 +282,17 @@ class _Stack:
         return shares
 
     def ended(
-        self, place: int, epoch: Epoch, number: int, checkpoints: Sequence[int], n_classes: int
+        self, place: int, epoch: Epoch, number: int, checkpoints: Sequence[int], n_classes: int, finite: bool
     ) -> Model | TrainingError | None:
-        """Note how a model did in an epoch; return what became of it if that was its last one."""
+        """Note how a model did in an epoch; return what became of it if that was its last one.
+
+        `finite` says that all weights of the stack are, so that no model need be looked at alone.
+        """
         run, stop = self.runs[place], self.recipe.stop
         run.epochs.append(epoch)
         try:
-            check_finite(_at(place, self.weights).items(), _at(place, self.buffers).items(), number)
+            if not finite:
+                check_finite(_at(place, self.weights).items(), _at(place, self.buffers).items(), number)
         except TrainingError as error:
             return error
         if number in checkpoints:
@@ -319,6 +328,11 @@ class _Stack:
             }
         buffers = {name: b[keep] for name, b in self.buffers.items()}
         return _Stack(self.recipe, [self.runs[i] for i in places], weights, buffers, optimiser, self.rates)
+
+
+def _taken(pool: Tensor, rows: Tensor) -> Tensor:
+    """Rows of the pool, models first; `index_select` copies whole rows, which indexing does number by number."""
+    return torch.unflatten(pool.index_select(0, rows.flatten()), 0, rows.shape)
 
 
 def _at(place: int, stacked: Weights) -> Weights:
