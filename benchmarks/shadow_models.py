@@ -118,17 +118,17 @@ def location() -> Iterator[Bar]:
 
 def adult() -> Iterator[Bar]:
     """P3's network for Adult, on 5,000 of 10,000 records."""
-    yield from _stacked("adult", (104, 128, 128, 2), 10_000, 20, 2.5, 4, 16)
+    yield from _stacked("adult", (104, 128, 128, 2), 10_000, 12, 2.5, 4, 16)
 
 
 def purchase() -> Iterator[Bar]:
     """P3's network for Purchase100, on 5,000 of 10,000 records."""
-    yield from _stacked("purchase", (600, 128, 100), 10_000, 14, 2, 2.6, 16)
+    yield from _stacked("purchase", (600, 128, 100), 10_000, 7, 2, 2.6, 16)
 
 
 def wide_location() -> Iterator[Bar]:
     """P1's network for Location30: bound by the optimiser's memory traffic."""
-    yield from _stacked("wide_location", (446, 1024, 512, 256, 128, 30), 5010, 3, 1.25, 1.5, 8)
+    yield from _stacked("wide_location", (446, 1024, 512, 256, 128, 30), 5010, 1, 1.25, 1.5, 8)
 
 
 def peer() -> Iterator[Bar]:
