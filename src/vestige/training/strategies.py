@@ -201,12 +201,12 @@ class _Probe:
     member: Bool[np.ndarray, "model record"]
 
     def rows(self, n_steps: int) -> Int[np.ndarray, " record"]:
-        """Records of the first model for so many steps, of full batches if there are that many."""
-        mine = np.flatnonzero(self.member[0])
-        return mine[: max(1, min(mine.size, n_steps * self.recipe.batch_size))]
+        """Records of the first model for so many steps at most, of full batches if there is one."""
+        mine, size = np.flatnonzero(self.member[0]), self.recipe.batch_size
+        return mine[: min(n_steps, mine.size // size) * size or mine.size]
 
-    def seconds(self, strategy: Strategy, n_steps: int) -> float:
-        """Time about `n_steps` steps of a strategy; return the seconds per step and model."""
+    def elapsed(self, strategy: Strategy, n_steps: int) -> tuple[float, int]:
+        """Time about `n_steps` steps of a strategy; return the seconds, and how many steps they were."""
         rows = self.rows(n_steps)
         steps = -(-rows.size // self.recipe.batch_size)
         recipe = replace(self.recipe, epochs=max(1, min(self.recipe.epochs, n_steps // steps)), stop=None)
@@ -220,7 +220,7 @@ class _Probe:
                 _stacked(recipe, part, member, range(strategy.stack), ())
             else:
                 _one(recipe, part, 0, strategy, ())
-        return (time.perf_counter() - begun) / (steps * recipe.epochs * strategy.stack)
+        return time.perf_counter() - begun, steps * recipe.epochs
 
     @property
     def uneven(self) -> bool:
@@ -258,9 +258,11 @@ def _timed(probe: _Probe, candidates: Sequence[Strategy]) -> list[Measured]:
     found: list[Measured] = []
     for strategy in candidates:
         try:
-            first = probe.seconds(strategy, 1)
-            n_steps = int(np.clip(_SECONDS_EACH / (first * strategy.stack), 2, 200))
-            seconds = min(probe.seconds(strategy, n_steps) for _ in range(2))
+            probe.elapsed(strategy, 1)  # what is loaded and allocated once
+            start, one = probe.elapsed(strategy, 1)
+            whole, many = min(probe.elapsed(strategy, int(np.clip(_SECONDS_EACH / start, 3, 200))) for _ in range(2))
+            # A training of hundreds of steps begins once: what all runs begin with cancels.
+            seconds = (max(whole - start, whole / 2) / (many - one) if many > one else whole / many) / strategy.stack
         except Exception:  # what fails in one way may work in another, and in the plainest it must
             if not found:
                 raise
