@@ -1,15 +1,14 @@
 """`vestige data`: which data sets there are, and fetching them."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vestige.cli_run import bar
+
 if TYPE_CHECKING:
-    from vestige.core.progress import Progress
     from vestige.data.named import NamedSet
 
 data_app = typer.Typer(
@@ -56,7 +55,7 @@ def fetch_command(
     """
     from vestige.data.fetch import fetch
 
-    with _progress(quiet) as progress:
+    with bar(quiet, in_bytes=True) as progress:
         files = fetch(name, mirror=mirror, progress=progress)
     if not quiet:
         for file in files:
@@ -84,24 +83,3 @@ def _print_table(rows: list[tuple[str, ...]], folder: Path) -> None:
     console = Console()
     console.print(table)
     console.print(f"\nData folder: {folder}", highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _progress(quiet: bool) -> "Iterator[Progress]":
-    """Bytes and the time left, on a terminal; nothing in a pipe."""
-    if quiet or not sys.stderr.isatty():
-        from vestige.core.progress import silent
-
-        yield silent
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def show(step: str, done: int, total: int) -> None:
-            bar.update(task, description=step, completed=done, total=total)
-
-        yield show

@@ -1,7 +1,8 @@
 """What every command that makes a run shares: progress on a terminal, and writing and printing what was found."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ def written(
     """Audit, write the run and print what was found."""
     from vestige.auditing.run_folder import write
 
-    with Bar(quiet) as progress:
+    with bar(quiet) as progress:
         result = audited(progress)
         progress("writing the run", 0, 1)
         write(result, out, asked)
@@ -29,32 +30,23 @@ def written(
     return result
 
 
-class Bar:
+@contextmanager
+def bar(quiet: bool, *, in_bytes: bool = False) -> "Iterator[Progress]":
     """Progress with an estimate of the time left, on a terminal; nothing in a pipe."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.shown = not quiet and sys.stderr.isatty()
-
-    def __enter__(self) -> "Progress":
+    if quiet or not sys.stderr.isatty():
         from vestige.core.progress import silent
 
-        if not self.shown:
-            return silent
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(),
-            console=Console(stderr=True), transient=True,
-        )  # fmt: skip
-        self.bar.start()
-        task = self.bar.add_task("", total=None)
+    sizes = (DownloadColumn(),) if in_bytes else ()
+    columns = (TextColumn("{task.description}"), BarColumn(), *sizes, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
+        task = drawn.add_task("", total=None)
 
         def show(step: str, done: int, total: int) -> None:
-            self.bar.update(task, description=step, completed=done, total=total)
+            drawn.update(task, description=step, completed=done, total=total)
 
-        return show
-
-    def __exit__(self, *_: object) -> None:
-        if self.shown:
-            self.bar.stop()
+        yield show

@@ -1,6 +1,5 @@
 """The audit of a fitted model: ask it about its members and nonmembers, and train shadow models like it."""
 
-import math
 import tempfile
 import time
 from pathlib import Path
@@ -88,16 +87,13 @@ def train_references(
 def cost_of(target: Any, members: Records, nonmembers: Records, training: ShadowTraining, seed: int) -> Estimate:
     """Measure what the shadow models of an audit will cost; errors as `train_references`."""
     pool = joined(members, nonmembers)
-    within = math.inf if training.within is None else training.within
-    return estimate(
-        training.recipe_like(target),
-        pool,
-        design(training.n_models, pool, seed),
-        seed=seed,
-        bank=Bank(training.bank),
-        executor=training.executor,
-        within=within,
-    )
+    return _cost(training.recipe_like(target), pool, training, seed, Bank(training.bank))
+
+
+def _cost(recipe: Recipe, pool: Records, training: ShadowTraining, seed: int, bank: Bank) -> Estimate:
+    member = design(training.n_models, pool, seed)
+    executor, within = training.executor, training.seconds
+    return estimate(recipe, pool, member, seed=seed, bank=bank, executor=executor, within=within)
 
 
 def design(n_models: int, pool: Records, seed: int) -> Bool[np.ndarray, "model record"]:
@@ -109,16 +105,13 @@ def _trained(
     recipe: Recipe, pool: Records, training: ShadowTraining, run: Path, seed: int, progress: Progress
 ) -> Shadows:
     begun = time.monotonic()
-    within = math.inf if training.within is None else training.within
     bank = Bank(training.bank)
     found: list[Estimate] = []
 
     def choose() -> Strategy:
         progress("measuring how fast models can be trained", 0, 1)
-        member = design(training.n_models, pool, seed)
-        cost = estimate(recipe, pool, member, seed=seed, bank=bank, executor=training.executor, within=within)
-        found.append(cost)
-        return cost.strategy
+        found.append(_cost(recipe, pool, training, seed, bank))
+        return found[0].strategy
 
     def plan_of(strategy: Strategy, groups: list[list[int]] | None) -> ShadowPlan:
         n_models = sum(map(len, groups)) if groups else found[0].n_models
@@ -134,7 +127,7 @@ def _trained(
             run,
             bank,
             executor=training.executor,
-            until=begun + within,
+            until=begun + training.seconds,
             stop_at_failure=training.stop_at_failure,
             progress=_named(progress, found[0] if found else None),
         )

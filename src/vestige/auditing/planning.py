@@ -145,9 +145,9 @@ def estimate(
 
 def _stored(recipe: Recipe, records: Records, member: np.ndarray, seed: int, bank: Bank) -> np.ndarray:
     """Which models are in the bank."""
-    if not is_reusable(recipe.identity()):
-        return np.zeros(len(member), dtype=bool)
     plan = ShadowPlan(recipe, records, member, seed, Strategy(), [], len(member))
+    if not is_reusable(plan.identity):
+        return np.zeros(len(member), dtype=bool)
     return np.array([bank.has(key_of(plan.facts(i))) for i in range(len(member))])
 
 
@@ -176,11 +176,8 @@ def _measured_by_training(
         plan = ShadowPlan(recipe, records, member, seed, strategy, [[i] for i in models], len(models))
         with tempfile.TemporaryDirectory() as folder:
             begun = time.monotonic()
-            shadows = train_shadows(plan, Path(folder), bank)
+            train_shadows(plan, Path(folder), bank, stop_at_failure=True)
             elapsed = time.monotonic() - begun
-        if shadows.failures:
-            first = min(shadows.failures)
-            raise TrainingError(f"Shadow model {first}: {shadows.failures[first]}")
         noted = [bank.how(key_of(facts), facts) for facts in map(plan.facts, models)]
         return max(float(how["seconds"]) for how in noted if how) if any(noted) else elapsed
 

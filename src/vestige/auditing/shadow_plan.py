@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,11 @@ class ShadowPlan:
         """Number of models."""
         return len(self.member)
 
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """The recipe's identity, for which source files are read: once, not once per model."""
+        return dict(self.recipe.identity())
+
     def seed_of(self, model: int) -> int:
         """Seed of a model's training."""
         return int(stream(self.seed, f"shadow model {model}").integers(2**31))
@@ -63,8 +69,7 @@ class ShadowPlan:
     def facts(self, model: int) -> Facts:
         """What decides a model."""
         row = digest_of_columns({"member": self.member[model]})
-        identity = dict(self.recipe.identity())
-        return Facts(self.records.digest, row, identity, self.seed_of(model), self.checkpoints)
+        return Facts(self.records.digest, row, self.identity, self.seed_of(model), self.checkpoints)
 
     def table(self) -> ModelTable:
         """The model axis of the store: every model at its checkpoints, then at the end."""
@@ -81,7 +86,7 @@ class ShadowPlan:
         """What a resumed run must share."""
         return {
             "data": self.records.digest,
-            "recipe": dict(self.recipe.identity()),
+            "recipe": self.identity,
             "n_asked": self.n_asked,
             "member": digest_of_columns({"member": self.member}),
             "seed": self.seed,

@@ -1,5 +1,6 @@
 """`ShadowTraining`: what a user says of the models to be trained like the target."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ class ShadowTraining:
             )
         if self.within is not None and not self.within > 0:
             raise InputError(f"Expected a time above 0 s for shadow models, found {self.within:g}.")
+
+    @property
+    def seconds(self) -> float:
+        """Seconds there are, infinite without a limit."""
+        return math.inf if self.within is None else self.within
 
     def recipe_like(self, target: Any) -> Recipe:
         """Return the recipe; `same` is that of the target.

@@ -169,7 +169,7 @@ class _Books:
         self.plan, self.path, self.bank, self.until = plan, folder / STORE, bank, until
         self.facts = [plan.facts(i) for i in range(plan.n_models)]
         self.keys = [key_of(facts) for facts in self.facts]
-        self.reusable = is_reusable(plan.recipe.identity())
+        self.reusable = is_reusable(plan.identity)
         self.store = SignalStore.open(self.path, self._layout(None)) if self.path.exists() else None
         self.mended: tuple[str, ...] = ()
         complete = np.zeros(len(plan.table()), dtype=bool)

@@ -188,7 +188,7 @@ class _Run:
 
     def epoch(self, inputs: Tensor, labels: Tensor, order: Tensor, number: int) -> float:
         """Train for an epoch; return the mean loss of the records."""
-        batches = list(batches_of(order, self.recipe.batch_size))
+        batches = torch.split(order, self.recipe.batch_size)
         total = torch.zeros((), dtype=torch.float64)
         self.classifier.train()
         for done, rows in enumerate(batches):
@@ -232,11 +232,6 @@ class _Run:
     def _precision(self) -> "torch.autocast | nullcontext[None]":
         kind = "cuda" if next(self.classifier.parameters()).is_cuda else "cpu"
         return torch.autocast(kind, dtype=torch.bfloat16) if self.low_precision else nullcontext()
-
-
-def batches_of(order: Tensor, batch_size: int) -> Iterator[Tensor]:
-    """Yield the rows of each step of an epoch."""
-    yield from torch.split(order, batch_size)
 
 
 def set_rates(optimiser: torch.optim.Optimizer, rates: Sequence[float | Tensor], factor: float) -> None:
