@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vestige.core.errors import TrainingError
+from vestige.core.errors import TargetError
 from vestige.targets.checking import check_finite, check_shape, checked
 
 
@@ -14,7 +14,7 @@ def test_answers_pass_as_they_are():
 
 
 def test_the_shape_is_records_by_classes():
-    with pytest.raises(TrainingError, match=r"logits of shape \(2, 3\), a row per record .* found \(3, 2\)"):
+    with pytest.raises(TargetError, match=r"logits of shape \(2, 3\), a row per record .* found \(3, 2\)"):
         check_shape((3, 2), 2, 3, "logits")
 
 
@@ -22,7 +22,7 @@ def test_the_shape_is_records_by_classes():
 def test_the_first_record_that_is_not_finite_is_named(bad):
     answers = np.zeros((5, 2))
     answers[3:, 1] = bad
-    with pytest.raises(TrainingError, match="finite losses, found NaN or infinity, first for record 4"):
+    with pytest.raises(TargetError, match="finite losses, found NaN or infinity, first for record 4"):
         check_finite(answers, "losses")
-    with pytest.raises(TrainingError, match="first for record 1,004"):
+    with pytest.raises(TargetError, match="first for record 1,004"):
         check_finite(answers[:, 1], "losses", first=1000)

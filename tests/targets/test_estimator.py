@@ -9,7 +9,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from vestige.core.errors import InputError, TrainingError
+from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import Probabilities
 from vestige.core.targets import ConfidenceTarget, GradientTarget
 from vestige.targets.estimator import EstimatorTarget
@@ -121,7 +121,7 @@ class Fixed:
     ],
 )
 def test_answers_that_are_none_are_refused(found, said):
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(TargetError, match=said):
         EstimatorTarget(Fixed(found), 2).answers(X)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vestige.core.errors import TrainingError
+from vestige.core.errors import TargetError
 from vestige.core.outputs import Probabilities
 from vestige.core.targets import ConfidenceTarget, GradientTarget
 from vestige.targets.function import FunctionTarget
@@ -52,20 +52,20 @@ def test_it_is_given_a_table_as_a_table():
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ((0.5, 0.6), "sum to 1, found a sum of 1.1 for record 1; apply a softmax"),
-        ((3.0, -2.0), "of at least 0, found -2 for record 1; apply a softmax"),
+        ((0.5, 0.6), "sum to 1, found a sum of 1.1 for record 1; declare the answers as logits"),
+        ((3.0, -2.0), "of at least 0, found -2 for record 1; declare the answers as logits"),
         ((0.5, np.nan), "NaN or infinity, first for record 1"),
         ((0.2, 0.3, 0.5), r"found \(4, 3\); give the model as many outputs"),
     ],
 )
 def test_answers_that_are_no_probabilities_are_refused(row, said):
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(TargetError, match=said):
         FunctionTarget(constant(*row), 2).answers(X)
 
 
 def test_the_record_is_named_not_the_worst_one():
     rows = np.array([[0.5, 0.5], [0.5, 0.5], [-0.1, 1.1], [0.9, 0.9]])
-    with pytest.raises(TrainingError, match=r"found -0\.1 for record 3"):
+    with pytest.raises(TargetError, match=r"found -0\.1 for record 3"):
         FunctionTarget(lambda inputs: rows, 2).answers(X)
 
 

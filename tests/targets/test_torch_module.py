@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vestige.core.errors import InputError, TrainingError
+from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import Logits
 from vestige.core.targets import GradientTarget
 from vestige.papers.networks.convolutional import smallnet
@@ -153,12 +153,12 @@ class Wide(nn.Module):
     ],
 )
 def test_a_wrong_width_is_refused(shape, said):
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(TargetError, match=said):
         answers(Wide(shape))
 
 
 def test_a_wrong_width_is_refused_with_gradients_too():
-    with pytest.raises(TrainingError, match=r"logits of shape \(1, 3\).* found \(1, 2\)"):
+    with pytest.raises(TargetError, match=r"logits of shape \(1, 3\).* found \(1, 2\)"):
         TorchTarget(Wide(lambda n: (n, 2)), 3).gradient_norms(X, Y)
 
 
@@ -167,9 +167,9 @@ def test_several_outputs_are_refused():
         def forward(self, inputs):
             return inputs, inputs
 
-    with pytest.raises(TrainingError, match="logits as one tensor, found tuple; let the module return its"):
+    with pytest.raises(TargetError, match="logits as one tensor, found tuple; let the module return its"):
         answers(Two())
-    with pytest.raises(TrainingError, match="logits as one tensor, found tuple"):
+    with pytest.raises(TargetError, match="logits as one tensor, found tuple"):
         TorchTarget(Two(), 3).gradient_norms(X, Y)
 
 
@@ -177,9 +177,9 @@ def test_nan_is_refused_with_its_record(monkeypatch):
     monkeypatch.setattr(torch_module, "_BATCH", 16)
     bad = X.copy()
     bad[20] = np.nan
-    with pytest.raises(TrainingError, match="finite logits, found NaN or infinity, first for record 21"):
+    with pytest.raises(TargetError, match="finite logits, found NaN or infinity, first for record 21"):
         answers(mlp(), bad)
-    with pytest.raises(TrainingError, match="finite gradient norms, found NaN or infinity, first for record 21"):
+    with pytest.raises(TargetError, match="finite gradient norms, found NaN or infinity, first for record 21"):
         TorchTarget(mlp(), 3).gradient_norms(bad, Y)
 
 

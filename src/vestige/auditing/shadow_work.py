@@ -11,7 +11,7 @@ from vestige.core.errors import TrainingError, UnsupportedModelError, VestigeErr
 from vestige.core.outputs import Logits
 from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
-from vestige.core.targets import GradientTarget
+from vestige.core.targets import GradientInterface
 from vestige.targets.opening import open_target
 from vestige.training.strategies import Strategy, train_group
 
@@ -120,7 +120,7 @@ def _answers(shared: Shared, model: Model) -> dict[str, np.ndarray]:
     table = np.concatenate(list(answers.table.blocks(1 << 20)))
     found = {LOGITS if isinstance(answers, Logits) else PROBABILITIES: table}
     if shared.gradient_norms:
-        if not isinstance(target, GradientTarget):
+        if not isinstance(target, GradientInterface):
             raise UnsupportedModelError(
                 f"Expected a torch module for gradient norms, found {type(model.classifier).__name__}."
             )

@@ -6,7 +6,9 @@ VestigeError            exit code
 ├── RunFolderError      2   the run folder holds something else: name another folder
 ├── ArtefactError       2   something stored is damaged or foreign: remove it, it is computed again
 ├── UnsupportedModelError 2 a kind of model that cannot be used so: use another
-└── TrainingError       2   a recipe failed, or its model is not what it should be: mend the recipe
+├── TrainingError       2   a recipe failed, or its model is not what it should be: mend the recipe
+└── TargetError         2   a model does not answer as it should: mend its interface, or how it was declared
+    └── BudgetError     2   more queries than were allowed: allow more, or ask about fewer records
 
 Every message says what was expected, what was found, where, and the cure, in one line.
 """
@@ -38,3 +40,11 @@ class UnsupportedModelError(VestigeError, TypeError):
 
 class TrainingError(VestigeError, RuntimeError):
     """A recipe raised, or what it trained is no usable model."""
+
+
+class TargetError(VestigeError, RuntimeError):
+    """A model that is asked does not answer, or what it answers is not what it was said to be."""
+
+
+class BudgetError(TargetError):
+    """There is no budget for the queries that are asked for; none of them was sent."""

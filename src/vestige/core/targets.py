@@ -1,31 +1,40 @@
-"""What may be asked of a model, by access. An attack gets an object of exactly the level that it declared."""
+"""What may be asked of a model, by access, and the doors through which it is reached.
 
+A door gives a model's `Interface`: what it answers, uncounted. An attack never gets that. It gets a target of exactly
+the level it declared, in front of the interface, where every query is counted for the record it is about.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from vestige.core.outputs import Logits, Probabilities
+from vestige.core.outputs import Logits, PredictedLabels, Probabilities
+
+Answers = Logits | Probabilities | PredictedLabels
+"""What a model answered, each kind of its own type: no softmax is applied twice, no label taken for a number."""
 
 
 @runtime_checkable
-class ConfidenceTarget(Protocol):
-    """A model that answers with a number per class."""
+class Interface(Protocol):
+    """A model as it answers."""
 
     @property
     def n_classes(self) -> int:
         """Number of classes; class k of every answer is the records' class k."""
 
-    def answers(self, inputs: Any) -> Logits | Probabilities:
-        """Answer for inputs as they are in the records: logits or probabilities, each of its own type.
+    def answers(self, inputs: Any) -> Answers:
+        """Answer for inputs as they are in the records, one answer each, in order.
 
         Raises:
-            TrainingError: The answers are not one number per record and class, or not finite.
+            TargetError: It does not answer, or not with what it was said to answer with.
         """
 
 
 @runtime_checkable
-class GradientTarget(ConfidenceTarget, Protocol):
+class GradientInterface(Interface, Protocol):
     """A model whose parameters are known too."""
 
     def gradient_norms(self, inputs: Any, labels: Int[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
@@ -34,3 +43,97 @@ class GradientTarget(ConfidenceTarget, Protocol):
         Source:
             Watson et al. 2022, section on scores; evaluation mode, no regulariser.
         """
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some of the answers that were asked for, as they arrived.
+
+    Attributes:
+        rows: Positions of their inputs among those that were asked about.
+        answers: One for each of them, in the order of `rows`.
+        version: Version of the model that answered; empty if it does not say.
+        n_failed: Requests that were sent for this part and gave no answer.
+    """
+
+    rows: Int[np.ndarray, " answer"]
+    answers: Answers
+    version: str = ""
+    n_failed: int = 0
+
+
+@runtime_checkable
+class RemoteInterface(Interface, Protocol):
+    """A model that is far away: answers come in parts, and each is kept as soon as it is there."""
+
+    @property
+    def identity(self) -> str:
+        """Which model this is, without anything secret: answers that were kept belong to this one."""
+
+    def answers_in_parts(self, inputs: Any) -> Iterator[Part]:
+        """Answer as `answers` does, in any order, each part as soon as it is there.
+
+        Raises:
+            TargetError: It does not answer. Parts that were given before stay answered.
+        """
+
+
+@runtime_checkable
+class Door(Protocol):
+    """A model that is elsewhere, in a file or behind an address, and how to reach it."""
+
+    def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> Interface:
+        """Return its interface.
+
+        Args:
+            n_classes: Classes of the records it is asked about.
+            classes: Their names, if they have some.
+
+        Raises:
+            InputError: It is not what it was said to be.
+            UnsupportedModelError: This kind of model cannot be used so.
+            TargetError: It cannot be reached.
+        """
+
+
+@runtime_checkable
+class LabelTarget(Protocol):
+    """What a label-only attack gets: the class that the model decides for, and nothing else."""
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+
+    def labels(self, inputs: Any, records: Int[np.ndarray, " query"]) -> Int[np.ndarray, " query"]:
+        """Return the class of each input.
+
+        Args:
+            inputs: As they are in the records, or perturbed within the declared ranges.
+            records: Which record of the audit each query is about, for the ledger.
+
+        Raises:
+            TargetError: The model does not answer.
+            BudgetError: There is no budget for so many queries; none of them was asked.
+        """
+
+
+@runtime_checkable
+class ConfidenceTarget(Protocol):
+    """What an attack on confidences gets: a number per class."""
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+
+    def answers(self, inputs: Any, records: Int[np.ndarray, " query"]) -> Logits | Probabilities:
+        """Return logits or probabilities of each input; arguments and errors as `LabelTarget.labels`."""
+
+
+@runtime_checkable
+class GradientTarget(ConfidenceTarget, Protocol):
+    """What an attack on the parameters gets."""
+
+    def gradient_norms(
+        self, inputs: Any, labels: Int[np.ndarray, " query"], records: Int[np.ndarray, " query"]
+    ) -> Float[np.ndarray, " query"]:
+        """Return the norm of the gradient of each input's loss at its label; `records` as `LabelTarget.labels`."""

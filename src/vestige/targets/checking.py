@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from vestige.core.errors import TrainingError
+from vestige.core.errors import TargetError
 
 
 def checked(answers: np.ndarray, n_records: int, n_classes: int, what: str) -> np.ndarray:
     """Return answers that are a finite number per record and class.
 
     Raises:
-        TrainingError: They are not.
+        TargetError: They are not.
     """
     check_shape(answers.shape, n_records, n_classes, what)
     check_finite(answers, what)
@@ -20,10 +20,10 @@ def check_shape(shape: tuple[int, ...], n_records: int, n_classes: int, what: st
     """Refuse answers that are not a number per record and class.
 
     Raises:
-        TrainingError: They are not.
+        TargetError: They are not.
     """
     if shape != (n_records, n_classes):
-        raise TrainingError(
+        raise TargetError(
             f"Expected {what} of shape {(n_records, n_classes)}, a row per record and a column per class, found "
             f"{shape}; give the model as many outputs as there are classes."
         )
@@ -33,9 +33,9 @@ def check_finite(answers: np.ndarray, what: str, first: int = 0) -> None:
     """Refuse NaN and infinity, naming the record; `first` is the number of the first one.
 
     Raises:
-        TrainingError: There is some.
+        TargetError: There is some.
     """
     finite = np.isfinite(answers).reshape(len(answers), -1).all(axis=1) if answers.size else np.empty(0, bool)
     if not finite.all():
         row = first + int(np.argmin(finite)) + 1
-        raise TrainingError(f"Expected finite {what}, found NaN or infinity, first for record {row:,}.")
+        raise TargetError(f"Expected finite {what}, found NaN or infinity, first for record {row:,}.")

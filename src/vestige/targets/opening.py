@@ -5,21 +5,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from vestige.core.errors import UnsupportedModelError
-from vestige.core.targets import ConfidenceTarget
+from vestige.core.targets import Door, Interface
 
 
-def open_target(classifier: Any, n_classes: int, classes: Sequence[str] | None = None) -> ConfidenceTarget:
+def open_target(classifier: Any, n_classes: int, classes: Sequence[str] | None = None) -> Interface:
     """Return a target that asks a classifier.
 
     Args:
-        classifier: A torch module that gives logits, an estimator with `predict_proba`, or a function from inputs to
-            probabilities.
+        classifier: A torch module that gives logits, an estimator with `predict_proba`, a function from inputs to
+            probabilities (or to `Logits`, `Probabilities` or `PredictedLabels`), or a door to a model elsewhere.
         n_classes: Classes of the records it is asked about.
         classes: Their names, if they have some: those of an estimator are matched with them.
 
     Raises:
         UnsupportedModelError: It is none of these.
     """
+    if isinstance(classifier, Door) and not isinstance(classifier, type):
+        return classifier.interface(n_classes, classes)
     torch = sys.modules.get("torch")  # a torch module cannot exist before torch was imported
     if torch is not None and isinstance(classifier, torch.nn.Module):
         from vestige.targets.torch_module import TorchTarget
@@ -32,7 +34,7 @@ def open_target(classifier: Any, n_classes: int, classes: Sequence[str] | None =
     if callable(classifier) and not isinstance(classifier, type):
         from vestige.targets.function import FunctionTarget
 
-        return FunctionTarget(classifier, n_classes)
+        return FunctionTarget(classifier, n_classes, classes)
     raise UnsupportedModelError(
         f"Expected a torch module, an estimator with predict_proba or a function from inputs to probabilities, found "
         f"{type(classifier).__name__}; wrap it in such a function."

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vestige.core.errors import InputError, TrainingError
+from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import Logits
 from vestige.targets.checking import check_finite, check_shape
 from vestige.targets.record_gradients import squared_norms_for
@@ -54,7 +54,7 @@ class TorchTarget:
         others. Networks of layers take one pass for a whole block of records, other modules one for every record.
 
         Raises:
-            TrainingError: The module does not give one logit per record and class, or a norm is not finite.
+            TargetError: The module does not give one logit per record and class, or a norm is not finite.
         """
         norms = np.empty(len(inputs))
         if not len(inputs):
@@ -77,7 +77,7 @@ class TorchTarget:
     def _logits(self, inputs: Tensor, n_records: int) -> Tensor:
         found = self.module(inputs)
         if not isinstance(found, Tensor):
-            raise TrainingError(
+            raise TargetError(
                 f"Expected logits as one tensor, found {type(found).__name__}; let the module return its logits alone."
             )
         check_shape(tuple(found.shape), n_records, self.n_classes, "logits")
