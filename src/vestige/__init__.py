@@ -12,46 +12,60 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vestige.auditing.audit import audit
+    from vestige.auditing.querying import Querying
     from vestige.auditing.shadow_training import ShadowTraining
     from vestige.core.errors import (
         ArtefactError,
         InputError,
         OutputError,
         RunFolderError,
+        TargetError,
         TrainingError,
         UnsupportedModelError,
         VestigeError,
     )
+    from vestige.core.inputs import InputSpace
     from vestige.core.options import Arithmetic, Options, SubjectScore
-    from vestige.core.outputs import Logits, Loss, Phi, PredictedLabels, Probabilities
+    from vestige.core.outputs import GradientNorms, Logits, Loss, Phi, PredictedLabels, Probabilities
     from vestige.core.predictions import Predictions
     from vestige.core.records import Records
     from vestige.core.result import AuditResult
+    from vestige.targets.answer_format import AnswerFormat
+    from vestige.targets.endpoint import Endpoint, Limits
+    from vestige.targets.model_file import ModelFile
     from vestige.training.executors.ray_cluster import RayCluster
     from vestige.training.function_recipe import FunctionRecipe
     from vestige.training.sklearn_recipe import SklearnRecipe
     from vestige.training.torch_recipe import TorchRecipe
 
 __all__ = [
+    "AnswerFormat",
     "Arithmetic",
     "ArtefactError",
     "AuditResult",
+    "Endpoint",
     "FunctionRecipe",
+    "GradientNorms",
     "InputError",
+    "InputSpace",
+    "Limits",
     "Logits",
     "Loss",
+    "ModelFile",
     "Options",
     "OutputError",
     "Phi",
     "PredictedLabels",
     "Predictions",
     "Probabilities",
+    "Querying",
     "RayCluster",
     "Records",
     "RunFolderError",
     "ShadowTraining",
     "SklearnRecipe",
     "SubjectScore",
+    "TargetError",
     "TorchRecipe",
     "TrainingError",
     "UnsupportedModelError",
@@ -60,25 +74,33 @@ __all__ = [
 ]
 
 _HOME = {
+    "AnswerFormat": "vestige.targets.answer_format",
     "Arithmetic": "vestige.core.options",
     "ArtefactError": "vestige.core.errors",
     "AuditResult": "vestige.core.result",
+    "Endpoint": "vestige.targets.endpoint",
     "FunctionRecipe": "vestige.training.function_recipe",
+    "GradientNorms": "vestige.core.outputs",
     "InputError": "vestige.core.errors",
+    "InputSpace": "vestige.core.inputs",
+    "Limits": "vestige.targets.endpoint",
     "Logits": "vestige.core.outputs",
     "Loss": "vestige.core.outputs",
+    "ModelFile": "vestige.targets.model_file",
     "Options": "vestige.core.options",
     "OutputError": "vestige.core.errors",
     "Phi": "vestige.core.outputs",
     "PredictedLabels": "vestige.core.outputs",
     "Predictions": "vestige.core.predictions",
     "Probabilities": "vestige.core.outputs",
+    "Querying": "vestige.auditing.querying",
     "RayCluster": "vestige.training.executors.ray_cluster",
     "Records": "vestige.core.records",
     "RunFolderError": "vestige.core.errors",
     "ShadowTraining": "vestige.auditing.shadow_training",
     "SklearnRecipe": "vestige.training.sklearn_recipe",
     "SubjectScore": "vestige.core.options",
+    "TargetError": "vestige.core.errors",
     "TorchRecipe": "vestige.training.torch_recipe",
     "TrainingError": "vestige.core.errors",
     "UnsupportedModelError": "vestige.core.errors",

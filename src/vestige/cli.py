@@ -1,14 +1,30 @@
 """The command line: parse, call, print. Exit codes 0 done, 2 bad input, 3 policy broken, 4 undecided, 70 our fault."""
 
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vestige.cli_data import data_app
-from vestige.cli_model import Bank, Models, Ray, Within, audit_model, plan_command, refuse_beside_audit_file
+from vestige.cli_model import (
+    AccessOption,
+    AnswersOption,
+    Bank,
+    ModelOption,
+    Models,
+    Ray,
+    TrustPickle,
+    Within,
+    audit_model,
+    file_of_options,
+    plan_command,
+    read_file,
+    refuse_beside_audit_file,
+    refuse_without_model,
+)
+from vestige.cli_predictions import positive_of, read_beside, read_target
 from vestige.cli_run import written
 from vestige.core.errors import InputError, VestigeError
 from vestige.core.options import Arithmetic, Options, SubjectScore
@@ -141,6 +157,10 @@ def audit_command(
         int, typer.Option(min=0, help="Hide groups with fewer members or nonmembers.", rich_help_panel=Numbers)
     ] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random step.", rich_help_panel=Numbers)] = 0,
+    model: ModelOption = None,
+    access: AccessOption = "confidence",
+    answers: AnswersOption = None,
+    trust_pickle: TrustPickle = False,
     bank: Bank = None,
     models: Models = None,
     within: Within = None,
@@ -154,13 +174,15 @@ def audit_command(
     vestige audit table.csv --shadow shadow.csv --subject patient --out RUN
     vestige audit --members in.csv --nonmembers out.csv --out RUN
     vestige audit LOGITS.npy --labels LABELS.npy --member MEMBER.npy --out RUN
+    vestige audit --model model.onnx --members train.csv --nonmembers test.csv --label outcome --out RUN
     vestige audit AUDIT.toml --out RUN
 
     AUDIT.toml names a model, its members and nonmembers, and how to train shadow models like it:
 
     \b
     \\[target]
-    model = "clinic:model"       # module:name of a model, or of a function
+    model = "model.onnx"         # or module:name, another model file, https://host/v2/models/NAME
+    access = "confidence"        # or label, gradients
     \\[data]
     members = "train.parquet"    # a file, or module:name of Records
     nonmembers = "test.parquet"
@@ -178,12 +200,17 @@ def audit_command(
     from vestige.data import Columns
 
     policies = [parse_policy(text) for text in fail_if or ()]
+    audit_file = None
     if file is not None and file.suffix == ".toml":
         refuse_beside_audit_file(context)
-        return _gate(policies, audit_model(file, out, bank, models, within, ray, list(fail_if or ()), quiet), quiet)
-    for option, value in (("--bank", bank), ("--models", models), ("--within", within), ("--ray", ray)):
-        if value is not None:
-            raise InputError(f"Expected {option} beside an AUDIT.toml with a recipe, found it beside predictions.")
+        audit_file = read_file(file)
+    elif model is not None:
+        audit_file = file_of_options(context)
+    if audit_file is not None:
+        asked = list(fail_if or ())
+        found = audit_model(audit_file, out, bank, models, within, ray, asked, quiet, trust_pickle=trust_pickle)
+        return _gate(policies, found, quiet)
+    refuse_without_model(context)
     columns = Columns(
         label=label,
         member=member,
@@ -192,7 +219,7 @@ def audit_command(
         groups=tuple(group or ()),
         order=tuple(order or ()),
         inputs=tuple(input or ()),
-        positive=_positive(positive),
+        positive=positive_of(positive),
         label_base=label_base,
     )
     options = Options(
@@ -207,11 +234,11 @@ def audit_command(
     from vestige.auditing.run_folder import prepare
 
     prepare(out)
-    target, inside = _read_target(file, members, nonmembers, labels, member, probabilities, columns)
-    beside = _read_shadow(shadow, shadow_members, shadow_nonmembers, columns, target.classes)
+    target, inside = read_target(file, members, nonmembers, labels, member, probabilities, columns)
+    beside = read_beside(shadow, shadow_members, shadow_nonmembers, columns, target.classes)
     if inside is not None and beside is not None:
         raise InputError(f"Expected one shadow, found one inside {file} and one beside it; leave one out.")
-    asked: dict[str, Any] = {
+    written_as: dict[str, Any] = {
         "target": {
             name: str(path)
             for name, path in {
@@ -232,7 +259,7 @@ def audit_command(
         },
         "policy": {"fail_if": list(fail_if or ())},
     }
-    result = _run(target, inside or beside, out, options, asked, quiet)
+    result = _run(target, inside or beside, out, options, written_as, quiet)
     return _gate(policies, result, quiet)
 
 
@@ -262,67 +289,6 @@ def demo_command(
 
 app.command("plan")(plan_command)
 app.add_typer(data_app)
-
-
-def _positive(text: str | None) -> tuple[str, str] | None:
-    if text is None:
-        return None
-    column, separator, name = text.partition("=")
-    if not (column and separator and name):
-        raise InputError(f"Expected --positive COLUMN=CLASS, such as p_sick=sick, found {text!r}.")
-    return column, name
-
-
-def _read_target(
-    file: Path | None,
-    members: Path | None,
-    nonmembers: Path | None,
-    labels: Path | None,
-    member: str,
-    probabilities: bool,
-    columns: Any,
-) -> "tuple[Predictions, Predictions | None]":
-    from vestige.data import read_npy, read_predictions, read_two_tables, refuse_columns
-
-    if (members is None) != (nonmembers is None):
-        raise InputError("Expected --members and --nonmembers together, found one of them.")
-    if members is not None and nonmembers is not None:
-        if file is not None:
-            raise InputError(f"Expected either FILE or --members and --nonmembers, found both, with {file}.")
-        return read_two_tables(members, nonmembers, columns), None
-    if file is None:
-        raise InputError("Expected predictions, found no FILE; name one, or --members and --nonmembers.")
-    if labels is None:
-        if probabilities:
-            raise InputError("Expected --labels and --member files beside --probabilities, found no --labels.")
-        return read_predictions(file, columns)
-    if member == "member":
-        raise InputError("Expected --member MEMBER.npy beside --labels LABELS.npy, found none.")
-    arrays = replace(columns, member="member", id=None, subject=None)
-    refuse_columns(arrays, "", "--labels, --member, --id and --subject")
-    return read_npy(
-        file,
-        labels,
-        member,
-        probabilities=probabilities,
-        label_base=columns.label_base,
-        ids=columns.id,
-        subjects=columns.subject,
-    ), None
-
-
-def _read_shadow(
-    shadow: Path | None, members: Path | None, nonmembers: Path | None, columns: Any, classes: Any
-) -> "Predictions | None":
-    from vestige.data import read_shadow, read_two_tables
-
-    if (members is None) != (nonmembers is None):
-        raise InputError("Expected --shadow-members and --shadow-nonmembers together, found one of them.")
-    if members is not None and nonmembers is not None:
-        if shadow is not None:
-            raise InputError("Expected either --shadow or --shadow-members and --shadow-nonmembers, found both.")
-        return read_two_tables(members, nonmembers, columns, classes=classes)
-    return None if shadow is None else read_shadow(shadow, columns, classes=classes)
 
 
 def _run(

@@ -46,34 +46,71 @@ Ray = Annotated[
         rich_help_panel=Training,
     ),
 ]
+Model = "Model"
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="The model itself, with --members and --nonmembers: module:name, a file (.onnx, .pt2, .skops, .json, "
+        ".ubj, .txt) or https://host/v2/models/NAME. What else there is to say of it goes into an AUDIT.toml.",
+        rich_help_panel=Model,
+    ),
+]
+AccessOption = Annotated[
+    str,
+    typer.Option(
+        metavar="LEVEL", help="What the adversary gets: label, confidence or gradients.", rich_help_panel=Model
+    ),
+]
+AnswersOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="What the model answers with, if it does not say so itself: probabilities, logits or labels.",
+        rich_help_panel=Model,
+    ),
+]
+TrustPickle = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickle",
+        help="Load a .joblib or .pkl model although it can run any code: only for files that you made yourself.",
+        rich_help_panel=Model,
+    ),
+]
 
 
 def plan_command(
     file: Annotated[Path, typer.Argument(metavar="AUDIT.toml", help="The audit, as for `vestige audit`.")],
+    trust_pickle: TrustPickle = False,
     bank: Bank = None,
     models: Models = None,
     within: Within = None,
     ray: Ray = None,
 ) -> int:
-    """Say what an audit's shadow models will cost: models x epochs x seconds, disk and memory.
+    """Say what an audit will cost: queries, time and money for the model, and training shadow models.
 
-    A few seconds are spent on measuring. Models that are trained for it stay in the bank.
+    Nothing is sent to a model that is far away or has a price. A few seconds are spent on measuring; shadow models that
+    are trained for it stay in the bank.
     """
+    from vestige.auditing.cost_of_asking import lines_of_asking
     from vestige.auditing.model_audit import cost_of
 
-    audit_file = _read(file)
+    audit_file = read_file(file)
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
+    target, seed = audit_file.model(trust_pickle=trust_pickle), audit_file.checked_options().seed
+    members, nonmembers = audit_file.records()
+    for line in lines_of_asking(target, members, nonmembers, audit_file.querying(), seed):
+        print(line)
     if training is None:
         print("No shadow models: the model is only asked about its records.")
         return 0
-    target = audit_file.fitted_model()
-    members, nonmembers = audit_file.records()
-    for line in cost_of(target, members, nonmembers, training, audit_file.checked_options().seed).lines():
+    for line in cost_of(target, members, nonmembers, training, seed, audit_file.querying()).lines():
         print(line)
     return 0
 
 
-def _read(file: Path) -> "AuditFile":
+def read_file(file: Path) -> "AuditFile":
     """Read an audit file; what its modules import later is looked for beside it too."""
     from vestige.auditing.audit_file import read_audit_file
 
@@ -82,13 +119,58 @@ def _read(file: Path) -> "AuditFile":
     return audit_file
 
 
+def file_of_options(context: typer.Context) -> "AuditFile":
+    """Return what an audit file would say, from the options of `vestige audit --model`."""
+    from vestige.auditing.audit_file import audit_file_of
+
+    given = context.params
+    _refuse(context, _ELSEWHERE, "beside predictions", "it does nothing for a model")
+    if given["members"] is None or given["nonmembers"] is None:
+        raise InputError("Expected --members and --nonmembers beside --model, found one of them or none.")
+    target = {name: given[name] for name in ("model", "access", "answers") if given[name] is not None}
+    data = {"members": str(given["members"]), "nonmembers": str(given["nonmembers"]), "label": given["label"]}
+    data |= {name: given[name] for name in ("id", "subject") if given[name] is not None}
+    data |= {f"{name}s": given[name] for name in ("group", "input") if given[name]}
+    data |= {"order": given["order"]} if given["order"] else {}
+    options = {
+        name: given[name]
+        for name in ("name", "arithmetic", "subject_score", "risk_prior", "risk_bins", "min_cell", "seed")
+    }
+    sys.path.append(str(Path.cwd()))
+    return audit_file_of({"target": target, "data": data, "options": options}, Path.cwd(), "the command line")
+
+
+_WITH_MODEL = {"model", "access", "answers", "trust_pickle"}
+_WITH_RECIPE = {"bank", "models", "within", "ray"}
+_ELSEWHERE = {"shadow", "shadow_members", "shadow_nonmembers", "labels", "probabilities", "member", "positive"}
+_ELSEWHERE |= {"label_base", "file"} | _WITH_RECIPE
+
+
+def refuse_without_model(context: typer.Context) -> None:
+    """Refuse options of a model or of shadow models beside predictions, where they would be ignored."""
+    _refuse(context, _WITH_MODEL, "beside --model", "it does nothing for predictions")
+    _refuse(context, _WITH_RECIPE, "beside an AUDIT.toml with a recipe", "it does nothing for predictions")
+
+
+def _refuse(context: typer.Context, names: set[str], where: str, why: str) -> None:
+    for name in _said(context):
+        if name in names:
+            option = "FILE" if name == "file" else f"--{name.replace('_', '-')}"
+            raise InputError(f"Expected {option} {where}, found it without; {why}.")
+
+
+def _said(context: typer.Context) -> list[str]:
+    """Names of the options that somebody wrote."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+
+
 def refuse_beside_audit_file(context: typer.Context) -> None:
     """Refuse options that an audit file has in it: given twice, one of them would be ignored."""
-    allowed = {"out", "file", "fail_if", "bank", "models", "within", "ray", "quiet"}
-    for parameter in context.params:
-        source = context.get_parameter_source(parameter)
-        if parameter not in allowed and source is not None and source.name == "COMMANDLINE":
-            option = parameter.replace("_", "-")
+    allowed = {"out", "file", "fail_if", "trust_pickle", "quiet"} | _WITH_RECIPE
+    for name in _said(context):
+        if name not in allowed:
+            option = name.replace("_", "-")
             raise InputError(f"Expected --{option} inside AUDIT.toml, found it beside; write it into the file.")
 
 
@@ -101,7 +183,7 @@ def _executor(ray: str | None) -> "Executor | None":
 
 
 def audit_model(
-    file: Path,
+    audit_file: "AuditFile",
     out: Path,
     bank: Path | None,
     models: int | None,
@@ -109,22 +191,23 @@ def audit_model(
     ray: str | None,
     fail_if: list[str],
     quiet: bool,
+    *,
+    trust_pickle: bool,
 ) -> "AuditResult":
     """Audit the model that an audit file names, and write the run."""
     from vestige.auditing.audit import play
     from vestige.auditing.run_folder import prepare
 
-    audit_file = _read(file)
     options = audit_file.checked_options()
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     prepare(out)
-    target = audit_file.fitted_model()
+    target, querying = audit_file.model(trust_pickle=trust_pickle), audit_file.querying()
     members, nonmembers = audit_file.records()
 
     def audited(progress: "Progress") -> "AuditResult":
         return play(
-            target, None, members=members, nonmembers=nonmembers, training=training, folder=out, options=options,
-            progress=progress,
+            target, None, members=members, nonmembers=nonmembers, querying=querying, training=training, folder=out,
+            options=options, progress=progress,
         )  # fmt: skip
 
     return written(audited, out, {**audit_file.as_tables(), "policy": {"fail_if": fail_if}}, quiet)

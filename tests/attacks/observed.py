@@ -14,8 +14,14 @@ def score(attack: Attack, table: ClassProbabilities, labels: np.ndarray) -> np.n
         "probabilities": table,
         "losses": -table.of(table.log_p, labels).astype(np.float64),
         "p_true": table.of(table.p, labels),
+        "gradient_norms": _norms_of_biases(table.p, labels),
     }
     return attack.score(*(signals[name] for name in attack.reads))
+
+
+def _norms_of_biases(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Gradient norms of a model that is one bias per class: the probabilities less 1 for the true class."""
+    return np.asarray(np.linalg.norm(p.astype(np.float64) - np.eye(p.shape[1])[labels], axis=1))
 
 
 def leaky_logits(n: int, leak: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

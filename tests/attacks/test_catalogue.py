@@ -27,17 +27,20 @@ TABLES = pytest.mark.parametrize(
 def test_the_names_are_those_of_the_issues():
     names = [a.name for a in CATALOGUE]
     assert names == [
-        "correctness", "loss", "confidence", "max_confidence", "entropy", "modified_entropy", "lira_online",
+        "correctness", "loss", "confidence", "max_confidence", "entropy", "modified_entropy", "gradient_norm",
+        "lira_online",
     ]  # fmt: skip
     assert [a.name for a in WITH_REFERENCES] == ["lira_online"]
-    assert set(names) | {"CATALOGUE", "Attack"} == set(attacks.__all__)
+    assert set(names) | {"CATALOGUE", "KNOWLEDGE", "Attack"} == set(attacks.__all__)
 
 
 @EVERY
 def test_an_attack_is_handed_what_it_says_it_reads_and_never_membership(attack):
     assert len(inspect.signature(attack.score).parameters) == len(attack.reads)
-    assert set(attack.reads) <= {"labels", "predicted", "probabilities", "losses", "p_true"}
-    assert attack.knowledge == ("label" if {"labels", "losses", "p_true"} & set(attack.reads) else "nothing")
+    assert set(attack.reads) <= {"labels", "predicted", "probabilities", "losses", "p_true", "gradient_norms"}
+    expected = {"label"} if {"labels", "losses", "p_true", "gradient_norms"} & set(attack.reads) else set()
+    assert set(attack.knowledge) == expected | ({"model"} if "gradient_norms" in attack.reads else set())
+    assert set(attack.knowledge) <= set(attacks.KNOWLEDGE)
 
 
 @EVERY
@@ -145,7 +148,7 @@ def test_logits_and_their_probabilities_agree_where_nothing_saturates(attack):
 def test_what_is_known_of_reference_models_is_handed_and_never_the_target_s_membership(attack):
     required = [p for p in inspect.signature(attack.score).parameters.values() if p.kind is not p.KEYWORD_ONLY]
     assert tuple(p.name for p in required) == attack.reads == ("phi", "shadow_phi", "is_in")
-    assert (attack.access, attack.knowledge) == ("loss", "records and recipe")
+    assert (attack.access, attack.knowledge) == ("loss", ("train", "data", "label"))
     assert "shadow models" in attack.needs
 
 

@@ -25,7 +25,9 @@ from tests.auditing.small_models import bayes, counting, failing, plan_of, table
 import vestige
 from vestige import AuditResult, InputError, Predictions, audit
 from vestige.auditing import model_audit, planning, run_folder
-from vestige.auditing.model_audit import ask, cost_of, design, train_references
+from vestige.auditing.asking import ask
+from vestige.auditing.model_audit import cost_of, design, train_references
+from vestige.auditing.querying import Querying
 from vestige.auditing.references import References
 from vestige.auditing.shadow_training import ShadowTraining
 from vestige.core.errors import OutputError, RunFolderError, TrainingError, UnsupportedModelError
@@ -103,7 +105,7 @@ def test_shadow_models_of_a_leaking_model_play_lira_and_set_the_thresholds(bank,
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
         "audit.toml", "manifest.json", "records.parquet", "report.html", "report.json", "results.csv",
-        "results.parquet", "shadows.json", "signals.zarr",
+        "results.parquet", "shadows.json", "signals.zarr", "queries.sqlite",
     }  # fmt: skip
 
 
@@ -215,10 +217,10 @@ def trained(
     """The shadow models of an audit, and what is said of them, without the rest of it."""
     members, nonmembers = sides().values()
     model = bayes_of(members)
-    predictions, pool = ask(model, members, nonmembers, silent)
+    asked = ask(model, members, nonmembers, Querying(), None, 0, silent)
     run_folder.prepare(tmp_path / run)
     training = training_of(tmp_path, recipe, **more)
-    references = train_references(model, predictions, pool, training, tmp_path / run, 0, progress)
+    references = train_references(model, asked.predictions, asked.pool, training, tmp_path / run, 0, progress)
     return references, {check.name: check for check in references.checks}
 
 
@@ -341,7 +343,8 @@ def test_the_cost_of_an_audit_is_told_without_it(tmp_path, monkeypatch):
     monkeypatch.setattr(planning, "_measured", lambda *args: [Measured(Strategy(), 0.5)])
     members, nonmembers = table(), table(seed=1)
     model = GaussianNB().fit(members.inputs, members.labels)
-    cost = cost_of(model, members, nonmembers, ShadowTraining("same", n_models=64, bank=tmp_path / "bank"), 0)
+    training = ShadowTraining("same", n_models=64, bank=tmp_path / "bank")
+    cost = cost_of(model, members, nonmembers, training, 0, Querying())
     assert (cost.n_models, cost.seconds, cost.disk) == (64, 32.0, 64 * 120 * 3 * 8)
 
 
@@ -396,7 +399,7 @@ def test_progress_says_what_was_picked(tmp_path):
         ({}, "found one side or none; give both as Records, or Predictions as target."),
         (
             {"members": noise(), "nonmembers": noise(seed=1), "shadow": Predictions([[0.9, 0.1]] * 2, [0, 1], [1, 0])},
-            "Expected a shadow's predictions beside the target's, found a model as target; give training.",
+            "Expected a shadow's predictions beside the target's, found records as well; give training.",
         ),
         ({"training": ShadowTraining("same")}, "Expected members and nonmembers beside a model"),
     ],
@@ -409,21 +412,25 @@ def test_what_does_not_go_with_a_model_is_refused(given, message):
 @pytest.mark.parametrize(
     ("given", "found"),
     [
-        ({"members": noise()}, "members or nonmembers"),
-        ({"nonmembers": noise()}, "members or nonmembers"),
-        ({"training": ShadowTraining("same")}, "training"),
+        ({"members": noise()}, "members and nonmembers beside predictions, found one side only"),
+        ({"nonmembers": noise()}, "members and nonmembers beside predictions, found one side only"),
+        ({"training": ShadowTraining("same")}, "members and nonmembers beside training, found predictions alone"),
+        ({"querying": Querying()}, "members and nonmembers beside querying, found predictions alone"),
     ],
 )
 def test_what_does_not_go_with_predictions_is_refused(given, found):
     target = Predictions([[0.9, 0.1]] * 2, [0, 1], [1, 0])
-    with pytest.raises(InputError, match=f"Expected a model as target beside {found}, found predictions; give the mod"):
+    with pytest.raises(InputError, match=f"Expected {found}"):
         audit(target, **given)
 
 
 def test_what_is_no_model_or_none_of_these_records_is_refused(bank):
     members, nonmembers = noise(), noise(seed=1)
     both: dict[str, Any] = {"members": members, "nonmembers": nonmembers}
-    with pytest.raises(UnsupportedModelError, match="Expected a torch module, an estimator with predict_proba or a f"):
+    with pytest.raises(
+        UnsupportedModelError,
+        match="Expected a torch module, a fitted classifier with predict_proba or pr",
+    ):
         audit(3, **both)
     with pytest.raises(InputError, match="Expected a fitted GaussianNB, found one without classes_; fit it first"):
         audit(GaussianNB(), **both)

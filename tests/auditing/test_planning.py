@@ -12,6 +12,7 @@ from tests.auditing.small_models import bayes, counting, failing, plan_of, slow,
 from vestige.auditing import planning
 from vestige.auditing.planning import Estimate, estimate, what_is_given_up
 from vestige.auditing.shadows import train_shadows
+from vestige.core.durations import duration
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.records import Records
 from vestige.training.bank import Bank
@@ -110,7 +111,7 @@ def test_the_lines_say_all_that_one_wants_to_know_before_spending():
     [(0.44, "0.44 s"), (10.0, "10 s"), (119.0, "119 s"), (120.0, "2 min"), (7199.0, "120 min"), (9000.0, "2.5 h")],
 )
 def test_times_are_told_as_people_tell_them(seconds, text):
-    assert planning._time(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(("size", "text"), [(0, "0.1 MB"), (2_340_000, "2.3 MB"), (1_500_000_000, "1.5 GB")])

@@ -92,7 +92,10 @@ def returned(inputs: Any, labels: Any, *, seed: int, what: str) -> Any:
         ("narrow", "found (60, 2); give the model as many outputs as there are classes."),
         ("short", "found (59, 3)"),
         ("nan", "Expected finite probabilities, found NaN or infinity, first for record 1."),
-        ("unnormalised", "Expected probabilities that sum to 1, found a sum of 2.7 for record 1; apply a softmax"),
+        (
+            "unnormalised",
+            "Expected probabilities that sum to 1, found a sum of 2.7 for record 1; declare",
+        ),
         ("raises", "ZeroDivisionError: by zero"),
     ],
 )

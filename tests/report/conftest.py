@@ -17,8 +17,10 @@ from vestige.core.result import (
     NotRun,
     Preflight,
     Provenance,
+    Queries,
     RiskSummary,
     RocBand,
+    ThreatModel,
     Validity,
 )
 
@@ -292,6 +294,11 @@ def make_rich(classes=CLASSES):
     return AuditResult(
         preflight=Preflight(CHECKS),
         adversary=adversary,
+        threat_models=(
+            ThreatModel("loss", "loss", "-(cross-entropy loss)", ("train", "data", "label"), 1, "Yeom et al. 2018"),
+            ThreatModel("entropy", "confidence", "-(Shannon entropy)", (), 1, "Song & Mittal 2021, eq. 7"),
+        ),
+        queries=Queries(2032, 12, 3, 2, 0.5),
         finding=_finding(),
         results=table.frame(),
         records=records,

@@ -54,10 +54,12 @@ def test_nan_is_null(minimal, rich, tmp_path):
 def test_the_three_answers_stand_apart(rich, tmp_path):
     write_json(rich, tmp_path)
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["schema_version"] == "1.0"
+    assert report["schema_version"] == "1.1"
     assert report["validity"]["answer"] == "LIMITED"
     assert report["adversary"]["knowledge"] == "one shadow model"
     assert report["finding"]["state"] == "LEAK SHOWN"
+    assert report["threat_models"][0]["knowledge"] == ["train", "data", "label"]
+    assert (report["queries"]["n_sent"], report["queries"]["cost"]) == (2032, 1.016)
 
 
 def test_no_record_is_in_it(rich, tmp_path):

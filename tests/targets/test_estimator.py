@@ -4,15 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, RidgeClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from vestige.core.errors import InputError, TargetError
-from vestige.core.outputs import Probabilities
+from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.core.targets import ConfidenceTarget, GradientTarget
-from vestige.targets.estimator import EstimatorTarget
+from vestige.targets.estimator import EstimatorTarget, LabelEstimatorTarget
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 Y = np.digitize(X[:, 0], [-0.5, 0.5])
@@ -129,3 +130,78 @@ def test_several_outputs_are_refused():
     model = MultiOutputClassifier(LogisticRegression()).fit(X, np.column_stack([Y, Y]))
     with pytest.raises(InputError, match="the estimator's classes among the classes of the records"):
         EstimatorTarget(model, 3)
+
+
+# -------------------------------------------------------------------------------------- boosters
+
+
+def test_fitted_boosters_are_asked_as_they_are():
+    xgboost, lightgbm = pytest.importorskip("xgboost"), pytest.importorskip("lightgbm")
+    for model in (
+        xgboost.XGBClassifier(n_estimators=3, n_jobs=1).fit(X, Y),
+        lightgbm.LGBMClassifier(n_estimators=3, n_jobs=1, verbose=-1, min_child_samples=2).fit(table_of(X), Y),
+    ):
+        given = X if isinstance(model, xgboost.XGBClassifier) else table_of(X)
+        np.testing.assert_array_equal(answers(EstimatorTarget(model, 3), given), model.predict_proba(given))
+
+
+def table_of(inputs) -> pd.DataFrame:
+    """LightGBM's wrapper names the columns of an array, and scikit-learn warns that the next array has none."""
+    return pd.DataFrame(inputs, columns=["a", "b", "c"])
+
+
+# ---------------------------------------------------------------------------------- labels alone
+
+
+def labels(target, inputs=X) -> np.ndarray:
+    found = target.answers(inputs)
+    assert isinstance(found, PredictedLabels)
+    return np.concatenate(list(found.table.blocks(1 << 20)))
+
+
+@pytest.mark.parametrize("model", [LinearSVC(random_state=0), RidgeClassifier(), Perceptron(random_state=0)])
+def test_a_classifier_without_probabilities_answers_with_labels(model):
+    model.fit(X, NAMES[Y])
+    found = labels(LabelEstimatorTarget(model, 3, ("none", "grave", "mild")))
+    np.testing.assert_array_equal(np.array(["none", "grave", "mild"])[found], model.predict(X))
+    np.testing.assert_array_equal(labels(LabelEstimatorTarget(model.fit(X, Y), 3)), model.predict(X))
+    assert labels(LabelEstimatorTarget(model, 3), X[:1]).dtype == np.int64
+
+
+def test_a_classifier_without_probabilities_is_refused_if_it_is_not_fitted_or_has_other_classes():
+    with pytest.raises(InputError, match="Expected a fitted LinearSVC, found one without classes_; fit it first"):
+        LabelEstimatorTarget(LinearSVC(), 3)
+    with pytest.raises(InputError, match=r"0\.\.1, found 2"):
+        LabelEstimatorTarget(RidgeClassifier().fit(X, Y), 2)
+    with pytest.raises(InputError, match="found one without classes_"):
+        LabelEstimatorTarget(LinearRegression().fit(X, Y), 3)
+
+
+class FixedLabels:
+    """Predicts what it was told to."""
+
+    classes_ = np.array([0, 1])
+
+    def __init__(self, found):
+        self.found = found
+
+    def predict(self, inputs):
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (np.zeros(59, int), r"one predicted label per record, found shape \(59,\) for 60 records"),
+        (np.zeros((60, 2), int), r"found shape \(60, 2\)"),
+        (np.full(60, 2), "among the estimator's classes_, found 2; give a classifier that"),
+    ],
+)
+def test_labels_that_are_none_are_refused(found, said):
+    with pytest.raises(TargetError, match=said):
+        LabelEstimatorTarget(FixedLabels(found), 2).answers(X)
+
+
+def test_labels_in_a_column_are_read():
+    found = labels(LabelEstimatorTarget(FixedLabels(np.ones((60, 1), int)), 2))
+    assert found.tolist() == [1] * 60

@@ -6,11 +6,12 @@ import sys
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
 from torch import nn
 
 from vestige.core.errors import UnsupportedModelError
-from vestige.targets.estimator import EstimatorTarget
+from vestige.targets.estimator import EstimatorTarget, LabelEstimatorTarget
 from vestige.targets.function import FunctionTarget
 from vestige.targets.opening import open_target
 from vestige.targets.torch_module import TorchTarget
@@ -37,6 +38,7 @@ class Answers:
         (nn.Linear(2, 2), TorchTarget),
         (Both(), TorchTarget),
         (GaussianNB().fit(np.eye(2), [0, 1]), EstimatorTarget),
+        (RidgeClassifier().fit(np.eye(2), [0, 1]), LabelEstimatorTarget),
         (Answers(), FunctionTarget),
         (lambda inputs: [[0.5, 0.5]] * len(inputs), FunctionTarget),
     ],
@@ -54,7 +56,7 @@ def test_class_names_reach_the_estimator():
     assert target.columns == [1, 0]
 
 
-@pytest.mark.parametrize("classifier", [None, "model.pkl", np.eye(2), GaussianNB, nn.Linear])
+@pytest.mark.parametrize("classifier", [None, "model.pkl", np.eye(2), GaussianNB, nn.Linear, RidgeClassifier])
 def test_anything_else_is_refused(classifier):
     with pytest.raises(UnsupportedModelError, match=f"found {type(classifier).__name__}; wrap it in such a function"):
         open_target(classifier, 2)

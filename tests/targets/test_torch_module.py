@@ -48,7 +48,7 @@ def test_answers_do_not_depend_on_the_size_of_batches(monkeypatch, size, make):
     torch.manual_seed(0)
     module = make()
     whole = answers(module)
-    monkeypatch.setattr(torch_module, "_BATCH", size)
+    monkeypatch.setattr(torch_module, "_BATCH", (size, size))
     np.testing.assert_allclose(answers(module), whole, rtol=1e-5, atol=1e-6)
 
 
@@ -174,7 +174,7 @@ def test_several_outputs_are_refused():
 
 
 def test_nan_is_refused_with_its_record(monkeypatch):
-    monkeypatch.setattr(torch_module, "_BATCH", 16)
+    monkeypatch.setattr(torch_module, "_BATCH", (16, 16))
     bad = X.copy()
     bad[20] = np.nan
     with pytest.raises(TargetError, match="finite logits, found NaN or infinity, first for record 21"):

@@ -12,6 +12,7 @@ import numpy as np
 from vestige.attacks.confidence import confidence
 from vestige.attacks.correctness import correctness
 from vestige.attacks.entropy import entropy
+from vestige.attacks.gradient_norm import gradient_norm
 from vestige.attacks.lira import lira_online
 from vestige.attacks.loss import loss
 from vestige.attacks.max_confidence import max_confidence
@@ -19,10 +20,12 @@ from vestige.attacks.modified_entropy import modified_entropy
 
 __all__ = [
     "CATALOGUE",
+    "KNOWLEDGE",
     "Attack",
     "confidence",
     "correctness",
     "entropy",
+    "gradient_norm",
     "lira_online",
     "loss",
     "max_confidence",
@@ -38,10 +41,11 @@ class Attack:
         name: Its name in every table.
         score: The pure function.
         reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`,
-            `probabilities`; of attacks with reference models `phi`, `shadow_phi` and `is_in`.
+            `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`.
         needs: The same for a person: what a table must hold.
-        access: The weakest access that allows it: `label`, `loss` or `confidence`.
-        knowledge: What else the adversary must know.
+        access: The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`.
+        knowledge: What else the adversary must know, in the words of Choquette-Choo et al. 2021, table 3: `train` (how
+            the model was trained), `data` (more records like these), `label` (the record's), `model` (its parameters).
         definition: The score in one line.
         source: Paper and equation.
     """
@@ -51,7 +55,7 @@ class Attack:
     reads: tuple[str, ...]
     needs: str
     access: str
-    knowledge: str
+    knowledge: tuple[str, ...]
     definition: str
     source: str
 
@@ -61,6 +65,9 @@ class Attack:
         return "is_in" in self.reads
 
 
+KNOWLEDGE = ("train", "data", "label", "model", "members")
+"""What an adversary may know beside the model's answers, in the order of the tables."""
+
 CATALOGUE: tuple[Attack, ...] = (
     Attack(
         "correctness",
@@ -68,7 +75,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("predicted", "labels"),
         "predicted labels, probabilities or logits",
         "label",
-        "label",
+        ("label",),
         "1 if the predicted class is the true one",
         "Song & Mittal 2021, eq. 5",
     ),
@@ -78,7 +85,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("losses",),
         "loss, phi, probabilities or logits",
         "loss",
-        "label",
+        ("label",),
         "-(cross-entropy loss)",
         "Yeom et al. 2018",
     ),
@@ -88,7 +95,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("p_true",),
         "loss, phi, probabilities or logits",
         "loss",
-        "label",
+        ("label",),
         "probability of the true class",
         "Song & Mittal 2021, eq. 6",
     ),
@@ -98,7 +105,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("probabilities",),
         "probabilities or logits of every class",
         "confidence",
-        "nothing",
+        (),
         "log of the largest probability",
         "Salem et al. 2019",
     ),
@@ -108,7 +115,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("probabilities",),
         "probabilities or logits of every class",
         "confidence",
-        "nothing",
+        (),
         "-(Shannon entropy of the probabilities)",
         "Song & Mittal 2021, eq. 7",
     ),
@@ -118,9 +125,19 @@ CATALOGUE: tuple[Attack, ...] = (
         ("probabilities", "labels"),
         "probabilities or logits of every class",
         "confidence",
-        "label",
+        ("label",),
         "-(modified entropy)",
         "Song & Mittal 2021, eq. 8",
+    ),
+    Attack(
+        "gradient_norm",
+        gradient_norm,
+        ("gradient_norms",),
+        "access to the gradients of a torch module, or their norms",
+        "gradients",
+        ("label", "model"),
+        "-(L2 norm of the gradient of the record's loss)",
+        "Watson et al. 2022, section 2",
     ),
     Attack(
         "lira_online",
@@ -128,7 +145,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("phi", "shadow_phi", "is_in"),
         "shadow models trained on random halves of the audited records",
         "loss",
-        "records and recipe",
+        ("train", "data", "label"),
         "log-likelihood ratio of phi under models trained on the record and models that were not",
         "Carlini et al. 2022",
     ),

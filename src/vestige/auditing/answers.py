@@ -8,10 +8,11 @@ from importlib import metadata
 
 import numpy as np
 
+from vestige.attacks import CATALOGUE, KNOWLEDGE
 from vestige.auditing.case import Case
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
-from vestige.core.result import Adversary, Check, NotRun, Provenance, Validity
+from vestige.core.result import Adversary, Check, NotRun, Provenance, ThreatModel, Validity
 from vestige.evaluation import preflight
 from vestige.evaluation.roc import Roc
 
@@ -20,7 +21,8 @@ def not_tested_of(case: Case) -> str:
     """Say which stronger attackers were not played."""
     if case.references is None:
         return "attackers with reference models"
-    return "attackers with more queries or access to the parameters"
+    stronger = " or access to the parameters" if "gradient_norm" not in case.scores else ""
+    return f"attackers with more queries{stronger}"
 
 
 def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
@@ -66,9 +68,23 @@ def _left_out(predictions: Predictions, keep: np.ndarray) -> Check | None:
     return preflight.subjects_on_both_sides(n_subjects, n_records)
 
 
+def threat_models_of(case: Case) -> tuple[ThreatModel, ...]:
+    """Say what each attack saw and knew."""
+    by_source = ("train", "data") if case.source == "shadow" else ("members",)
+    models = []
+    for attack in CATALOGUE:
+        if attack.name in case.scores:
+            has_thresholds = bool(case.known) and attack.name in case.known_scores
+            known = {*attack.knowledge, *(by_source if has_thresholds else ())}
+            words = tuple(word for word in KNOWLEDGE if word in known)
+            models.append(ThreatModel(attack.name, attack.access, attack.definition, words, 1, attack.source))
+    return tuple(models)
+
+
 def adversary_of(case: Case, access: str) -> Adversary:
     """Say who was played."""
     answers = {
+        "gradients": "the probabilities of every class and the gradients of the parameters",
         "confidence": "the probabilities of every class",
         "loss": "the loss of the true class",
         "label": "the predicted class only",

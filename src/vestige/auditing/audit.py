@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vestige.auditing.answers import adversary_of, checks_of, not_run_of, not_tested_of, provenance_of
+from vestige.auditing.answers import adversary_of, checks_of, not_run_of, not_tested_of, provenance_of, threat_models_of
 from vestige.auditing.case import Case, prepare_case
 from vestige.auditing.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
 from vestige.auditing.operating_points import OperatingPoint, Rule, operating_points
 from vestige.auditing.partitions import partitions_of
+from vestige.auditing.querying import Querying
 from vestige.auditing.risk_of_records import risk_of
 from vestige.auditing.scoring import access_of
 from vestige.auditing.shadow_training import ShadowTraining
@@ -23,6 +24,7 @@ from vestige.core.progress import Progress, silent
 from vestige.core.records import Records
 from vestige.core.result import AuditResult, Preflight, RocBand, Validity
 from vestige.core.seeds import stream
+from vestige.core.targets import Access
 from vestige.evaluation.intervals import tpr_at_fpr_bounds
 from vestige.evaluation.permutation import familywise_test
 from vestige.evaluation.roc import Roc, point_at_fpr, roc
@@ -31,6 +33,8 @@ from vestige.evaluation.verdict import find, tail_fpr
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from vestige.auditing.asking import Asked
 
 _CURVE_POINTS = 80
 
@@ -41,6 +45,7 @@ def audit(
     *,
     members: Records | None = None,
     nonmembers: Records | None = None,
+    querying: Querying | None = None,
     training: ShadowTraining | None = None,
     run: str | Path | None = None,
     options: Options | None = None,
@@ -49,12 +54,15 @@ def audit(
     """Play the membership-inference attacks that what is given allows.
 
     Args:
-        target: The audited model's answers for members and nonmembers (`Predictions`); or the model itself, a torch
-            module, a fitted estimator or a function from inputs to probabilities, with `members` and `nonmembers`.
+        target: The audited model's answers for members and nonmembers (`Predictions`); or, with `members` and
+            `nonmembers`, the model itself: a torch module, a fitted estimator, a function from inputs to probabilities
+            (or to `Logits` or `PredictedLabels`), a `ModelFile`, an `Endpoint`, or `Predictions` with ids.
         shadow: The answers of one model trained like the target on records of its own; thresholds and the privacy
             risk score are then learned there. Without it, the adversary knows half of the target's own records.
         members: Records the model was trained on; with a model as target.
         nonmembers: Records it was not trained on, alike in everything else.
+        querying: How the model may be asked: access, input ranges, budget, price. Confidences without a limit if
+            omitted.
         training: How to train shadow models like the target on random halves of all these records; they set the
             thresholds and play the likelihood-ratio attack. Without it only the model itself is asked.
         run: Folder to write the run to; nothing is written if omitted.
@@ -67,7 +75,8 @@ def audit(
     Raises:
         InputError: What was given cannot be audited.
         UnsupportedModelError: The target is no classifier that could be asked.
-        TrainingError: No shadow model could be trained, or the target's answers are none.
+        TrainingError: No shadow model could be trained.
+        TargetError: The model does not answer, or not with what it was said to answer with.
         ArtefactError: Something stored is damaged or foreign.
         RunFolderError: `run` holds another audit.
         OutputError: `run` cannot be written.
@@ -90,7 +99,7 @@ def audit(
         prepare(Path(run))
     folder = None if run is None else Path(run)
     result = play(
-        target, shadow, members=members, nonmembers=nonmembers, training=training, folder=folder,
+        target, shadow, members=members, nonmembers=nonmembers, querying=querying, training=training, folder=folder,
         options=options or Options(), progress=progress,
     )  # fmt: skip
     if run is not None:
@@ -104,24 +113,29 @@ def play(
     *,
     members: Records | None,
     nonmembers: Records | None,
+    querying: Querying | None,
     training: ShadowTraining | None,
     folder: Path | None,
     options: Options,
     progress: Progress,
 ) -> AuditResult:
     """Audit as `audit` does, and write no result; `folder` gets what training shadow models leaves."""
-    _refuse_mixtures(target, shadow, members, nonmembers, training)
-    references = None
-    if not isinstance(target, Predictions) and members is not None and nonmembers is not None:
-        from vestige.auditing.model_audit import ask, train_references
+    _refuse_mixtures(target, shadow, members, nonmembers, querying, training)
+    querying = querying or Querying()
+    references, asked = None, None
+    if members is not None and nonmembers is not None:
+        from vestige.auditing.asking import ask
+        from vestige.auditing.model_audit import train_references
 
-        model = target
-        target, pool = ask(model, members, nonmembers, progress)
+        asked = ask(target, members, nonmembers, querying, folder, options.seed, progress)
+        target = asked.predictions
         if training is not None:
-            references = train_references(model, target, pool, training, folder, options.seed, progress)
+            references = train_references(
+                asked.classifier, target, asked.pool, training, folder, options.seed, progress
+            )
             shadow = references.shadow
     case = prepare_case(target, shadow, options, progress, references)
-    return _evaluate(case, progress)
+    return _evaluate(case, asked, progress)
 
 
 def _refuse_mixtures(
@@ -129,25 +143,32 @@ def _refuse_mixtures(
     shadow: Predictions | None,
     members: Records | None,
     nonmembers: Records | None,
+    querying: Querying | None,
     training: ShadowTraining | None,
 ) -> None:
-    """Refuse what belongs to the other kind of target."""
-    records = members is not None or nonmembers is not None
-    if isinstance(target, Predictions) and (records or training is not None):
-        found = "members or nonmembers" if records else "training"
-        raise InputError(
-            f"Expected a model as target beside {found}, found predictions; give the model, or leave it out."
-        )
+    """Refuse what does not belong together, before anything is asked."""
     if not isinstance(target, Predictions) and (members is None or nonmembers is None):
         raise InputError(
             f"Expected members and nonmembers beside a model ({type(target).__name__}), found one side or none; give "
             "both as Records, or Predictions as target."
         )
-    if not isinstance(target, Predictions) and shadow is not None:
-        raise InputError("Expected a shadow's predictions beside the target's, found a model as target; give training.")
+    if (members is None) != (nonmembers is None):
+        raise InputError("Expected members and nonmembers beside predictions, found one side only; give both or none.")
+    if members is None and (training is not None or querying is not None):
+        found = "querying" if training is None else "training"
+        raise InputError(
+            f"Expected members and nonmembers beside {found}, found predictions alone; give the records, or leave it "
+            "out."
+        )
+    if members is not None and shadow is not None:
+        raise InputError("Expected a shadow's predictions beside the target's, found records as well; give training.")
+    if training is not None and querying is not None and querying.access is Access.LABEL:
+        raise InputError(
+            "Expected access to confidences for shadow models, found access to labels only; leave out the training."
+        )
 
 
-def _evaluate(case: Case, progress: Progress) -> AuditResult:
+def _evaluate(case: Case, asked: "Asked | None", progress: Progress) -> AuditResult:
     units, access = case.units, access_of(case.scores)
     unit_scores = {name: units.score(values) for name, values in case.scores.items()}
     curves = {name: roc(s[units.member], s[~units.member]) for name, s in unit_scores.items()}
@@ -166,11 +187,13 @@ def _evaluate(case: Case, progress: Progress) -> AuditResult:
     risk, summary, rows = risk_of(case)
     table.extend(rows)
     progress("checking the test itself", 0, 1)
-    checks = tuple(checks_of(case, curves))
+    checks = tuple(checks_of(case, curves)) + (() if asked is None else asked.checks)
     inverted = any(c.name == "inverted_scores" and c.validity is not Validity.VALID for c in checks)
     return AuditResult(
         preflight=Preflight(checks),
         adversary=adversary_of(case, access),
+        threat_models=threat_models_of(case),
+        queries=None if asked is None else asked.queries,
         finding=find(headline, test, units.n_members, units.n_nonmembers, units.name, not_tested_of(case), inverted),
         results=table.frame(),
         records=_records(case, risk),

@@ -1,44 +1,37 @@
 """`audit.toml`: an audit of a model as a file. Everything in it is checked before anything is trained."""
 
-import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from vestige.auditing.querying import Querying
 from vestige.auditing.shadow_training import SAME, ShadowTraining
+from vestige.auditing.target_file import EndpointPart, InputsPart, Part, TargetPart, called, model_of, querying_of
+from vestige.core.durations import seconds_of
 from vestige.core.errors import InputError
 from vestige.core.jobs import Executor
 from vestige.core.options import Options
+from vestige.core.predictions import Predictions
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 
-_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)")
-_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600}
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class _Target(_Part):
-    model: str
-
-
-class _Data(_Part):
+class _Data(Part):
     members: str
     nonmembers: str
     label: str = "label"
     id: str | None = None
     subject: str | None = None
-    groups: list[str] = []
-    order: list[str] = []
-    inputs: list[str] = []
+    groups: list[str] = Field(default_factory=list)
+    order: list[str] = Field(default_factory=list)
+    inputs: list[str] = Field(default_factory=list)
 
 
-class _Recipe(_Part):
+class _Recipe(Part):
     train: str
     n_shadows: int = 64
     within: str | None = None
@@ -47,33 +40,52 @@ class _Recipe(_Part):
     version: str = ""
 
 
-class AuditFile(_Part):
+class AuditFile(Part):
     """What an audit file says.
 
     Attributes:
         folder: Where it lies: its paths and modules are looked for there.
-        target: The model, as `module:name` of a fitted model or of a function that returns one.
-        data: Members and nonmembers: a CSV, Parquet or npz file each, or `module:name` of `Records` or of a function
-            that returns them; and the names of the columns of a file.
+        target: The model: `module:name` of a fitted model, of a function that returns one or of a function from
+            inputs to answers; a file; a URL; or a table of predictions. And what of its answers the adversary gets.
+        data: Members and nonmembers: a CSV, Parquet or npz file or a folder of images each, or `module:name` of
+            `Records` or of a function that returns them; and the names of the columns of a file.
+        inputs: What inputs may be, and how they become what the model is given.
+        endpoint: How a model behind a URL is asked.
         recipe: How to train shadow models: `same`, or `module:name` of a recipe or of a function
             `fit(inputs, labels, *, seed)`; none if only the model itself is to be asked.
         options: What can change a number, as in `Options`.
     """
 
     folder: Path
-    target: _Target
+    target: TargetPart
     data: _Data
+    inputs: InputsPart = Field(default_factory=InputsPart)
+    endpoint: EndpointPart | None = None
     recipe: _Recipe | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
-    def fitted_model(self) -> Any:
-        """Return the target.
+    def model(self, *, trust_pickle: bool = False) -> Any:
+        """Return the target: an object of Python, a door to one, or predictions.
 
         Raises:
-            InputError: There is none of that name.
+            InputError: There is none of that name, or it is said to be two things.
         """
-        found = self._named(self.target.model)
-        return found if hasattr(found, "predict_proba") or _is_module(found) else _called(found, self.target.model)
+        return model_of(self.target, self.endpoint, self.folder, self._named, self._table, trust_pickle=trust_pickle)
+
+    def querying(self) -> Querying:
+        """Return how the model may be asked.
+
+        Raises:
+            InputError: A budget, price or range is none.
+        """
+        return querying_of(self.target, self.inputs)
+
+    def _table(self, path: Path) -> Predictions:
+        from vestige.data import Columns, read_predictions
+
+        part = self.data
+        columns = Columns(label=part.label, id=part.id, subject=part.subject)
+        return read_predictions(path, columns)[0]
 
     def records(self) -> tuple[Records, Records]:
         """Return members and nonmembers.
@@ -82,6 +94,10 @@ class AuditFile(_Part):
             InputError: A file or function does not give records.
         """
         paths = [self.folder / name for name in (self.data.members, self.data.nonmembers)]
+        if all(path.is_dir() for path in paths):
+            from vestige.data.image_folder import read_two_image_folders
+
+            return read_two_image_folders(paths[0], paths[1])
         if all(path.exists() for path in paths):
             from vestige.data.record_columns import RecordColumns
             from vestige.data.record_reading import read_two_records
@@ -95,7 +111,7 @@ class AuditFile(_Part):
         if ":" not in name:
             raise InputError(f"Expected a file or module:name of records, found no file {name} beside the audit file.")
         found = self._named(name)
-        records = found if isinstance(found, Records) else _called(found, name)
+        records = found if isinstance(found, Records) else called(found, name)
         if not isinstance(records, Records):
             raise InputError(f"Expected Records from {name}, found {type(records).__name__}.")
         return records
@@ -161,8 +177,7 @@ class AuditFile(_Part):
 
     def as_tables(self) -> dict[str, dict[str, Any]]:
         """Return what it says, every default written out, for the run's own `audit.toml`."""
-        said = self.model_dump(exclude={"folder", "options"}, exclude_none=True)
-        return {name: {k: v for k, v in part.items() if not isinstance(v, dict)} for name, part in said.items()}
+        return self.model_dump(exclude={"folder", "options"}, exclude_none=True)
 
 
 def read_audit_file(path: Path) -> AuditFile:
@@ -179,42 +194,27 @@ def read_audit_file(path: Path) -> AuditFile:
         raise InputError(f"{path.name}: Expected a readable audit file, found {error}.") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path.name}: Expected TOML, found {error}; quote text, one table per [name].") from None
+    return audit_file_of(said, path.resolve().parent, path.name)
+
+
+def audit_file_of(said: Mapping[str, Any], folder: Path, name: str) -> AuditFile:
+    """Return the audit file that says this.
+
+    Args:
+        said: Its tables.
+        folder: Where its paths and modules are looked for.
+        name: What it is called in messages.
+
+    Raises:
+        InputError: It says something that is not known.
+    """
     if "folder" in said:
-        raise InputError(f"{path.name}: Expected target, data, recipe and options, found folder; leave it out.")
+        raise InputError(
+            f"{name}: Expected target, data, inputs, endpoint, recipe and options, found folder; leave it out."
+        )
     try:
-        return AuditFile(folder=path.resolve().parent, **said)
+        return AuditFile(folder=folder, **said)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path.name}: Expected another entry {place}, found: {first['msg'].lower()}.") from None
-
-
-def seconds_of(text: str) -> float:
-    """Return a time such as `90s`, `20m` or `1.5h` in seconds.
-
-    Raises:
-        InputError: It is no such time.
-
-    Example:
-        >>> seconds_of("20m"), seconds_of("1.5h")
-        (1200.0, 5400.0)
-    """
-    match = _TIME.fullmatch(text.strip())
-    if match is None:
-        raise InputError(f"Expected a time such as 90s, 20m or 1.5h, found {text!r}.")
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-def _is_module(found: Any) -> bool:
-    return any(base.__module__.startswith("torch.nn.") for base in type(found).__mro__)
-
-
-def _called(function: Any, name: str) -> Any:
-    if not callable(function):
-        raise InputError(f"Expected a model, records or a function as {name}, found {type(function).__name__}.")
-    try:
-        return function()
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"Expected {name}() to return something, found {type(error).__name__}: {error}.") from error
+        raise InputError(f"{name}: Expected another entry {place}, found: {first['msg'].lower()}.") from None

@@ -58,7 +58,7 @@ def write_demo_inputs(folder: Path, seed: int = 0) -> list[Path]:
     arrays: dict[str, np.ndarray] = {}
     tables: dict[str, pd.DataFrame] = {}
     for prefix, predictions in (("", target), ("shadow_", shadow)):
-        probs = np.concatenate(list(predictions.output(Probabilities).table.blocks(1 << 20)))
+        probs = predictions.output(Probabilities).whole()
         arrays |= {
             f"{prefix}probs": probs,
             f"{prefix}labels": predictions.labels,

@@ -1,4 +1,4 @@
-"""The audit of a fitted model: ask it about its members and nonmembers, and train shadow models like it."""
+"""Shadow models for the audit of a fitted model: who is in which training set, what they cost, and training them."""
 
 import tempfile
 import time
@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from vestige.auditing.asking import classifier_behind
 from vestige.auditing.planning import Estimate, estimate
+from vestige.auditing.querying import Querying
 from vestige.auditing.references import References, references_of
 from vestige.auditing.run_folder import alone
 from vestige.auditing.shadow_plan import ShadowPlan, planned
-from vestige.auditing.shadow_training import ShadowTraining
+from vestige.auditing.shadow_training import SAME, ShadowTraining
 from vestige.auditing.shadows import Shadows, train_shadows
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
@@ -22,41 +24,6 @@ from vestige.data.designs import complementary_pairs
 from vestige.targets.opening import open_target
 from vestige.training.bank import Bank
 from vestige.training.strategies import Strategy, groups_of
-
-
-def ask(target: Any, members: Records, nonmembers: Records, progress: Progress) -> tuple[Predictions, Records]:
-    """Ask a model about its members and nonmembers, once each.
-
-    Returns:
-        Its answers, and all records, members first.
-
-    Raises:
-        InputError: The records do not fit each other.
-        UnsupportedModelError: It is no classifier that could be asked.
-        TrainingError: Its answers are no answers.
-    """
-    pool = joined(members, nonmembers)
-    progress("asking the target", 0, 1)
-    answers = open_target(target, pool.n_classes, pool.classes).answers(pool.inputs)
-    member = np.arange(pool.n_records) < members.n_records
-    predictions = Predictions(
-        answers,
-        labels=pool.labels,
-        member=member,
-        ids=pool.ids,
-        subjects=pool.subjects,
-        groups=pool.groups,
-        inputs=_table_of(pool.inputs),
-        order=pool.order,
-        classes=pool.classes,
-        notes=pool.notes,
-    )
-    return predictions, pool
-
-
-def _table_of(inputs: Any) -> Any:
-    """Inputs as the blind baseline reads them: records x features."""
-    return inputs if hasattr(inputs, "columns") or inputs.ndim == 2 else inputs.reshape(len(inputs), -1)
 
 
 def train_references(
@@ -84,9 +51,18 @@ def train_references(
         return references_of(_trained(recipe, pool, training, Path(folder), seed, progress), predictions)
 
 
-def cost_of(target: Any, members: Records, nonmembers: Records, training: ShadowTraining, seed: int) -> Estimate:
+def cost_of(
+    target: Any,
+    members: Records,
+    nonmembers: Records,
+    training: ShadowTraining,
+    seed: int,
+    querying: Querying,
+) -> Estimate:
     """Measure what the shadow models of an audit will cost; errors as `train_references`."""
     pool = joined(members, nonmembers)
+    if training.recipe == SAME:
+        target = classifier_behind(target, open_target(target, pool.n_classes, pool.classes), querying)
     return _cost(training.recipe_like(target), pool, training, seed, Bank(training.bank))
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Bool
 
 from vestige.auditing.shadow_plan import ShadowPlan
 from vestige.auditing.shadows import train_shadows
+from vestige.core.durations import duration, in_seconds
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.jobs import Executor
 from vestige.core.recipe import Recipe
@@ -64,13 +65,13 @@ class Estimate:
         first = self.measured[0]
         epochs = f" x {self.epochs} epochs" if self.epochs else ""
         lines = [
-            f"{self.n_models - self.n_stored} shadow models{epochs} x {_seconds(first.seconds_per_model)} each = "
-            f"{_time(self.seconds)}, as {first.strategy}",
+            f"{self.n_models - self.n_stored} shadow models{epochs} x {in_seconds(first.seconds_per_model)} each = "
+            f"{duration(self.seconds)}, as {first.strategy}",
             f"{_size(self.disk)} of signals on disk, {_size(self.memory)} in memory at a time",
         ]
         if self.n_stored:
             lines.insert(0, f"{self.n_stored} of {self.n_models} shadow models are in the bank")
-        others = [f"{_seconds(m.seconds_per_model)} as {m.strategy}" for m in self.measured[1:4]]
+        others = [f"{in_seconds(m.seconds_per_model)} as {m.strategy}" for m in self.measured[1:4]]
         if others:
             lines.append(f"measured as well: {'; '.join(others)}")
         if self.n_models < self.n_asked:
@@ -127,8 +128,8 @@ def estimate(
     n_fit = 2 * int(np.count_nonzero(seconds <= within * _SHARE_OF_TIME))
     if n_fit < 2:
         raise InputError(
-            f"Expected time for 2 shadow models, about {_time(seconds[0] / _SHARE_OF_TIME)}, found {_time(within)}; "
-            "give more with --within."
+            f"Expected time for 2 shadow models, about {duration(seconds[0] / _SHARE_OF_TIME)}, found "
+            f"{duration(within)}; give more with --within."
         )
     per_row = records.n_records * records.n_classes * (4 if hasattr(recipe, "epochs") else 8)
     return Estimate(
@@ -199,16 +200,6 @@ def _first_that_works(seconds: Callable[[int], float], n_tries: int) -> tuple[in
         with suppress(TrainingError):
             return model, seconds(model)
     return n_tries - 1, seconds(n_tries - 1)
-
-
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return _seconds(seconds)
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
 
 
 def _size(n_bytes: int) -> str:

@@ -89,7 +89,7 @@ def _phi_of_shadows(shadows: Shadows) -> np.ndarray:
 def _phi_of(target: Predictions) -> np.ndarray:
     logits = target.output(Logits)
     of, output = (phi_from_probabilities, target.output(Probabilities)) if logits is None else (phi_from_logits, logits)
-    return np.asarray(of(np.concatenate(list(output.table.blocks(1 << 20))), target.labels))
+    return np.asarray(of(output.whole(), target.labels))
 
 
 def _predictions_of(shadows: Shadows, target: Predictions, model: int) -> Predictions:

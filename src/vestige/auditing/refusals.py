@@ -3,7 +3,7 @@
 import numpy as np
 
 from vestige.core.errors import InputError
-from vestige.core.outputs import Logits, Loss, Output, Probabilities
+from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Probabilities
 from vestige.core.predictions import Predictions
 
 SUM_TOLERANCE = 1e-4
@@ -39,6 +39,12 @@ def check_block(output: Output, block: np.ndarray, start: int) -> None:
         raise InputError(
             f"Expected logits, found rows in [0, 1] that sum to 1{_where(output)}: these are probabilities; declare "
             "them so (probs in an npz, --probabilities for an npy, Probabilities(...) in Python): no softmax twice."
+        )
+    if isinstance(output, GradientNorms) and (block < 0).any():
+        row = int(np.argmax(block < 0))
+        raise InputError(
+            f"Expected gradient norms of at least 0, found {block[row]:.6g} in row {start + row + 1:,}"
+            f"{_where(output)}; give the norm, not its negative."
         )
     if isinstance(output, Loss) and (block < -1e-6).any():
         row = int(np.argmax(block < -1e-6))

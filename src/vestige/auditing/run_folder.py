@@ -18,6 +18,8 @@ PLAN, PARTIAL_PLAN = "shadows.json", "shadows.partial"
 """The plan of shadow models, in the run from its beginning, and what a kill may leave of it."""
 STORE, FAILURES = "signals.zarr", "failures.json"
 """What shadow models answered, and why some could not be trained (disclosive)."""
+QUERIES = "queries.sqlite"
+"""What was asked of the model, and the answers of one that is far away or has a price (disclosive)."""
 _FORMAT = "vestige-run-1"
 
 
@@ -30,7 +32,7 @@ def prepare(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"Expected a folder for the run, found a file at {folder}; name another with --out.")
-    ours = any((folder / name).is_file() for name in (MANIFEST, PLAN))
+    ours = any((folder / name).is_file() for name in (MANIFEST, PLAN, QUERIES))
     if not ours and folder.is_dir() and any(path.name != PARTIAL_PLAN for path in folder.iterdir()):
         raise RunFolderError(
             f"Expected an empty folder or an earlier run of this audit, found other files in {folder}; name another "
@@ -45,6 +47,13 @@ def prepare(folder: Path) -> None:
         raise OutputError(
             f"Expected to write to {there}, found {_reason(error)}; name another place with --out."
         ) from None
+
+
+def forget_queries(folder: Path) -> None:
+    """Remove the ledger of a run that is finished, so that the same audit, played again, counts its own queries."""
+    if (folder / MANIFEST).is_file():
+        for path in folder.glob(f"{QUERIES}*"):
+            path.unlink()
 
 
 @contextmanager
@@ -175,15 +184,25 @@ def _write_files(result: AuditResult, folder: Path, manifest: Mapping[str, Any],
 
 
 def _toml(tables: Mapping[str, Any]) -> str:
-    """TOML of tables of text and numbers; a JSON string is a TOML basic string but for the delete character."""
+    """TOML of tables of text, numbers, lists and mappings."""
     lines = ["# What was asked, every default written out; an empty name is the column of that name, if there is one."]
     for table, entries in tables.items():
         lines.append(f"\n[{table}]")
-        lines += [
-            f"{key} = {json.dumps(value, ensure_ascii=False)}".replace(chr(127), "\\u007f")
-            for key, value in entries.items()
-        ]
+        lines += [f"{_key(key)} = {_value(value)}" for key, value in entries.items()]
     return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    return name if name.isidentifier() and name.isascii() else _value(name)
+
+
+def _value(value: Any) -> str:
+    """A value; a JSON string is a TOML basic string but for the delete character."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(str(k))} = {_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace(chr(127), "\\u007f")
 
 
 def _move(partial: Path, folder: Path) -> None:

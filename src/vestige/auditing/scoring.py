@@ -14,7 +14,7 @@ from vestige.auditing.refusals import check_block, decimals_of, rows_that_miss_o
 from vestige.core.digests import columns_of_inputs, update_with_columns
 from vestige.core.errors import InputError
 from vestige.core.options import Arithmetic
-from vestige.core.outputs import Logits, Loss, Output, Phi, PredictedLabels, Probabilities
+from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.probabilities import ClassProbabilities, as_published, from_logits, from_probabilities, softmax
 from vestige.core.progress import Progress
@@ -119,7 +119,7 @@ def _digest_columns(predictions: Predictions, digest: Any) -> None:
 def access_of(attacks: Mapping[str, Any]) -> str:
     """The access that the attacks which ran stand for: the strongest any of them needs."""
     needed = {a.access for a in CATALOGUE if a.name in attacks}
-    return next(level for level in ("confidence", "loss", "label") if level in needed)
+    return next(level for level in ("gradients", "confidence", "loss", "label") if level in needed)
 
 
 def _vector(predictions: Predictions) -> Output | None:
@@ -132,11 +132,13 @@ def _available(predictions: Predictions) -> set[str]:
     kinds = {type(output) for output in predictions.outputs}
     found = {"labels"}
     if kinds & {Logits, Probabilities}:
-        return found | {"predicted", "losses", "p_true", "probabilities"}
+        found |= {"predicted", "losses", "p_true", "probabilities"}
     if kinds & {Loss, Phi}:
         found |= {"losses", "p_true"}
     if PredictedLabels in kinds:
         found |= {"predicted"}
+    if GradientNorms in kinds:
+        found |= {"gradient_norms"}
     return found
 
 
@@ -159,6 +161,8 @@ def _signals(
     elif Loss in blocks:
         losses = blocks[Loss].astype(np.float64)
         signals |= {"losses": losses, "p_true": np.exp(-losses)}
+    if GradientNorms in blocks:
+        signals["gradient_norms"] = blocks[GradientNorms]
     if PredictedLabels in blocks:
         signals["predicted"] = blocks[PredictedLabels]
     return signals

@@ -117,8 +117,7 @@ def _observed(shared: Shared, number: int, get: Callable[[], Model], dump: Recip
 def _answers(shared: Shared, model: Model) -> dict[str, np.ndarray]:
     target = open_target(model.classifier, model.n_classes)
     answers = target.answers(shared.records.inputs)
-    table = np.concatenate(list(answers.table.blocks(1 << 20)))
-    found = {LOGITS if isinstance(answers, Logits) else PROBABILITIES: table}
+    found = {LOGITS if isinstance(answers, Logits) else PROBABILITIES: answers.whole()}
     if shared.gradient_norms:
         if not isinstance(target, GradientInterface):
             raise UnsupportedModelError(

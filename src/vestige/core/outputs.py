@@ -66,6 +66,11 @@ class _Output:
         """Number of rows."""
         return self.table.shape[0]
 
+    def whole(self) -> np.ndarray:
+        """Return all values at once, as an array."""
+        blocks = list(self.table.blocks(max(1, self.n_records)))
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks or [np.empty(self.table.shape)])
+
 
 class Logits(_Output):
     """Unnormalised class scores, records x classes [nats]: what stands before the softmax."""
@@ -93,13 +98,19 @@ class Phi(_Output):
     kind = "phi"
 
 
+class GradientNorms(_Output):
+    """L2 norm of the gradient of each record's own loss, over all parameters: at least 0."""
+
+    kind = "gradient norms"
+
+
 class PredictedLabels(_Output):
     """The class a label-only interface answered, one per record, coded as the labels are."""
 
     kind = "predicted labels"
 
 
-Output = Logits | Probabilities | Loss | Phi | PredictedLabels
+Output = Logits | Probabilities | Loss | Phi | GradientNorms | PredictedLabels
 
 
 def _names_of_columns(values: Any) -> tuple[Any, ...] | None:

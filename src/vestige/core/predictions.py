@@ -18,7 +18,7 @@ class Predictions:
     """One model's answers for records it was trained on (members) and records it was not (nonmembers).
 
     Attributes:
-        outputs: `Probabilities`, `Logits`, `Loss`, `Phi` or `PredictedLabels`, or several of them. A bare
+        outputs: `Probabilities`, `Logits`, `Loss`, `Phi`, `GradientNorms` or `PredictedLabels`, or several. A bare
             array is taken as probabilities and refused if its rows are not. The columns of a DataFrame name
             the classes.
         labels: True class of each record, 0..K-1, or class names when the classes are named.
@@ -67,7 +67,7 @@ class Predictions:
         classes = _as_classes(self.classes, outputs)
         labels = as_codes(self.labels, "labels", n, first, classes)
         outputs = tuple(
-            PredictedLabels(as_codes(_whole(o), o.kind, n, "labels", classes)) if isinstance(o, PredictedLabels) else o
+            PredictedLabels(as_codes(o.whole(), o.kind, n, "labels", classes)) if isinstance(o, PredictedLabels) else o
             for o in outputs
         )
         member = _as_member(self.member, n, first)
@@ -151,10 +151,6 @@ def _as_classes(given: Any, outputs: Sequence[Output]) -> Classes:
     in_columns = [as_numbers([number_of_text(c) for c in columns]) for _, columns in by_columns]
     numbers = next((found for found in [as_numbers(entries), *in_columns] if found is not None), None)
     return Classes(names, numbers, len(names))
-
-
-def _whole(output: Output) -> np.ndarray:
-    return np.concatenate(list(output.table.blocks(1 << 20)))
 
 
 def _as_member(values: Any, n: int, other: str) -> np.ndarray:

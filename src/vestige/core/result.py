@@ -128,6 +128,61 @@ class Adversary:
 
 
 @dataclass(frozen=True)
+class ThreatModel:
+    """What one attack sees and knows: a row of Choquette-Choo et al. 2021, table 3.
+
+    Attributes:
+        attack: Its name.
+        interface: What the model must answer: `label`, `loss`, `confidence` or `gradients`.
+        feature: The score, in one line.
+        knowledge: What else the adversary knows, in that table's words: `train` (how the model was trained), `data`
+            (more records like these), `label` (the record's), `model` (its parameters); and `members`, where the
+            membership of other records sets its thresholds.
+        n_queries: Queries about one record.
+        source: Paper.
+    """
+
+    attack: str
+    interface: str
+    feature: str
+    knowledge: tuple[str, ...]
+    n_queries: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Queries:
+    """What was asked of the model, over all attacks and all starts of the audit.
+
+    Attributes:
+        n_sent: Queries that it answered, those that were asked again to compare included.
+        n_kept: Queries whose answer was there already, because an equal input was asked before.
+        n_failed: Requests that were sent and gave no answer.
+        most_per_record: The most queries that were sent about one record.
+        price: Price of 1,000 queries; None where none was said.
+    """
+
+    n_sent: int
+    n_kept: int
+    n_failed: int
+    most_per_record: int
+    price: float | None = None
+
+    @property
+    def cost(self) -> float | None:
+        """Price of all queries that were answered; None where none was said."""
+        return None if self.price is None else self.n_sent * self.price / 1000
+
+    def __str__(self) -> str:
+        """All of it in a sentence."""
+        parts = [f"{self.n_sent:,} queries answered, at most {self.most_per_record:,} about one record"]
+        parts += [f"{self.n_kept:,} more were equal to one of these"] if self.n_kept else []
+        parts += [f"{self.n_failed:,} requests failed"] if self.n_failed else []
+        parts += [] if self.cost is None else [f"{self.cost:,.2f} at {self.price:g} per 1,000"]
+        return "; ".join(parts) + "."
+
+
+@dataclass(frozen=True)
 class Finding:
     """Answer 3, what the tested attacks showed, as a sentence.
 
@@ -258,6 +313,8 @@ class AuditResult:
     Attributes:
         preflight: Answer 1: validity of the test.
         adversary: Answer 2: who was played.
+        threat_models: The same attack by attack: what each sees and knows.
+        queries: What was asked of the model; None where predictions were given.
         finding: Answer 3: what was shown.
         results: Tidy table with the columns of `RESULT_DTYPES`; safe to release.
         records: One row per record: id, subject, label, groups, member, a score per attack, risk. Disclosive.
@@ -269,6 +326,8 @@ class AuditResult:
 
     preflight: Preflight
     adversary: Adversary
+    threat_models: tuple[ThreatModel, ...]
+    queries: Queries | None
     finding: Finding
     results: pd.DataFrame
     records: pd.DataFrame

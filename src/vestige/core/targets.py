@@ -6,12 +6,22 @@ the level it declared, in front of the interface, where every query is counted f
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
+
+
+class Access(StrEnum):
+    """What a model answers, to an adversary who has it."""
+
+    LABEL = "label"
+    CONFIDENCE = "confidence"
+    GRADIENTS = "gradients"
+
 
 Answers = Logits | Probabilities | PredictedLabels
 """What a model answered, each kind of its own type: no softmax is applied twice, no label taken for a number."""

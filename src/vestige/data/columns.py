@@ -11,7 +11,7 @@ from vestige.data.classes import class_order, spellings
 PROBABILITY = "prob_"
 LOGIT = "logit_"
 INPUT = "input_"
-LOSS, PHI, PREDICTED = "loss", "phi", "predicted"
+LOSS, PHI, GRADIENT_NORM, PREDICTED = "loss", "phi", "gradient_norm", "predicted"
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def assign_roles(
         probabilities=probabilities,
         logits=logits,
         positive=None if columns.positive is None else columns.positive[0],
-        numbers=tuple(n for n in (LOSS, PHI) if n in names),
+        numbers=tuple(n for n in (LOSS, PHI, GRADIENT_NORM) if n in names),
         predicted=_if_there(PREDICTED, names),
     )
     if not (roles.numeric or roles.predicted):

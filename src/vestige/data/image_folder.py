@@ -55,6 +55,43 @@ def read_image_folder(folder: PathLike, *, n_threads: int = 2, progress: Progres
     return Records(inputs, labels, ids=ids, classes=list(images), notes=_notes(files))
 
 
+def read_two_image_folders(
+    members: PathLike, nonmembers: PathLike, *, n_threads: int = 2, progress: Progress = silent
+) -> tuple[Records, Records]:
+    """Read the images a model was trained on and those it was not, as records of the same classes.
+
+    Args:
+        members: Folder of class folders, as for `read_image_folder`.
+        nonmembers: Another one; a class may be in one of them only.
+        n_threads: As for `read_image_folder`.
+        progress: As for `read_image_folder`.
+
+    Returns:
+        Members and nonmembers; ids begin with the folder's name, so that images of one name stay apart.
+
+    Raises:
+        InputError: As `read_image_folder`; or both are the same folder.
+    """
+    roots = [Path(members).resolve(), Path(nonmembers).resolve()]
+    if roots[0] == roots[1]:
+        raise InputError(f"{roots[0].name}: Expected two folders, found the same as members and as nonmembers.")
+    while len({root.name for root in roots}) == 1:  # such as site-a/images and site-b/images
+        roots = [root.parent for root in roots]
+    sides = [read_image_folder(f, n_threads=n_threads, progress=progress) for f in (members, nonmembers)]
+    classes = sorted({name for side in sides for name in side.classes})
+    first, second = (
+        Records(
+            side.inputs,
+            np.array(side.classes)[side.labels],
+            ids=[f"{root.name}/{i}" for i in side.ids.tolist()],
+            classes=classes,
+            notes=side.notes,
+        )
+        for side, root in zip(sides, roots, strict=True)
+    )
+    return first, second
+
+
 def _class_folders(root: Path) -> list[Path]:
     if not root.is_dir():
         found = "a file" if root.exists() else "none there"

@@ -12,7 +12,7 @@ import numpy as np
 from vestige.core.blocks import ArrayTable, BlockTable
 from vestige.core.errors import InputError
 from vestige.core.messages import few
-from vestige.core.outputs import Logits, Loss, Output, Phi, PredictedLabels, Probabilities
+from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.data.classes import codes_of_array, names_in_order
 from vestige.data.formats import Format, PathLike, expect_format, file_name, named, readable
@@ -25,6 +25,7 @@ _OUTPUTS: dict[str, type[Output]] = {
     "probs": Probabilities,
     "loss": Loss,
     "phi": Phi,
+    "gradient_norm": GradientNorms,
     "predicted": PredictedLabels,
 }
 _MAIN_KEYS = (*_OUTPUTS, "labels", "member")

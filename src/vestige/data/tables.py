@@ -9,11 +9,11 @@ import numpy as np
 from vestige.core.blocks import ArrayTable
 from vestige.core.errors import InputError
 from vestige.core.messages import few
-from vestige.core.outputs import Logits, Loss, Output, Phi, PredictedLabels, Probabilities
+from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.data import cells
 from vestige.data.classes import codes_of_names, codes_without_columns, integers_if_all, refuse_regression
-from vestige.data.columns import LOSS, PHI, Columns, Roles, assign_roles, positive_pair, require_columns
+from vestige.data.columns import GRADIENT_NORM, LOSS, PHI, Columns, Roles, assign_roles, positive_pair, require_columns
 from vestige.data.csv_file import NO_ROWS, CsvFile, open_csv
 from vestige.data.formats import Format, PathLike, expect_format, named
 from vestige.data.parquet_file import ParquetFile, open_parquet
@@ -268,7 +268,8 @@ def _outputs(
         outputs.append(
             Probabilities(ArrayTable(_stacked([p if c == columns.positive[1] else 1 - p for c in classes]), name))
         )
-    outputs += [kind(ArrayTable(numeric[c], name)) for c, kind in ((LOSS, Loss), (PHI, Phi)) if c in roles.numbers]
+    numbers = ((LOSS, Loss), (PHI, Phi), (GRADIENT_NORM, GradientNorms))
+    outputs += [kind(ArrayTable(numeric[c], name)) for c, kind in numbers if c in roles.numbers]
     if guesses is not None:
         outputs.append(PredictedLabels(ArrayTable(guesses, name)))
     return outputs

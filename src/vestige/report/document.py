@@ -67,6 +67,40 @@ class AdversaryPart(_Part):
     """The same in words, with what was not tested."""
 
 
+class ThreatModelPart(_Part):
+    """What one attack sees and knows."""
+
+    attack: str
+    """Its name."""
+    interface: str
+    """What the model must answer: `label`, `loss`, `confidence` or `gradients`."""
+    feature: str
+    """The score, in one line."""
+    knowledge: tuple[str, ...]
+    """What else the adversary knows: `train`, `data`, `label`, `model`, `members`."""
+    n_queries: Count
+    """Queries about one record."""
+    source: str
+    """Paper."""
+
+
+class QueriesPart(_Part):
+    """What was asked of the model, over all attacks."""
+
+    n_sent: Count
+    """Queries that it answered."""
+    n_kept: Count
+    """Queries whose answer was there already."""
+    n_failed: Count
+    """Requests that gave no answer."""
+    most_per_record: Count
+    """The most queries about one record."""
+    price: Number
+    """Price of 1,000 queries; null where none was said."""
+    cost: Number
+    """Price of all of them."""
+
+
 class FindingPart(_Part):
     """Answer 3: what the tested attacks showed. Null where nothing is resolvable."""
 
@@ -214,12 +248,16 @@ class ReportDocument(_Part):
     what they stand on. Rates are fractions. It holds no record, id, input or path.
     """
 
-    schema_version: Literal["1.0"] = "1.0"
+    schema_version: Literal["1.1"] = "1.1"
     """Version of this document's schema."""
     validity: ValidityPart
     """Answer 1."""
     adversary: AdversaryPart
     """Answer 2."""
+    threat_models: tuple[ThreatModelPart, ...]
+    """The adversary attack by attack."""
+    queries: QueriesPart | None
+    """What was asked; null where predictions were given."""
     finding: FindingPart
     """Answer 3."""
     results: tuple[ResultRow, ...]
@@ -249,6 +287,8 @@ def to_document(result: AuditResult) -> ReportDocument:
     return ReportDocument(
         validity=ValidityPart(answer=result.validity, checks=_parts(CheckPart, result.preflight.checks)),
         adversary=AdversaryPart.model_validate(result.adversary),
+        threat_models=_parts(ThreatModelPart, result.threat_models),
+        queries=None if result.queries is None else QueriesPart.model_validate(result.queries),
         finding=FindingPart.model_validate(result.finding),
         results=_rows(result.results),
         rocs=_parts(RocPart, result.rocs),
@@ -279,7 +319,7 @@ def json_schema() -> dict[str, Any]:
 
     Example:
         >>> json_schema()["properties"]["schema_version"]["const"]
-        '1.0'
+        '1.1'
     """
     schema = ReportDocument.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **schema}

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vestige.core.result import AuditResult, Check, Finding, RiskSummary, Status, Validity
+from vestige.core.result import AuditResult, Check, Finding, RiskSummary, Status, ThreatModel, Validity
 from vestige.report import wording
 from vestige.report.files import replacing
 from vestige.report.rows import Cell, Rows, fixed_fpr
@@ -93,6 +93,7 @@ def render_page(result: AuditResult) -> str:
         checks=sorted(result.preflight.checks, key=_by_severity),
         headline=_headline(rows),
         notes=_notes(rows),
+        threats=[_threat(model) for model in result.threat_models],
         thresholds=_thresholds(rows),
         fixed=_fixed(rows),
         optimism=_optimism(rows),
@@ -197,6 +198,17 @@ def _headline(rows: Rows) -> list[Line]:
         for name in names
         if rows.get(name, "roc", "auc")
     ]
+
+
+def _threat(model: ThreatModel) -> dict[str, str]:
+    return {
+        "name": wording.attack(model.attack),
+        "interface": model.interface,
+        "feature": model.feature,
+        "knowledge": wording.listing(list(model.knowledge)) if model.knowledge else wording.DASH,
+        "n_queries": wording.count(model.n_queries),
+        "source": model.source,
+    }
 
 
 def _notes(rows: Rows) -> list[str]:

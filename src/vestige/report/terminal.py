@@ -49,6 +49,8 @@ def _print_answers(result: AuditResult, console: Console) -> None:
     grid.add_column(overflow="fold")
     grid.add_row(Text("Validity"), _answer(str(result.validity), _STYLE[result.validity], why))
     grid.add_row(Text("Adversary"), Text(result.adversary.sentence))
+    if result.queries is not None:
+        grid.add_row(Text("Queries"), Text(str(result.queries)))
     grid.add_row(Text("Finding"), _answer(finding.answer, _STYLE[finding.state], finding.sentence))
     console.print(grid)
 

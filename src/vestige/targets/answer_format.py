@@ -50,7 +50,7 @@ class AnswerFormat:
         """
         kind: Kind = self.kind
         if isinstance(found, Probabilities | Logits | PredictedLabels):
-            kind, found = type(found), np.concatenate(list(found.table.blocks(1 << 20)))
+            kind, found = type(found), found.whole()
         if kind is PredictedLabels:
             return self._labels(np.asarray(found), n_records, n_classes, classes)
         return self._numbers(kind, np.asarray(found), n_records, n_classes, classes, first)

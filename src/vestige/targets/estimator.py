@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, TargetError
 from vestige.core.labels import codes_of_classes
-from vestige.core.outputs import Probabilities
+from vestige.core.messages import brief
+from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.targets.checking import checked
 
 
@@ -27,12 +28,7 @@ class EstimatorTarget:
 
     def __init__(self, estimator: Any, n_classes: int, classes: Sequence[str] | None = None) -> None:
         self.estimator, self.n_classes = estimator, n_classes
-        fitted = getattr(estimator, "classes_", None)
-        if fitted is None:
-            raise InputError(f"Expected a fitted {type(estimator).__name__}, found one without classes_; fit it first.")
-        self.columns = list(
-            codes_of_classes(np.asarray(fitted).tolist(), "the estimator's classes", n_classes, classes)
-        )
+        self.columns = list(_codes(estimator, n_classes, classes).values())
 
     def answers(self, inputs: Any) -> Probabilities:
         """Return the probability of every class."""
@@ -40,3 +36,53 @@ class EstimatorTarget:
         probabilities = np.zeros((len(inputs), self.n_classes))
         probabilities[:, self.columns] = checked(found, len(inputs), len(self.columns), "probabilities")
         return Probabilities(probabilities)
+
+
+class LabelEstimatorTarget:
+    """Asks `predict` alone, of a classifier without probabilities or one that was said to give labels.
+
+    Args:
+        estimator: A fitted classifier; it is given a copy of the inputs.
+        n_classes: Classes of the records.
+        classes: Their names, matched as those of `EstimatorTarget`.
+
+    Raises:
+        InputError: It is not fitted, or has a class that the records do not.
+    """
+
+    def __init__(self, estimator: Any, n_classes: int, classes: Sequence[str] | None = None) -> None:
+        self.estimator, self.n_classes = estimator, n_classes
+        self.codes = _codes(estimator, n_classes, classes)
+
+    def answers(self, inputs: Any) -> PredictedLabels:
+        """Return the predicted classes.
+
+        Raises:
+            TargetError: There is not one per record, or it is none of the estimator's classes.
+        """
+        found = np.asarray(self.estimator.predict(inputs.copy()))
+        if found.shape == (len(inputs), 1):
+            found = found[:, 0]
+        if found.shape != (len(inputs),):
+            raise TargetError(
+                f"Expected one predicted label per record, found shape {found.shape} for {len(inputs):,} records; "
+                "give a classifier of one label."
+            )
+        values, which = np.unique(found, return_inverse=True)
+        unknown = [value for value in values.tolist() if value not in self.codes]
+        if unknown:
+            raise TargetError(
+                f"Expected predicted labels among the estimator's classes_, found {brief(repr(unknown[0]))}; give a "
+                "classifier that predicts its own classes."
+            )
+        return PredictedLabels(np.array([self.codes[value] for value in values.tolist()], dtype=np.int64)[which])
+
+
+def _codes(estimator: Any, n_classes: int, classes: Sequence[str] | None) -> dict[Any, int]:
+    """The code of each of the estimator's classes, in their order."""
+    fitted = getattr(estimator, "classes_", None)
+    if fitted is None:
+        raise InputError(f"Expected a fitted {type(estimator).__name__}, found one without classes_; fit it first.")
+    names = np.asarray(fitted).tolist()
+    codes = codes_of_classes(names, "the estimator's classes", n_classes, classes)
+    return dict(zip(names, codes, strict=True))

@@ -1,10 +1,23 @@
 """A function from inputs to answers as a target."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vestige.core.targets import Answers
 from vestige.targets.answer_format import AnswerFormat
+
+
+@dataclass(frozen=True)
+class AnsweringFunction:
+    """A function and what it answers with, as a door."""
+
+    function: Callable[[Any], Any]
+    format: AnswerFormat
+
+    def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> "FunctionTarget":
+        """Return its interface."""
+        return FunctionTarget(self.function, n_classes, classes, self.format)
 
 
 class FunctionTarget:

@@ -12,8 +12,9 @@ def open_target(classifier: Any, n_classes: int, classes: Sequence[str] | None =
     """Return a target that asks a classifier.
 
     Args:
-        classifier: A torch module that gives logits, an estimator with `predict_proba`, a function from inputs to
-            probabilities (or to `Logits`, `Probabilities` or `PredictedLabels`), or a door to a model elsewhere.
+        classifier: A torch module that gives logits, an estimator with `predict_proba`, or with `predict` and
+            `classes_` alone, a function from inputs to probabilities (or to `Logits`, `Probabilities` or
+            `PredictedLabels`), or a door to a model elsewhere.
         n_classes: Classes of the records it is asked about.
         classes: Their names, if they have some: those of an estimator are matched with them.
 
@@ -35,7 +36,11 @@ def open_target(classifier: Any, n_classes: int, classes: Sequence[str] | None =
         from vestige.targets.function import FunctionTarget
 
         return FunctionTarget(classifier, n_classes, classes)
+    if hasattr(classifier, "predict") and hasattr(classifier, "classes_") and not isinstance(classifier, type):
+        from vestige.targets.estimator import LabelEstimatorTarget
+
+        return LabelEstimatorTarget(classifier, n_classes, classes)
     raise UnsupportedModelError(
-        f"Expected a torch module, an estimator with predict_proba or a function from inputs to probabilities, found "
-        f"{type(classifier).__name__}; wrap it in such a function."
+        f"Expected a torch module, a fitted classifier with predict_proba or predict, or a function from inputs to "
+        f"probabilities, found {type(classifier).__name__}; wrap it in such a function."
     )

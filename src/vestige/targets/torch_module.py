@@ -14,7 +14,8 @@ from vestige.core.outputs import Logits
 from vestige.targets.checking import check_finite, check_shape
 from vestige.targets.record_gradients import squared_norms_for
 
-_BATCH = 512
+_NUMBERS = 1 << 18  # of the inputs that are asked about at once: narrow tables in larger batches
+_BATCH = 512, 4096  # least and most
 _GRADIENT_NUMBERS = 1 << 17  # of the inputs whose gradients are taken at once: what belongs to them should fit a cache
 _GRADIENT_BATCH = 8, 512  # least and most
 _COMPARED = 2  # records on which the ways of taking gradients are compared
@@ -38,14 +39,15 @@ class TorchTarget:
     @torch.no_grad()
     def answers(self, inputs: Any) -> Logits:
         """Return the logits."""
-        found = [np.empty((0, self.n_classes), dtype=np.float32)]
+        found = np.empty((len(inputs), self.n_classes), dtype=np.float32)
+        size = _rows_within(inputs, _NUMBERS, _BATCH)
         with _left_as_it_was(self.module):
-            for start in range(0, len(inputs), _BATCH):
-                block = inputs[start : start + _BATCH]
+            for start in range(0, len(inputs), size):
+                block = inputs[start : start + size]
                 logits = self._logits(self._tensor(block), len(block)).float().cpu().numpy()
-                check_finite(logits, "logits", start)
-                found.append(logits)
-        return Logits(np.concatenate(found))
+                found[start : start + size] = logits
+        check_finite(found, "logits")
+        return Logits(found)
 
     def gradient_norms(self, inputs: Any, labels: Int[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
         """Return the L2 norm of the gradient of each record's own cross-entropy, over all parameters.
@@ -59,8 +61,7 @@ class TorchTarget:
         norms = np.empty(len(inputs))
         if not len(inputs):
             return norms
-        size = _GRADIENT_NUMBERS // max(1, inputs[0].size)
-        size = min(max(size, _GRADIENT_BATCH[0]), _GRADIENT_BATCH[1])
+        size = _rows_within(inputs, _GRADIENT_NUMBERS, _GRADIENT_BATCH)
         y = torch.from_numpy(np.array(labels, dtype=np.int64)).to(self.device)
         with _left_as_it_was(self.module):
             self.module.eval()
@@ -91,6 +92,12 @@ class TorchTarget:
         wide = inputs.dtype.kind in "uf" and inputs.dtype.itemsize > (1 if inputs.dtype.kind == "u" else 4)
         dtype = np.dtype(np.float32) if wide else inputs.dtype.newbyteorder("=")
         return torch.from_numpy(np.array(inputs, dtype=dtype, order="C")).to(self.device)
+
+
+def _rows_within(inputs: Any, n_numbers: int, bounds: tuple[int, int]) -> int:
+    """How many records have so many numbers, within bounds."""
+    least, most = bounds
+    return min(max(n_numbers // max(1, int(np.prod(np.shape(inputs)[1:]))), least), most)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from vestige.evaluation.preflight.rounded_probabilities import rounded_probabili
 from vestige.evaluation.preflight.row_hashes import row_hashes
 from vestige.evaluation.preflight.shadow_overlap import shadow_overlap
 from vestige.evaluation.preflight.sizes import sizes
+from vestige.evaluation.preflight.stored_training_rows import stored_training_rows
 from vestige.evaluation.preflight.subjects_on_both_sides import subjects_on_both_sides
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "row_hashes",
     "shadow_overlap",
     "sizes",
+    "stored_training_rows",
     "subjects_on_both_sides",
 ]

@@ -1,0 +1,23 @@
+"""Gradient norm attack: a record that pulls little at the parameters was probably trained on."""
+
+import numpy as np
+from jaxtyping import Float
+
+
+def gradient_norm(gradient_norms: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
+    """Score each record by the negated norm of its own gradient.
+
+    Args:
+        gradient_norms: L2 norm, over all parameters, of the gradient of the record's cross-entropy alone.
+
+    Returns:
+        The negated norm; higher means member.
+
+    Example:
+        >>> gradient_norm(np.array([0.5, 2.0]))
+        array([-0.5, -2. ])
+
+    Source:
+        Watson et al. 2022, section 2; evaluation mode, no regulariser, one record at a time.
+    """
+    return -np.asarray(gradient_norms, dtype=np.float64)

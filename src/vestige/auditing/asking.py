@@ -1,0 +1,231 @@
+"""Asking the audited model: a pass over its records, a sample of them again, and what it cost."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from vestige.auditing.prediction_table import answers_from_table
+from vestige.auditing.querying import Querying
+from vestige.auditing.run_folder import QUERIES, forget_queries
+from vestige.core.digests import digest_of_columns
+from vestige.core.errors import UnsupportedModelError
+from vestige.core.outputs import GradientNorms, Logits, Output, PredictedLabels
+from vestige.core.predictions import Predictions
+from vestige.core.probabilities import softmax
+from vestige.core.progress import Progress
+from vestige.core.records import Records, joined
+from vestige.core.result import Check, Queries, Validity
+from vestige.core.seeds import stream
+from vestige.core.targets import Access, Answers, GradientInterface, Interface, RemoteInterface
+from vestige.evaluation import preflight
+from vestige.targets.access import confidence_target, gradient_target, label_target, labels_only
+from vestige.targets.ledger import Ledger
+from vestige.targets.meter import Meter
+from vestige.targets.model_file import ModelFile
+from vestige.targets.opening import open_target
+from vestige.targets.preprocessing import prepared_interface
+from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx
+
+_PASS, _AGAIN, _GRADIENTS = "one answer a record", "asked again", "one gradient a record"
+_SAMPLE = 32  # records that are asked about again
+_SAME = 1e-4  # difference of a probability that rounding and another order of sums may explain
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What asking a model gave.
+
+    Attributes:
+        predictions: Its answers, members first.
+        pool: The records, in that order.
+        classifier: What a recipe `same` may clone: the estimator behind the door, or what was given.
+        checks: What a reader should know of it.
+        queries: What it cost; None of a table, which is not asked.
+    """
+
+    predictions: Predictions
+    pool: Records
+    classifier: Any
+    checks: tuple[Check, ...]
+    queries: Queries | None
+
+
+def ask(
+    target: Any,
+    members: Records,
+    nonmembers: Records,
+    querying: Querying,
+    run: Path | None,
+    seed: int,
+    progress: Progress,
+) -> Asked:
+    """Ask a model about its members and nonmembers, once each.
+
+    Args:
+        target: The model, a door to it, or a table of its predictions for these records, matched by id.
+        members: Records it was trained on.
+        nonmembers: Others.
+        querying: How it may be asked.
+        run: Folder with the ledger; in memory if None.
+        seed: Of the sample that is asked about again.
+        progress: Told how many answers are there.
+
+    Raises:
+        InputError: The records do not fit each other, or the inputs what was declared of them.
+        UnsupportedModelError: It is no classifier that could be asked, or not with this access.
+        TargetError: It does not answer, or with something else than was declared.
+        BudgetError: The budget is smaller than what is to be asked; nothing was.
+        RunFolderError: The run holds answers of another model.
+    """
+    pool = joined(members, nonmembers)
+    member = np.arange(pool.n_records) < members.n_records
+    if isinstance(target, Predictions):
+        found = answers_from_table(target, pool, member, Access(querying.access))
+        return Asked(_predictions(found, pool, member), pool, None, (), None)
+    progress("asking the target", 0, 1)
+    model = open_target(target, pool.n_classes, pool.classes)
+    interface = limited(model, querying)
+    with closing(_ledger(interface, pool, querying, run)) as ledger:
+        meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
+        outputs, checks = _answers(meter, ledger, pool, Access(querying.access), seed)
+        spent = ledger.spent
+    held = preflight.stored_training_rows(_rows_in(target, model, pool.take(member).inputs, querying))
+    checks += [] if held is None else [held]
+    queries = Queries(spent.n_sent, spent.n_kept, spent.n_failed, spent.most_per_record, querying.price)
+    return Asked(
+        _predictions(outputs, pool, member),
+        pool,
+        classifier_behind(target, model, querying),
+        tuple(checks),
+        queries,
+    )
+
+
+def limited(model: Interface, querying: Querying) -> Interface:
+    """Return a model's interface with the declared inputs and access.
+
+    Raises:
+        UnsupportedModelError: It gives no gradients, and they are asked for.
+    """
+    interface = prepared_interface(model, querying.inputs)
+    if querying.access is Access.LABEL:
+        return labels_only(interface)
+    if querying.access is Access.GRADIENTS and not isinstance(interface, GradientInterface):
+        raise UnsupportedModelError(
+            "Expected a torch module for access to gradients, found a model that gives answers only; ask for access "
+            "confidence or label."
+        )
+    return interface
+
+
+def classifier_behind(target: Any, model: Interface, querying: Querying) -> Any:
+    """Return what a recipe `same` clones: the estimator behind a door, unless the door prepares its inputs."""
+    return getattr(model, "estimator", target) if querying.inputs.declares_nothing else target
+
+
+def _rows_in(target: Any, model: Interface, members: Any, querying: Querying) -> Sequence[StoredRows]:
+    """Training rows that the model carries, as it was given them."""
+    given = querying.inputs.prepared(members)
+    if isinstance(target, ModelFile) and Path(target.path).suffix.lower() == ".onnx":
+        return stored_rows_of_onnx(target.path, given)
+    return stored_rows(model, given)
+
+
+def _ledger(interface: Interface, pool: Records, querying: Querying, run: Path | None) -> Ledger:
+    file = None
+    if run is not None:
+        run.mkdir(parents=True, exist_ok=True)
+        file = run / QUERIES
+        if not keeps(interface, querying):
+            forget_queries(run)  # of a run that was finished: a model that costs nothing is asked anew
+    return Ledger(file, pool.n_records, _identity(interface, querying), querying.budget)
+
+
+def keeps(interface: Interface, querying: Querying) -> bool:
+    """Whether answers are kept: of a model that is far away or costs something."""
+    return isinstance(interface, RemoteInterface) or querying.price is not None
+
+
+def _identity(interface: Interface, querying: Querying) -> str:
+    """Which model is asked and how, as far as its answers depend on it."""
+    name = interface.identity if isinstance(interface, RemoteInterface) else "of this process"
+    space = digest_of_columns({"space": np.array([repr(querying.inputs)])})[:16]
+    return f"{name} ({querying.access}, inputs {space})"
+
+
+def again_of(n_records: int, seed: int) -> Int[np.ndarray, " record"]:
+    """Return the records that are asked about again."""
+    size = min(_SAMPLE, n_records)
+    return np.sort(stream(seed, "asked again").choice(n_records, size, replace=False))
+
+
+def _answers(
+    meter: Meter, ledger: Ledger, pool: Records, access: Access, seed: int
+) -> tuple[list[Output], list[Check]]:
+    records, again = np.arange(pool.n_records), again_of(pool.n_records, seed)
+    n_gradients = pool.n_records if access is Access.GRADIENTS else 0
+    sample = pool.take(again).inputs
+    ledger.reserve(meter.n_to_ask(pool.inputs) + meter.n_to_ask(sample, again=True) + n_gradients)
+    outputs: list[Output]
+    if access is Access.LABEL:
+        first: Answers = PredictedLabels(label_target(meter, _PASS).labels(pool.inputs, records))
+    else:
+        first = confidence_target(meter, _PASS).answers(pool.inputs, records)
+    outputs = [first]
+    second = meter.answers(sample, again, _AGAIN, again=True)
+    if n_gradients:
+        norms = gradient_target(meter, _GRADIENTS).gradient_norms(pool.inputs, pool.labels, records)
+        outputs.append(GradientNorms(norms))
+    checks = [_deterministic(first.whole()[again], second.whole(), type(first))]
+    if ledger.spent.n_failed:
+        failed = f"{ledger.spent.n_failed:,} requests gave no answer and were sent again."
+        checks.append(Check("failed_requests", Validity.VALID, failed))
+    return outputs, checks
+
+
+def _deterministic(first: np.ndarray, second: np.ndarray, kind: type) -> Check:
+    """Compare the answers of a sample with those it gave to the same inputs before."""
+    name, n = "same_answers", len(first)
+    if kind is PredictedLabels:
+        differ = first != second
+        size = ""
+    else:
+        p, q = (softmax(t.astype(np.float64)) if kind is Logits else t for t in (first, second))
+        largest = np.abs(p - q).max(axis=1)
+        differ = largest > _SAME
+        size = f", by up to {largest.max():.2g} in a probability"
+    if not differ.any():
+        return Check(name, Validity.VALID, f"Asked again about {n} records, the model gave the same answers.")
+    return Check(
+        name,
+        Validity.LIMITED,
+        f"Asked again about {n} records, the model gave other answers for {int(differ.sum())}{size}: it is random, or "
+        "answers depend on what is asked with them.",
+        "Audit a model in evaluation mode, or a function that returns the mean of several answers: what is random "
+        "hides a leak from one query and not from many.",
+    )
+
+
+def _predictions(outputs: Sequence[Output], pool: Records, member: np.ndarray) -> Predictions:
+    return Predictions(
+        outputs,
+        labels=pool.labels,
+        member=member,
+        ids=pool.ids,
+        subjects=pool.subjects,
+        groups=pool.groups,
+        inputs=_flat(pool.inputs),
+        order=pool.order,
+        classes=pool.classes,
+        notes=pool.notes,
+    )
+
+
+def _flat(inputs: Any) -> Any:
+    """Inputs as the blind baseline reads them: records x features."""
+    return inputs if hasattr(inputs, "columns") or inputs.ndim == 2 else inputs.reshape(len(inputs), -1)

@@ -1,0 +1,76 @@
+"""A table of predictions in the place of a model: its answers matched with records by id, never by position."""
+
+import numpy as np
+
+from vestige.core.errors import InputError, UnsupportedModelError
+from vestige.core.messages import few
+from vestige.core.outputs import Output, PredictedLabels
+from vestige.core.predictions import Predictions
+from vestige.core.records import Records
+from vestige.core.targets import Access
+from vestige.targets.access import predicted_labels
+
+
+def answers_from_table(table: Predictions, pool: Records, member: np.ndarray, access: Access) -> tuple[Output, ...]:
+    """Return a table's answers for the records, matched by id, in the order of the records' classes.
+
+    Args:
+        table: What a model answered, with ids.
+        pool: The records, with ids.
+        member: Which of them are members; the table must agree.
+        access: What of the answers the adversary gets.
+
+    Raises:
+        InputError: An id is missing, or sides or classes differ.
+        UnsupportedModelError: Gradients are asked for.
+    """
+    if access is Access.GRADIENTS:
+        raise UnsupportedModelError("Expected a torch module for access to gradients, found a table of predictions.")
+    if table.ids is None or pool.ids is None:
+        raise InputError(
+            "Expected ids in the table of predictions and in the records, found none in one of them; they are matched "
+            "by id, never by position."
+        )
+    row_of = {str(i): row for row, i in enumerate(table.ids.tolist())}
+    missing = [str(i) for i in pool.ids.tolist() if str(i) not in row_of]
+    if missing:
+        raise InputError(
+            f"Expected an answer for every record, found none for {len(missing):,} of {pool.n_records:,}, such as "
+            f"{few(missing, 3)}; the table must hold their ids."
+        )
+    rows = np.array([row_of[str(i)] for i in pool.ids.tolist()])
+    if (table.member[rows] != member).any():
+        first = pool.ids[int(np.argmax(table.member[rows] != member))]
+        raise InputError(
+            f"Expected the table of predictions to agree on who is a member, found that it does not for {first}."
+        )
+    named = None if table.classes is None or pool.classes is None else _columns(table, pool)
+    outputs: list[Output] = []
+    for output in table.outputs:
+        values = output.whole()[rows]
+        if output.n_axes == 2:
+            if named is None and values.shape[1] != pool.n_classes:
+                raise InputError(
+                    f"Expected the table to have the records' {pool.n_classes} classes, found {values.shape[1]}."
+                )
+            values = values if named is None else values[:, named]
+        elif isinstance(output, PredictedLabels) and named is not None:
+            values = np.argsort(named)[values]
+        outputs.append(type(output)(values))
+    if access is Access.LABEL:
+        answers = [o for o in outputs if isinstance(o, PredictedLabels) or o.n_axes == 2]
+        if not answers:
+            raise InputError("Expected predicted labels in the table, found none that a label-only attack could read.")
+        return (predicted_labels(answers[-1]),)  # type: ignore[arg-type]
+    return tuple(outputs)
+
+
+def _columns(table: Predictions, pool: Records) -> np.ndarray:
+    """The table's column of every class of the records."""
+    names = [str(c) for c in table.classes]
+    unknown = [c for c in pool.classes if c not in names] + [c for c in names if c not in pool.classes]
+    if unknown:
+        raise InputError(
+            f"Expected the same classes in the table and the records, found {few(unknown, 5)} in one of them."
+        )
+    return np.array([names.index(c) for c in pool.classes])

@@ -1,0 +1,37 @@
+"""`Querying`: what a user says of how the audited model may be asked."""
+
+from dataclasses import dataclass, field
+
+from vestige.core.errors import InputError
+from vestige.core.inputs import InputSpace
+from vestige.core.targets import Access
+
+
+@dataclass(frozen=True, eq=False)
+class Querying:
+    """How the audited model may be asked.
+
+    Attributes:
+        access: What the adversary gets: the predicted `label`, the `confidence` in every class, or the `gradients`
+            too. Attacks that need more are left out, and nothing more is kept anywhere.
+        inputs: What its inputs may be and how they become what the model is given; if omitted they are given as they
+            are in the records.
+        budget: The most queries that may be sent, over all attacks and all starts of the audit; None for no limit.
+        price: Price of 1,000 queries. With a price, answers are kept and equal inputs asked once, as they are for a
+            model that is far away.
+    """
+
+    access: Access | str = Access.CONFIDENCE
+    inputs: InputSpace = field(default_factory=InputSpace)
+    budget: int | None = None
+    price: float | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "access", Access(self.access))  # a plain "label" is as good
+        except ValueError:
+            raise InputError(f"Expected one of {', '.join(Access)} as access, found {self.access!r}.") from None
+        if self.budget is not None and self.budget < 1:
+            raise InputError(f"Expected a budget of at least 1 query, found {self.budget}.")
+        if self.price is not None and not self.price >= 0:
+            raise InputError(f"Expected a price of 0 or more per 1,000 queries, found {self.price}.")

@@ -1,0 +1,33 @@
+"""What is said of a model file that cannot be opened, in one line, whatever the library made of it."""
+
+from pathlib import Path
+
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError
+from vestige.core.messages import brief
+
+
+def damaged(path: Path, what: str, error: Exception) -> InputError:
+    """Return what to raise for a file that is not what its name says; `what` with its article, such as "a program"."""
+    said = reason(error).replace(str(path), path.name)
+    return InputError(f"Expected {what} in {path.name}, found a damaged or foreign file: {brief(said, 200)}.")
+
+
+def unanswered(error: Exception) -> TargetError:
+    """Return what to raise when a model fails on the records it is asked about."""
+    return TargetError(
+        f"Expected the model to answer, found that it failed: {brief(reason(error), 200)}; give records like those "
+        "it was made for."
+    )
+
+
+def missing_package(package: str, what: str, extra: str) -> UnsupportedModelError:
+    """Return what to raise when the package that opens a file is not installed."""
+    return UnsupportedModelError(
+        f"Expected the package {package} for {what}, found none; pip install 'vestige[{extra}]'."
+    )
+
+
+def reason(error: Exception) -> str:
+    """Return the first lines of a library's message, without its stack, on one line."""
+    said = str(error).split("Stack trace:")[0].split("Traceback (")[0]
+    return brief(" ".join(said.split()) or type(error).__name__, 500).rstrip(".;: ")

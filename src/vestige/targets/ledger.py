@@ -1,0 +1,263 @@
+"""The ledger: every query of an audit, counted for its record, and every answer that was paid for, kept."""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from vestige.core.errors import ArtefactError, BudgetError, OutputError, RunFolderError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS queries (
+    number INTEGER PRIMARY KEY, attack TEXT NOT NULL, sent BLOB NOT NULL, kept BLOB NOT NULL, failed INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS answers (input BLOB PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;
+"""
+_FORMAT = "vestige-queries-1"
+_AT_ONCE = 500  # keys that one SQL statement asks about
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What was asked.
+
+    Attributes:
+        n_sent: Queries that the model answered.
+        n_kept: Queries whose answer was there already: an equal input was asked before. They cost nothing.
+        n_failed: Requests that were sent and gave no answer.
+        most_per_record: The most queries that were sent about one record.
+    """
+
+    n_sent: int
+    n_kept: int
+    n_failed: int
+    most_per_record: int
+
+
+class Ledger:
+    """Counts queries per record and attack, and keeps answers, in one SQLite file or in memory.
+
+    What is noted is on the disk when `note` returns, count and answers in one transaction: after a crash either both
+    are there or neither. One process at a time.
+
+    Args:
+        file: Where it is kept, readable by its owner only; in memory if None.
+        n_records: Records of the audit.
+        identity: Which model, asked in which way. Answers of another one are not taken for its.
+        budget: The most queries that may be sent, over all attacks and all starts of the audit; None for no limit.
+
+    Raises:
+        RunFolderError: The file belongs to another audit, or another process has it.
+        ArtefactError: It is damaged.
+        OutputError: It cannot be written.
+    """
+
+    def __init__(self, file: Path | None, n_records: int, identity: str = "", budget: int | None = None) -> None:
+        self.file, self.n_records, self.budget = file, n_records, budget
+        with self._errors():
+            if file is not None:
+                os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+            self._db = sqlite3.connect(":memory:" if file is None else file, isolation_level=None, timeout=0.5)
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(_SCHEMA)
+            if self._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("its pages do not fit each other")
+        try:
+            self._same("format", _FORMAT)
+            self._same("records", str(n_records))
+            self._same("model", identity)
+            self._counted = self._read_counts()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @property
+    def spent(self) -> Spent:
+        """What was asked so far, over all starts of the audit."""
+        sent, kept, failed = self._counted
+        return Spent(int(sent.sum()), kept, failed, int(sent.max(initial=0)))
+
+    def per_record(self, attack: str | None = None) -> Int[np.ndarray, " record"]:
+        """Return how many queries were sent about each record, by one attack or by all."""
+        where, values = ("", ()) if attack is None else (" WHERE attack = ?", (attack,))
+        counts = np.zeros(self.n_records, dtype=np.int64)
+        with self._errors():
+            for (sent,) in self._db.execute(f"SELECT sent FROM queries{where}", values):
+                _add_packed(counts, sent)
+        return counts
+
+    def per_attack(self) -> Mapping[str, int]:
+        """Return how many queries each attack had answered, those included whose answer was kept."""
+        with self._errors():
+            rows = self._db.execute("SELECT attack, sent, kept FROM queries ORDER BY number").fetchall()
+        totals: dict[str, int] = {}
+        for attack, sent, kept in rows:
+            totals[attack] = totals.get(attack, 0) + _size_of_packed(sent) + _size_of_packed(kept)
+        return totals
+
+    def reserve(self, n_queries: int) -> None:
+        """Refuse queries that the budget does not hold, before any is sent.
+
+        Raises:
+            BudgetError: It does not.
+        """
+        n_sent = int(self._counted[0].sum())
+        if self.budget is not None and n_sent + n_queries > self.budget:
+            raise BudgetError(
+                f"Expected a budget of {n_sent + n_queries:,} queries or more, found {self.budget:,}, of which "
+                f"{n_sent:,} are spent; allow more, or ask about fewer records. None of these {n_queries:,} was sent."
+            )
+
+    def note(
+        self,
+        attack: str,
+        sent: Int[np.ndarray, " query"],
+        *,
+        kept: Int[np.ndarray, " equal"] | None = None,
+        failed: int = 0,
+        answers: Sequence[tuple[bytes, bytes]] = (),
+        version: str = "",
+    ) -> None:
+        """Write down what was asked, and the answers, at once.
+
+        Args:
+            attack: Who asked.
+            sent: Which record each query was about that the model answered.
+            kept: The same of queries whose answer was there.
+            failed: Requests that gave no answer.
+            answers: The key of an input and its answer each.
+            version: Version of the model that answered; all of a run must be of one.
+
+        Raises:
+            RunFolderError: Another version of the model answered before.
+            OutputError: The disk is full, or the file gone.
+        """
+        none = np.empty(0, dtype=np.int64)
+        kept = none if kept is None else kept
+        if version:
+            self._same("version", version)
+        if sent.size + kept.size + failed + len(answers) == 0:
+            return
+        with self._errors(), self._db:
+            self._db.execute("BEGIN")
+            self._db.execute(
+                "INSERT INTO queries (attack, sent, kept, failed) VALUES (?, ?, ?, ?)",
+                (attack, _packed(sent, self.n_records), _packed(kept, self.n_records), failed),
+            )
+            self._db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", answers)
+        counts, n_kept, n_failed = self._counted
+        _add(counts, sent)
+        self._counted = counts, n_kept + kept.size, n_failed + failed
+
+    def answers(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the answers that are kept, by the key of their input."""
+        found: dict[bytes, bytes] = {}
+        with self._errors():
+            for start in range(0, len(keys), _AT_ONCE):
+                some = keys[start : start + _AT_ONCE]
+                marks = ", ".join("?" * len(some))
+                found.update(self._db.execute(f"SELECT input, answer FROM answers WHERE input IN ({marks})", some))
+        return found
+
+    def _read_counts(self) -> tuple[np.ndarray, int, int]:
+        counts = self.per_record()
+        with self._errors():
+            rows = self._db.execute("SELECT kept, failed FROM queries").fetchall()
+        return counts, sum(_size_of_packed(kept) for kept, _ in rows), sum(failed for _, failed in rows)
+
+    def _same(self, name: str, value: str) -> None:
+        """Write a fact down the first time, and compare it from then on."""
+        with self._errors():
+            row = self._db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                self._db.execute("INSERT INTO about VALUES (?, ?)", (name, value))
+        if row is not None and row[0] != value:
+            raise RunFolderError(
+                f"Expected answers of the same {name} as before, {row[0] or 'none'}, found {value or 'none'}; answers "
+                "of two are not mixed. Name another folder with --out, or bring the former back."
+            )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        name = "the ledger" if self.file is None else self.file.name
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise RunFolderError(
+                    f"Expected to be alone with {name}, found another process that asks there; wait for it, or name "
+                    "another folder with --out."
+                ) from None
+            raise OutputError(f"Expected to write {name}, found: {error}; make room, it goes on from there.") from None
+        except sqlite3.DatabaseError as error:
+            raise ArtefactError(
+                f"Expected a ledger of queries in {name}, found a damaged file ({error}); move it away, and what it "
+                "held is asked again."
+            ) from None
+        except OSError as error:
+            raise OutputError(
+                f"Expected to write {name}, found {error.strerror or error}; name another place with --out."
+            ) from None
+
+
+def _add(counts: np.ndarray, records: np.ndarray) -> None:
+    """Add the queries of a block, large or small against all records."""
+    if _are_few(records, counts.size):
+        np.add.at(counts, records, 1)
+    else:
+        counts += np.bincount(records, minlength=counts.size)
+
+
+def _are_few(records: np.ndarray, n_records: int) -> bool:
+    return 8 * records.size < n_records
+
+
+_NOTHING, _ALL, _LIST, _COUNTS = b"", b"a", b"l", b"c"
+
+
+def _packed(records: np.ndarray, n_records: int) -> bytes:
+    """Which records queries were about, as bytes: a list of few, counts of many, a letter for each of them once."""
+    if not records.size:
+        return _NOTHING
+    if _are_few(records, n_records):
+        return _LIST + records.astype("<i4").tobytes()
+    counts = np.bincount(records, minlength=n_records)
+    most = int(counts.max())
+    if most == counts.min() == 1:
+        return _ALL + np.array([n_records], dtype="<i8").tobytes()
+    dtype = np.dtype(next(t for t in ("<u1", "<u2", "<i4", "<i8") if most <= np.iinfo(t).max))
+    return _COUNTS + dtype.str.encode() + counts.astype(dtype).tobytes()
+
+
+def _add_packed(counts: np.ndarray, packed: bytes) -> None:
+    kind = packed[:1]
+    if kind == _ALL:
+        counts += 1
+    elif kind == _LIST:
+        _add(counts, np.frombuffer(packed, dtype="<i4", offset=1))
+    elif kind == _COUNTS:
+        counts += _counts_of_packed(packed)
+
+
+def _size_of_packed(packed: bytes) -> int:
+    kind = packed[:1]
+    if kind == _ALL:
+        return int(np.frombuffer(packed, dtype="<i8", offset=1)[0])
+    if kind == _COUNTS:
+        return int(_counts_of_packed(packed).sum(dtype=np.int64))
+    return (len(packed) - 1) // 4 if kind == _LIST else 0
+
+
+def _counts_of_packed(packed: bytes) -> np.ndarray:
+    return np.frombuffer(packed, dtype=packed[1:4].decode(), offset=4)

@@ -1,0 +1,182 @@
+"""What stands between every attack and a model: queries are counted, equal inputs asked once, answers kept."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from vestige.core.errors import ArtefactError, InputError, UnsupportedModelError, VestigeError
+from vestige.core.outputs import Logits, PredictedLabels, Probabilities
+from vestige.core.progress import Progress, silent
+from vestige.core.targets import Answers, GradientInterface, Interface, Part, RemoteInterface
+from vestige.targets.ledger import Ledger
+
+_PAID_AT_ONCE = 64  # inputs that a function is given at once whose answers are kept: what a crash may cost
+_AGAIN = b"again"  # what keeps a second answer to the same input apart from the first
+_KINDS: dict[str, type[Probabilities] | type[Logits] | type[PredictedLabels]] = {
+    kind.kind: kind for kind in (Probabilities, Logits, PredictedLabels)
+}
+
+
+class Meter:
+    """Asks an interface, and notes every query in the ledger.
+
+    Args:
+        interface: The model.
+        ledger: Where queries are counted and answers kept.
+        keep: Whether answers are kept by the content of their input, so that equal inputs are asked once and a crash
+            loses none. Those of a model that is far away always are.
+        progress: Told how many answers of a pass are there.
+
+    Attributes:
+        failure: The first error that an attack was not told, because of what it could have read in it.
+    """
+
+    def __init__(
+        self, interface: Interface, ledger: Ledger, *, keep: bool = False, progress: Progress = silent
+    ) -> None:
+        self._interface, self._ledger, self._progress = interface, ledger, progress
+        self._keep = keep or isinstance(interface, RemoteInterface)
+        self.n_classes = interface.n_classes
+        self.failure: VestigeError | None = None
+
+    def n_to_ask(self, inputs: Any, *, again: bool = False) -> int:
+        """Return how many queries `answers` would send."""
+        if not self._keep:
+            return len(inputs)
+        keys = list(dict.fromkeys(keys_of(inputs, _AGAIN if again else b"")))
+        return len(keys) - len(self._ledger.answers(keys))
+
+    def answers(self, inputs: Any, records: np.ndarray, attack: str, *, again: bool = False) -> Answers:
+        """Return the answer to each input.
+
+        Args:
+            inputs: As they are in the records, or perturbed.
+            records: Which record each is about.
+            attack: Who asks, for the ledger.
+            again: Ask although an equal input was answered before, to see whether the answer is the same. Asked
+                a second time so, it is kept like others.
+
+        Raises:
+            BudgetError: There is no budget; nothing was asked.
+            TargetError: The model does not answer. What it had answered before is kept.
+        """
+        records = _checked_records(records, len(inputs), self._ledger.n_records)
+        if not self._keep:
+            self._ledger.reserve(len(inputs))
+            answers = self._interface.answers(inputs)
+            self._ledger.note(attack, records)
+            return answers
+        return self._kept_or_asked(inputs, records, attack, keys_of(inputs, _AGAIN if again else b""))
+
+    def gradient_norms(self, inputs: Any, labels: np.ndarray, records: np.ndarray, attack: str) -> np.ndarray:
+        """Return the norm of the gradient of each input's loss; a gradient is a query like another.
+
+        Raises:
+            UnsupportedModelError: The model gives no gradients.
+            BudgetError: There is no budget; nothing was asked.
+            TargetError: A norm is not finite.
+        """
+        if not isinstance(self._interface, GradientInterface):
+            raise UnsupportedModelError("Expected a torch module for gradients, found a model that gives answers only.")
+        records = _checked_records(records, len(inputs), self._ledger.n_records)
+        self._ledger.reserve(len(inputs))
+        norms = self._interface.gradient_norms(inputs, labels)
+        self._ledger.note(attack, records)
+        return norms
+
+    def _kept_or_asked(self, inputs: Any, records: np.ndarray, attack: str, keys: list[bytes]) -> Answers:
+        known = self._ledger.answers(list(dict.fromkeys(keys)))
+        first = {key: row for row, key in reversed(list(enumerate(keys))) if key not in known}
+        rows = np.array(sorted(first.values()), dtype=np.intp)
+        self._ledger.reserve(rows.size)
+        is_first = np.zeros(len(keys), dtype=bool)
+        is_first[rows] = True
+        self._ledger.note(attack, records[:0], kept=records[~is_first])
+        done = 0
+        for part in self._parts(_taken(inputs, rows)) if rows.size else ():
+            asked = rows[part.rows]
+            packed = _packed(part.answers)
+            pairs = [(keys[row], answer) for row, answer in zip(asked.tolist(), packed, strict=True)]
+            self._ledger.note(attack, records[asked], failed=part.n_failed, answers=pairs, version=part.version)
+            known.update(pairs)
+            done += asked.size
+            self._progress("asking the target", done, rows.size)
+        return _unpacked([known[key] for key in keys], self.n_classes)
+
+    def _parts(self, inputs: Any) -> Iterator[Part]:
+        if isinstance(self._interface, RemoteInterface):
+            yield from self._interface.answers_in_parts(inputs)
+            return
+        for start in range(0, len(inputs), _PAID_AT_ONCE):
+            rows = np.arange(start, min(start + _PAID_AT_ONCE, len(inputs)))
+            yield Part(rows, self._interface.answers(_taken(inputs, rows)))
+
+
+def _checked_records(records: Any, n_inputs: int, n_records: int) -> np.ndarray:
+    found = np.asarray(records)
+    if found.shape != (n_inputs,) or (found.size and (found.min() < 0 or found.max() >= n_records)):
+        raise InputError(
+            f"Expected the number of its record, in 0..{n_records - 1}, for each of {n_inputs:,} queries, found "
+            f"{found.size:,} from {found.min(initial=0)} to {found.max(initial=0)}."
+        )
+    return found
+
+
+def keys_of(inputs: Any, salt: bytes = b"") -> list[bytes]:
+    """Return a key for each input that no other input has: a digest of its values and their types.
+
+    Example:
+        >>> a, b, c = keys_of(np.array([[0.0, 1.0], [2.0, 3.0], [0.0, 1.0]]))
+        >>> a == b, a == c
+        (False, True)
+    """
+    table = hasattr(inputs, "columns")
+    columns = [inputs.iloc[:, i] for i in range(inputs.shape[1])] if table else [inputs]
+    head = hashlib.blake2b(salt, digest_size=16, person=b"vestige-query")
+    texts = []
+    for i, values in enumerate(columns):
+        array = np.asarray(values.astype(object) if hasattr(values, "cat") else values)
+        head.update(f"{inputs.columns[i] if table else ''!r} {array.dtype} {array.shape[1:]}".encode())
+        texts.append(_bytes_of_rows(array))
+    keys = []
+    for row in zip(*texts, strict=True):
+        key = head.copy()
+        for text in row:
+            key.update(text)
+        keys.append(key.digest())
+    return keys
+
+
+def _bytes_of_rows(array: np.ndarray) -> list[bytes]:
+    if array.dtype == object:
+        return [f"{type(v).__qualname__} {len(str(v))} {v} ".encode("utf-8", "surrogatepass") for v in array.tolist()]
+    flat = np.ascontiguousarray(array).reshape(len(array), -1)
+    return [row.tobytes() for row in flat]
+
+
+def _taken(inputs: Any, rows: np.ndarray) -> Any:
+    return inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows]
+
+
+def _packed(answers: Answers) -> list[bytes]:
+    """Each answer as bytes: its kind, its type and its numbers, so that it can be read back alone."""
+    table = answers.whole()
+    table = table.astype(table.dtype.newbyteorder("<"))
+    head = f"{answers.kind}|{table.dtype.str}|".encode()
+    return [head + row.tobytes() for row in table]
+
+
+def _unpacked(packed: list[bytes], n_classes: int) -> Answers:
+    if not packed:
+        raise InputError("Expected at least one input to ask about, found none.")
+    heads = {entry[: entry.index(b"|", entry.index(b"|") + 1) + 1] for entry in packed}
+    if len(heads) > 1:
+        raise ArtefactError("Expected answers of one kind, found several in the ledger; start a new run folder.")
+    (head,) = heads
+    kind, dtype = head.decode().split("|")[:2]
+    table = np.frombuffer(b"".join(entry[len(head) :] for entry in packed), dtype=dtype)
+    if kind == PredictedLabels.kind:
+        return PredictedLabels(table)
+    return _KINDS[kind](table.reshape(len(packed), n_classes))

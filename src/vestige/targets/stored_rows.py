@@ -1,0 +1,265 @@
+"""Training rows that a model carries with it: neighbours, support vectors, whatever else holds rows as they were."""
+
+import math
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vestige.core.errors import InputError
+from vestige.core.messages import brief
+
+_ROWS = ("_fit_X", "support_vectors_", "X_train_", "X_fit_", "X_")
+"""Attributes of scikit-learn that hold training rows: of neighbours and their imputer, support vector machines,
+Gaussian processes, kernel ridge and kernel PCA, label propagation."""
+
+_METHODS = ("fit", "predict", "predict_proba", "transform", "answers")
+_BLOCK_VALUES = 1 << 20
+
+
+class StoredRows(NamedTuple):
+    """Rows that a part of a model holds.
+
+    Attributes:
+        part: Class of the part, or its operator or tensor.
+        n_rows: How many rows it holds, as they were or transformed.
+        n_matching: How many of the given records are among them exactly as they are.
+    """
+
+    part: str
+    n_rows: int
+    n_matching: int
+
+
+def stored_rows(classifier: Any, inputs: Any) -> tuple[StoredRows, ...]:
+    """Find the training rows that a classifier carries with it.
+
+    Parts of kinds that are known to keep rows are listed in any case; others where a record is found in them. Records
+    whose features are all equal, such as an empty image, do not count for the latter: a row of zeros is often chance.
+
+    Args:
+        classifier: A fitted estimator with all that is in it, a torch module, or an interface to one of them.
+        inputs: Records that it was trained on, an array or a DataFrame, of which the columns of numbers are looked for.
+    """
+    audited = _Audited(inputs)
+    found: dict[tuple[str, int, int], StoredRows] = {}  # what several parts hold, such as one per class, counts once
+    for owner in _parts(classifier):
+        for part, rows, is_known in _tables_of(owner, audited.width):
+            _note(found, part, rows, audited, is_known=is_known)
+    return tuple(found.values())
+
+
+def stored_rows_of_onnx(model: bytes | str | Path, inputs: Any) -> tuple[StoredRows, ...]:
+    """Find the training rows in an ONNX graph: its support vectors, and constants in which records are found.
+
+    Args:
+        model: The content of the file, or where it is.
+        inputs: As in `stored_rows`.
+
+    Returns:
+        What was found; nothing if the package onnx is not installed.
+
+    Raises:
+        InputError: It is no such graph.
+    """
+    try:
+        import onnx
+    except ImportError:
+        return ()
+    try:
+        whole = onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
+    except Exception as error:
+        where = "the given bytes" if isinstance(model, bytes) else Path(model).name
+        raise InputError(
+            f"Expected an ONNX graph in {where}, found {brief(f'{type(error).__name__}: {error}')}; export it again."
+        ) from None
+    audited = _Audited(inputs)
+    found: dict[tuple[str, int, int], StoredRows] = {}
+    for graph in _graphs(whole.graph):
+        for part, rows, is_known in _tables_of_graph(graph, audited.width):
+            _note(found, part, rows, audited, is_known=is_known)
+    return tuple(found.values())
+
+
+class _Audited:
+    """The records that are looked for, each by the hash of its numbers as they are and as float32.
+
+    Those of a model are compared with both, and in float32 where the records have no more digits.
+    """
+
+    def __init__(self, inputs: Any) -> None:
+        if hasattr(inputs, "columns"):
+            numeric = [i for i, dtype in enumerate(inputs.dtypes) if getattr(dtype, "kind", "O") in "biuf"]
+            inputs = inputs.iloc[:, numeric].to_numpy(dtype=np.float64, na_value=np.nan)
+        inputs = np.asarray(inputs)
+        is_number = inputs.dtype.kind in "biuf" and inputs.ndim > 1
+        self.width = math.prod(inputs.shape[1:]) if is_number else 0
+        rows = inputs.reshape(len(inputs), self.width) if self.width else np.empty((0, 1))
+        self.precision = np.dtype(np.float32) if rows.dtype == np.float32 else None
+        self._exact = _hashes(rows)
+        self._rounded = _hashes(rows, np.dtype(np.float32)) if rows.dtype.itemsize > 2 else self._exact
+        self._varies = np.concatenate([np.empty(0, bool), *((b != b[:, :1]).any(axis=1) for b in _blocks(rows))])
+
+    def matching(self, rows: np.ndarray | None, *, is_known: bool) -> int:
+        """How many records are among these rows."""
+        if rows is None or not self.width:
+            return 0
+        matches = np.isin(self._exact, rows) | np.isin(self._rounded, rows)
+        return int(np.count_nonzero(matches if is_known else matches & self._varies))
+
+
+def _note(
+    found: dict[tuple[str, int, int], StoredRows], part: str, rows: Any, audited: _Audited, *, is_known: bool
+) -> None:
+    n_rows = int(rows.shape[0])
+    hashes = _hashes(rows, audited.precision) if math.prod(rows.shape[1:]) == audited.width else None
+    n_matching = audited.matching(hashes, is_known=is_known)
+    if n_rows and (is_known or n_matching):
+        content = 0 if hashes is None else int(np.bitwise_xor.reduce(hashes))
+        found.setdefault((part, n_rows, content), StoredRows(part, n_rows, n_matching))
+
+
+def _hashes(rows: Any, rounded: np.dtype[Any] | None = None) -> np.ndarray:
+    """A number per row, equal for equal numbers of any type; -0.0 is 0.0, and a missing value a missing value."""
+    found = []
+    for block in _blocks(rows):
+        dense = block.toarray() if hasattr(block, "toarray") else block
+        with np.errstate(over="ignore"):
+            numbers = dense if rounded is None else dense.astype(rounded)
+        numbers = np.ascontiguousarray(numbers.reshape(len(dense), -1), dtype=np.float64) + 0.0
+        numbers[np.isnan(numbers)] = np.nan
+        found += [hash(row.tobytes()) for row in numbers]
+    return np.array(found, dtype=np.int64)
+
+
+def _blocks(rows: Any) -> Iterator[Any]:
+    step = max(1, _BLOCK_VALUES // max(1, math.prod(rows.shape[1:])))
+    for start in range(0, rows.shape[0], step):
+        yield rows[start : start + step]
+
+
+# ------------------------------------------------------------------------------- estimators and modules
+
+
+def _parts(found: Any) -> Iterator[Any]:
+    """A fitted estimator and every one in its attributes, once each, whatever refers to whatever."""
+    pending, seen = deque([found]), set()
+    while pending:
+        value = pending.popleft()
+        if id(value) in seen:
+            continue
+        if _is_module(value) or _is_estimator(value):
+            seen.add(id(value))
+            yield value
+            pending += () if _is_module(value) else vars(value).values()
+        elif isinstance(value, list | tuple | dict) or _is_array(value, "O"):
+            seen.add(id(value))
+            pending += [v for v in _members(value) if not isinstance(v, str | bytes | int | float | None)]
+
+
+def _members(container: Any) -> Iterable[Any]:
+    if isinstance(container, dict):
+        return list(container.values())
+    return list(container.flat) if isinstance(container, np.ndarray) else container
+
+
+def _is_estimator(value: Any) -> bool:
+    return not isinstance(value, type) and hasattr(value, "__dict__") and any(hasattr(type(value), m) for m in _METHODS)
+
+
+def _is_module(value: Any) -> bool:
+    torch = sys.modules.get("torch")  # a torch module cannot exist before torch was imported
+    return torch is not None and isinstance(value, torch.nn.Module)
+
+
+def _is_array(value: Any, kinds: str = "biuf") -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in kinds
+
+
+def _tables_of(owner: Any, width: int) -> Iterator[tuple[str, Any, bool]]:
+    """Name and rows of every table that a part holds, and whether it is of a kind that keeps training rows."""
+    if _is_module(owner):
+        yield from _tables_of_module(owner, width)
+        return
+    part, attributes = type(owner).__name__, vars(owner)
+    known = [name for name in _ROWS if _is_table(_rows_of(attributes.get(name)))]
+    for name in known:
+        yield part, _rows_of(attributes[name]), True
+    for name, value in attributes.items():
+        rows = _rows_of(value)
+        is_tree = _is_tree(value) and not known  # a tree beside the rows holds the same rows
+        if name not in known and _is_table(rows) and (is_tree or math.prod(rows.shape[1:]) == width):
+            yield part, rows, is_tree
+
+
+def _is_tree(value: Any) -> bool:
+    return hasattr(type(value), "query") and hasattr(type(value), "data")
+
+
+def _rows_of(value: Any) -> Any:
+    """Rows as an array or a sparse matrix; None of what holds none."""
+    if _is_tree(value):
+        return np.asarray(value.data)
+    if hasattr(type(value), "tocsr"):
+        return value.tocsr() if value.ndim == 2 and value.dtype.kind in "biuf" else None
+    if hasattr(type(value), "iloc") and hasattr(value, "columns"):
+        numeric = all(getattr(dtype, "kind", "O") in "biuf" for dtype in value.dtypes)
+        return value.to_numpy(dtype=np.float64, na_value=np.nan) if numeric else None
+    return value
+
+
+def _is_table(rows: Any) -> bool:
+    is_sparse = hasattr(type(rows), "tocsr")
+    return (is_sparse or (_is_array(rows) and rows.ndim >= 2)) and rows.shape[0] > 0
+
+
+def _tables_of_module(module: Any, width: int) -> Iterator[tuple[str, Any, bool]]:
+    import torch
+
+    for name, tensor in module.state_dict().items():
+        is_dense = isinstance(tensor, torch.Tensor) and tensor.layout is torch.strided and not tensor.is_quantized
+        if not is_dense or tensor.dim() < 2 or tensor.is_complex() or math.prod(tensor.shape[1:]) != width:
+            continue
+        yield f"{type(module).__name__}, tensor {name}", tensor.detach().cpu().double().numpy(), False
+
+
+# ------------------------------------------------------------------------------------------ ONNX graphs
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    """A graph and those within its nodes, such as the body of a loop."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
+                yield from _graphs(inner)
+
+
+def _tables_of_graph(graph: Any, width: int) -> Iterator[tuple[str, Any, bool]]:
+    for node in graph.node:
+        if node.op_type in ("SVMClassifier", "SVMRegressor"):
+            yield from _support_vectors(node)
+    constants = [(f"constant {tensor.name}", tensor) for tensor in graph.initializer]
+    for node in graph.node:
+        constants += [(f"constant {node.output[0]}", a.t) for a in node.attribute if a.HasField("t") and node.output]
+    for name, tensor in constants:
+        if len(tensor.dims) >= 2 and math.prod(tensor.dims[1:]) == width:
+            from onnx import numpy_helper
+
+            rows = numpy_helper.to_array(tensor)
+            if _is_array(rows):
+                yield brief(name), rows, False
+
+
+def _support_vectors(node: Any) -> Iterator[tuple[str, Any, bool]]:
+    attributes = {attribute.name: attribute for attribute in node.attribute}
+    if "support_vectors" not in attributes:
+        return
+    numbers = np.array(attributes["support_vectors"].floats, dtype=np.float32)
+    per_class = attributes["vectors_per_class"].ints if "vectors_per_class" in attributes else ()
+    n_rows = sum(per_class) or (attributes["n_supports"].i if "n_supports" in attributes else 0)
+    if n_rows and numbers.size and numbers.size % n_rows == 0:
+        yield f"{node.op_type} operator", numbers.reshape(n_rows, -1), True

@@ -1,0 +1,143 @@
+import sqlite3
+import stat
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vestige.core.errors import ArtefactError, BudgetError, OutputError, RunFolderError
+from vestige.targets.ledger import Ledger, Spent
+
+NONE = np.empty(0, dtype=np.int64)
+
+
+def test_queries_are_counted_per_record_and_per_attack():
+    ledger = Ledger(None, 5)
+    ledger.note("first", np.array([0, 0, 3]))
+    ledger.note("second", np.array([3, 4]), kept=np.array([1, 1]), failed=2)
+    assert ledger.per_record().tolist() == [2, 0, 0, 2, 1]
+    assert ledger.per_record("second").tolist() == [0, 0, 0, 1, 1]
+    assert ledger.per_attack() == {"first": 3, "second": 4}
+    assert ledger.spent == Spent(n_sent=5, n_kept=2, n_failed=2, most_per_record=2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 19), max_size=40), max_size=5), st.integers(0, 18))
+def test_counts_are_those_of_a_plain_count_and_survive_the_file(tmp_path_factory, calls, first):
+    file = tmp_path_factory.mktemp("ledger") / "queries.sqlite"
+    calls = [*map(np.array, calls), np.arange(first, 20)]
+    ledger = Ledger(file, 20)
+    for records in calls:
+        ledger.note("attack", records.astype(np.int64))
+    expected = np.bincount(np.concatenate(calls).astype(np.int64), minlength=20)
+    spent = ledger.spent
+    assert ledger.per_record().tolist() == expected.tolist()
+    ledger.close()
+    again = Ledger(file, 20)
+    assert again.per_record().tolist() == expected.tolist()
+    assert again.spent == spent
+    again.close()
+
+
+def test_answers_are_kept_with_the_count(tmp_path):
+    ledger = Ledger(tmp_path / "q.sqlite", 3, "model")
+    ledger.note("attack", np.array([1]), answers=[(b"key", b"answer")], version="7")
+    ledger.close()
+    again = Ledger(tmp_path / "q.sqlite", 3, "model")
+    assert again.answers([b"key", b"other"]) == {b"key": b"answer"}
+    assert again.spent.n_sent == 1
+    again.close()
+
+
+def test_many_keys_are_found_in_several_statements():
+    ledger = Ledger(None, 1)
+    pairs = [(f"{i}".encode(), f"answer {i}".encode()) for i in range(1203)]
+    ledger.note("attack", np.zeros(1203, dtype=np.int64), answers=pairs)
+    assert ledger.answers([key for key, _ in pairs] + [b"none"]) == dict(pairs)
+
+
+def test_only_the_owner_can_read_the_file(tmp_path):
+    ledger = Ledger(tmp_path / "q.sqlite", 3)
+    ledger.note("attack", np.array([1]))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("q.sqlite*")} == {0o600}
+    ledger.close()
+
+
+def test_a_budget_refuses_all_of_a_pass_or_nothing():
+    ledger = Ledger(None, 10, budget=12)
+    ledger.note("attack", np.arange(10))
+    ledger.reserve(2)
+    with pytest.raises(BudgetError, match=r"budget of 13 queries or more, found 12, of which 10 are spent; .* these 3"):
+        ledger.reserve(3)
+
+
+def test_another_model_s_file_is_refused(tmp_path):
+    Ledger(tmp_path / "q.sqlite", 3, "model a").close()
+    with pytest.raises(RunFolderError, match="same model as before, model a, found model b"):
+        Ledger(tmp_path / "q.sqlite", 3, "model b")
+    with pytest.raises(RunFolderError, match="same records as before, 3, found 4"):
+        Ledger(tmp_path / "q.sqlite", 4, "model a")
+    Ledger(tmp_path / "q.sqlite", 3, "model a").close()
+
+
+def test_another_version_of_the_model_is_refused_and_its_answers_are_not_kept():
+    ledger = Ledger(None, 3)
+    ledger.note("attack", np.array([0]), version="1")
+    with pytest.raises(RunFolderError, match="same version as before, 1, found 2"):
+        ledger.note("attack", np.array([1]), answers=[(b"k", b"a")], version="2")
+    assert ledger.spent.n_sent == 1
+    assert not ledger.answers([b"k"])
+
+
+def test_a_second_process_is_refused(tmp_path):
+    ledger = Ledger(tmp_path / "q.sqlite", 3)
+    with pytest.raises(RunFolderError, match=r"alone with q\.sqlite, found another process"):
+        Ledger(tmp_path / "q.sqlite", 3)
+    ledger.close()
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "q.sqlite").write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(ArtefactError, match=r"ledger of queries in q\.sqlite, found a damaged file"):
+        Ledger(tmp_path / "q.sqlite", 3)
+
+
+def test_a_damaged_page_is_found(tmp_path):
+    file = tmp_path / "q.sqlite"
+    ledger = Ledger(file, 3)
+    pairs = [(f"{i}".encode(), bytes(200)) for i in range(500)]
+    ledger.note("attack", np.zeros(500, dtype=np.int64), answers=pairs)
+    ledger.close()
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 4096] = bytes(range(256)) * 16
+    file.write_bytes(content)
+    with pytest.raises(ArtefactError, match="damaged"):
+        Ledger(file, 3)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(OutputError, match=r"write q\.sqlite"):
+        Ledger(tmp_path / "nowhere" / "q.sqlite", 3)
+
+
+def test_nothing_is_written_for_nothing(tmp_path):
+    ledger = Ledger(tmp_path / "q.sqlite", 3)
+    ledger.note("attack", NONE)
+    ledger.close()
+    with sqlite3.connect(tmp_path / "q.sqlite") as db:
+        assert db.execute("SELECT count(*) FROM queries").fetchone() == (0,)
+    db.close()
+
+
+@pytest.mark.parametrize("times", [1, 2, 300, 70_000])
+def test_many_queries_about_a_record_are_counted_in_full(tmp_path, times):
+    records = np.concatenate([np.arange(3), np.full(times - 1, 1)])
+    ledger = Ledger(tmp_path / "q.sqlite", 3)
+    ledger.note("attack", records, kept=records[:-1])
+    ledger.close()
+    again = Ledger(tmp_path / "q.sqlite", 3)
+    assert again.per_record().tolist() == [1, times, 1]
+    assert again.spent == Spent(times + 2, times + 1, 0, times)
+    assert again.per_attack() == {"attack": 2 * times + 3}
+    again.close()
