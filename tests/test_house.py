@@ -169,9 +169,11 @@ def test_the_options_of_the_readme_exist():
 
 
 def test_the_names_of_the_readme_exist():
-    asked = set(re.findall(r"\bvestige\.([A-Za-z]\w*)", CODE))
+    asked = set(re.findall(r"(?<!from )\bvestige\.([A-Za-z]\w*)", CODE))
     assert {"Predictions", "audit"} <= asked
     assert asked <= set(vestige.__all__)
+    for room, names in re.findall(r"from (vestige\.\w+) import ([\w, ]+)", CODE):
+        assert set(names.split(", ")) <= set(importlib.import_module(room).__all__)
 
 
 def test_every_field_of_predictions_is_documented():

@@ -207,7 +207,8 @@ def audit_command(
     elif model is not None:
         audit_file = file_of_options(context)
     if audit_file is not None:
-        asked = list(fail_if or ())
+        asked = list(dict.fromkeys([*audit_file.policy.fail_if, *(fail_if or ())]))
+        policies = [parse_policy(text) for text in asked]
         found = audit_model(audit_file, out, bank, models, within, ray, asked, quiet, trust_pickle=trust_pickle)
         return _gate(policies, found, quiet)
     refuse_without_model(context)

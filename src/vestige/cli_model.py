@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -189,7 +190,7 @@ def audit_model(
     models: int | None,
     within: str | None,
     ray: str | None,
-    fail_if: list[str],
+    fail_if: Sequence[str],
     quiet: bool,
     *,
     trust_pickle: bool,
@@ -210,4 +211,5 @@ def audit_model(
             options=options, progress=progress,
         )  # fmt: skip
 
-    return written(audited, out, {**audit_file.as_tables(), "policy": {"fail_if": fail_if}}, quiet)
+    asked = audit_file.as_tables(out, fail_if, n_models=models, within=within)
+    return written(audited, out, asked, quiet)

@@ -1,16 +1,26 @@
 """`audit.toml`: an audit of a model as a file. Everything in it is checked before anything is trained."""
 
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from vestige.auditing.querying import Querying
 from vestige.auditing.shadow_training import SAME, ShadowTraining
-from vestige.auditing.target_file import EndpointPart, InputsPart, Part, TargetPart, called, model_of, querying_of
+from vestige.auditing.target_file import (
+    EndpointPart,
+    InputsPart,
+    Part,
+    TargetPart,
+    called,
+    is_address,
+    model_of,
+    querying_of,
+)
 from vestige.core.durations import seconds_of
 from vestige.core.errors import InputError
 from vestige.core.jobs import Executor
@@ -36,15 +46,23 @@ class _Recipe(Part):
     n_shadows: int = 64
     within: str | None = None
     stop_at_failure: bool = False
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
     version: str = ""
+
+
+class _Policy(Part):
+    fail_if: list[str] = Field(default_factory=list)
+
+
+class _Paths(Part):
+    relative_to: str = "."
 
 
 class AuditFile(Part):
     """What an audit file says.
 
     Attributes:
-        folder: Where it lies: its paths and modules are looked for there.
+        folder: Where its paths and modules are looked for.
         target: The model: `module:name` of a fitted model, of a function that returns one or of a function from
             inputs to answers; a file; a URL; or a table of predictions. And what of its answers the adversary gets.
         data: Members and nonmembers: a CSV, Parquet or npz file or a folder of images each, or `module:name` of
@@ -54,6 +72,9 @@ class AuditFile(Part):
         recipe: How to train shadow models: `same`, or `module:name` of a recipe or of a function
             `fit(inputs, labels, *, seed)`; none if only the model itself is to be asked.
         options: What can change a number, as in `Options`.
+        policy: Conditions that a release must not fulfil, as after `--fail-if`.
+        paths: The folder that paths start from, where it is not that of the file: a run's own file names that of the
+            file it was made from.
     """
 
     folder: Path
@@ -63,6 +84,8 @@ class AuditFile(Part):
     endpoint: EndpointPart | None = None
     recipe: _Recipe | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    policy: _Policy = Field(default_factory=_Policy)
+    paths: _Paths = Field(default_factory=_Paths)
 
     def model(self, *, trust_pickle: bool = False) -> Any:
         """Return the target: an object of Python, a door to one, or predictions.
@@ -70,7 +93,13 @@ class AuditFile(Part):
         Raises:
             InputError: There is none of that name, or it is said to be two things.
         """
-        return model_of(self.target, self.endpoint, self.folder, self._named, self._table, trust_pickle=trust_pickle)
+        found = model_of(self.target, self.endpoint, self.folder, self._named, self._table, trust_pickle=trust_pickle)
+        if isinstance(found, Predictions) and self.inputs != InputsPart():
+            raise InputError(
+                f"Expected no [inputs] for a table of predictions ({self.target.model}), which is not asked, found "
+                "some; leave them out."
+            )
+        return found
 
     def querying(self) -> Querying:
         """Return how the model may be asked.
@@ -83,8 +112,7 @@ class AuditFile(Part):
     def _table(self, path: Path) -> Predictions:
         from vestige.data import Columns, read_predictions
 
-        part = self.data
-        columns = Columns(label=part.label, id=part.id, subject=part.subject)
+        columns = Columns(label=self.data.label, id=self.data.id)  # whose record it is, the records say
         return read_predictions(path, columns)[0]
 
     def records(self) -> tuple[Records, Records]:
@@ -93,11 +121,19 @@ class AuditFile(Part):
         Raises:
             InputError: A file or function does not give records.
         """
-        paths = [self.folder / name for name in (self.data.members, self.data.nonmembers)]
+        names = (self.data.members, self.data.nonmembers)
+        paths = [self.folder / name for name in names]
         if all(path.is_dir() for path in paths):
             from vestige.data.image_folder import read_two_image_folders
 
+            self._refuse_columns("folders of images")
             return read_two_image_folders(paths[0], paths[1])
+        if any(path.is_dir() for path in paths):
+            one, other = names if paths[0].is_dir() else names[::-1]
+            raise InputError(
+                f"Expected members and nonmembers of one kind, found the folder {one} and {other}, which is none; give "
+                "two folders of images or two files."
+            )
         if all(path.exists() for path in paths):
             from vestige.data.record_columns import RecordColumns
             from vestige.data.record_reading import read_two_records
@@ -105,11 +141,26 @@ class AuditFile(Part):
             part = self.data
             columns = RecordColumns(part.label, part.id, part.subject, part.groups, part.order, part.inputs)
             return read_two_records(paths[0], paths[1], columns)
-        return self._side(self.data.members), self._side(self.data.nonmembers)
+        missing = [name for name, path in zip(names, paths, strict=True) if ":" not in name and not path.exists()]
+        if missing:
+            raise InputError(f"Expected a file or module:name of records, found no file {missing[0]}; check the path.")
+        self._refuse_columns("records of Python")
+        return self._side(names[0]), self._side(names[1])
+
+    def _refuse_columns(self, what: str) -> None:
+        """Refuse names of columns where there are none."""
+        said = self.data.model_dump(exclude={"members", "nonmembers"})
+        usual = _Data(members="", nonmembers="").model_dump()
+        idle = [name for name, value in said.items() if value != usual[name]]
+        if idle:
+            raise InputError(f"Expected no {idle[0]} in [data] for {what}, found one; leave it out.")
 
     def _side(self, name: str) -> Records:
         if ":" not in name:
-            raise InputError(f"Expected a file or module:name of records, found no file {name} beside the audit file.")
+            raise InputError(
+                f"Expected members and nonmembers of one kind, found the file {name} and an object of Python; give two "
+                "files or two objects."
+            )
         found = self._named(name)
         records = found if isinstance(found, Records) else called(found, name)
         if not isinstance(records, Records):
@@ -173,11 +224,34 @@ class AuditFile(Part):
         if unknown:
             known = ", ".join(asdict(Options()))
             raise InputError(f"Expected options among {known}, found {unknown[0]}; check the spelling.")
+        usual = asdict(Options())
+        for name, value in self.options.items():
+            kind = next(kind for kind in (str, int, float) if isinstance(usual[name], kind))
+            accepted = (int, float) if kind is float else (kind,)
+            if isinstance(value, bool) or not isinstance(value, accepted):
+                what = {str: "text", int: "a whole number", float: "a number"}[kind]
+                raise InputError(f"Expected {what} as {name} in [options], found {value!r}.")
         return Options(**self.options)
 
-    def as_tables(self) -> dict[str, dict[str, Any]]:
-        """Return what it says, every default written out, for the run's own `audit.toml`."""
-        return self.model_dump(exclude={"folder", "options"}, exclude_none=True)
+    def as_tables(
+        self, run: Path, fail_if: Sequence[str], *, n_models: int | None = None, within: str | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """Return what it says, every default written out, for the run's own `audit.toml`.
+
+        Args:
+            run: Folder of the run: paths start from the same folder as before, named from there.
+            fail_if: All conditions that were judged.
+            n_models: As given to `training`.
+            within: As given to `training`.
+        """
+        tables: dict[str, dict[str, Any]] = self.model_dump(exclude={"folder", "options"}, exclude_none=True)
+        if is_address(self.target.model):
+            tables["endpoint"] = (self.endpoint or EndpointPart()).model_dump(exclude_none=True)
+        said = {"n_shadows": n_models, "within": within}
+        if "recipe" in tables:
+            tables["recipe"] |= {name: value for name, value in said.items() if value is not None}
+        folder = Path(os.path.relpath(self.folder, run.resolve())).as_posix()
+        return tables | {"policy": {"fail_if": list(fail_if)}, "paths": {"relative_to": folder}}
 
 
 def read_audit_file(path: Path) -> AuditFile:
@@ -210,11 +284,54 @@ def audit_file_of(said: Mapping[str, Any], folder: Path, name: str) -> AuditFile
     """
     if "folder" in said:
         raise InputError(
-            f"{name}: Expected target, data, inputs, endpoint, recipe and options, found folder; leave it out."
+            f"{name}: Expected target, data, inputs, endpoint, recipe, options, policy and paths, found folder; leave "
+            "it out."
         )
     try:
-        return AuditFile(folder=folder, **said)
+        found = AuditFile(folder=folder, **said)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{name}: Expected another entry {place}, found: {first['msg'].lower()}.") from None
+        raise InputError(f"{name}: {_first_problem(error, said)}") from None
+    base = folder / found.paths.relative_to
+    if not base.is_dir():
+        raise InputError(
+            f"{name}: Expected the folder that paths start from as relative_to in [paths], found no folder "
+            f"{found.paths.relative_to} from where the file is; write another."
+        )
+    return found.model_copy(update={"folder": base.resolve()})
+
+
+_KINDS = {
+    "model_type": "a table",
+    "dict_type": "a table",
+    "list_type": "a list",
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "invalid-json-value": "text, a number, a list or a table",
+}
+
+
+def _first_problem(error: ValidationError, said: Mapping[str, Any]) -> str:
+    """Say what is wrong with the first entry that is; what it holds is not repeated."""
+    problems = error.errors()
+    first, place = problems[0], _place(problems[0], said)
+    if first["type"] == "missing":
+        return f"Expected an entry {place}, found none; add it."
+    if first["type"] == "extra_forbidden":
+        return f"Expected no entry {place}, which is unknown, found one; check the spelling or leave it out."
+    same = [problem for problem in problems if _place(problem, said) == place]
+    kinds = dict.fromkeys(_KINDS.get(p["type"], p["msg"].removeprefix("Input should be ")) for p in same)
+    return f"Expected {' or '.join(kinds)} as {place}, found something else; write another value or leave it out."
+
+
+def _place(problem: Any, said: Any) -> str:
+    """Where a problem is in what the user wrote; further on, pydantic names the types that it tried."""
+    written: list[str] = []
+    for part in problem["loc"]:
+        is_there = part in said if isinstance(said, Mapping) else isinstance(said, list) and isinstance(part, int)
+        if not is_there and problem["type"] != "missing":
+            break
+        written.append(str(part))
+        said = said[part] if is_there else None
+    return ".".join(written)

@@ -128,7 +128,7 @@ def model_of(
     Raises:
         InputError: There is no such model, or it is said to be two things.
     """
-    if part.model.startswith(("http://", "https://")):
+    if is_address(part.model):
         return _endpoint(part, endpoint or EndpointPart())
     if endpoint is not None:
         raise InputError(f"Expected a URL as model beside [endpoint], found {part.model}; leave out the table.")
@@ -148,12 +148,16 @@ def model_of(
     return _of_python(named(part.model), part)
 
 
+def is_address(model: str) -> bool:
+    """Whether a model is behind an address, whatever is wrong with it."""
+    return "://" in model
+
+
 def _endpoint(part: TargetPart, said: EndpointPart) -> Any:
     from vestige.targets.endpoint import Endpoint, Limits
 
-    _only(part, "an endpoint", "access", "answers", "classes", "output", "budget", "price")
     limits = Limits(seconds_of(said.timeout), said.n_tries, said.per_second, said.n_connections, said.batch)
-    return Endpoint(
+    endpoint = Endpoint(
         part.model,
         _format(part) or AnswerFormat(),
         output=part.output,
@@ -161,6 +165,9 @@ def _endpoint(part: TargetPart, said: EndpointPart) -> Any:
         limits=limits,
         datatype=said.datatype,
     )
+    # After the address was checked: before that it may hold a secret, which would be quoted.
+    _only(part, "an endpoint", "access", "answers", "classes", "output", "budget", "price")
+    return endpoint
 
 
 def _format(part: TargetPart) -> AnswerFormat | None:
@@ -186,6 +193,10 @@ def _of_python(found: Any, part: TargetPart) -> Any:
         if not _wants_inputs(found):
             found = called(found, part.model)
     format = _format(part)
+    if format is not None and not _is_model(found) and not callable(found):
+        raise InputError(
+            f"Expected {part.model}() to return a model or a function, found {type(found).__name__}; return one."
+        )
     if format is None or _is_model(found):
         if format is not None:
             raise InputError(

@@ -176,7 +176,7 @@ class Queries:
     def __str__(self) -> str:
         """All of it in a sentence."""
         parts = [f"{self.n_sent:,} queries answered, at most {self.most_per_record:,} about one record"]
-        parts += [f"{self.n_kept:,} more were equal to one of these"] if self.n_kept else []
+        parts += [f"{self.n_kept:,} more took an answer that was kept"] if self.n_kept else []
         parts += [f"{self.n_failed:,} requests failed"] if self.n_failed else []
         parts += [] if self.cost is None else [f"{self.cost:,.2f} at {self.price:g} per 1,000"]
         return "; ".join(parts) + "."

@@ -1,0 +1,84 @@
+"""Every example runs as its first lines say: make.py, vestige plan and audit, audit.py."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.targets.servers import _is_ready, _started
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+OF_A_MODEL = sorted(path.parent.name for path in EXAMPLES.glob("*/make.py"))
+
+# One process for all four commands of an example: starting Python and importing takes most of their time.
+_RUN = """
+import runpy, sys
+runpy.run_path("make.py")
+print("made", flush=True)
+sys.stdin.readline()  # until the server is there, if there is one
+from vestige import cli
+for arguments in (["plan", "audit.toml"], ["audit", "audit.toml", "--out", "RUN"]):
+    sys.argv = ["vestige", *arguments]
+    code = cli._exit_code()
+    assert code == 0, code
+runpy.run_path("audit.py")
+"""
+
+
+def run_in(folder: Path, when_made) -> str:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
+    with subprocess.Popen(
+        [sys.executable, "-c", _RUN], cwd=folder, env=environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        made = process.stdout.readline()
+        with when_made() if made == "made\n" else nullcontext():
+            out, err = process.communicate("\n", timeout=120)
+    assert process.returncode == 0, err
+    return out
+
+
+@contextmanager
+def served(folder: Path):
+    """MLServer in an example's folder, at another port than the example says, which may be taken here."""
+    server, url = _started(folder, "digits")
+    try:
+        for file in ("audit.toml", "audit.py"):
+            text = (folder / file).read_text()
+            assert "http://127.0.0.1:8080/v2/models/digits" in text
+            (folder / file).write_text(text.replace("http://127.0.0.1:8080/v2/models/digits", url))
+        assert _is_ready(server, url)
+        yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_there_is_an_example_for_every_kind_of_door():
+    assert OF_A_MODEL == ["boosted_trees", "http_endpoint", "onnx_model", "sklearn_pipeline", "torch_network"]
+    for name in OF_A_MODEL:
+        said = (EXAMPLES / name / "audit.py").read_text().splitlines()
+        body = [line for line in said if line and not line.startswith(("import", "from", "here", '"""', "print"))]
+        assert len(body) <= 5, name
+
+
+@pytest.mark.parametrize("name", OF_A_MODEL)
+def test_the_example_runs(name, tmp_path):
+    folder = tmp_path / name
+    shutil.copytree(EXAMPLES / name, folder, ignore=shutil.ignore_patterns("__pycache__"))
+
+    out = run_in(folder, partial(served, folder) if name == "http_endpoint" else nullcontext)
+    assert out.count("LEAK SHOWN") == 2  # of the command and of audit.py
+    assert " queries: " in out
+    asked = tomllib.loads((folder / "RUN" / "audit.toml").read_text())
+    assert asked["target"]["model"] == tomllib.loads((folder / "audit.toml").read_text())["target"]["model"]
+    results = pd.read_parquet(folder / "RUN" / "results.parquet")
+    assert {"correctness", "loss", "entropy"} <= set(results["attack"])
+    assert ("gradient_norm" in set(results["attack"])) == (name == "torch_network")
