@@ -141,3 +141,15 @@ def test_confidences_are_refused_where_there_are_labels_only():
     confident = confidence_target(Meter(Known(), Ledger(None, 30)), "attack").answers(X, RECORDS)
     assert isinstance(confident, Probabilities)
     gc.collect()  # unclosed files would be noticed here
+
+
+def test_no_probability_is_in_what_a_function_raises_behind_label_access():
+    class Loud(Known):
+        def answers(self, inputs):
+            raise ValueError(f"p = {probabilities_of(inputs)[0, 0]}")
+
+    meter = Meter(Loud(), Ledger(None, 2))
+    with pytest.raises(TargetError, match="did not answer") as caught:
+        label_target(meter, "attack").labels(np.ones((2, 2)), np.arange(2))
+    assert caught.value.__context__ is None
+    assert isinstance(meter.failure, ValueError)

@@ -181,7 +181,8 @@ def _only(part: TargetPart, what: str, *known: str) -> None:
     """Refuse entries that would do nothing."""
     idle = sorted(part.model_fields_set - {"model", *known})
     if idle:
-        raise InputError(f"Expected no {idle[0]} in [target] for {what} ({part.model}), found one; leave it out.")
+        name = part.model if ":" in part.model else Path(part.model).name
+        raise InputError(f"Expected no {idle[0]} in [target] for {what} ({name}), found one; leave it out.")
 
 
 def _of_python(found: Any, part: TargetPart) -> Any:

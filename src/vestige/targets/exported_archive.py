@@ -25,8 +25,12 @@ _CONFIG = re.compile(r"data/(weights|constants)/model_\w+_config\.json")
 _SAMPLE = "data/sample_inputs/model.pt"
 _LEFT_OUT = ("extra/",)
 _NAME = re.compile(r"[\w.:+-]*")
-_OPERATOR = re.compile(r"torch\.ops\.(aten|prims|higher_order)\.\w+(\.\w+)?|_operator\.\w+|math\.\w+")
-_TOUCHES_FILES = re.compile(r"torch\.ops\.aten\.(from_file|save|load)\b")
+_OF_PYTHON = (  # what sizes are worked out with
+    r"_operator\.(add|sub|mul|floordiv|truediv|mod|neg|pos|pow|abs|eq|ne|lt|le|gt|ge|and_|or_|xor|not_|getitem|"
+    r"lshift|rshift)|math\.(ceil|floor|trunc|sqrt|exp|log|log2|pow|sin|cos|tan|tanh)"
+)
+_OPERATOR = re.compile(rf"torch\.ops\.(aten|prims|higher_order)\.\w+(\.\w+)?|{_OF_PYTHON}")
+_TOUCHES_FILES = re.compile(r"torch\.ops\.aten\.(from_file|to_file|save|load)\b")
 _FREE_TEXT = frozenset({"as_string", "as_strings"})  # arguments of operators, which are quoted
 _EXPRESSIONS = frozenset({"expr_str"})
 _TREES = frozenset({"in_spec", "out_spec"})

@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vestige.core.errors import VestigeError
 from vestige.core.targets import Answers
 from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.file_refusals import unanswered
 
 
 @dataclass(frozen=True)
@@ -39,4 +41,10 @@ class FunctionTarget:
 
     def answers(self, inputs: Any) -> Answers:
         """Return what the function answers."""
-        return self.format.read(self.function(inputs.copy()), len(inputs), self.n_classes, self.classes)
+        try:
+            found = self.function(inputs.copy())
+        except VestigeError:
+            raise
+        except Exception as error:
+            raise unanswered(error) from error
+        return self.format.read(found, len(inputs), self.n_classes, self.classes)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.errors import ArtefactError, InputError, UnsupportedModelError, VestigeError
+from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.progress import Progress, silent
 from vestige.core.targets import Answers, GradientInterface, Interface, Part, RemoteInterface
@@ -39,7 +39,7 @@ class Meter:
         self._interface, self._ledger, self._progress = interface, ledger, progress
         self._keep = keep or isinstance(interface, RemoteInterface)
         self.n_classes = interface.n_classes
-        self.failure: VestigeError | None = None
+        self.failure: Exception | None = None
 
     def n_to_ask(self, inputs: Any, *, again: bool = False) -> int:
         """Return how many queries `answers` would send."""
@@ -103,6 +103,11 @@ class Meter:
             known.update(pairs)
             done += asked.size
             self._progress("asking the target", done, rows.size)
+        if any(key not in known for key in keys):
+            raise TargetError(
+                f"Expected an answer to each of {rows.size:,} queries, found {done:,}; those that came are kept, ask "
+                "again."
+            )
         return _unpacked([known[key] for key in keys], self.n_classes)
 
     def _parts(self, inputs: Any) -> Iterator[Part]:
@@ -151,9 +156,15 @@ def keys_of(inputs: Any, salt: bytes = b"") -> list[bytes]:
 
 def _bytes_of_rows(array: np.ndarray) -> list[bytes]:
     if array.dtype == object:
-        return [f"{type(v).__qualname__} {len(str(v))} {v} ".encode("utf-8", "surrogatepass") for v in array.tolist()]
+        return [_bytes_of(value) for value in array.tolist()]
     flat = np.ascontiguousarray(array).reshape(len(array), -1)
     return [row.tobytes() for row in flat]
+
+
+def _bytes_of(value: Any) -> bytes:
+    is_array = isinstance(value, np.ndarray)  # its own text leaves the middle out
+    text = f"{value.dtype} {value.shape} {value.tolist()}" if is_array else str(value)
+    return f"{type(value).__qualname__} {len(text)} {text} ".encode("utf-8", "surrogatepass")
 
 
 def _taken(inputs: Any, rows: np.ndarray) -> Any:

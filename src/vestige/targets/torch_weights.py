@@ -1,6 +1,7 @@
 """Weights of a torch module from a file, into the architecture that a function makes. Nothing is unpickled."""
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,9 @@ def _loaded(path: Path) -> Any:
     from torch.serialization import load
 
     try:
-        return load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a pickle's protocol: it is refused below, in one line
+            return load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         said = str(error)
         if "weights_only" not in said and "Weights only" not in said:

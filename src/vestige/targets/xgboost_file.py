@@ -1,4 +1,7 @@
-"""A classifier in XGBoost's own format, as JSON or binary JSON: saved by a booster or by its scikit-learn wrapper."""
+"""A classifier in XGBoost's own format, as JSON or binary JSON: saved by a booster or by its scikit-learn wrapper.
+
+The format does not hold which number stands for a missing value, if it is another one than NaN: give such records NaN.
+"""
 
 import json
 from collections.abc import Callable, Sequence
