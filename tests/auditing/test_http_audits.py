@@ -41,7 +41,7 @@ from vestige.core.errors import BudgetError, RunFolderError, TargetError
 from vestige.core.records import Records, joined
 from vestige.core.result import Queries, Validity
 from vestige.data import read_two_records
-from vestige.targets import sending
+from vestige.targets.http import sending
 from vestige.targets.ledger import Ledger
 
 N, N_FEATURES, BATCH, N_CONNECTIONS = 60, 3, 4, 3

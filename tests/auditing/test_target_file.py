@@ -13,9 +13,9 @@ from vestige.core.errors import InputError
 from vestige.core.outputs import Probabilities
 from vestige.core.targets import Access
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.endpoint import Endpoint, Limits
-from vestige.targets.function import AnsweringFunction
-from vestige.targets.model_file import ModelFile
+from vestige.targets.files.model_file import ModelFile
+from vestige.targets.http.endpoint import Endpoint, Limits
+from vestige.targets.objects.function import AnsweringFunction
 from vestige.targets.opening import open_target
 
 MODELS = """

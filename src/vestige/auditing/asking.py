@@ -25,9 +25,9 @@ from vestige.core.seeds import stream
 from vestige.core.targets import Access, Answers, GradientInterface, Interface, RemoteInterface
 from vestige.evaluation import preflight
 from vestige.targets.access import confidence_target, gradient_target, label_target, labels_only
+from vestige.targets.files.model_file import ModelFile
 from vestige.targets.ledger import Ledger, Spent
 from vestige.targets.meter import Meter
-from vestige.targets.model_file import ModelFile
 from vestige.targets.opening import open_target
 from vestige.targets.preprocessing import prepared_interface
 from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from vestige.core.errors import ArtefactError, InputError, TargetError, Unsuppor
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.progress import Progress, silent
 from vestige.core.targets import Answers, GradientInterface, Interface, Part, RemoteInterface
-from vestige.targets.ledger import Ledger
+from vestige.targets.ledger import KEY_BYTES, Ledger
 
 _PAID_AT_ONCE = 64  # inputs that a function is given at once whose answers are kept: what a crash may cost
 _AGAIN = b"again"  # what keeps a second answer to the same input apart from the first
@@ -139,26 +140,29 @@ def keys_of(inputs: Any, salt: bytes = b"") -> list[bytes]:
     """
     table = hasattr(inputs, "columns")
     columns = [inputs.iloc[:, i] for i in range(inputs.shape[1])] if table else [inputs]
-    head = hashlib.blake2b(salt, digest_size=16, person=b"vestige-query")
+    head = hashlib.blake2b(salt, digest_size=KEY_BYTES, person=b"vestige-query")
     texts = []
     for i, values in enumerate(columns):
         array = np.asarray(values.astype(object) if hasattr(values, "cat") else values)
         head.update(f"{inputs.columns[i] if table else ''!r} {array.dtype} {array.shape[1:]}".encode())
         texts.append(_bytes_of_rows(array))
-    keys = []
-    for row in zip(*texts, strict=True):
-        key = head.copy()
-        for text in row:
-            key.update(text)
-        keys.append(key.digest())
-    return keys
+    of = partial(hashlib.blake2b, digest_size=KEY_BYTES, key=head.digest())
+    rows = map(b"".join, zip(*texts, strict=True)) if len(texts) > 1 else texts[0] if texts else ()
+    return [of(row).digest() for row in rows]
 
 
 def _bytes_of_rows(array: np.ndarray) -> list[bytes]:
     if array.dtype == object:
         return [_bytes_of(value) for value in array.tolist()]
-    flat = np.ascontiguousarray(array).reshape(len(array), -1)
-    return [row.tobytes() for row in flat]
+    return _rows(np.ascontiguousarray(array))
+
+
+def _rows(table: np.ndarray) -> list[bytes]:
+    """The bytes of every row: cut out of one piece, which is ten times faster than row by row."""
+    content, size = table.tobytes(), table.nbytes // max(1, len(table))
+    if not size:
+        return [b""] * len(table)
+    return [content[start : start + size] for start in range(0, len(content), size)]
 
 
 def _bytes_of(value: Any) -> bytes:
@@ -176,17 +180,16 @@ def _packed(answers: Answers) -> list[bytes]:
     table = answers.whole()
     table = table.astype(table.dtype.newbyteorder("<"))
     head = f"{answers.kind}|{table.dtype.str}|".encode()
-    return [head + row.tobytes() for row in table]
+    return [head + row for row in _rows(table)]
 
 
 def _unpacked(packed: list[bytes], n_classes: int) -> Answers:
     if not packed:
         raise InputError("Expected at least one input to ask about, found none.")
-    heads = {entry[: entry.index(b"|", entry.index(b"|") + 1) + 1] for entry in packed}
-    if len(heads) > 1:
+    kind, dtype, _ = (part.decode("latin-1") for part in packed[0].split(b"|", 2))
+    head = f"{kind}|{dtype}|".encode()
+    if not all(entry.startswith(head) and len(entry) == len(packed[0]) for entry in packed):
         raise ArtefactError("Expected answers of one kind, found several in the ledger; start a new run folder.")
-    (head,) = heads
-    kind, dtype = head.decode().split("|")[:2]
     table = np.frombuffer(b"".join(entry[len(head) :] for entry in packed), dtype=dtype)
     if kind == PredictedLabels.kind:
         return PredictedLabels(table)
