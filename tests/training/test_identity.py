@@ -112,16 +112,20 @@ def in_folder(folder, text=MODULE, name="training_of_mine.py"):
     return folder
 
 
+def _forget_modules_of_tests():
+    for name, module in list(sys.modules.items()):
+        if "pytest-of" in (getattr(module, "__file__", None) or ""):
+            del sys.modules[name]
+
+
 @pytest.fixture(autouse=True)
 def _modules_of_its_own():
-    """Every test imports anew, and leaves no module behind."""
-    before, path = dict(sys.modules), list(sys.path)
+    """Every test imports anew, whatever other tests left, and leaves no module behind."""
+    _forget_modules_of_tests()
+    path = list(sys.path)
     yield
     assert sys.path == path
-    for name in set(sys.modules) - set(before):
-        file = getattr(sys.modules[name], "__file__", None) or ""
-        if "pytest-of" in file:
-            del sys.modules[name]
+    _forget_modules_of_tests()
 
 
 @pytest.fixture

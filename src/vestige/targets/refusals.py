@@ -15,8 +15,8 @@ def damaged(path: Path, what: str, error: Exception) -> InputError:
 def unanswered(error: Exception) -> TargetError:
     """Return what to raise when a model fails on the records it is asked about."""
     return TargetError(
-        f"Expected the model to answer, found that it failed: {brief(reason(error), 200)}; give records like those "
-        "it was made for."
+        f"Expected the model to answer, found that it failed: {type(error).__name__}: {brief(reason(error), 200)}; "
+        "give records like those it was made for."
     )
 
 

@@ -36,12 +36,7 @@ class ModuleOfFile(TorchTarget):
         Raises:
             TargetError: The module fails, or these are no logits.
         """
-        try:
-            found = super().answers(inputs)
-        except VestigeError:
-            raise
-        except Exception as error:
-            raise unanswered(error) from None
+        found = super().answers(inputs)
         AnswerFormat(Logits).read(found, len(inputs), self.n_classes)
         return found
 
