@@ -7,11 +7,16 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import audit_from_files, shadow_models, signals_store
+from benchmarks import audit_from_files, querying, shadow_models, signals_store
 from benchmarks.bar import Bar
 
 RESULTS = Path(__file__).with_name("results.json")
-BENCHMARKS = {**audit_from_files.BENCHMARKS, **signals_store.BENCHMARKS, **shadow_models.BENCHMARKS}
+BENCHMARKS = {
+    **audit_from_files.BENCHMARKS,
+    **signals_store.BENCHMARKS,
+    **shadow_models.BENCHMARKS,
+    **querying.BENCHMARKS,
+}
 
 
 def machine() -> str:

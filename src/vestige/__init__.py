@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from vestige.core.records import Records
     from vestige.core.result import AuditResult
     from vestige.targets.answer_format import AnswerFormat
-    from vestige.targets.endpoint import Endpoint, Limits
-    from vestige.targets.model_file import ModelFile
+    from vestige.targets.files.model_file import ModelFile
+    from vestige.targets.http.endpoint import Endpoint, Limits
     from vestige.training.executors.ray_cluster import RayCluster
     from vestige.training.function_recipe import FunctionRecipe
     from vestige.training.sklearn_recipe import SklearnRecipe
@@ -78,15 +78,15 @@ _HOME = {
     "Arithmetic": "vestige.core.options",
     "ArtefactError": "vestige.core.errors",
     "AuditResult": "vestige.core.result",
-    "Endpoint": "vestige.targets.endpoint",
+    "Endpoint": "vestige.targets.http.endpoint",
     "FunctionRecipe": "vestige.training.function_recipe",
     "GradientNorms": "vestige.core.outputs",
     "InputError": "vestige.core.errors",
     "InputSpace": "vestige.core.inputs",
-    "Limits": "vestige.targets.endpoint",
+    "Limits": "vestige.targets.http.endpoint",
     "Logits": "vestige.core.outputs",
     "Loss": "vestige.core.outputs",
-    "ModelFile": "vestige.targets.model_file",
+    "ModelFile": "vestige.targets.files.model_file",
     "Options": "vestige.core.options",
     "OutputError": "vestige.core.errors",
     "Phi": "vestige.core.outputs",

@@ -82,8 +82,14 @@ def audit_command(
             help="The target's predictions: .npz, .csv, .parquet, .npy of logits; or AUDIT.toml, which names a model.",
         ),
     ] = None,
-    members: Annotated[Path | None, typer.Option(help="Table of members only.", rich_help_panel=Files)] = None,
-    nonmembers: Annotated[Path | None, typer.Option(help="Table of nonmembers only.", rich_help_panel=Files)] = None,
+    members: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of members only; with --model their records: a table, npz, or folder of images.",
+            rich_help_panel=Files,
+        ),
+    ] = None,
+    nonmembers: Annotated[Path | None, typer.Option(help="The same of nonmembers.", rich_help_panel=Files)] = None,
     shadow: Annotated[
         Path | None,
         typer.Option(help="Predictions of one model trained alike on other records.", rich_help_panel=Files),

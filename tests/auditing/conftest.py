@@ -22,6 +22,6 @@ def nursery() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
         context = multiprocessing.get_context("forkserver")
-        ours = ["tests.auditing.small_models", "vestige.training.stacked", "vestige.targets.torch_module"]
+        ours = ["tests.auditing.small_models", "vestige.training.stacked", "vestige.targets.objects.torch_module"]
         context.set_forkserver_preload([*ours, "torch._dynamo", "zarr", "skops.io"])  # the first optimiser imports it
         yield context

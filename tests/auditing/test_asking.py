@@ -11,11 +11,14 @@ from sklearn.neighbors import KNeighborsClassifier
 from tests.auditing.planted import rows
 from tests.targets.interfaces import Far, probabilities_of
 
-from vestige import InputSpace, Logits, PredictedLabels, Predictions, Querying, audit
+from vestige import InputSpace, Logits, PredictedLabels, Predictions, Probabilities, Querying, audit
 from vestige.auditing.asking import again_of
 from vestige.auditing.cost_of_asking import lines_of_asking
+from vestige.auditing.model_audit import cost_of
+from vestige.auditing.shadow_training import ShadowTraining
 from vestige.core.errors import BudgetError, InputError, RunFolderError, TargetError, UnsupportedModelError
-from vestige.core.records import Records, joined
+from vestige.core.outputs import GradientNorms
+from vestige.core.records import Codes, Records, joined
 from vestige.core.result import Queries, Validity
 
 N = 50  # on each side
@@ -188,7 +191,9 @@ def test_label_access_leaves_no_probability_in_the_run(tmp_path):
             assert value.tobytes() not in content, name
             assert repr(float(value))[:9].encode() not in content, name
     with sqlite3.connect(tmp_path / "run" / "queries.sqlite") as db:
-        kinds = {answer.split(b"|")[0] for (answer,) in db.execute("SELECT answer FROM answers")}
+        kinds = {
+            answers.split(b"|")[0] for (answers,) in db.execute("SELECT answers FROM queries WHERE answers != x''")
+        }
     db.close()
     assert kinds == {b"predicted labels"}
 
@@ -324,7 +329,77 @@ def test_a_table_that_does_not_fit_the_records_is_refused():
         audit(renamed, members=named[0], nonmembers=named[1])
 
 
+def test_numbers_that_name_the_columns_of_a_table_are_the_codes_of_records_without_names():
+    members, nonmembers = sides()
+    pool, member = joined(members, nonmembers), np.arange(2 * N) < N
+    table = pd.DataFrame(probabilities_of(pool.inputs)[:, [2, 0, 1]], columns=[2, 0, 1])
+    result = audit(Predictions(table, pool.labels, member, ids=pool.ids), members=members, nonmembers=nonmembers)
+    asked = audit(probabilities_of, members=members, nonmembers=nonmembers)
+    pd.testing.assert_frame_equal(result.results, asked.results)
+
+
+def test_a_table_with_other_labels_than_the_records_is_refused():
+    members, nonmembers = sides()
+    pool, member = joined(members, nonmembers), np.arange(2 * N) < N
+    other = Predictions(probabilities_of(pool.inputs), (pool.labels + 1) % 3, member, ids=pool.ids)
+    with pytest.raises(InputError, match="to have the same labels, found others for 0"):
+        audit(other, members=members, nonmembers=nonmembers)
+
+
+def test_gradients_in_a_table_are_left_out_at_access_to_confidences():
+    members, nonmembers = sides()
+    pool, member = joined(members, nonmembers), np.arange(2 * N) < N
+    outputs = [Probabilities(probabilities_of(pool.inputs)), GradientNorms(np.arange(2.0 * N))]
+    result = audit(Predictions(outputs, pool.labels, member, ids=pool.ids), members=members, nonmembers=nonmembers)
+    assert "gradient_norm" not in {model.attack for model in result.threat_models}
+    assert result.adversary.access == "confidence"
+
+
+def test_why_a_label_only_model_did_not_answer_is_said():
+    members, nonmembers = sides()
+    with pytest.raises(TargetError, match="found NaN or infinity, first for record 1"):
+        audit(
+            lambda inputs: np.full((len(inputs), 3), np.nan),
+            members=members,
+            nonmembers=nonmembers,
+            querying=Querying("label"),
+        )
+
+
+def test_answers_that_were_paid_for_are_not_taken_for_those_of_another_function_or_order_of_classes(tmp_path):
+    members, nonmembers = sides(classes=["a", "b", "c"])
+    audit(probabilities_of, members=members, nonmembers=nonmembers, querying=Querying(price=1.0), run=tmp_path)
+
+    def another(inputs):
+        return 1 - probabilities_of(inputs)
+
+    with pytest.raises(RunFolderError, match="same model as before"):
+        audit(another, members=members, nonmembers=nonmembers, querying=Querying(price=1.0), run=tmp_path)
+    turned = [Records(r.inputs, 2 - r.labels, ids=r.ids, classes=Codes("cba")) for r in (members, nonmembers)]
+    with pytest.raises(RunFolderError, match="same model as before"):
+        audit(probabilities_of, members=turned[0], nonmembers=turned[1], querying=Querying(price=1.0), run=tmp_path)
+
+
+def test_the_same_is_not_trained_on_inputs_that_are_prepared_for_the_target_alone():
+    members, nonmembers = sides()
+    model = RandomForestClassifier(n_estimators=2).fit(members.inputs / 10, members.labels)
+    asked, training = Querying(inputs=InputSpace(scale=10)), ShadowTraining("same", n_models=2)
+    with pytest.raises(InputError, match="found the word same"):
+        audit(model, members=members, nonmembers=nonmembers, querying=asked, training=training)
+    with pytest.raises(InputError, match="found the word same"):
+        cost_of(model, members, nonmembers, training, 0, asked)
+
+
 # -------------------------------------------------------------------------------------------- the plan
+
+
+def test_the_plan_asks_no_model_that_has_a_budget():
+    def never(inputs):
+        raise AssertionError("asked")
+
+    members, nonmembers = sides()
+    lines = lines_of_asking(never, members, nonmembers, Querying(budget=200), 0)
+    assert "nothing was sent" in lines[1]
 
 
 def test_the_plan_says_queries_and_money_and_sends_nothing():
@@ -346,7 +421,8 @@ def test_the_plan_counts_equal_inputs_once_where_answers_are_kept():
         np.concatenate([members.inputs] * 2), np.concatenate([members.labels] * 2), ids=np.arange(100, 200)
     )
     lines = lines_of_asking(FarDoor(), doubled, nonmembers, Querying(), 0)
-    assert lines[0].startswith("132 queries: 100 for 150 records, 32")
+    assert lines[0].startswith("130 queries: 100 for 150 records, 30")
+    assert spent(audit(FarDoor(), members=doubled, nonmembers=nonmembers)).n_sent == 130
 
 
 def test_the_plan_times_a_near_model():

@@ -284,3 +284,25 @@ def test_channels_are_put_first_after_all_that_is_in_the_records_layout():
     assert InputSpace(channels_first=True).declares_nothing is False
     with pytest.raises(InputError, match=r"Expected images, .* found inputs of shape \(2, 3\); leave channels_first"):
         InputSpace(channels_first=True).prepared(np.ones((2, 3)))
+
+
+@pytest.mark.parametrize(("dtype", "large"), [("float16", 1e5), ("float32", 1e300)])
+def test_a_cast_makes_no_number_infinite(dtype, large):
+    with pytest.raises(InputError, match=f"fit the declared dtype {dtype}, found larger ones"):
+        InputSpace(dtype=dtype).prepared(np.array([[large, 1.0]]))
+    assert np.isinf(InputSpace(dtype=dtype).prepared(np.array([[np.inf, 1.0]]))[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        (InputSpace(), True),
+        (InputSpace(low=0, high=1, categories={"c": ("a", "b")}), True),
+        (InputSpace(scale=255), False),
+        (InputSpace(dtype="float32"), False),
+        (InputSpace(encoding="codes"), False),
+        (InputSpace(channels_first=True), False),
+    ],
+)
+def test_a_range_alone_changes_nothing(space, expected):
+    assert space.changes_nothing is expected

@@ -48,6 +48,53 @@ def mlserver(
         _write(
             folder / model / "model-settings.json", settings | {"parameters": {"uri": "./m.joblib", "version": version}}
         )
+    with _serving(folder, name) as url:
+        yield url
+
+
+@contextmanager
+def mlserver_of_onnx(folder: Path, file: Path, *, name: str = "m", version: str = "v1") -> Iterator[str]:
+    """Serve a graph with one input, by a runtime of one's own as users write them; yields the model's URL.
+
+    Args:
+        folder: An empty one.
+        file: The graph; its answers are an output of the graph's own name.
+        name: Of the model, which is the end of its URL.
+        version: Of the model.
+    """
+    (folder / name).mkdir()
+    (folder / name / "runtime_of_onnx.py").write_text(_RUNTIME)
+    parameters = {"uri": str(file.resolve()), "version": version}
+    settings = {"name": name, "implementation": "runtime_of_onnx.OnnxModel", "parameters": parameters}
+    _write(folder / name / "model-settings.json", settings)
+    with _serving(folder, name) as url:
+        yield url
+
+
+_RUNTIME = """
+import onnxruntime
+from mlserver import MLModel
+from mlserver.codecs import NumpyCodec
+from mlserver.types import InferenceResponse
+
+
+class OnnxModel(MLModel):
+    async def load(self):
+        self.session = onnxruntime.InferenceSession(self.settings.parameters.uri, providers=["CPUExecutionProvider"])
+        return True
+
+    async def predict(self, payload):
+        given = NumpyCodec.decode_input(payload.inputs[0])
+        name = self.session.get_outputs()[0].name
+        answers = self.session.run([name], {self.session.get_inputs()[0].name: given})[0]
+        outputs = [NumpyCodec.encode_output(name, answers)]
+        return InferenceResponse(model_name=self.name, model_version=self.version, outputs=outputs)
+"""
+
+
+@contextmanager
+def _serving(folder: Path, name: str) -> Iterator[str]:
+    """Start a server of the models in a folder; yields the URL of one of them."""
     for _ in range(3):  # a port that is free now may be taken a moment later
         process, url = _started(folder, name)
         try:

@@ -120,10 +120,13 @@ def test_behind_label_access_no_file_holds_a_probability(make, tmp_path):
         assert np.float64(p).tobytes() not in stored
         assert np.float32(p).tobytes() not in stored
     with sqlite3.connect(tmp_path / "q.sqlite") as db:
-        rows = db.execute("SELECT answer FROM answers").fetchall()
+        rows = db.execute("SELECT inputs, answers FROM queries").fetchall()
     db.close()
     assert rows
-    assert all(answer.startswith(b"predicted labels|<i8|") and len(answer) == 29 for (answer,) in rows)
+    size = len(b"predicted labels|<i8|") + 8
+    for inputs, answers in rows:
+        assert len(answers) == len(inputs) // 16 * size
+        assert answers[::size] == b"p" * (len(inputs) // 16)
 
 
 def test_label_access_stays_far_where_it_was_far():
@@ -141,3 +144,15 @@ def test_confidences_are_refused_where_there_are_labels_only():
     confident = confidence_target(Meter(Known(), Ledger(None, 30)), "attack").answers(X, RECORDS)
     assert isinstance(confident, Probabilities)
     gc.collect()  # unclosed files would be noticed here
+
+
+def test_no_probability_is_in_what_a_function_raises_behind_label_access():
+    class Loud(Known):
+        def answers(self, inputs):
+            raise ValueError(f"p = {probabilities_of(inputs)[0, 0]}")
+
+    meter = Meter(Loud(), Ledger(None, 2))
+    with pytest.raises(TargetError, match="did not answer") as caught:
+        label_target(meter, "attack").labels(np.ones((2, 2)), np.arange(2))
+    assert caught.value.__context__ is None
+    assert isinstance(meter.failure, ValueError)

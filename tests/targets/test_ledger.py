@@ -42,19 +42,24 @@ def test_counts_are_those_of_a_plain_count_and_survive_the_file(tmp_path_factory
 
 def test_answers_are_kept_with_the_count(tmp_path):
     ledger = Ledger(tmp_path / "q.sqlite", 3, "model")
-    ledger.note("attack", np.array([1]), answers=[(b"key", b"answer")], version="7")
+    ledger.note("attack", np.array([1]), answers=[(b"k" * 16, b"answer")], version="7")
     ledger.close()
     again = Ledger(tmp_path / "q.sqlite", 3, "model")
-    assert again.answers([b"key", b"other"]) == {b"key": b"answer"}
+    assert again.answers([b"k" * 16, b"other"]) == {b"k" * 16: b"answer"}
     assert again.spent.n_sent == 1
     again.close()
 
 
-def test_many_keys_are_found_in_several_statements():
-    ledger = Ledger(None, 1)
-    pairs = [(f"{i}".encode(), f"answer {i}".encode()) for i in range(1203)]
-    ledger.note("attack", np.zeros(1203, dtype=np.int64), answers=pairs)
+def test_answers_of_several_blocks_are_found_again(tmp_path):
+    ledger = Ledger(tmp_path / "q.sqlite", 1)
+    pairs = [(f"{i:016}".encode(), f"answer {i:5}".encode()) for i in range(1203)]
+    for block in (pairs[:3], pairs[3:1000], pairs[1000:]):
+        ledger.note("attack", np.zeros(len(block), dtype=np.int64), answers=block)
     assert ledger.answers([key for key, _ in pairs] + [b"none"]) == dict(pairs)
+    ledger.close()
+    again = Ledger(tmp_path / "q.sqlite", 1)
+    assert again.answers([key for key, _ in pairs] + [b"none"]) == dict(pairs)
+    again.close()
 
 
 def test_only_the_owner_can_read_the_file(tmp_path):
@@ -85,9 +90,9 @@ def test_another_version_of_the_model_is_refused_and_its_answers_are_not_kept():
     ledger = Ledger(None, 3)
     ledger.note("attack", np.array([0]), version="1")
     with pytest.raises(RunFolderError, match="same version as before, 1, found 2"):
-        ledger.note("attack", np.array([1]), answers=[(b"k", b"a")], version="2")
+        ledger.note("attack", np.array([1]), answers=[(b"k" * 16, b"a")], version="2")
     assert ledger.spent.n_sent == 1
-    assert not ledger.answers([b"k"])
+    assert not ledger.answers([b"k" * 16])
 
 
 def test_a_second_process_is_refused(tmp_path):
@@ -106,7 +111,7 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_a_damaged_page_is_found(tmp_path):
     file = tmp_path / "q.sqlite"
     ledger = Ledger(file, 3)
-    pairs = [(f"{i}".encode(), bytes(200)) for i in range(500)]
+    pairs = [(f"{i:016}".encode(), bytes(200)) for i in range(500)]
     ledger.note("attack", np.zeros(500, dtype=np.int64), answers=pairs)
     ledger.close()
     content = bytearray(file.read_bytes())

@@ -159,3 +159,22 @@ def test_keys_tell_values_types_and_columns_apart():
     text = pd.DataFrame({"a": ["1 ", "1"], "b": ["2", " 2"]})
     assert len(set(keys_of(text))) == 2
     assert len(set(keys_of(pd.DataFrame({"a": [1, "1", 1.0, None]}, dtype=object)))) == 4
+
+
+def test_arrays_in_a_table_that_differ_in_the_middle_have_different_keys():
+    long, other = np.zeros(2000), np.zeros(2000)
+    other[1000] = 1
+    first, second, third = keys_of(pd.DataFrame({"embedding": [long, other, long.copy()]}))
+    assert first != second
+    assert first == third
+
+
+def test_a_far_model_that_leaves_records_out_is_named_and_what_it_answered_is_kept():
+    class Forgetful(Far):
+        def answers_in_parts(self, inputs):
+            yield next(iter(super().answers_in_parts(inputs)))
+
+    model, ledger = Forgetful(), Ledger(None, 30)
+    with pytest.raises(TargetError, match="each of 30 queries, found 2; those that came are kept"):
+        Meter(model, ledger).answers(X, RECORDS, "attack")
+    assert ledger.spent.n_sent == 2

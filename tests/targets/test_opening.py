@@ -11,10 +11,10 @@ from sklearn.naive_bayes import GaussianNB
 from torch import nn
 
 from vestige.core.errors import UnsupportedModelError
-from vestige.targets.estimator import EstimatorTarget, LabelEstimatorTarget
-from vestige.targets.function import FunctionTarget
+from vestige.targets.objects.estimator import EstimatorTarget, LabelEstimatorTarget
+from vestige.targets.objects.function import FunctionTarget
+from vestige.targets.objects.torch_module import TorchTarget
 from vestige.targets.opening import open_target
-from vestige.targets.torch_module import TorchTarget
 
 
 class Both(nn.Module):

@@ -23,7 +23,7 @@ from sklearn.semi_supervised import LabelSpreading
 from sklearn.svm import SVC
 
 from vestige.core.errors import InputError
-from vestige.targets.estimator import EstimatorTarget
+from vestige.targets.objects.estimator import EstimatorTarget
 from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx
 
 N = 60

@@ -144,6 +144,7 @@ _DEFINITIONS: Mapping[str, str] = {
     "auc": "P(member scores higher than nonmember) + P(tie)/2; DeLong on the logit scale",
     "tpr_at_fpr": "last point of the tie-safe ROC with FPR <= f, no interpolation; the threshold's uncertainty inside",
     "probabilities": "as given; a row may miss 1 by 1e-4, or rounded to d decimals by K/2 units of the last (LIMITED)",
+    "logarithms": "of given probabilities log max(p, 1e-30) (P1), so exact 0 and 1 are ordinary; of logits exact",
     "resolution": "a rate f needs at least 10 expected false positives, n_nonmembers * f >= 10",
     "balanced_accuracy": "(TPR + TNR) / 2, sides normalised separately",
     "global and per_class": "P1: first observed known score with the best balanced accuracy, member iff score >= t",

@@ -1,7 +1,8 @@
 """Asking the audited model: a pass over its records, a sample of them again, and what it cost."""
 
-from collections.abc import Sequence
-from contextlib import closing
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from vestige.auditing.prediction_table import answers_from_table
 from vestige.auditing.querying import Querying
 from vestige.auditing.run_folder import QUERIES, forget_queries
 from vestige.core.digests import digest_of_columns
-from vestige.core.errors import UnsupportedModelError
+from vestige.core.errors import TargetError, UnsupportedModelError
 from vestige.core.outputs import GradientNorms, Logits, Output, PredictedLabels
 from vestige.core.predictions import Predictions
 from vestige.core.probabilities import softmax
@@ -24,9 +25,9 @@ from vestige.core.seeds import stream
 from vestige.core.targets import Access, Answers, GradientInterface, Interface, RemoteInterface
 from vestige.evaluation import preflight
 from vestige.targets.access import confidence_target, gradient_target, label_target, labels_only
-from vestige.targets.ledger import Ledger
+from vestige.targets.files.model_file import ModelFile
+from vestige.targets.ledger import Ledger, Spent
 from vestige.targets.meter import Meter
-from vestige.targets.model_file import ModelFile
 from vestige.targets.opening import open_target
 from vestige.targets.preprocessing import prepared_interface
 from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx
@@ -90,11 +91,12 @@ def ask(
     progress("asking the target", 0, 1)
     model = open_target(target, pool.n_classes, pool.classes)
     interface = limited(model, querying)
-    with closing(_ledger(interface, pool, querying, run)) as ledger:
+    name = _name_of(target, model, interface, pool)
+    with _ledger(interface, name, pool, querying, run) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
         outputs, checks = _answers(meter, ledger, pool, Access(querying.access), seed)
         spent = ledger.spent
-    held = preflight.stored_training_rows(_rows_in(target, model, pool.take(member).inputs, querying))
+    held = preflight.stored_training_rows(_rows_in(target, model, members.inputs, querying))
     checks += [] if held is None else [held]
     queries = Queries(spent.n_sent, spent.n_kept, spent.n_failed, spent.most_per_record, querying.price)
     return Asked(
@@ -124,26 +126,41 @@ def limited(model: Interface, querying: Querying) -> Interface:
 
 
 def classifier_behind(target: Any, model: Interface, querying: Querying) -> Any:
-    """Return what a recipe `same` clones: the estimator behind a door, unless the door prepares its inputs."""
-    return getattr(model, "estimator", target) if querying.inputs.declares_nothing else target
+    """Return what a recipe `same` clones: the estimator behind a door; None if what it is given is prepared."""
+    return getattr(model, "estimator", target) if querying.inputs.changes_nothing else None
 
 
 def _rows_in(target: Any, model: Interface, members: Any, querying: Querying) -> Sequence[StoredRows]:
     """Training rows that the model carries, as it was given them."""
-    given = querying.inputs.prepared(members)
+    given = members if querying.inputs.changes_nothing else querying.inputs.prepared(members)
     if isinstance(target, ModelFile) and Path(target.path).suffix.lower() == ".onnx":
         return stored_rows_of_onnx(target.path, given)
     return stored_rows(model, given)
 
 
-def _ledger(interface: Interface, pool: Records, querying: Querying, run: Path | None) -> Ledger:
-    file = None
-    if run is not None:
-        run.mkdir(parents=True, exist_ok=True)
-        file = run / QUERIES
-        if not keeps(interface, querying):
-            forget_queries(run)  # of a run that was finished: a model that costs nothing is asked anew
-    return Ledger(file, pool.n_records, _identity(interface, querying), querying.budget)
+@contextmanager
+def _ledger(interface: Interface, name: str, pool: Records, querying: Querying, run: Path | None) -> Iterator[Ledger]:
+    """The ledger of a run; nothing stays of it if nothing was asked, so that another model may be next."""
+    identity, budget = _identity(name, querying), querying.budget
+    if run is None:
+        with closing(Ledger(None, pool.n_records, identity, budget)) as ledger:
+            yield ledger
+        return
+    made = [folder for folder in (run, *run.absolute().parents) if not folder.exists()]
+    run.mkdir(parents=True, exist_ok=True)
+    if not keeps(interface, querying):
+        forget_queries(run)  # a model that costs nothing is asked anew
+    ledger = Ledger(run / QUERIES, pool.n_records, identity, budget)
+    try:
+        yield ledger
+    finally:
+        is_empty = ledger.spent == Spent(0, 0, 0, 0)
+        ledger.close()
+        if is_empty:
+            forget_queries(run)
+            with suppress(OSError):  # only what was made for nothing
+                for folder in made:
+                    folder.rmdir()
 
 
 def keeps(interface: Interface, querying: Querying) -> bool:
@@ -151,9 +168,21 @@ def keeps(interface: Interface, querying: Querying) -> bool:
     return isinstance(interface, RemoteInterface) or querying.price is not None
 
 
-def _identity(interface: Interface, querying: Querying) -> str:
+def _name_of(target: Any, model: Interface, interface: Interface, pool: Records) -> str:
+    """Which model is asked: one of this process by its file's content, or only by the name of its function or class."""
+    if isinstance(interface, RemoteInterface):
+        return interface.identity
+    if isinstance(target, ModelFile):
+        with Path(target.path).open("rb") as file:
+            of = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    else:
+        of = getattr(getattr(target, "function", target), "__qualname__", type(target).__qualname__)
+    declared = repr((pool.n_classes, pool.classes, getattr(target, "answers", None), getattr(model, "format", None)))
+    return f"of this process, {of}, answers {hashlib.sha256(declared.encode()).hexdigest()[:16]}"
+
+
+def _identity(name: str, querying: Querying) -> str:
     """Which model is asked and how, as far as its answers depend on it."""
-    name = interface.identity if isinstance(interface, RemoteInterface) else "of this process"
     space = digest_of_columns({"space": np.array([repr(querying.inputs)])})[:16]
     return f"{name} ({querying.access}, inputs {space})"
 
@@ -173,7 +202,7 @@ def _answers(
     ledger.reserve(meter.n_to_ask(pool.inputs) + meter.n_to_ask(sample, again=True) + n_gradients)
     outputs: list[Output]
     if access is Access.LABEL:
-        first: Answers = PredictedLabels(label_target(meter, _PASS).labels(pool.inputs, records))
+        first: Answers = _labels(meter, pool.inputs, records)
     else:
         first = confidence_target(meter, _PASS).answers(pool.inputs, records)
     outputs = [first]
@@ -186,6 +215,17 @@ def _answers(
         failed = f"{ledger.spent.n_failed:,} requests gave no answer and were sent again."
         checks.append(Check("failed_requests", Validity.VALID, failed))
     return outputs, checks
+
+
+def _labels(meter: Meter, inputs: Any, records: np.ndarray) -> PredictedLabels:
+    """Ask as a label-only attack does; what it is not told of a failure, the user is."""
+    try:
+        return PredictedLabels(label_target(meter, _PASS).labels(inputs, records))
+    except TargetError:
+        if meter.failure is None:
+            raise
+        failure = meter.failure
+    raise failure
 
 
 def _deterministic(first: np.ndarray, second: np.ndarray, kind: type) -> Check:

@@ -125,8 +125,10 @@ def play(
     references, asked = None, None
     if members is not None and nonmembers is not None:
         from vestige.auditing.asking import ask
-        from vestige.auditing.model_audit import train_references
+        from vestige.auditing.model_audit import refuse_recipe, train_references
 
+        if training is not None:
+            refuse_recipe(target, training, querying)
         asked = ask(target, members, nonmembers, querying, folder, options.seed, progress)
         target = asked.predictions
         if training is not None:

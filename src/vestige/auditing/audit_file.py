@@ -95,9 +95,10 @@ class AuditFile(Part):
         """
         found = model_of(self.target, self.endpoint, self.folder, self._named, self._table, trust_pickle=trust_pickle)
         if isinstance(found, Predictions) and self.inputs != InputsPart():
+            name = Path(self.target.model).name
             raise InputError(
-                f"Expected no [inputs] for a table of predictions ({self.target.model}), which is not asked, found "
-                "some; leave them out."
+                f"Expected no [inputs] for a table of predictions ({name}), which is not asked, found some; leave them "
+                "out."
             )
         return found
 
@@ -224,14 +225,7 @@ class AuditFile(Part):
         if unknown:
             known = ", ".join(asdict(Options()))
             raise InputError(f"Expected options among {known}, found {unknown[0]}; check the spelling.")
-        usual = asdict(Options())
-        for name, value in self.options.items():
-            kind = next(kind for kind in (str, int, float) if isinstance(usual[name], kind))
-            accepted = (int, float) if kind is float else (kind,)
-            if isinstance(value, bool) or not isinstance(value, accepted):
-                what = {str: "text", int: "a whole number", float: "a number"}[kind]
-                raise InputError(f"Expected {what} as {name} in [options], found {value!r}.")
-        return Options(**self.options)
+        return Options(**{name: _option(name, value) for name, value in self.options.items()})
 
     def as_tables(
         self, run: Path, fail_if: Sequence[str], *, n_models: int | None = None, within: str | None = None
@@ -298,6 +292,18 @@ def audit_file_of(said: Mapping[str, Any], folder: Path, name: str) -> AuditFile
             f"{found.paths.relative_to} from where the file is; write another."
         )
     return found.model_copy(update={"folder": base.resolve()})
+
+
+def _option(name: str, value: Any) -> Any:
+    """An option as the type that its default has."""
+    kind: Any = type(asdict(Options())[name])
+    accepted, what = {int: (int, "a whole number"), float: (int | float, "a number")}.get(kind, (str, "text"))
+    if isinstance(value, bool) or not isinstance(value, accepted):
+        raise InputError(f"Expected {what} as {name} in [options], found {value!r}.")
+    try:
+        return kind(value)
+    except ValueError:
+        raise InputError(f"Expected one of {', '.join(kind)} as {name}, found {value!r}.") from None
 
 
 _KINDS = {

@@ -22,8 +22,8 @@ _TIMED = 256  # records that a model of this process is timed with
 def lines_of_asking(target: Any, members: Records, nonmembers: Records, querying: Querying, seed: int) -> list[str]:
     """Say what an audit will ask of a model, in lines.
 
-    A model of this process that costs nothing is timed on a few records. To one that is far away, or has a price,
-    nothing is sent; its metadata may be read.
+    A model of this process that costs nothing is timed on a few records. To one that is far away, or has a price or a
+    budget, nothing is sent; its metadata may be read.
 
     Args:
         target: As of `audit`.
@@ -43,10 +43,11 @@ def lines_of_asking(target: Any, members: Records, nonmembers: Records, querying
     with closing(Ledger(None, pool.n_records, budget=querying.budget)) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None)
         once = meter.n_to_ask(pool.inputs)
+        again = meter.n_to_ask(pool.take(sample).inputs, again=True)
         gradients = pool.n_records if querying.access is Access.GRADIENTS else 0
-        n = once + sample.size + gradients
+        n = once + again + gradients
         ledger.reserve(n)
-    parts = [f"{once:,} for {pool.n_records:,} records", f"{sample.size} of them again, to compare"]
+    parts = [f"{once:,} for {pool.n_records:,} records", f"{again} of them again, to compare"]
     parts += [f"{gradients:,} gradients"] if gradients else []
     lines = [f"{n:,} queries: {', '.join(parts)}", _time(target, interface, pool, querying, n)]
     if querying.price is not None:
@@ -64,7 +65,7 @@ def _time(target: Any, interface: Interface, pool: Records, querying: Querying, 
         if limits.per_second is None:
             return f"{at_once}; the time depends on the server (no per_second is set)"
         return f"{at_once}: at least {duration(n_requests / limits.per_second)} at {limits.per_second:g} per second"
-    if keeps(interface, querying):
+    if keeps(interface, querying) or querying.budget is not None:
         return "the time is not known: nothing was sent to measure it"
     few = pool.take(np.arange(min(_TIMED, pool.n_records))).inputs
     begun = time.perf_counter()

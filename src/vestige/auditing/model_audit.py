@@ -16,10 +16,12 @@ from vestige.auditing.run_folder import alone
 from vestige.auditing.shadow_plan import ShadowPlan, planned
 from vestige.auditing.shadow_training import SAME, ShadowTraining
 from vestige.auditing.shadows import Shadows, train_shadows
+from vestige.core.errors import InputError
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records, joined
+from vestige.core.targets import Door
 from vestige.data.designs import complementary_pairs
 from vestige.targets.opening import open_target
 from vestige.training.bank import Bank
@@ -51,6 +53,22 @@ def train_references(
         return references_of(_trained(recipe, pool, training, Path(folder), seed, progress), predictions)
 
 
+def refuse_recipe(target: Any, training: ShadowTraining, querying: Querying) -> None:
+    """Refuse a recipe that cannot be, before the model is asked.
+
+    Raises:
+        InputError: The recipe is `same`, and the target is nothing that could be cloned; or inputs were declared to be
+            encoded, normalised, cast or turned, on which its clones would not be trained.
+    """
+    if training.recipe == SAME and not querying.inputs.changes_nothing:
+        raise InputError(
+            "Expected a recipe beside inputs that are prepared for the model, found the word same: its clones would be "
+            "trained on unprepared ones; give a recipe that prepares them, such as SklearnRecipe of a Pipeline."
+        )
+    if not isinstance(target, Door):  # what is behind a door is seen when it is opened
+        training.recipe_like(target)
+
+
 def cost_of(
     target: Any,
     members: Records,
@@ -60,6 +78,7 @@ def cost_of(
     querying: Querying,
 ) -> Estimate:
     """Measure what the shadow models of an audit will cost; errors as `train_references`."""
+    refuse_recipe(target, training, querying)
     pool = joined(members, nonmembers)
     if training.recipe == SAME:
         target = classifier_behind(target, open_target(target, pool.n_classes, pool.classes), querying)

@@ -1,5 +1,6 @@
 """`Querying`: what a user says of how the audited model may be asked."""
 
+import math
 from dataclasses import dataclass, field
 
 from vestige.core.errors import InputError
@@ -16,7 +17,8 @@ class Querying:
             too. Attacks that need more are left out, and nothing more is kept anywhere.
         inputs: What its inputs may be and how they become what the model is given; if omitted they are given as they
             are in the records.
-        budget: The most queries that may be sent, over all attacks and all starts of the audit; None for no limit.
+        budget: The most queries that the model may answer, over all attacks, and over all starts of the audit if its
+            answers are kept; None for no limit. Requests that fail are sent again and come on top.
         price: Price of 1,000 queries. With a price, answers are kept and equal inputs asked once, as they are for a
             model that is far away.
     """
@@ -31,7 +33,7 @@ class Querying:
             object.__setattr__(self, "access", Access(self.access))  # a plain "label" is as good
         except ValueError:
             raise InputError(f"Expected one of {', '.join(Access)} as access, found {self.access!r}.") from None
-        if self.budget is not None and self.budget < 1:
+        if self.budget is not None and (isinstance(self.budget, bool) or self.budget < 1):
             raise InputError(f"Expected a budget of at least 1 query, found {self.budget}.")
-        if self.price is not None and not self.price >= 0:
+        if self.price is not None and not 0 <= self.price < math.inf:
             raise InputError(f"Expected a price of 0 or more per 1,000 queries, found {self.price}.")

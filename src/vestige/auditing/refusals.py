@@ -5,9 +5,8 @@ import numpy as np
 from vestige.core.errors import InputError
 from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Probabilities
 from vestige.core.predictions import Predictions
+from vestige.core.probabilities import SUM_TOLERANCE
 
-SUM_TOLERANCE = 1e-4
-"""What the float32 softmax of many classes may miss 1 by."""
 _BLOCK_ROWS = 4096
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -50,10 +51,9 @@ def prepare(folder: Path) -> None:
 
 
 def forget_queries(folder: Path) -> None:
-    """Remove the ledger of a run that is finished, so that the same audit, played again, counts its own queries."""
-    if (folder / MANIFEST).is_file():
-        for path in folder.glob(f"{QUERIES}*"):
-            path.unlink()
+    """Remove the ledger of a run, so that the audit, played again, counts its own queries."""
+    for path in folder.glob(f"{QUERIES}*"):
+        path.unlink()
 
 
 @contextmanager
@@ -202,6 +202,8 @@ def _value(value: Any) -> str:
         return "{" + ", ".join(f"{_key(str(k))} = {_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # TOML's inf and nan, which JSON does not have
     return json.dumps(value, ensure_ascii=False).replace(chr(127), "\\u007f")
 
 

@@ -140,7 +140,7 @@ def model_of(
             raise InputError(f"Expected a table of predictions at {part.model}, found no file; check the path.")
         return read_table(path)
     if is_file:
-        from vestige.targets.model_file import ModelFile
+        from vestige.targets.files.model_file import ModelFile
 
         factory = None if part.factory is None else named(part.factory)
         return ModelFile(path, _format(part), factory=factory, output=part.output, trust_pickle=trust_pickle)
@@ -154,7 +154,7 @@ def is_address(model: str) -> bool:
 
 
 def _endpoint(part: TargetPart, said: EndpointPart) -> Any:
-    from vestige.targets.endpoint import Endpoint, Limits
+    from vestige.targets.http.endpoint import Endpoint, Limits
 
     limits = Limits(seconds_of(said.timeout), said.n_tries, said.per_second, said.n_connections, said.batch)
     endpoint = Endpoint(
@@ -181,11 +181,12 @@ def _only(part: TargetPart, what: str, *known: str) -> None:
     """Refuse entries that would do nothing."""
     idle = sorted(part.model_fields_set - {"model", *known})
     if idle:
-        raise InputError(f"Expected no {idle[0]} in [target] for {what} ({part.model}), found one; leave it out.")
+        name = part.model if ":" in part.model else Path(part.model).name
+        raise InputError(f"Expected no {idle[0]} in [target] for {what} ({name}), found one; leave it out.")
 
 
 def _of_python(found: Any, part: TargetPart) -> Any:
-    from vestige.targets.function import AnsweringFunction
+    from vestige.targets.objects.function import AnsweringFunction
 
     if not _is_model(found):
         if not callable(found):

@@ -192,7 +192,12 @@ def cast_to(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
-            return values.astype(dtype)
+            fractions = values.astype(dtype)
+        if dtype.itemsize < values.dtype.itemsize and (np.isinf(fractions) & ~np.isinf(values)).any():
+            raise InputError(
+                f"Expected inputs that fit the declared dtype {dtype}, found larger ones; declare float64."
+            )
+        return fractions
     least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     nearest = np.rint(values) if values.dtype.kind == "f" else values
     if not ((nearest >= least) & (nearest <= most)).all():

@@ -106,6 +106,12 @@ class InputSpace:
         nothing = all(value is None for value in (self.low, self.high, self.mean, self.scale, self.dtype))
         return nothing and not self.categories and self.encoding is Encoding.AS_IS and not self.channels_first
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether inputs are given to the model as they are, if they are allowed."""
+        is_cast = self.dtype is not None or self.is_normalised
+        return not is_cast and self.encoding is Encoding.AS_IS and not self.channels_first
+
     def check(self, inputs: Any, first: int = 0) -> None:
         """Refuse inputs that are none of this space.
 

@@ -10,6 +10,6 @@ def few(names: Sequence[str], most: int = 8) -> str:
 
 
 def brief(text: str, most: int = 60) -> str:
-    """Return text from a file as a message may show it: one line, not too long."""
-    line = " ".join(text.splitlines())
+    """Return text from a file as a message may show it: one line, not too long, with nothing that moves a terminal."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.splitlines()))
     return line if len(line) <= most else f"{line[:most]}..."

@@ -32,7 +32,7 @@ class _Output:
             raise InputError(f"Expected {self.kind} for every record, found a masked array; leave records out.")
         object.__setattr__(self, "index", index_of(values))
         object.__setattr__(self, "columns", _names_of_columns(values))
-        if not isinstance(values, BlockTable):
+        if isinstance(values, np.ndarray) or not isinstance(values, BlockTable):
             values = ArrayTable(_array(values, self.kind), self.kind)
         if values.dtype.kind not in "fiub" and self.kind != "predicted labels":
             raise InputError(

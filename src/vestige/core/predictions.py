@@ -99,11 +99,14 @@ class Predictions:
 
     @property
     def n_classes(self) -> int:
-        """Number of classes: columns of the outputs, class names, or the largest label + 1."""
+        """Number of classes: columns of the outputs, class names, or the largest label, true or predicted, + 1."""
         for output in cast(tuple[Output, ...], self.outputs):
             if output.n_axes == 2:
                 return output.table.shape[1]
-        return len(self.classes) if self.classes is not None else int(self.labels.max()) + 1
+        if self.classes is not None:
+            return len(self.classes)
+        predicted = self.output(PredictedLabels)
+        return int(max(self.labels.max(), -1 if predicted is None else predicted.whole().max())) + 1
 
     def output(self, kind: type[_Output]) -> Any:
         """Return the output of this kind, or None."""

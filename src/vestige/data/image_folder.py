@@ -70,7 +70,7 @@ def read_two_image_folders(
         Members and nonmembers; ids begin with the folder's name, so that images of one name stay apart.
 
     Raises:
-        InputError: As `read_image_folder`; or both are the same folder.
+        InputError: As `read_image_folder`; or both are the same folder, or their images differ in size.
     """
     roots = [Path(members).resolve(), Path(nonmembers).resolve()]
     if roots[0] == roots[1]:
@@ -78,6 +78,11 @@ def read_two_image_folders(
     while len({root.name for root in roots}) == 1:  # such as site-a/images and site-b/images
         roots = [root.parent for root in roots]
     sides = [read_image_folder(f, n_threads=n_threads, progress=progress) for f in (members, nonmembers)]
+    shapes = ["height {} x width {} x {} channels".format(*side.inputs.shape[1:]) for side in sides]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"{roots[1].name}: Expected images as in {roots[0].name}, {shapes[0]}, found {shapes[1]}; scale both alike."
+        )
     classes = sorted({name for side in sides for name in side.classes})
     first, second = (
         Records(

@@ -1,7 +1,7 @@
 """How a model's answers are read: what kind they are, which column is which class; what is no answer is refused."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,12 +9,13 @@ import numpy as np
 from vestige.core.errors import InputError, TargetError
 from vestige.core.labels import Classes, as_codes, as_numbers, codes_of_classes, number_of_text
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
+from vestige.core.probabilities import SUM_TOLERANCE
 from vestige.core.targets import Answers
 from vestige.targets.checking import check_finite, check_shape
 
 _NEGATIVE = 1e-6  # rounding that a probability below 0 may be
-_SUM = 1e-3  # what a row of probabilities may miss 1 by; the audit itself is stricter and says so
-_SURE = 1e-4  # rows that miss 1 by no more, all of them, are no logits
+_DECIMALS = range(2, 6)  # to which a model may round its probabilities, so that rows miss 1 by more
+_MANY = 32  # numbers in 0..1, all of them, are no logits
 
 Kind = type[Probabilities] | type[Logits] | type[PredictedLabels]
 
@@ -38,7 +39,8 @@ class AnswerFormat:
         """Return the answers of a number of records.
 
         Args:
-            found: Records x classes, or one label or number per record; or one of the types of `kind` with it.
+            found: Records x classes, or one label or number per record; or one of the types of `kind` with it. The
+                columns of a DataFrame name the classes, unless `columns` does.
             n_records: How many were asked about.
             n_classes: Classes of the records.
             classes: Their names, if they have some.
@@ -48,12 +50,13 @@ class AnswerFormat:
             TargetError: There is not one answer per record and class, a number is not finite, probabilities are none,
                 logits are probabilities, or a label is no class.
         """
-        kind: Kind = self.kind
+        format, found = self, _typed(self.kind, found)
         if isinstance(found, Probabilities | Logits | PredictedLabels):
-            kind, found = type(found), found.whole()
-        if kind is PredictedLabels:
-            return self._labels(np.asarray(found), n_records, n_classes, classes)
-        return self._numbers(kind, np.asarray(found), n_records, n_classes, classes, first)
+            columns = found.columns if self.columns is None else self.columns
+            format, found = replace(self, kind=type(found), columns=columns), found.whole()
+        if format.kind is PredictedLabels:
+            return format._labels(np.asarray(found), n_records, n_classes, classes)
+        return format._numbers(np.asarray(found), n_records, n_classes, classes, first)
 
     def _labels(
         self, found: np.ndarray, n_records: int, n_classes: int, classes: Sequence[str] | None
@@ -72,6 +75,8 @@ class AnswerFormat:
         named = Classes(None if names is None else tuple(map(str, names)), numbers, n_classes)
         if named.names is not None and found.dtype.kind in "iuf" and numbers is None:
             named = Classes(None, None, n_classes)  # codes of classes that have names
+        if found.dtype.kind == "b" and set(named.names or ()) == {"False", "True"}:
+            found = found.astype(np.str_)  # these are the names, whatever the order
         try:
             codes = as_codes(found, "predicted labels", n_records, "records", named)
         except InputError as error:
@@ -80,22 +85,33 @@ class AnswerFormat:
 
     def _numbers(
         self,
-        kind: Kind,
         found: np.ndarray,
         n_records: int,
         n_classes: int,
         classes: Sequence[str] | None,
         first: int,
     ) -> Answers:
+        kind = self.kind
         if found.dtype.kind not in "fiub":
             raise TargetError(
                 f"Expected numbers as {kind.kind}, found {found.dtype}; declare what the model answers with: "
                 "probabilities, logits or labels."
             )
+        is_single = n_classes == 2 and found.shape in ((n_records,), (n_records, 1))
+        if is_single and found.dtype.kind != "f":
+            raise TargetError(
+                f"Expected {kind.kind} as fractions, found one {found.dtype} per record, as labels are; declare the "
+                "answers as labels."
+            )
         if found.dtype.kind != "f" or found.dtype.itemsize < 4:
             found = found.astype(np.float64 if found.dtype.kind != "f" else np.float32)
-        if n_classes == 2 and found.shape in ((n_records,), (n_records, 1)):
+        if is_single:
             one = found.reshape(n_records).astype(np.float64)
+            if kind is Logits and n_records >= _MANY and one.min() >= 0 and one.max() <= 1:
+                raise TargetError(
+                    f"Expected logits of any size, found {n_records:,} numbers that are all in 0..1, as probabilities "
+                    "are; declare the answers as probabilities."
+                )
             found = np.column_stack([1 - one if kind is Probabilities else np.zeros(n_records), one])
         n_columns = n_classes if self.columns is None else len(self.columns)
         check_shape(found.shape, n_records, n_columns, kind.kind)
@@ -133,7 +149,9 @@ def _check_probabilities(found: np.ndarray, first: int) -> None:
             f"Expected probabilities of at least 0, found {found[row].min():.6g} for record {first + row + 1:,}; {cure}"
         )
     sums = found.sum(axis=1, dtype=np.float64)
-    missed = np.abs(sums - 1) > _SUM
+    missed = np.abs(sums - 1) > SUM_TOLERANCE
+    if missed.any():
+        missed &= np.abs(sums - 1) > _rounding(found)
     if missed.any():
         row = int(np.argmax(missed))
         raise TargetError(
@@ -142,8 +160,28 @@ def _check_probabilities(found: np.ndarray, first: int) -> None:
         )
 
 
+def _rounding(found: np.ndarray) -> float:
+    """What rows may miss 1 by because their numbers are rounded to a few decimals; 0 if they are not."""
+    for decimals in _DECIMALS:
+        scaled = found.astype(np.float64) * 10.0**decimals
+        if np.abs(scaled - np.rint(scaled)).max() < 0.01:
+            return float(min(0.5, 0.5 * found.shape[1] * 10.0**-decimals + _NEGATIVE))
+    return 0.0
+
+
+def _typed(kind: Any, found: Any) -> Any:
+    """A DataFrame of numbers as what it was said to be, with the names of its columns; anything else as it is."""
+    is_typed = isinstance(found, Probabilities | Logits | PredictedLabels)
+    if is_typed or kind is PredictedLabels or len(getattr(found, "columns", ())) < 2:
+        return found
+    try:
+        return kind(found)
+    except InputError as error:
+        raise TargetError(str(error)) from None
+
+
 def _are_probabilities(found: np.ndarray) -> bool:
     """Whether numbers that were said to be logits are none; a single row may be by chance, hardly two of them."""
     if len(found) < 2 or found.min() < 0 or found.max() > 1:
         return False
-    return bool((np.abs(found.sum(axis=1, dtype=np.float64) - 1) <= _SURE).all())
+    return bool((np.abs(found.sum(axis=1, dtype=np.float64) - 1) <= SUM_TOLERANCE).all())

@@ -13,13 +13,15 @@ from jaxtyping import Int
 from vestige.core.errors import ArtefactError, BudgetError, OutputError, RunFolderError
 
 _SCHEMA = """
+BEGIN;
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS queries (
-    number INTEGER PRIMARY KEY, attack TEXT NOT NULL, sent BLOB NOT NULL, kept BLOB NOT NULL, failed INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS answers (input BLOB PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;
+    number INTEGER PRIMARY KEY, attack TEXT NOT NULL, sent BLOB NOT NULL, kept BLOB NOT NULL, failed INTEGER NOT NULL,
+    inputs BLOB NOT NULL, answers BLOB NOT NULL);
+COMMIT;
 """
 _FORMAT = "vestige-queries-1"
-_AT_ONCE = 500  # keys that one SQL statement asks about
+KEY_BYTES = 16  # of an input's key
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,9 @@ class Spent:
 class Ledger:
     """Counts queries per record and attack, and keeps answers, in one SQLite file or in memory.
 
-    What is noted is on the disk when `note` returns, count and answers in one transaction: after a crash either both
-    are there or neither. One process at a time.
+    What is noted is with the operating system when `note` returns, count and answers in one transaction: if the process
+    is killed, both are there. If the machine fails, the last ones may be lost, together. One process at a time. Kept
+    answers are held in memory too, about 0.2 kB each.
 
     Args:
         file: Where it is kept, readable by its owner only; in memory if None.
@@ -65,15 +68,17 @@ class Ledger:
             self._db = sqlite3.connect(":memory:" if file is None else file, isolation_level=None, timeout=0.5)
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.executescript(_SCHEMA)
             if self._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("its pages do not fit each other")
+            self._about = dict(self._db.execute("SELECT name, value FROM about"))
         try:
             self._same("format", _FORMAT)
             self._same("records", str(n_records))
             self._same("model", identity)
-            self._counted = self._read_counts()
+            self._read_counts()
+            self._answers = dict(self._read_answers())
         except BaseException:
             self.close()
             raise
@@ -85,8 +90,7 @@ class Ledger:
     @property
     def spent(self) -> Spent:
         """What was asked so far, over all starts of the audit."""
-        sent, kept, failed = self._counted
-        return Spent(int(sent.sum()), kept, failed, int(sent.max(initial=0)))
+        return Spent(self._n_sent, self._n_kept, self._n_failed, int(self._sent.max(initial=0)))
 
     def per_record(self, attack: str | None = None) -> Int[np.ndarray, " record"]:
         """Return how many queries were sent about each record, by one attack or by all."""
@@ -112,7 +116,7 @@ class Ledger:
         Raises:
             BudgetError: It does not.
         """
-        n_sent = int(self._counted[0].sum())
+        n_sent = self._n_sent
         if self.budget is not None and n_sent + n_queries > self.budget:
             raise BudgetError(
                 f"Expected a budget of {n_sent + n_queries:,} queries or more, found {self.budget:,}, of which "
@@ -136,7 +140,7 @@ class Ledger:
             sent: Which record each query was about that the model answered.
             kept: The same of queries whose answer was there.
             failed: Requests that gave no answer.
-            answers: The key of an input and its answer each.
+            answers: The key of an input, of `KEY_BYTES`, and its answer each; answers are of one length.
             version: Version of the model that answered; all of a run must be of one.
 
         Raises:
@@ -149,42 +153,49 @@ class Ledger:
             self._same("version", version)
         if sent.size + kept.size + failed + len(answers) == 0:
             return
-        with self._errors(), self._db:
-            self._db.execute("BEGIN")
+        packed = _packed(sent, self.n_records)
+        inputs, given = (b"".join(side) for side in zip(*answers, strict=True)) if answers else (b"", b"")
+        with self._errors():  # one statement is one transaction
             self._db.execute(
-                "INSERT INTO queries (attack, sent, kept, failed) VALUES (?, ?, ?, ?)",
-                (attack, _packed(sent, self.n_records), _packed(kept, self.n_records), failed),
+                "INSERT INTO queries (attack, sent, kept, failed, inputs, answers) VALUES (?, ?, ?, ?, ?, ?)",
+                (attack, packed, _packed(kept, self.n_records), failed, inputs, given),
             )
-            self._db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", answers)
-        counts, n_kept, n_failed = self._counted
-        _add(counts, sent)
-        self._counted = counts, n_kept + kept.size, n_failed + failed
+        self._answers.update(answers)
+        _add_packed(self._sent, packed)
+        self._n_sent += sent.size
+        self._n_kept += kept.size
+        self._n_failed += failed
 
     def answers(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the answers that are kept, by the key of their input."""
-        found: dict[bytes, bytes] = {}
-        with self._errors():
-            for start in range(0, len(keys), _AT_ONCE):
-                some = keys[start : start + _AT_ONCE]
-                marks = ", ".join("?" * len(some))
-                found.update(self._db.execute(f"SELECT input, answer FROM answers WHERE input IN ({marks})", some))
-        return found
+        return {key: self._answers[key] for key in keys if key in self._answers}
 
-    def _read_counts(self) -> tuple[np.ndarray, int, int]:
-        counts = self.per_record()
+    def _read_answers(self) -> Iterator[tuple[bytes, bytes]]:
+        with self._errors():
+            for inputs, given in self._db.execute("SELECT inputs, answers FROM queries WHERE inputs != x''"):
+                n = len(inputs) // KEY_BYTES
+                size = len(given) // n
+                for i in range(n):
+                    yield inputs[i * KEY_BYTES : (i + 1) * KEY_BYTES], given[i * size : (i + 1) * size]
+
+    def _read_counts(self) -> None:
+        self._sent = self.per_record()
+        self._n_sent = int(self._sent.sum())
         with self._errors():
             rows = self._db.execute("SELECT kept, failed FROM queries").fetchall()
-        return counts, sum(_size_of_packed(kept) for kept, _ in rows), sum(failed for _, failed in rows)
+        self._n_kept = sum(_size_of_packed(kept) for kept, _ in rows)
+        self._n_failed = sum(failed for _, failed in rows)
 
     def _same(self, name: str, value: str) -> None:
         """Write a fact down the first time, and compare it from then on."""
-        with self._errors():
-            row = self._db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
-            if row is None:
+        if name not in self._about:
+            with self._errors():
                 self._db.execute("INSERT INTO about VALUES (?, ?)", (name, value))
-        if row is not None and row[0] != value:
+            self._about[name] = value
+        before = self._about[name]
+        if before != value:
             raise RunFolderError(
-                f"Expected answers of the same {name} as before, {row[0] or 'none'}, found {value or 'none'}; answers "
+                f"Expected answers of the same {name} as before, {before or 'none'}, found {value or 'none'}; answers "
                 "of two are not mixed. Name another folder with --out, or bring the former back."
             )
 
@@ -211,18 +222,6 @@ class Ledger:
             ) from None
 
 
-def _add(counts: np.ndarray, records: np.ndarray) -> None:
-    """Add the queries of a block, large or small against all records."""
-    if _are_few(records, counts.size):
-        np.add.at(counts, records, 1)
-    else:
-        counts += np.bincount(records, minlength=counts.size)
-
-
-def _are_few(records: np.ndarray, n_records: int) -> bool:
-    return 8 * records.size < n_records
-
-
 _NOTHING, _ALL, _LIST, _COUNTS = b"", b"a", b"l", b"c"
 
 
@@ -230,8 +229,10 @@ def _packed(records: np.ndarray, n_records: int) -> bytes:
     """Which records queries were about, as bytes: a list of few, counts of many, a letter for each of them once."""
     if not records.size:
         return _NOTHING
-    if _are_few(records, n_records):
+    if 8 * records.size < n_records:
         return _LIST + records.astype("<i4").tobytes()
+    if records.size == n_records and records[0] == 0 and bool((np.diff(records) == 1).all()):
+        return _ALL + np.array([n_records], dtype="<i8").tobytes()
     counts = np.bincount(records, minlength=n_records)
     most = int(counts.max())
     if most == counts.min() == 1:
@@ -245,7 +246,7 @@ def _add_packed(counts: np.ndarray, packed: bytes) -> None:
     if kind == _ALL:
         counts += 1
     elif kind == _LIST:
-        _add(counts, np.frombuffer(packed, dtype="<i4", offset=1))
+        np.add.at(counts, np.frombuffer(packed, dtype="<i4", offset=1), 1)
     elif kind == _COUNTS:
         counts += _counts_of_packed(packed)
 

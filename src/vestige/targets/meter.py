@@ -2,15 +2,16 @@
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from vestige.core.errors import ArtefactError, InputError, UnsupportedModelError, VestigeError
+from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.progress import Progress, silent
 from vestige.core.targets import Answers, GradientInterface, Interface, Part, RemoteInterface
-from vestige.targets.ledger import Ledger
+from vestige.targets.ledger import KEY_BYTES, Ledger
 
 _PAID_AT_ONCE = 64  # inputs that a function is given at once whose answers are kept: what a crash may cost
 _AGAIN = b"again"  # what keeps a second answer to the same input apart from the first
@@ -39,7 +40,7 @@ class Meter:
         self._interface, self._ledger, self._progress = interface, ledger, progress
         self._keep = keep or isinstance(interface, RemoteInterface)
         self.n_classes = interface.n_classes
-        self.failure: VestigeError | None = None
+        self.failure: Exception | None = None
 
     def n_to_ask(self, inputs: Any, *, again: bool = False) -> int:
         """Return how many queries `answers` would send."""
@@ -103,6 +104,11 @@ class Meter:
             known.update(pairs)
             done += asked.size
             self._progress("asking the target", done, rows.size)
+        if any(key not in known for key in keys):
+            raise TargetError(
+                f"Expected an answer to each of {rows.size:,} queries, found {done:,}; those that came are kept, ask "
+                "again."
+            )
         return _unpacked([known[key] for key in keys], self.n_classes)
 
     def _parts(self, inputs: Any) -> Iterator[Part]:
@@ -134,26 +140,35 @@ def keys_of(inputs: Any, salt: bytes = b"") -> list[bytes]:
     """
     table = hasattr(inputs, "columns")
     columns = [inputs.iloc[:, i] for i in range(inputs.shape[1])] if table else [inputs]
-    head = hashlib.blake2b(salt, digest_size=16, person=b"vestige-query")
+    head = hashlib.blake2b(salt, digest_size=KEY_BYTES, person=b"vestige-query")
     texts = []
     for i, values in enumerate(columns):
         array = np.asarray(values.astype(object) if hasattr(values, "cat") else values)
         head.update(f"{inputs.columns[i] if table else ''!r} {array.dtype} {array.shape[1:]}".encode())
         texts.append(_bytes_of_rows(array))
-    keys = []
-    for row in zip(*texts, strict=True):
-        key = head.copy()
-        for text in row:
-            key.update(text)
-        keys.append(key.digest())
-    return keys
+    of = partial(hashlib.blake2b, digest_size=KEY_BYTES, key=head.digest())
+    rows = map(b"".join, zip(*texts, strict=True)) if len(texts) > 1 else texts[0] if texts else ()
+    return [of(row).digest() for row in rows]
 
 
 def _bytes_of_rows(array: np.ndarray) -> list[bytes]:
     if array.dtype == object:
-        return [f"{type(v).__qualname__} {len(str(v))} {v} ".encode("utf-8", "surrogatepass") for v in array.tolist()]
-    flat = np.ascontiguousarray(array).reshape(len(array), -1)
-    return [row.tobytes() for row in flat]
+        return [_bytes_of(value) for value in array.tolist()]
+    return _rows(np.ascontiguousarray(array))
+
+
+def _rows(table: np.ndarray) -> list[bytes]:
+    """The bytes of every row: cut out of one piece, which is ten times faster than row by row."""
+    content, size = table.tobytes(), table.nbytes // max(1, len(table))
+    if not size:
+        return [b""] * len(table)
+    return [content[start : start + size] for start in range(0, len(content), size)]
+
+
+def _bytes_of(value: Any) -> bytes:
+    is_array = isinstance(value, np.ndarray)  # its own text leaves the middle out
+    text = f"{value.dtype} {value.shape} {value.tolist()}" if is_array else str(value)
+    return f"{type(value).__qualname__} {len(text)} {text} ".encode("utf-8", "surrogatepass")
 
 
 def _taken(inputs: Any, rows: np.ndarray) -> Any:
@@ -165,17 +180,16 @@ def _packed(answers: Answers) -> list[bytes]:
     table = answers.whole()
     table = table.astype(table.dtype.newbyteorder("<"))
     head = f"{answers.kind}|{table.dtype.str}|".encode()
-    return [head + row.tobytes() for row in table]
+    return [head + row for row in _rows(table)]
 
 
 def _unpacked(packed: list[bytes], n_classes: int) -> Answers:
     if not packed:
         raise InputError("Expected at least one input to ask about, found none.")
-    heads = {entry[: entry.index(b"|", entry.index(b"|") + 1) + 1] for entry in packed}
-    if len(heads) > 1:
+    kind, dtype, _ = (part.decode("latin-1") for part in packed[0].split(b"|", 2))
+    head = f"{kind}|{dtype}|".encode()
+    if not all(entry.startswith(head) and len(entry) == len(packed[0]) for entry in packed):
         raise ArtefactError("Expected answers of one kind, found several in the ledger; start a new run folder.")
-    (head,) = heads
-    kind, dtype = head.decode().split("|")[:2]
     table = np.frombuffer(b"".join(entry[len(head) :] for entry in packed), dtype=dtype)
     if kind == PredictedLabels.kind:
         return PredictedLabels(table)

@@ -25,19 +25,19 @@ def open_target(classifier: Any, n_classes: int, classes: Sequence[str] | None =
         return classifier.interface(n_classes, classes)
     torch = sys.modules.get("torch")  # a torch module cannot exist before torch was imported
     if torch is not None and isinstance(classifier, torch.nn.Module):
-        from vestige.targets.torch_module import TorchTarget
+        from vestige.targets.objects.torch_module import TorchTarget
 
         return TorchTarget(classifier, n_classes)
     if hasattr(classifier, "predict_proba") and not isinstance(classifier, type):
-        from vestige.targets.estimator import EstimatorTarget
+        from vestige.targets.objects.estimator import EstimatorTarget
 
         return EstimatorTarget(classifier, n_classes, classes)
     if callable(classifier) and not isinstance(classifier, type):
-        from vestige.targets.function import FunctionTarget
+        from vestige.targets.objects.function import FunctionTarget
 
         return FunctionTarget(classifier, n_classes, classes)
     if hasattr(classifier, "predict") and hasattr(classifier, "classes_") and not isinstance(classifier, type):
-        from vestige.targets.estimator import LabelEstimatorTarget
+        from vestige.targets.objects.estimator import LabelEstimatorTarget
 
         return LabelEstimatorTarget(classifier, n_classes, classes)
     raise UnsupportedModelError(

@@ -65,4 +65,4 @@ class _PreparedRemote(_Prepared):
 
 def _checked(inputs: Any, space: InputSpace) -> Any:
     space.check(inputs)
-    return space.prepared(inputs)
+    return inputs if space.changes_nothing else space.prepared(inputs)

@@ -1,0 +1,68 @@
+"""An estimator in a skops file, whose types are looked at before anything is made of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vestige.core.errors import InputError, UnsupportedModelError
+from vestige.core.messages import few
+from vestige.core.outputs import PredictedLabels, Probabilities
+from vestige.core.skops_types import PACKAGES, foreign_types
+from vestige.core.targets import Interface
+from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.objects.estimator import LabelEstimatorTarget
+from vestige.targets.opening import open_target
+from vestige.targets.refusals import damaged, missing_package
+
+
+def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None) -> Interface:
+    """Return a target that asks the estimator in a skops file.
+
+    Args:
+        path: The file.
+        answers: Probabilities or predicted labels; what the estimator gives if omitted.
+        n_classes: Classes of the records.
+        classes: Their names.
+
+    Raises:
+        InputError: The file is damaged, or holds no fitted classifier.
+        UnsupportedModelError: It names types of packages that are not known; nothing was made of it.
+    """
+    try:
+        import skops.io
+    except ImportError:
+        raise missing_package("skops", "a skops file", "estimators") from None
+    content = path.read_bytes()
+    try:
+        types = skops.io.get_untrusted_types(data=content)
+        foreign = foreign_types(types)
+        estimator = None if foreign else skops.io.loads(content, trusted=types)
+    except Exception as error:
+        raise damaged(path, "an estimator", error) from None
+    if foreign:
+        raise UnsupportedModelError(
+            f"Expected an estimator made of {few(PACKAGES)} in {path.name}, found {few(foreign, 3)}; nothing was "
+            "loaded. Open it yourself if you trust it, and pass the estimator."
+        )
+    return estimator_target(path, estimator, answers, n_classes, classes)
+
+
+def estimator_target(
+    path: Path, estimator: Any, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None
+) -> Interface:
+    """Return a target that asks an estimator, which names its classes itself.
+
+    Raises:
+        InputError: It is no fitted classifier, or the answers were said to be something else.
+    """
+    if not hasattr(estimator, "predict") or isinstance(estimator, type):
+        raise InputError(f"Expected a fitted classifier in {path.name}, found {type(estimator).__name__}; store that.")
+    if answers is not None and answers not in (AnswerFormat(Probabilities), AnswerFormat(PredictedLabels)):
+        raise InputError(
+            f"Expected probabilities or predicted labels from the estimator in {path.name}, found answers declared as "
+            f"{answers.kind.kind}{' of other columns' if answers.columns else ''}; leave that out, it names its "
+            "classes itself."
+        )
+    if answers is not None and answers.kind is PredictedLabels:
+        return LabelEstimatorTarget(estimator, n_classes, classes)
+    return open_target(estimator, n_classes, classes)

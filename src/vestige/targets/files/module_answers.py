@@ -1,0 +1,84 @@
+"""A module from a file as a target: its answers are checked against what they were said to be."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vestige.core.errors import TargetError, VestigeError
+from vestige.core.outputs import Logits
+from vestige.core.targets import Answers, Interface
+from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.files.padded_blocks import padded_blocks
+from vestige.targets.objects.torch_module import TorchTarget
+from vestige.targets.refusals import unanswered
+
+_BATCH = 512
+
+
+def module_target(
+    module: nn.Module, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None
+) -> Interface:
+    """Return a target that asks a module: for logits, and then for gradients too, unless it was declared otherwise."""
+    if answers is None or answers == AnswerFormat(Logits):
+        return ModuleOfFile(module, n_classes)
+    return DeclaredModule(module, answers, n_classes, classes)
+
+
+class ModuleOfFile(TorchTarget):
+    """A module that was said to return logits, which nobody has seen yet: probabilities are refused."""
+
+    def answers(self, inputs: Any) -> Logits:
+        """Return the logits.
+
+        Raises:
+            TargetError: The module fails, or these are no logits.
+        """
+        try:
+            found = super().answers(inputs)
+        except VestigeError:
+            raise
+        except Exception as error:
+            raise unanswered(error) from None
+        AnswerFormat(Logits).read(found, len(inputs), self.n_classes)
+        return found
+
+
+class DeclaredModule:
+    """A module that returns what `format` says; without gradients, whose loss is known of logits alone."""
+
+    def __init__(
+        self, module: nn.Module, format: AnswerFormat, n_classes: int, classes: Sequence[str] | None = None
+    ) -> None:
+        self.module, self.format, self.n_classes, self.classes = module, format, n_classes, classes
+        self._as_logits = TorchTarget(module, n_classes)
+
+    @torch.no_grad()
+    def answers(self, inputs: Any) -> Answers:
+        """Return what the module answers.
+
+        Raises:
+            TargetError: The module fails, or its answers are not what they were said to be.
+        """
+        found = []
+        for rows, n_records in padded_blocks(len(inputs), 0, _BATCH):
+            found.append(self._outputs(inputs[rows[0] : rows[0] + n_records]))
+        whole = np.concatenate(found) if found else np.empty((0, self.n_classes))
+        return self.format.read(whole, len(inputs), self.n_classes, self.classes)
+
+    def _outputs(self, inputs: Any) -> np.ndarray:
+        given = self._as_logits._tensor(inputs)
+        try:
+            found = self.module(given)
+        except VestigeError:
+            raise
+        except Exception as error:
+            raise unanswered(error) from None
+        if not isinstance(found, Tensor):
+            raise TargetError(
+                f"Expected answers as one tensor, found {type(found).__name__}; let the module return them alone."
+            )
+        found = found.float() if found.is_floating_point() else found
+        return found.cpu().numpy()

@@ -1,0 +1,157 @@
+"""A graph in an ONNX file, asked by onnxruntime on the processor, with no operators but its own."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vestige.core.errors import InputError, TargetError, VestigeError
+from vestige.core.messages import few
+from vestige.core.outputs import Logits, PredictedLabels
+from vestige.core.targets import Answers, Interface
+from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.files.onnx_inputs import feeds, inputs_of
+from vestige.targets.files.padded_blocks import padded_blocks
+from vestige.targets.refusals import damaged, missing_package, unanswered
+
+_BLOCK = 4096
+_NUMBERS = ("tensor(float)", "tensor(double)", "tensor(float16)")
+_LABELS = ("tensor(int64)", "tensor(int32)", "tensor(string)")
+
+
+def open_onnx(
+    path: Path, answers: AnswerFormat | None, output: str | None, n_classes: int, classes: Sequence[str] | None
+) -> Interface:
+    """Return a target that asks a graph.
+
+    Args:
+        path: A `.onnx` file.
+        answers: What it answers with; probabilities if omitted and an output is called so.
+        output: Name of the output that is read; the only one that it can be if omitted.
+        n_classes: Classes of the records.
+        classes: Their names.
+
+    Raises:
+        InputError: The file is damaged, or does not say which output is read, and as what.
+        UnsupportedModelError: onnxruntime is not installed, or an input takes no records.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise missing_package("onnxruntime", "an ONNX file", "onnx") from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise damaged(path, "an ONNX graph", error) from None
+    chosen = _chosen(path, session.get_outputs(), None if answers is None else answers.kind, output)
+    if answers is None and not _is_named(chosen, "probabilit"):
+        raise InputError(
+            f"Expected to know what the output {chosen.name} of {path.name} is, found no declaration; declare the "
+            'answers as "logits" or "probabilities".'
+        )
+    return OnnxTarget(session, chosen.name, answers or AnswerFormat(), n_classes, classes)
+
+
+def _is_named(output: Any, *parts: str) -> bool:
+    return any(part in output.name.lower() for part in parts)
+
+
+def _chosen(path: Path, outputs: Sequence[Any], kind: Any, name: str | None) -> Any:
+    """The output that is read."""
+    if name is not None:
+        named = [output for output in outputs if output.name == name]
+    elif kind is PredictedLabels:
+        named = _narrowed([output for output in outputs if output.type in _LABELS], "label")
+    else:
+        named = [output for output in outputs if _is_number_per_class(output)]
+        if kind is Logits:
+            named = [output for output in named if not _is_named(output, "probabilit")] or named
+            named = _narrowed(named, "logit", "score")
+        else:
+            named = _narrowed(named, "probabilit")
+    if len(named) != 1:
+        what = f"called {name}" if name is not None else "with a label" if kind is PredictedLabels else "with a number"
+        what = what if name is not None else f"{what} per {'record' if kind is PredictedLabels else 'class'}"
+        candidates = [f"{output.name} ({output.type})" for output in named or outputs]
+        raise InputError(
+            f"Expected one output {what} in {path.name}, found {few(candidates, 5)}; name the one that is read "
+            "(output=...), or export the model with it alone."
+        )
+    return named[0]
+
+
+def _narrowed(outputs: list[Any], *parts: str) -> list[Any]:
+    named = [output for output in outputs if _is_named(output, *parts)]
+    return named if len(named) == 1 else outputs
+
+
+def _is_number_per_class(output: Any) -> bool:
+    if output.type.startswith("seq(map("):
+        return True
+    return output.type in _NUMBERS and len(output.shape or (None, None)) == 2
+
+
+class OnnxTarget:
+    """Asks one output of a session, in blocks; a block that is too short for the graph is filled up with copies.
+
+    Args:
+        session: Of onnxruntime.
+        output: Name of the output.
+        format: How it is read.
+        n_classes: Classes of the records.
+        classes: Their names.
+
+    Raises:
+        UnsupportedModelError: An input takes no records.
+    """
+
+    def __init__(
+        self, session: Any, output: str, format: AnswerFormat, n_classes: int, classes: Sequence[str] | None = None
+    ) -> None:
+        self.session, self.output, self.format = session, output, format
+        self.n_classes, self.classes, self.inputs = n_classes, classes, inputs_of(session)
+        fixed = next((entry.shape[0] for entry in self.inputs if entry.shape[0] is not None), None)
+        self.least, self.most = (1, _BLOCK) if fixed is None else (max(1, fixed), max(1, fixed))
+
+    def answers(self, inputs: Any) -> Answers:
+        """Return what the graph answers.
+
+        Raises:
+            InputError: The records have no values for an input.
+            TargetError: The graph fails, or its answers are not what they were said to be.
+        """
+        format, found = self.format, []
+        for rows, n_records in padded_blocks(len(inputs), self.least, self.most):
+            block = inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows]
+            answered = self._asked(block)
+            if isinstance(answered, list) and len(answered) == len(rows) and isinstance(answered[0], dict):
+                names = tuple(answered[0])
+                answered = np.array([[row[name] for name in names] for row in answered])
+                format = replace(format, columns=names) if format.columns is None else format
+            answered = np.asarray(answered)
+            if answered.ndim == 0 or len(answered) != len(rows):
+                raise TargetError(
+                    f"Expected an answer for each of {len(rows)} records, found shape {answered.shape} as "
+                    f"{self.output}; export the model so that its first axis is the records."
+                )
+            found.append(answered[:n_records])
+        return format.read(np.concatenate(found) if found else self._none(), len(inputs), self.n_classes, self.classes)
+
+    def _asked(self, block: Any) -> Any:
+        given = feeds(block, self.inputs)
+        try:
+            return self.session.run([self.output], given)[0]
+        except VestigeError:
+            raise
+        except Exception as error:
+            raise unanswered(error) from None
+
+    def _none(self) -> np.ndarray:
+        """The answers for no records."""
+        if self.format.kind is PredictedLabels:
+            return np.empty(0, dtype=np.int64)
+        return np.empty((0, self.n_classes if self.format.columns is None else len(self.format.columns)))

@@ -1,0 +1,51 @@
+"""A model in a pickle, which can run any code when it is loaded: only for files that the user made, and says so."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vestige.core.errors import UnsupportedModelError
+from vestige.core.targets import Interface
+from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.files.estimator_file import estimator_target
+from vestige.targets.refusals import damaged
+
+
+def open_pickle(
+    path: Path, trust: bool, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None
+) -> Interface:
+    """Return a target that asks the model in a pickle.
+
+    Args:
+        path: A file of joblib or pickle.
+        trust: Whether the user says that the file may run code.
+        answers: What the model answers with; what it says itself if omitted.
+        n_classes: Classes of the records.
+        classes: Their names.
+
+    Raises:
+        UnsupportedModelError: It is not trusted; it was not read.
+        InputError: It is damaged, or holds no classifier.
+    """
+    if not trust:
+        raise UnsupportedModelError(
+            f"Expected a model file that runs nothing, found {path.name}: a pickle can run any code when it is loaded; "
+            "store the model as .skops or .onnx, or pass --trust-pickle (trust_pickle=True) if you made it yourself."
+        )
+    import joblib
+
+    try:
+        model = joblib.load(path)
+    except Exception as error:
+        raise damaged(path, "a pickle", error) from None
+    if _is_module(model):
+        from vestige.targets.files.module_answers import module_target
+
+        return module_target(model.eval(), answers, n_classes, classes)
+    return estimator_target(path, model, answers, n_classes, classes)
+
+
+def _is_module(model: object) -> bool:
+    import sys
+
+    torch = sys.modules.get("torch")  # to load a module has imported torch
+    return torch is not None and isinstance(model, torch.nn.Module)

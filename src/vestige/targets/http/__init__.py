@@ -1,0 +1,1 @@
+"""Models behind an address: `endpoint` is the door, `open_inference` the wire format, `sending` the network."""

@@ -1,0 +1,279 @@
+"""A model behind an address that speaks the Open Inference Protocol, as KServe, MLServer and Triton do."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import islice
+from queue import SimpleQueue
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError, VestigeError
+from vestige.core.messages import brief, few
+from vestige.core.outputs import PredictedLabels
+from vestige.core.targets import Answers, Part
+from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.http.open_inference import (
+    DTYPES,
+    Response,
+    address_of,
+    body_of,
+    check_output,
+    metadata_of,
+    response_of,
+)
+
+if TYPE_CHECKING:
+    from vestige.targets.http.sending import Sender
+
+_WAITING = 1  # requests that stand ready for the next free connection
+_OURS = {"content-type", "content-length", "transfer-encoding", "accept-encoding", "connection"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server is asked to bear.
+
+    Attributes:
+        timeout: For one request and its answer [s].
+        n_tries: How often one request is sent at most, if there is no answer.
+        per_second: Requests that are sent at most, by all connections together; no bound if omitted.
+        n_connections: Requests that are under way at once.
+        batch: Records per request.
+
+    Raises:
+        InputError: One of them is not positive.
+    """
+
+    timeout: float = 30.0
+    n_tries: int = 6
+    per_second: float | None = None
+    n_connections: int = 4
+    batch: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuse what is no limit."""
+        for name in ("n_tries", "n_connections", "batch"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"Expected {name} of at least 1, found {value!r}.")
+        for name in ("timeout", "per_second"):
+            value = getattr(self, name)
+            if name == "per_second" and value is None:
+                continue
+            if not (isinstance(value, int | float) and 0 < value < math.inf):
+                raise InputError(f"Expected a positive number as {name}, found {value!r}.")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A model behind HTTP, in the Open Inference Protocol, version 2, with tensors as JSON.
+
+    A DataFrame is sent as one tensor per column, named after it; its whole numbers are INT64, its other numbers FP64,
+    text is BYTES. Certificates are always verified; SSL_CERT_FILE names others that are trusted. Redirects are not
+    followed.
+
+    Attributes:
+        url: Such as `https://host/v2/models/NAME`, `.../versions/VERSION`, or these with `/infer`.
+        answers: How its answers are read.
+        output: Which of its outputs; MLServer's scikit-learn models give `predict_proba` only if it is named.
+        headers: Environment variables by header; their values are sent and never shown.
+        limits: What the server is asked to bear.
+        datatype: What numbers are sent as, such as FP32; by default what the model says, or else their own dtype.
+
+    Raises:
+        InputError: The URL is not that of a model or holds a secret, a header names no environment variable, or there
+            is no such datatype.
+    """
+
+    url: str
+    answers: AnswerFormat = field(default_factory=AnswerFormat)
+    output: str | None = field(default=None, kw_only=True)
+    headers: Mapping[str, str] = field(default_factory=dict, kw_only=True, repr=False, hash=False)
+    limits: Limits = field(default_factory=Limits, kw_only=True)
+    datatype: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be asked; nothing is sent."""
+        address_of(self.url)
+        object.__setattr__(self, "headers", dict(self.headers))
+        for header, variable in self.headers.items():
+            _check_header(header, variable)
+        if self.datatype is not None and (self.datatype not in DTYPES or self.datatype == "BYTES"):
+            names = few([name for name in DTYPES if name != "BYTES"], 20)
+            raise InputError(f"Expected a datatype for numbers, one of {names}, found {brief(self.datatype)!r}.")
+
+    def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> "EndpointInterface":
+        """Ask the model for its metadata and return its interface.
+
+        Raises:
+            InputError: An environment variable is missing, or the model has several outputs and none was named.
+            UnsupportedModelError: A package is missing.
+            TargetError: The server does not answer, or has no such model.
+        """
+        try:
+            from vestige.targets.http.sending import Sender, credentials_of
+        except ModuleNotFoundError as error:
+            missing = error.name
+        else:
+            limits = self.limits
+            sender = Sender(
+                credentials_of(self.headers),
+                timeout=limits.timeout,
+                n_tries=limits.n_tries,
+                per_second=limits.per_second,
+                n_connections=limits.n_connections,
+            )
+            return EndpointInterface(self, sender, n_classes, classes)
+        raise UnsupportedModelError(
+            f"Expected the package {missing} for a model behind HTTP, found none; pip install 'vestige[http]'."
+        )
+
+
+def _check_header(header: str, variable: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header) or header.lower() in _OURS:
+        raise InputError(f"Expected the name of a header that may be set, found {brief(header)!r}.")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+        raise InputError(
+            f"Expected the name of an environment variable for the header {header}, found something else; put the "
+            "value into a variable and give its name, such as MODEL_TOKEN."
+        )
+
+
+class EndpointInterface:
+    """What an endpoint answers; metadata are asked for once, when it is made.
+
+    Args:
+        endpoint: Which model, and how it is asked.
+        sender: Sends the requests.
+        n_classes: Classes of the records.
+        classes: Their names, if they have some.
+
+    Raises:
+        InputError: The model has several outputs and none was named.
+        TargetError: The server does not answer, or has no such model.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, sender: "Sender", n_classes: int, classes: Sequence[str] | None = None
+    ) -> None:
+        self.n_classes, self._classes = n_classes, classes
+        self._endpoint, self._sender = endpoint, sender
+        self._address = address_of(endpoint.url)
+        found = sender.send(self._address.url, None, Event())
+        self._metadata = metadata_of(found.document)
+        check_output(self._metadata, endpoint.output)
+
+    @property
+    def identity(self) -> str:
+        """The model's URL and output, how its answers are read, and a digest of all that decides them."""
+        endpoint, read = self._endpoint, self._endpoint.answers
+        classes = None if self._classes is None else tuple(map(str, self._classes))
+        parts = (endpoint.output, endpoint.datatype, read.kind.kind, read.columns, self.n_classes, classes)
+        output = "" if endpoint.output is None else f", output {endpoint.output}"
+        return f"{self._address.url}{output}, {read.kind.kind}, {sha256(repr(parts).encode()).hexdigest()[:16]}"
+
+    def answers(self, inputs: Any) -> Answers:
+        """Return an answer for every input, in order.
+
+        Raises:
+            InputError: The inputs cannot be sent to this model.
+            TargetError: It does not answer, or not with what it was said to answer with.
+        """
+        kind = self._endpoint.answers.kind
+        shape = (len(inputs),) if kind is PredictedLabels else (len(inputs), self.n_classes)
+        found = np.empty(shape, dtype=np.int64 if kind is PredictedLabels else np.float64)
+        for part in self.answers_in_parts(inputs):
+            found[part.rows] = part.answers.whole()
+        return kind(found)
+
+    def answers_in_parts(self, inputs: Any) -> Iterator[Part]:
+        """Answer in parts of a request each, as they arrive.
+
+        All requests that were sent are waited for, also if one fails for good, before that is raised. Once the
+        iterator is closed nothing more is sent.
+
+        Raises:
+            InputError: The inputs cannot be sent to this model.
+            TargetError: It does not answer, not with what it was said to answer with, or another version does midway.
+        """
+        limits, stop, failure = self._endpoint.limits, Event(), None
+        done: SimpleQueue[Future[Part | None]] = SimpleQueue()
+        starts = iter(range(0, len(inputs), limits.batch))
+        versions: list[str] = []
+        pool = ThreadPoolExecutor(limits.n_connections + _WAITING, thread_name_prefix="vestige-endpoint")
+
+        def submit(n: int) -> int:
+            futures = [pool.submit(self._part, inputs, start, stop) for start in islice(starts, n)]
+            for future in futures:
+                future.add_done_callback(done.put)
+            return len(futures)
+
+        try:
+            n_pending = submit(limits.n_connections + _WAITING)
+            while n_pending:
+                future = done.get()
+                error = future.exception() or self._of_other_version(future.result(), versions)
+                failure = failure or error
+                n_pending += (submit(1) if failure is None else 0) - 1
+                part = None if error else future.result()
+                if part is not None:
+                    yield part
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+        if failure is not None:
+            raise failure
+
+    def _part(self, inputs: Any, start: int, stop: Event) -> Part | None:
+        """Ask about one block of records; about none once it is too late."""
+        if stop.is_set():
+            return None
+        endpoint, end = self._endpoint, min(start + self._endpoint.limits.batch, len(inputs))
+        block = inputs.iloc[start:end] if hasattr(inputs, "iloc") else inputs[start:end]
+        try:
+            body = body_of(block, self._metadata, endpoint.datatype, endpoint.output, first=start)
+            reply = self._sender.send(f"{self._address.url}/infer", body, stop)
+            response = response_of(reply.document, self._address, end - start, endpoint.output)
+            answers = self._read(response, start, end)
+        except VestigeError as error:
+            problem = error
+        else:
+            return Part(np.arange(start, end), answers, response.version, reply.n_failed)
+        # Outside of the except block: what was raised may quote what the server echoes, and would be its context.
+        raise self._shown(problem)
+
+    def _shown(self, error: VestigeError) -> VestigeError:
+        """An error of the same kind that names the model, and nothing secret."""
+        said = str(error)
+        where = "" if self._address.url in said else f" ({self._address.url})"
+        return type(error)(self._sender.hidden(f"{said.removesuffix('.')}{where}."))
+
+    def _read(self, response: Response, start: int, end: int) -> Answers:
+        read = self._endpoint.answers
+        if read.kind is not PredictedLabels and not response.datatype.startswith("FP"):
+            raise TargetError(
+                f"Expected {read.kind.kind} as fractions, found {response.datatype} in the output "
+                f"{brief(response.output)!r}, as labels are; name another output, such as predict_proba, or declare "
+                "the answers as predicted labels."
+            )
+        return read.read(response.values, end - start, self.n_classes, self._classes, first=start)
+
+    def _of_other_version(self, part: Part | None, versions: list[str]) -> VestigeError | None:
+        """An error if a part is of another version than those before, which `versions` keeps."""
+        if part is None or part.version in versions:
+            return None
+        if not versions:
+            versions.append(part.version)
+            return None
+        return self._shown(
+            TargetError(
+                f"Expected answers of version {brief(versions[0])!r} of the model throughout, found some of version "
+                f"{brief(part.version)!r}; ask again when it no longer changes, or name the version in the URL."
+            )
+        )

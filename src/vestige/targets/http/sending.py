@@ -1,0 +1,366 @@
+"""Requests to a model behind HTTP: tried again where that may help, at a bounded rate, and silent about secrets."""
+
+import json
+import os
+import ssl
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from threading import Event, Lock, Semaphore
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import httpx
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_result,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_when_event_set,
+    wait_exponential,
+    wait_random,
+)
+
+from vestige.core.errors import InputError, TargetError
+from vestige.core.messages import brief
+
+_FIRST_WAIT = 0.5  # before the second try [s]; doubled before every other
+_LONGEST_WAIT = 30.0  # [s]
+_LONGEST_ASKED_FOR = 120.0  # that a server may ask to wait by Retry-After [s]
+_KEPT = 3.0  # that an idle connection is used again [s]; many servers close theirs after 5
+_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_READ = 1 << 14  # of an error's body
+_QUOTED = 200  # characters of a server's own words
+_RUN = 8  # characters of a secret in a row that are hidden wherever they stand
+_SCHEMES = {"basic", "bearer", "token", "apikey", "digest", "negotiate"}
+
+_CURES = {
+    400: "check the shape and the datatype of the inputs and the name of the output",
+    404: "check the URL; the server lists its models at /v2/models or /v2/repository/index",
+    405: "check the URL, which should be that of a model",
+    408: "use smaller batches, or allow the server more time",
+    413: "use smaller batches",
+    422: "check the shape and the datatype of the inputs and the name of the output",
+    429: "lower per_second or n_connections, or raise n_tries",
+    504: "use smaller batches, or allow the server more time",
+}
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Headers whose values are secret, and what of them must not be seen.
+
+    Attributes:
+        variables: The environment variables that they come from.
+        headers: The values by header.
+    """
+
+    variables: tuple[str, ...]
+    headers: Mapping[str, str] = field(repr=False)
+
+    def hidden(self, text: str) -> str:
+        """Return text with every secret, and all longer pieces of one, replaced by asterisks."""
+        secret = bytearray(len(text))
+        lower = [c.lower() if len(c.lower()) == 1 else c for c in text]
+        joined = "".join(lower)
+        for form in self._forms():
+            width = min(_RUN, len(form))
+            pieces = {form[i : i + width] for i in range(len(form) - width + 1)}
+            for i in range(len(joined) - width + 1):
+                if joined[i : i + width] in pieces:
+                    secret[i : i + width] = b"\1" * width
+        shown = (("***" if i == 0 or not secret[i - 1] else "") if secret[i] else c for i, c in enumerate(text))
+        return "".join(shown)
+
+    def cure(self) -> str:
+        """Return what to do if they are not accepted."""
+        names = " and ".join(filter(_may_be_shown, self.variables))
+        if names:
+            return f"check the environment variable {names}"
+        return f"check the variables of {', '.join(self.headers)}" if self.headers else "add what it demands to headers"
+
+    def _forms(self) -> set[str]:
+        """Every value and every word in one, as it is and as JSON and URLs write it, in lower case."""
+        words = {w for value in self.headers.values() for w in (value, *value.split()) if w.lower() not in _SCHEMES}
+        return {form.lower() for word in words for form in (word, json.dumps(word)[1:-1], quote(word, safe=""))}
+
+
+def _may_be_shown(variable: str) -> bool:
+    """Whether a name looks like one: a secret that was given in place of a name would be repeated."""
+    return variable == variable.upper() and len(variable) <= 60
+
+
+def credentials_of(headers: Mapping[str, str]) -> Credentials:
+    """Return the headers with the values of the environment variables that they name.
+
+    Raises:
+        InputError: A variable is missing or holds what no header can.
+    """
+    values = {}
+    for header, variable in headers.items():
+        value = os.environ.get(variable, "").strip()
+        named = f"variable {variable}" if _may_be_shown(variable) else "variable"
+        if not value:
+            raise InputError(f"Expected the environment {named} for the header {header}, found none; set it.")
+        if not (value.isascii() and value.isprintable()):
+            raise InputError(
+                f"Expected one line of ASCII in the environment {named} for the header {header}, found other "
+                "characters; set it again."
+            )
+        values[header] = value
+    return Credentials(tuple(headers.values()), values)
+
+
+class Reply(NamedTuple):
+    """What a server answered, and how many tries before gave no answer."""
+
+    document: Any
+    n_failed: int
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a try gave no answer, what to do about it, and whether another may."""
+
+    found: str
+    cure: str
+    may_pass: bool
+    asked_wait: float = 0.0
+    status: int = 0
+
+
+class Sender:
+    """Sends requests with secret headers, from any number of threads.
+
+    Certificates are always verified, redirects never followed: they would take the headers elsewhere.
+
+    Args:
+        credentials: Headers that are sent with every request.
+        timeout: For each, from its first byte to the last of the answer [s].
+        n_tries: How often one is sent at most.
+        per_second: How many are sent at most; no bound if omitted.
+        n_connections: That are open at once.
+
+    Raises:
+        InputError: The certificates that SSL_CERT_FILE names cannot be read, or a proxy that is set is none.
+    """
+
+    def __init__(
+        self, credentials: Credentials, *, timeout: float, n_tries: int, per_second: float | None, n_connections: int
+    ) -> None:
+        self._credentials, self._timeout, self._n_tries = credentials, timeout, n_tries
+        self._pace, self._slots = _Pace(per_second), Semaphore(n_connections)
+        self._client = _client(credentials, timeout, n_connections)
+        weakref.finalize(self, self._client.close)
+
+    def send(self, url: str, body: bytes | None, stop: Event) -> Reply:
+        """Post a body, or get what is at a URL without one, until it is answered.
+
+        Args:
+            url: Where to.
+            body: JSON.
+            stop: Once it is set, nothing is tried again.
+
+        Returns:
+            The answer; one without a document if there is nothing to get there (405, 501).
+
+        Raises:
+            TargetError: There is no answer, for good.
+        """
+        retrying = Retrying(
+            retry=retry_if_result(lambda found: isinstance(found, _Failure) and found.may_pass),
+            stop=stop_after_attempt(self._n_tries) | stop_when_event_set(stop),
+            wait=_wait,
+            sleep=sleep_using_event(stop),
+            retry_error_callback=lambda state: None if state.outcome is None else state.outcome.result(),
+        )
+        found = retrying(self._try, url, body, stop)
+        n_tries = int(retrying.statistics["attempt_number"])
+        if not isinstance(found, _Failure):
+            return Reply(found[0], n_tries - 1)
+        if body is None and found.status in (405, 501):
+            return Reply(None, n_tries - 1)
+        tries = "" if n_tries == 1 else f" in the last of {n_tries} tries"
+        raise TargetError(
+            self._credentials.hidden(f"Expected an answer from {url}, found {found.found}{tries}; {found.cure}.")
+        )
+
+    def hidden(self, text: str) -> str:
+        """Return text without the secrets that are sent."""
+        return self._credentials.hidden(text)
+
+    def _try(self, url: str, body: bytes | None, stop: Event) -> tuple[Any] | _Failure:
+        # Threads beyond the connections make bodies and read answers while others wait for the server.
+        with self._slots:
+            self._pace.wait(stop)
+            if stop.is_set():
+                return _Failure("none yet", "ask again", False)
+            response, content = self._exchanged(url, body)
+        return response if isinstance(response, _Failure) else self._read(response, content)
+
+    def _exchanged(self, url: str, body: bytes | None) -> tuple[httpx.Response | _Failure, bytes]:
+        end = time.monotonic() + self._timeout
+        try:
+            # Made by hand: to merge defaults anew costs as much as to encode a record.
+            request = httpx.Request(
+                "GET" if body is None else "POST",
+                _parsed_url(url),
+                headers=self._client.headers,
+                content=body,
+                extensions={"timeout": self._client.timeout.as_dict()},
+            )
+            with closing(self._client.send(request, stream=True)) as response:
+                return response, b"".join(_chunks(response, end))
+        except httpx.TimeoutException:
+            late = _Failure(f"none within {self._timeout:g} s", "raise timeout or use smaller batches", True)
+            return late, b""
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return self._unsent(error), b""
+
+    def _unsent(self, error: Exception) -> _Failure:
+        """Why there is no response: what httpx raised holds the request, and so the headers, and goes no further."""
+        causes = _causes(error)
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+            why = next(c.verify_message for c in causes if isinstance(c, ssl.SSLCertVerificationError))
+            cure = "let SSL_CERT_FILE name a file with the certificate if you trust it; it is never left unverified"
+            return _Failure(f"a certificate that does not verify ({brief(why, _QUOTED)})", cure, False)
+        words = self._quoted(str(error))
+        if any(isinstance(c, ssl.SSLError) and not isinstance(c, ssl.SSLEOFError) for c in causes):
+            return _Failure(f"no TLS ({words})", "check that the server speaks https at that port", False)
+        if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+            return _Failure("no connection (refused)", "check that the server runs and listens on that port", True)
+        if isinstance(error, httpx.ConnectError):
+            return _Failure(f"no connection ({words})", "check the name of the host in the URL", True)
+        if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+            return _Failure(f"no request that can be sent ({words})", "check the URL and the headers", False)
+        return _Failure(f"a broken connection ({words})", "see the server's log", True)
+
+    def _read(self, response: httpx.Response, content: bytes) -> tuple[Any] | _Failure:
+        status = response.status_code
+        if response.is_success:
+            return self._parsed(response, content)
+        if status in range(300, 400):
+            cure = "give the URL of the model itself; none is followed, because it would take the headers elsewhere"
+            return _Failure(f"status {status}, a redirect to {self._target(response)}", cure, False, status=status)
+        cure = _CURES.get(status, "see the server's log")
+        if status in (401, 403):
+            cure = self._credentials.cure()
+        words = self._quoted(_message(content))
+        found = f"status {status}" + (f" ({words})" if words else "")
+        return _Failure(found, cure, status in _AGAIN, _seconds(response.headers.get("Retry-After", "")), status)
+
+    def _parsed(self, response: httpx.Response, content: bytes) -> tuple[Any] | _Failure:
+        try:
+            return (json.loads(content),)
+        except (ValueError, RecursionError):
+            kind = self._quoted(response.headers.get("Content-Type", "no type"))
+        return _Failure(
+            f"{len(content):,} bytes that are no JSON ({kind})", "see the server's log and what stands before it", True
+        )
+
+    def _target(self, response: httpx.Response) -> str:
+        """Where a redirect leads, without a query, which may hold a secret."""
+        try:
+            parts = urlsplit(response.headers.get("Location", ""))
+        except ValueError:
+            return "nowhere"
+        where = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return self._quoted(where) or "nowhere"
+
+    def _quoted(self, words: str) -> str:
+        """Words of others on one line: hidden before they are cut, lest the beginning of a secret is left."""
+        hidden = self._credentials.hidden(words)
+        return brief(" ".join("".join(c if c.isprintable() else " " for c in hidden).split()), _QUOTED)
+
+
+def _client(credentials: Credentials, timeout: float, n_connections: int) -> httpx.Client:
+    # Identity: to compress costs a server more than it saves on answers that are short.
+    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **credentials.headers}
+    client = None
+    with suppress(OSError, ValueError):
+        client = httpx.Client(
+            headers=headers,
+            timeout=httpx.Timeout(timeout, pool=None),
+            limits=httpx.Limits(
+                max_connections=n_connections, max_keepalive_connections=n_connections, keepalive_expiry=_KEPT
+            ),
+        )
+    if client is None:
+        raise InputError(
+            "Expected certificates that can be read and a proxy's URL in the environment, found others; check "
+            "SSL_CERT_FILE, SSL_CERT_DIR, HTTP_PROXY, HTTPS_PROXY and ALL_PROXY."
+        )
+    return client
+
+
+class _Pace:
+    """Lets no more than a number of requests per second go, of all threads together."""
+
+    def __init__(self, per_second: float | None) -> None:
+        self._interval, self._next, self._lock = 1 / per_second if per_second else 0.0, 0.0, Lock()
+
+    def wait(self, stop: Event) -> None:
+        if not self._interval:
+            return
+        with self._lock:
+            now = time.monotonic()
+            mine = max(now, self._next)
+            self._next = mine + self._interval
+        if mine > now:
+            stop.wait(mine - now)
+
+
+@lru_cache(maxsize=64)
+def _parsed_url(url: str) -> httpx.URL:
+    return httpx.URL(url)
+
+
+def _wait(state: RetryCallState) -> float:
+    failure = None if state.outcome is None else state.outcome.result()
+    own = wait_exponential(_FIRST_WAIT, _LONGEST_WAIT)(state) + wait_random(0, _FIRST_WAIT)(state)
+    return max(own, failure.asked_wait) if isinstance(failure, _Failure) else own
+
+
+def _chunks(response: httpx.Response, end: float) -> Iterator[bytes]:
+    """The body; a server that sends a little now and then would not be late for httpx, but is."""
+    for chunk in response.iter_bytes():
+        yield chunk
+        if time.monotonic() > end:
+            raise httpx.ReadTimeout("", request=response.request)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    found = [error]
+    while (before := found[-1].__cause__ or found[-1].__context__) is not None and before not in found:
+        found.append(before)
+    return found
+
+
+def _message(content: bytes) -> str:
+    """A server's own words in the body of an error."""
+    text = content[:_READ].decode("utf-8", "replace")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if isinstance(document, dict):
+        document = next((document[k] for k in ("error", "message", "detail") if document.get(k)), document)
+    return document if isinstance(document, str) else json.dumps(document, ensure_ascii=False)
+
+
+def _seconds(asked: str) -> float:
+    """How long a server asks to wait by Retry-After, which is a number or a date; 0 if it is neither."""
+    if asked.isascii() and asked.isdigit():
+        return min(float(asked), _LONGEST_ASKED_FOR)
+    try:
+        date = parsedate_to_datetime(asked)
+    except ValueError:
+        return 0.0
+    left = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(left, 0.0), _LONGEST_ASKED_FOR)

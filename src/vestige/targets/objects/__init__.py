@@ -1,0 +1,1 @@
+"""Models that are objects of this process: torch modules, estimators and functions."""

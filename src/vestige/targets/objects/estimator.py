@@ -1,0 +1,96 @@
+"""A fitted scikit-learn estimator, or whatever follows its conventions, as a target."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from vestige.core.errors import InputError, TargetError
+from vestige.core.labels import codes_of_classes
+from vestige.core.messages import brief
+from vestige.core.outputs import PredictedLabels, Probabilities
+from vestige.targets.checking import checked
+from vestige.targets.refusals import unanswered
+
+
+class EstimatorTarget:
+    """Asks `predict_proba`; a class that its training records lacked has probability 0.
+
+    It is given a copy of the inputs, because some steps, such as `StandardScaler(copy=False)`, change theirs.
+
+    Args:
+        estimator: A fitted classifier.
+        n_classes: Classes of the records.
+        classes: Their names; the estimator's classes are these names, in any order, or the codes 0..K-1.
+
+    Raises:
+        InputError: It is not fitted, or has a class that the records do not.
+    """
+
+    def __init__(self, estimator: Any, n_classes: int, classes: Sequence[str] | None = None) -> None:
+        self.estimator, self.n_classes = estimator, n_classes
+        self.columns = list(_codes(estimator, n_classes, classes).values())
+
+    def answers(self, inputs: Any) -> Probabilities:
+        """Return the probability of every class."""
+        found = np.asarray(_answered(self.estimator.predict_proba, inputs), dtype=np.float64)
+        probabilities = np.zeros((len(inputs), self.n_classes))
+        probabilities[:, self.columns] = checked(found, len(inputs), len(self.columns), "probabilities")
+        return Probabilities(probabilities)
+
+
+class LabelEstimatorTarget:
+    """Asks `predict` alone, of a classifier without probabilities or one that was said to give labels.
+
+    Args:
+        estimator: A fitted classifier; it is given a copy of the inputs.
+        n_classes: Classes of the records.
+        classes: Their names, matched as those of `EstimatorTarget`.
+
+    Raises:
+        InputError: It is not fitted, or has a class that the records do not.
+    """
+
+    def __init__(self, estimator: Any, n_classes: int, classes: Sequence[str] | None = None) -> None:
+        self.estimator, self.n_classes = estimator, n_classes
+        self.codes = _codes(estimator, n_classes, classes)
+
+    def answers(self, inputs: Any) -> PredictedLabels:
+        """Return the predicted classes.
+
+        Raises:
+            TargetError: There is not one per record, or it is none of the estimator's classes.
+        """
+        found = np.asarray(_answered(self.estimator.predict, inputs))
+        if found.shape == (len(inputs), 1):
+            found = found[:, 0]
+        if found.shape != (len(inputs),):
+            raise TargetError(
+                f"Expected one predicted label per record, found shape {found.shape} for {len(inputs):,} records; "
+                "give a classifier of one label."
+            )
+        values, which = np.unique(found, return_inverse=True)
+        unknown = [value for value in values.tolist() if value not in self.codes]
+        if unknown:
+            raise TargetError(
+                f"Expected predicted labels among the estimator's classes_, found {brief(repr(unknown[0]))}; give a "
+                "classifier that predicts its own classes."
+            )
+        return PredictedLabels(np.array([self.codes[value] for value in values.tolist()], dtype=np.int64)[which])
+
+
+def _answered(predict: Callable[[Any], Any], inputs: Any) -> Any:
+    try:
+        return predict(inputs.copy())
+    except Exception as error:
+        raise unanswered(error) from error
+
+
+def _codes(estimator: Any, n_classes: int, classes: Sequence[str] | None) -> dict[Any, int]:
+    """The code of each of the estimator's classes, in their order."""
+    fitted = getattr(estimator, "classes_", None)
+    if fitted is None:
+        raise InputError(f"Expected a fitted {type(estimator).__name__}, found one without classes_; fit it first.")
+    names = np.asarray(fitted).tolist()
+    codes = codes_of_classes(names, "the estimator's classes", n_classes, classes)
+    return dict(zip(names, codes, strict=True))

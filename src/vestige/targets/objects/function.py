@@ -1,0 +1,50 @@
+"""A function from inputs to answers as a target."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vestige.core.errors import VestigeError
+from vestige.core.targets import Answers
+from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.refusals import unanswered
+
+
+@dataclass(frozen=True)
+class AnsweringFunction:
+    """A function and what it answers with, as a door."""
+
+    function: Callable[[Any], Any]
+    format: AnswerFormat
+
+    def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> "FunctionTarget":
+        """Return its interface."""
+        return FunctionTarget(self.function, n_classes, classes, self.format)
+
+
+class FunctionTarget:
+    """Calls a function that returns an answer per record; it is given a copy of the inputs.
+
+    A bare array is taken as probabilities unless `format` says otherwise; `Logits`, `Probabilities` and
+    `PredictedLabels` say it themselves.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        n_classes: int,
+        classes: Sequence[str] | None = None,
+        format: AnswerFormat | None = None,
+    ) -> None:
+        self.function, self.n_classes, self.classes = function, n_classes, classes
+        self.format = format or AnswerFormat()
+
+    def answers(self, inputs: Any) -> Answers:
+        """Return what the function answers."""
+        try:
+            found = self.function(inputs.copy())
+        except VestigeError:
+            raise
+        except Exception as error:
+            raise unanswered(error) from error
+        return self.format.read(found, len(inputs), self.n_classes, self.classes)

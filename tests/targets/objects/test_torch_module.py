@@ -1,0 +1,189 @@
+"""A torch module answers in full batches, in the mode it is in, and is left as it was, as are the records."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from vestige.core.errors import InputError, TargetError
+from vestige.core.outputs import Logits
+from vestige.core.targets import GradientTarget
+from vestige.papers.networks.convolutional import smallnet
+from vestige.targets.objects import torch_module
+from vestige.targets.objects.torch_module import TorchTarget
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 6)).astype(np.float32)
+Y = RNG.integers(3, size=40)
+
+
+def mlp(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+def answers(module, inputs=X, n_classes=3) -> np.ndarray:
+    found = TorchTarget(module, n_classes).answers(inputs)
+    assert isinstance(found, Logits)
+    return np.concatenate([np.empty((0, n_classes), np.float32), *found.table.blocks(1 << 20)])
+
+
+def plain(module, inputs=X):
+    with torch.no_grad():
+        return module(torch.from_numpy(inputs)).numpy()
+
+
+def test_it_is_a_target_with_gradients():
+    assert isinstance(TorchTarget(mlp(), 3), GradientTarget)
+
+
+def test_answers_are_the_module_s_own():
+    np.testing.assert_allclose(answers(mlp()), plain(mlp()), rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 7, 39, 40, 41])
+@pytest.mark.parametrize("make", [mlp, lambda: nn.Sequential(mlp(), nn.BatchNorm1d(3)).eval()])
+def test_answers_do_not_depend_on_the_size_of_batches(monkeypatch, size, make):
+    torch.manual_seed(0)
+    module = make()
+    whole = answers(module)
+    monkeypatch.setattr(torch_module, "_BATCH", (size, size))
+    np.testing.assert_allclose(answers(module), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_a_module_in_training_mode_answers_so_and_keeps_its_buffers():
+    module = nn.Sequential(nn.BatchNorm1d(6), mlp())
+    module[1].eval()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    expected = plain(module[1], (X - X.mean(axis=0)) / np.sqrt(X.var(axis=0) + 1e-5))
+    np.testing.assert_allclose(answers(module), expected, rtol=1e-4, atol=1e-5)
+    TorchTarget(module, 3).gradient_norms(X, Y)
+    assert module[0].training
+    assert not module[1].training
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_gradient_norms_are_those_of_evaluation_mode():
+    module = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(6), mlp())
+    module(torch.from_numpy(X))  # gives the running means something to say
+    first = TorchTarget(module.train(), 3).gradient_norms(X, Y)
+    np.testing.assert_array_equal(TorchTarget(module.eval(), 3).gradient_norms(X, Y), first)
+
+
+@pytest.mark.parametrize("asked", ["answers", "gradient_norms"])
+def test_a_module_that_works_in_place_leaves_the_records_alone(asked):
+    module = nn.Sequential(nn.ReLU(inplace=True), mlp())
+    given = X.copy()
+    target = TorchTarget(module, 3)
+    first = target.answers(given).table.blocks(64) if asked == "answers" else [target.gradient_norms(given, Y)]
+    np.testing.assert_array_equal(given, X)
+    expected = nn.Sequential(nn.ReLU(), mlp())
+    again = [answers(expected)] if asked == "answers" else [TorchTarget(expected, 3).gradient_norms(X, Y)]
+    np.testing.assert_array_equal(np.concatenate(list(first)), again[0])
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("the user's own")])
+def test_modes_and_hooks_are_put_back_after_an_error(error):
+    class Failing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(6, 3)
+
+        def forward(self, inputs):
+            if error is not None and not self.training:
+                raise error
+            return self.layer(inputs)
+
+    module = Failing().train()
+    if error is None:
+        TorchTarget(module, 3).gradient_norms(X, Y)
+    else:
+        with pytest.raises(RuntimeError, match="the user's own"):
+            TorchTarget(module, 3).gradient_norms(X, Y)
+    assert module.training
+    assert not module.layer._forward_hooks
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.float64, np.float16, ">f4", np.longdouble, np.int64, np.int8, np.uint8, np.uint16, np.uint32, bool]
+)
+def test_numbers_of_every_type(dtype):
+    class AsFloat(nn.Module):
+        def forward(self, inputs):
+            return inputs.float() @ torch.eye(6)[:, :3]
+
+    numbers = np.abs(X * 10).astype(dtype)
+    np.testing.assert_allclose(answers(AsFloat(), numbers), numbers[:, :3].astype(np.float32), rtol=1e-6)
+
+
+def test_arrays_that_lie_otherwise_in_memory():
+    reversed_ = np.ascontiguousarray(X[::-1])[::-1]
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    for inputs in (reversed_, np.asfortranarray(X), frozen):
+        np.testing.assert_array_equal(answers(mlp(), inputs), answers(mlp(), X))
+
+
+def test_no_records_have_no_answers():
+    assert answers(mlp(), X[:0]).shape == (0, 3)
+    assert TorchTarget(mlp(), 3).gradient_norms(X[:0], Y[:0]).shape == (0,)
+    assert answers(smallnet(), np.empty((0, 3, 8, 8), np.float32), 10).shape == (0, 10)
+
+
+class Wide(nn.Module):
+    """Outputs of another shape for some batches."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.shape = shape
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, inputs):
+        return self.scale * torch.zeros(self.shape(len(inputs)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        (lambda n: (n, 2), r"logits of shape \(40, 3\).* found \(40, 2\); give the model as many outputs"),
+        (lambda n: (n,), r"found \(40,\)"),
+        (lambda n: (n, 3, 1), r"found \(40, 3, 1\)"),
+        (lambda n: (1, 3), r"found \(1, 3\)"),
+    ],
+)
+def test_a_wrong_width_is_refused(shape, said):
+    with pytest.raises(TargetError, match=said):
+        answers(Wide(shape))
+
+
+def test_a_wrong_width_is_refused_with_gradients_too():
+    with pytest.raises(TargetError, match=r"logits of shape \(1, 3\).* found \(1, 2\)"):
+        TorchTarget(Wide(lambda n: (n, 2)), 3).gradient_norms(X, Y)
+
+
+def test_several_outputs_are_refused():
+    class Two(nn.Module):
+        def forward(self, inputs):
+            return inputs, inputs
+
+    with pytest.raises(TargetError, match="logits as one tensor, found tuple; let the module return its"):
+        answers(Two())
+    with pytest.raises(TargetError, match="logits as one tensor, found tuple"):
+        TorchTarget(Two(), 3).gradient_norms(X, Y)
+
+
+def test_nan_is_refused_with_its_record(monkeypatch):
+    monkeypatch.setattr(torch_module, "_BATCH", (16, 16))
+    bad = X.copy()
+    bad[20] = np.nan
+    with pytest.raises(TargetError, match="finite logits, found NaN or infinity, first for record 21"):
+        answers(mlp(), bad)
+    with pytest.raises(TargetError, match="finite gradient norms, found NaN or infinity, first for record 21"):
+        TorchTarget(mlp(), 3).gradient_norms(bad, Y)
+
+
+@pytest.mark.parametrize("inputs", [pd.DataFrame(X), np.array([["a"] * 6] * 40), X.astype(complex)])
+def test_what_is_no_array_of_numbers_is_refused(inputs):
+    with pytest.raises(InputError, match="array of numbers for a torch module"):
+        answers(mlp(), inputs)
