@@ -19,7 +19,26 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "vestige"
 MODULES = sorted(SOURCE.rglob("*.py"))
 ROOMS = sorted({path.parent for path in MODULES})
-SIGNALS = {"predicted", "labels", "losses", "p_true", "probabilities", "gradient_norms", "phi", "shadow_phi", "is_in"}
+SIGNALS = {
+    "predicted",
+    "labels",
+    "losses",
+    "p_true",
+    "probabilities",
+    "gradient_norms",
+    "phi",
+    "shadow_phi",
+    "is_in",
+    "population_phi",
+    "population_shadow_phi",
+    "population_is_in",
+    "population_losses",
+    "score",
+    "reference_scores",
+    "signal",
+    "features",
+    "is_known_nonmember",
+}
 TO_OUR_OWN_WORKERS = {"processes", "worker"}
 """Modules that unpickle what this process and the ones it has started send each other, and nothing that is stored."""
 TRUSTED_BY_THE_USER = {"trusted_pickle"}

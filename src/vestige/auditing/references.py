@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vestige.attacks.lira import Variance, lira_online
+from vestige.attacks import CATALOGUE
+from vestige.attacks.lira import Variance
 from vestige.auditing.planning import what_is_given_up
 from vestige.auditing.run_folder import FAILURES
 from vestige.auditing.shadow_work import LOGITS
@@ -55,12 +56,11 @@ def references_of(shadows: Shadows, target: Predictions) -> References:
     ours = _phi_of(target)
     fewest = int(min(is_in.sum(axis=0).min(), (~is_in).sum(axis=0).min()))
     variance = Variance.PER_RECORD if fewest > PER_RECORD_FROM else Variance.POOLED
-    scores = {"lira_online": lira_online(ours, phi, is_in, variance=variance)} if fewest else {}
+    scores = _scores(ours, phi, is_in, variance) if fewest else {}
     left = is_in[others]
     enough = min(left.sum(axis=0).min(), (~left).sum(axis=0).min()) >= 2
-    shadow_scores = (
-        {"lira_online": lira_online(phi[0], phi[others], is_in[others], variance=variance)} if enough else {}
-    )  # else there are records that hardly anything is known of: an attack that cannot be played is listed as such
+    # Else there are records that hardly anything is known of: an attack that cannot be played is listed as such.
+    shadow_scores = _scores(phi[0], phi[others], left, variance) if enough else {}
     definition = (
         f"phi = log(p / (1 - p)) of the true class; Gaussians around the mean of {fewest} models or more on each side, "
         f"{'their own' if variance is Variance.PER_RECORD else 'one pooled residual'} standard deviation; thresholds "
@@ -72,8 +72,27 @@ def references_of(shadows: Shadows, target: Predictions) -> References:
         scores,
         shadow_scores,
         tuple(_checks(shadows)),
-        {"lira_online": definition},
+        {"reference models": definition, **_DEFINITIONS},
     )
+
+
+def _scores(phi: np.ndarray, shadow_phi: np.ndarray, is_in: np.ndarray, variance: Variance) -> dict[str, np.ndarray]:
+    """The scores of every attack that reads what models with known members answered."""
+    signals = {"phi": phi, "shadow_phi": shadow_phi, "is_in": is_in}
+    scores = {}
+    for attack in CATALOGUE:
+        if attack.needs_references:
+            options = {"variance": variance} if attack.name in _OF_VARIANCE else {}
+            scores[attack.name] = attack.score(*(signals[name] for name in attack.reads), **options)
+    return scores
+
+
+_OF_VARIANCE = ("lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only")
+_DEFINITIONS = {
+    "lira": "means of models, not medians; standard deviations around them, not corrected for the number of models",
+    "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
+    "base_score, attack_r, calibration_loss": "on log p of the true class; offline with the power 0.33; ties count",
+}
 
 
 def _phi_of_shadows(shadows: Shadows) -> np.ndarray:

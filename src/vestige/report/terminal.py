@@ -116,7 +116,11 @@ def _print_notes(result: AuditResult, rows: Rows, console: Console) -> None:
     if any(cell and cell.status == Status.NOT_RESOLVABLE for cell in _resolvable_or_not(result, rows)):
         notes.append("needs n: resolvable from n nonmembers on, when 10 false positives are expected.")
     if result.not_run:
-        notes.append("Not run: " + "; ".join(f"{left.attack} (needs {left.needs})" for left in result.not_run) + ".")
+        needs: dict[str, list[str]] = {}
+        for left in result.not_run:
+            needs.setdefault(left.needs, []).append(left.attack)
+        listed = [f"{', '.join(attacks)} (needs {need})" for need, attacks in needs.items()]
+        notes.append(f"Not run: {'; '.join(listed)}.")
     if not math.isnan(result.finding.p_value):
         notes.insert(0, f"Familywise p-value: {wording.p_value(result.finding.p_value)}.")
     for note in notes:

@@ -1,0 +1,88 @@
+"""Difficulty calibration: a score of the target less what models that never saw the record score on average."""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from vestige.core.errors import InputError
+from vestige.core.log_means import log_confidence, out_counts
+
+
+def calibration_loss(
+    phi: Float[np.ndarray, " record"],
+    shadow_phi: Float[np.ndarray, "model record"],
+    is_in: Bool[np.ndarray, "model record"],
+) -> Float[np.ndarray, " record"]:
+    """Score each record by how much smaller its loss is under the target than under its OUT models on average.
+
+    Args:
+        phi: The target's logit-scaled confidence in the true class [logit], finite.
+        shadow_phi: That of every shadow model [logit], finite.
+        is_in: Whether each shadow model was trained on each record.
+
+    Returns:
+        `log p_target - mean log p_OUT` [nats]; higher means member.
+
+    Raises:
+        InputError: Some record has no OUT model, or some phi is not finite.
+
+    Example:
+        >>> shadow_phi, is_in = np.array([[0.0], [5.0]]), np.array([[False], [True]])
+        >>> print(calibration_loss(np.array([0.0]), shadow_phi, is_in))
+        [0.]
+
+    Source:
+        Watson et al. 2022, https://arxiv.org/abs/2111.08440, calibrated loss. Deviation: the references are those
+        shadow models that were not trained on the record, instead of models trained on disjoint public data.
+    """
+    counts, score = out_counts(is_in), log_confidence(phi)
+    above = np.zeros_like(score)
+    for row, trained in zip(shadow_phi, is_in, strict=True):
+        above += np.where(trained, 0.0, score - log_confidence(row))
+    return np.asarray(above / counts)
+
+
+def calibration_score(
+    score: Float[np.ndarray, " record *draw"],
+    reference_scores: Float[np.ndarray, "model record *draw"],
+    *,
+    is_in: Bool[np.ndarray, "model record"] | None = None,
+) -> Float[np.ndarray, " record"]:
+    """Subtract from any score, such as a negated gradient norm, its mean over models that never saw the record.
+
+    Args:
+        score: The score under the target, higher for members; of several augmented draws of a record, the mean counts.
+        reference_scores: The same score of the same draws under every reference model.
+        is_in: Whether each reference model was trained on each record; those that were are left out. None: no model
+            was trained on any.
+
+    Returns:
+        The calibrated score, in the score's unit; higher means member.
+
+    Raises:
+        InputError: Some record has no OUT model, there is no model or no draw, or some score is not finite.
+
+    Example:
+        >>> print(calibration_score(np.array([-1.0, -3.0]), np.array([[-2.0, -3.0], [-4.0, -3.0]])))
+        [2. 0.]
+
+    Source:
+        Watson et al. 2022, https://arxiv.org/abs/2111.08440, definition of the calibrated score, with the mean over
+        references and over draws where the authors' code also offers sums, maxima and medians.
+    """
+    if score.size == 0 or not len(reference_scores):
+        raise InputError(
+            f"Expected scores of at least 1 record, draw and reference model, found {len(reference_scores)} models "
+            f"and scores of shape {score.shape}; give some."
+        )
+    if not (np.isfinite(score).all() and np.isfinite(reference_scores).all()):
+        raise InputError("Expected finite scores, found NaN or infinity; clip them, or take a score that has none.")
+    trained = np.zeros(reference_scores.shape[:2], dtype=bool) if is_in is None else is_in
+    counts, own = out_counts(trained), _mean_over_draws(score)
+    above = np.zeros_like(own)
+    for row, left_out in zip(reference_scores, trained, strict=True):
+        above += np.where(left_out, 0.0, own - _mean_over_draws(row))
+    return np.asarray(above / counts)
+
+
+def _mean_over_draws(score: np.ndarray) -> np.ndarray:
+    return np.asarray(score.reshape(len(score), -1).mean(axis=1, dtype=np.float64))
