@@ -77,7 +77,7 @@ def test_no_records_have_no_answers():
 
 @pytest.mark.parametrize("answers", [None, AnswerFormat(Probabilities)])
 def test_a_module_that_fails_is_said_in_one_line(answers):
-    with pytest.raises(TargetError, match="that it failed: RuntimeError: mat1 and mat2 cannot be multiplied; give records like"):
+    with pytest.raises(TargetError, match="it failed: RuntimeError: mat1 and mat2 cannot be multiplied; give records"):
         module_target(Failing(), answers, 3, None).answers(X)
 
 
