@@ -28,7 +28,7 @@ def duration(seconds: float) -> str:
     """Say how long something takes.
 
     Example:
-        >>> duration(0.52), duration(45.2), duration(600), duration(9000)
+        >>> duration(0.52), duration(45.2), duration(600.0), duration(9000.0)
         ('0.52 s', '45 s', '10 min', '2.5 h')
     """
     if seconds < 120:
