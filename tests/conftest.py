@@ -1,11 +1,26 @@
 """One thread for numerical libraries, and Hypothesis without a deadline: how long a test takes says nothing here."""
 
 import os
+import sys
 
 # Before any of them is loaded: threads of tests that run at once would only wait for each other, and for long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("vestige", deadline=None)
 settings.load_profile("vestige")
+
+
+@pytest.fixture(autouse=True)
+def _modules_of_users_are_forgotten():
+    """What a test imports as a user's module is gone after it: another test may have one of that name."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        module = sys.modules[name]
+        found = vars(module) if hasattr(module, "__dict__") else {}
+        places = [found.get("__file__"), *(found.get("__path__") or ())]
+        if any("pytest-of" in str(place) for place in places):
+            del sys.modules[name]

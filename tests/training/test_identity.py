@@ -112,20 +112,11 @@ def in_folder(folder, text=MODULE, name="training_of_mine.py"):
     return folder
 
 
-def _forget_modules_of_tests():
-    for name, module in list(sys.modules.items()):
-        if "pytest-of" in (getattr(module, "__file__", None) or ""):
-            del sys.modules[name]
-
-
 @pytest.fixture(autouse=True)
-def _modules_of_its_own():
-    """Every test imports anew, whatever other tests left, and leaves no module behind."""
-    _forget_modules_of_tests()
+def _the_path_stays():
     path = list(sys.path)
     yield
     assert sys.path == path
-    _forget_modules_of_tests()
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def clinic(tmp_path, monkeypatch):
 
     yield clinic
     for name in ("clinic", "clinic_maths"):
-        sys.modules.pop(name)
+        sys.modules.pop(name, None)
 
 
 def records():
