@@ -1,4 +1,4 @@
-"""What an attack gets: an object of exactly the access it declared, and nothing from which more could be read."""
+"""What an attack gets: an object of exactly the access it declared, with nothing more in its public names."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

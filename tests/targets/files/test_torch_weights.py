@@ -39,7 +39,10 @@ def test_the_module_answers_with_its_weights_in_evaluation_mode(tmp_path, suffix
 
 
 def test_weights_without_a_factory_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"a factory.*beside the weights in m.pt, found none; pass --factory"):
+    with pytest.raises(
+        InputError,
+        match=r"a factory.*beside the weights in m.pt, found none; name it in .target. of AUDIT.toml .factory = ",
+    ):
         open_weights(saved(tmp_path, ".pt"), None, None, 3, None)
 
 

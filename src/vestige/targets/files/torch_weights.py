@@ -41,7 +41,8 @@ def open_weights(
     if factory is None:
         raise InputError(
             f"Expected a factory, a function that makes the module, beside the weights in {path.name}, found none; "
-            "pass --factory MODULE:FUNCTION (factory=...), or export the whole model (.pt2, .onnx)."
+            'name it in [target] of AUDIT.toml (factory = "module:function", in Python factory=...), or export the '
+            "whole model (.pt2, .onnx)."
         )
     weights = _safetensors(path) if path.suffix.lower() == ".safetensors" else _state_dict(path)
     module = _made(factory)
