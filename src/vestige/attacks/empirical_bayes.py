@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from scipy import special
 
 from vestige.core.errors import InputError
+from vestige.core.phi import check_phi
 
 
 def empirical_bayes_online(
@@ -151,11 +152,7 @@ class _Posterior:
 
 
 def _check(phi: np.ndarray, shadow_phi: np.ndarray, *options: float) -> None:
-    if not np.isfinite(phi).all() or np.isinf(shadow_phi).any():
-        raise InputError(
-            "Expected finite phi of the target and of every shadow model, or NaN where one of those did not answer, "
-            "found NaN of the target or infinity; take phi from logits, or bound the probabilities away from 0 and 1."
-        )
+    check_phi(phi, shadow_phi)
     if not min(options) > 0:
         raise InputError(
             f"Expected a shape and floors above 0, found {min(options):g}; without floors a variance may be 0."

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vestige.core.errors import InputError
+from vestige.core.phi import check_phi
 
 
 class Center(StrEnum):
@@ -278,11 +279,7 @@ def _checked(phi: np.ndarray, shadow_phi: np.ndarray) -> tuple[np.ndarray, np.nd
             f"Expected the same records and queries of the target and of every shadow model, found {phi.shape} and "
             f"{shadow_phi.shape[1:]}; ask all models the same."
         )
-    if not np.isfinite(phi).all() or np.isinf(shadow_phi).any():
-        raise InputError(
-            "Expected finite phi of the target and of every shadow model, or NaN where one of those did not answer, "
-            "found NaN of the target or infinity; take phi from logits, or bound the probabilities away from 0 and 1."
-        )
+    check_phi(phi, shadow_phi)
     n_models, n_records = shadow_phi.shape[:2]
     n_queries = int(np.prod(phi.shape[1:]))
     ours = np.asarray(phi, dtype=np.float64).reshape(n_records, n_queries)

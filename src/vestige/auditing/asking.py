@@ -193,13 +193,39 @@ def again_of(n_records: int, seed: int) -> Int[np.ndarray, " record"]:
     return np.sort(stream(seed, "asked again").choice(n_records, size, replace=False))
 
 
+@dataclass(frozen=True)
+class ToAsk:
+    """Queries that an audit will send: a pass over the records, some of them again, and gradients."""
+
+    once: int
+    again: int
+    gradients: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.once + self.again + self.gradients
+
+
+def reserved(meter: Meter, ledger: Ledger, pool: Records, access: Access, seed: int) -> ToAsk:
+    """Return what an audit will send, for which there is a budget.
+
+    Raises:
+        BudgetError: There is none; nothing was sent.
+    """
+    sample = pool.take(again_of(pool.n_records, seed)).inputs
+    gradients = pool.n_records if access is Access.GRADIENTS else 0
+    to_ask = ToAsk(meter.n_to_ask(pool.inputs), meter.n_to_ask(sample, again=True), gradients)
+    ledger.reserve(to_ask.total)
+    return to_ask
+
+
 def _answers(
     meter: Meter, ledger: Ledger, pool: Records, access: Access, seed: int
 ) -> tuple[list[Output], list[Check]]:
     records, again = np.arange(pool.n_records), again_of(pool.n_records, seed)
-    n_gradients = pool.n_records if access is Access.GRADIENTS else 0
     sample = pool.take(again).inputs
-    ledger.reserve(meter.n_to_ask(pool.inputs) + meter.n_to_ask(sample, again=True) + n_gradients)
+    n_gradients = reserved(meter, ledger, pool, access, seed).gradients
     outputs: list[Output]
     if access is Access.LABEL:
         first: Answers = _labels(meter, pool.inputs, records)

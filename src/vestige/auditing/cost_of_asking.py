@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vestige.auditing.asking import again_of, keeps, limited
+from vestige.auditing.asking import keeps, limited, reserved
 from vestige.auditing.querying import Querying
 from vestige.core.durations import duration
 from vestige.core.predictions import Predictions
@@ -39,16 +39,12 @@ def lines_of_asking(target: Any, members: Records, nonmembers: Records, querying
         return ["No queries: the table has the answers."]
     pool = joined(members, nonmembers)
     interface = limited(open_target(target, pool.n_classes, pool.classes), querying)
-    sample = again_of(pool.n_records, seed)
     with closing(Ledger(None, pool.n_records, budget=querying.budget)) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None)
-        once = meter.n_to_ask(pool.inputs)
-        again = meter.n_to_ask(pool.take(sample).inputs, again=True)
-        gradients = pool.n_records if querying.access is Access.GRADIENTS else 0
-        n = once + again + gradients
-        ledger.reserve(n)
-    parts = [f"{once:,} for {pool.n_records:,} records", f"{again} of them again, to compare"]
-    parts += [f"{gradients:,} gradients"] if gradients else []
+        to_ask = reserved(meter, ledger, pool, Access(querying.access), seed)
+    n = to_ask.total
+    parts = [f"{to_ask.once:,} for {pool.n_records:,} records", f"{to_ask.again} of them again, to compare"]
+    parts += [f"{to_ask.gradients:,} gradients"] if to_ask.gradients else []
     lines = [f"{n:,} queries: {', '.join(parts)}", _time(target, interface, pool, querying, n)]
     if querying.price is not None:
         lines.append(f"{n * querying.price / 1000:,.2f} to pay, at {querying.price:g} per 1,000 queries")

@@ -14,6 +14,7 @@ from vestige.core.inputs import InputSpace
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import Access
 from vestige.targets.answer_format import AnswerFormat, Kind
+from vestige.targets.opening import is_torch_module
 
 if TYPE_CHECKING:
     from vestige.core.predictions import Predictions
@@ -209,8 +210,7 @@ def _of_python(found: Any, part: TargetPart) -> Any:
 
 
 def _is_model(found: Any) -> bool:
-    is_module = any(base.__module__.startswith("torch.nn.") for base in type(found).__mro__)
-    return is_module or hasattr(found, "predict") or hasattr(found, "interface")
+    return is_torch_module(found) or hasattr(found, "predict") or hasattr(found, "interface")
 
 
 def _wants_inputs(function: Callable[..., Any]) -> bool:

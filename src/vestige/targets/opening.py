@@ -23,8 +23,7 @@ def open_target(classifier: Any, n_classes: int, classes: Sequence[str] | None =
     """
     if isinstance(classifier, Door) and not isinstance(classifier, type):
         return classifier.interface(n_classes, classes)
-    torch = sys.modules.get("torch")  # a torch module cannot exist before torch was imported
-    if torch is not None and isinstance(classifier, torch.nn.Module):
+    if is_torch_module(classifier):
         from vestige.targets.objects.torch_module import TorchTarget
 
         return TorchTarget(classifier, n_classes)
@@ -44,3 +43,9 @@ def open_target(classifier: Any, n_classes: int, classes: Sequence[str] | None =
         f"Expected a torch module, a fitted classifier with predict_proba or predict, or a function from inputs to "
         f"probabilities, found {type(classifier).__name__}; wrap it in such a function."
     )
+
+
+def is_torch_module(thing: Any) -> bool:
+    """Whether this is a torch module, which cannot be before torch was imported."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(thing, torch.nn.Module)

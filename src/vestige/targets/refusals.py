@@ -1,8 +1,10 @@
 """What is said of a model file that cannot be opened, in one line, whatever the library made of it."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from vestige.core.errors import InputError, TargetError, UnsupportedModelError
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError, VestigeError
 from vestige.core.messages import brief
 
 
@@ -10,6 +12,20 @@ def damaged(path: Path, what: str, error: Exception) -> InputError:
     """Return what to raise for a file that is not what its name says; `what` with its article, such as "a program"."""
     said = reason(error).replace(str(path), path.name)
     return InputError(f"Expected {what} in {path.name}, found a damaged or foreign file: {brief(said, 200)}.")
+
+
+def answered(model: Callable[..., Any], *given: Any) -> Any:
+    """Return what a model or a function gives, whatever it may raise.
+
+    Raises:
+        TargetError: It failed on what it was given.
+    """
+    try:
+        return model(*given)
+    except VestigeError:
+        raise
+    except Exception as error:
+        raise unanswered(error) from error
 
 
 def unanswered(error: Exception) -> TargetError:

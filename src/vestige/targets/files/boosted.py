@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.errors import TargetError, VestigeError
+from vestige.core.errors import TargetError
 from vestige.core.targets import Answers
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.refusals import unanswered
+from vestige.targets.refusals import answered
 
 
 class BoosterTarget:
@@ -48,10 +48,5 @@ class BoosterTarget:
             )
         if not len(inputs):
             return self.format.read(np.empty((0, self.n_classes)), 0, self.n_classes, self.classes)
-        try:
-            found = self.predict(inputs.copy())
-        except VestigeError:
-            raise
-        except Exception as error:
-            raise unanswered(error) from None
+        found = answered(self.predict, inputs.copy())
         return self.format.read(found, len(inputs), self.n_classes, self.classes)

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vestige.core.errors import TargetError, VestigeError
+from vestige.core.errors import TargetError
 from vestige.core.outputs import Logits
 from vestige.core.targets import Answers, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.padded_blocks import padded_blocks
 from vestige.targets.objects.torch_module import TorchTarget
-from vestige.targets.refusals import unanswered
+from vestige.targets.refusals import answered
 
 _BATCH = 512
 
@@ -65,12 +65,7 @@ class DeclaredModule:
 
     def _outputs(self, inputs: Any) -> np.ndarray:
         given = self._as_logits._tensor(inputs)
-        try:
-            found = self.module(given)
-        except VestigeError:
-            raise
-        except Exception as error:
-            raise unanswered(error) from None
+        found = answered(self.module, given)
         if not isinstance(found, Tensor):
             raise TargetError(
                 f"Expected answers as one tensor, found {type(found).__name__}; let the module return them alone."

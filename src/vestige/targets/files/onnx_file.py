@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.errors import InputError, TargetError, VestigeError
+from vestige.core.errors import InputError, TargetError
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, PredictedLabels
 from vestige.core.targets import Answers, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.onnx_inputs import feeds, inputs_of
 from vestige.targets.files.padded_blocks import padded_blocks
-from vestige.targets.refusals import damaged, missing_package, unanswered
+from vestige.targets.refusals import answered, damaged, missing_package
 
 _BLOCK = 4096
 _NUMBERS = ("tensor(float)", "tensor(double)", "tensor(float16)")
@@ -142,13 +142,7 @@ class OnnxTarget:
         return format.read(np.concatenate(found) if found else self._none(), len(inputs), self.n_classes, self.classes)
 
     def _asked(self, block: Any) -> Any:
-        given = feeds(block, self.inputs)
-        try:
-            return self.session.run([self.output], given)[0]
-        except VestigeError:
-            raise
-        except Exception as error:
-            raise unanswered(error) from None
+        return answered(self.session.run, [self.output], feeds(block, self.inputs))[0]
 
     def _none(self) -> np.ndarray:
         """The answers for no records."""

@@ -7,6 +7,7 @@ from vestige.core.errors import UnsupportedModelError
 from vestige.core.targets import Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.estimator_file import estimator_target
+from vestige.targets.opening import is_torch_module
 from vestige.targets.refusals import damaged
 
 
@@ -37,15 +38,8 @@ def open_pickle(
         model = joblib.load(path)
     except Exception as error:
         raise damaged(path, "a pickle", error) from None
-    if _is_module(model):
+    if is_torch_module(model):
         from vestige.targets.files.module_answers import module_target
 
         return module_target(model.eval(), answers, n_classes, classes)
     return estimator_target(path, model, answers, n_classes, classes)
-
-
-def _is_module(model: object) -> bool:
-    import sys
-
-    torch = sys.modules.get("torch")  # to load a module has imported torch
-    return torch is not None and isinstance(model, torch.nn.Module)

@@ -1,6 +1,6 @@
 """A fitted scikit-learn estimator, or whatever follows its conventions, as a target."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from vestige.core.labels import codes_of_classes
 from vestige.core.messages import brief
 from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.targets.checking import checked
-from vestige.targets.refusals import unanswered
+from vestige.targets.refusals import answered
 
 
 class EstimatorTarget:
@@ -33,7 +33,7 @@ class EstimatorTarget:
 
     def answers(self, inputs: Any) -> Probabilities:
         """Return the probability of every class."""
-        found = np.asarray(_answered(self.estimator.predict_proba, inputs), dtype=np.float64)
+        found = np.asarray(answered(self.estimator.predict_proba, inputs.copy()), dtype=np.float64)
         probabilities = np.zeros((len(inputs), self.n_classes))
         probabilities[:, self.columns] = checked(found, len(inputs), len(self.columns), "probabilities")
         return Probabilities(probabilities)
@@ -61,7 +61,7 @@ class LabelEstimatorTarget:
         Raises:
             TargetError: There is not one per record, or it is none of the estimator's classes.
         """
-        found = np.asarray(_answered(self.estimator.predict, inputs))
+        found = np.asarray(answered(self.estimator.predict, inputs.copy()))
         if found.shape == (len(inputs), 1):
             found = found[:, 0]
         if found.shape != (len(inputs),):
@@ -77,13 +77,6 @@ class LabelEstimatorTarget:
                 "classifier that predicts its own classes."
             )
         return PredictedLabels(np.array([self.codes[value] for value in values.tolist()], dtype=np.int64)[which])
-
-
-def _answered(predict: Callable[[Any], Any], inputs: Any) -> Any:
-    try:
-        return predict(inputs.copy())
-    except Exception as error:
-        raise unanswered(error) from error
 
 
 def _codes(estimator: Any, n_classes: int, classes: Sequence[str] | None) -> dict[Any, int]:

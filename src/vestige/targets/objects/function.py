@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vestige.core.errors import VestigeError
 from vestige.core.targets import Answers
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.refusals import unanswered
+from vestige.targets.refusals import answered
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,5 @@ class FunctionTarget:
 
     def answers(self, inputs: Any) -> Answers:
         """Return what the function answers."""
-        try:
-            found = self.function(inputs.copy())
-        except VestigeError:
-            raise
-        except Exception as error:
-            raise unanswered(error) from error
+        found = answered(self.function, inputs.copy())
         return self.format.read(found, len(inputs), self.n_classes, self.classes)

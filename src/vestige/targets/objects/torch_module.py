@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vestige.core.errors import InputError, TargetError, VestigeError
+from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import Logits
 from vestige.targets.checking import check_finite, check_shape
 from vestige.targets.objects.record_gradients import squared_norms_for
-from vestige.targets.refusals import unanswered
+from vestige.targets.refusals import answered
 
 _NUMBERS = 1 << 18  # of the inputs that are asked about at once: narrow tables in larger batches
 _BATCH = 512, 4096  # least and most
@@ -77,12 +77,7 @@ class TorchTarget:
         return norms
 
     def _logits(self, inputs: Tensor, n_records: int) -> Tensor:
-        try:
-            found = self.module(inputs)
-        except VestigeError:
-            raise
-        except Exception as error:  # of a type or shape that the module does not take
-            raise unanswered(error) from error
+        found = answered(self.module, inputs)
         if not isinstance(found, Tensor):
             raise TargetError(
                 f"Expected logits as one tensor, found {type(found).__name__}; let the module return its logits alone."
