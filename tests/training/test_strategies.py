@@ -182,7 +182,10 @@ def test_so_many_threads_are_measured_as_are_asked_for(quick):
 
 
 def test_the_time_of_a_model_is_that_of_its_steps():
-    """A network that takes 20 ms a step, 3 epochs of 3 steps: 180 ms a model, and what starting one takes."""
+    """A network that takes 20 ms a step, 3 epochs of 3 steps: 180 ms a model, and what starting one takes.
+
+    The probe takes the difference of two timings, each with the noise of a busy machine: a factor of two is tested.
+    """
 
     class Slow(nn.Linear):
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -190,7 +193,7 @@ def test_the_time_of_a_model_is_that_of_its_steps():
             return super().forward(inputs)
 
     found = measure_torch(recipe(functools.partial(Slow, 6, 3)), table(), membership(24, 24), None)
-    assert 0.18 <= found[0].seconds_per_model < 0.6
+    assert 0.1 < found[0].seconds_per_model < 0.6
 
 
 def test_networks_that_cannot_be_stacked_are_measured_one_at_a_time(quick):
