@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vestige.core.outputs import GradientNorms, Logits, Loss, Phi, PredictedLabels, Probabilities
     from vestige.core.predictions import Predictions
     from vestige.core.records import Records
+    from vestige.core.references import References
     from vestige.core.result import AuditResult
     from vestige.targets.answer_format import AnswerFormat
     from vestige.targets.files.model_file import ModelFile
@@ -61,6 +62,7 @@ __all__ = [
     "Querying",
     "RayCluster",
     "Records",
+    "References",
     "RunFolderError",
     "ShadowTraining",
     "SklearnRecipe",
@@ -96,6 +98,7 @@ _HOME = {
     "Querying": "vestige.auditing.querying",
     "RayCluster": "vestige.training.executors.ray_cluster",
     "Records": "vestige.core.records",
+    "References": "vestige.core.references",
     "RunFolderError": "vestige.core.errors",
     "ShadowTraining": "vestige.auditing.shadow_training",
     "SklearnRecipe": "vestige.training.sklearn_recipe",

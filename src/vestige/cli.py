@@ -24,13 +24,15 @@ from vestige.cli_model import (
     refuse_beside_audit_file,
     refuse_without_model,
 )
-from vestige.cli_predictions import positive_of, read_beside, read_target
+from vestige.cli_predictions import positive_of, read_beside, read_references_beside, read_target
 from vestige.cli_run import written
 from vestige.core.errors import InputError, VestigeError
 from vestige.core.options import Arithmetic, Options, SubjectScore
 
 if TYPE_CHECKING:
     from vestige.core.predictions import Predictions
+    from vestige.core.progress import Progress
+    from vestige.core.references import References
     from vestige.core.result import AuditResult
 
 # Typer has brought its own click along since 0.20; the class it raises is reached through its public child.
@@ -99,6 +101,15 @@ def audit_command(
     ] = None,
     shadow_nonmembers: Annotated[
         Path | None, typer.Option(help="Table of the shadow's nonmembers.", rich_help_panel=Files)
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Answers of many models about the same records, with their training sets: .npz, a Zarr group, or the "
+            "RUN of an audit that trained shadow models.",
+            rich_help_panel=Files,
+        ),
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="LABELS.npy", help="Labels beside LOGITS.npy.", rich_help_panel=Files)
@@ -177,6 +188,7 @@ def audit_command(
 
     \b
     vestige audit predictions.npz --out RUN
+    vestige audit predictions.npz --reference shadows.npz --out RUN
     vestige audit table.csv --shadow shadow.csv --subject patient --out RUN
     vestige audit --members in.csv --nonmembers out.csv --out RUN
     vestige audit LOGITS.npy --labels LABELS.npy --member MEMBER.npy --out RUN
@@ -241,10 +253,13 @@ def audit_command(
     from vestige.auditing.run_folder import prepare
 
     prepare(out)
+    if file is None and members is None and reference is not None:
+        file = reference  # it holds the target's answers too
     target, inside = read_target(file, members, nonmembers, labels, member, probabilities, columns)
     beside = read_beside(shadow, shadow_members, shadow_nonmembers, columns, target.classes)
     if inside is not None and beside is not None:
         raise InputError(f"Expected one shadow, found one inside {file} and one beside it; leave one out.")
+    references = read_references_beside(file, reference, columns, target.classes)
     written_as: dict[str, Any] = {
         "target": {
             name: str(path)
@@ -253,6 +268,7 @@ def audit_command(
                 "members": members,
                 "nonmembers": nonmembers,
                 "labels": labels,
+                "reference": reference,
                 "shadow": shadow,
                 "shadow_members": shadow_members,
                 "shadow_nonmembers": shadow_nonmembers,
@@ -266,7 +282,7 @@ def audit_command(
         },
         "policy": {"fail_if": list(fail_if or ())},
     }
-    result = _run(target, inside or beside, out, options, written_as, quiet)
+    result = _run(target, inside or beside, references, out, options, written_as, quiet)
     return _gate(policies, result, quiet)
 
 
@@ -290,7 +306,7 @@ def demo_command(
 
     prepare(out)
     target, shadow = demo_predictions()
-    _run(target, shadow, out, Options(name="demo"), {"target": {"demo": "scikit-learn digits"}}, quiet)
+    _run(target, shadow, None, out, Options(name="demo"), {"target": {"demo": "scikit-learn digits"}}, quiet)
     return 0
 
 
@@ -301,6 +317,7 @@ app.add_typer(data_app)
 def _run(
     target: "Predictions",
     shadow: "Predictions | None",
+    references: "References | None",
     out: Path,
     options: Options,
     asked: dict[str, Any],
@@ -308,7 +325,10 @@ def _run(
 ) -> "AuditResult":
     from vestige.auditing.audit import audit
 
-    return written(lambda progress: audit(target, shadow, options=options, progress=progress), out, asked, quiet)
+    def audited(progress: "Progress") -> "AuditResult":
+        return audit(target, shadow, references=references, options=options, progress=progress)
+
+    return written(audited, out, asked, quiet)
 
 
 def _gate(policies: list[Any], result: "AuditResult", quiet: bool) -> int:

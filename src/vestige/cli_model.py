@@ -137,8 +137,10 @@ def file_of_options(context: typer.Context) -> "AuditFile":
         name: given[name]
         for name in ("name", "arithmetic", "subject_score", "risk_prior", "risk_bins", "min_cell", "seed")
     }
+    said = {"target": target, "data": data, "options": options}
+    said |= {"reference": {"file": str(given["reference"])}} if given["reference"] else {}
     sys.path.append(str(Path.cwd()))
-    return audit_file_of({"target": target, "data": data, "options": options}, Path.cwd(), "the command line")
+    return audit_file_of(said, Path.cwd(), "the command line")
 
 
 _WITH_MODEL = {"model", "access", "answers", "trust_pickle"}
@@ -204,11 +206,12 @@ def audit_model(
     prepare(out)
     target, querying = audit_file.model(trust_pickle=trust_pickle), audit_file.querying()
     members, nonmembers = audit_file.records()
+    references = audit_file.references(members.classes)
 
     def audited(progress: "Progress") -> "AuditResult":
         return play(
-            target, None, members=members, nonmembers=nonmembers, querying=querying, training=training, folder=out,
-            options=options, progress=progress,
+            target, None, references=references, members=members, nonmembers=nonmembers, querying=querying,
+            training=training, folder=out, options=options, progress=progress,
         )  # fmt: skip
 
     asked = audit_file.as_tables(out, fail_if, n_models=models, within=within)

@@ -8,6 +8,7 @@ from vestige.core.errors import InputError
 
 if TYPE_CHECKING:
     from vestige.core.predictions import Predictions
+    from vestige.core.references import References
 
 
 def positive_of(text: str | None) -> tuple[str, str] | None:
@@ -57,6 +58,20 @@ def read_target(
         ids=columns.id,
         subjects=columns.subject,
     ), None
+
+
+def read_references_beside(
+    file: Path | None, reference: Path | None, columns: Any, classes: Any
+) -> "References | None":
+    """Read reference models' answers, from a file of their own or from the one with the predictions."""
+    from vestige.data import holds_references, read_references
+    from vestige.data.formats import Format, format_of
+
+    if reference is not None:
+        return read_references(reference, label_base=columns.label_base, classes=classes)
+    if file is not None and format_of(file) is Format.NPZ and holds_references(file):
+        return read_references(file, label_base=columns.label_base, classes=classes)
+    return None
 
 
 def read_beside(

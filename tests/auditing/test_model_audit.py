@@ -28,7 +28,7 @@ from vestige.auditing import model_audit, planning, run_folder
 from vestige.auditing.asking import ask
 from vestige.auditing.model_audit import cost_of, design, train_references
 from vestige.auditing.querying import Querying
-from vestige.auditing.references import References
+from vestige.auditing.references import ReferenceScores
 from vestige.auditing.shadow_training import ShadowTraining
 from vestige.core.errors import OutputError, RunFolderError, TrainingError, UnsupportedModelError
 from vestige.core.progress import silent
@@ -98,7 +98,7 @@ def test_shadow_models_of_a_leaking_model_play_lira_and_set_the_thresholds(bank,
     assert lira(result) > 0.8
     assert result.finding.state == "LEAK SHOWN"
     assert (result.adversary.n_references, result.adversary.knowledge) == (8, "records and recipe")
-    assert "has trained 8 models like it on random halves of these records" in result.adversary.sentence
+    assert "has 8 models like it, and knows which of these records each was trained on" in result.adversary.sentence
     assert set(result.results["n_references"]) == {8}
     assert "Gaussians around the mean of 4 models or more" in result.provenance.definitions["reference models"]
     assert said(result)["recipe"].message.startswith("random_state: each model's own seed")
@@ -213,7 +213,7 @@ def audited(tmp_path: Path, run: Path | None, recipe: Any = None, **more: Any) -
 
 def trained(
     tmp_path: Path, run: str = "run", recipe: Any = None, progress: Any = silent, **more: Any
-) -> tuple[References, dict[str, Check]]:
+) -> tuple[ReferenceScores, dict[str, Check]]:
     """The shadow models of an audit, and what is said of them, without the rest of it."""
     members, nonmembers = sides().values()
     model = bayes_of(members)

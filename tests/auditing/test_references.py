@@ -11,7 +11,9 @@ from tests.auditing.small_models import bayes, plan_of, table
 
 from vestige import Loss, Predictions
 from vestige.attacks.lira import Variance, lira_online
-from vestige.auditing.references import References, references_of
+from vestige.auditing.references import ReferenceScores, score_with
+from vestige.auditing.shadow_references import checks_of_training
+from vestige.auditing.shadow_references import references_of as answers_of
 from vestige.auditing.shadows import Shadows
 from vestige.core.outputs import Logits, Probabilities
 from vestige.core.result import Validity
@@ -66,6 +68,13 @@ def shadows_of(
 
 def target_of(phi: np.ndarray, member: np.ndarray) -> Predictions:
     return Predictions(Logits(two_logits(phi)), labels=np.zeros(N, dtype=int), member=member, classes=["a", "b"])
+
+
+def references_of(shadows: Shadows, target: Predictions) -> ReferenceScores:
+    """As an audit scores with the shadow models it has trained."""
+    ids = shadows.plan.records.ids
+    target = replace(target, ids=np.arange(N) if ids is None else ids)
+    return score_with(answers_of(shadows), target, checks_of_training(shadows))
 
 
 def drawn(rng: np.random.Generator, n_models: int, leak: float, leak_of_first: float) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +153,7 @@ def test_a_planted_leak_is_found(n_models):
         assert references.shadow_scores == {}  # 1 on 1 tells nothing of a spread
 
 
-def references(n_models: int, **more: Any) -> References:
+def references(n_models: int, **more: Any) -> ReferenceScores:
     phi, member = drawn(np.random.default_rng(0), n_models, 2.0, 2.0)
     return references_of(shadows_of(phi, member, **more), target_of(phi[0], member[1]))
 
@@ -166,7 +175,11 @@ def test_two_models_are_a_shadow_without_an_attack_with_references_on_it():
 
 def test_a_record_without_models_on_one_side_leaves_the_attack_out_and_not_the_audit():
     found = references(8, done=np.arange(8) < 1)
-    assert (found.n_models, found.scores, found.shadow_scores) == (1, {}, {})
+    assert (found.n_models, found.shadow_scores) == (1, {})
+    assert set(found.scores) == {"empirical_bayes_online", "empirical_bayes_offline"}  # priors stand in for models
+    why = {left.attack: left.needs for left in found.not_run}
+    assert "Expected at least 1 shadow models per record that were trained on it" in why["lira_online"]
+    assert why["base_score_online"] == "models that were trained on each record"
     np.testing.assert_array_equal(found.shadow.labels, np.zeros(N))
 
 
@@ -189,13 +202,13 @@ def test_probabilities_give_the_same_scores_as_their_logits():
 # ------------------------------------------------------------------------------------------- what is said
 
 
-def said(found: References) -> dict[str, Any]:
+def said(found: ReferenceScores) -> dict[str, Any]:
     return {check.name: check for check in found.checks}
 
 
 def test_a_whole_run_has_nothing_to_confess():
     checks = said(references(8))
-    assert list(checks) == ["shadow_models"]
+    assert list(checks) == ["shadow_models"]  # matched by id, nothing saturated
     assert checks["shadow_models"].message.startswith("8 shadow models on random halves of the 60 audited records: one")
 
 

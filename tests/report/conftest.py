@@ -248,6 +248,7 @@ def _provenance():
         created="2026-11-21T10:30:00+00:00",
         target_digest="ab" * 32,
         shadow_digest="cd" * 32,
+        reference_digest="ef" * 32,
         n_records=6012,
         n_left_out=12,
         options={"arithmetic": "float64", "subject_score": "mean", "smallest_cell": "10"},
@@ -339,7 +340,9 @@ def make_minimal():
         rocs=(RocBand("loss", (0.0, 0.5, 1.0), (0.0, 0.55, 1.0), (NAN, NAN, NAN), (NAN, NAN, NAN)),),
         risk=None,
         not_run=(NotRun("modified_entropy", "class probabilities"),),
-        provenance=replace(rich.provenance, shadow_digest="", options={}, n_records=120, n_left_out=0),
+        provenance=replace(
+            rich.provenance, shadow_digest="", reference_digest="", options={}, n_records=120, n_left_out=0
+        ),
     )
 
 

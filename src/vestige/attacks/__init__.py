@@ -63,11 +63,9 @@ class Attack:
         name: Its name in every table.
         score: The pure function.
         reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`,
-        reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`,
             `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`; of some
             the same of a population, `population_...`; `score` and `reference_scores` of any attack; and `signal`,
             `features` and `is_known_nonmember`.
-
         needs: The same for a person: what a table must hold.
         access: The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`.
         knowledge: What else the adversary must know, in the words of Choquette-Choo et al. 2021, table 3: `train` (how
@@ -88,8 +86,10 @@ class Attack:
     @property
     def needs_references(self) -> bool:
         """Whether it reads what models with known members among the audited records answered, and nothing else."""
-        return "shadow_phi" in self.reads and set(self.reads) <= {"phi", "shadow_phi", "is_in"}
+        return "shadow_phi" in self.reads and set(self.reads) <= _OF_REFERENCES
 
+
+_OF_REFERENCES = {"phi", "shadow_phi", "is_in", "population_phi", "population_shadow_phi", "population_is_in"}
 
 KNOWLEDGE = ("train", "data", "label", "model", "members")
 """What an adversary may know beside the model's answers, in the order of the tables."""

@@ -51,8 +51,9 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
         checks.append(check)
         if case.references is None:
             checks.append(preflight.shadow_overlap(_as_text(target.ids), _as_text(case.shadow.ids)))
-        else:
-            checks.extend(case.references.checks)
+    if case.references is not None:
+        checks.extend(case.references.checks)
+        checks.append(preflight.reference_counts(case.references.observed.is_in[:, keep], member, of_record))
     checks += [Check("columns", Validity.VALID, note) for note in target.notes]
     return [check for check in checks if check is not None]
 
@@ -77,8 +78,14 @@ def threat_models_of(case: Case) -> tuple[ThreatModel, ...]:
             has_thresholds = bool(case.known) and attack.name in case.known_scores
             known = {*attack.knowledge, *(by_source if has_thresholds else ())}
             words = tuple(word for word in KNOWLEDGE if word in known)
-            models.append(ThreatModel(attack.name, attack.access, attack.definition, words, 1, attack.source))
+            n_queries = n_queries_of(case) if attack.needs_references else 1
+            models.append(ThreatModel(attack.name, attack.access, attack.definition, words, n_queries, attack.source))
     return tuple(models)
+
+
+def n_queries_of(case: Case) -> int:
+    """Queries about one record that attacks with reference models make."""
+    return 1 if case.references is None else case.references.observed.phi.shape[1]
 
 
 def adversary_of(case: Case, access: str) -> Adversary:
@@ -92,18 +99,22 @@ def adversary_of(case: Case, access: str) -> Adversary:
     n_references = 0 if case.references is None else case.references.n_models
     if n_references:
         knowledge = "records and recipe"
-        words = f"has trained {n_references} models like it on random halves of these records"
+        words = f"has {n_references} models like it, and knows which of these records each was trained on"
     elif case.source == "shadow":
         knowledge, words = "one shadow model", "has trained one shadow model on records of its own"
     else:
         knowledge, words = "known half", "knows the membership of half of the records and attacks the other half"
-    sentence = f"Sees {answers}, one answer a record, and {words}; {not_tested_of(case)} were not tested."
+    n_queries = n_queries_of(case)
+    how_often = "one answer" if n_queries == 1 else f"{n_queries} answers"
+    sentence = f"Sees {answers}, {how_often} a record, and {words}; {not_tested_of(case)} were not tested."
     return Adversary(access, knowledge, n_references, sentence)
 
 
 def not_run_of(case: Case) -> tuple[NotRun, ...]:
     """List what was left out and what it needs."""
-    missing = [left for left in case.observed.not_run if left.attack not in case.scores]
+    with_references = () if case.references is None else case.references.not_run
+    why = {left.attack: left for left in (*case.observed.not_run, *with_references)}
+    missing = [left for left in why.values() if left.attack not in case.scores]
     if "modified_entropy" not in case.scores or "modified_entropy" not in case.known_scores:
         missing.append(NotRun("privacy_risk_score", "probabilities or logits of every class"))
     without = [name for name in case.scores if name not in case.known_scores]
@@ -131,6 +142,7 @@ def provenance_of(case: Case) -> Provenance:
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         target_digest=case.observed.digest,
         shadow_digest=case.shadow_digest,
+        reference_digest="" if case.references is None else case.references.digest,
         n_records=case.target.n_records,
         n_left_out=int(np.count_nonzero(~case.keep)),
         options={name: _plain(getattr(options, name)) for name in Options.__dataclass_fields__},

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vestige.auditing.answers import adversary_of, checks_of, not_run_of, not_tested_of, provenance_of, threat_models_of
+from vestige.auditing.answers import (
+    adversary_of,
+    checks_of,
+    n_queries_of,
+    not_run_of,
+    not_tested_of,
+    provenance_of,
+    threat_models_of,
+)
 from vestige.auditing.case import Case, prepare_case
 from vestige.auditing.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
 from vestige.auditing.operating_points import OperatingPoint, Rule, operating_points
@@ -22,6 +30,7 @@ from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress, silent
 from vestige.core.records import Records
+from vestige.core.references import References
 from vestige.core.result import AuditResult, Preflight, RocBand, Validity
 from vestige.core.seeds import stream
 from vestige.core.targets import Access
@@ -43,6 +52,7 @@ def audit(
     target: Any,
     shadow: Predictions | None = None,
     *,
+    references: References | None = None,
     members: Records | None = None,
     nonmembers: Records | None = None,
     querying: Querying | None = None,
@@ -59,6 +69,8 @@ def audit(
             (or to `Logits` or `PredictedLabels`), a `ModelFile`, an `Endpoint`, or `Predictions` with ids.
         shadow: The answers of one model trained like the target on records of its own; thresholds and the privacy
             risk score are then learned there. Without it, the adversary knows half of the target's own records.
+        references: The answers of many models about the same records, each with its training set: thresholds and the
+            attacks with reference models come from them, and nothing is trained.
         members: Records the model was trained on; with a model as target.
         nonmembers: Records it was not trained on, alike in everything else.
         querying: How the model may be asked: access, input ranges, budget, price. Confidences without a limit if
@@ -99,8 +111,8 @@ def audit(
         prepare(Path(run))
     folder = None if run is None else Path(run)
     result = play(
-        target, shadow, members=members, nonmembers=nonmembers, querying=querying, training=training, folder=folder,
-        options=options or Options(), progress=progress,
+        target, shadow, references=references, members=members, nonmembers=nonmembers, querying=querying,
+        training=training, folder=folder, options=options or Options(), progress=progress,
     )  # fmt: skip
     if run is not None:
         write(result, Path(run))
@@ -111,6 +123,7 @@ def play(
     target: Any,
     shadow: Predictions | None,
     *,
+    references: References | None,
     members: Records | None,
     nonmembers: Records | None,
     querying: Querying | None,
@@ -120,9 +133,9 @@ def play(
     progress: Progress,
 ) -> AuditResult:
     """Audit as `audit` does, and write no result; `folder` gets what training shadow models leaves."""
-    _refuse_mixtures(target, shadow, members, nonmembers, querying, training)
+    _refuse_mixtures(target, shadow, references, members, nonmembers, querying, training)
     querying = querying or Querying()
-    references, asked = None, None
+    scored, asked = None, None
     if members is not None and nonmembers is not None:
         from vestige.auditing.asking import ask
         from vestige.auditing.model_audit import refuse_recipe, train_references
@@ -132,23 +145,41 @@ def play(
         asked = ask(target, members, nonmembers, querying, folder, options.seed, progress)
         target = asked.predictions
         if training is not None:
-            references = train_references(
-                asked.classifier, target, asked.pool, training, folder, options.seed, progress
+            scored = train_references(asked.classifier, target, asked.pool, training, folder, options.seed, progress)
+    if references is not None:
+        from vestige.auditing.references import score_with
+
+        progress("scoring with reference models", 0, 1)
+        scored = score_with(references, target)
+        if not scored.scores:
+            raise InputError(
+                f"Expected reference models that some attack can use, found {scored.n_models} of no use: "
+                f"{scored.not_run[0].needs} Most attacks need 2 models that were trained on each record and 2 that "
+                "were not."
             )
-            shadow = references.shadow
-    case = prepare_case(target, shadow, options, progress, references)
+    case = prepare_case(target, shadow if scored is None else scored.shadow, options, progress, scored)
     return _evaluate(case, asked, progress)
 
 
 def _refuse_mixtures(
     target: Any,
     shadow: Predictions | None,
+    references: References | None,
     members: Records | None,
     nonmembers: Records | None,
     querying: Querying | None,
     training: ShadowTraining | None,
 ) -> None:
     """Refuse what does not belong together, before anything is asked."""
+    for name, other in (("a shadow", shadow), ("training", training)):
+        if references is not None and other is not None:
+            raise InputError(
+                f"Expected references or {name}, found both; leave one out: references set the thresholds too."
+            )
+    if references is not None and querying is not None and querying.access is Access.LABEL:
+        raise InputError(
+            "Expected access to confidences beside references, found access to labels only; leave out the references."
+        )
     if not isinstance(target, Predictions) and (members is None or nonmembers is None):
         raise InputError(
             f"Expected members and nonmembers beside a model ({type(target).__name__}), found one side or none; give "
@@ -175,7 +206,10 @@ def _evaluate(case: Case, asked: "Asked | None", progress: Progress) -> AuditRes
     unit_scores = {name: units.score(values) for name, values in case.scores.items()}
     curves = {name: roc(s[units.member], s[~units.member]) for name, s in unit_scores.items()}
     n_references = 0 if case.references is None else case.references.n_models
-    table = Table(Common(units.name, case.options.name, access, n_references=n_references))
+    common = Common(
+        units.name, case.options.name, access, n_queries=n_queries_of(case), n_references=n_references
+    )  # fmt: skip
+    table = Table(common)
     worst = _tabulate(case, curves, table, progress)
     progress("testing all attacks together", 0, 1)
     headline = headline_of(worst, units)

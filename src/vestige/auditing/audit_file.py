@@ -28,6 +28,7 @@ from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
+from vestige.core.references import References
 
 
 class _Data(Part):
@@ -48,6 +49,10 @@ class _Recipe(Part):
     stop_at_failure: bool = False
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     version: str = ""
+
+
+class _Reference(Part):
+    file: str
 
 
 class _Policy(Part):
@@ -71,6 +76,7 @@ class AuditFile(Part):
         endpoint: How a model behind a URL is asked.
         recipe: How to train shadow models: `same`, or `module:name` of a recipe or of a function
             `fit(inputs, labels, *, seed)`; none if only the model itself is to be asked.
+        reference: Reference models that are there: an npz file, a Zarr group or the folder of a run; none if omitted.
         options: What can change a number, as in `Options`.
         policy: Conditions that a release must not fulfil, as after `--fail-if`.
         paths: The folder that paths start from, where it is not that of the file: a run's own file names that of the
@@ -83,6 +89,7 @@ class AuditFile(Part):
     inputs: InputsPart = Field(default_factory=InputsPart)
     endpoint: EndpointPart | None = None
     recipe: _Recipe | None = None
+    reference: _Reference | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     policy: _Policy = Field(default_factory=_Policy)
     paths: _Paths = Field(default_factory=_Paths)
@@ -202,6 +209,21 @@ class AuditFile(Part):
             stop_at_failure=self.recipe.stop_at_failure,
         )
 
+    def references(self, classes: Sequence[str] | None) -> References | None:
+        """Return the reference models that it names, if it names any.
+
+        Args:
+            classes: Class names of the records.
+
+        Raises:
+            InputError: It is no such file or folder.
+        """
+        if self.reference is None:
+            return None
+        from vestige.data.reference_files import read_references
+
+        return read_references(self.folder / self.reference.file, classes=classes)
+
     def _recipe(self, part: _Recipe) -> Recipe:
         from vestige.training.function_recipe import FunctionRecipe
 
@@ -278,8 +300,8 @@ def audit_file_of(said: Mapping[str, Any], folder: Path, name: str) -> AuditFile
     """
     if "folder" in said:
         raise InputError(
-            f"{name}: Expected target, data, inputs, endpoint, recipe, options, policy and paths, found folder; leave "
-            "it out."
+            f"{name}: Expected target, data, inputs, endpoint, recipe, reference, options, policy and paths, found "
+            "folder; leave it out."
         )
     try:
         found = AuditFile(folder=folder, **said)

@@ -7,7 +7,7 @@ import numpy as np
 
 from vestige.attacks import CATALOGUE
 from vestige.auditing.operating_points import Known, known_halves, known_shadow
-from vestige.auditing.references import References
+from vestige.auditing.references import ReferenceScores
 from vestige.auditing.scoring import Observed, observe
 from vestige.core.errors import InputError
 from vestige.core.options import Options, SubjectScore
@@ -36,7 +36,7 @@ class Case:
         shadow: The shadow as given, if any.
         shadow_keep: As `keep`, of the shadow's records.
         shadow_digest: Digest of its predictions; empty without one.
-        references: Models trained on the audited records, if any.
+        references: What reference models add, if there are any.
     """
 
     options: Options
@@ -53,7 +53,7 @@ class Case:
     shadow: Predictions | None
     shadow_keep: np.ndarray | None
     shadow_digest: str
-    references: References | None = None
+    references: ReferenceScores | None = None
 
 
 def prepare_case(
@@ -61,11 +61,11 @@ def prepare_case(
     shadow: Predictions | None,
     options: Options,
     progress: Progress,
-    references: References | None = None,
+    references: ReferenceScores | None = None,
 ) -> Case:
     """Score both models, leave out subjects on both sides, and say whose membership the adversary knows.
 
-    With references, the shadow is one of them, and their scores come on top.
+    With references, the shadow is one of them if it can be, and their scores come on top.
 
     Raises:
         InputError: The outputs are not what they are said to be, or the shadow does not fit the target.
@@ -83,7 +83,7 @@ def prepare_case(
         both = min(units.n_members, units.n_nonmembers) >= 2
         return Case(
             options, target, keep, labels, member, units, scores, observed,
-            "known_half", known_halves(units, labels, first) if both else (), scores, None, None, "",
+            "known_half", known_halves(units, labels, first) if both else (), scores, None, None, "", references,
         )  # fmt: skip
     shadow_labels = _recoded(shadow, target)
     if (shadow.subjects is None) != (target.subjects is None):

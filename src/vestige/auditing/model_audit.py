@@ -2,6 +2,8 @@
 
 import tempfile
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ from jaxtyping import Bool
 from vestige.auditing.asking import classifier_behind
 from vestige.auditing.planning import Estimate, estimate
 from vestige.auditing.querying import Querying
-from vestige.auditing.references import References, references_of
+from vestige.auditing.references import ReferenceScores, score_with
 from vestige.auditing.run_folder import alone
 from vestige.auditing.shadow_plan import ShadowPlan, planned
+from vestige.auditing.shadow_references import checks_of_training, references_of
 from vestige.auditing.shadow_training import SAME, ShadowTraining
 from vestige.auditing.shadows import Shadows, train_shadows
 from vestige.core.errors import InputError
@@ -36,7 +39,7 @@ def train_references(
     run: Path | None,
     seed: int,
     progress: Progress,
-) -> References:
+) -> ReferenceScores:
     """Train the shadow models of an audit, or take them from the run or the bank, and score with them.
 
     Raises:
@@ -47,10 +50,11 @@ def train_references(
         OutputError: Bank or run cannot be written.
     """
     recipe = training.recipe_like(target)
-    if run is not None:
-        return references_of(_trained(recipe, pool, training, run, seed, progress), predictions)
-    with tempfile.TemporaryDirectory(prefix="vestige-") as folder:
-        return references_of(_trained(recipe, pool, training, Path(folder), seed, progress), predictions)
+    with nullcontext(run) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as folder:
+        shadows = _trained(recipe, pool, training, Path(folder), seed, progress)
+        if predictions.ids is None:
+            predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
+        return score_with(references_of(shadows), predictions, checks_of_training(shadows))
 
 
 def refuse_recipe(target: Any, training: ShadowTraining, querying: Querying) -> None:

@@ -1,90 +1,144 @@
-"""Attacks with reference models: from what shadow models answered to scores of the target and of one of themselves."""
+"""Attacks with reference models: from what these answered to scores of the target and of one of themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from vestige.attacks import CATALOGUE
+from vestige.attacks import CATALOGUE, Attack
 from vestige.attacks.lira import Variance
-from vestige.auditing.planning import what_is_given_up
-from vestige.auditing.run_folder import FAILURES
-from vestige.auditing.shadow_work import LOGITS
-from vestige.auditing.shadows import Shadows
-from vestige.core.messages import few
-from vestige.core.outputs import Logits, Probabilities
+from vestige.auditing.reference_phi import ReferencePhi, reference_phi
+from vestige.core.digests import digest_of_columns
+from vestige.core.errors import InputError
+from vestige.core.outputs import Phi
 from vestige.core.predictions import Predictions
-from vestige.core.result import Check, Validity
-from vestige.signals.phi import phi_from_logits, phi_from_probabilities
+from vestige.core.references import References
+from vestige.core.result import Check, NotRun, Validity
 
 PER_RECORD_FROM = 32
 """IN and OUT models of every record from which on its own spread is used (Carlini et al. 2022 use it for many)."""
 
+_MANY_SATURATED = 0.01  # share of certain answers from which on they are worth a warning
+
 
 @dataclass(frozen=True, eq=False)
-class References:
-    """What shadow models, trained on random halves of the audited records, add to an audit.
+class ReferenceScores:
+    """What reference models add to an audit.
 
     Attributes:
-        n_models: How many there are.
-        shadow: The answers of one of them, with its own members: thresholds are set there.
+        observed: What they and the target answered.
+        shadow: The answers of one of them, with its own members: thresholds are set there. None if none answered all.
         scores: Scores of the target, per attack with reference models.
         shadow_scores: The same of that shadow model; its own answers and its partner's are not used for them.
-        checks: What a reader should know of their training.
+        not_run: Attacks with reference models that could not be played, and what they need.
+        checks: What a reader should know of them.
         definitions: How the scores were made where there are two ways.
     """
 
-    n_models: int
-    shadow: Predictions
+    observed: ReferencePhi
+    shadow: Predictions | None
     scores: Mapping[str, np.ndarray]
     shadow_scores: Mapping[str, np.ndarray]
+    not_run: tuple[NotRun, ...]
     checks: tuple[Check, ...]
     definitions: Mapping[str, str]
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what they answered and of their training sets."""
+        seen = self.observed
+        columns = {"phi": seen.shadow_phi, "member": seen.is_in, "target": seen.phi}
+        columns |= {"population": seen.population_shadow_phi, "target's population": seen.population_phi}
+        return digest_of_columns(columns)
 
-def references_of(shadows: Shadows, target: Predictions) -> References:
-    """Score the target, and one shadow model as if it were the target, by what the others answered.
+    @property
+    def n_models(self) -> int:
+        """How many there are."""
+        return len(self.observed.is_in)
 
-    The shadow model that is left out takes the one with the complementary training set along, because what remains
+
+def score_with(references: References, target: Predictions, checks: Sequence[Check] = ()) -> ReferenceScores:
+    """Score the target, and one reference model as if it were the target, by what the others answered.
+
+    The model that is left out takes the one with the complementary training set along, because what remains
     would otherwise tell by its numbers alone which records it was trained on.
+
+    Args:
+        references: What the reference models answered.
+        target: What the target answered.
+        checks: What is known of them beside their answers.
+
+    Raises:
+        InputError: Records, classes or answers of target and references do not fit.
     """
-    phi = _phi_of_shadows(shadows)
-    is_in = shadows.member
-    numbers = np.flatnonzero(shadows.done)
-    first = int(numbers[0])
-    others = (numbers != first) & (numbers != first + 1 - 2 * (first % 2))
-    ours = _phi_of(target)
-    fewest = int(min(is_in.sum(axis=0).min(), (~is_in).sum(axis=0).min()))
+    found = reference_phi(references, target)
+    n_in, n_out = found.is_in.sum(axis=0), (~found.is_in).sum(axis=0)
+    fewest = int(min(n_in.min(), n_out.min()))
     variance = Variance.PER_RECORD if fewest > PER_RECORD_FROM else Variance.POOLED
-    scores = _scores(ours, phi, is_in, variance) if fewest else {}
-    left = is_in[others]
-    enough = min(left.sum(axis=0).min(), (~left).sum(axis=0).min()) >= 2
-    # Else there are records that hardly anything is known of: an attack that cannot be played is listed as such.
-    shadow_scores = _scores(phi[0], phi[others], left, variance) if enough else {}
-    definition = (
-        f"phi = log(p / (1 - p)) of the true class; Gaussians around the mean of {fewest} models or more on each side, "
-        f"{'their own' if variance is Variance.PER_RECORD else 'one pooled residual'} standard deviation; thresholds "
-        f"from shadow model {first}, scored without itself and its partner"
-    )
-    return References(
-        len(numbers),
-        _predictions_of(shadows, target, first),
+    scores, not_run = play_attacks(found, variance)
+    first = next((i for i in range(references.n_models) if not np.isnan(found.shadow_phi[i]).any()), None)
+    shadow_scores: Mapping[str, np.ndarray] = {}
+    shadow = None
+    if first is not None and found.is_in[first].any() and not found.is_in[first].all():
+        shadow = _as_shadow(references, found, target, first)
+        others = left_without(found.is_in, first)
+        left = found.is_in[others]
+        # Else there are records that hardly anything is known of: thresholds from such scores would be of another kind.
+        if min(left.sum(axis=0).min(), (~left).sum(axis=0).min()) >= 2:
+            shadow_scores = play_attacks(one_as_target(found, first, others), variance)[0]
+    return ReferenceScores(
+        found,
+        shadow,
         scores,
-        shadow_scores,
-        tuple(_checks(shadows)),
-        {"reference models": definition, **_DEFINITIONS},
+        {name: values for name, values in shadow_scores.items() if name in scores},
+        not_run,
+        (*checks, *_checks(found)),
+        {"reference models": _definition(found, fewest, variance, first), **_DEFINITIONS},
     )
 
 
-def _scores(phi: np.ndarray, shadow_phi: np.ndarray, is_in: np.ndarray, variance: Variance) -> dict[str, np.ndarray]:
-    """The scores of every attack that reads what models with known members answered."""
-    signals = {"phi": phi, "shadow_phi": shadow_phi, "is_in": is_in}
-    scores = {}
+def play_attacks(found: ReferencePhi, variance: Variance) -> tuple[dict[str, np.ndarray], tuple[NotRun, ...]]:
+    """Play every attack that reads what models with known members answered.
+
+    Without records of a population the audited ones stand for it: whose members they are is not looked at. Where an
+    attack has no word on several queries, its scores of single ones are averaged.
+
+    Returns:
+        Scores by name, and the attacks that could not be played.
+    """
+    scores, not_run = {}, []
+    nobody_in = not found.is_in.any(axis=0).all()
     for attack in CATALOGUE:
-        if attack.needs_references:
-            options = {"variance": variance} if attack.name in _OF_VARIANCE else {}
-            scores[attack.name] = attack.score(*(signals[name] for name in attack.reads), **options)
-    return scores
+        if not attack.needs_references:
+            continue
+        if nobody_in and "is_in" not in attack.reads:  # a mean over all models would be one over OUT models
+            not_run.append(NotRun(attack.name, "models that were trained on each record"))
+            continue
+        try:
+            scores[attack.name] = _score(attack, found, variance)
+        except InputError as error:  # such as too few models on one side of some record
+            not_run.append(NotRun(attack.name, str(error)))
+    return scores, tuple(not_run)
+
+
+def _score(attack: Attack, found: ReferencePhi, variance: Variance) -> np.ndarray:
+    if attack.name in _OF_VARIANCE:
+        return attack.score(found.phi, found.shadow_phi, found.is_in, variance=variance)
+    has_population = len(found.population_phi) > 0
+    queries = range(found.phi.shape[1])
+    signals = [
+        {
+            "phi": found.phi[:, q],
+            "shadow_phi": found.shadow_phi[:, :, q],
+            "is_in": found.is_in,
+            "population_phi": (found.population_phi if has_population else found.phi)[:, q],
+            "population_shadow_phi": (found.population_shadow_phi if has_population else found.shadow_phi)[:, :, q],
+            "population_is_in": found.population_is_in if has_population else found.is_in,
+        }
+        for q in queries
+    ]
+    return np.asarray(sum(attack.score(*(s[name] for name in attack.reads)) for s in signals) / len(signals))
 
 
 _OF_VARIANCE = ("lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only")
@@ -92,63 +146,84 @@ _DEFINITIONS = {
     "lira": "means of models, not medians; standard deviations around them, not corrected for the number of models",
     "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
     "base_score, attack_r, calibration_loss": "on log p of the true class; offline with the power 0.33; ties count",
+    "rmia": "gamma 1, >; population: other records that all models were asked about, or else the audited ones",
+    "saturation": "answers of exactly 0 or 1 stand log 2 beyond the largest other phi: half the smallest probability",
 }
 
 
-def _phi_of_shadows(shadows: Shadows) -> np.ndarray:
-    """Phi of the models that are done, models x records, a block of records at a time."""
-    of = phi_from_logits if shadows.kind == LOGITS else phi_from_probabilities
-    labels = shadows.plan.records.labels
-    phi = np.empty((int(shadows.done.sum()), labels.size))
-    for start, block in shadows.store.blocks(shadows.kind, rows=shadows.final_rows()):
-        phi[:, start : start + block.shape[1]] = of(block, labels[start : start + block.shape[1]])
-    return phi
+def left_without(is_in: np.ndarray, model: int) -> np.ndarray:
+    """Which models remain when one is the target: all but it and those with the complementary training set."""
+    others = (is_in != ~is_in[model]).any(axis=1)
+    others[model] = False
+    return np.asarray(others)
 
 
-def _phi_of(target: Predictions) -> np.ndarray:
-    logits = target.output(Logits)
-    of, output = (phi_from_probabilities, target.output(Probabilities)) if logits is None else (phi_from_logits, logits)
-    return np.asarray(of(output.whole(), target.labels))
+def one_as_target(found: ReferencePhi, model: int, others: np.ndarray) -> ReferencePhi:
+    """One reference model in the target's place, with some of the others."""
+    return ReferencePhi(
+        found.shadow_phi[model], found.shadow_phi[others], found.is_in[others],
+        found.population_shadow_phi[model], found.population_shadow_phi[others], found.population_is_in[others],
+        found.n_saturated, found.limit, found.order, found.by_id,
+    )  # fmt: skip
 
 
-def _predictions_of(shadows: Shadows, target: Predictions, model: int) -> Predictions:
-    answers = shadows.store.read(shadows.kind, rows=[shadows.plan.rows_of(model)[-1]])[0]
+def _as_shadow(references: References, found: ReferencePhi, target: Predictions, model: int) -> Predictions:
+    """One reference model's answers to the records as they are, with its own members."""
+    if references.kind is Phi:
+        answers = found.shadow_phi[model, :, 0]  # without infinities
+    else:
+        answers = next(a for i, a in enumerate(references.models()) if i == model)[found.order]
+        answers = answers if answers.ndim == 2 else answers[:, 0]
     return Predictions(
-        Logits(answers) if shadows.kind == LOGITS else Probabilities(answers),
+        references.kind(answers),
         labels=target.labels,
-        member=shadows.plan.member[model],
+        member=found.is_in[model],
         subjects=target.subjects,
         classes=target.classes,
     )
 
 
-def _checks(shadows: Shadows) -> list[Check]:
-    plan = shadows.plan
-    n_done, n_failed = int(shadows.done.sum()), len(shadows.failures)
-    said = (
-        f"{n_done} shadow models on random halves of the {plan.records.n_records:,} audited records: {plan.strategy}."
-    )
-    checks = [Check("shadow_models", Validity.VALID, said)]
-    if shadows.mended:
-        mended = f"Stored signals were damaged and made anew: {few(shadows.mended)}."
-        checks.append(Check("mended_signals", Validity.VALID, mended))
-    if n_failed:  # an error may quote a record or a path: it stands in the run, not in a report
-        numbers = few([str(i) for i in sorted(shadows.failures)])
+def _checks(found: ReferencePhi) -> list[Check]:
+    checks = [] if found.by_id else [Check("reference_ids", Validity.LIMITED, _BY_ORDER, _GIVE_IDS)]
+    n_in, n_out = found.is_in.sum(axis=0), (~found.is_in).sum(axis=0)
+    one_sided = int(((n_in == 0) != (n_out == 0)).sum()) if n_in.any() else 0  # none IN at all is a design
+    if one_sided:
         checks.append(
             Check(
-                "failed_models",
+                "records_on_one_side",
                 Validity.LIMITED,
-                f"{n_failed} of {plan.n_models} shadow models failed: {numbers}.",
-                f"Read {FAILURES} in the run, or stop at the first failure, and mend the recipe; what was trained is "
-                "kept.",
+                f"{one_sided:,} of {n_in.size:,} records are in all or in none of the {len(found.is_in)} reference "
+                "models: attacks that compare both sides cannot judge them.",
+                "Leave these records out, or train more models.",
             )
         )
-    if n_done + n_failed < plan.n_asked:
-        remedy = "Give more time; in a new run folder, for a plan of all of them."
-        if n_done + n_failed < plan.n_models:
-            remedy = "Start the audit again: it goes on where it ended."
-        cost = what_is_given_up(n_done, plan.n_asked)
-        message = f"{n_done} of {plan.n_asked} shadow models fit the time there was: {cost}."
-        checks.append(Check("models_left_out", Validity.LIMITED, message, remedy))
-    handled: tuple[str, ...] = getattr(plan.recipe, "handled", tuple)()
-    return checks + [Check("recipe", Validity.VALID, f"{what}.") for what in handled]
+    if found.n_saturated:
+        share = found.n_saturated / found.n_answers
+        many = share > _MANY_SATURATED
+        checks.append(
+            Check(
+                "saturated_answers",
+                Validity.LIMITED if many else Validity.VALID,
+                f"{found.n_saturated:,} of {found.n_answers:,} answers of target and reference models are exactly 0 or "
+                f"1: their phi was put at {found.limit:.4g} and its negative, log 2 beyond all others.",
+                "Save logits, or probabilities with more digits, where the model has them." if many else "",
+            )
+        )
+    return checks
+
+
+def _definition(found: ReferencePhi, fewest: int, variance: Variance, first: int | None) -> str:
+    own = "their own" if variance is Variance.PER_RECORD else "one pooled residual"
+    words = (
+        f"phi = log(p / (1 - p)) of the true class; Gaussians around the mean of {fewest} models or more on each side, "
+        f"{own} standard deviation"
+    )
+    if found.phi.shape[1] > 1:
+        words += f"; {found.phi.shape[1]} queries a record, scores averaged over them"
+    if first is not None:
+        words += f"; thresholds from reference model {first}, scored without itself and its partner"
+    return words
+
+
+_BY_ORDER = "Reference models' answers have no ids: they were matched with the audited records by their order."
+_GIVE_IDS = "Give ids of both: another order of the records would look like no leak."

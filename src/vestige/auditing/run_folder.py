@@ -13,11 +13,12 @@ from typing import Any
 
 from vestige.core.errors import OutputError, RunFolderError
 from vestige.core.result import AuditResult
+from vestige.core.signal_store import FOLDER
 
 MANIFEST = "manifest.json"
 PLAN, PARTIAL_PLAN = "shadows.json", "shadows.partial"
 """The plan of shadow models, in the run from its beginning, and what a kill may leave of it."""
-STORE, FAILURES = "signals.zarr", "failures.json"
+STORE, FAILURES = FOLDER, "failures.json"
 """What shadow models answered, and why some could not be trained (disclosive)."""
 QUERIES = "queries.sqlite"
 """What was asked of the model, and the answers of one that is far away or has a price (disclosive)."""
@@ -144,7 +145,7 @@ def _manifest(result: AuditResult) -> dict[str, Any]:
         "versions": dict(p.versions),
         "created": p.created,
         "seed": p.seed,
-        "inputs": {"target": p.target_digest, "shadow": p.shadow_digest},
+        "inputs": {"target": p.target_digest, "shadow": p.shadow_digest, "references": p.reference_digest},
         "options": dict(p.options),
     }
 

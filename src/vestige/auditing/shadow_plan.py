@@ -17,13 +17,11 @@ from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.core.signal_files import writable
-from vestige.core.signals import ModelTable
+from vestige.core.signals import AT_THE_END, ModelTable
 from vestige.training.facts import Facts
 from vestige.training.strategies import Strategy
 
 _FORMAT = 1
-AT_THE_END = 0
-"""Epoch of a row of the store that was observed when training had ended."""
 
 
 @dataclass(frozen=True, eq=False)

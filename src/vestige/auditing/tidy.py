@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAN = float("nan")
+_OF_ONE_QUERY = {attack.name for attack in CATALOGUE if not attack.needs_references}
 _ACCESS = {attack.name: attack.access for attack in CATALOGUE}
 
 
@@ -76,6 +77,7 @@ class Table:
             values = {**_fields(row), **common, "lower": row.interval.lower, "upper": row.interval.upper}
             for name, column in columns.items():
                 column.append(str(values[name]) if name == "status" else values[name])
+        columns["n_queries"] = [1 if row.attack in _OF_ONE_QUERY else self.common.n_queries for row in self.rows]
         columns["access"] = [_ACCESS.get(row.attack, self.common.access) for row in self.rows]
         return pd.DataFrame({name: pd.Series(v, dtype=RESULT_DTYPES[name]) for name, v in columns.items()})
 

@@ -288,6 +288,7 @@ class Provenance:
         created: UTC time, ISO 8601.
         target_digest: SHA-256 of everything given of the target.
         shadow_digest: The same for the shadow model; empty without one.
+        reference_digest: The same for phi and training sets of the reference models; empty without them.
         n_records: Records given.
         n_left_out: Records left out because their subject is on both sides.
         options: Every option that could change a number, with its value.
@@ -300,6 +301,7 @@ class Provenance:
     created: str
     target_digest: str
     shadow_digest: str
+    reference_digest: str
     n_records: int
     n_left_out: int
     options: Mapping[str, str | int | float]

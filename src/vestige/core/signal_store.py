@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 
 from vestige.core import signal_files
+from vestige.core.blocks import BlockTable
 from vestige.core.errors import ArtefactError, InputError
 from vestige.core.messages import few
 from vestige.core.signal_files import CURE, writable
 from vestige.core.signal_rows import RowWriter
 from vestige.core.signals import MEMBER, Damage, ModelTable, SignalLayout, VariableSpec, all_variables, spans
+
+FOLDER = "signals.zarr"
+"""Name of the store in a run."""
 
 _ROW_CURE = "compute this row again"
 
@@ -215,6 +219,19 @@ class SignalStore:
             raise InputError(f"Expected at least 1 record per block, found {size}; leave it out for the fastest.")
         return ((start, self._read(name, chosen, start, stop)) for start, stop in spans(0, self.n_records, size))
 
+    def table(self, name: str, rows: Any = None) -> BlockTable:
+        """Return a variable of some rows, to be read a few models at a time: models x records (x queries x classes).
+
+        Args:
+            name: Which variable.
+            rows: Rows of the model table, a mask or positions; all if omitted.
+
+        Raises:
+            InputError: There is no such variable or row.
+        """
+        self._check_name(name)
+        return _Rows(self, name, self._rows(rows))
+
     def verify(self) -> tuple[Damage, ...]:
         """Read every object of every row that is marked complete.
 
@@ -312,6 +329,22 @@ class SignalStore:
             return False
         where = f"the mark of {self.models.named(row)}"
         return bool(_read_object(self.folder, self._array("complete"), key, row, where, _ROW_CURE))
+
+
+class _Rows:
+    """Some rows of a variable as a `BlockTable`."""
+
+    def __init__(self, store: SignalStore, name: str, rows: list[int]) -> None:
+        spec = store.variables[name]
+        self.name = f"{store.folder.name}/{name}"
+        self.shape: tuple[int, ...] = (len(rows), store.n_records, *spec.shape)
+        self.dtype: np.dtype[Any] = np.dtype(spec.dtype)
+        self._store, self._variable, self._chosen = store, name, rows
+
+    def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
+        """Yield the rows of at most `n_rows` models at a time."""
+        for start in range(0, len(self._chosen), n_rows):
+            yield self._store.read(self._variable, rows=self._chosen[start : start + n_rows])
 
 
 def _read_object(folder: Path, array: Any, key: str, at: Any, where: str, cure: str) -> np.ndarray:

@@ -12,6 +12,9 @@ from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError
 from vestige.core.messages import few
 
+AT_THE_END = 0
+"""Epoch of a row that was observed when training had ended."""
+
 MEMBER = "member"
 """The variable every store has: was this record in this model's training set?"""
 

@@ -3,7 +3,8 @@
 Nothing is unpickled, and every complaint names the file, the row and the cure.
 
 Predictions: `reading` is the door for one file of any format, `npz`, `npy` and `tables` read one kind each; `formats`
-tells them apart, `streams` reads large arrays in blocks, `columns` and `classes` say what a table's columns mean.
+tells them apart, `streams` reads large arrays in blocks, `columns` and `classes` say what a table's columns mean;
+`reference_files` reads what many models answered.
 Records: `record_reading` is the door for tables and npz files; images and the papers' data sets have a reader each,
 which `named` knows by name and `fetch` gets. `designs` draws membership, `paper_designs` as the papers do.
 """
@@ -18,6 +19,7 @@ from vestige.data.npz import read_npz
 from vestige.data.reading import read_predictions, read_shadow, refuse_columns
 from vestige.data.record_columns import RecordColumns
 from vestige.data.record_reading import read_records, read_two_records
+from vestige.data.reference_files import holds_references, read_references
 from vestige.data.tables import read_table, read_two_tables
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "complementary_pairs",
     "disjoint_pools",
     "fixed_size_subsets",
+    "holds_references",
     "load",
     "partner",
     "rank_design",
@@ -35,6 +38,7 @@ __all__ = [
     "read_npz",
     "read_predictions",
     "read_records",
+    "read_references",
     "read_shadow",
     "read_table",
     "read_two_records",

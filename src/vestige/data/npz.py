@@ -19,6 +19,7 @@ from vestige.data.formats import Format, PathLike, expect_format, file_name, nam
 from vestige.data.streams import ByteStream, NpyStream, check_size, load_array, read_header, readable_array
 
 SHADOW = "shadow_"
+REFERENCE = "reference_"
 
 _OUTPUTS: dict[str, type[Output]] = {
     "logits": Logits,
@@ -90,7 +91,9 @@ def read_npz(
 
     Keys: `logits` or `probs` (records x classes), and or `loss`, `phi`, `predicted`; `labels`, `member`; optional
     `ids`, `subjects`, `groups` (or several `group_<name>`), `inputs`, `classes` (names in the order of the
-    columns). The same with the prefix `shadow_` is a shadow model on records of its own. Other keys are ignored.
+    columns). The same with the prefix `shadow_` is a shadow model on records of its own. Beside reference models'
+    answers (`read_references`) outputs may have an axis of queries after that of records, the record as it is first.
+    Other keys are ignored.
 
     Args:
         path: The file, stored or compressed. Nothing in it is unpickled.
@@ -173,17 +176,38 @@ def _read_part(
 def _outputs(
     file: NpzFile, prefix: str, predicted: np.ndarray | None, classes: Sequence[str] | None, label_base: int
 ) -> Iterator[Output]:
+    with_queries = not prefix and any(key.startswith(REFERENCE) for key in file.keys)
     for key, kind in _OUTPUTS.items():
         if prefix + key not in file.keys:
             continue
         if key in ("logits", "probs"):
-            yield kind(file.table(prefix + key))
+            yield kind(_of_first_query(file.table(prefix + key)) if with_queries else file.table(prefix + key))
             continue
         name = f"{file.name}[{prefix}{key}]"
         values: Any = file.load(prefix + key) if predicted is None or key != "predicted" else predicted
         if key == "predicted":
             values = codes_of_array(values, classes, label_base, "predicted labels")
+        if key == "phi" and with_queries and values.ndim == 2:
+            values = values[:, 0]
         yield kind(ArrayTable(values, name))
+
+
+class _FirstQuery:
+    """Answers to the first query about each record: the record as it is."""
+
+    def __init__(self, table: BlockTable) -> None:
+        self.name, self.dtype = table.name, table.dtype
+        self.shape: tuple[int, ...] = (table.shape[0], table.shape[2])
+        self._table = table
+
+    def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
+        """Yield consecutive blocks of at most `n_rows` rows."""
+        for block in self._table.blocks(n_rows):
+            yield block[:, 0]
+
+
+def _of_first_query(table: BlockTable) -> BlockTable:
+    return _FirstQuery(table) if len(table.shape) == 3 else table
 
 
 def _groups(file: NpzFile, prefix: str) -> dict[str, np.ndarray]:

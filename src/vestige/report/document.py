@@ -231,6 +231,8 @@ class ProvenancePart(_Part):
     """SHA-256 of the target's predictions, labels and membership."""
     shadow_digest: str
     """The same for the shadow model; empty without one."""
+    reference_digest: str
+    """The same for phi and training sets of the reference models; empty without them."""
     n_records: Count
     """Records given."""
     n_left_out: Count
@@ -248,7 +250,7 @@ class ReportDocument(_Part):
     what they stand on. Rates are fractions. It holds no record, id, input or path.
     """
 
-    schema_version: Literal["1.1"] = "1.1"
+    schema_version: Literal["1.2"] = "1.2"
     """Version of this document's schema."""
     validity: ValidityPart
     """Answer 1."""

@@ -9,6 +9,9 @@ from jaxtyping import Float
 from vestige.core.errors import InputError
 from vestige.signals.answers import per_row, taken_out
 
+SATURATED = 103.0
+"""Beyond this, phi from probabilities is that of an answer of exactly 0 or 1 [logit]; see `Saturation.REFERENCE`."""
+
 _TINY = 1e-45  # added to both probabilities [C, P2]: phi then lies within -103.62 and 103.62
 
 
@@ -93,6 +96,24 @@ def phi_from_probabilities(
         return np.asarray(np.log(own + added) - np.log(block.sum(axis=1) + added))
 
     return per_row(work, probabilities, labels, "probabilities")
+
+
+def phi_from_losses(losses: Any) -> Float[np.ndarray, "*axes"]:
+    """Return `log p - log(1 - p)` [nats] of `p = exp(-loss)`; a loss of exactly 0 gives infinity.
+
+    Args:
+        losses: Cross-entropy of the true class [nats], at least 0.
+
+    Returns:
+        One number per loss.
+
+    Example:
+        >>> print(phi_from_losses(np.array([np.log(2.0), 800.0])))
+        [   0. -800.]
+    """
+    loss = np.maximum(np.asarray(losses, dtype=np.float64), 0.0)
+    with np.errstate(divide="ignore"):
+        return np.asarray(-loss - np.log(-np.expm1(-loss)))
 
 
 def check_probabilities(block: np.ndarray) -> None:

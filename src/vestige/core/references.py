@@ -1,0 +1,138 @@
+"""`References`: what many models, each with a known training set, answered about the audited records."""
+
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+from vestige.core.blocks import ArrayTable, BlockTable
+from vestige.core.columns import column
+from vestige.core.errors import InputError
+from vestige.core.outputs import Logits, Phi, Probabilities
+
+KINDS = (Phi, Logits, Probabilities)
+
+
+@dataclass(frozen=True, eq=False)
+class References:
+    """Reference models: what each answered about the audited records, and on which of them it was trained.
+
+    Attributes:
+        kind: What they answered: `Phi`, `Logits` or `Probabilities`, the class itself.
+        answers: models x records for phi, models x records x classes for the others; with an axis of queries after
+            that of records if each record was asked for in several, the record as it is first. An array, or a
+            `BlockTable` that is read a model at a time. NaN where a model did not answer.
+        member: 1 where the model was trained on the record, 0 where it was not, models x records.
+        ids: One unique id per record, by which they are matched with the audited ones; other records are welcome.
+            None if the records are the audited ones in the same order.
+        labels: True class of each record, 0..K-1; needed only for records that are not audited.
+        target: What the audited model answered about the same records, as `answers` without the axis of models:
+            needed for several queries, and for records that are not audited, which then serve as population.
+
+    Raises:
+        InputError: Shapes do not fit, membership is not 0 or 1, or an id is repeated.
+
+    Example:
+        >>> references = References(Phi, np.zeros((4, 3)), np.array([[1, 0, 1], [0, 1, 0]] * 2))
+        >>> references.n_models, references.n_records, references.n_queries
+        (4, 3, 1)
+    """
+
+    kind: Any
+    answers: Any
+    member: Any
+    _: KW_ONLY
+    ids: Any = None
+    labels: Any = None
+    target: Any = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(
+                f"Expected Phi, Logits or Probabilities, the class itself, as kind of the references, found "
+                f"{self.kind!r}; such as References(vestige.Logits, answers, member)."
+            )
+        answers = self.answers
+        if isinstance(answers, np.ndarray) or not isinstance(answers, BlockTable):
+            answers = ArrayTable(np.asarray(answers), "the reference models' answers")
+        self._check_shape(answers)
+        set_ = object.__setattr__
+        set_(self, "answers", answers)
+        set_(self, "member", _as_membership(self.member, answers.shape[:2]))
+        n = answers.shape[1]
+        if self.ids is not None:
+            set_(self, "ids", _as_ids(self.ids, n))
+        if self.labels is not None:
+            labels = column(self.labels, "labels of the references", n, "records")
+            if labels.dtype.kind not in "iu":
+                raise InputError(
+                    f"Expected labels of the references as whole numbers from 0, found {labels.dtype} values; number "
+                    "the classes as the target's are."
+                )
+            set_(self, "labels", labels)
+        if self.target is not None:
+            target = np.asarray(self.target)
+            if target.shape != answers.shape[1:]:
+                raise InputError(
+                    f"Expected the target's answers about the reference records in shape {answers.shape[1:]}, as each "
+                    f"model's, found {target.shape}; ask the target the same queries."
+                )
+            set_(self, "target", target)
+
+    def _check_shape(self, answers: BlockTable) -> None:
+        n_axes = 2 if self.kind is Phi else 3
+        of_one = "models x records" if self.kind is Phi else "models x records x classes"
+        if len(answers.shape) not in (n_axes, n_axes + 1) or 0 in answers.shape:
+            raise InputError(
+                f"Expected {self.kind.kind} of reference models as {of_one}, queries after the records if there are "
+                f"several, found shape {answers.shape} in {answers.name}."
+            )
+        if answers.dtype.kind not in "fiu":
+            raise InputError(
+                f"Expected numbers as {self.kind.kind} of reference models, found {answers.dtype} in {answers.name}."
+            )
+
+    @property
+    def n_models(self) -> int:
+        """Number of models."""
+        return int(self.answers.shape[0])
+
+    @property
+    def n_records(self) -> int:
+        """Records that they were asked about."""
+        return int(self.answers.shape[1])
+
+    @property
+    def n_queries(self) -> int:
+        """Queries about each record."""
+        has_queries = len(self.answers.shape) == (3 if self.kind is Phi else 4)
+        return int(self.answers.shape[2]) if has_queries else 1
+
+    def models(self) -> Iterator[np.ndarray]:
+        """Yield each model's answers, records first, reading one model at a time."""
+        for block in self.answers.blocks(1):
+            yield block[0]
+
+
+def _as_membership(values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    member = np.asarray(values)
+    if member.shape != tuple(shape):
+        raise InputError(
+            f"Expected membership of reference models as models x records, {shape[0]:,} x {shape[1]:,} as their "
+            f"answers, found shape {member.shape}; give a row per model."
+        )
+    if member.dtype.kind not in "biuf" or not bool(np.all((member == 0) | (member == 1))):
+        raise InputError("Expected 0 or 1 as membership of reference models, found something else; code members as 1.")
+    return member.astype(bool)
+
+
+def _as_ids(values: Any, n: int) -> np.ndarray:
+    ids = column(values, "ids of the references", n, "records")
+    unique, counts = np.unique(ids, return_counts=True)
+    if unique.size < n:
+        raise InputError(
+            f"Expected unique ids of the references, found {int((counts > 1).sum()):,} repeated, such as "
+            f"{unique[counts > 1][0]!s}; records are matched by them: give each its own."
+        )
+    return ids

@@ -1,0 +1,198 @@
+"""Reference models in one file: what each answered about the audited records, and on which of them it was trained."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vestige.core.blocks import BlockTable
+from vestige.core.errors import ArtefactError, InputError
+from vestige.core.messages import few
+from vestige.core.outputs import Logits, Output, Phi, Probabilities
+from vestige.core.references import References
+from vestige.core.signal_store import FOLDER, SignalStore
+from vestige.core.signals import AT_THE_END, MEMBER
+from vestige.data.classes import codes_of_array
+from vestige.data.formats import Format, PathLike, expect_format, file_name, named, readable
+from vestige.data.npz import REFERENCE, NpzFile
+
+_TARGET = "target_"
+_KINDS: dict[str, type[Output]] = {"logits": Logits, "probs": Probabilities, "phi": Phi}
+_RUN_KINDS: dict[str, type[Output]] = {"logits": Logits, "probabilities": Probabilities}
+_CODECS = {"bytes", "blosc", "zstd", "gzip", "zlib", "lz4", "crc32c", "transpose", "sharding_indexed", "vlen-utf8"}
+
+
+def read_references(path: PathLike, *, label_base: int = 0, classes: Sequence[str] | None = None) -> References:
+    """Read reference models' answers from an npz file, a Zarr group or the folder of a run that trained some.
+
+    Keys: `reference_phi` (models x records), `reference_logits` or `reference_probs` (models x records x classes),
+    each with an axis of queries after the records if there are several, the record as it is first; `reference_member`
+    (models x records, 0 and 1); optional `reference_ids`, `reference_labels`, and `target_phi`, `target_logits` or
+    `target_probs`: what the target answered about the same records and queries. Large arrays stay in the file.
+
+    Args:
+        path: File or folder. Nothing in it is unpickled.
+        label_base: What integer labels count from, 0 or 1.
+        classes: The target's class names, if it has any; for labels that are names.
+
+    Returns:
+        The reference models.
+
+    Raises:
+        InputError: A key is missing or there twice, the file is damaged or of another format, or what is in it does
+            not fit together.
+        ArtefactError: The signals of a run are damaged.
+    """
+    path = Path(path)
+    with named(path.name):
+        if path.is_dir():
+            if (path / FOLDER).is_dir():
+                return _of_run(path / FOLDER)
+            return _of_arrays(_ZarrGroup(path), label_base, classes)
+        expect_format(path, Format.NPZ)
+        return _of_arrays(NpzFile(path), label_base, classes)
+
+
+def holds_references(path: PathLike) -> bool:
+    """Whether an npz file holds answers of reference models.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    return any(key.startswith(REFERENCE) for key in NpzFile(path).keys)
+
+
+def _of_arrays(file: "NpzFile | _ZarrGroup", label_base: int, classes: Sequence[str] | None) -> References:
+    kind = _only_kind(file, REFERENCE)
+    if REFERENCE + "member" not in file.keys:
+        raise InputError(f"Expected the array reference_member, found {few(file.keys, 12)}; add it.")
+
+    def optional(key: str) -> np.ndarray | None:
+        return file.load(key) if key in file.keys else None
+
+    labels = optional(REFERENCE + "labels")
+    answers = file.table(REFERENCE + kind)
+    target = optional(_TARGET + kind)
+    others = [_TARGET + other for other in _KINDS if other != kind and _TARGET + other in file.keys]
+    if others:
+        raise InputError(f"Expected the target's answers as target_{kind}, as the references', found {others[0]}.")
+    if target is None and kind in file.keys and len(file.table(kind).shape) == len(answers.shape) - 1:
+        own = file.table(kind)
+        if len(own.shape) > (1 if kind == "phi" else 2):  # the target's own, with queries
+            target = file.load(kind)
+    return References(
+        _KINDS[kind],
+        answers,
+        file.load(REFERENCE + "member"),
+        ids=optional(REFERENCE + "ids"),
+        labels=None if labels is None else codes_of_array(labels, classes, label_base, "labels of the references"),
+        target=target,
+    )
+
+
+def _only_kind(file: "NpzFile | _ZarrGroup", prefix: str) -> str:
+    there = [kind for kind in _KINDS if prefix + kind in file.keys]
+    if len(there) != 1:
+        expected = ", ".join(prefix + kind for kind in _KINDS)
+        found = few([prefix + kind for kind in there]) if there else few(file.keys, 12)
+        raise InputError(f"Expected one of the arrays {expected}, found {found}; save the answers under one of them.")
+    return there[0]
+
+
+def _of_run(folder: Path) -> References:
+    store = SignalStore.open(folder)
+    kind = next((name for name in _RUN_KINDS if name in store.variables), None)
+    if kind is None:
+        raise InputError(f"Expected logits or probabilities in the run, found {few(list(store.variables))}.")
+    rows = np.flatnonzero(store.complete() & (store.models.epoch == AT_THE_END))
+    if rows.size == 0:
+        raise ArtefactError(f"{folder.parent.name}: Expected a finished shadow model, found none; finish the run.")
+    return References(_RUN_KINDS[kind], store.table(kind, rows), store.read(MEMBER, rows=rows), ids=store.ids)
+
+
+# -------------------------------------------------------------------------------------------------- Zarr
+
+
+class _ZarrGroup:
+    """The arrays of a Zarr group by key, versions 2 and 3; codecs that could run code are refused."""
+
+    def __init__(self, path: Path) -> None:
+        import zarr
+
+        self.name = file_name(path)
+        _refuse_codecs(path, self.name)
+        try:
+            with readable(path):
+                self._group = zarr.open_group(path, mode="r")
+                self._arrays = dict(self._group.arrays())
+        except (ValueError, KeyError, TypeError, RuntimeError):
+            raise InputError(
+                f"{self.name}: Expected a Zarr group or the folder of a run, found neither; name another."
+            ) from None
+        self.keys = tuple(self._arrays)
+        if not self.keys:
+            raise InputError(f"{self.name}: Expected arrays in the Zarr group, found none; name another.")
+
+    def load(self, key: str) -> np.ndarray:
+        """Return a whole array; text as text."""
+        values = np.asarray(_read(self._arrays[key], slice(None), f"{self.name}[{key}]"))
+        return values.astype(np.str_) if values.dtype.kind in "OT" else values
+
+    def table(self, key: str) -> BlockTable:
+        """Return an array to be read in blocks."""
+        return _ZarrTable(self._arrays[key], f"{self.name}[{key}]")
+
+
+class _ZarrTable:
+    """A Zarr array as a `BlockTable`."""
+
+    def __init__(self, array: Any, name: str) -> None:
+        self.name = name
+        self.shape: tuple[int, ...] = tuple(array.shape)
+        self.dtype: np.dtype[Any] = np.dtype(array.dtype)
+        self._array = array
+
+    def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
+        """Yield consecutive blocks of at most `n_rows` rows."""
+        for start in range(0, self.shape[0], n_rows):
+            yield np.asarray(_read(self._array, slice(start, start + n_rows), self.name))
+
+
+def _read(array: Any, rows: slice, name: str) -> Any:
+    try:
+        return array[rows]
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError):  # zarr's and its codecs' own
+        raise InputError(f"{name}: Expected a whole Zarr array, found a damaged one; write it again.") from None
+
+
+def _refuse_codecs(path: Path, name: str) -> None:
+    """Refuse codecs that are not known to hold numbers or text only: some unpickle what they read."""
+    for metadata in (*path.rglob("zarr.json"), *path.rglob(".zarray"), *path.rglob(".zmetadata")):
+        with readable(metadata):
+            text = metadata.read_text(encoding="utf-8", errors="replace")
+        try:
+            found = set(_codecs(json.loads(text)))
+        except ValueError:
+            raise InputError(f"{name}: Expected Zarr metadata as JSON, found a damaged {metadata.name}.") from None
+        unknown = sorted(found - _CODECS)
+        if unknown:
+            raise InputError(
+                f"{name}: Expected Zarr codecs for numbers and text, found {unknown[0]}, which is not read: some run "
+                "code. Write the arrays with zarr's own codecs."
+            )
+
+
+def _codecs(said: Any) -> Iterator[str]:
+    """Names of all codecs, in metadata of version 3 (`codecs: [{name}]`) and 2 (`compressor`, `filters`: `{id}`)."""
+    if isinstance(said, list):
+        for entry in said:
+            yield from _codecs(entry)
+    elif isinstance(said, dict):
+        for key, value in said.items():
+            if key in ("codecs", "index_codecs", "compressor", "filters") and value is not None:
+                entries = value if isinstance(value, list) else [value]
+                yield from (str(e.get("name", e.get("id"))) if isinstance(e, dict) else str(e) for e in entries)
+            if key != "attributes":
+                yield from _codecs(value)

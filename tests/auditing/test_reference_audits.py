@@ -1,0 +1,305 @@
+"""Audits from files of reference models: everything matched by id, and what does not fit refused."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.auditing.planted import row
+
+from vestige import InputError, Logits, Options, Phi, Predictions, Probabilities, References, audit
+from vestige.attacks.lira import lira_online
+from vestige.auditing.reference_phi import reference_phi
+from vestige.auditing.references import score_with
+from vestige.core.result import Validity
+
+N = 300
+
+
+def drawn(n_models: int = 8, leak: float = 3.0, seed: int = 0, n: int = N) -> tuple[np.ndarray, ...]:
+    """Phi and members of a target, and of models in complementary pairs; records differ in difficulty."""
+    rng = np.random.default_rng(seed)
+    half = rng.random((n_models // 2, n)) < 0.5
+    is_in = np.stack([half, ~half], axis=1).reshape(n_models, n)
+    member = rng.permutation(n) < n // 2
+    difficulty = 3 * rng.normal(size=n)
+    return (
+        difficulty + rng.normal(size=n) + leak * member,
+        member,
+        difficulty + rng.normal(size=(n_models, n)) + leak * is_in,
+        is_in,
+    )
+
+
+def predictions(phi: np.ndarray, member: np.ndarray, **more: Any) -> Predictions:
+    return Predictions(Phi(phi), np.zeros(phi.size, dtype=int), member, **more)
+
+
+def test_every_attack_with_references_is_played_and_finds_the_leak():
+    phi, member, shadow_phi, is_in = drawn(16)
+    result = audit(predictions(phi, member), references=References(Phi, shadow_phi, is_in))
+    played = set(result.results["attack"])
+    expected = {"lira_online", "empirical_bayes_online", "base_score_online", "rmia_online", "rmia_offline", "attack_r"}
+    assert expected <= played
+    for attack in expected:
+        assert row(result, attack=attack, metric="auc", group="all").value > 0.8
+    loss = row(result, attack="loss", metric="auc", group="all").value
+    assert row(result, attack="lira_online", metric="auc", group="all").value > loss + 0.05
+    assert result.adversary.n_references == 16
+    assert (result.results["n_references"] == 16).all()
+    assert {r.threshold for r in result.results.itertuples() if r.attack == "lira_online"} >= {"shadow_global"}
+
+
+def test_records_are_matched_by_id_and_never_by_their_order():
+    phi, member, shadow_phi, is_in = drawn()
+    names = np.array([f"r{i}" for i in range(N)])
+    order = np.random.default_rng(1).permutation(N)
+    straight = score_with(References(Phi, shadow_phi, is_in, ids=names), predictions(phi, member, ids=names))
+    mixed = References(Phi, shadow_phi[:, order], is_in[:, order], ids=names[order])
+    shuffled = score_with(mixed, predictions(phi, member, ids=names))
+    for name, values in straight.scores.items():
+        np.testing.assert_array_equal(values, shuffled.scores[name])
+    assert straight.checks == shuffled.checks == ()
+
+
+def test_numbers_and_text_are_the_same_ids():
+    phi, member, shadow_phi, is_in = drawn()
+    as_text = References(Phi, shadow_phi, is_in, ids=np.arange(N).astype(str))
+    found = score_with(as_text, predictions(phi, member, ids=np.arange(N)))
+    np.testing.assert_allclose(found.scores["lira_online"], lira_online(phi, shadow_phi, is_in))
+
+
+def test_without_ids_the_order_counts_and_is_said():
+    phi, member, shadow_phi, is_in = drawn()
+    found = score_with(References(Phi, shadow_phi, is_in), predictions(phi, member))
+    [check] = found.checks
+    assert (check.name, check.validity) == ("reference_ids", Validity.LIMITED)
+
+
+def test_records_that_the_references_lack_are_counted_and_named():
+    phi, member, shadow_phi, is_in = drawn()
+    fewer = References(Phi, shadow_phi[:, 2:], is_in[:, 2:], ids=np.arange(2, N))
+    with pytest.raises(InputError, match=r"found none about 2 of 300, such as 0, 1"):
+        score_with(fewer, predictions(phi, member, ids=np.arange(N)))
+
+
+def test_surplus_records_are_the_population_if_the_target_answered_about_them():
+    phi, member, shadow_phi, is_in = drawn()
+    audited, surplus = np.arange(200), np.arange(200, N)
+    target = predictions(phi[:200], member[:200], ids=audited)
+    silent = reference_phi(References(Phi, shadow_phi, is_in, ids=np.arange(N)), target)
+    assert silent.population_phi.shape == (0, 1)
+    found = reference_phi(References(Phi, shadow_phi, is_in, ids=np.arange(N), target=phi), target)
+    np.testing.assert_array_equal(found.population_phi[:, 0], phi[surplus])
+    np.testing.assert_array_equal(found.population_shadow_phi[:, :, 0], shadow_phi[:, surplus])
+    np.testing.assert_array_equal(found.population_is_in, is_in[:, surplus])
+    np.testing.assert_array_equal(found.phi[:, 0], phi[:200])
+
+
+@pytest.mark.parametrize("kind", [Logits, Probabilities])
+def test_logits_and_probabilities_give_the_scores_of_their_phi(kind):
+    phi, member, shadow_phi, is_in = drawn()
+
+    def answers(values: np.ndarray) -> np.ndarray:
+        p = 1 / (1 + np.exp(-values))
+        table = np.stack([values, np.zeros_like(values)] if kind is Logits else [p, 1 - p], axis=-1)
+        return np.asarray(table)
+
+    target = Predictions(kind(answers(phi)), np.zeros(N, dtype=int), member)
+    by_kind = score_with(References(kind, answers(shadow_phi), is_in), target)
+    by_phi = score_with(References(Phi, shadow_phi, is_in), predictions(phi, member))
+    for name, values in by_phi.scores.items():
+        np.testing.assert_allclose(by_kind.scores[name], values, rtol=1e-6, atol=1e-9)
+    assert by_kind.shadow is not None
+    np.testing.assert_allclose(by_kind.shadow.output(kind).whole(), answers(shadow_phi[0]))
+
+
+def test_several_queries_are_averaged_and_the_first_is_the_record_as_it_is():
+    phi, member, shadow_phi, is_in = drawn()
+    rng = np.random.default_rng(2)
+    ours = phi[:, None] + 0.5 * rng.normal(size=(N, 4))
+    theirs = shadow_phi[..., None] + 0.5 * rng.normal(size=(8, N, 4))
+    target = predictions(ours[:, 0], member)
+    found = score_with(References(Phi, theirs, is_in, target=ours), target)
+    np.testing.assert_allclose(found.scores["lira_online"], lira_online(ours, theirs, is_in))
+    one_by_one = [lira_online(ours[:, q], theirs[..., q], is_in) for q in range(4)]
+    np.testing.assert_allclose(found.scores["lira_online"], np.mean(one_by_one, axis=0))
+    np.testing.assert_array_equal(found.shadow.output(Phi).whole(), theirs[0, :, 0])
+    result = audit(target, references=References(Phi, theirs, is_in, target=ours))
+    assert {m.attack: m.n_queries for m in result.threat_models}["lira_online"] == 4
+    assert {m.attack: m.n_queries for m in result.threat_models}["loss"] == 1
+    with pytest.raises(InputError, match="the same 4 queries per record"):
+        score_with(References(Phi, theirs, is_in), target)
+
+
+def test_answers_of_exactly_0_or_1_stand_a_step_beyond_the_others_and_are_counted():
+    phi, member, shadow_phi, is_in = drawn()
+    shadow_phi[2, 5], phi[7] = np.inf, -np.inf
+    found = reference_phi(References(Phi, shadow_phi, is_in), predictions(phi, member))
+    others = np.abs(np.concatenate([shadow_phi.ravel(), phi]))
+    limit = others[np.isfinite(others)].max() + np.log(2)
+    assert np.isinf([shadow_phi[2, 5], phi[7]]).all()  # what was given is as it was
+    assert (found.n_saturated, found.shadow_phi[2, 5, 0], found.phi[7, 0]) == (2, limit, -limit)
+    scored = score_with(References(Phi, shadow_phi, is_in), predictions(phi, member))
+    [check] = [c for c in scored.checks if c.name == "saturated_answers"]
+    assert check.validity is Validity.VALID
+    assert check.message.startswith("2 of 2,700 answers")
+    assert all(np.isfinite(values).all() for values in scored.scores.values())
+
+
+def test_forests_whose_answers_are_shares_of_votes_are_not_drowned_by_their_certain_ones():
+    """With P2's constant a certain answer stands 100 away, and the pooled spread hides what all others tell."""
+    rng = np.random.default_rng(0)
+    is_in = np.repeat(rng.random((8, N)) < 0.5, 2, axis=0)
+    is_in[1::2] = ~is_in[::2]
+    member = rng.permutation(N) < N // 2
+    votes = lambda inside: rng.binomial(50, np.where(inside, 0.9, 0.6)) / 50  # noqa: E731
+    theirs, ours = votes(is_in), votes(member)
+    table = np.stack([theirs, 1 - theirs], axis=-1)
+    target = Predictions(Probabilities(np.stack([ours, 1 - ours], axis=-1)), np.zeros(N, dtype=int), member)
+    found = score_with(References(Probabilities, table, is_in), target)
+    score = found.scores["lira_online"]
+    auc = (score[member][:, None] > score[~member]).mean() + (score[member][:, None] == score[~member]).mean() / 2
+    assert auc > 0.99
+    assert found.observed.limit == pytest.approx(np.log(49) + np.log(2))
+
+
+def test_models_that_did_not_answer_are_left_out():
+    phi, member, shadow_phi, is_in = drawn(8)
+    shadow_phi[0, :50] = np.nan
+    found = score_with(References(Phi, shadow_phi, is_in), predictions(phi, member))
+    np.testing.assert_allclose(found.scores["lira_online"], lira_online(phi, shadow_phi, is_in))
+    np.testing.assert_array_equal(found.shadow.member, is_in[1])  # the first that answered everything
+    assert "base_score_online" in {left.attack for left in found.not_run}
+
+
+def test_too_few_models_say_how_many_are_needed():
+    phi, member, shadow_phi, is_in = drawn(2)
+    found = score_with(References(Phi, shadow_phi, is_in), predictions(phi, member))
+    assert found.shadow_scores == {}
+    never = np.zeros((1, N), dtype=bool)
+    only_out = score_with(References(Phi, shadow_phi[:1], never), predictions(phi, member))
+    why = {left.attack: left.needs for left in only_out.not_run}
+    assert "at least 1 shadow models per record that were trained on it, found 0" in why["lira_online"]
+    assert {"calibration_loss", "attack_r", "base_score_offline", "rmia_offline"} <= set(only_out.scores)
+    assert only_out.shadow is None
+
+
+def test_models_that_never_saw_the_records_play_the_offline_attacks_and_leave_thresholds_to_the_known_half():
+    phi, member, shadow_phi, is_in = drawn(8, leak=0.0)
+    phi = phi + 3.0 * member
+    result = audit(predictions(phi, member), references=References(Phi, shadow_phi, np.zeros_like(is_in)))
+    assert row(result, attack="lira_offline", metric="auc", group="all").value > 0.9
+    assert "known_half_global" in set(result.results.query("attack == 'lira_offline'")["threshold"])
+    assert "lira_online" not in set(result.results["attack"])
+
+
+def test_records_in_all_or_none_of_the_models_are_counted():
+    phi, member, shadow_phi, is_in = drawn(8)
+    is_in[:, :3] = True
+    found = score_with(References(Phi, shadow_phi, is_in), predictions(phi, member))
+    [check] = [c for c in found.checks if c.name == "records_on_one_side"]
+    assert check.validity is Validity.LIMITED
+    assert check.message.startswith("3 of 300 records are in all or in none of the 8 reference models")
+    assert "lira_online" in {left.attack for left in found.not_run}
+    assert np.isfinite(found.scores["empirical_bayes_online"]).all()
+
+
+def test_a_target_among_its_references_is_confounded():
+    _, _, shadow_phi, is_in = drawn(8, leak=0.0)
+    for left in (0, 1):  # the target's own row, or its partner's, stays
+        rows = np.arange(8) != left
+        target = predictions(shadow_phi[left], is_in[left])
+        result = audit(target, references=References(Phi, shadow_phi[rows], is_in[rows]))
+        [check] = [c for c in result.preflight.checks if c.name == "reference_counts"]
+        assert check.validity is Validity.CONFOUNDED
+    rows = np.arange(8) > 1
+    result = audit(predictions(shadow_phi[0], is_in[0]), references=References(Phi, shadow_phi[rows], is_in[rows]))
+    [check] = [c for c in result.preflight.checks if c.name == "reference_counts"]
+    assert check.validity is Validity.VALID
+
+
+def test_a_reference_equal_to_the_target_gives_chance():
+    """Were it counted as OUT everywhere: calibrated by itself, nothing is left of any leak."""
+    phi, member, _, _ = drawn(4)
+    never = np.zeros((2, N), dtype=bool)
+    found = score_with(References(Phi, np.stack([phi, phi]), never), predictions(phi, member))
+    for name in ("calibration_loss", "attack_r"):
+        assert np.ptp(found.scores[name]) < 1e-9
+
+
+def test_another_file_of_references_is_another_audit(tmp_path):
+    phi, member, shadow_phi, is_in = drawn()
+    first = audit(predictions(phi, member), references=References(Phi, shadow_phi, is_in))
+    again = audit(predictions(phi, member), references=References(Phi, shadow_phi + 1e-9, is_in))
+    assert first.provenance.reference_digest != again.provenance.reference_digest != ""
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "phi"}, "Expected Phi, Logits or Probabilities, the class itself"),
+        ({"answers": np.zeros((8, N, 2, 2, 2))}, "found shape"),
+        ({"answers": np.zeros((7, N))}, "found shape (8, 300)"),
+        ({"member": np.full((8, N), 2)}, "Expected 0 or 1 as membership of reference models"),
+        ({"ids": np.zeros(N, dtype=int)}, "Expected unique ids of the references, found 1 repeated, such as 0"),
+        ({"labels": np.full(N, "sick")}, "Expected labels of the references as whole numbers"),
+        ({"target": np.zeros((N, 2))}, "Expected the target's answers about the reference records in shape"),
+    ],
+)
+def test_what_cannot_be_references_is_refused(change, message):
+    _, _, shadow_phi, is_in = drawn()
+    given = {"kind": Phi, "answers": shadow_phi, "member": is_in, **change}
+    with pytest.raises(InputError) as error:
+        References(given.pop("kind"), given.pop("answers"), given.pop("member"), **given)
+    assert message in str(error.value)
+
+
+def test_what_does_not_fit_the_target_is_refused():
+    phi, member, shadow_phi, is_in = drawn()
+    wide = np.zeros((8, N, 3))
+    logits = Predictions(Logits(np.zeros((N, 2))), np.zeros(N, dtype=int), member)
+    with pytest.raises(InputError, match="Expected 2 classes of the reference models, as the target's, found 3"):
+        score_with(References(Logits, wide, is_in), logits)
+    with pytest.raises(InputError, match="found 301 records without ids"):
+        score_with(References(Phi, np.zeros((8, N + 1)), np.zeros((8, N + 1))), predictions(phi, member))
+    with pytest.raises(InputError, match="Expected ids of the audited records beside ids of the references"):
+        score_with(References(Phi, shadow_phi, is_in, ids=np.arange(N)), predictions(phi, member))
+    other = References(Phi, shadow_phi, is_in, ids=np.arange(N), labels=np.ones(N, dtype=int))
+    with pytest.raises(InputError, match="Expected the same labels of the audited records in the references"):
+        score_with(other, predictions(phi, member, ids=np.arange(N)))
+    broken = wide[..., :2].copy()
+    broken[3, 4, 1] = np.nan
+    with pytest.raises(InputError, match=r"Reference model 3: Expected finite logits, found nan in row 5"):
+        score_with(References(Logits, broken, is_in), logits)
+    references = References(Phi, shadow_phi, is_in)
+    with pytest.raises(InputError, match="Expected references or a shadow, found both"):
+        audit(predictions(phi, member), predictions(phi, member), references=references)
+
+
+def test_permuting_models_changes_nothing():
+    phi, member, shadow_phi, is_in = drawn(8)
+    order = np.random.default_rng(3).permutation(8)
+    one = score_with(References(Phi, shadow_phi, is_in), predictions(phi, member))
+    other = score_with(References(Phi, shadow_phi[order], is_in[order]), predictions(phi, member))
+    for name, values in one.scores.items():
+        np.testing.assert_allclose(values, other.scores[name], rtol=1e-9, atol=1e-12)
+
+
+def test_membership_of_the_target_changes_no_score():
+    phi, member, shadow_phi, is_in = drawn(8)
+    one = score_with(References(Phi, shadow_phi, is_in), predictions(phi, member))
+    other = score_with(References(Phi, shadow_phi, is_in), replace(predictions(phi, member), member=~member))
+    for name, values in one.scores.items():
+        np.testing.assert_array_equal(values, other.scores[name])
+
+
+def test_subjects_are_the_units_of_references_too():
+    phi, member, shadow_phi, is_in = drawn(8)
+    people = np.arange(N) // 3
+    side = np.random.default_rng(0).permutation(N // 3) < N // 6
+    half = np.random.default_rng(4).random((4, N // 3)) < 0.5
+    is_in = np.repeat(np.stack([half, ~half], axis=1).reshape(8, N // 3), 3, axis=1)
+    target = predictions(phi + 3.0 * side[people] - 3.0 * member, side[people], subjects=people)
+    result = audit(target, references=References(Phi, shadow_phi, is_in), options=Options(min_cell=0))
+    assert row(result, attack="lira_online", metric="auc", group="all").unit == "subject"
