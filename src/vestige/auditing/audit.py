@@ -16,6 +16,7 @@ from vestige.auditing.answers import (
     threat_models_of,
 )
 from vestige.auditing.case import Case, prepare_case
+from vestige.auditing.every_target import TargetValue, frame_of, spread_of, values_of_targets
 from vestige.auditing.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
 from vestige.auditing.operating_points import OperatingPoint, Rule, operating_points
 from vestige.auditing.partitions import partitions_of
@@ -220,6 +221,10 @@ def _evaluate(case: Case, asked: "Asked | None", progress: Progress) -> AuditRes
         stream(case.options.seed, "relabel"),
     )
     table.extend([p_value_row(test.p_value, len(curves), units)])
+    in_turn: tuple[TargetValue, ...] = ()
+    if case.references is not None:
+        subjects, combine = case.target.subjects, case.options.subject_score
+        in_turn = values_of_targets(case.references, subjects, combine, progress)
     risk, summary, rows = risk_of(case)
     table.extend(rows)
     progress("checking the test itself", 0, 1)
@@ -234,6 +239,8 @@ def _evaluate(case: Case, asked: "Asked | None", progress: Progress) -> AuditRes
         results=table.frame(),
         records=_records(case, risk),
         rocs=_bands(curves),
+        targets=frame_of(in_turn),
+        spread=() if case.references is None else spread_of(in_turn, case.references.observed.is_in),
         risk=summary,
         not_run=not_run_of(case),
         provenance=provenance_of(case),

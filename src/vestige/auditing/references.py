@@ -30,6 +30,7 @@ class ReferenceScores:
         observed: What they and the target answered.
         shadow: The answers of one of them, with its own members: thresholds are set there. None if none answered all.
         scores: Scores of the target, per attack with reference models.
+        variance: Whose spread LiRA takes.
         shadow_scores: The same of that shadow model; its own answers and its partner's are not used for them.
         not_run: Attacks with reference models that could not be played, and what they need.
         checks: What a reader should know of them.
@@ -39,6 +40,7 @@ class ReferenceScores:
     observed: ReferencePhi
     shadow: Predictions | None
     scores: Mapping[str, np.ndarray]
+    variance: Variance
     shadow_scores: Mapping[str, np.ndarray]
     not_run: tuple[NotRun, ...]
     checks: tuple[Check, ...]
@@ -76,7 +78,7 @@ def score_with(references: References, target: Predictions, checks: Sequence[Che
     n_in, n_out = found.is_in.sum(axis=0), (~found.is_in).sum(axis=0)
     fewest = int(min(n_in.min(), n_out.min()))
     variance = Variance.PER_RECORD if fewest > PER_RECORD_FROM else Variance.POOLED
-    scores, not_run = play_attacks(found, variance)
+    scores, not_run = play_attacks(WITH_REFERENCES, found, variance)
     first = next((i for i in range(references.n_models) if not np.isnan(found.shadow_phi[i]).any()), None)
     shadow_scores: Mapping[str, np.ndarray] = {}
     shadow = None
@@ -86,11 +88,12 @@ def score_with(references: References, target: Predictions, checks: Sequence[Che
         left = found.is_in[others]
         # Else there are records that hardly anything is known of: thresholds from such scores would be of another kind.
         if min(left.sum(axis=0).min(), (~left).sum(axis=0).min()) >= 2:
-            shadow_scores = play_attacks(one_as_target(found, first, others), variance)[0]
+            shadow_scores = play_attacks(WITH_REFERENCES, one_as_target(found, first, others), variance)[0]
     return ReferenceScores(
         found,
         shadow,
         scores,
+        variance,
         {name: values for name, values in shadow_scores.items() if name in scores},
         not_run,
         (*checks, *_checks(found)),
@@ -98,8 +101,13 @@ def score_with(references: References, target: Predictions, checks: Sequence[Che
     )
 
 
-def play_attacks(found: ReferencePhi, variance: Variance) -> tuple[dict[str, np.ndarray], tuple[NotRun, ...]]:
-    """Play every attack that reads what models with known members answered.
+WITH_REFERENCES = tuple(attack for attack in CATALOGUE if attack.needs_references)
+
+
+def play_attacks(
+    attacks: Sequence[Attack], found: ReferencePhi, variance: Variance
+) -> tuple[dict[str, np.ndarray], tuple[NotRun, ...]]:
+    """Play attacks that read what models with known members answered.
 
     Without records of a population the audited ones stand for it: whose members they are is not looked at. Where an
     attack has no word on several queries, its scores of single ones are averaged.
@@ -109,9 +117,7 @@ def play_attacks(found: ReferencePhi, variance: Variance) -> tuple[dict[str, np.
     """
     scores, not_run = {}, []
     nobody_in = not found.is_in.any(axis=0).all()
-    for attack in CATALOGUE:
-        if not attack.needs_references:
-            continue
+    for attack in attacks:
         if nobody_in and "is_in" not in attack.reads:  # a mean over all models would be one over OUT models
             not_run.append(NotRun(attack.name, "models that were trained on each record"))
             continue

@@ -270,6 +270,34 @@ class RiskSummary:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """One number of one attack over training runs: every reference model in turn as the target.
+
+    Attributes:
+        attack: Its name.
+        metric: `auc` or `tpr_at_fpr_...`.
+        n_targets: Models that were the target.
+        mean: Mean over them.
+        lower: 95 % interval of the mean over training runs: Student's, two models with complementary training sets
+            counted as one draw. Targets share the models that score them. NaN for one draw.
+        upper: Its upper bound.
+        std: Standard deviation over targets, not of the mean.
+        smallest: The smallest value.
+        largest: The largest one.
+    """
+
+    attack: str
+    metric: str
+    n_targets: int
+    mean: float
+    lower: float
+    upper: float
+    std: float
+    smallest: float
+    largest: float
+
+
+@dataclass(frozen=True)
 class NotRun:
     """An attack that was left out, and what it needs."""
 
@@ -321,6 +349,9 @@ class AuditResult:
         results: Tidy table with the columns of `RESULT_DTYPES`; safe to release.
         records: One row per record: id, subject, label, groups, member, a score per attack, risk. Disclosive.
         rocs: A drawable ROC per attack.
+        targets: With reference models, every one of them in turn as the target: columns `model`, `attack`, `metric` and
+            `value`. Empty where there are none, or too few.
+        spread: The same summed up, per attack and metric: what training again does to a number.
         risk: The privacy risk score's summary; None where the class probabilities are not known.
         not_run: Attacks left out and what they need.
         provenance: What the numbers stand on.
@@ -334,6 +365,8 @@ class AuditResult:
     results: pd.DataFrame
     records: pd.DataFrame
     rocs: tuple[RocBand, ...]
+    targets: pd.DataFrame
+    spread: tuple[Spread, ...]
     risk: RiskSummary | None
     not_run: tuple[NotRun, ...]
     provenance: Provenance

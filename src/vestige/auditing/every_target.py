@@ -1,0 +1,186 @@
+"""Every reference model in turn as the target: what training again, on another half, does to each attack's numbers."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from vestige.attacks.lira import Variance
+from vestige.auditing.operating_points import FPRS
+from vestige.auditing.reference_phi import ReferencePhi
+from vestige.auditing.references import (
+    WITH_REFERENCES,
+    ReferenceScores,
+    left_without,
+    one_as_target,
+    play_attacks,
+)
+from vestige.core.leave_one_out import leave_one_out_per_record, leave_one_out_pooled, record_blocks
+from vestige.core.options import SubjectScore
+from vestige.core.progress import Progress
+from vestige.core.result import Spread
+from vestige.evaluation.intervals import is_resolvable, mean_interval
+from vestige.evaluation.roc import point_at_fpr, roc
+from vestige.evaluation.units import make_units, on_both_sides
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class TargetValue:
+    """One number of one attack on one reference model."""
+
+    model: int
+    attack: str
+    metric: str
+    value: float
+
+
+_FEWEST = 2  # models on each side of every record, without target and partner: fewer say nothing of a spread
+_FEWEST_TARGETS = 8
+_MOST_ANSWERS = 5e7  # answers read for all targets of one attack: half a minute for all of them
+_AT_CHANCE = 0.05  # distance from 0.5 of the mean AUC of a score that only counts IN models
+
+
+def values_of_targets(
+    references: ReferenceScores, subjects: np.ndarray | None, combine: SubjectScore, progress: Progress
+) -> tuple[TargetValue, ...]:
+    """Play every attack on reference models, each scored by the others without the one that complements it.
+
+    Online LiRA takes all of them in one reading; of the other attacks' targets there are as many as
+    50 million answers allow, and at least 8, evenly chosen, with their partners.
+
+    Args:
+        references: What all models answered, and how the target was scored with them.
+        subjects: Whose record it is, if numbers are about people.
+        combine: How a subject's score is made.
+        progress: Told after every model.
+
+    Returns:
+        AUC and TPR at every false-positive rate that the records resolve, per target and attack; none if too few
+        models remain, or if the numbers of those that remain tell a target's members.
+    """
+    found = references.observed
+    is_in = found.is_in
+    turns = [(m, left_without(is_in, m)) for m in range(len(is_in)) if not np.isnan(found.shadow_phi[m]).any()]
+    turns = [(m, others) for m, others in turns if _enough(is_in[others])]
+    if len(turns) < 2 or not _counts_tell_nothing(is_in, turns):
+        return ()
+    values: list[TargetValue] = []
+    attacks = [a for a in WITH_REFERENCES if a.name in references.scores]
+    if len(turns) == len(is_in) and "lira_online" in references.scores and (partner := _partners(is_in)) is not None:
+        attacks = [a for a in attacks if a.name != "lira_online"]
+        for model, scores in enumerate(_lira_of_all(found, partner, references.variance)):
+            values.extend(_values(model, {"lira_online": scores}, is_in[model], subjects, combine))
+    turns = _some(turns, found.shadow_phi.size)
+    for done, (model, others) in enumerate(turns):
+        progress("every model in turn as the target", done, len(turns))
+        scores, _ = play_attacks(attacks, one_as_target(found, model, others), references.variance)
+        values.extend(_values(model, scores, is_in[model], subjects, combine))
+    return tuple(values)
+
+
+def _some(turns: list[tuple[int, np.ndarray]], n_answers: int) -> list[tuple[int, np.ndarray]]:
+    """An even number of neighbours each, so that partners, which stand side by side, stay together."""
+    n_wanted = max(_FEWEST_TARGETS, 2 * int(_MOST_ANSWERS / n_answers / 2))
+    if n_wanted >= len(turns):
+        return turns
+    first = np.linspace(0, len(turns) / 2 - 1, n_wanted // 2).round().astype(int) * 2
+    return [turns[i] for at in first for i in (at, at + 1)]
+
+
+def _partners(is_in: Bool[np.ndarray, "model record"]) -> Int[np.ndarray, " model"] | None:
+    """Which model complements each, -1 for none; None if several do."""
+    partner = np.full(len(is_in), -1)
+    for model, row in enumerate(is_in):
+        others = np.flatnonzero((is_in == ~row).all(axis=1))
+        if others.size > 1:
+            return None
+        partner[model] = others[0] if others.size else -1
+    return partner
+
+
+def _lira_of_all(found: ReferencePhi, partner: np.ndarray, variance: Variance) -> Float[np.ndarray, "target record"]:
+    """Online LiRA with every model as the target, the mean over queries, from one reading of the answers."""
+    score_all = leave_one_out_pooled if variance is Variance.POOLED else leave_one_out_per_record
+    scores = np.zeros(found.is_in.shape)
+    for query in range(found.phi.shape[1]):
+        for records, of_targets in score_all(record_blocks(found.shadow_phi[:, :, query]), found.is_in, partner):
+            scores[:, records] += of_targets
+    return np.asarray(scores / found.phi.shape[1])
+
+
+def _enough(left: Bool[np.ndarray, "model record"]) -> bool:
+    return len(left) > 0 and bool(min(left.sum(axis=0).min(), (~left).sum(axis=0).min()) >= _FEWEST)
+
+
+def _counts_tell_nothing(is_in: np.ndarray, turns: list[tuple[int, np.ndarray]]) -> bool:
+    """Whether a score that only counts IN models is at chance, as in complementary pairs and in independent draws.
+
+    Where every record is in equally many models and no model has a partner, it is not: a member then misses one.
+    """
+    aucs = []
+    for model, others in turns:
+        counts, member = is_in[others].sum(axis=0), is_in[model]
+        if member.any() and not member.all():
+            aucs.append(roc(counts[member].astype(float), counts[~member].astype(float)).auc)
+    return bool(aucs) and abs(float(np.mean(aucs)) - 0.5) < _AT_CHANCE
+
+
+def _values(
+    model: int,
+    scores: Mapping[str, Float[np.ndarray, " record"]],
+    member: Bool[np.ndarray, " record"],
+    subjects: np.ndarray | None,
+    combine: SubjectScore,
+) -> Iterator[TargetValue]:
+    keep = np.ones(member.size, dtype=bool) if subjects is None else ~on_both_sides(subjects, member)
+    if not member[keep].any() or member[keep].all():
+        return
+    units = make_units(None if subjects is None else subjects[keep], member[keep], combine)
+    for attack, of_records in scores.items():
+        s = units.score(of_records[keep])
+        curve = roc(s[units.member], s[~units.member])
+        yield TargetValue(model, attack, "auc", curve.auc)
+        for fpr in FPRS:
+            if is_resolvable(fpr, curve.n_nonmembers):
+                tpr = curve.rates_at(point_at_fpr(curve, fpr))[0]
+                yield TargetValue(model, attack, f"tpr_at_fpr_{fpr:g}", tpr)
+
+
+def spread_of(values: tuple[TargetValue, ...], is_in: Bool[np.ndarray, "model record"]) -> tuple[Spread, ...]:
+    """Sum the values up over targets: two with complementary training sets count as one draw."""
+    pair = {m: min(m, *np.flatnonzero((is_in == ~is_in[m]).all(axis=1)).tolist()) for m in {v.model for v in values}}
+    spreads = []
+    for attack, metric in dict.fromkeys((v.attack, v.metric) for v in values):
+        chosen = [(v.model, v.value) for v in values if (v.attack, v.metric) == (attack, metric)]
+        draws: dict[int, list[float]] = {}
+        for model, value in chosen:
+            draws.setdefault(pair[model], []).append(value)
+        of_targets = np.array([value for _, value in chosen])
+        interval = mean_interval(np.array([np.mean(values) for values in draws.values()]))
+        spreads.append(
+            Spread(
+                attack,
+                metric,
+                len(chosen),
+                float(of_targets.mean()),
+                interval.lower,
+                interval.upper,
+                float(of_targets.std(ddof=1)),
+                float(of_targets.min()),
+                float(of_targets.max()),
+            )
+        )
+    return tuple(spreads)
+
+
+def frame_of(values: tuple[TargetValue, ...]) -> "pd.DataFrame":
+    """The values as a tidy table."""
+    import pandas as pd
+
+    columns = {"model": "int64", "attack": "str", "metric": "str", "value": "float64"}
+    return pd.DataFrame({c: pd.Series([getattr(v, c) for v in values], dtype=t) for c, t in columns.items()})
