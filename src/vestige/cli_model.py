@@ -133,12 +133,14 @@ def file_of_options(context: typer.Context) -> "AuditFile":
     data |= {name: given[name] for name in ("id", "subject") if given[name] is not None}
     data |= {f"{name}s": given[name] for name in ("group", "input") if given[name]}
     data |= {"order": given["order"]} if given["order"] else {}
+    attacks = {"use": given["attack"]} if given["attack"] else {}
     options = {
         name: given[name]
         for name in ("name", "arithmetic", "subject_score", "risk_prior", "risk_bins", "min_cell", "seed")
     }
     sys.path.append(str(Path.cwd()))
-    return audit_file_of({"target": target, "data": data, "options": options}, Path.cwd(), "the command line")
+    said = {"target": target, "data": data, "attacks": attacks, "options": options}
+    return audit_file_of(said, Path.cwd(), "the command line")
 
 
 _WITH_MODEL = {"model", "access", "answers", "trust_pickle"}
@@ -199,7 +201,7 @@ def audit_model(
     from vestige.auditing.audit import play
     from vestige.auditing.run_folder import prepare
 
-    options = audit_file.checked_options()
+    options, selection = audit_file.checked_options(), audit_file.selection()
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     prepare(out)
     target, querying = audit_file.model(trust_pickle=trust_pickle), audit_file.querying()
@@ -207,8 +209,8 @@ def audit_model(
 
     def audited(progress: "Progress") -> "AuditResult":
         return play(
-            target, None, members=members, nonmembers=nonmembers, querying=querying, training=training, folder=out,
-            options=options, progress=progress,
+            target, None, members=members, nonmembers=nonmembers, querying=querying, training=training,
+            selection=selection, folder=out, options=options, progress=progress,
         )  # fmt: skip
 
     asked = audit_file.as_tables(out, fail_if, n_models=models, within=within)

@@ -16,6 +16,7 @@ from vestige.auditing.run_folder import alone
 from vestige.auditing.shadow_plan import ShadowPlan, planned
 from vestige.auditing.shadow_training import SAME, ShadowTraining
 from vestige.auditing.shadows import Shadows, train_shadows
+from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
@@ -33,6 +34,7 @@ def train_references(
     predictions: Predictions,
     pool: Records,
     training: ShadowTraining,
+    attacks: tuple[Attack, ...],
     run: Path | None,
     seed: int,
     progress: Progress,
@@ -48,9 +50,9 @@ def train_references(
     """
     recipe = training.recipe_like(target)
     if run is not None:
-        return references_of(_trained(recipe, pool, training, run, seed, progress), predictions)
+        return references_of(_trained(recipe, pool, training, run, seed, progress), predictions, attacks)
     with tempfile.TemporaryDirectory(prefix="vestige-") as folder:
-        return references_of(_trained(recipe, pool, training, Path(folder), seed, progress), predictions)
+        return references_of(_trained(recipe, pool, training, Path(folder), seed, progress), predictions, attacks)
 
 
 def refuse_recipe(target: Any, training: ShadowTraining, querying: Querying) -> None:

@@ -11,6 +11,7 @@ from vestige.auditing.planning import what_is_given_up
 from vestige.auditing.run_folder import FAILURES
 from vestige.auditing.shadow_work import LOGITS
 from vestige.auditing.shadows import Shadows
+from vestige.core.attack import Attack
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, Probabilities
 from vestige.core.predictions import Predictions
@@ -42,7 +43,7 @@ class References:
     definitions: Mapping[str, str]
 
 
-def references_of(shadows: Shadows, target: Predictions) -> References:
+def references_of(shadows: Shadows, target: Predictions, attacks: tuple[Attack, ...] = CATALOGUE) -> References:
     """Score the target, and one shadow model as if it were the target, by what the others answered.
 
     The shadow model that is left out takes the one with the complementary training set along, because what remains
@@ -56,11 +57,11 @@ def references_of(shadows: Shadows, target: Predictions) -> References:
     ours = _phi_of(target)
     fewest = int(min(is_in.sum(axis=0).min(), (~is_in).sum(axis=0).min()))
     variance = Variance.PER_RECORD if fewest > PER_RECORD_FROM else Variance.POOLED
-    scores = _scores(ours, phi, is_in, variance) if fewest else {}
+    scores = _scores(attacks, ours, phi, is_in, variance) if fewest else {}
     left = is_in[others]
     enough = min(left.sum(axis=0).min(), (~left).sum(axis=0).min()) >= 2
     # Else there are records that hardly anything is known of: an attack that cannot be played is listed as such.
-    shadow_scores = _scores(phi[0], phi[others], left, variance) if enough else {}
+    shadow_scores = _scores(attacks, phi[0], phi[others], left, variance) if enough else {}
     definition = (
         f"phi = log(p / (1 - p)) of the true class; Gaussians around the mean of {fewest} models or more on each side, "
         f"{'their own' if variance is Variance.PER_RECORD else 'one pooled residual'} standard deviation; thresholds "
@@ -76,11 +77,13 @@ def references_of(shadows: Shadows, target: Predictions) -> References:
     )
 
 
-def _scores(phi: np.ndarray, shadow_phi: np.ndarray, is_in: np.ndarray, variance: Variance) -> dict[str, np.ndarray]:
+def _scores(
+    attacks: tuple[Attack, ...], phi: np.ndarray, shadow_phi: np.ndarray, is_in: np.ndarray, variance: Variance
+) -> dict[str, np.ndarray]:
     """The scores of every attack that reads what models with known members answered."""
     signals = {"phi": phi, "shadow_phi": shadow_phi, "is_in": is_in}
     scores = {}
-    for attack in CATALOGUE:
+    for attack in attacks:
         if attack.needs_references:
             options = {"variance": variance} if attack.name in _OF_VARIANCE else {}
             scores[attack.name] = attack.score(*(signals[name] for name in attack.reads), **options)
