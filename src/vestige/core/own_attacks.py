@@ -76,10 +76,11 @@ def attack_of(function: Callable[..., Any]) -> Attack:
     if not name.isidentifier():
         raise InputError(f"Expected an attack with a name, found {brief(name)}; write a function with def.")
     reads = _reads_of(function, name)
+    _refuse_names(name, reads)
     needs = next(of for of in _NEEDS if of in reads)
     given = {_NEEDS[signal][0] for signal in reads}
     known = {word for signal in reads for word in _KNOWLEDGE.get(signal, ())}
-    attack = Attack(
+    return Attack(
         name=name,
         score=_on_plain_arrays(function, reads) if "probabilities" in reads else function,
         reads=reads,
@@ -89,8 +90,6 @@ def attack_of(function: Callable[..., Any]) -> Attack:
         definition=next(iter((inspect.getdoc(named) or "").strip().splitlines()), "") or "not described",
         source="own",
     )
-    refuse_attack(attack)
-    return attack
 
 
 def _reads_of(function: Callable[..., Any], name: str) -> tuple[str, ...]:
@@ -124,38 +123,42 @@ def refuse_attack(attack: Attack) -> None:
     Raises:
         InputError: Naming what is wrong.
     """
-    if not attack.name.isidentifier() or attack.name in _RESERVED:
-        raise InputError(
-            f"Expected an attack of another name than {brief(attack.name)}, which the results use for something else; "
-            "rename it with letters, digits and _."
-        )
-    if not attack.reads:
-        raise InputError(
-            f"Expected the attack {attack.name} to read a signal, found no parameter without a default; signals are "
-            f"{', '.join(SIGNALS)}."
-        )
-    for signal in attack.reads:
-        if signal in ("member", "members", "membership", "is_member"):
-            raise InputError(
-                f"Expected signals as parameters of the attack {attack.name}, found {signal}: attacks never see the "
-                "membership of what they score, which is what they are to find out; leave it out."
-            )
-        if signal not in SIGNALS:
-            raise InputError(
-                f"Expected signals as parameters of the attack {attack.name}, found {signal}; "
-                f"{nearest(signal, SIGNALS)}; options need a default."
-            )
-    if not (set(attack.reads) <= set(OF_ANSWERS) or attack.needs_references):
-        other = next(signal for signal in attack.reads if signal not in OF_REFERENCES)
-        raise InputError(
-            f"Expected the attack {attack.name} to read only phi, shadow_phi and is_in of reference models, found "
-            f"{other} as well; leave it out."
-        )
+    _refuse_names(attack.name, attack.reads)
     if attack.access not in ACCESS or not set(attack.knowledge) <= set(KNOWLEDGE):
         found = attack.access if attack.access not in ACCESS else ", ".join(attack.knowledge)
         raise InputError(
             f"Expected access among {', '.join(ACCESS)} and knowledge among {', '.join(KNOWLEDGE)} for the attack "
             f"{attack.name}, found {brief(found)}; correct it."
+        )
+
+
+def _refuse_names(name: str, reads: tuple[str, ...]) -> None:
+    if not name.isidentifier() or name in _RESERVED:
+        raise InputError(
+            f"Expected an attack of another name than {brief(name)}, which the results use for something else; rename "
+            "it with letters, digits and _."
+        )
+    if not reads:
+        raise InputError(
+            f"Expected the attack {name} to read a signal, found no parameter without a default; signals are "
+            f"{', '.join(SIGNALS)}."
+        )
+    for signal in reads:
+        if signal in ("member", "members", "membership", "is_member"):
+            raise InputError(
+                f"Expected signals as parameters of the attack {name}, found {signal}: attacks never see the membership "
+                "of what they score, which is what they are to find out; leave it out."
+            )
+        if signal not in SIGNALS:
+            raise InputError(
+                f"Expected signals as parameters of the attack {name}, found {signal}; {nearest(signal, SIGNALS)}; "
+                "options need a default."
+            )
+    beside = [signal for signal in reads if signal not in OF_REFERENCES]
+    if beside and len(beside) < len(reads) and {"shadow_phi", "is_in"} & set(reads):
+        raise InputError(
+            f"Expected the attack {name} to read only phi, shadow_phi and is_in of reference models, found {beside[0]} "
+            "as well; leave it out."
         )
 
 
