@@ -4,14 +4,16 @@ import json
 import re
 import tomllib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import RandomForestClassifier
 from tests.auditing.planted import logits_of, rows, softmax
+from tests.auditing.small_models import bayes
 
 from vestige import (
+    Arithmetic,
     Attack,
     FunctionRecipe,
     GradientNorms,
@@ -28,7 +30,7 @@ from vestige import (
     ShadowTraining,
     audit,
 )
-from vestige.attacks import CATALOGUE, bibtex
+from vestige.attacks import CATALOGUE, bibtex, calibration_loss
 from vestige.auditing.audit_file import audit_file_of
 from vestige.auditing.policy import parse_policy
 from vestige.auditing.selection import select
@@ -57,7 +59,7 @@ def our_phi(phi):
 
 
 def our_calibration(phi, shadow_phi, is_in):
-    return -np.logaddexp(0, -phi) + np.where(is_in, 0, np.logaddexp(0, -shadow_phi)).sum(axis=0) / (~is_in).sum(axis=0)
+    return calibration_loss(phi, shadow_phi, is_in)
 
 
 def failing(labels):
@@ -71,6 +73,11 @@ def not_finite(losses):
 @pytest.fixture(scope="module")
 def both():
     return audit(target(groups={"ward": np.arange(N) % 2}), attacks=["all", our_loss, our_entropy])
+
+
+@pytest.fixture(scope="module")
+def everything():
+    return audit(target(), attacks=["all", our_loss])
 
 
 def numbers(result, attack: str) -> pd.DataFrame:
@@ -128,16 +135,13 @@ def test_an_attack_value_says_more_and_decides_the_access():
     assert dict(zip(result.results["attack"], result.results["access"], strict=True))["correctness"] == "label"
 
 
-def test_it_is_played_with_shadow_models_and_its_thresholds_are_from_there():
+def test_it_is_played_with_shadow_models_and_its_thresholds_are_from_there(tmp_path):
     rng = np.random.default_rng(0)
     members, nonmembers = (Records(rng.normal(size=(40, 4)), rng.integers(0, 2, 40)) for _ in range(2))
 
-    def fit(inputs, labels, *, seed):
-        return RandomForestClassifier(5, random_state=seed).fit(inputs, labels)
-
-    model = fit(members.inputs, members.labels, seed=0)
-    training = ShadowTraining(FunctionRecipe(fit), n_models=8)
-    chosen = ["calibration_loss", our_calibration, our_loss]
+    model = bayes(members.inputs, members.labels, seed=0)
+    training = ShadowTraining(FunctionRecipe(bayes), n_models=4, bank=tmp_path)
+    chosen: list[Any] = ["calibration_loss", our_calibration, our_loss]
     result = audit(model, members=members, nonmembers=nonmembers, training=training, attacks=chosen)
     assert [model.attack for model in result.threat_models] == ["calibration_loss", "our_calibration", "our_loss"]
     pd.testing.assert_frame_equal(numbers(result, "our_calibration"), numbers(result, "calibration_loss"), rtol=1e-9)
@@ -151,9 +155,9 @@ def test_it_is_played_with_shadow_models_and_its_thresholds_are_from_there():
 
 
 @pytest.mark.parametrize("chosen", [["loss"], ["entropy", "correctness"], ["modified_entropy"], [our_loss]])
-def test_a_selection_is_played_and_said(chosen):
+def test_a_selection_is_played_and_said(chosen, everything):
     names = [name if isinstance(name, str) else name.__name__ for name in chosen]
-    result, everything = audit(target(), attacks=chosen), audit(target(), attacks=["all", our_loss])
+    result = audit(target(), attacks=chosen)
     assert set(result.results["attack"]) - {"worst", "privacy_risk_score"} == set(names)
     for name in names:
         pd.testing.assert_frame_equal(numbers(result, name), numbers(everything, name))
@@ -167,11 +171,11 @@ def test_a_selection_is_played_and_said(chosen):
     assert "attacks that were left out on request" in result.finding.sentence
 
 
-def test_all_is_the_default_and_says_nothing_of_requests(both):
+def test_all_is_the_default_and_says_nothing_of_requests(everything):
     result = audit(target())
     assert result.provenance.attacks == {"all": ""}
     assert result.provenance.definitions["attacks"] == "all of ours that could be played"
-    assert not [left for left in both.not_run + result.not_run if "request" in left.needs]
+    assert not [left for left in everything.not_run + result.not_run if "request" in left.needs]
     assert "request" not in result.finding.sentence + result.adversary.sentence
 
 
@@ -248,7 +252,7 @@ def test_an_attack_that_writes_to_what_others_read_is_stopped():
         losses.sort()
         return losses
 
-    with pytest.raises(InputError, match="sorting.*read-only"):
+    with pytest.raises(InputError, match=r"sorting.*read-only"):
         audit(target(), attacks=[sorting, our_loss])
 
 
@@ -288,7 +292,8 @@ def same_name(power: float):
 def test_another_attack_of_the_same_name_is_another_audit(tmp_path):
     audit(target(), attacks=["loss", same_name(2.0)], run=tmp_path / "run")
     audit(target(), attacks=["loss", same_name(2.0)], run=tmp_path / "run")
-    for other in (["loss", same_name(3.0)], ["all", same_name(2.0)], ["loss"]):
+    others: list[list[Any]] = [["loss", same_name(3.0)], ["all", same_name(2.0)], ["loss"]]
+    for other in others:
         with pytest.raises(RunFolderError, match="a run of the same attacks"):
             audit(target(), attacks=other, run=tmp_path / "run")
 
@@ -306,6 +311,6 @@ def test_an_audit_file_says_which(tmp_path):
 
 
 def test_subjects_and_published_arithmetic_treat_it_alike():
-    chosen = ["loss", our_loss]
-    result = audit(target(subjects=np.arange(N) // 2), attacks=chosen, options=Options(arithmetic="published"))
+    chosen: list[Any] = ["loss", our_loss]
+    result = audit(target(subjects=np.arange(N) // 2), attacks=chosen, options=Options(arithmetic=Arithmetic.PUBLISHED))
     pd.testing.assert_frame_equal(numbers(result, "our_loss"), numbers(result, "loss"), rtol=1e-9)

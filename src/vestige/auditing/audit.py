@@ -143,7 +143,7 @@ def play(
         target = asked.predictions
         if training is not None:
             references = train_references(
-                asked.classifier, target, asked.pool, training, selection.attacks, folder, options.seed, progress
+                asked.classifier, target, asked.pool, training, folder, options.seed, progress, selection.attacks
             )
             shadow = references.shadow
     case = prepare_case(target, shadow, selection, options, progress, references)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from vestige.attacks import CATALOGUE
 from vestige.auditing.asking import classifier_behind
 from vestige.auditing.planning import Estimate, estimate
 from vestige.auditing.querying import Querying
@@ -34,10 +35,10 @@ def train_references(
     predictions: Predictions,
     pool: Records,
     training: ShadowTraining,
-    attacks: tuple[Attack, ...],
     run: Path | None,
     seed: int,
     progress: Progress,
+    attacks: tuple[Attack, ...] = CATALOGUE,
 ) -> References:
     """Train the shadow models of an audit, or take them from the run or the bank, and score with them.
 

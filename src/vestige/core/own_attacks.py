@@ -43,7 +43,7 @@ _KNOWLEDGE = {
 _RESERVED = ("id", "subject", "label", "class", "member", "risk", "worst", "privacy_risk_score", "thresholds", "all")
 
 
-def attack_of(function: Callable[..., Any]) -> Attack:
+def attack_of(function: Any) -> Attack:
     """Make an attack of a function from signals to scores.
 
     What it reads are the names of its parameters without a default: `labels`, `predicted`, `losses`, `p_true`, `phi`
@@ -146,8 +146,8 @@ def _refuse_names(name: str, reads: tuple[str, ...]) -> None:
     for signal in reads:
         if signal in ("member", "members", "membership", "is_member"):
             raise InputError(
-                f"Expected signals as parameters of the attack {name}, found {signal}: attacks never see the membership "
-                "of what they score, which is what they are to find out; leave it out."
+                f"Expected signals as parameters of the attack {name}, found {signal}: attacks never see the "
+                "membership of what they score, which is what they are to find out; leave it out."
             )
         if signal not in SIGNALS:
             raise InputError(
