@@ -1,5 +1,6 @@
 """Own attacks in an audit: treated as ours everywhere, and some of ours alone."""
 
+import functools
 import json
 import re
 import tomllib
@@ -202,6 +203,35 @@ def test_names_and_functions_are_found_in_the_order_of_the_tables(tmp_path):
     assert select([our_entropy, our_entropy]).own == ("our_entropy",)
 
 
+def negated(function):
+    @functools.wraps(function)
+    def score(losses):
+        return -function(losses)
+
+    return score
+
+
+class Powered:
+    """A power of the loss."""
+
+    def __init__(self, power: float) -> None:
+        self.power = power
+
+    def __call__(self, losses):
+        return -(losses**self.power)
+
+
+def test_objects_and_bound_options_are_told_apart_by_what_they_hold():
+    places = [Powered(2.0), Powered(3.0), functools.partial(our_entropy, floor=1e-9), our_entropy, negated(our_loss)]
+    found = [dict(select([f]).asked) for f in places]
+    assert [list(asked) for asked in found] == [
+        [f"{__name__}:{name}"] for name in ("Powered", "Powered", "our_entropy", "our_entropy", "our_loss")
+    ]
+    digests = [next(iter(asked.values())) for asked in found]
+    assert len(set(digests)) == 5
+    assert dict(select([Powered(2.0)]).asked) == found[0]
+
+
 def loss(losses):
     return losses
 
@@ -217,6 +247,7 @@ def loss(losses):
         (["no_such_module_at_all:score"], "Expected a module no_such_module_at_all"),
         ([our_loss, lambda losses: losses], "write a function with def"),
         ([our_loss, replace(CATALOGUE[1], name="our_loss")], "two named our_loss"),
+        ([our_loss, negated(our_loss)], "two named our_loss"),
         ([replace(CATALOGUE[1], name="a b")], "another name than a b"),
         ([replace(CATALOGUE[1], name="x", access="root")], "found root"),
         ([replace(CATALOGUE[1], name="x", reads=("population_losses",))], "found population_losses"),

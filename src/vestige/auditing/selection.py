@@ -79,6 +79,7 @@ def select(attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,), folder
         )
     ours: set[str] = set()
     own: dict[str, Attack] = {}
+    functions: dict[str, Any] = {}
     asked: dict[str, str] = {}
     words: list[str] = []
     for entry in attacks:
@@ -96,11 +97,13 @@ def select(attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,), folder
             ours.add(found.name)
             asked[found.name] = ""
             continue
+        function = found.score if isinstance(found, Attack) else found
         attack = _own(found)
-        if inspect.unwrap(own.get(attack.name, attack).score) is not inspect.unwrap(attack.score):
+        if functions.setdefault(attack.name, function) is not function:
             raise InputError(f"Expected own attacks of different names, found two named {attack.name}; rename one.")
         own[attack.name] = attack
-        digest = asked[entry if isinstance(entry, str) else _place_of(attack)] = _digest_of(attack)
+        digest = _digest_of(function, attack.reads)
+        asked[entry if isinstance(entry, str) else _place_of(function, attack.name)] = digest
         words.append(f"{attack.name}, an own attack (sha256 {digest[:12]})")
     names = ["all of ours that could be played" if ALL in asked else name for name in asked if not asked[name]]
     chosen = [attack for attack in CATALOGUE if attack.name in ours]
@@ -118,20 +121,19 @@ def _own(found: Any) -> Attack:
     return attack
 
 
-def _place_of(attack: Attack) -> str:
-    score = inspect.unwrap(attack.score)
-    function = score.func if isinstance(score, functools.partial) else score
-    return f"{function.__module__}:{getattr(function, '__qualname__', attack.name)}"
+def _place_of(function: Any, name: str) -> str:
+    if isinstance(function, functools.partial):
+        function = function.func
+    return f"{function.__module__}:{getattr(function, '__qualname__', name)}"
 
 
-def _digest_of(attack: Attack) -> str:
+def _digest_of(function: Any, reads: Sequence[str]) -> str:
     """SHA-256 of what an own attack does, as far as its code shows, so that another one of its name is told apart."""
-    score = inspect.unwrap(attack.score)
-    seen: dict[str, Any] = {"reads": attack.reads, "identity": identity_of(score)}
-    if inspect.isfunction(score):
-        seen["held"] = plain(inspect.getclosurevars(score).nonlocals)
+    seen: dict[str, Any] = {"reads": list(reads), "identity": identity_of(function)}
+    if inspect.isfunction(function):
+        seen["held"] = plain(inspect.getclosurevars(function).nonlocals)
         try:
-            seen["code"] = inspect.getsource(score)  # in a notebook a module has no source, a function has
+            seen["code"] = inspect.getsource(function)  # in a notebook a module has no source, a function has
         except (OSError, TypeError):
-            seen["code"] = score.__code__.co_code.hex()
-    return hashlib.sha256(json.dumps(seen, sort_keys=True, default=str).encode()).hexdigest()
+            seen["code"] = function.__code__.co_code.hex()
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()

@@ -51,8 +51,8 @@ def attack_of(function: Any) -> Attack:
     (models x records) and `is_in` (who was trained on what). Access and knowledge follow from these. Parameters with a
     default are options. Its name is the function's, its definition the first line of the docstring.
 
-    An audit calls it with some thousand records at a time, so a record's score must not depend on the others; what it
-    is handed is read-only.
+    An audit calls it with some thousand records at a time, in two threads, so a record's score must not depend on the
+    others or on earlier calls; of reference models all records come at once. What it is handed is read-only.
 
     Args:
         function: Returns one finite number per record; higher = more likely a member.
@@ -87,9 +87,15 @@ def attack_of(function: Any) -> Attack:
         needs=_NEEDS[needs][1],
         access=next(level for level in ACCESS if level in given),
         knowledge=tuple(word for word in KNOWLEDGE if word in known),
-        definition=next(iter((inspect.getdoc(named) or "").strip().splitlines()), "") or "not described",
+        definition=_first_line(named),
         source="own",
     )
+
+
+def _first_line(function: Any) -> str:
+    """What the function says of itself."""
+    lines = (inspect.getdoc(function) or "").strip().splitlines()
+    return brief(lines[0], 200) if lines else "not described"
 
 
 def _reads_of(function: Callable[..., Any], name: str) -> tuple[str, ...]:
