@@ -32,9 +32,11 @@ from vestige import (
     audit,
 )
 from vestige.attacks import CATALOGUE, bibtex, calibration_loss
+from vestige.auditing import planning
 from vestige.auditing.audit_file import audit_file_of
 from vestige.auditing.policy import parse_policy
 from vestige.auditing.selection import select
+from vestige.training.strategies import Measured, Strategy
 
 N = 400
 Z, Y, M = logits_of(N, 1.5, seed=5)
@@ -136,7 +138,8 @@ def test_an_attack_value_says_more_and_decides_the_access():
     assert dict(zip(result.results["attack"], result.results["access"], strict=True))["correctness"] == "label"
 
 
-def test_it_is_played_with_shadow_models_and_its_thresholds_are_from_there(tmp_path):
+def test_it_is_played_with_shadow_models_and_its_thresholds_are_from_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "_measured", lambda *args: [Measured(Strategy(), 0.01)])
     rng = np.random.default_rng(0)
     members, nonmembers = (Records(rng.normal(size=(40, 4)), rng.integers(0, 2, 40)) for _ in range(2))
 

@@ -21,8 +21,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     Example:
         >>> nearest("entrop", ["loss", "entropy", "modified_entropy"])
-        'did you mean entropy or modified_entropy?'
+        'did you mean entropy?'
     """
     names = list(known)
     close = difflib.get_close_matches(name, names, 3)
-    return f"did you mean {' or '.join(close)}" + "?" if close else f"there are {', '.join(names)}"
+    return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}"
