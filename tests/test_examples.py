@@ -1,4 +1,4 @@
-"""Every example runs as its first lines say: make.py, vestige plan and audit, audit.py."""
+"""Every example runs as its first lines say: make.py, vestige plan and audit, audit.py; and an own attack."""
 
 import os
 import shutil
@@ -82,3 +82,18 @@ def test_the_example_runs(name, tmp_path):
     results = pd.read_parquet(folder / "RUN" / "results.parquet")
     assert {"correctness", "loss", "entropy"} <= set(results["attack"])
     assert ("gradient_norm" in set(results["attack"])) == (name == "torch_network")
+
+
+def test_an_own_attack_keeps_the_laws_and_is_audited(tmp_path):
+    file = EXAMPLES / "own_attack.py"
+    assert len(file.read_text().splitlines()) <= 20
+    done = subprocess.run(
+        [sys.executable, str(file)], cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True,
+        capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "margin keeps the laws" in done.stdout
+    assert "LEAK SHOWN" in done.stdout
+    results = pd.read_parquet(tmp_path / "RUN" / "results.parquet")
+    ours = results[results["attack"] == "entropy"]
+    assert len(results[results["attack"] == "margin"]) == len(ours) > 20

@@ -81,7 +81,9 @@ def test_an_unknown_name_at_the_front_door_is_an_attribute_error():
         vestige.leakage  # noqa: B018
 
 
-@pytest.mark.parametrize("room", ["vestige.data", "vestige.report", "vestige.attacks", "vestige.evaluation.preflight"])
+@pytest.mark.parametrize(
+    "room", ["vestige.data", "vestige.report", "vestige.attacks", "vestige.evaluation.preflight", "vestige.testing"]
+)
 def test_every_room_that_names_its_door_opens_it(room):
     module = importlib.import_module(room)
     assert all(getattr(module, name) is not None for name in module.__all__)

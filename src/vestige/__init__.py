@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vestige.auditing.audit import audit
     from vestige.auditing.querying import Querying
     from vestige.auditing.shadow_training import ShadowTraining
+    from vestige.core.attack import Attack
     from vestige.core.errors import (
         ArtefactError,
         InputError,
@@ -43,6 +44,7 @@ __all__ = [
     "AnswerFormat",
     "Arithmetic",
     "ArtefactError",
+    "Attack",
     "AuditResult",
     "Endpoint",
     "FunctionRecipe",
@@ -79,6 +81,7 @@ _HOME = {
     "AnswerFormat": "vestige.targets.answer_format",
     "Arithmetic": "vestige.core.options",
     "ArtefactError": "vestige.core.errors",
+    "Attack": "vestige.core.attack",
     "AuditResult": "vestige.core.result",
     "Endpoint": "vestige.targets.http.endpoint",
     "FunctionRecipe": "vestige.training.function_recipe",

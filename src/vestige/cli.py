@@ -25,7 +25,7 @@ from vestige.cli_model import (
     refuse_without_model,
 )
 from vestige.cli_predictions import positive_of, read_beside, read_references_beside, read_target
-from vestige.cli_run import written
+from vestige.cli_run import Attacks, written
 from vestige.core.errors import InputError, VestigeError
 from vestige.core.options import Arithmetic, Options, SubjectScore
 
@@ -161,6 +161,7 @@ def audit_command(
             "'tpr_at_fpr_0.01.upper > 0.03'. Reads the worst attack unless it names one. Repeatable.",
         ),
     ] = None,
+    attack: Attacks = None,
     name: Annotated[str, typer.Option(help="What the results call the target.")] = "target",
     arithmetic: Annotated[
         Arithmetic, typer.Option(help="float64, or P1's published script to the digit.", rich_help_panel=Numbers)
@@ -215,9 +216,9 @@ def audit_command(
     and records.parquet, which does.
     """  # noqa: D301 - typer's own mark for lines to keep
     from vestige.auditing.policy import parse_policy
+    from vestige.auditing.selection import ALL, select
     from vestige.data import Columns
 
-    policies = [parse_policy(text) for text in fail_if or ()]
     audit_file = None
     if file is not None and file.suffix == ".toml":
         refuse_beside_audit_file(context)
@@ -226,10 +227,12 @@ def audit_command(
         audit_file = file_of_options(context)
     if audit_file is not None:
         asked = list(dict.fromkeys([*audit_file.policy.fail_if, *(fail_if or ())]))
-        policies = [parse_policy(text) for text in asked]
+        policies = [parse_policy(text, audit_file.selection().own) for text in asked]
         found = audit_model(audit_file, out, bank, models, within, ray, asked, quiet, trust_pickle=trust_pickle)
         return _gate(policies, found, quiet)
     refuse_without_model(context)
+    attacks = tuple(attack or (ALL,))
+    policies = [parse_policy(text, select(attacks).own) for text in fail_if or ()]
     columns = Columns(
         label=label,
         member=member,
@@ -282,7 +285,7 @@ def audit_command(
         },
         "policy": {"fail_if": list(fail_if or ())},
     }
-    result = _run(target, inside or beside, references, out, options, written_as, quiet)
+    result = _run(target, inside or beside, references, out, options, written_as, quiet, attacks)
     return _gate(policies, result, quiet)
 
 
@@ -322,11 +325,14 @@ def _run(
     options: Options,
     asked: dict[str, Any],
     quiet: bool,
+    attacks: tuple[str, ...] = ("all",),
 ) -> "AuditResult":
     from vestige.auditing.audit import audit
 
     def audited(progress: "Progress") -> "AuditResult":
-        return audit(target, shadow, references=references, options=options, progress=progress)
+        return audit(
+            target, shadow, references=references, attacks=attacks, options=options, progress=progress
+        )  # fmt: skip
 
     return written(audited, out, asked, quiet)
 

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -98,6 +98,7 @@ def plan_command(
     from vestige.auditing.model_audit import cost_of
 
     audit_file = read_file(file)
+    audit_file.selection()  # what the audit would refuse is refused here
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     target, seed = audit_file.model(trust_pickle=trust_pickle), audit_file.checked_options().seed
     members, nonmembers = audit_file.records()
@@ -133,11 +134,12 @@ def file_of_options(context: typer.Context) -> "AuditFile":
     data |= {name: given[name] for name in ("id", "subject") if given[name] is not None}
     data |= {f"{name}s": given[name] for name in ("group", "input") if given[name]}
     data |= {"order": given["order"]} if given["order"] else {}
+    attacks = {"use": given["attack"]} if given["attack"] else {}
     options = {
         name: given[name]
         for name in ("name", "arithmetic", "subject_score", "risk_prior", "risk_bins", "min_cell", "seed")
     }
-    said = {"target": target, "data": data, "options": options}
+    said: dict[str, Any] = {"target": target, "data": data, "attacks": attacks, "options": options}
     said |= {"reference": {"file": str(given["reference"])}} if given["reference"] else {}
     sys.path.append(str(Path.cwd()))
     return audit_file_of(said, Path.cwd(), "the command line")
@@ -201,7 +203,7 @@ def audit_model(
     from vestige.auditing.audit import play
     from vestige.auditing.run_folder import prepare
 
-    options = audit_file.checked_options()
+    options, selection = audit_file.checked_options(), audit_file.selection()
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     prepare(out)
     target, querying = audit_file.model(trust_pickle=trust_pickle), audit_file.querying()
@@ -211,7 +213,7 @@ def audit_model(
     def audited(progress: "Progress") -> "AuditResult":
         return play(
             target, None, references=references, members=members, nonmembers=nonmembers, querying=querying,
-            training=training, folder=out, options=options, progress=progress,
+            training=training, selection=selection, folder=out, options=options, progress=progress,
         )  # fmt: skip
 
     asked = audit_file.as_tables(out, fail_if, n_models=models, within=within)

@@ -4,11 +4,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 if TYPE_CHECKING:
     from vestige.core.progress import Progress
     from vestige.core.result import AuditResult
+
+
+Attacks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attack",
+        metavar="NAME",
+        help="Play this one: all (the default), an attack of ours, or module:function of your own. Repeatable.",
+    ),
+]
 
 
 def written(

@@ -35,7 +35,7 @@ def test_the_names_are_those_of_the_issues():
         "quantile_regression_gaussian", "quantile_regression_at_fpr",
     ]  # fmt: skip
     assert [a.name for a in WITH_REFERENCES] == names[7:17]
-    assert set(names) | {"CATALOGUE", "KNOWLEDGE", "Attack"} == set(attacks.__all__)
+    assert set(names) | {"CATALOGUE", "KNOWLEDGE", "Attack", "bibtex"} == set(attacks.__all__)
 
 
 @EVERY

@@ -74,7 +74,7 @@ def references_of(shadows: Shadows, target: Predictions) -> ReferenceScores:
     """As an audit scores with the shadow models it has trained."""
     ids = shadows.plan.records.ids
     target = replace(target, ids=np.arange(N) if ids is None else ids)
-    return score_with(answers_of(shadows), target, checks_of_training(shadows))
+    return score_with(answers_of(shadows), target, checks=checks_of_training(shadows))
 
 
 def drawn(rng: np.random.Generator, n_models: int, leak: float, leak_of_first: float) -> tuple[np.ndarray, np.ndarray]:

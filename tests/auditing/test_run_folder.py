@@ -20,6 +20,7 @@ from vestige import Logits, Options, OutputError, Predictions, RunFolderError, a
 from vestige.auditing import run_folder
 
 FILES = {
+    "attacks.bib",
     "audit.toml",
     "manifest.json",
     "records.parquet",

@@ -485,3 +485,31 @@ print(*{name.split(".")[0] for name in sys.modules})
         heavy = {"torch", "pandas", "scipy", "sklearn", "pyarrow", "altair", "rich", "typer"}
         assert not heavy & set(modules.split())
     assert min(seconds) < 0.3
+
+
+# ------------------------------------------------------------------------------------ which attacks
+
+
+def test_attacks_are_chosen_by_name_and_own_ones_by_their_place(vestige, files, tmp_path):
+    (tmp_path / "mine.py").write_text("def sureness(p_true):\n    return p_true\n")
+    place = f"{tmp_path}/mine.py:sureness"
+    chosen = ("--attack", "loss", "--attack", place, "--fail-if", "sureness:auc.upper > 0.5")
+    done = vestige("audit", files / "alone.npz", *chosen, "--out", tmp_path / "run")
+    assert done.code == 3
+    assert "sureness auc.upper" in done.err
+    assert "to be asked for: it was left out on request" in " ".join(done.out.split())
+    assert set(results(tmp_path / "run")["attack"]) == {"loss", "sureness", "worst"}
+    for name in ("report.html", "report.json", "results.csv"):
+        assert str(tmp_path) not in (tmp_path / "run" / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("attack", "essentials"),
+    [("los", ["found los", "loss"]), ("no_module_here:f", ["no_module_here"]), ("numpy:mean", ["numpy|mean|signals"])],
+)
+def test_attacks_that_cannot_be_chosen(vestige, files, tmp_path, attack, essentials):
+    done = vestige("audit", files / "alone.npz", "--attack", attack, "--out", tmp_path / "run")
+    assert done.code == 2
+    assert done.out == ""
+    assert all(re.search(essential, done.err) for essential in essentials)
+    assert not (tmp_path / "run").exists()

@@ -306,6 +306,38 @@ def test_what_options_said_can_be_asked_again_as_a_file(vestige, made, tmp_path)
     assert vestige("plan", tmp_path / "run" / "audit.toml").code == 0
 
 
+OWN_ATTACK = """
+def sureness(p_true):
+    "How sure it is."
+    return p_true
+"""
+
+
+def test_an_own_attack_of_a_file_is_played_and_found_again_from_the_run(vestige, own):
+    (own / "lab").mkdir()
+    (own / "lab" / "attack.py").write_text(OWN_ATTACK)
+    use = '[attacks]\nuse = ["loss", "lab.attack:sureness"]\n[policy]\nfail_if = ["sureness:auc.upper > 0.5"]'
+    path = audit_toml(own, {"model": "clinic_models:chances"}, more=use)
+    done = vestige("audit", path, "--out", own / "run", "-q")
+    assert done.code == 3
+    assert "sureness auc.upper" in done.err
+    assert set(numbers(own / "run")["attack"]) == {"loss", "sureness", "worst"}
+    assert vestige("audit", own / "run" / "audit.toml", "--out", own / "run", "-q") == done
+    (own / "lab" / "attack.py").write_text(OWN_ATTACK.replace("return p_true", "return p_true**3"))
+    wrong = audit_toml(own, {"model": "clinic_models:chances"}, more='[attacks]\nuse = ["los"]')
+    for command in (["audit", wrong, "--out", own / "other"], ["plan", wrong]):
+        refused(vestige(*command), "found los", "did you mean loss")
+    refused(vestige("audit", path, "--attack", "all", "--out", own / "other"), "--attack inside AUDIT.toml")
+
+
+def test_attacks_are_named_as_options_of_a_model(vestige, made, tmp_path):
+    arguments = [*beside(made, "answers.csv", "csv", *CSV), "--attack", "correctness", "--attack", "entropy"]
+    assert vestige("audit", *arguments, "--out", tmp_path / "run", "-q") == (0, "", "")
+    assert set(numbers(tmp_path / "run")["attack"]) == {"correctness", "entropy", "worst"}
+    said = tomllib.loads((tmp_path / "run" / "audit.toml").read_text())
+    assert said["attacks"] == {"use": ["correctness", "entropy"]}
+
+
 def test_a_run_may_be_played_again_in_its_own_folder(vestige, audited):
     run, _ = audited
     first = numbers(run)

@@ -4,10 +4,8 @@ One paper's attack is one pure function in one file. Attacks read no file, draw 
 membership of what they score, and do not know each other. `CATALOGUE` says what each needs and where it is from.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
+import re
+from importlib.resources import files
 
 from vestige.attacks.attack_p import attack_p
 from vestige.attacks.attack_r import attack_r
@@ -24,6 +22,9 @@ from vestige.attacks.max_confidence import max_confidence
 from vestige.attacks.modified_entropy import modified_entropy
 from vestige.attacks.quantile_regression import quantile_regression_at_fpr, quantile_regression_gaussian
 from vestige.attacks.rmia import rmia_offline, rmia_online
+from vestige.core.attack import KNOWLEDGE, Attack
+from vestige.core.errors import InputError
+from vestige.core.messages import nearest
 
 __all__ = [
     "CATALOGUE",
@@ -33,6 +34,7 @@ __all__ = [
     "attack_r",
     "base_score_offline",
     "base_score_online",
+    "bibtex",
     "calibration_loss",
     "calibration_score",
     "confidence",
@@ -55,45 +57,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Attack:
-    """What the auditing room must know to run an attack.
-
-    Attributes:
-        name: Its name in every table.
-        score: The pure function.
-        reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`,
-            `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`; of some
-            the same of a population, `population_...`; `score` and `reference_scores` of any attack; and `signal`,
-            `features` and `is_known_nonmember`.
-        needs: The same for a person: what a table must hold.
-        access: The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`.
-        knowledge: What else the adversary must know, in the words of Choquette-Choo et al. 2021, table 3: `train` (how
-            the model was trained), `data` (more records like these), `label` (the record's), `model` (its parameters).
-        definition: The score in one line.
-        source: Paper and equation.
-    """
-
-    name: str
-    score: Callable[..., np.ndarray]
-    reads: tuple[str, ...]
-    needs: str
-    access: str
-    knowledge: tuple[str, ...]
-    definition: str
-    source: str
-
-    @property
-    def needs_references(self) -> bool:
-        """Whether it reads what models with known members among the audited records answered, and nothing else."""
-        return "shadow_phi" in self.reads and set(self.reads) <= _OF_REFERENCES
-
-
-_OF_REFERENCES = {"phi", "shadow_phi", "is_in", "population_phi", "population_shadow_phi", "population_is_in"}
-
-KNOWLEDGE = ("train", "data", "label", "model", "members")
-"""What an adversary may know beside the model's answers, in the order of the tables."""
-
 CATALOGUE: tuple[Attack, ...] = (
     Attack(
         "correctness",
@@ -104,6 +67,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("label",),
         "1 if the predicted class is the true one",
         "Song & Mittal 2021, eq. 5",
+        ("song2021systematic",),
     ),
     Attack(
         "loss",
@@ -114,6 +78,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("label",),
         "-(cross-entropy loss)",
         "Yeom et al. 2018",
+        ("yeom2018privacy",),
     ),
     Attack(
         "confidence",
@@ -124,6 +89,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("label",),
         "probability of the true class",
         "Song & Mittal 2021, eq. 6",
+        ("song2021systematic",),
     ),
     Attack(
         "max_confidence",
@@ -134,6 +100,7 @@ CATALOGUE: tuple[Attack, ...] = (
         (),
         "log of the largest probability",
         "Salem et al. 2019",
+        ("salem2019mlleaks",),
     ),
     Attack(
         "entropy",
@@ -144,6 +111,7 @@ CATALOGUE: tuple[Attack, ...] = (
         (),
         "-(Shannon entropy of the probabilities)",
         "Song & Mittal 2021, eq. 7",
+        ("song2021systematic",),
     ),
     Attack(
         "modified_entropy",
@@ -154,6 +122,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("label",),
         "-(modified entropy)",
         "Song & Mittal 2021, eq. 8",
+        ("song2021systematic",),
     ),
     Attack(
         "gradient_norm",
@@ -164,6 +133,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("label", "model"),
         "-(L2 norm of the gradient of the record's loss)",
         "Watson et al. 2022, section 2",
+        ("watson2022importance",),
     ),
     Attack(
         "lira_online",
@@ -174,6 +144,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "log-likelihood ratio of phi under models trained on the record and models that were not",
         "Carlini et al. 2022",
+        ("carlini2022membership",),
     ),
     Attack(
         "lira_offline",
@@ -184,6 +155,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "z-score of phi among models not trained on the record",
         "Carlini et al. 2022, offline attack",
+        ("carlini2022membership",),
     ),
     Attack(
         "lira_offline_two_sided",
@@ -194,6 +166,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "-(log-density of phi under models not trained on the record)",
         "Carlini et al. 2022, published code",
+        ("carlini2022membership",),
     ),
     Attack(
         "lira_in_only",
@@ -204,6 +177,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "log-density of phi under models trained on the record",
         "Carlini et al. 2022, IN half of the online attack",
+        ("carlini2022membership",),
     ),
     Attack(
         "empirical_bayes_online",
@@ -214,6 +188,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "log-ratio of Student-t predictive densities of phi, priors fitted across records",
         "ours; predictives of Murphy 2007",
+        ("murphy2007conjugate",),
     ),
     Attack(
         "empirical_bayes_offline",
@@ -224,6 +199,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "standardised residual of phi under the predictive density of models not trained on it",
         "ours; predictives of Murphy 2007",
+        ("murphy2007conjugate",),
     ),
     Attack(
         "base_score_online",
@@ -234,6 +210,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "log of the confidence over the mean confidence of all models",
         "Lassila et al. 2025",
+        ("lassila2025practical",),
     ),
     Attack(
         "base_score_offline",
@@ -244,6 +221,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "log p - 0.33 log(mean p of models not trained on the record)",
         "Lassila et al. 2025",
+        ("lassila2025practical",),
     ),
     Attack(
         "attack_r",
@@ -254,6 +232,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "share of models not trained on the record that are no surer of it",
         "Ye et al. 2022",
+        ("ye2022enhanced",),
     ),
     Attack(
         "calibration_loss",
@@ -264,6 +243,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "log p less its mean over models not trained on the record",
         "Watson et al. 2022, eq. 4",
+        ("watson2022importance",),
     ),
     Attack(
         "calibration_score",
@@ -274,6 +254,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "score less its mean over these models",
         "Watson et al. 2022, eq. 4",
+        ("watson2022importance",),
     ),
     Attack(
         "rmia_online",
@@ -284,6 +265,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "share of the population that the record's likelihood ratio exceeds",
         "Zarifzadeh et al. 2024",
+        ("zarifzadeh2024lowcost",),
     ),
     Attack(
         "rmia_offline",
@@ -301,6 +283,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "the same with a mean guessed from models not trained on the record",
         "Zarifzadeh et al. 2024",
+        ("zarifzadeh2024lowcost",),
     ),
     Attack(
         "attack_p",
@@ -311,6 +294,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("data", "label"),
         "share of the population with at least the record's loss",
         "Ye et al. 2022",
+        ("ye2022enhanced",),
     ),
     Attack(
         "quantile_regression_gaussian",
@@ -321,6 +305,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("data", "label"),
         "(signal - mean(x)) / std(x), of nonmembers like x",
         "Bertran et al. 2023",
+        ("bertran2023scalable",),
     ),
     Attack(
         "quantile_regression_at_fpr",
@@ -331,6 +316,30 @@ CATALOGUE: tuple[Attack, ...] = (
         ("data", "label"),
         "signal - quantile(x), of nonmembers like x",
         "Bertran et al. 2023",
+        ("bertran2023scalable",),
     ),
 )
 """Every attack, in the order of the tables."""
+
+
+def bibtex(*names: str) -> str:
+    """Return the BibTeX entries of the papers that attacks are from, each once.
+
+    Args:
+        names: Names of attacks of the catalogue.
+
+    Raises:
+        InputError: There is no such attack.
+
+    Example:
+        >>> print(bibtex("lira_online").splitlines()[0])
+        @inproceedings{carlini2022membership,
+    """
+    ours = {attack.name: attack for attack in CATALOGUE}
+    for name in names:
+        if name not in ours:
+            raise InputError(f"Expected an attack of the catalogue, found {name}; {nearest(name, ours)}.")
+    text = files("vestige.attacks").joinpath("sources.bib").read_text(encoding="utf-8")
+    entries = {entry[1]: entry[0] for entry in re.finditer(r"^@\w+\{(\w+),\n(?:.*\n)*?\}\n", text, re.MULTILINE)}
+    keys = dict.fromkeys(key for name in names for key in ours[name].citations)
+    return "\n".join(entries[key] for key in keys)

@@ -8,8 +8,8 @@ from importlib import metadata
 
 import numpy as np
 
-from vestige.attacks import CATALOGUE, KNOWLEDGE
 from vestige.auditing.case import Case
+from vestige.core.attack import KNOWLEDGE
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.result import Adversary, Check, NotRun, Provenance, ThreatModel, Validity
@@ -19,10 +19,11 @@ from vestige.evaluation.roc import Roc
 
 def not_tested_of(case: Case) -> str:
     """Say which stronger attackers were not played."""
-    if case.references is None:
-        return "attackers with reference models"
+    left_out = "attacks that were left out on request and " if case.selection.left_out else ""
+    if not any(attack.needs_references and attack.name in case.scores for attack in case.selection.attacks):
+        return f"{left_out}attackers with reference models"
     stronger = " or access to the parameters" if "gradient_norm" not in case.scores else ""
-    return f"attackers with more queries{stronger}"
+    return f"{left_out}attackers with more queries{stronger}"
 
 
 def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
@@ -73,7 +74,7 @@ def threat_models_of(case: Case) -> tuple[ThreatModel, ...]:
     """Say what each attack saw and knew."""
     by_source = ("train", "data") if case.source == "shadow" else ("members",)
     models = []
-    for attack in CATALOGUE:
+    for attack in case.selection.attacks:
         if attack.name in case.scores:
             has_thresholds = bool(case.known) and attack.name in case.known_scores
             known = {*attack.knowledge, *(by_source if has_thresholds else ())}
@@ -112,10 +113,14 @@ def adversary_of(case: Case, access: str) -> Adversary:
 
 def not_run_of(case: Case) -> tuple[NotRun, ...]:
     """List what was left out and what it needs."""
+    left_out = case.selection.left_out
     with_references = () if case.references is None else case.references.not_run
     why = {left.attack: left for left in (*case.observed.not_run, *with_references)}
     missing = [left for left in why.values() if left.attack not in case.scores]
-    if "modified_entropy" not in case.scores or "modified_entropy" not in case.known_scores:
+    missing += [NotRun(name, "to be asked for: it was left out on request") for name in left_out]
+    if "modified_entropy" in left_out:
+        missing.append(NotRun("privacy_risk_score", "modified_entropy, which was left out on request"))
+    elif "modified_entropy" not in case.scores or "modified_entropy" not in case.known_scores:
         missing.append(NotRun("privacy_risk_score", "probabilities or logits of every class"))
     without = [name for name in case.scores if name not in case.known_scores]
     missing += [NotRun(f"{name} (thresholds)", "the same outputs from the shadow model") for name in without]
@@ -146,7 +151,12 @@ def provenance_of(case: Case) -> Provenance:
         n_records=case.target.n_records,
         n_left_out=int(np.count_nonzero(~case.keep)),
         options={name: _plain(getattr(options, name)) for name in Options.__dataclass_fields__},
-        definitions=_DEFINITIONS if case.references is None else {**_DEFINITIONS, **case.references.definitions},
+        attacks=case.selection.asked,
+        definitions={
+            **_DEFINITIONS,
+            **({} if case.references is None else case.references.definitions),
+            "attacks": case.selection.definition,
+        },
     )
 
 

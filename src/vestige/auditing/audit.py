@@ -1,6 +1,6 @@
 """`vestige.audit`: the order of an audit from predictions. No other room knows it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,13 @@ from vestige.auditing.operating_points import OperatingPoint, Rule, operating_po
 from vestige.auditing.partitions import partitions_of
 from vestige.auditing.querying import Querying
 from vestige.auditing.risk_of_records import risk_of
-from vestige.auditing.scoring import access_of
+from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadow_training import ShadowTraining
 from vestige.auditing.tidy import Common, Row, Table
 from vestige.auditing.worst import headline_of, p_value_row, worst_rows
+from vestige.core.attack import Attack
 from vestige.core.errors import InputError
+from vestige.core.messages import few
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress, silent
@@ -58,6 +60,7 @@ def audit(
     nonmembers: Records | None = None,
     querying: Querying | None = None,
     training: ShadowTraining | None = None,
+    attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,),
     run: str | Path | None = None,
     options: Options | None = None,
     progress: Progress = silent,
@@ -78,6 +81,10 @@ def audit(
             omitted.
         training: How to train shadow models like the target on random halves of all these records; they set the
             thresholds and play the likelihood-ratio attack. Without it only the model itself is asked.
+        attacks: What is played: `all` of ours that can be, names of ours, own attacks as functions from signals to
+            scores, as `Attack` values or as `module:function`. `["all", f]` plays f beside ours, `[f]` alone. What an
+            own one reads are the names of its parameters: `labels`, `predicted`, `losses`, `p_true`, `phi`,
+            `probabilities` (a plain array), `gradient_norms`; or `phi`, `shadow_phi` and `is_in`.
         run: Folder to write the run to; nothing is written if omitted.
         options: What could change a number; the defaults if omitted.
         progress: Told how far long steps are.
@@ -106,6 +113,7 @@ def audit(
         Song & Mittal 2021; Choquette-Choo et al. 2021 (strict thresholds, gap attack); Carlini et al. 2022 (online
         likelihood ratio).
     """
+    selection = select(attacks)
     if run is not None:
         from vestige.auditing.run_folder import prepare, write
 
@@ -113,7 +121,7 @@ def audit(
     folder = None if run is None else Path(run)
     result = play(
         target, shadow, references=references, members=members, nonmembers=nonmembers, querying=querying,
-        training=training, folder=folder, options=options or Options(), progress=progress,
+        training=training, selection=selection, folder=folder, options=options or Options(), progress=progress,
     )  # fmt: skip
     if run is not None:
         write(result, Path(run))
@@ -129,12 +137,14 @@ def play(
     nonmembers: Records | None,
     querying: Querying | None,
     training: ShadowTraining | None,
+    selection: Selection,
     folder: Path | None,
     options: Options,
     progress: Progress,
 ) -> AuditResult:
     """Audit as `audit` does, and write no result; `folder` gets what training shadow models leaves."""
     _refuse_mixtures(target, shadow, references, members, nonmembers, querying, training)
+    _refuse_unplayable(selection, training, references)
     querying = querying or Querying()
     scored, asked = None, None
     if members is not None and nonmembers is not None:
@@ -146,19 +156,21 @@ def play(
         asked = ask(target, members, nonmembers, querying, folder, options.seed, progress)
         target = asked.predictions
         if training is not None:
-            scored = train_references(asked.classifier, target, asked.pool, training, folder, options.seed, progress)
+            scored = train_references(
+                asked.classifier, target, asked.pool, training, folder, options.seed, progress, selection.attacks
+            )
     if references is not None:
         from vestige.auditing.references import score_with
 
         progress("scoring with reference models", 0, 1)
-        scored = score_with(references, target)
-        if not scored.scores:
+        scored = score_with(references, target, selection.attacks)
+        if scored.not_run and not scored.scores:
             raise InputError(
                 f"Expected reference models that some attack can use, found {scored.n_models} of no use: "
                 f"{scored.not_run[0].needs} Most attacks need 2 models that were trained on each record and 2 that "
                 "were not."
             )
-    case = prepare_case(target, shadow if scored is None else scored.shadow, options, progress, scored)
+    case = prepare_case(target, shadow if scored is None else scored.shadow, selection, options, progress, scored)
     return _evaluate(case, asked, progress)
 
 
@@ -202,14 +214,29 @@ def _refuse_mixtures(
         )
 
 
+def _refuse_unplayable(selection: Selection, training: ShadowTraining | None, references: References | None) -> None:
+    """Refuse attacks that all need shadow models where there are none, before anything is asked."""
+    if training is None and references is None and all(attack.needs_references for attack in selection.attacks):
+        raise InputError(
+            f"Expected shadow models for {few([attack.name for attack in selection.attacks])}, found no training; give "
+            "it ([recipe] in an AUDIT.toml), or references, or other attacks beside."
+        )
+
+
 def _evaluate(case: Case, asked: "Asked | None", progress: Progress) -> AuditResult:
-    units, access = case.units, access_of(case.scores)
+    units, access = case.units, case.selection.access_of(case.scores)
     unit_scores = {name: units.score(values) for name, values in case.scores.items()}
     curves = {name: roc(s[units.member], s[~units.member]) for name, s in unit_scores.items()}
     n_references = 0 if case.references is None else case.references.n_models
+    with_references = [attack.name for attack in case.selection.attacks if attack.needs_references]
     common = Common(
-        units.name, case.options.name, access, n_queries=n_queries_of(case), n_references=n_references
-    )  # fmt: skip
+        units.name,
+        case.options.name,
+        access,
+        {attack.name: attack.access for attack in case.selection.attacks},
+        dict.fromkeys(["worst", *with_references], n_queries_of(case)),
+        n_references=n_references,
+    )
     table = Table(common)
     worst = _tabulate(case, curves, table, progress)
     progress("testing all attacks together", 0, 1)

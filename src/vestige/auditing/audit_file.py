@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field, JsonValue, ValidationError
 
 from vestige.auditing.querying import Querying
+from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadow_training import SAME, ShadowTraining
 from vestige.auditing.target_file import (
     EndpointPart,
@@ -55,6 +56,10 @@ class _Reference(Part):
     file: str
 
 
+class _Attacks(Part):
+    use: list[str] = Field(default_factory=lambda: [ALL])
+
+
 class _Policy(Part):
     fail_if: list[str] = Field(default_factory=list)
 
@@ -77,6 +82,7 @@ class AuditFile(Part):
         recipe: How to train shadow models: `same`, or `module:name` of a recipe or of a function
             `fit(inputs, labels, *, seed)`; none if only the model itself is to be asked.
         reference: Reference models that are there: an npz file, a Zarr group or the folder of a run; none if omitted.
+        attacks: What is played: `all`, names of ours, `module:function` of own ones.
         options: What can change a number, as in `Options`.
         policy: Conditions that a release must not fulfil, as after `--fail-if`.
         paths: The folder that paths start from, where it is not that of the file: a run's own file names that of the
@@ -90,6 +96,7 @@ class AuditFile(Part):
     endpoint: EndpointPart | None = None
     recipe: _Recipe | None = None
     reference: _Reference | None = None
+    attacks: _Attacks = Field(default_factory=_Attacks)
     options: dict[str, Any] = Field(default_factory=dict)
     policy: _Policy = Field(default_factory=_Policy)
     paths: _Paths = Field(default_factory=_Paths)
@@ -237,6 +244,14 @@ class AuditFile(Part):
 
         return named_object(name, self.folder)
 
+    def selection(self) -> Selection:
+        """Return the attacks that are to be played.
+
+        Raises:
+            InputError: There is no such attack, or an own one cannot be played.
+        """
+        return select(self.attacks.use, self.folder)
+
     def checked_options(self) -> Options:
         """Return the options.
 
@@ -300,8 +315,8 @@ def audit_file_of(said: Mapping[str, Any], folder: Path, name: str) -> AuditFile
     """
     if "folder" in said:
         raise InputError(
-            f"{name}: Expected target, data, inputs, endpoint, recipe, reference, options, policy and paths, found "
-            "folder; leave it out."
+            f"{name}: Expected target, data, inputs, endpoint, recipe, reference, attacks, options, policy and paths, "
+            "found folder; leave it out."
         )
     try:
         found = AuditFile(folder=folder, **said)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vestige.attacks import CATALOGUE
 from vestige.auditing.operating_points import Known, known_halves, known_shadow
 from vestige.auditing.references import ReferenceScores
 from vestige.auditing.scoring import Observed, observe
+from vestige.auditing.selection import Selection
 from vestige.core.errors import InputError
 from vestige.core.options import Options, SubjectScore
 from vestige.core.predictions import Predictions
@@ -22,6 +22,7 @@ class Case:
     """The target's records as they are evaluated, after one pass over the outputs of both models.
 
     Attributes:
+        selection: The attacks that were asked for.
         options: What could change a number.
         target: What was given; `keep` selects the records that are evaluated.
         keep: False for records of subjects that are on both sides. All arrays below are of kept records.
@@ -39,6 +40,7 @@ class Case:
         references: What reference models add, if there are any.
     """
 
+    selection: Selection
     options: Options
     target: Predictions
     keep: np.ndarray
@@ -59,6 +61,7 @@ class Case:
 def prepare_case(
     target: Predictions,
     shadow: Predictions | None,
+    selection: Selection,
     options: Options,
     progress: Progress,
     references: ReferenceScores | None = None,
@@ -68,21 +71,23 @@ def prepare_case(
     With references, the shadow is one of them if it can be, and their scores come on top.
 
     Raises:
-        InputError: The outputs are not what they are said to be, or the shadow does not fit the target.
+        InputError: The outputs are not what they are said to be, the shadow does not fit the target, or no attack can
+            be played.
     """
-    _refuse_names_of_ours(target)
-    observed = observe(target, options.arithmetic, progress, "scoring the target")
-    if not observed.scores:
-        raise InputError("Expected outputs that some attack can read, found none; give probabilities or logits.")
+    _refuse_names_of_ours(target, selection)
+    observed = observe(target, selection.attacks, options.arithmetic, progress, "scoring the target")
+    ours = {} if references is None else references.scores
+    if not observed.scores and not ours:
+        cure = "give probabilities or logits." if not selection.left_out else f"{selection.needs()}."
+        raise InputError(f"Expected outputs that some attack can read, found none; {cure}")
     keep, units = _units_of(target, options.subject_score)
     labels, member = target.labels[keep], target.member[keep]
-    ours = {} if references is None else references.scores
     scores = {name: values[keep] for name, values in {**observed.scores, **ours}.items()}
     if shadow is None:
         first = halves(units, stream(options.seed, "known halves"))
         both = min(units.n_members, units.n_nonmembers) >= 2
         return Case(
-            options, target, keep, labels, member, units, scores, observed,
+            selection, options, target, keep, labels, member, units, scores, observed,
             "known_half", known_halves(units, labels, first) if both else (), scores, None, None, "", references,
         )  # fmt: skip
     shadow_labels = _recoded(shadow, target)
@@ -91,11 +96,11 @@ def prepare_case(
             "Expected subjects for both models or for neither, found them for one; a threshold set on records does "
             "not fit people's mean scores. Give shadow_subjects (--subject names the column in both files)."
         )
-    seen = observe(shadow, options.arithmetic, progress, "scoring the shadow")
+    seen = observe(shadow, selection.attacks, options.arithmetic, progress, "scoring the shadow")
     shadow_keep, shadow_units = _units_of(shadow, options.subject_score)
     theirs = {} if references is None else references.shadow_scores
     return Case(
-        options, target, keep, labels, member, units, scores, observed,
+        selection, options, target, keep, labels, member, units, scores, observed,
         "shadow", known_shadow(shadow_units, shadow_labels[shadow_keep], labels.size),
         {name: values[shadow_keep] for name, values in {**seen.scores, **theirs}.items()}, shadow, shadow_keep,
         seen.digest, references,
@@ -116,8 +121,9 @@ def _units_of(predictions: Predictions, combine: SubjectScore) -> tuple[np.ndarr
     return keep, make_units(subjects[keep], member[keep], combine)
 
 
-def _refuse_names_of_ours(target: Predictions) -> None:
-    ours = {"id", "subject", "label", "class", "member", "risk", *(attack.name for attack in CATALOGUE)}
+def _refuse_names_of_ours(target: Predictions, selection: Selection) -> None:
+    names = (*selection.left_out, *(attack.name for attack in selection.attacks))
+    ours = {"id", "subject", "label", "class", "member", "risk", *names}
     for name in target.groups:
         if name in ours:
             raise InputError(

@@ -11,7 +11,6 @@ from vestige.attacks.lira import Variance
 from vestige.auditing.operating_points import FPRS
 from vestige.auditing.reference_phi import ReferencePhi
 from vestige.auditing.references import (
-    WITH_REFERENCES,
     ReferenceScores,
     left_without,
     one_as_target,
@@ -70,7 +69,7 @@ def values_of_targets(
     if len(turns) < 2 or not _counts_tell_nothing(is_in, turns):
         return ()
     values: list[TargetValue] = []
-    attacks = [a for a in WITH_REFERENCES if a.name in references.scores]
+    attacks = [a for a in references.attacks if a.name in references.scores]
     if len(turns) == len(is_in) and "lira_online" in references.scores and (partner := _partners(is_in)) is not None:
         attacks = [a for a in attacks if a.name != "lira_online"]
         for model, scores in enumerate(_lira_of_all(found, partner, references.variance)):

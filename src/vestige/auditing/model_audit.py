@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from vestige.attacks import CATALOGUE
 from vestige.auditing.asking import classifier_behind
 from vestige.auditing.planning import Estimate, estimate
 from vestige.auditing.querying import Querying
@@ -19,6 +20,7 @@ from vestige.auditing.shadow_plan import ShadowPlan, planned
 from vestige.auditing.shadow_references import checks_of_training, references_of
 from vestige.auditing.shadow_training import SAME, ShadowTraining
 from vestige.auditing.shadows import Shadows, train_shadows
+from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
@@ -39,6 +41,7 @@ def train_references(
     run: Path | None,
     seed: int,
     progress: Progress,
+    attacks: tuple[Attack, ...] = CATALOGUE,
 ) -> ReferenceScores:
     """Train the shadow models of an audit, or take them from the run or the bank, and score with them.
 
@@ -54,7 +57,7 @@ def train_references(
         shadows = _trained(recipe, pool, training, Path(folder), seed, progress)
         if predictions.ids is None:
             predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
-        return score_with(references_of(shadows), predictions, checks_of_training(shadows))
+        return score_with(references_of(shadows), predictions, attacks, checks_of_training(shadows))
 
 
 def refuse_recipe(target: Any, training: ShadowTraining, querying: Querying) -> None:

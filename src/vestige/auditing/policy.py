@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -26,7 +26,7 @@ METRICS = (
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {">": operator.gt, ">=": operator.ge}
 _PATTERN = re.compile(
-    r"\s*(?:(?P<attack>[a-z_]+):)?(?P<metric>[a-z0-9_]+(?:_\d+(?:\.\d+)?)?)\.(?P<bound>value|lower|upper)"
+    r"\s*(?:(?P<attack>[^\W\d]\w*):)?(?P<metric>[a-z0-9_]+(?:_\d+(?:\.\d+)?)?)\.(?P<bound>value|lower|upper)"
     r"\s*(?P<comparison>>=|>|<=|<|==)\s*(?P<limit>[-+0-9.eE]+)\s*"
 )
 
@@ -68,8 +68,12 @@ class Judgement:
     reason: str
 
 
-def parse_policy(text: str) -> Policy:
+def parse_policy(text: str, own: Sequence[str] = ()) -> Policy:
     """Read `[ATTACK:]METRIC.BOUND > NUMBER`.
+
+    Args:
+        text: The condition.
+        own: Names of the own attacks that it may name beside ours.
 
     Raises:
         InputError: The text is not such a condition, or names an unknown attack or metric.
@@ -88,7 +92,7 @@ def parse_policy(text: str) -> Policy:
             f"Expected > or >= in {text!r}, found {match['comparison']}; a policy names the leakage that is too much."
         )
     attack = match["attack"] or "worst"
-    names = ("worst", *(a.name for a in CATALOGUE))
+    names = ("worst", *(a.name for a in CATALOGUE), *own)
     if attack not in names:
         raise InputError(f"Expected an attack among {', '.join(names)} in {text!r}, found {attack}.")
     if match["metric"] not in METRICS:

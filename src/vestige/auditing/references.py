@@ -6,9 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from vestige.attacks import CATALOGUE, Attack
+from vestige.attacks import CATALOGUE
 from vestige.attacks.lira import Variance
 from vestige.auditing.reference_phi import ReferencePhi, reference_phi
+from vestige.core.attack import Attack
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError
 from vestige.core.outputs import Phi
@@ -29,6 +30,7 @@ class ReferenceScores:
     Attributes:
         observed: What they and the target answered.
         shadow: The answers of one of them, with its own members: thresholds are set there. None if none answered all.
+        attacks: Those that were played or tried.
         scores: Scores of the target, per attack with reference models.
         variance: Whose spread LiRA takes.
         shadow_scores: The same of that shadow model; its own answers and its partner's are not used for them.
@@ -39,6 +41,7 @@ class ReferenceScores:
 
     observed: ReferencePhi
     shadow: Predictions | None
+    attacks: tuple[Attack, ...]
     scores: Mapping[str, np.ndarray]
     variance: Variance
     shadow_scores: Mapping[str, np.ndarray]
@@ -60,7 +63,12 @@ class ReferenceScores:
         return len(self.observed.is_in)
 
 
-def score_with(references: References, target: Predictions, checks: Sequence[Check] = ()) -> ReferenceScores:
+def score_with(
+    references: References,
+    target: Predictions,
+    attacks: Sequence[Attack] = CATALOGUE,
+    checks: Sequence[Check] = (),
+) -> ReferenceScores:
     """Score the target, and one reference model as if it were the target, by what the others answered.
 
     The model that is left out takes the one with the complementary training set along, because what remains
@@ -69,16 +77,18 @@ def score_with(references: References, target: Predictions, checks: Sequence[Che
     Args:
         references: What the reference models answered.
         target: What the target answered.
+        attacks: Which attacks; those that need something else are passed over.
         checks: What is known of them beside their answers.
 
     Raises:
         InputError: Records, classes or answers of target and references do not fit.
     """
     found = reference_phi(references, target)
+    attacks = [attack for attack in attacks if attack.needs_references]
     n_in, n_out = found.is_in.sum(axis=0), (~found.is_in).sum(axis=0)
     fewest = int(min(n_in.min(), n_out.min()))
     variance = Variance.PER_RECORD if fewest > PER_RECORD_FROM else Variance.POOLED
-    scores, not_run = play_attacks(WITH_REFERENCES, found, variance)
+    scores, not_run = play_attacks(attacks, found, variance)
     first = next((i for i in range(references.n_models) if not np.isnan(found.shadow_phi[i]).any()), None)
     shadow_scores: Mapping[str, np.ndarray] = {}
     shadow = None
@@ -88,10 +98,11 @@ def score_with(references: References, target: Predictions, checks: Sequence[Che
         left = found.is_in[others]
         # Else there are records that hardly anything is known of: thresholds from such scores would be of another kind.
         if min(left.sum(axis=0).min(), (~left).sum(axis=0).min()) >= 2:
-            shadow_scores = play_attacks(WITH_REFERENCES, one_as_target(found, first, others), variance)[0]
+            shadow_scores = play_attacks(attacks, one_as_target(found, first, others), variance)[0]
     return ReferenceScores(
         found,
         shadow,
+        tuple(attacks),
         scores,
         variance,
         {name: values for name, values in shadow_scores.items() if name in scores},
@@ -99,9 +110,6 @@ def score_with(references: References, target: Predictions, checks: Sequence[Che
         (*checks, *_checks(found)),
         {"reference models": _definition(found, fewest, variance, first), **_DEFINITIONS},
     )
-
-
-WITH_REFERENCES = tuple(attack for attack in CATALOGUE if attack.needs_references)
 
 
 def play_attacks(

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from vestige.attacks import CATALOGUE, bibtex
 from vestige.core.errors import OutputError, RunFolderError
 from vestige.core.result import AuditResult
 from vestige.core.signal_store import FOLDER
@@ -22,6 +23,8 @@ STORE, FAILURES = FOLDER, "failures.json"
 """What shadow models answered, and why some could not be trained (disclosive)."""
 QUERIES = "queries.sqlite"
 """What was asked of the model, and the answers of one that is far away or has a price (disclosive)."""
+SOURCES = "attacks.bib"
+"""BibTeX of the papers that the attacks which were played are from."""
 _FORMAT = "vestige-run-1"
 
 
@@ -146,6 +149,7 @@ def _manifest(result: AuditResult) -> dict[str, Any]:
         "created": p.created,
         "seed": p.seed,
         "inputs": {"target": p.target_digest, "shadow": p.shadow_digest, "references": p.reference_digest},
+        "attacks": {name: digest or "ours" for name, digest in p.attacks.items()},
         "options": dict(p.options),
     }
 
@@ -153,7 +157,7 @@ def _manifest(result: AuditResult) -> dict[str, Any]:
 def _same_audit(folder: Path, manifest: Mapping[str, Any]) -> None:
     try:
         there = json.loads((folder / MANIFEST).read_text())
-        found = {key: there[key] for key in ("format", "inputs", "options")}
+        found = {key: there[key] for key in ("format", "inputs", "attacks", "options")}
     except (OSError, ValueError, KeyError, TypeError):
         raise RunFolderError(
             f"Expected a run's {MANIFEST} in {folder}, found one that cannot be read; name another folder with --out."
@@ -180,8 +184,17 @@ def _write_files(result: AuditResult, folder: Path, manifest: Mapping[str, Any],
     write_records(result.records, folder)
     write_json(result, folder)
     write_page(result, folder)
-    (folder / "audit.toml").write_text(_toml({**asked, "options": dict(result.provenance.options)}))
+    (folder / SOURCES).write_text(_sources(result))
+    said = {"attacks": {"use": list(result.provenance.attacks)}, "options": dict(result.provenance.options)}
+    (folder / "audit.toml").write_text(_toml({**asked, **said}))
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _sources(result: AuditResult) -> str:
+    """BibTeX of what was played; of an own attack a comment, because only its author knows its paper."""
+    ours = {attack.name for attack in CATALOGUE}
+    own = [f"% {model.attack}: {model.source}\n" for model in result.threat_models if model.attack not in ours]
+    return bibtex(*(model.attack for model in result.threat_models if model.attack in ours)) + "".join(own)
 
 
 def _toml(tables: Mapping[str, Any]) -> str:

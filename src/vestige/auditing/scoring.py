@@ -1,7 +1,7 @@
 """One pass over the model's answers: check every row, score every attack, keep nothing that is records x classes."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +9,21 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from vestige.attacks import CATALOGUE
 from vestige.auditing.refusals import check_block, decimals_of, rows_that_miss_one
+from vestige.core.attack import Attack
 from vestige.core.digests import columns_of_inputs, update_with_columns
 from vestige.core.errors import InputError
 from vestige.core.options import Arithmetic
 from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
-from vestige.core.probabilities import ClassProbabilities, as_published, from_logits, from_probabilities, softmax
+from vestige.core.probabilities import (
+    LOG_FLOOR,
+    ClassProbabilities,
+    as_published,
+    from_logits,
+    from_probabilities,
+    softmax,
+)
 from vestige.core.progress import Progress
 from vestige.core.result import NotRun
 from vestige.evaluation import preflight
@@ -46,19 +53,24 @@ class Observed:
     not_run: tuple[NotRun, ...]
 
 
-def observe(predictions: Predictions, arithmetic: Arithmetic, progress: Progress, step: str) -> Observed:
+def observe(
+    predictions: Predictions, attacks: Sequence[Attack], arithmetic: Arithmetic, progress: Progress, step: str
+) -> Observed:
     """Read the outputs once, in blocks, and score them.
 
     Args:
         predictions: One model's answers.
+        attacks: Those that were asked for; what can be read of these answers is played.
         arithmetic: float64 from logits, or P1's literal one.
         progress: Told after every block.
         step: What to call this pass.
 
     Raises:
-        InputError: A value is not finite, a row is not a probability distribution, a loss is negative.
+        InputError: A value is not finite, a row is not a probability distribution, a loss is negative, an own attack
+            fails.
     """
-    attacks = [a for a in CATALOGUE if set(a.reads) <= _available(predictions)]
+    wanted, attacks = attacks, [a for a in attacks if set(a.reads) <= _available(predictions)]
+    reads_phi = any("phi" in a.reads for a in attacks)
     n = predictions.n_records
     scores = {a.name: np.empty(n) for a in attacks}
     vector = _vector(predictions)
@@ -75,6 +87,8 @@ def observe(predictions: Predictions, arithmetic: Arithmetic, progress: Progress
             if isinstance(output, Probabilities):
                 missed.append(rows_that_miss_one(blocks[type(output)], start))
         signals = _signals(blocks, labels, arithmetic)
+        if reads_phi:
+            signals["phi"] = _phi(blocks, signals)
         for attack in attacks:
             scores[attack.name][rows] = attack.score(*(signals[name] for name in attack.reads))
         if predicted is not None:
@@ -96,7 +110,7 @@ def observe(predictions: Predictions, arithmetic: Arithmetic, progress: Progress
         row_hashes=hashes,
         decimals=decimals_of(predictions, missed),
         digest=digest.hexdigest(),
-        not_run=tuple(NotRun(a.name, a.needs) for a in CATALOGUE if a not in attacks),
+        not_run=tuple(NotRun(a.name, a.needs) for a in wanted if a not in attacks),
     )
 
 
@@ -116,12 +130,6 @@ def _digest_columns(predictions: Predictions, digest: Any) -> None:
     update_with_columns(digest, columns)
 
 
-def access_of(attacks: Mapping[str, Any]) -> str:
-    """The access that the attacks which ran stand for: the strongest any of them needs."""
-    needed = {a.access for a in CATALOGUE if a.name in attacks}
-    return next(level for level in ("gradients", "confidence", "loss", "label") if level in needed)
-
-
 def _vector(predictions: Predictions) -> Output | None:
     """The output with a number per class: logits before probabilities, because they keep more digits."""
     vector: Output | None = predictions.output(Logits) or predictions.output(Probabilities)
@@ -132,9 +140,9 @@ def _available(predictions: Predictions) -> set[str]:
     kinds = {type(output) for output in predictions.outputs}
     found = {"labels"}
     if kinds & {Logits, Probabilities}:
-        found |= {"predicted", "losses", "p_true", "probabilities"}
+        found |= {"predicted", "losses", "p_true", "phi", "probabilities"}
     if kinds & {Loss, Phi}:
-        found |= {"losses", "p_true"}
+        found |= {"losses", "p_true", "phi"}
     if PredictedLabels in kinds:
         found |= {"predicted"}
     if GradientNorms in kinds:
@@ -166,6 +174,19 @@ def _signals(
     if PredictedLabels in blocks:
         signals["predicted"] = blocks[PredictedLabels]
     return signals
+
+
+def _phi(blocks: Mapping[type, np.ndarray], signals: Mapping[str, np.ndarray | ClassProbabilities]) -> np.ndarray:
+    """Confidence in the true class on the logit scale; only own attacks read it of the answers alone."""
+    table, labels = signals.get("probabilities"), signals["labels"]
+    if isinstance(table, ClassProbabilities) and isinstance(labels, np.ndarray):
+        phi = table.of(table.log_p, labels) - table.of(table.log_not_p, labels)
+    elif Phi in blocks:
+        phi = blocks[Phi]
+    else:  # as of given probabilities, the logarithm has a floor
+        losses = blocks[Loss].astype(np.float64)
+        phi = -losses - np.log(np.maximum(-np.expm1(-losses), LOG_FLOOR))
+    return np.asarray(phi, dtype=np.float64)
 
 
 def _class_probabilities(blocks: Mapping[type, np.ndarray], arithmetic: Arithmetic) -> ClassProbabilities:

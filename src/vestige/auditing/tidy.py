@@ -1,13 +1,12 @@
 """Rows of the result table: how a number becomes a row, and which rows must not be shown."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vestige.attacks import CATALOGUE
 from vestige.core.result import RESULT_DTYPES, Status
 from vestige.evaluation.intervals import NO_INTERVAL, Interval
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAN = float("nan")
-_OF_ONE_QUERY = {attack.name for attack in CATALOGUE if not attack.needs_references}
-_ACCESS = {attack.name: attack.access for attack in CATALOGUE}
 
 
 @dataclass(frozen=True)
@@ -43,13 +40,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Common:
-    """Columns that are the same in every row of an audit."""
+    """Columns that are the same in every row of an audit, but for the access of a row about one attack."""
 
     unit: str
     target: str
     access: str
+    access_by_attack: Mapping[str, str]
+    queries_by_attack: Mapping[str, int]
     defence: str = "none stated"
-    n_queries: int = 1
     n_references: int = 0
 
 
@@ -72,13 +70,14 @@ class Table:
         import pandas as pd
 
         common = asdict(self.common)
+        access, n_queries = common.pop("access_by_attack"), common.pop("queries_by_attack")
         columns: dict[str, list[object]] = {name: [] for name in RESULT_DTYPES}
         for row in self.rows:
             values = {**_fields(row), **common, "lower": row.interval.lower, "upper": row.interval.upper}
             for name, column in columns.items():
-                column.append(str(values[name]) if name == "status" else values[name])
-        columns["n_queries"] = [1 if row.attack in _OF_ONE_QUERY else self.common.n_queries for row in self.rows]
-        columns["access"] = [_ACCESS.get(row.attack, self.common.access) for row in self.rows]
+                column.append(str(values[name]) if name == "status" else values.get(name))
+        columns["n_queries"] = [n_queries.get(row.attack, 1) for row in self.rows]
+        columns["access"] = [access.get(row.attack, self.common.access) for row in self.rows]
         return pd.DataFrame({name: pd.Series(v, dtype=RESULT_DTYPES[name]) for name, v in columns.items()})
 
 

@@ -1,6 +1,7 @@
 """How names and text from a file are shown in a message."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 def few(names: Sequence[str], most: int = 8) -> str:
@@ -13,3 +14,15 @@ def brief(text: str, most: int = 60) -> str:
     """Return text from a file as a message may show it: one line, not too long, with nothing that moves a terminal."""
     line = "".join(c if c.isprintable() else "?" for c in " ".join(text.splitlines()))
     return line if len(line) <= most else f"{line[:most]}..."
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the cure for a name that is none: the known ones that look like it, or all of them.
+
+    Example:
+        >>> nearest("entrop", ["loss", "entropy", "modified_entropy"])
+        'did you mean entropy?'
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, 3)
+    return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}"

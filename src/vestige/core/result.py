@@ -4,7 +4,7 @@ Frozen values only: `auditing` makes them, `report` writes them and computes not
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import pandas as pd
@@ -321,6 +321,7 @@ class Provenance:
         n_left_out: Records left out because their subject is on both sides.
         options: Every option that could change a number, with its value.
         definitions: Every definition that could be read two ways, in a sentence.
+        attacks: What was asked to be played: `all`, a name, or `module:function` with the digest of an own attack.
     """
 
     vestige_version: str
@@ -334,6 +335,7 @@ class Provenance:
     n_left_out: int
     options: Mapping[str, str | int | float]
     definitions: Mapping[str, str]
+    attacks: Mapping[str, str] = field(default_factory=lambda: {"all": ""})
 
 
 @dataclass(frozen=True, eq=False)

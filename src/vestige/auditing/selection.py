@@ -1,0 +1,139 @@
+"""Which attacks an audit plays: all of ours, some of them, a user's own."""
+
+import functools
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vestige.attacks import CATALOGUE
+from vestige.core.attack import Attack
+from vestige.core.errors import InputError
+from vestige.core.messages import brief, nearest
+from vestige.core.own_attacks import ACCESS, attack_of, guarded, refuse_attack
+from vestige.training.identity import identity_of, named_object, plain
+
+ALL = "all"
+_OURS = {attack.name: attack for attack in CATALOGUE}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The attacks of an audit.
+
+    Attributes:
+        attacks: In the order of the tables: ours, then own ones as they were named. Own ones are guarded: their score
+            is refused if it is not one finite number per record.
+        asked: What was asked for: `all`, a name of ours, or `module:function`, with the digest of an own attack's code.
+        definition: The same in words that may be released: own attacks by name, not by place.
+    """
+
+    attacks: tuple[Attack, ...]
+    asked: Mapping[str, str]
+    definition: str
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Names of the own attacks."""
+        return tuple(attack.name for attack in self.attacks if attack.name not in _OURS)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of ours that were not asked for."""
+        chosen = {attack.name for attack in self.attacks}
+        return tuple(name for name in _OURS if name not in chosen)
+
+    def access_of(self, names: Mapping[str, Any]) -> str:
+        """Return the access that the attacks which ran stand for: the strongest any of them needs."""
+        needed = {attack.access for attack in self.attacks if attack.name in names}
+        return next(level for level in ACCESS if level in needed)
+
+    def needs(self) -> str:
+        """Return what each of the attacks must be given, for a message."""
+        return "; ".join(f"{attack.name} needs {attack.needs}" for attack in self.attacks[:5])
+
+
+def select(attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,), folder: Path | None = None) -> Selection:
+    """Return the attacks that are asked for.
+
+    Args:
+        attacks: `all`, names of ours, functions from signals to scores, `Attack` values, or `module:function`.
+        folder: Where a module is looked for first; the current one if omitted.
+
+    Raises:
+        InputError: There is no such attack, or an own one cannot be played or told apart.
+
+    Example:
+        >>> def closeness(p_true):
+        ...     return p_true
+        >>> [attack.name for attack in select(["loss", closeness]).attacks]
+        ['loss', 'closeness']
+    """
+    if isinstance(attacks, str) or not attacks:
+        raise InputError(
+            f"Expected a list of attacks, found {attacks!r}; give names, functions or module:function, such as "
+            '["all", my_attack].'
+        )
+    ours: set[str] = set()
+    own: dict[str, Attack] = {}
+    functions: dict[str, Any] = {}
+    asked: dict[str, str] = {}
+    words: list[str] = []
+    for entry in attacks:
+        if isinstance(entry, str) and (entry == ALL or entry in _OURS):
+            ours |= set(_OURS) if entry == ALL else {entry}
+            asked[entry] = ""
+            continue
+        if isinstance(entry, str) and ":" not in entry:
+            raise InputError(
+                f"Expected {ALL}, an attack of ours or module:function, found {brief(entry)}; "
+                f"{nearest(entry, (ALL, *_OURS))}."
+            )
+        found = named_object(entry, folder) if isinstance(entry, str) else entry
+        if isinstance(found, Attack) and _OURS.get(found.name) is found:
+            ours.add(found.name)
+            asked[found.name] = ""
+            continue
+        function = found.score if isinstance(found, Attack) else found
+        attack = _own(found)
+        if functions.setdefault(attack.name, function) is not function:
+            raise InputError(f"Expected own attacks of different names, found two named {attack.name}; rename one.")
+        own[attack.name] = attack
+        digest = _digest_of(function, attack.reads)
+        asked[entry if isinstance(entry, str) else _place_of(function, attack.name)] = digest
+        words.append(f"{attack.name}, an own attack (sha256 {digest[:12]})")
+    names = ["all of ours that could be played" if ALL in asked else name for name in asked if not asked[name]]
+    chosen = [attack for attack in CATALOGUE if attack.name in ours]
+    return Selection((*chosen, *map(guarded, own.values())), asked, "; ".join(dict.fromkeys(names + words)))
+
+
+def _own(found: Any) -> Attack:
+    if isinstance(found, Attack):
+        refuse_attack(found)
+        attack = found
+    else:
+        attack = attack_of(found)
+    if attack.name in _OURS:
+        raise InputError(f"Expected an own attack of another name than {attack.name}, which is one of ours; rename it.")
+    return attack
+
+
+def _place_of(function: Any, name: str) -> str:
+    if isinstance(function, functools.partial):
+        function = function.func
+    return f"{function.__module__}:{getattr(function, '__qualname__', name)}"
+
+
+def _digest_of(function: Any, reads: Sequence[str]) -> str:
+    """SHA-256 of what an own attack does, as far as its code shows, so that another one of its name is told apart."""
+    seen: dict[str, Any] = {"reads": list(reads), "identity": identity_of(function)}
+    if inspect.isfunction(function):
+        seen["held"] = plain(inspect.getclosurevars(function).nonlocals)
+        try:
+            seen["code"] = inspect.getsource(function)  # in a notebook a module has no source, a function has
+        except (OSError, TypeError):
+            seen["code"] = function.__code__.co_code.hex()
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()

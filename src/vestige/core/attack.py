@@ -1,0 +1,48 @@
+"""What an attack is: a pure function from signals to scores, and what it reads, sees and knows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+KNOWLEDGE = ("train", "data", "label", "model", "members")
+"""What an adversary may know beside the model's answers, in the order of the tables."""
+
+_OF_REFERENCES = ("shadow_phi", "is_in", "population_phi", "population_shadow_phi", "population_is_in")
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What the auditing room must know to run an attack.
+
+    Attributes:
+        name: Its name in every table.
+        score: The pure function. Of `probabilities` it gets `ClassProbabilities`: p, 1 - p and their logarithms.
+        reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`, `phi`,
+            `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`; of some
+            the same of a population, `population_...`; `score` and `reference_scores` of any attack; and `signal`,
+            `features` and `is_known_nonmember`.
+        needs: The same for a person: what a table must hold.
+        access: The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`.
+        knowledge: What else the adversary must know, in the words of Choquette-Choo et al. 2021, table 3: `train` (how
+            the model was trained), `data` (more records like these), `label` (the record's), `model` (its parameters).
+        definition: The score in one line.
+        source: Paper and equation.
+        citations: Keys of the papers' BibTeX entries, for `vestige.attacks.bibtex`; none for an own attack.
+    """
+
+    name: str
+    score: Callable[..., np.ndarray]
+    reads: tuple[str, ...]
+    needs: str
+    access: str
+    knowledge: tuple[str, ...]
+    definition: str
+    source: str
+    citations: tuple[str, ...] = ()
+
+    @property
+    def needs_references(self) -> bool:
+        """Whether it reads what models with known members among the audited records answered, and nothing else."""
+        reads = set(self.reads)
+        return bool({"shadow_phi", "is_in"} & reads) and reads <= {"phi", *_OF_REFERENCES}
