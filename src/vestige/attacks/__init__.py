@@ -22,8 +22,10 @@ from vestige.attacks.lira import lira_in_only, lira_offline, lira_offline_two_si
 from vestige.attacks.loss import loss
 from vestige.attacks.max_confidence import max_confidence
 from vestige.attacks.modified_entropy import modified_entropy
+from vestige.attacks.nn import nn_memguard, nn_nasr, nn_shokri
 from vestige.attacks.quantile_regression import quantile_regression_at_fpr, quantile_regression_gaussian
 from vestige.attacks.rmia import rmia_offline, rmia_online
+from vestige.attacks.white_box_gradient import white_box_gradient
 
 __all__ = [
     "CATALOGUE",
@@ -48,10 +50,14 @@ __all__ = [
     "loss",
     "max_confidence",
     "modified_entropy",
+    "nn_memguard",
+    "nn_nasr",
+    "nn_shokri",
     "quantile_regression_at_fpr",
     "quantile_regression_gaussian",
     "rmia_offline",
     "rmia_online",
+    "white_box_gradient",
 ]
 
 
@@ -63,15 +69,15 @@ class Attack:
         name: Its name in every table.
         score: The pure function.
         reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`,
-        reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`,
             `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`; of some
             the same of a population, `population_...`; `score` and `reference_scores` of any attack; and `signal`,
-            `features` and `is_known_nonmember`.
-
+            `features` and `is_known_nonmember`. Attacks that learn from known members read the same of these,
+            `known_...`, and `known_member`; what has a number per class is a plain array for them.
         needs: The same for a person: what a table must hold.
         access: The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`.
         knowledge: What else the adversary must know, in the words of Choquette-Choo et al. 2021, table 3: `train` (how
-            the model was trained), `data` (more records like these), `label` (the record's), `model` (its parameters).
+            the model was trained), `data` (more records like these), `label` (the record's), `model` (its parameters),
+            and `members` (which side some of the records are on).
         definition: The score in one line.
         source: Paper and equation.
     """
@@ -331,6 +337,56 @@ CATALOGUE: tuple[Attack, ...] = (
         ("data", "label"),
         "signal - quantile(x), of nonmembers like x",
         "Bertran et al. 2023",
+    ),
+    Attack(
+        "nn_shokri",
+        nn_shokri,
+        ("known_probabilities", "known_labels", "known_member", "probabilities", "labels"),
+        "probabilities or logits of every class, and records of known membership",
+        "confidence",
+        ("label", "members"),
+        "log-odds of membership by a classifier per class, of the probabilities",
+        "Shokri et al. 2017",
+    ),
+    Attack(
+        "nn_nasr",
+        nn_nasr,
+        ("known_log_probabilities", "known_labels", "known_member", "log_probabilities", "labels"),
+        "probabilities or logits of every class, and records of known membership",
+        "confidence",
+        ("label", "members"),
+        "log-odds of membership by a classifier of log-probabilities and class",
+        "Nasr et al. 2018",
+    ),
+    Attack(
+        "nn_memguard",
+        nn_memguard,
+        ("known_probabilities", "known_member", "probabilities"),
+        "probabilities or logits of every class, and records of known membership",
+        "confidence",
+        ("members",),
+        "log-odds of membership by a classifier of the sorted probabilities",
+        "Jia et al. 2019",
+    ),
+    Attack(
+        "white_box_gradient",
+        white_box_gradient,
+        (
+            "known_probabilities",
+            "known_labels",
+            "known_losses",
+            "known_gradients",
+            "known_member",
+            "probabilities",
+            "labels",
+            "losses",
+            "gradients",
+        ),
+        "access to the gradients of a torch module, and records of known membership",
+        "gradients",
+        ("label", "model", "members"),
+        "log-odds of membership by a classifier of probabilities, class, loss and last layer's gradient",
+        "Nasr et al. 2019",
     ),
 )
 """Every attack, in the order of the tables."""
