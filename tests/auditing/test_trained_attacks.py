@@ -4,6 +4,7 @@ from functools import partial
 from math import sqrt
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -281,3 +282,6 @@ def test_features_of_a_record_are_its_class_and_its_inputs_if_they_are_numbers()
     np.testing.assert_array_equal(found, np.column_stack([np.eye(3)[labels], images.reshape(3, 4)]))
     for none in (None, np.array(["a", "b", "c"])):
         np.testing.assert_array_equal(regression_features(none, labels, 3), np.eye(3)[labels])
+    table = pd.DataFrame({"age": [30, 40, 50], "town": ["a", "b", "c"], "dose": pd.array([0.5, 1.5, 2.5], "Float64")})
+    expected = np.column_stack([np.eye(3)[labels], [30, 40, 50], [0.5, 1.5, 2.5]])
+    np.testing.assert_array_equal(regression_features(table, labels, 3), expected)

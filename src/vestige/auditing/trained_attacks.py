@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from vestige.attacks.attack_p import attack_p
 from vestige.core.errors import InputError
+from vestige.core.input_values import holds_numbers, numbers_of
 from vestige.core.known_members import one_hot
 from vestige.evaluation.units import Units
 
@@ -191,14 +192,14 @@ def quantile_regression_from_halves(
 
 
 def regression_features(
-    inputs: np.ndarray | None, labels: Int[np.ndarray, " record"], n_classes: int
+    inputs: Any, labels: Int[np.ndarray, " record"], n_classes: int
 ) -> Float[np.ndarray, "record feature"]:
     """Say what a record is, for quantile regression: a column of 0 and 1 per class, and the inputs if they are numbers.
 
     Never the target's own answers: they determine the signal, so that nothing would be left of it.
 
     Args:
-        inputs: What the target was given, record first, or None; text and the like are left out.
+        inputs: What the target was given, an array or a DataFrame, or None; what is no number is left out.
         labels: Class of each record.
         n_classes: Number of classes.
 
@@ -214,9 +215,12 @@ def regression_features(
                [1. , 0. , 2. ]])
     """
     classes = one_hot(labels, n_classes)
-    if inputs is None or inputs.dtype.kind not in "biuf":
+    if hasattr(inputs, "columns"):
+        columns = (inputs.iloc[:, position] for position in range(inputs.shape[1]))
+        return np.column_stack([classes, *(numbers_of(column) for column in columns if holds_numbers(column))])
+    if inputs is None or not holds_numbers(inputs):
         return classes
-    return np.column_stack([classes, inputs.reshape(len(inputs), -1).astype(np.float64)])
+    return np.column_stack([classes, inputs.reshape(len(inputs), -1)])
 
 
 # --------------------------------------------------------------------------------- who learns from whom
