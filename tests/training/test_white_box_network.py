@@ -25,7 +25,11 @@ def score(epochs, seed=0):
     known, known_member = features(300, 1)
     scored, member = features(200, 2)
     network = WhiteBoxNetwork(N_CLASSES, epochs=epochs, seed=seed)
-    return white_box_gradient(*known, known_member, *scored, classifier=network), member
+    (known_p, known_y, known_losses, known_gradients), (p, y, losses, gradients) = known, scored
+    found = white_box_gradient(
+        known_p, known_y, known_losses, known_gradients, known_member, p, y, losses, gradients, classifier=network
+    )
+    return found, member
 
 
 def test_it_finds_what_the_sizes_of_gradients_tell():

@@ -64,9 +64,10 @@ class WhiteBoxNetwork:
             self._layers = _Layers(self.n_classes, n_inputs).train()
             optimiser = torch.optim.Adam(self._layers.parameters(), lr=self.step_size)
             for _ in range(self.epochs):
-                for chosen in torch.randperm(len(x)).split(self.batch):
+                for chosen in torch.split(torch.randperm(len(x)), self.batch):
                     optimiser.zero_grad()
-                    functional.mse_loss(self._layers(x[chosen]).sigmoid(), y[chosen]).backward()
+                    loss = functional.mse_loss(self._layers(x[chosen]).sigmoid(), y[chosen])
+                    loss.backward()  # type: ignore[no-untyped-call]
                     optimiser.step()
         self._layers.eval()
         return self
@@ -97,9 +98,9 @@ class _Layers(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, rows: Tensor) -> Tensor:
-        *given, gradients = rows.split(self.sizes, dim=1)
+        *given, gradients = torch.split(rows, list(self.sizes), dim=1)
         read = [part(values) for part, values in zip(self.parts, given, strict=True)]
-        read.append(self.of_filters(self.filters(gradients.unflatten(1, (-1, self.n_classes)))))
+        read.append(self.of_filters(self.filters(gradients.reshape(len(rows), -1, self.n_classes))))
         found: Tensor = self.encoder(torch.cat(read, dim=1))[:, 0]
         return found
 
