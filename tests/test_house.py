@@ -38,6 +38,14 @@ SIGNALS = {
     "signal",
     "features",
     "is_known_nonmember",
+    "log_probabilities",
+    "gradients",
+    "known_probabilities",
+    "known_log_probabilities",
+    "known_labels",
+    "known_losses",
+    "known_gradients",
+    "known_member",
 }
 TO_OUR_OWN_WORKERS = {"processes", "worker"}
 """Modules that unpickle what this process and the ones it has started send each other, and nothing that is stored."""

@@ -33,6 +33,7 @@ def test_the_names_are_those_of_the_issues():
         "empirical_bayes_online", "empirical_bayes_offline", "base_score_online", "base_score_offline",
         "attack_r", "calibration_loss", "calibration_score", "rmia_online", "rmia_offline", "attack_p",
         "quantile_regression_gaussian", "quantile_regression_at_fpr",
+        "nn_shokri", "nn_nasr", "nn_memguard", "white_box_gradient",
     ]  # fmt: skip
     assert [a.name for a in WITH_REFERENCES] == names[7:17]
     assert set(names) | {"CATALOGUE", "KNOWLEDGE", "Attack", "bibtex"} == set(attacks.__all__)

@@ -33,11 +33,26 @@ def drawn(n, seed, *, leak=0.0):
 def test_every_record_is_scored_once_by_known_nonmembers_of_all_other_folds(seed, n, n_folds):
     rng = np.random.default_rng(seed)
     known = rng.random(n) < 0.6
-    folds = list(_folds(rng.normal(size=(n, 2)), rng.normal(size=n), known, n_folds, seed))
+    folds = list(_folds(rng.normal(size=(n, 2)), rng.normal(size=n), known, np.arange(n), n_folds, seed))
     assert sorted(np.concatenate([scored for _, scored in folds])) == list(range(n))
     for learnt, scored in folds:
         assert set(learnt) == set(np.flatnonzero(known)) - set(scored)
         assert known.sum() // n_folds <= known[scored].sum() <= -(-known.sum() // n_folds)
+
+
+def test_the_records_of_a_person_are_dealt_to_one_fold():
+    """Else known nonmembers would be scored by what learnt from their own other records, and members never would."""
+    rng = np.random.default_rng(1)
+    subjects = rng.permutation(np.arange(100) % 30)
+    known = subjects % 2 == 0
+    scored_in = np.empty(100, dtype=int)
+    for number, (learnt, scored) in enumerate(_folds(rng.normal(size=(100, 2)), np.zeros(100), known, subjects, 3, 0)):
+        assert not set(subjects[learnt]) & set(subjects[scored])
+        scored_in[scored] = number
+    assert all(np.unique(scored_in[subjects == s]).size == 1 for s in np.unique(subjects))
+    signal, features, known = drawn(400, 2)
+    with pytest.raises(InputError, match="at least 20 known nonmembers for 5 folds, found 10"):
+        quantile_regression_gaussian(signal, features, known, subjects=np.repeat(np.arange(10), 40))
 
 
 @BOTH
@@ -95,7 +110,7 @@ def test_scores_equal_those_of_records_one_by_one():
     scores = quantile_regression_gaussian(signal, features, known, n_folds=3, seed=7)
     assert np.ptp(signal - scores) > 1  # features tell something
     with threadpool_limits(1):
-        for learnt, scored in _folds(features, signal, known, 3, 7):
+        for learnt, scored in _folds(features, signal, known, np.arange(known.size), 3, 7):
             expected = twin_gaussian(signal, features, learnt, scored[5], 7)
             assert scores[scored[5]] == pytest.approx(expected, rel=1e-10)
 
@@ -105,7 +120,7 @@ def test_features_that_tell_nothing_leave_mean_and_spread_of_the_known():
     nothing = np.zeros((60, 1))
     scores = quantile_regression_gaussian(signal, nothing, known, n_folds=3)
     above = quantile_regression_at_fpr(signal, nothing, known, n_folds=3, fpr=0.25)
-    for learnt, scored in _folds(nothing, signal, known, 3, 0):
+    for learnt, scored in _folds(nothing, signal, known, np.arange(known.size), 3, 0):
         squares = 0.0
         for part in np.array_split(learnt, 3):
             mean = signal[np.setdiff1d(learnt, part)].mean()

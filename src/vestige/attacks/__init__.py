@@ -20,8 +20,10 @@ from vestige.attacks.lira import lira_in_only, lira_offline, lira_offline_two_si
 from vestige.attacks.loss import loss
 from vestige.attacks.max_confidence import max_confidence
 from vestige.attacks.modified_entropy import modified_entropy
+from vestige.attacks.nn import nn_memguard, nn_nasr, nn_shokri
 from vestige.attacks.quantile_regression import quantile_regression_at_fpr, quantile_regression_gaussian
 from vestige.attacks.rmia import rmia_offline, rmia_online
+from vestige.attacks.white_box_gradient import white_box_gradient
 from vestige.core.attack import KNOWLEDGE, Attack
 from vestige.core.errors import InputError
 from vestige.core.messages import nearest
@@ -50,10 +52,14 @@ __all__ = [
     "loss",
     "max_confidence",
     "modified_entropy",
+    "nn_memguard",
+    "nn_nasr",
+    "nn_shokri",
     "quantile_regression_at_fpr",
     "quantile_regression_gaussian",
     "rmia_offline",
     "rmia_online",
+    "white_box_gradient",
 ]
 
 
@@ -317,6 +323,60 @@ CATALOGUE: tuple[Attack, ...] = (
         "signal - quantile(x), of nonmembers like x",
         "Bertran et al. 2023",
         ("bertran2023scalable",),
+    ),
+    Attack(
+        "nn_shokri",
+        nn_shokri,
+        ("known_probabilities", "known_labels", "known_member", "probabilities", "labels"),
+        "probabilities or logits of every class, and records of known membership",
+        "confidence",
+        ("label", "members"),
+        "log-odds of membership by a classifier per class, of the probabilities",
+        "Shokri et al. 2017",
+        ("shokri2017membership",),
+    ),
+    Attack(
+        "nn_nasr",
+        nn_nasr,
+        ("known_log_probabilities", "known_labels", "known_member", "log_probabilities", "labels"),
+        "probabilities or logits of every class, and records of known membership",
+        "confidence",
+        ("label", "members"),
+        "log-odds of membership by a classifier of log-probabilities and class",
+        "Nasr et al. 2018",
+        ("nasr2018machine",),
+    ),
+    Attack(
+        "nn_memguard",
+        nn_memguard,
+        ("known_probabilities", "known_member", "probabilities"),
+        "probabilities or logits of every class, and records of known membership",
+        "confidence",
+        ("members",),
+        "log-odds of membership by a classifier of the sorted probabilities",
+        "Jia et al. 2019",
+        ("jia2019memguard",),
+    ),
+    Attack(
+        "white_box_gradient",
+        white_box_gradient,
+        (
+            "known_probabilities",
+            "known_labels",
+            "known_losses",
+            "known_gradients",
+            "known_member",
+            "probabilities",
+            "labels",
+            "losses",
+            "gradients",
+        ),
+        "access to the gradients of a torch module, and records of known membership",
+        "gradients",
+        ("label", "model", "members"),
+        "log-odds of membership by a classifier of probabilities, class, loss and last layer's gradient",
+        "Nasr et al. 2019",
+        ("nasr2019comprehensive",),
     ),
 )
 """Every attack, in the order of the tables."""

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from vestige.core.errors import InputError
+from vestige.core.row_order import order_of_contents
 from vestige.core.seeds import stream
 
 _TREES = {"max_iter": 50, "max_leaf_nodes": 4, "min_samples_leaf": 40, "early_stopping": False}
@@ -26,6 +27,7 @@ def quantile_regression_gaussian(
     features: Float[np.ndarray, "record feature"],
     is_known_nonmember: Bool[np.ndarray, " record"],
     *,
+    subjects: Int[np.ndarray, " record"] | None = None,
     n_folds: int = 5,
     seed: int = 0,
     min_std: float = 1e-3,
@@ -40,6 +42,8 @@ def quantile_regression_gaussian(
         features: What is known of each record, such as its inputs or an embedding, finite.
         is_known_nonmember: Which records the adversary knows the target was not trained on; nothing is known of the
             others.
+        subjects: Number of the person behind each record, whose records are then dealt to one fold. None: each record
+            stands alone.
         n_folds: Into how many folds the records are dealt.
         seed: Decides the folds.
         min_std: Floor of a standard deviation, in the signal's unit.
@@ -71,7 +75,7 @@ def quantile_regression_gaussian(
         variance = _regressor("gamma", seed).fit(x, squares)
         return lambda at, of: (of - mean.predict(at)) / np.maximum(np.sqrt(variance.predict(at)), min_std)
 
-    return _cross_fitted(learn, signal, features, is_known_nonmember, n_folds, seed)
+    return _cross_fitted(learn, signal, features, is_known_nonmember, subjects, n_folds, seed)
 
 
 def quantile_regression_at_fpr(
@@ -79,6 +83,7 @@ def quantile_regression_at_fpr(
     features: Float[np.ndarray, "record feature"],
     is_known_nonmember: Bool[np.ndarray, " record"],
     *,
+    subjects: Int[np.ndarray, " record"] | None = None,
     fpr: float = 0.01,
     n_folds: int = 5,
     seed: int = 0,
@@ -90,6 +95,8 @@ def quantile_regression_at_fpr(
         features: What is known of each record, such as its inputs or an embedding, finite.
         is_known_nonmember: Which records the adversary knows the target was not trained on; nothing is known of the
             others.
+        subjects: Number of the person behind each record, whose records are then dealt to one fold. None: each record
+            stands alone.
         fpr: False-positive rate that calling a record with a positive score a member should have.
         n_folds: Into how many folds the records are dealt.
         seed: Decides the folds.
@@ -118,7 +125,7 @@ def quantile_regression_at_fpr(
         model = _regressor("quantile", seed, quantile=1 - fpr).fit(x, y)
         return lambda at, of: of - model.predict(at)
 
-    return _cross_fitted(learn, signal, features, is_known_nonmember, n_folds, seed)
+    return _cross_fitted(learn, signal, features, is_known_nonmember, subjects, n_folds, seed)
 
 
 def _regressor(loss: str, seed: int, **options: float) -> Any:
@@ -132,27 +139,29 @@ def _cross_fitted(
     signal: np.ndarray,
     features: np.ndarray,
     known: np.ndarray,
+    subjects: np.ndarray | None,
     n_folds: int,
     seed: int,
 ) -> np.ndarray:
     import sklearn.ensemble  # noqa: F401  (only libraries that are loaded can be limited)
     from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
-    _check(signal, features, known, n_folds)
+    of_record = np.arange(known.size) if subjects is None else np.unique(subjects, return_inverse=True)[1]
+    _check(signal, features, np.unique(of_record[known]).size, n_folds)
     x, y = features.astype(np.float64), signal.astype(np.float64)
     score = np.empty(y.size)
     with threadpool_limits(1):  # threads that wait for each other took minutes for seconds of work on shared cores
-        for learnt, scored in _folds(x, y, known, n_folds, seed):
+        for learnt, scored in _folds(x, y, known, of_record, n_folds, seed):
             score[scored] = learn(x[learnt], y[learnt])(x[scored], y[scored])
     return score
 
 
-def _check(signal: np.ndarray, features: np.ndarray, known: np.ndarray, n_folds: int) -> None:
+def _check(signal: np.ndarray, features: np.ndarray, n_known: int, n_folds: int) -> None:
     if n_folds < 2:
         raise InputError(f"Expected at least 2 folds, found {n_folds}; 5 is a usual number.")
-    if known.sum() < _PER_FOLD * n_folds:
+    if n_known < _PER_FOLD * n_folds:
         raise InputError(
-            f"Expected at least {_PER_FOLD * n_folds} known nonmembers for {n_folds} folds, found {known.sum():,}; "
+            f"Expected at least {_PER_FOLD * n_folds} known nonmembers for {n_folds} folds, found {n_known:,}; "
             f"give more of them."
         )
     if features.shape[1] == 0:
@@ -163,23 +172,23 @@ def _check(signal: np.ndarray, features: np.ndarray, known: np.ndarray, n_folds:
 
 
 def _folds(
-    x: np.ndarray, y: np.ndarray, known: np.ndarray, n_folds: int, seed: int
+    x: np.ndarray, y: np.ndarray, known: np.ndarray, of_record: np.ndarray, n_folds: int, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each fold, the known nonmembers outside of it and all records in it.
 
-    Rows are dealt in an order that depends on what they hold and on the seed alone, so that the order in which they
-    are given changes no score. The known are dealt first, so that every fold has its share of them.
+    Units, records or people, are dealt in an order that depends on what their records hold and on the seed alone, so
+    that the order in which they are given changes no score. The known are dealt first, so that every fold has its share
+    of them.
     """
-    order = _order_of_contents(np.column_stack([x, y, known]))
-    dealt = stream(seed, "quantile regression folds").permutation(order)
-    dealt = np.concatenate([dealt[known[dealt]], dealt[~known[dealt]]])
-    fold = np.arange(dealt.size) % n_folds
+    order = order_of_contents(np.column_stack([x, y, known]))
+    units, first = np.unique(of_record[order], return_index=True)
+    dealt = stream(seed, "quantile regression folds").permutation(units[np.argsort(first)])
+    is_known = np.zeros(units.size, dtype=bool)
+    is_known[of_record[known]] = True
+    place = np.empty(units.size, dtype=np.int64)
+    place[np.concatenate([dealt[is_known[dealt]], dealt[~is_known[dealt]]])] = np.arange(units.size)
+    rows = order[np.argsort(place[of_record[order]], kind="stable")]
+    fold = place[of_record[rows]] % n_folds
     for number in range(n_folds):
-        others = dealt[fold != number]
-        yield others[known[others]], dealt[fold == number]
-
-
-def _order_of_contents(table: np.ndarray) -> np.ndarray:
-    """Sort rows by their bytes: no order that means anything, but the same one however the rows are given."""
-    table = np.ascontiguousarray(table) + 0.0  # no -0.0 beside 0.0
-    return np.argsort(table.view(np.dtype((np.void, table.itemsize * table.shape[1]))).ravel(), kind="stable")
+        others = rows[fold != number]
+        yield others[known[others]], rows[fold == number]

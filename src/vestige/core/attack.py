@@ -21,11 +21,13 @@ class Attack:
         reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`, `phi`,
             `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`; of some
             the same of a population, `population_...`; `score` and `reference_scores` of any attack; and `signal`,
-            `features` and `is_known_nonmember`.
+            `features` and `is_known_nonmember`. Attacks that learn from known members read the same of these,
+            `known_...`, and `known_member`; what has a number per class is a plain array for them.
         needs: The same for a person: what a table must hold.
         access: The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`.
         knowledge: What else the adversary must know, in the words of Choquette-Choo et al. 2021, table 3: `train` (how
-            the model was trained), `data` (more records like these), `label` (the record's), `model` (its parameters).
+            the model was trained), `data` (more records like these), `label` (the record's), `model` (its parameters),
+            and `members` (which side some of the records are on).
         definition: The score in one line.
         source: Paper and equation.
         citations: Keys of the papers' BibTeX entries, for `vestige.attacks.bibtex`; none for an own attack.

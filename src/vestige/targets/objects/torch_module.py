@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import Logits
 from vestige.targets.checking import check_finite, check_shape
+from vestige.targets.objects.last_layer_gradients import last_layer_gradients
 from vestige.targets.objects.record_gradients import squared_norms_for
 from vestige.targets.refusals import answered
 
@@ -75,6 +76,30 @@ class TorchTarget:
                 norms[rows] = squares.sqrt().cpu().numpy()
         check_finite(norms, "gradient norms")
         return norms
+
+    def last_layer_gradients(
+        self, inputs: Any, labels: Int[np.ndarray, " record"]
+    ) -> Iterator[Float[np.ndarray, "some input class"]]:
+        """Yield the gradient of each record's own cross-entropy in the weights of the last layer, batch by batch.
+
+        The module is in evaluation mode meanwhile, whatever mode it is in.
+
+        Raises:
+            UnsupportedModelError: The logits are not what one `nn.Linear` gives, or its weights serve elsewhere too.
+            TargetError: The module does not give one logit per record and class, or a gradient is not finite.
+        """
+        size = _rows_within(inputs, _NUMBERS, _BATCH)
+        y = torch.from_numpy(np.array(labels, dtype=np.int64)).to(self.device)
+        for start in range(0, len(inputs), size):
+            rows = slice(start, start + size)
+            with _left_as_it_was(self.module):  # not across a yield: the caller may ask the module meanwhile
+                self.module.eval()
+                if not start:
+                    with torch.no_grad():
+                        self._logits(self._tensor(inputs[:1]), 1)
+                found = last_layer_gradients(self.module, self._tensor(inputs[rows]), y[rows]).float().cpu().numpy()
+            check_finite(found, "gradients")
+            yield found
 
     def _logits(self, inputs: Tensor, n_records: int) -> Tensor:
         found = answered(self.module, inputs)
