@@ -36,13 +36,13 @@ from tests.auditing.small_models import (
 )
 
 from vestige.auditing import shadows as module
-from vestige.auditing.shadow_plan import AT_THE_END
 from vestige.auditing.shadow_work import train_and_observe
 from vestige.auditing.shadows import Shadows, train_shadows
 from vestige.core.errors import ArtefactError, OutputError, TrainingError
 from vestige.core.jobs import Outcome
 from vestige.core.signal_files import writable
 from vestige.core.signal_store import SignalStore
+from vestige.core.signals import AT_THE_END
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess, attempt
 from vestige.training.facts import key_of

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,12 +22,12 @@ MEMBER = (RNG.random((MODELS, RECORDS)) < 0.5).astype(int)
 IDS = np.array([f"patient {i}" for i in range(RECORDS)])
 
 
-def as_npz(folder: Path, **arrays: np.ndarray) -> Path:
+def as_npz(folder: Path, **arrays: Any) -> Path:
     np.savez(folder / "references.npz", **arrays)
     return folder / "references.npz"
 
 
-def as_zarr(folder: Path, zarr_format: int = 3, **arrays: np.ndarray) -> Path:
+def as_zarr(folder: Path, zarr_format: Any = 3, **arrays: np.ndarray) -> Path:
     group = zarr.create_group(folder / "references.zarr", zarr_format=zarr_format)
     for name, values in arrays.items():
         group.create_array(name, data=values)

@@ -20,6 +20,7 @@ from vestige.core.result import (
     Queries,
     RiskSummary,
     RocBand,
+    Spread,
     ThreatModel,
     Validity,
 )
@@ -304,6 +305,11 @@ def make_rich(classes=CLASSES):
         results=table.frame(),
         records=records,
         rocs=tuple(_roc(attack, strength) for attack, strength in STRENGTH.items()),
+        targets=pd.DataFrame({"model": [0, 1], "attack": ["loss"] * 2, "metric": ["auc"] * 2, "value": [0.61, 0.63]}),
+        spread=(
+            Spread("loss", "auc", 2, 0.62, NAN, NAN, 0.0141, 0.61, 0.63),
+            Spread("loss", "tpr_at_fpr_0.01", 2, 0.05, 0.04, 0.06, 0.011, 0.04, 0.06),
+        ),
         risk=_risk(),
         not_run=(NotRun("lira_online", "reference models"), NotRun("boundary_distance", "a model to query")),
         provenance=_provenance(),

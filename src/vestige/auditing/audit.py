@@ -167,8 +167,8 @@ def play(
         if scored.not_run and not scored.scores:
             raise InputError(
                 f"Expected reference models that some attack can use, found {scored.n_models} of no use: "
-                f"{scored.not_run[0].needs} Most attacks need 2 models that were trained on each record and 2 that "
-                "were not."
+                f"they lack {scored.not_run[0].needs}. Most attacks need 2 models that were trained on each record and "
+                "2 that were not."
             )
     case = prepare_case(target, shadow if scored is None else scored.shadow, selection, options, progress, scored)
     return _evaluate(case, asked, progress)

@@ -152,7 +152,7 @@ def _values(
 
 def spread_of(values: tuple[TargetValue, ...], is_in: Bool[np.ndarray, "model record"]) -> tuple[Spread, ...]:
     """Sum the values up over targets: two with complementary training sets count as one draw."""
-    pair = {m: min(m, *np.flatnonzero((is_in == ~is_in[m]).all(axis=1)).tolist()) for m in {v.model for v in values}}
+    pair = {m: min([m, *np.flatnonzero((is_in == ~is_in[m]).all(axis=1)).tolist()]) for m in {v.model for v in values}}
     spreads = []
     for attack, metric in dict.fromkeys((v.attack, v.metric) for v in values):
         chosen = [(v.model, v.value) for v in values if (v.attack, v.metric) == (attack, metric)]

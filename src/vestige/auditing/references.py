@@ -132,8 +132,13 @@ def play_attacks(
         try:
             scores[attack.name] = _score(attack, found, variance)
         except InputError as error:  # such as too few models on one side of some record
-            not_run.append(NotRun(attack.name, str(error)))
+            not_run.append(NotRun(attack.name, _needed(error)))
     return scores, tuple(not_run)
+
+
+def _needed(error: InputError) -> str:
+    """What was expected, without what was found: a report names no record."""
+    return str(error).removeprefix("Expected ").split(", found", 1)[0].rstrip(".")
 
 
 def _score(attack: Attack, found: ReferencePhi, variance: Variance) -> np.ndarray:

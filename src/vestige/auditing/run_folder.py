@@ -177,11 +177,13 @@ def _short(value: object) -> str:
 
 
 def _write_files(result: AuditResult, folder: Path, manifest: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    from vestige.report import write_json, write_page, write_records, write_results
+    from vestige.report import write_json, write_page, write_records, write_results, write_targets
 
     folder.chmod(0o755)
     write_results(result.results, folder)
     write_records(result.records, folder)
+    if len(result.targets):
+        write_targets(result.targets, folder)
     write_json(result, folder)
     write_page(result, folder)
     (folder / SOURCES).write_text(_sources(result))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vestige.report.document import ReportDocument, json_schema, to_document, write_json
     from vestige.report.page import render_page, write_page
-    from vestige.report.tables import write_records, write_results
+    from vestige.report.tables import write_records, write_results, write_targets
     from vestige.report.terminal import print_result
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "write_page",
     "write_records",
     "write_results",
+    "write_targets",
 ]
 
 _ROOM_OF = {
@@ -34,6 +35,7 @@ _ROOM_OF = {
     "write_page": "page",
     "write_records": "tables",
     "write_results": "tables",
+    "write_targets": "tables",
 }
 
 

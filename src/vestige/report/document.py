@@ -207,6 +207,29 @@ class RiskPart(_Part):
     """Share of members selected at each."""
 
 
+class SpreadPart(_Part):
+    """One number of one attack over training runs: every reference model in turn as the target."""
+
+    attack: str
+    """Its name."""
+    metric: str
+    """`auc` or `tpr_at_fpr_...`."""
+    n_targets: Count
+    """Models that were the target."""
+    mean: Number
+    """Mean over them."""
+    lower: Number
+    """Lower 95 % bound of the mean over training runs; null for one draw."""
+    upper: Number
+    """Upper bound."""
+    std: Number
+    """Standard deviation over targets."""
+    smallest: Number
+    """The smallest value."""
+    largest: Number
+    """The largest one."""
+
+
 class NotRunPart(_Part):
     """An attack that was left out."""
 
@@ -266,6 +289,8 @@ class ReportDocument(_Part):
     """The rows of `results.parquet`."""
     rocs: tuple[RocPart, ...]
     """A ROC per attack."""
+    spread: tuple[SpreadPart, ...]
+    """The same over training runs; empty without reference models."""
     risk: RiskPart | None
     """The privacy risk score; null where the class probabilities are not known."""
     not_run: tuple[NotRunPart, ...]
@@ -294,6 +319,7 @@ def to_document(result: AuditResult) -> ReportDocument:
         finding=FindingPart.model_validate(result.finding),
         results=_rows(result.results),
         rocs=_parts(RocPart, result.rocs),
+        spread=_parts(SpreadPart, result.spread),
         risk=None if result.risk is None else RiskPart.model_validate(result.risk),
         not_run=_parts(NotRunPart, result.not_run),
         provenance=ProvenancePart.model_validate(result.provenance),
@@ -321,7 +347,7 @@ def json_schema() -> dict[str, Any]:
 
     Example:
         >>> json_schema()["properties"]["schema_version"]["const"]
-        '1.1'
+        '1.2'
     """
     schema = ReportDocument.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **schema}

@@ -1,14 +1,14 @@
 """`report.html`: one self-contained page for a person who decides, without scripts, network, ids, inputs or paths."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vestige.core.result import AuditResult, Check, Finding, RiskSummary, Status, ThreatModel, Validity
+from vestige.core.result import AuditResult, Check, Finding, RiskSummary, Spread, Status, ThreatModel, Validity
 from vestige.report import wording
 from vestige.report.files import replacing
 from vestige.report.rows import Cell, Rows, fixed_fpr
@@ -93,6 +93,7 @@ def render_page(result: AuditResult) -> str:
         checks=sorted(result.preflight.checks, key=_by_severity),
         headline=_headline(rows),
         notes=_notes(rows),
+        spread=_spread(result.spread),
         threats=[_threat(model) for model in result.threat_models],
         thresholds=_thresholds(rows),
         fixed=_fixed(rows),
@@ -209,6 +210,31 @@ def _threat(model: ThreatModel) -> dict[str, str]:
         "n_queries": wording.count(model.n_queries),
         "source": model.source,
     }
+
+
+def _spread(spread: Sequence[Spread]) -> dict[str, Any]:
+    """Build the table over training runs: a line per attack, a column per metric."""
+    metrics = list(dict.fromkeys(one.metric for one in spread))
+    by_name = {(one.attack, one.metric): one for one in spread}
+    attacks = list(dict.fromkeys(one.attack for one in spread))
+    lines = []
+    for attack in attacks:
+        found = [by_name.get((attack, metric)) for metric in metrics]
+        n_targets = Shown(wording.count(max(one.n_targets for one in found if one)))
+        lines.append(Line(wording.attack(attack), (*map(_shown_spread, found), n_targets)))
+    titles = [m.replace("tpr_at_fpr_", "") for m in metrics]
+    return {"titles": ["AUC" if t == "auc" else f"TPR at {wording.rate(float(t))}" for t in titles], "lines": lines}
+
+
+def _shown_spread(one: Spread | None) -> Shown:
+    if one is None:
+        return Shown(wording.DASH)
+    cell = Cell(one.mean, one.lower, one.upper)
+    if one.metric == "auc":
+        return Shown(wording.area(one.mean), wording.area_bounds(cell), f"sd {one.std:.3f}")
+    places = wording.digits_at(float(one.metric.removeprefix("tpr_at_fpr_")))
+    std = wording.percent(one.std, places)
+    return Shown(wording.percent(one.mean, places), wording.percent_bounds(cell, places), f"sd {std}")
 
 
 def _notes(rows: Rows) -> list[str]:

@@ -1,4 +1,4 @@
-"""Two tables: the results, made to be released, and the records, which must not be."""
+"""Three tables: the results and those of reference models, made to be released, and the records, which must not be."""
 
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,20 @@ def write_results(results: pd.DataFrame, folder: Path) -> None:
         _write_parquet(tidy, file, {})
     with replacing(folder / "results.csv") as file:
         tidy.to_csv(file, index=False, lineterminator="\n")
+
+
+def write_targets(targets: pd.DataFrame, folder: Path) -> None:
+    """Write `targets.parquet`: every reference model in turn as the target.
+
+    Args:
+        targets: As in an `AuditResult`.
+        folder: Where to write; it exists.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    with replacing(folder / "targets.parquet") as file:
+        _write_parquet(targets, file, {})
 
 
 def write_records(records: pd.DataFrame, folder: Path) -> None:
