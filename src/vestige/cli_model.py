@@ -98,11 +98,13 @@ def plan_command(
     from vestige.auditing.model_audit import cost_of
 
     audit_file = read_file(file)
-    audit_file.selection()  # what the audit would refuse is refused here
+    selection = audit_file.selection()  # what the audit would refuse is refused here
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     target, seed = audit_file.model(trust_pickle=trust_pickle), audit_file.checked_options().seed
     members, nonmembers = audit_file.records()
-    for line in lines_of_asking(target, members, nonmembers, audit_file.querying(), seed):
+    for line in lines_of_asking(
+        target, members, nonmembers, audit_file.querying(), seed, last_layer=selection.reads("gradients")
+    ):
         print(line)
     if training is None:
         print("No shadow models: the model is only asked about its records.")

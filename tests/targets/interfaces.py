@@ -48,6 +48,10 @@ class White(Known):
     def gradient_norms(self, inputs, labels):
         return np.asarray(inputs)[:, 0] + labels
 
+    def last_layer_gradients(self, inputs, labels):
+        for x, y in zip(np.asarray(inputs, dtype=np.float32), labels, strict=True):
+            yield np.outer(x, np.eye(3, dtype=np.float32)[y])[None]
+
 
 def probabilities_of(inputs):
     x = np.asarray(inputs, dtype=np.float64).reshape(len(inputs), -1)

@@ -78,6 +78,9 @@ def threat_models_of(case: Case) -> tuple[ThreatModel, ...]:
         if attack.name in case.scores:
             has_thresholds = bool(case.known) and attack.name in case.known_scores
             known = {*attack.knowledge, *(by_source if has_thresholds else ())}
+            if attack.name in case.learnt.learnt_from:
+                of_halves = case.learnt.learnt_from[attack.name] == "known_half"
+                known = (known | {"members"}) if of_halves else (known - {"members"}) | {"train", "data"}
             words = tuple(word for word in KNOWLEDGE if word in known)
             n_queries = n_queries_of(case) if attack.needs_references else 1
             models.append(ThreatModel(attack.name, attack.access, attack.definition, words, n_queries, attack.source))
@@ -115,9 +118,10 @@ def not_run_of(case: Case) -> tuple[NotRun, ...]:
     """List what was left out and what it needs."""
     left_out = case.selection.left_out
     with_references = () if case.references is None else case.references.not_run
-    why = {left.attack: left for left in (*case.observed.not_run, *with_references)}
+    why = {left.attack: left for left in (*case.observed.not_run, *with_references, *case.learnt.not_run)}
     missing = [left for left in why.values() if left.attack not in case.scores]
-    missing += [NotRun(name, "to be asked for: it was left out on request") for name in left_out]
+    missing += [NotRun(name, _LEFT_OUT) for name in left_out]
+    missing += [NotRun(name, _NOT_ASKED) for name in case.selection.unasked]
     if "modified_entropy" in left_out:
         missing.append(NotRun("privacy_risk_score", "modified_entropy, which was left out on request"))
     elif "modified_entropy" not in case.scores or "modified_entropy" not in case.known_scores:
@@ -127,6 +131,10 @@ def not_run_of(case: Case) -> tuple[NotRun, ...]:
     if not case.known:
         missing.append(NotRun("thresholds", f"a shadow model, or at least 2 {case.units.name}s on each side"))
     return tuple(missing)
+
+
+_LEFT_OUT = "to be asked for: it was left out on request"
+_NOT_ASKED = "to be asked for by name: it learns from known members, for minutes"
 
 
 def _plain(value: str | int | float) -> str | int | float:

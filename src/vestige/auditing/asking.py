@@ -15,7 +15,7 @@ from vestige.auditing.querying import Querying
 from vestige.auditing.run_folder import QUERIES, forget_queries
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import TargetError, UnsupportedModelError
-from vestige.core.outputs import GradientNorms, Logits, Output, PredictedLabels
+from vestige.core.outputs import GradientNorms, LastLayerGradients, Logits, Output, PredictedLabels
 from vestige.core.predictions import Predictions
 from vestige.core.probabilities import softmax
 from vestige.core.progress import Progress
@@ -32,7 +32,8 @@ from vestige.targets.opening import open_target
 from vestige.targets.preprocessing import prepared_interface
 from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx
 
-_PASS, _AGAIN, _GRADIENTS = "one answer a record", "asked again", "one gradient a record"
+_PASS, _AGAIN = "one answer a record", "asked again"
+_GRADIENTS, _LAST_LAYER = "one gradient a record", "one gradient of the last layer a record"
 _SAMPLE = 32  # records that are asked about again
 _SAME = 1e-4  # difference of a probability that rounding and another order of sums may explain
 
@@ -64,6 +65,8 @@ def ask(
     run: Path | None,
     seed: int,
     progress: Progress,
+    *,
+    last_layer: bool = False,
 ) -> Asked:
     """Ask a model about its members and nonmembers, once each.
 
@@ -75,6 +78,7 @@ def ask(
         run: Folder with the ledger; in memory if None.
         seed: Of the sample that is asked about again.
         progress: Told how many answers are there.
+        last_layer: Whether an attack reads the gradients of the last layer; only with access to gradients.
 
     Raises:
         InputError: The records do not fit each other, or the inputs what was declared of them.
@@ -94,7 +98,7 @@ def ask(
     name = _name_of(target, model, interface, pool)
     with _ledger(interface, name, pool, querying, run) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
-        outputs, checks = _answers(meter, ledger, pool, Access(querying.access), seed)
+        outputs, checks = _answers(meter, ledger, pool, Access(querying.access), seed, last_layer)
         spent = ledger.spent
     held = preflight.stored_training_rows(_rows_in(target, model, members.inputs, querying))
     checks += [] if held is None else [held]
@@ -207,25 +211,25 @@ class ToAsk:
         return self.once + self.again + self.gradients
 
 
-def reserved(meter: Meter, ledger: Ledger, pool: Records, access: Access, seed: int) -> ToAsk:
+def reserved(meter: Meter, ledger: Ledger, pool: Records, access: Access, seed: int, last_layer: bool = False) -> ToAsk:
     """Return what an audit will send, for which there is a budget.
 
     Raises:
         BudgetError: There is none; nothing was sent.
     """
     sample = pool.take(again_of(pool.n_records, seed)).inputs
-    gradients = pool.n_records if access is Access.GRADIENTS else 0
+    gradients = (1 + last_layer) * pool.n_records if access is Access.GRADIENTS else 0
     to_ask = ToAsk(meter.n_to_ask(pool.inputs), meter.n_to_ask(sample, again=True), gradients)
     ledger.reserve(to_ask.total)
     return to_ask
 
 
 def _answers(
-    meter: Meter, ledger: Ledger, pool: Records, access: Access, seed: int
+    meter: Meter, ledger: Ledger, pool: Records, access: Access, seed: int, last_layer: bool
 ) -> tuple[list[Output], list[Check]]:
     records, again = np.arange(pool.n_records), again_of(pool.n_records, seed)
     sample = pool.take(again).inputs
-    n_gradients = reserved(meter, ledger, pool, access, seed).gradients
+    n_gradients = reserved(meter, ledger, pool, access, seed, last_layer).gradients
     outputs: list[Output]
     if access is Access.LABEL:
         first: Answers = _labels(meter, pool.inputs, records)
@@ -236,6 +240,9 @@ def _answers(
     if n_gradients:
         norms = gradient_target(meter, _GRADIENTS).gradient_norms(pool.inputs, pool.labels, records)
         outputs.append(GradientNorms(norms))
+        if last_layer:
+            white = gradient_target(meter, _LAST_LAYER)
+            outputs.append(LastLayerGradients(white.last_layer_gradients(pool.inputs, pool.labels, records)))
     checks = [_deterministic(first.whole()[again], second.whole(), type(first))]
     if ledger.spent.n_failed:
         failed = f"{ledger.spent.n_failed:,} requests gave no answer and were sent again."

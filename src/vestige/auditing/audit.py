@@ -153,7 +153,8 @@ def play(
 
         if training is not None:
             refuse_recipe(target, training, querying)
-        asked = ask(target, members, nonmembers, querying, folder, options.seed, progress)
+        last_layer = selection.reads("gradients")
+        asked = ask(target, members, nonmembers, querying, folder, options.seed, progress, last_layer=last_layer)
         target = asked.predictions
         if training is not None:
             scored = train_references(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vestige.auditing.learnt_scores import LearntScores, Side, learnt_scores
 from vestige.auditing.operating_points import Known, known_halves, known_shadow
 from vestige.auditing.references import ReferenceScores
 from vestige.auditing.scoring import Observed, observe
@@ -31,6 +32,7 @@ class Case:
         units: Records or subjects.
         scores: Score of each record, per attack.
         observed: What the pass over the target gave for all given records.
+        learnt: What attacks gave that learn from known members.
         source: Where thresholds come from: `shadow` or `known_half`.
         known: Whose membership the adversary knows.
         known_scores: Scores that `known` selects from, per attack.
@@ -49,6 +51,7 @@ class Case:
     units: Units
     scores: Mapping[str, np.ndarray]
     observed: Observed
+    learnt: LearntScores
     source: str
     known: tuple[Known, ...]
     known_scores: Mapping[str, np.ndarray]
@@ -77,20 +80,24 @@ def prepare_case(
     _refuse_names_of_ours(target, selection)
     observed = observe(target, selection.attacks, options.arithmetic, progress, "scoring the target")
     ours = {} if references is None else references.scores
-    if not observed.scores and not ours:
-        cure = "give probabilities or logits." if not selection.left_out else f"{selection.needs()}."
-        raise InputError(f"Expected outputs that some attack can read, found none; {cure}")
+    if not any(attack.learns for attack in selection.attacks):
+        _refuse_without({**observed.scores, **ours}, selection)
     keep, units = _units_of(target, options.subject_score)
     labels, member = target.labels[keep], target.member[keep]
     scores = {name: values[keep] for name, values in {**observed.scores, **ours}.items()}
+    side = Side(target, keep, labels, units)
     if shadow is None:
+        learnt = learnt_scores(selection.attacks, side, None, options, progress)
+        _refuse_without({**scores, **learnt.scores}, selection)
         first = halves(units, stream(options.seed, "known halves"))
         both = min(units.n_members, units.n_nonmembers) >= 2
         return Case(
-            selection, options, target, keep, labels, member, units, scores, observed,
-            "known_half", known_halves(units, labels, first) if both else (), scores, None, None, "", references,
+            selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
+            "known_half", known_halves(units, labels, first) if both else (), {**scores, **learnt.known_scores},
+            None, None, "", references,
         )  # fmt: skip
-    shadow_labels = _recoded(shadow, target)
+    codes = _codes(shadow, target)
+    shadow_labels = np.asarray(codes[shadow.labels])
     if (shadow.subjects is None) != (target.subjects is None):
         raise InputError(
             "Expected subjects for both models or for neither, found them for one; a threshold set on records does "
@@ -99,11 +106,15 @@ def prepare_case(
     seen = observe(shadow, selection.attacks, options.arithmetic, progress, "scoring the shadow")
     shadow_keep, shadow_units = _units_of(shadow, options.subject_score)
     theirs = {} if references is None else references.shadow_scores
+    of_shadow = {name: values[shadow_keep] for name, values in {**seen.scores, **theirs}.items()}
+    columns = None if np.array_equal(codes, np.arange(codes.size)) else np.argsort(codes)
+    other = Side(shadow, shadow_keep, shadow_labels[shadow_keep], shadow_units, columns)
+    learnt = learnt_scores(selection.attacks, side, other, options, progress)
+    _refuse_without({**scores, **learnt.scores}, selection)
     return Case(
-        selection, options, target, keep, labels, member, units, scores, observed,
-        "shadow", known_shadow(shadow_units, shadow_labels[shadow_keep], labels.size),
-        {name: values[shadow_keep] for name, values in {**seen.scores, **theirs}.items()}, shadow, shadow_keep,
-        seen.digest, references,
+        selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
+        "shadow", known_shadow(shadow_units, other.labels, labels.size), {**of_shadow, **learnt.known_scores},
+        shadow, shadow_keep, seen.digest, references,
     )  # fmt: skip
 
 
@@ -131,8 +142,14 @@ def _refuse_names_of_ours(target: Predictions, selection: Selection) -> None:
             )
 
 
-def _recoded(shadow: Predictions, target: Predictions) -> np.ndarray:
-    """The shadow's labels in the target's coding: classes are matched by name."""
+def _refuse_without(scores: Mapping[str, np.ndarray], selection: Selection) -> None:
+    if not scores:
+        cure = "give probabilities or logits." if not selection.left_out else f"{selection.needs()}."
+        raise InputError(f"Expected outputs that some attack can read, found none; {cure}")
+
+
+def _codes(shadow: Predictions, target: Predictions) -> np.ndarray:
+    """The target's code of each of the shadow's classes: classes are matched by name."""
     if shadow.n_classes != target.n_classes and (shadow.classes is None or target.classes is None):
         # Without names a table of losses shows only the classes that occur; columns must agree.
         if any(o.n_axes == 2 for o in (*shadow.outputs, *target.outputs)):
@@ -140,7 +157,7 @@ def _recoded(shadow: Predictions, target: Predictions) -> np.ndarray:
                 f"Expected the shadow to have the target's {target.n_classes} classes, found {shadow.n_classes}; "
                 "give a model trained for the same task."
             )
-        return np.asarray(shadow.labels)
+        return np.arange(shadow.n_classes)
     names = {target.class_name(code): code for code in range(target.n_classes)}
     unknown = [n for n in map(shadow.class_name, range(shadow.n_classes)) if n not in names]
     if unknown:
@@ -148,5 +165,4 @@ def _recoded(shadow: Predictions, target: Predictions) -> np.ndarray:
             f"Expected the shadow to have the target's classes, found {', '.join(unknown[:5])}, which the target does "
             "not have; give a model trained for the same task."
         )
-    codes = np.array([names[shadow.class_name(code)] for code in range(shadow.n_classes)])
-    return np.asarray(codes[shadow.labels])
+    return np.array([names[shadow.class_name(code)] for code in range(shadow.n_classes)])

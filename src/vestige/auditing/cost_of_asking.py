@@ -19,7 +19,9 @@ from vestige.targets.opening import open_target
 _TIMED = 256  # records that a model of this process is timed with
 
 
-def lines_of_asking(target: Any, members: Records, nonmembers: Records, querying: Querying, seed: int) -> list[str]:
+def lines_of_asking(
+    target: Any, members: Records, nonmembers: Records, querying: Querying, seed: int, *, last_layer: bool = False
+) -> list[str]:
     """Say what an audit will ask of a model, in lines.
 
     A model of this process that costs nothing is timed on a few records. To one that is far away, or has a price or a
@@ -31,6 +33,7 @@ def lines_of_asking(target: Any, members: Records, nonmembers: Records, querying
         nonmembers: Others.
         querying: How it may be asked.
         seed: Of the audit.
+        last_layer: As of `ask`.
 
     Raises:
         BudgetError: The budget is smaller than this.
@@ -41,7 +44,7 @@ def lines_of_asking(target: Any, members: Records, nonmembers: Records, querying
     interface = limited(open_target(target, pool.n_classes, pool.classes), querying)
     with closing(Ledger(None, pool.n_records, budget=querying.budget)) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None)
-        to_ask = reserved(meter, ledger, pool, Access(querying.access), seed)
+        to_ask = reserved(meter, ledger, pool, Access(querying.access), seed, last_layer)
     n = to_ask.total
     parts = [f"{to_ask.once:,} for {pool.n_records:,} records", f"{to_ask.again} of them again, to compare"]
     parts += [f"{to_ask.gradients:,} gradients"] if to_ask.gradients else []

@@ -22,9 +22,9 @@ def check_block(output: Output, block: np.ndarray, start: int) -> None:
         InputError: With the row, what it holds, and the cure.
     """
     if block.dtype.kind == "f" and not np.isfinite(block).all():
-        finite = np.isfinite(block) if block.ndim == 1 else np.isfinite(block).all(axis=1)
+        finite = np.isfinite(block.reshape(len(block), -1)).all(axis=1)
         row = int(np.argmin(finite))
-        column = "" if block.ndim == 1 else f", class column {int(np.argmin(np.isfinite(block[row]))) + 1}"
+        column = "" if block.ndim != 2 else f", class column {int(np.argmin(np.isfinite(block[row]))) + 1}"
         raise InputError(
             f"Expected finite {output.kind}, found {'NaN' if np.isnan(block[row]).any() else 'infinity'} in row "
             f"{start + row + 1:,}{column}{_where(output)}; leave the record out or mend the export."

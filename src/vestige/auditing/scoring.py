@@ -14,7 +14,16 @@ from vestige.core.attack import Attack
 from vestige.core.digests import columns_of_inputs, update_with_columns
 from vestige.core.errors import InputError
 from vestige.core.options import Arithmetic
-from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, PredictedLabels, Probabilities
+from vestige.core.outputs import (
+    GradientNorms,
+    LastLayerGradients,
+    Logits,
+    Loss,
+    Output,
+    Phi,
+    PredictedLabels,
+    Probabilities,
+)
 from vestige.core.predictions import Predictions
 from vestige.core.probabilities import (
     LOG_FLOOR,
@@ -128,6 +137,30 @@ def _digest_columns(predictions: Predictions, digest: Any) -> None:
     if predictions.inputs is not None:
         columns |= columns_of_inputs(predictions.inputs)
     update_with_columns(digest, columns)
+
+
+def whole_signals(
+    predictions: Predictions, keep: np.ndarray, labels: np.ndarray, arithmetic: Arithmetic
+) -> dict[str, np.ndarray]:
+    """Return what attacks that learn read, of some records, all in memory: what has a number per class too.
+
+    Args:
+        predictions: One model's answers; checked by `observe` before.
+        keep: Which records.
+        labels: Their classes, in the coding of the outputs.
+        arithmetic: As of `observe`.
+    """
+    blocks = {type(output): output.whole()[keep] for output in predictions.outputs}
+    signals = _signals(blocks, labels, arithmetic)
+    if "losses" in signals:
+        signals["phi"] = _phi(blocks, signals)
+    table = signals.pop("probabilities", None)
+    found = {name: np.asarray(values) for name, values in signals.items()}
+    if isinstance(table, ClassProbabilities):
+        found |= {"probabilities": np.asarray(table.p, dtype=np.float64), "log_probabilities": np.asarray(table.log_p)}
+    if LastLayerGradients in blocks:
+        found["gradients"] = blocks[LastLayerGradients]
+    return found
 
 
 def _vector(predictions: Predictions) -> Output | None:

@@ -18,6 +18,7 @@ from vestige.training.identity import identity_of, named_object, plain
 
 ALL = "all"
 _OURS = {attack.name: attack for attack in CATALOGUE}
+_OF_ALL = {attack.name for attack in CATALOGUE if not attack.learns}  # the others take minutes, and add little
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Selection:
     asked: Mapping[str, str]
     definition: str
 
+    def reads(self, signal: str) -> bool:
+        """Whether one of the attacks reads this signal."""
+        return any(signal in attack.reads for attack in self.attacks)
+
     @property
     def own(self) -> tuple[str, ...]:
         """Names of the own attacks."""
@@ -42,9 +47,18 @@ class Selection:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Names of ours that were not asked for."""
+        """Names of ours that were left out on request."""
+        return tuple(name for name in self._others if ALL not in self.asked or name in _OF_ALL)
+
+    @property
+    def unasked(self) -> tuple[str, ...]:
+        """Names of ours that `all` does not stand for, because they learn, and that were not named."""
+        return tuple(name for name in self._others if ALL in self.asked and name not in _OF_ALL)
+
+    @property
+    def _others(self) -> list[str]:
         chosen = {attack.name for attack in self.attacks}
-        return tuple(name for name in _OURS if name not in chosen)
+        return [name for name in _OURS if name not in chosen]
 
     def access_of(self, names: Mapping[str, Any]) -> str:
         """Return the access that the attacks which ran stand for: the strongest any of them needs."""
@@ -60,7 +74,8 @@ def select(attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,), folder
     """Return the attacks that are asked for.
 
     Args:
-        attacks: `all`, names of ours, functions from signals to scores, `Attack` values, or `module:function`.
+        attacks: `all` (those of ours that learn nothing from known members), names of ours, functions from signals to
+            scores, `Attack` values, or `module:function`.
         folder: Where a module is looked for first; the current one if omitted.
 
     Raises:
@@ -84,7 +99,7 @@ def select(attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,), folder
     words: list[str] = []
     for entry in attacks:
         if isinstance(entry, str) and (entry == ALL or entry in _OURS):
-            ours |= set(_OURS) if entry == ALL else {entry}
+            ours |= _OF_ALL if entry == ALL else {entry}
             asked[entry] = ""
             continue
         if isinstance(entry, str) and ":" not in entry:

@@ -44,6 +44,11 @@ class Attack:
     citations: tuple[str, ...] = ()
 
     @property
+    def learns(self) -> bool:
+        """Whether it is given the membership of some records to learn from, and so is played only if asked for."""
+        return bool({"known_member", "is_known_nonmember", "population_losses"} & set(self.reads))
+
+    @property
     def needs_references(self) -> bool:
         """Whether it reads what models with known members among the audited records answered, and nothing else."""
         reads = set(self.reads)

@@ -12,6 +12,8 @@ from vestige.core.blocks import ArrayTable, BlockTable
 from vestige.core.columns import as_array, index_of, refuse_missing
 from vestige.core.errors import InputError
 
+_AXES = {1: "one number per record", 2: "records x classes", 3: "records x inputs of the layer x classes"}
+
 
 @dataclass(frozen=True, eq=False)
 class _Output:
@@ -44,7 +46,7 @@ class _Output:
 
     def _check_shape(self, values: BlockTable) -> None:
         if len(values.shape) != self.n_axes:
-            axes = "records x classes" if self.n_axes == 2 else "one number per record"
+            axes = _AXES[self.n_axes]
             binary = self.kind == "probabilities" and len(values.shape) == 1
             cure = "; for a binary model give np.column_stack([1 - p, p])" if binary else ""
             raise InputError(f"Expected {self.kind} as {axes}, found shape {values.shape} in {values.name}{cure}.")
@@ -104,13 +106,20 @@ class GradientNorms(_Output):
     kind = "gradient norms"
 
 
+class LastLayerGradients(_Output):
+    """Gradient of each record's own loss in the last layer's weights, records x inputs of the layer x classes."""
+
+    kind = "gradients of the last layer"
+    n_axes = 3
+
+
 class PredictedLabels(_Output):
     """The class a label-only interface answered, one per record, coded as the labels are."""
 
     kind = "predicted labels"
 
 
-Output = Logits | Probabilities | Loss | Phi | GradientNorms | PredictedLabels
+Output = Logits | Probabilities | Loss | Phi | GradientNorms | LastLayerGradients | PredictedLabels
 
 
 def _names_of_columns(values: Any) -> tuple[Any, ...] | None:

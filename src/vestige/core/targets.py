@@ -54,6 +54,15 @@ class GradientInterface(Interface, Protocol):
             Watson et al. 2022, section on scores; evaluation mode, no regulariser.
         """
 
+    def last_layer_gradients(
+        self, inputs: Any, labels: Int[np.ndarray, " record"]
+    ) -> Iterator[Float[np.ndarray, "some input class"]]:
+        """Yield the gradient of each record's own cross-entropy in the last layer's weights, batch by batch.
+
+        Raises:
+            UnsupportedModelError: The logits are not what one linear layer gives.
+        """
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -147,3 +156,8 @@ class GradientTarget(ConfidenceTarget, Protocol):
         self, inputs: Any, labels: Int[np.ndarray, " query"], records: Int[np.ndarray, " query"]
     ) -> Float[np.ndarray, " query"]:
         """Return the norm of the gradient of each input's loss at its label; `records` as `LabelTarget.labels`."""
+
+    def last_layer_gradients(
+        self, inputs: Any, labels: Int[np.ndarray, " query"], records: Int[np.ndarray, " query"]
+    ) -> Float[np.ndarray, "query input class"]:
+        """Return that gradient in the weights of the last layer."""

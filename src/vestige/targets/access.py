@@ -118,3 +118,6 @@ class _GradientView(_ConfidenceView):
 
     def gradient_norms(self, inputs: Any, labels: np.ndarray, records: np.ndarray) -> np.ndarray:
         return self._meter.gradient_norms(inputs, labels, records, self._attack)
+
+    def last_layer_gradients(self, inputs: Any, labels: np.ndarray, records: np.ndarray) -> np.ndarray:
+        return self._meter.last_layer_gradients(inputs, labels, records, self._attack)

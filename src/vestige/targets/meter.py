@@ -19,6 +19,8 @@ _KINDS: dict[str, type[Probabilities] | type[Logits] | type[PredictedLabels]] = 
     kind.kind: kind for kind in (Probabilities, Logits, PredictedLabels)
 }
 
+_MOST_GRADIENTS = 2 << 30  # bytes
+
 
 class Meter:
     """Asks an interface, and notes every query in the ledger.
@@ -79,13 +81,39 @@ class Meter:
             BudgetError: There is no budget; nothing was asked.
             TargetError: A norm is not finite.
         """
+        interface, records = self._reserved_for_gradients(inputs, records)
+        norms = interface.gradient_norms(inputs, labels)
+        self._ledger.note(attack, records)
+        return norms
+
+    def last_layer_gradients(self, inputs: Any, labels: np.ndarray, records: np.ndarray, attack: str) -> np.ndarray:
+        """Return the gradient of each input's loss in the weights of the last layer, in float32.
+
+        Raises:
+            UnsupportedModelError: The model gives no gradients, or they would not fit 2 GB.
+            BudgetError: There is no budget; nothing was asked.
+            TargetError: A gradient is not finite.
+        """
+        interface, records = self._reserved_for_gradients(inputs, records)
+        found: list[np.ndarray] = []
+        for batch in interface.last_layer_gradients(inputs, labels):
+            size = len(inputs) * batch[0].nbytes
+            if size > _MOST_GRADIENTS:
+                raise UnsupportedModelError(
+                    f"Expected gradients of the last layer that fit {_MOST_GRADIENTS / 2**30:.0f} GB, found "
+                    f"{batch.shape[1]:,} x {batch.shape[2]:,} weights for {len(inputs):,} records, "
+                    f"{size / 2**30:.1f} GB; leave white_box_gradient out, or audit a sample of the records."
+                )
+            found.append(batch)
+        self._ledger.note(attack, records)
+        return np.concatenate(found) if found else np.empty((0, 0, 0), dtype=np.float32)
+
+    def _reserved_for_gradients(self, inputs: Any, records: np.ndarray) -> tuple[GradientInterface, np.ndarray]:
         if not isinstance(self._interface, GradientInterface):
             raise UnsupportedModelError("Expected a torch module for gradients, found a model that gives answers only.")
         records = _checked_records(records, len(inputs), self._ledger.n_records)
         self._ledger.reserve(len(inputs))
-        norms = self._interface.gradient_norms(inputs, labels)
-        self._ledger.note(attack, records)
-        return norms
+        return self._interface, records
 
     def _kept_or_asked(self, inputs: Any, records: np.ndarray, attack: str, keys: list[bytes]) -> Answers:
         known = self._ledger.answers(list(dict.fromkeys(keys)))

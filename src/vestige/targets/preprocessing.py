@@ -47,6 +47,12 @@ class _PreparedGradients(_Prepared):
         """Return the norms of the model behind; preparing has no parameters of its own."""
         return self._white.gradient_norms(_checked(inputs, self._space), labels)
 
+    def last_layer_gradients(
+        self, inputs: Any, labels: Int[ndarray, " record"]
+    ) -> Iterator[Float[ndarray, "some input class"]]:
+        """Yield the gradients of the model behind."""
+        return self._white.last_layer_gradients(_checked(inputs, self._space), labels)
+
 
 class _PreparedRemote(_Prepared):
     def __init__(self, interface: RemoteInterface, space: InputSpace) -> None:
