@@ -1,0 +1,113 @@
+"""What is trained in each experiment: data, recipe, number of models, and how they are asked."""
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, replace
+
+import numpy as np
+from tests.experiments.shadow_answers import Views, as_they_are, mirrored_and_shifted
+
+from vestige.core.records import Records
+from vestige.core.seeds import stream
+from vestige.data.named import load
+from vestige.papers import p3, p4
+from vestige.papers.augmentations import InTurn, Mirror, ReflectedCrop
+from vestige.training.strategies import Strategy
+from vestige.training.torch_recipe import TorchRecipe
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Models in complementary pairs on one data set.
+
+    Attributes:
+        words: What is trained, for a reader.
+        records: Reads the pool, half of which is in each training set.
+        recipe: Makes the recipe.
+        n_models: Models in all.
+        shadows: Numbers of shadow models that each target is attacked with.
+        n_pairs: Pairs that are targets.
+        strategy: How models are trained.
+        views: What is asked of them in the place of each record.
+    """
+
+    words: str
+    records: Callable[[], Records]
+    recipe: Callable[[], TorchRecipe]
+    _: KW_ONLY
+    n_models: int
+    shadows: tuple[int, ...]
+    n_pairs: int
+    strategy: Strategy
+    views: Views = as_they_are
+
+
+def _sample(name: str, n: int) -> Callable[[], Records]:
+    """Some records at random: real sets may be sorted by class."""
+
+    def read() -> Records:
+        records = load(name)
+        chosen = stream(0, f"experiment, records of {name}").permutation(records.n_records)[:n]
+        return records.take(np.sort(chosen))
+
+    return read
+
+
+def location_recipe() -> TorchRecipe:
+    """P3's network for a fixed time: that of the prototype whose figures are to be met."""
+    return replace(p3.location_recipe(), epochs=40, batch_size=64, stop=None)
+
+
+def augmented_cifar_recipe() -> TorchRecipe:
+    """P3's network with P2's augmentation of its training images, for a fixed time: there is no loss to wait for."""
+    return replace(p3.cifar_recipe(), epochs=60, stop=None, augment=InTurn((Mirror(), ReflectedCrop(4))))
+
+
+SETTINGS: dict[str, Setting] = {
+    "location30": Setting(
+        "446-128-128-30 with tanh (P3), Adam 1e-3, batches of 64, 40 epochs; half of 5,010 records each",
+        lambda: load("location30"),
+        location_recipe,
+        n_models=130,
+        shadows=(4, 8, 16, 32, 64, 128),
+        n_pairs=65,
+        strategy=Strategy(stack=16),
+    ),
+    "adult": Setting(
+        "P3's card, 107-128-128-2 with tanh until the training loss stops falling; 10,000 of 20,000 records each",
+        _sample("adult-p3", 20_000),
+        p3.adult_recipe,
+        n_models=18,
+        shadows=(4, 8, 16),
+        n_pairs=9,
+        strategy=Strategy(stack=18),
+    ),
+    "mnist": Setting(
+        "P3's card, four convolutions until the training loss stops falling; 1,000 of 2,000 images each",
+        _sample("mnist", 2_000),
+        p3.mnist_recipe,
+        n_models=18,
+        shadows=(4, 8, 16),
+        n_pairs=9,
+        strategy=Strategy(),
+    ),
+    "cifar10-jpeg": Setting(
+        "P3's card, four convolutions until the training loss stops falling; 2,500 of 5,000 images each",
+        _sample("cifar10-jpeg", 5_000),
+        lambda: replace(p3.cifar_recipe(), bfloat16=True),
+        n_models=18,
+        shadows=(4, 8, 16),
+        n_pairs=9,
+        strategy=Strategy(bfloat16=True),
+        views=mirrored_and_shifted,
+    ),
+    "cifar10-jpeg-augmented": Setting(
+        "the same network on mirrored and shifted images, 60 epochs; 2,500 of 5,000 images each",
+        _sample("cifar10-jpeg", 5_000),
+        lambda: replace(augmented_cifar_recipe(), bfloat16=True),
+        n_models=18,
+        shadows=(4, 8, 16),
+        n_pairs=9,
+        strategy=Strategy(bfloat16=True),
+        views=mirrored_and_shifted,
+    ),
+}

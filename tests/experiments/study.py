@@ -1,0 +1,190 @@
+"""Do attacks with reference models do on real data what their papers say of them?
+
+From the root: `python -m tests.experiments.study NAME`, with the data in VESTIGE_DATA; one of `settings.SETTINGS`, or
+`german-credit`. Trains, plays models as targets in turn, and writes `NAME.json` beside this file: minutes each, on one
+core. With `--keep FOLDER` what the models answered is kept there, and taken from there the next time.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tests.experiments import credit
+from tests.experiments.settings import SETTINGS, Setting
+from tests.experiments.shadow_answers import Answers, in_pairs, kept, train_and_ask
+from tests.experiments.targets_in_turn import LEVEL, METRICS, Mean, mean_of, play
+
+from vestige.core.records import Records
+from vestige.evaluation.intervals import is_resolvable
+
+HERE = Path(__file__).parent
+SEED = 0
+MARGIN = 0.005
+"""How much worse than another an attack may be, in TPR or AUC, to be called at least as good or equal."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What somebody says about two attacks.
+
+    Attributes:
+        source: Who says it.
+        better: The attack that is said to be better, or as good.
+        other: The attack it is compared with.
+        relation: `above`, `at least` or `equal`, the last two up to `MARGIN`.
+        metric: In what.
+        shadows: With how many shadow models; empty: with each number that was tried.
+    """
+
+    source: str
+    better: str
+    other: str
+    relation: str
+    metric: str = "tpr_at_fpr_0.01"
+    shadows: tuple[int, ...] = ()
+
+
+_P2, _P4, _OURS = "Carlini et al. 2022", "Watson et al. 2022", "ours, from a prototype"
+CLAIMS: tuple[Claim, ...] = (
+    Claim(_P2, "lira_online", "global_threshold", "above"),
+    Claim(_P2, "lira_online", "lira_offline", "above"),
+    Claim(_P2, "lira_online", "calibration_loss", "above"),
+    Claim(_P2, "lira_online", "lira_online_per_record", "above", shadows=(4, 8, 16)),
+    Claim(_P4, "calibration_loss", "loss", "above", "auc"),
+    Claim(_P4, "calibration_loss", "loss", "above"),
+    Claim(_OURS, "empirical_bayes_online", "lira_online", "at least"),
+    Claim(_OURS, "empirical_bayes_online", "lira_online_per_record", "at least"),
+    Claim(_OURS, "empirical_bayes_online", "lira_online_per_record", "equal", shadows=(128,)),
+    Claim(_OURS, "empirical_bayes_offline", "lira_offline", "at least"),
+    Claim("Lassila et al. 2025", "base_score_online", "rmia_online", "equal"),
+    Claim("Zarifzadeh et al. 2024", "rmia_online", "lira_online", "above", "auc", shadows=(4,)),
+    Claim("Zarifzadeh et al. 2024", "rmia_online", "attack_r", "above"),
+)
+
+
+def finding(relation: str, difference: Mean) -> str:
+    """`shown` if the whole interval agrees with the relation, `contradicted` if none of it does, else `undecided`."""
+    low, high = {"above": (0.0, np.inf), "at least": (-MARGIN, np.inf), "equal": (-MARGIN, MARGIN)}[relation]
+    if low <= difference.lower and difference.upper <= high and (relation != "above" or difference.lower > 0):
+        return "shown"
+    return "contradicted" if difference.upper < low or difference.lower > high else "undecided"
+
+
+def judged(claim: Claim, n_shadows: int, n_queries: int, rates: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A row of the claims: the mean difference over pairs of targets, and what it says."""
+    difference = mean_of(np.subtract(rates[claim.better][claim.metric], rates[claim.other][claim.metric]))
+    what = asdict(claim)
+    del what["shadows"]
+    numbers = {name: round(value, 5) for name, value in vars(difference).items()}
+    return what | {"n_shadows": n_shadows, "n_queries": n_queries} | numbers | {
+        "finding": finding(claim.relation, difference)
+    }  # fmt: skip
+
+
+def compared(setting: Setting, answers: Answers) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rates of every attack for each number of shadow models and queries, and the claims about them.
+
+    Rates are rounded first, so that what is stored gives the claims again.
+    """
+    rows, claims = [], []
+    n_queries = answers.phi.shape[2]
+    for queries in dict.fromkeys((1, n_queries)):
+        for n_shadows in setting.shadows:
+            found = play(answers.phi[:, :, :queries], answers.is_in, n_shadows=n_shadows, n_pairs=setting.n_pairs)
+            rates = {a: {m: np.round(v, 5) for m, v in metrics.items()} for a, metrics in found.items()}
+            head = {"n_shadows": n_shadows, "n_queries": queries}
+            rows += [row_of(attack, metrics) | head for attack, metrics in rates.items()]
+            claims += [
+                judged(claim, n_shadows, queries, rates)
+                for claim in CLAIMS
+                if not claim.shadows or n_shadows in claim.shadows
+            ]
+    return rows, claims
+
+
+def row_of(attack: str, metrics: dict[str, Any]) -> dict[str, Any]:
+    means = {metric: {k: round(v, 5) for k, v in vars(mean_of(metrics[metric])).items()} for metric in METRICS}
+    return {"attack": attack} | means | {"of_pairs": {metric: metrics[metric].tolist() for metric in METRICS}}
+
+
+def answers_of(setting: Setting, records: Records, n_models: int, say: Any = print) -> Answers:
+    is_in = in_pairs(n_models, records.n_records)
+    return train_and_ask(
+        setting.recipe(), records, is_in, seed=SEED, strategy=setting.strategy, views=setting.views, progress=say
+    )
+
+
+def run(name: str, keep: Path | None) -> dict[str, Any]:
+    setting = SETTINGS[name]
+    answers = kept(keep, name, lambda: answers_of(setting, setting.records(), setting.n_models))
+    begun = time.perf_counter()
+    rows, claims = compared(setting, answers)
+    n_nonmembers = int((~answers.is_in).sum(axis=1).min())
+    return {
+        "data": name,
+        "words": setting.words,
+        "configuration": {
+            "n_models": setting.n_models,
+            "n_records": answers.phi.shape[1],
+            "n_queries": answers.phi.shape[2],
+            "n_pairs": setting.n_pairs,
+            "design": "complementary pairs; target and partner left out; shadow models are the pairs that follow",
+            "population": "of RMIA: the audited records",
+            "level": LEVEL,
+            "margin": MARGIN,
+            "seed": SEED,
+            "strategy": asdict(setting.strategy),
+        },
+        "training_accuracy": round(float(answers.training_accuracy.mean()), 4),
+        "test_accuracy": round(float(answers.test_accuracy.mean()), 4),
+        "epochs": round(float(answers.epochs.mean()), 1),
+        "resolvable": {m: is_resolvable(float(m.rsplit("_", 1)[1]), n_nonmembers) for m in METRICS[1:]},
+        "seconds": {"training": round(answers.seconds), "attacks": round(time.perf_counter() - begun)},
+        **circumstances(),
+        "rows": rows,
+        "claims": claims,
+    }
+
+
+def circumstances() -> dict[str, Any]:
+    packages = ("vestige", "numpy", "scipy", "torch")
+    return {
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in packages},
+        "cores": os.cpu_count(),
+        "measured": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def written(result: dict[str, Any], path: Path) -> None:
+    """A line per row, so that a difference between two studies can be read."""
+    lists = {key: value for key, value in result.items() if key in ("rows", "claims", "trials")}
+    head = json.dumps({key: value for key, value in result.items() if key not in lists}, indent=1)[:-2]
+    for key, values in lists.items():
+        head += f',\n "{key}": [\n  ' + ",\n  ".join(json.dumps(value) for value in values) + "\n ]"
+    path.write_text(head + "\n}\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.experiments.study", description=__doc__)
+    parser.add_argument("name", choices=[*SETTINGS, "german-credit"])
+    parser.add_argument("--keep", type=Path, help="where answers of models are kept")
+    asked = parser.parse_args()
+    if asked.name == "german-credit":
+        result = credit.run() | circumstances()
+    else:
+        result = run(asked.name, asked.keep)
+    written(result, HERE / f"{asked.name}.json")
+    for claim in result["claims"]:
+        print(*claim.values())
+
+
+if __name__ == "__main__":
+    main()
