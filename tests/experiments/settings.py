@@ -21,7 +21,9 @@ class Setting:
 
     Attributes:
         words: What is trained, for a reader.
-        records: Reads the pool, half of which is in each training set.
+        data: The named data set.
+        n_records: Size of the pool, half of which is in each training set: drawn at random, for real sets may be
+            sorted by class.
         recipe: Makes the recipe.
         n_models: Models in all.
         shadows: Numbers of shadow models that each target is attacked with.
@@ -31,7 +33,8 @@ class Setting:
     """
 
     words: str
-    records: Callable[[], Records]
+    data: str
+    n_records: int
     recipe: Callable[[], TorchRecipe]
     _: KW_ONLY
     n_models: int
@@ -40,16 +43,13 @@ class Setting:
     strategy: Strategy
     views: Views = as_they_are
 
-
-def _sample(name: str, n: int) -> Callable[[], Records]:
-    """Some records at random: real sets may be sorted by class."""
-
-    def read() -> Records:
-        records = load(name)
-        chosen = stream(0, f"experiment, records of {name}").permutation(records.n_records)[:n]
+    def records(self) -> Records:
+        """Read the pool."""
+        records = load(self.data)
+        if self.n_records == records.n_records:
+            return records
+        chosen = stream(0, f"experiment, records of {self.data}").permutation(records.n_records)[: self.n_records]
         return records.take(np.sort(chosen))
-
-    return read
 
 
 def location_recipe() -> TorchRecipe:
@@ -65,7 +65,8 @@ def augmented_cifar_recipe() -> TorchRecipe:
 SETTINGS: dict[str, Setting] = {
     "location30": Setting(
         "446-128-128-30 with tanh (P3), Adam 1e-3, batches of 64, 40 epochs; half of 5,010 records each",
-        lambda: load("location30"),
+        "location30",
+        5_010,
         location_recipe,
         n_models=130,
         shadows=(4, 8, 16, 32, 64, 128),
@@ -74,7 +75,8 @@ SETTINGS: dict[str, Setting] = {
     ),
     "adult": Setting(
         "P3's card, 107-128-128-2 with tanh until the training loss stops falling; 10,000 of 20,000 records each",
-        _sample("adult-p3", 20_000),
+        "adult-p3",
+        20_000,
         p3.adult_recipe,
         n_models=18,
         shadows=(4, 8, 16),
@@ -83,7 +85,8 @@ SETTINGS: dict[str, Setting] = {
     ),
     "mnist": Setting(
         "P3's card, four convolutions until the training loss stops falling; 1,000 of 2,000 images each",
-        _sample("mnist", 2_000),
+        "mnist",
+        2_000,
         p3.mnist_recipe,
         n_models=18,
         shadows=(4, 8, 16),
@@ -92,7 +95,8 @@ SETTINGS: dict[str, Setting] = {
     ),
     "cifar10-jpeg": Setting(
         "P3's card, four convolutions until the training loss stops falling; 2,500 of 5,000 images each",
-        _sample("cifar10-jpeg", 5_000),
+        "cifar10-jpeg",
+        5_000,
         lambda: replace(p3.cifar_recipe(), bfloat16=True),
         n_models=18,
         shadows=(4, 8, 16),
@@ -102,7 +106,8 @@ SETTINGS: dict[str, Setting] = {
     ),
     "cifar10-jpeg-augmented": Setting(
         "the same network on mirrored and shifted images, 60 epochs; 2,500 of 5,000 images each",
-        _sample("cifar10-jpeg", 5_000),
+        "cifar10-jpeg",
+        5_000,
         lambda: replace(augmented_cifar_recipe(), bfloat16=True),
         n_models=18,
         shadows=(4, 8, 16),
