@@ -6,10 +6,12 @@ from dataclasses import KW_ONLY, dataclass, replace
 import numpy as np
 from tests.experiments.shadow_answers import Views, as_they_are, mirrored_and_shifted
 
+from torch import nn
+
 from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.data.named import load
-from vestige.papers import p3, p4
+from vestige.papers import p3
 from vestige.papers.augmentations import InTurn, Mirror, ReflectedCrop
 from vestige.training.strategies import Strategy
 from vestige.training.torch_recipe import TorchRecipe
@@ -57,9 +59,21 @@ def location_recipe() -> TorchRecipe:
     return replace(p3.location_recipe(), epochs=40, batch_size=64, stop=None)
 
 
+def small_network() -> nn.Sequential:
+    """Half of P3's convolutions with a half of their channels: a tenth of the work, and it still learns by heart."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in ((3, 16), (16, 32), (32, 64)):
+        layers += [nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(1024, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+def cifar_recipe() -> TorchRecipe:
+    return replace(p3.cifar_recipe(), network=small_network)
+
+
 def augmented_cifar_recipe() -> TorchRecipe:
-    """P3's network with P2's augmentation of its training images, for a fixed time: there is no loss to wait for."""
-    return replace(p3.cifar_recipe(), epochs=60, stop=None, augment=InTurn((Mirror(), ReflectedCrop(4))))
+    """With P2's augmentation of the images, for a fixed time: there is no plateau of the loss to wait for."""
+    return replace(cifar_recipe(), epochs=80, stop=None, augment=InTurn((Mirror(), ReflectedCrop(4))))
 
 
 SETTINGS: dict[str, Setting] = {
@@ -87,32 +101,32 @@ SETTINGS: dict[str, Setting] = {
         "P3's card, four convolutions until the training loss stops falling; 1,000 of 2,000 images each",
         "mnist",
         2_000,
-        p3.mnist_recipe,
+        lambda: replace(p3.mnist_recipe(), bfloat16=True),
+        n_models=18,
+        shadows=(4, 8, 16),
+        n_pairs=9,
+        strategy=Strategy(bfloat16=True),
+    ),
+    "cifar10-jpeg": Setting(
+        "three convolutions of 16, 32 and 64, trained as P3's card says; 1,000 of 2,000 images each",
+        "cifar10-jpeg",
+        2_000,
+        cifar_recipe,
         n_models=18,
         shadows=(4, 8, 16),
         n_pairs=9,
         strategy=Strategy(),
-    ),
-    "cifar10-jpeg": Setting(
-        "P3's card, four convolutions until the training loss stops falling; 2,500 of 5,000 images each",
-        "cifar10-jpeg",
-        5_000,
-        lambda: replace(p3.cifar_recipe(), bfloat16=True),
-        n_models=18,
-        shadows=(4, 8, 16),
-        n_pairs=9,
-        strategy=Strategy(bfloat16=True),
         views=mirrored_and_shifted,
     ),
     "cifar10-jpeg-augmented": Setting(
-        "the same network on mirrored and shifted images, 60 epochs; 2,500 of 5,000 images each",
+        "the same network on mirrored and shifted images, 80 epochs; 1,000 of 2,000 images each",
         "cifar10-jpeg",
-        5_000,
-        lambda: replace(augmented_cifar_recipe(), bfloat16=True),
+        2_000,
+        augmented_cifar_recipe,
         n_models=18,
         shadows=(4, 8, 16),
         n_pairs=9,
-        strategy=Strategy(bfloat16=True),
+        strategy=Strategy(),
         views=mirrored_and_shifted,
     ),
 }

@@ -14,6 +14,7 @@ from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.data.designs import complementary_pairs
 from vestige.signals.phi import phi_from_logits
+from vestige.training.stacked import train_stack
 from vestige.training.strategies import Strategy, groups_of, train_group
 from vestige.training.torch_recipe import TorchRecipe
 
@@ -69,9 +70,13 @@ def train_and_ask(
     seed: int,
     strategy: Strategy,
     views: Views = as_they_are,
+    validation: Records | None = None,
     progress: Callable[[str], object] = lambda _: None,
 ) -> Answers:
-    """Train a model on each row and ask it about every record."""
+    """Train a model on each row and ask it about every record.
+
+    With validation records, for a rule of stopping, models of the same size train as one stack.
+    """
     begun = time.perf_counter()
     n_models = len(is_in)
     phi: list[np.ndarray] = [np.empty(0)] * n_models
@@ -80,7 +85,11 @@ def train_and_ask(
     done = 0
     for group in groups_of(recipe, is_in, strategy):
         seeds = [int(stream(seed, f"experiment, model {i}").integers(2**31)) for i in group]
-        for i, model in zip(group, train_group(recipe, records, is_in[group], seeds, strategy), strict=True):
+        if validation is None:
+            models = train_group(recipe, records, is_in[group], seeds, strategy)
+        else:
+            models = iter(train_stack(recipe, records, is_in[group], seeds=seeds, validation=validation))
+        for i, model in zip(group, models, strict=True):
             if isinstance(model, Exception):
                 raise model
             phi[i], right = _asked(model, queries, np.asarray(records.labels))

@@ -20,15 +20,13 @@ import numpy as np
 from tests.experiments import credit
 from tests.experiments.settings import SETTINGS, Setting
 from tests.experiments.shadow_answers import Answers, in_pairs, kept, train_and_ask
-from tests.experiments.targets_in_turn import LEVEL, METRICS, Mean, mean_of, play
+from tests.experiments.targets_in_turn import LEVEL, MARGIN, METRICS, finding, mean_of, play
 
 from vestige.core.records import Records
 from vestige.evaluation.intervals import is_resolvable
 
 HERE = Path(__file__).parent
 SEED = 0
-MARGIN = 0.005
-"""How much worse than another an attack may be, in TPR or AUC, to be called at least as good or equal."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +66,6 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("Zarifzadeh et al. 2024", "rmia_online", "lira_online", "above", "auc", shadows=(4,)),
     Claim("Zarifzadeh et al. 2024", "rmia_online", "attack_r", "above"),
 )
-
-
-def finding(relation: str, difference: Mean) -> str:
-    """`shown` if the whole interval agrees with the relation, `contradicted` if none of it does, else `undecided`."""
-    low, high = {"above": (0.0, np.inf), "at least": (-MARGIN, np.inf), "equal": (-MARGIN, MARGIN)}[relation]
-    if low <= difference.lower and difference.upper <= high and (relation != "above" or difference.lower > 0):
-        return "shown"
-    return "contradicted" if difference.upper < low or difference.lower > high else "undecided"
 
 
 def judged(claim: Claim, n_shadows: int, n_queries: int, rates: dict[str, dict[str, Any]]) -> dict[str, Any]:

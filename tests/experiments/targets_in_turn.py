@@ -26,6 +26,8 @@ from vestige.evaluation.roc import point_at_fpr, roc
 FPRS = (0.01, 0.001)
 METRICS = ("auc", *(f"tpr_at_fpr_{fpr:g}" for fpr in FPRS))
 LEVEL = 0.95
+MARGIN = 0.005
+"""How much worse than another an attack may be, as a rate or area, to be called at least as good or equal."""
 
 Phi = Float[np.ndarray, "record query"]
 ShadowPhi = Float[np.ndarray, "model record query"]
@@ -118,3 +120,11 @@ def mean_of(values: Sequence[float] | np.ndarray) -> Mean:
     found = np.asarray(values, dtype=np.float64)
     half = float(student.ppf((1 + LEVEL) / 2, found.size - 1)) * float(found.std(ddof=1)) / sqrt(found.size)
     return Mean(float(found.mean()), float(found.mean()) - half, float(found.mean()) + half)
+
+
+def finding(relation: str, difference: Mean) -> str:
+    """`shown` if the whole interval agrees with the relation, `contradicted` if none of it does, else `undecided`."""
+    low, high = {"above": (0.0, np.inf), "at least": (-MARGIN, np.inf), "equal": (-MARGIN, MARGIN)}[relation]
+    if low <= difference.lower and difference.upper <= high and (relation != "above" or difference.lower > 0):
+        return "shown"
+    return "contradicted" if difference.upper < low or difference.lower > high else "undecided"

@@ -9,8 +9,8 @@ import pytest
 from tests.experiments import credit
 from tests.experiments.settings import SETTINGS
 from tests.experiments.shadow_answers import Answers, in_pairs, mirrored_and_shifted
-from tests.experiments.study import CLAIMS, HERE, answers_of, finding, judged, run, written
-from tests.experiments.targets_in_turn import ATTACKS, METRICS, Mean, mean_of, play, rates_of, shadows_of
+from tests.experiments.study import CLAIMS, HERE, answers_of, judged, run, written
+from tests.experiments.targets_in_turn import ATTACKS, METRICS, Mean, finding, mean_of, play, shadows_of
 
 from vestige.data.named import data_folder, named_set
 
