@@ -95,9 +95,9 @@ def trial_of(
             "accuracy": accuracy(members, nonmembers, threshold),
             "oracle_accuracy": (1 + best[0] - best[1]) / 2,
         }
-    found["calibration_loss"]["accuracy_at_0.0001"] = accuracy(
-        *(own["calibration_loss"][parts[side]] for side in ("members", "nonmembers")), 1e-4
-    )
+    calibrated = own["calibration_loss"]
+    untuned = accuracy(calibrated[parts["members"]], calibrated[parts["nonmembers"]], 1e-4)
+    found["calibration_loss"]["accuracy_at_0.0001"] = untuned
     return found
 
 
@@ -138,9 +138,7 @@ def accuracies_of(found: Trained, to_the_peak: bool) -> dict[str, list[float]]:
     ended, peaked = found.to_the_end, found.to_the_peak
     sides = [("target", ended, 0, 3), ("reference", peaked, 0, 2) if to_the_peak else ("reference", ended, 1, 3)]
     return {
-        name: [
-            round(float(of[first::step].mean()), 4) for of in (answers.training_accuracy, answers.test_accuracy)
-        ]
+        name: [round(float(of[first::step].mean()), 4) for of in (answers.training_accuracy, answers.test_accuracy)]
         for name, answers, first, step in sides
     }
 
@@ -180,7 +178,7 @@ def run(n_trials: int = N_TRIALS) -> dict[str, Any]:
         "configuration": {
             "n_trials": n_trials,
             "pool": POOL,
-            "threshold": "that which was best on a model of the public members, calibrated by one of half of the public nonmembers",
+            "threshold": "the best one of a model of public members, calibrated by one of half the public nonmembers",
         },
         "accuracies": accuracies,
         "seconds": round(time.perf_counter() - begun),

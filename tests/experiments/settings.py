@@ -5,7 +5,6 @@ from dataclasses import KW_ONLY, dataclass, replace
 
 import numpy as np
 from tests.experiments.shadow_answers import Views, as_they_are, mirrored_and_shifted
-
 from torch import nn
 
 from vestige.core.records import Records

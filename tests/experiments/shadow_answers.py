@@ -97,7 +97,7 @@ def train_and_ask(
             done += 1
             progress(f"{done} of {n_models} models, {time.perf_counter() - begun:.0f} s, {model.epoch} epochs, "
                      f"accuracy {accuracies[0, i]:.3f} and {accuracies[1, i]:.3f}")  # fmt: skip
-    return Answers(np.stack(phi), is_in, *accuracies, epochs, time.perf_counter() - begun)
+    return Answers(np.stack(phi), is_in, accuracies[0], accuracies[1], epochs, time.perf_counter() - begun)
 
 
 def in_pairs(n_models: int, n_records: int) -> Bool[np.ndarray, "model record"]:
@@ -122,7 +122,7 @@ def kept(folder: Path | None, name: str, make: Callable[[], Answers]) -> Answers
     if not path.exists():
         answers = make()
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **{field: np.asarray(value) for field, value in vars(answers).items()})
+        np.savez(path, **vars(answers))
     with np.load(path) as stored:
         fields = {field: stored[field] for field in Answers.__dataclass_fields__}
     return Answers(**{**fields, "seconds": float(fields["seconds"])})

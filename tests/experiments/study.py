@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from tests.experiments import credit
+from tests.experiments.exceptions import exceptions_of
 from tests.experiments.settings import SETTINGS, Setting
 from tests.experiments.shadow_answers import Answers, in_pairs, kept, train_and_ask
 from tests.experiments.targets_in_turn import LEVEL, MARGIN, METRICS, finding, mean_of, play
@@ -155,7 +156,7 @@ def circumstances() -> dict[str, Any]:
 
 def written(result: dict[str, Any], path: Path) -> None:
     """A line per row, so that a difference between two studies can be read."""
-    lists = {key: value for key, value in result.items() if key in ("rows", "claims", "trials")}
+    lists = {key: value for key, value in result.items() if key in ("rows", "claims", "exceptions", "trials")}
     head = json.dumps({key: value for key, value in result.items() if key not in lists}, indent=1)[:-2]
     for key, values in lists.items():
         head += f',\n "{key}": [\n  ' + ",\n  ".join(json.dumps(value) for value in values) + "\n ]"
@@ -167,10 +168,8 @@ def main() -> None:
     parser.add_argument("name", choices=[*SETTINGS, "german-credit"])
     parser.add_argument("--keep", type=Path, help="where answers of models are kept")
     asked = parser.parse_args()
-    if asked.name == "german-credit":
-        result = credit.run() | circumstances()
-    else:
-        result = run(asked.name, asked.keep)
+    result = credit.run() | circumstances() if asked.name == "german-credit" else run(asked.name, asked.keep)
+    result["exceptions"] = exceptions_of(asked.name)
     written(result, HERE / f"{asked.name}.json")
     for claim in result["claims"]:
         print(*claim.values())

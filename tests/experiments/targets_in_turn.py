@@ -50,7 +50,7 @@ def _rmia(phi: np.ndarray, shadow_phi: np.ndarray, _: np.ndarray) -> np.ndarray:
 
 ATTACKS: dict[str, Attack] = {
     "global_threshold": lambda phi, *_: phi.mean(axis=1),
-    "loss": lambda phi, *_: log_confidence(phi).mean(axis=1),
+    "loss": _query_by_query(lambda phi, *_: log_confidence(phi)),
     "lira_online": lira_online,
     "lira_online_per_record": lambda *given: lira_online(*given, variance=Variance.PER_RECORD),
     "lira_offline": lira_offline,

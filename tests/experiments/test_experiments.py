@@ -7,9 +7,11 @@ from functools import cache
 import numpy as np
 import pytest
 from tests.experiments import credit
+from tests.experiments.exceptions import EXCEPTIONS, exceptions_of, expected
 from tests.experiments.settings import SETTINGS
 from tests.experiments.shadow_answers import Answers, in_pairs, mirrored_and_shifted
 from tests.experiments.study import CLAIMS, HERE, answers_of, judged, run, written
+from tests.experiments.tables import all_tables
 from tests.experiments.targets_in_turn import ATTACKS, METRICS, Mean, finding, mean_of, play, shadows_of
 
 from vestige.data.named import data_folder, named_set
@@ -18,6 +20,7 @@ STORED = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in so
 PLAYED = {name: study for name, study in STORED.items() if name in SETTINGS}
 TESTED = [(name, claim) for name, study in STORED.items() for claim in study["claims"]]
 SMALL = 18
+PAGE = (HERE.parents[1] / "docs" / "experiments.md").read_text(encoding="utf-8")
 
 
 def label(value):
@@ -57,7 +60,8 @@ def test_the_stored_study_is_the_whole_one(name):
 
 @pytest.mark.parametrize("name", PLAYED)
 def test_claims_follow_from_the_stored_rates(name):
-    study, found = PLAYED[name], {}
+    study = PLAYED[name]
+    found: dict[tuple[int, int], dict] = {}
     for row in study["rows"]:
         found.setdefault((row["n_shadows"], row["n_queries"]), {})[row["attack"]] = row["of_pairs"]
     again = [
@@ -86,9 +90,20 @@ def test_claims_on_credit_follow_from_the_stored_trials():
 @pytest.mark.parametrize(("name", "claim"), TESTED, ids=label)
 def test_what_was_found_is_what_is_documented(name, claim):
     """Every claim is shown, but for those that `exceptions.py` names, with what was found instead."""
-    from tests.experiments.exceptions import expected
-
     assert claim["finding"] == expected(name, claim), claim
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_exceptions_are_stored_with_the_study_and_are_about_something(name):
+    assert STORED[name]["exceptions"] == exceptions_of(name)
+    for exception in (e for e in EXCEPTIONS if e.data == name):
+        assert any(exception.is_about(name, claim) for claim in STORED[name]["claims"]), exception
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_the_page_shows_what_is_stored(name):
+    for table in all_tables()[name]:
+        assert table in PAGE
 
 
 # ------------------------------------------------------------------------------------------ how it is found
