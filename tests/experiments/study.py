@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -69,15 +70,35 @@ CLAIMS: tuple[Claim, ...] = (
 )
 
 
-def judged(claim: Claim, n_shadows: int, n_queries: int, rates: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A row of the claims: the mean difference over pairs of targets, and what it says."""
-    difference = mean_of(np.subtract(rates[claim.better][claim.metric], rates[claim.other][claim.metric]))
-    what = asdict(claim)
-    del what["shadows"]
+QUERIES_HELP = ("lira_online", "empirical_bayes_online", "calibration_loss", "global_threshold")
+"""Attacks that are compared with themselves: with all queries of a record, and with the first alone."""
+
+OfAttacks = Mapping[str, Mapping[str, Any]]
+"""Attack, metric -> its values over pairs of targets."""
+
+
+def claims_about(rates: Mapping[tuple[int, int], OfAttacks]) -> list[dict[str, Any]]:
+    """All claims, judged from the rates of each number of shadow models and of queries."""
+    found = []
+    for (n_shadows, n_queries), of_attacks in rates.items():
+        for claim in CLAIMS:
+            if not claim.shadows or n_shadows in claim.shadows:
+                ours, theirs = (of_attacks[name][claim.metric] for name in (claim.better, claim.other))
+                found.append(_judged(claim, n_shadows, n_queries, ours, theirs))
+        for name in QUERIES_HELP if n_queries > 1 else ():
+            claim = Claim(_P2, name, f"{name}, one query", "above")
+            ours, theirs = (rates[n_shadows, n][name][claim.metric] for n in (n_queries, 1))
+            found.append(_judged(claim, n_shadows, n_queries, ours, theirs))
+    return found
+
+
+def _judged(claim: Claim, n_shadows: int, n_queries: int, ours: Any, theirs: Any) -> dict[str, Any]:
+    """The mean difference over pairs of targets, and what it says."""
+    difference = mean_of(np.subtract(ours, theirs))
+    what = {name: value for name, value in asdict(claim).items() if name != "shadows"}
     numbers = {name: round(value, 5) for name, value in vars(difference).items()}
-    return what | {"n_shadows": n_shadows, "n_queries": n_queries} | numbers | {
-        "finding": finding(claim.relation, difference)
-    }  # fmt: skip
+    numbers |= {"finding": finding(claim.relation, difference)}
+    return what | {"n_shadows": n_shadows, "n_queries": n_queries} | numbers
 
 
 def compared(setting: Setting, answers: Answers) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -85,20 +106,15 @@ def compared(setting: Setting, answers: Answers) -> tuple[list[dict[str, Any]], 
 
     Rates are rounded first, so that what is stored gives the claims again.
     """
-    rows, claims = [], []
-    n_queries = answers.phi.shape[2]
-    for queries in dict.fromkeys((1, n_queries)):
+    rows, all_rates = [], {}
+    for queries in dict.fromkeys((1, answers.phi.shape[2])):
         for n_shadows in setting.shadows:
             found = play(answers.phi[:, :, :queries], answers.is_in, n_shadows=n_shadows, n_pairs=setting.n_pairs)
             rates = {a: {m: np.round(v, 5) for m, v in metrics.items()} for a, metrics in found.items()}
+            all_rates[n_shadows, queries] = rates
             head = {"n_shadows": n_shadows, "n_queries": queries}
             rows += [row_of(attack, metrics) | head for attack, metrics in rates.items()]
-            claims += [
-                judged(claim, n_shadows, queries, rates)
-                for claim in CLAIMS
-                if not claim.shadows or n_shadows in claim.shadows
-            ]
-    return rows, claims
+    return rows, claims_about(all_rates)
 
 
 def row_of(attack: str, metrics: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from tests.experiments import credit
 from tests.experiments.exceptions import EXCEPTIONS, exceptions_of, expected
 from tests.experiments.settings import SETTINGS
 from tests.experiments.shadow_answers import Answers, in_pairs, mirrored_and_shifted
-from tests.experiments.study import CLAIMS, HERE, answers_of, judged, run, written
+from tests.experiments.study import HERE, answers_of, claims_about, run, written
 from tests.experiments.tables import all_tables
 from tests.experiments.targets_in_turn import ATTACKS, METRICS, Mean, finding, mean_of, play, shadows_of
 
@@ -64,13 +64,7 @@ def test_claims_follow_from_the_stored_rates(name):
     found: dict[tuple[int, int], dict] = {}
     for row in study["rows"]:
         found.setdefault((row["n_shadows"], row["n_queries"]), {})[row["attack"]] = row["of_pairs"]
-    again = [
-        judged(claim, k, q, rates)
-        for (k, q), rates in found.items()
-        for claim in CLAIMS
-        if not claim.shadows or k in claim.shadows
-    ]
-    assert again == study["claims"]
+    assert claims_about(found) == study["claims"]
 
 
 def test_claims_on_credit_follow_from_the_stored_trials():
