@@ -65,7 +65,9 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(_OURS, "empirical_bayes_online", "lira_online_per_record", "equal", shadows=(128,)),
     Claim(_OURS, "empirical_bayes_offline", "lira_offline", "at least"),
     Claim("Lassila et al. 2025", "base_score_online", "rmia_online", "equal"),
-    Claim("Zarifzadeh et al. 2024", "rmia_online", "lira_online", "above", "auc", shadows=(4,)),
+    Claim("Lassila et al. 2025", "base_score_online", "lira_online", "at least"),
+    Claim(_OURS, "empirical_bayes_online", "base_score_online", "at least"),
+    Claim("Zarifzadeh et al. 2024", "rmia_online", "lira_online", "above", "auc"),
     Claim("Zarifzadeh et al. 2024", "rmia_online", "attack_r", "above"),
 )
 
