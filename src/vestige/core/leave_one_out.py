@@ -22,6 +22,7 @@ Scored = tuple[slice, Float[np.ndarray, "target record"]]
 """Which records, and the scores that each model as the target gives them [nats]."""
 
 _KEPT_DIGITS = 1e-5  # of the squares: below this share, what remains is added up afresh
+_CHECKED = 65_536  # records whose models are counted at once
 
 
 def record_blocks(shadow_phi: Float[np.ndarray, "model record"], n_records: int = 256) -> Blocks:
@@ -201,16 +202,23 @@ def _check(is_in: np.ndarray, partner: np.ndarray, needed: int) -> None:
             f"Expected another of {len(is_in)} models, counted from 0, as partner, or -1 for none, found "
             f"{partner[model]} for model {model}; number the models as the rows of is_in."
         )
-    n_in, n_out = is_in.sum(axis=0), (~is_in).sum(axis=0)
-    for target, other in zip(models, partner, strict=True):
-        gone = [target] if other < 0 else [target, other]
-        left = np.minimum(n_in - is_in[gone].sum(axis=0), n_out - (~is_in[gone]).sum(axis=0))
+    for first in range(0, is_in.shape[1], _CHECKED):
+        _check_counts(is_in[:, first : first + _CHECKED], partner, needed, first)
+
+
+def _check_counts(is_in: np.ndarray, partner: np.ndarray, needed: int, first: int) -> None:
+    """Some records at a time: counts of all of them, for each side and target, would be more than a block of phi."""
+    n_in = is_in.sum(axis=0)
+    for target, other in enumerate(partner):
+        gone = is_in[[target] if other < 0 else [target, other]]
+        left_in = n_in - gone.sum(axis=0)
+        left = np.minimum(left_in, len(is_in) - len(gone) - left_in)
         if left.min() < needed:
             record = int(left.argmin())
             raise InputError(
                 f"Expected at least {needed} models that were trained on each record and {needed} that were not "
-                f"beside the target, found {left[record]} on one side for record {record + 1:,} with model {target} "
-                "as the target; train more models."
+                f"beside the target, found {left[record]} on one side for record {first + record + 1:,} with model "
+                f"{target} as the target; train more models."
             )
 
 

@@ -1,0 +1,197 @@
+"""Do attacks with reference models do on real data what their papers say of them?
+
+From the root: `python -m tests.experiments.study NAME`, with the data in VESTIGE_DATA; one of `settings.SETTINGS`, or
+`german-credit`. Trains, plays models as targets in turn, and writes `NAME.json` beside this file: minutes each, on one
+core. With `--keep FOLDER` what the models answered is kept there, and taken from there the next time.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tests.experiments import credit
+from tests.experiments.exceptions import exceptions_of
+from tests.experiments.settings import SETTINGS, Setting
+from tests.experiments.shadow_answers import Answers, in_pairs, kept, train_and_ask
+from tests.experiments.targets_in_turn import LEVEL, MARGIN, METRICS, finding, mean_of, play
+
+from vestige.core.records import Records
+from vestige.evaluation.intervals import is_resolvable
+
+HERE = Path(__file__).parent
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What somebody says about two attacks.
+
+    Attributes:
+        source: Who says it.
+        better: The attack that is said to be better, or as good.
+        other: The attack it is compared with.
+        relation: `above`, `at least` or `equal`, the last two up to `MARGIN`.
+        metric: In what.
+        shadows: With how many shadow models; empty: with each number that was tried.
+    """
+
+    source: str
+    better: str
+    other: str
+    relation: str
+    metric: str = "tpr_at_fpr_0.01"
+    shadows: tuple[int, ...] = ()
+
+
+_P2, _P4, _OURS = "Carlini et al. 2022", "Watson et al. 2022", "ours, from a prototype"
+CLAIMS: tuple[Claim, ...] = (
+    Claim(_P2, "lira_online", "global_threshold", "above"),
+    Claim(_P2, "lira_online", "lira_offline", "above"),
+    Claim(_P2, "lira_online", "calibration_loss", "above"),
+    Claim(_P2, "lira_online", "lira_online_per_record", "above", shadows=(4, 8, 16)),
+    Claim(_P4, "calibration_loss", "loss", "above", "auc"),
+    Claim(_P4, "calibration_loss", "loss", "above"),
+    Claim(_OURS, "empirical_bayes_online", "lira_online", "at least"),
+    Claim(_OURS, "empirical_bayes_online", "lira_online_per_record", "at least"),
+    Claim(_OURS, "empirical_bayes_online", "lira_online_per_record", "equal", shadows=(128,)),
+    Claim(_OURS, "empirical_bayes_offline", "lira_offline", "at least"),
+    Claim("Lassila et al. 2025", "base_score_online", "rmia_online", "equal"),
+    Claim("Lassila et al. 2025", "base_score_online", "lira_online", "at least"),
+    Claim(_OURS, "empirical_bayes_online", "base_score_online", "at least"),
+    Claim("Zarifzadeh et al. 2024", "rmia_online", "lira_online", "above", "auc"),
+    Claim("Zarifzadeh et al. 2024", "rmia_online", "attack_r", "above"),
+)
+
+
+QUERIES_HELP = ("lira_online", "empirical_bayes_online", "calibration_loss", "global_threshold")
+"""Attacks that are compared with themselves: with all queries of a record, and with the first alone."""
+
+OfAttacks = Mapping[str, Mapping[str, Any]]
+"""Attack, metric -> its values over pairs of targets."""
+
+
+def claims_about(rates: Mapping[tuple[int, int], OfAttacks]) -> list[dict[str, Any]]:
+    """All claims, judged from the rates of each number of shadow models and of queries."""
+    found = []
+    for (n_shadows, n_queries), of_attacks in rates.items():
+        for claim in CLAIMS:
+            if not claim.shadows or n_shadows in claim.shadows:
+                ours, theirs = (of_attacks[name][claim.metric] for name in (claim.better, claim.other))
+                found.append(_judged(claim, n_shadows, n_queries, ours, theirs))
+        for name in QUERIES_HELP if n_queries > 1 else ():
+            claim = Claim(_P2, name, f"{name}, one query", "above")
+            ours, theirs = (rates[n_shadows, n][name][claim.metric] for n in (n_queries, 1))
+            found.append(_judged(claim, n_shadows, n_queries, ours, theirs))
+    return found
+
+
+def _judged(claim: Claim, n_shadows: int, n_queries: int, ours: Any, theirs: Any) -> dict[str, Any]:
+    """The mean difference over pairs of targets, and what it says."""
+    difference = mean_of(np.subtract(ours, theirs))
+    what = {name: value for name, value in asdict(claim).items() if name != "shadows"}
+    numbers = {name: round(value, 5) for name, value in vars(difference).items()}
+    numbers |= {"finding": finding(claim.relation, difference)}
+    return what | {"n_shadows": n_shadows, "n_queries": n_queries} | numbers
+
+
+def compared(setting: Setting, answers: Answers) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rates of every attack for each number of shadow models and queries, and the claims about them.
+
+    Rates are rounded first, so that what is stored gives the claims again.
+    """
+    rows, all_rates = [], {}
+    for queries in dict.fromkeys((1, answers.phi.shape[2])):
+        for n_shadows in setting.shadows:
+            found = play(answers.phi[:, :, :queries], answers.is_in, n_shadows=n_shadows, n_pairs=setting.n_pairs)
+            rates = {a: {m: np.round(v, 5) for m, v in metrics.items()} for a, metrics in found.items()}
+            all_rates[n_shadows, queries] = rates
+            head = {"n_shadows": n_shadows, "n_queries": queries}
+            rows += [row_of(attack, metrics) | head for attack, metrics in rates.items()]
+    return rows, claims_about(all_rates)
+
+
+def row_of(attack: str, metrics: dict[str, Any]) -> dict[str, Any]:
+    means = {metric: {k: round(v, 5) for k, v in vars(mean_of(metrics[metric])).items()} for metric in METRICS}
+    return {"attack": attack} | means | {"of_pairs": {metric: metrics[metric].tolist() for metric in METRICS}}
+
+
+def answers_of(setting: Setting, records: Records, n_models: int, say: Any = print) -> Answers:
+    is_in = in_pairs(n_models, records.n_records)
+    return train_and_ask(
+        setting.recipe(), records, is_in, seed=SEED, strategy=setting.strategy, views=setting.views, progress=say
+    )
+
+
+def run(name: str, keep: Path | None) -> dict[str, Any]:
+    setting = SETTINGS[name]
+    answers = kept(keep, name, lambda: answers_of(setting, setting.records(), setting.n_models))
+    begun = time.perf_counter()
+    rows, claims = compared(setting, answers)
+    n_nonmembers = int((~answers.is_in).sum(axis=1).min())
+    return {
+        "data": name,
+        "words": setting.words,
+        "configuration": {
+            "n_models": setting.n_models,
+            "n_records": answers.phi.shape[1],
+            "n_queries": answers.phi.shape[2],
+            "n_pairs": setting.n_pairs,
+            "design": "complementary pairs; target and partner left out; shadow models are the pairs that follow",
+            "population": "of RMIA: the audited records",
+            "level": LEVEL,
+            "margin": MARGIN,
+            "seed": SEED,
+            "strategy": asdict(setting.strategy),
+        },
+        "training_accuracy": round(float(answers.training_accuracy.mean()), 4),
+        "test_accuracy": round(float(answers.test_accuracy.mean()), 4),
+        "epochs": round(float(answers.epochs.mean()), 1),
+        "resolvable": {m: is_resolvable(float(m.rsplit("_", 1)[1]), n_nonmembers) for m in METRICS[1:]},
+        "seconds": {"training": round(answers.seconds), "attacks": round(time.perf_counter() - begun)},
+        **circumstances(),
+        "rows": rows,
+        "claims": claims,
+    }
+
+
+def circumstances() -> dict[str, Any]:
+    packages = ("vestige", "numpy", "scipy", "torch")
+    return {
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in packages},
+        "cores": os.cpu_count(),
+        "measured": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def written(result: dict[str, Any], path: Path) -> None:
+    """A line per row, so that a difference between two studies can be read."""
+    lists = {key: value for key, value in result.items() if key in ("rows", "claims", "exceptions", "trials")}
+    head = json.dumps({key: value for key, value in result.items() if key not in lists}, indent=1)[:-2]
+    for key, values in lists.items():
+        head += f',\n "{key}": [\n  ' + ",\n  ".join(json.dumps(value) for value in values) + "\n ]"
+    path.write_text(head + "\n}\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.experiments.study", description=__doc__)
+    parser.add_argument("name", choices=[*SETTINGS, "german-credit"])
+    parser.add_argument("--keep", type=Path, help="where answers of models are kept")
+    asked = parser.parse_args()
+    result = credit.run() | circumstances() if asked.name == "german-credit" else run(asked.name, asked.keep)
+    result["exceptions"] = exceptions_of(asked.name)
+    written(result, HERE / f"{asked.name}.json")
+    for claim in result["claims"]:
+        print(*claim.values())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""The tables of `docs/experiments.md`, made of the stored studies: `python -m tests.experiments.tables` prints them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+def studies() -> dict[str, dict[str, Any]]:
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(HERE.glob("*.json"))}
+
+
+def of_attacks(study: dict[str, Any], n_queries: int) -> str:
+    """AUC and TPR at 1 % FPR of every attack, for each number of shadow models."""
+    rows = [row for row in study["rows"] if row["n_queries"] == n_queries]
+    shadows = list(dict.fromkeys(row["n_shadows"] for row in rows))
+    lines = [_line("attack", *(f"{k} shadow models" for k in shadows)), _line(*["---"] * (len(shadows) + 1))]
+    for attack in dict.fromkeys(row["attack"] for row in rows):
+        cells = [
+            f"{_short(row['auc']['value'])} / {_short(row['tpr_at_fpr_0.01']['value'])}"
+            for row in rows
+            if row["attack"] == attack
+        ]
+        lines.append(_line(attack, *cells))
+    return "\n".join(lines)
+
+
+def of_claims(study: dict[str, Any], n_queries: int) -> str:
+    """Mean differences over pairs of targets with their intervals, for each number of shadow models."""
+    claims = [claim for claim in study["claims"] if claim["n_queries"] == n_queries]
+    shadows = list(dict.fromkeys(claim["n_shadows"] for claim in claims))
+    lines = [_line("claim", "in", *map(str, shadows)), _line(*["---"] * (len(shadows) + 2))]
+    kinds = list(dict.fromkeys((c["better"], c["relation"], c["other"], c["metric"]) for c in claims))
+    for better, relation, other, metric in kinds:
+        mine = {
+            c["n_shadows"]: c
+            for c in claims
+            if (c["better"], c["relation"], c["other"], c["metric"]) == (better, relation, other, metric)
+        }
+        cells = [_difference(mine[k]) if k in mine else "" for k in shadows]
+        lines.append(_line(f"{better} {relation} {other}", _of(metric), *cells))
+    return "\n".join(lines)
+
+
+def of_credit(study: dict[str, Any]) -> str:
+    """Loss and calibrated loss in every variant, beside what was published."""
+    heads = ("variant", "AUC: loss", "calibrated", "difference", "accuracy: loss", "calibrated", "calibrated, oracle")
+    lines = [_line(*heads), _line(*["---"] * len(heads))]
+    published: dict[str, Any] = {row["attack"]: row["published"] for row in study["rows"]}
+    for variant in dict.fromkeys(row["variant"] for row in study["rows"]):
+        loss, calibrated = (row for row in study["rows"] if row["variant"] == variant)
+        [claim] = [c for c in study["claims"] if c["variant"] == variant and c["metric"] == "auc"]
+        values = (
+            _with_interval(loss["auc"]),
+            _with_interval(calibrated["auc"]),
+            _difference(claim),
+            _with_interval(loss["accuracy"]),
+            _with_interval(calibrated["accuracy"]),
+            _short(calibrated["oracle_accuracy"]["value"]),
+        )
+        lines.append(_line(variant, *values))
+    theirs = [_short(published[a]["auc"]) for a in ("loss", "calibration_loss")]
+    gain = f"+{_short(published['calibration_loss']['auc'] - published['loss']['auc'])}"
+    accuracies = [_short(published[a]["accuracy"]) for a in ("loss", "calibration_loss")]
+    return "\n".join([*lines, _line("published", *theirs, gain, *accuracies, "")])
+
+
+def all_tables() -> dict[str, list[str]]:
+    found = {}
+    for name, study in studies().items():
+        if name == "german-credit":
+            found[name] = [of_credit(study)]
+        else:
+            queries = dict.fromkeys((1, study["configuration"]["n_queries"]))
+            found[name] = [table(study, q) for q in queries for table in (of_attacks, of_claims)]
+    return found
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
+
+
+def _with_interval(mean: dict[str, float]) -> str:
+    return f"{_short(mean['value'])} ± {_short(mean['upper'] - mean['value'])}"
+
+
+def _difference(claim: dict[str, Any]) -> str:
+    sign = "+" if claim["value"] >= 0 else "−"
+    mark = {"shown": "", "undecided": " ?", "contradicted": " ✗"}[claim["finding"]]
+    return f"{sign}{_short(abs(claim['value']))} ± {_short(claim['upper'] - claim['value'])}{mark}"
+
+
+def _of(metric: str) -> str:
+    return "AUC" if metric == "auc" else f"TPR at {float(metric.rsplit('_', 1)[1]):.1%} FPR".replace(".0%", " %")
+
+
+def main() -> None:
+    for name, tables in all_tables().items():
+        print(f"## {name}", *tables, sep="\n\n", end="\n\n")
+
+
+if __name__ == "__main__":
+    main()

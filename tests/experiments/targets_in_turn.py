@@ -1,0 +1,130 @@
+"""Play models as the target in turn: scores of every attack, their rates, and differences over pairs of targets."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.stats import t as student
+
+from vestige.attacks import (
+    attack_r,
+    base_score_offline,
+    base_score_online,
+    calibration_loss,
+    empirical_bayes_offline,
+    empirical_bayes_online,
+    lira_offline,
+    lira_online,
+    rmia_online,
+)
+from vestige.attacks.lira import Variance
+from vestige.core.log_means import log_confidence
+from vestige.evaluation.roc import point_at_fpr, roc
+
+FPRS = (0.01, 0.001)
+METRICS = ("auc", *(f"tpr_at_fpr_{fpr:g}" for fpr in FPRS))
+LEVEL = 0.95
+MARGIN = 0.005
+"""How much worse than another an attack may be, as a rate or area, to be called at least as good or equal."""
+
+Phi = Float[np.ndarray, "record query"]
+ShadowPhi = Float[np.ndarray, "model record query"]
+Attack = Callable[[Phi, ShadowPhi, Bool[np.ndarray, "model record"]], Float[np.ndarray, " record"]]
+Rates = Mapping[str, Mapping[str, Float[np.ndarray, " pair"]]]
+"""Attack, metric -> its mean over the two targets of each pair."""
+
+
+def _query_by_query(score: Callable[..., np.ndarray]) -> Attack:
+    """For attacks that know no queries: the mean of the scores that each query gives."""
+    return lambda phi, theirs, is_in: np.mean(
+        [score(phi[:, q], theirs[:, :, q], is_in) for q in range(phi.shape[1])], axis=0
+    )
+
+
+def _rmia(phi: np.ndarray, shadow_phi: np.ndarray, _: np.ndarray) -> np.ndarray:
+    """The audited records are the population: there are no others. The share is then a rank of the BASE score."""
+    return rmia_online(phi, shadow_phi, phi, shadow_phi)
+
+
+ATTACKS: dict[str, Attack] = {
+    "global_threshold": lambda phi, *_: phi.mean(axis=1),
+    "loss": _query_by_query(lambda phi, *_: log_confidence(phi)),
+    "lira_online": lira_online,
+    "lira_online_per_record": lambda *given: lira_online(*given, variance=Variance.PER_RECORD),
+    "lira_offline": lira_offline,
+    "lira_offline_per_record": lambda *given: lira_offline(*given, variance=Variance.PER_RECORD),
+    "empirical_bayes_online": _query_by_query(empirical_bayes_online),
+    "empirical_bayes_offline": _query_by_query(empirical_bayes_offline),
+    "base_score_online": _query_by_query(lambda phi, theirs, _: base_score_online(phi, theirs)),
+    "base_score_offline": _query_by_query(base_score_offline),
+    "calibration_loss": _query_by_query(calibration_loss),
+    "rmia_online": _query_by_query(_rmia),
+    "attack_r": _query_by_query(attack_r),
+}
+
+
+def play(
+    phi: Float[np.ndarray, "model record query"],
+    is_in: Bool[np.ndarray, "model record"],
+    *,
+    n_shadows: int,
+    n_pairs: int,
+    attacks: Mapping[str, Attack] = ATTACKS,
+) -> dict[str, dict[str, Float[np.ndarray, " pair"]]]:
+    """Rates of every attack on the first pairs of models, each with the pairs after it as shadow models.
+
+    Both models of a pair are targets with the same shadow models; neither ever is its own or its partner's.
+    """
+    found = {name: {metric: np.empty(n_pairs) for metric in METRICS} for name in attacks}
+    for pair in range(n_pairs):
+        shadows = shadows_of(pair, len(phi), n_shadows)
+        theirs, theirs_in = phi[shadows].astype(np.float64), is_in[shadows]
+        for name, attack in attacks.items():
+            rates = [rates_of(attack(phi[i].astype(np.float64), theirs, theirs_in), is_in[i]) for i in _models(pair)]
+            for metric in METRICS:
+                found[name][metric][pair] = np.mean([r[metric] for r in rates])
+    return found
+
+
+def shadows_of(pair: int, n_models: int, n_shadows: int) -> list[int]:
+    """The pairs that follow, around the end."""
+    assert n_shadows % 2 == 0
+    assert n_shadows <= n_models - 2
+    return [i for step in range(n_shadows // 2) for i in _models((pair + 1 + step) % (n_models // 2))]
+
+
+def _models(pair: int) -> tuple[int, int]:
+    return 2 * pair, 2 * pair + 1
+
+
+def rates_of(scores: Float[np.ndarray, " record"], member: Bool[np.ndarray, " record"]) -> dict[str, float]:
+    curve = roc(scores[member], scores[~member])
+    return {"auc": curve.auc} | {
+        metric: curve.rates_at(point_at_fpr(curve, fpr))[0] for metric, fpr in zip(METRICS[1:], FPRS, strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over units with Student's interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+def mean_of(values: Sequence[float] | np.ndarray) -> Mean:
+    """Mean and interval; the units are pairs of models, because partners' training sets decide each other."""
+    found = np.asarray(values, dtype=np.float64)
+    half = float(student.ppf((1 + LEVEL) / 2, found.size - 1)) * float(found.std(ddof=1)) / sqrt(found.size)
+    return Mean(float(found.mean()), float(found.mean()) - half, float(found.mean()) + half)
+
+
+def finding(relation: str, difference: Mean) -> str:
+    """`shown` if the whole interval agrees with the relation, `contradicted` if none of it does, else `undecided`."""
+    low, high = {"above": (0.0, np.inf), "at least": (-MARGIN, np.inf), "equal": (-MARGIN, MARGIN)}[relation]
+    if low <= difference.lower and difference.upper <= high and (relation != "above" or difference.lower > 0):
+        return "shown"
+    return "contradicted" if difference.upper < low or difference.lower > high else "undecided"
