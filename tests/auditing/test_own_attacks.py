@@ -166,9 +166,9 @@ def test_a_selection_is_played_and_said(chosen, everything):
     for name in names:
         pd.testing.assert_frame_equal(numbers(result, name), numbers(everything, name))
     needs = {left.attack: left.needs for left in result.not_run}
-    assert {n for n, need in needs.items() if "left out on request" in need} - {"privacy_risk_score"} == set(
-        OURS
-    ) - set(names)
+    assert {n for n, need in needs.items() if "left out on request" in need} - {"privacy_risk_score"} == {
+        a.name for a in CATALOGUE
+    } - set(names)
     assert (result.risk is None) == ("modified_entropy" not in names)
     assert ("privacy_risk_score" in needs) == ("modified_entropy" not in names)
     assert all(name in result.provenance.definitions["attacks"] for name in names)
