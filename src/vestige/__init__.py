@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vestige.auditing.audit import audit
     from vestige.auditing.querying import Querying
+    from vestige.auditing.recipe_audit import audit_recipe
     from vestige.auditing.shadow_training import ShadowTraining
     from vestige.core.attack import Attack
     from vestige.core.errors import (
@@ -75,6 +76,7 @@ __all__ = [
     "UnsupportedModelError",
     "VestigeError",
     "audit",
+    "audit_recipe",
 ]
 
 _HOME = {
@@ -112,6 +114,7 @@ _HOME = {
     "UnsupportedModelError": "vestige.core.errors",
     "VestigeError": "vestige.core.errors",
     "audit": "vestige.auditing.audit",
+    "audit_recipe": "vestige.auditing.recipe_audit",
 }
 
 

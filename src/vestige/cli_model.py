@@ -100,7 +100,15 @@ def plan_command(
     audit_file = read_file(file)
     selection = audit_file.selection()  # what the audit would refuse is refused here
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
-    target, seed = audit_file.model(trust_pickle=trust_pickle), audit_file.checked_options().seed
+    seed = audit_file.checked_options().seed
+    if audit_file.is_of_recipe and training is not None:
+        from vestige.auditing.recipe_audit import cost_of_recipe
+
+        print("No queries: there is no model but those that are trained.")
+        for line in cost_of_recipe(audit_file.all_records(), training, seed).lines():
+            print(line)
+        return 0
+    target = audit_file.model(trust_pickle=trust_pickle)
     members, nonmembers = audit_file.records()
     for line in lines_of_asking(
         target, members, nonmembers, audit_file.querying(), seed, last_layer=selection.reads("gradients")
@@ -207,7 +215,17 @@ def audit_model(
 
     options, selection = audit_file.checked_options(), audit_file.selection()
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
+    asked = audit_file.as_tables(out, fail_if, n_models=models, within=within)
     prepare(out)
+    if audit_file.is_of_recipe and training is not None:
+        from vestige.auditing.recipe_audit import play_recipe
+
+        records, recipe = audit_file.all_records(), training
+
+        def recipe_audited(progress: "Progress") -> "AuditResult":
+            return play_recipe(records, recipe, selection, out, options, progress)
+
+        return written(recipe_audited, out, asked, quiet)
     target, querying = audit_file.model(trust_pickle=trust_pickle), audit_file.querying()
     members, nonmembers = audit_file.records()
     references = audit_file.references(members.classes)
@@ -218,5 +236,4 @@ def audit_model(
             training=training, selection=selection, folder=out, options=options, progress=progress,
         )  # fmt: skip
 
-    asked = audit_file.as_tables(out, fail_if, n_models=models, within=within)
     return written(audited, out, asked, quiet)

@@ -165,7 +165,7 @@ EXCEPTIONS: tuple[Found, ...] = (
         "lira_offline",
         "tpr_at_fpr_0.01",
         "contradicted",
-        "the AUC is higher, the left end of the curve lower: to divide by each record's own spread, though shrunk, lifts "
+        "the AUC is higher, the left end of the curve lower: to divide by each own spread, though shrunk, lifts "
         "records that are easy; one spread for all does not",
     ),
     Found(

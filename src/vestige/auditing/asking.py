@@ -91,7 +91,7 @@ def ask(
     member = np.arange(pool.n_records) < members.n_records
     if isinstance(target, Predictions):
         found = answers_from_table(target, pool, member, Access(querying.access))
-        return Asked(_predictions(found, pool, member), pool, None, (), None)
+        return Asked(predictions_of(found, pool, member), pool, None, (), None)
     progress("asking the target", 0, 1)
     model = open_target(target, pool.n_classes, pool.classes)
     interface = limited(model, querying)
@@ -104,7 +104,7 @@ def ask(
     checks += [] if held is None else [held]
     queries = Queries(spent.n_sent, spent.n_kept, spent.n_failed, spent.most_per_record, querying.price)
     return Asked(
-        _predictions(outputs, pool, member),
+        predictions_of(outputs, pool, member),
         pool,
         classifier_behind(target, model, querying),
         tuple(checks),
@@ -284,7 +284,8 @@ def _deterministic(first: np.ndarray, second: np.ndarray, kind: type) -> Check:
     )
 
 
-def _predictions(outputs: Sequence[Output], pool: Records, member: np.ndarray) -> Predictions:
+def predictions_of(outputs: Sequence[Output], pool: Records, member: np.ndarray) -> Predictions:
+    """Answers about a pool of records as predictions, with everything else that is known of the records."""
     return Predictions(
         outputs,
         labels=pool.labels,

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vestige.auditing.asking import Asked
+    from vestige.auditing.references import ReferenceScores
 
 _CURVE_POINTS = 80
 
@@ -172,7 +173,7 @@ def play(
                 "2 that were not."
             )
     case = prepare_case(target, shadow if scored is None else scored.shadow, selection, options, progress, scored)
-    return _evaluate(case, asked, progress)
+    return evaluate(case, asked, progress)
 
 
 def _refuse_mixtures(
@@ -224,7 +225,17 @@ def _refuse_unplayable(selection: Selection, training: ShadowTraining | None, re
         )
 
 
-def _evaluate(case: Case, asked: "Asked | None", progress: Progress) -> AuditResult:
+def evaluate(
+    case: Case, asked: "Asked | None", progress: Progress, everyone: "ReferenceScores | None" = None
+) -> AuditResult:
+    """Turn an audit's material into its result.
+
+    Args:
+        case: The material.
+        asked: What asking a model gave, if one was asked.
+        progress: Told how far long steps are.
+        everyone: The models that are the target in turn; those of the case if omitted.
+    """
     units, access = case.units, case.selection.access_of(case.scores)
     unit_scores = {name: units.score(values) for name, values in case.scores.items()}
     curves = {name: roc(s[units.member], s[~units.member]) for name, s in unit_scores.items()}
@@ -250,9 +261,9 @@ def _evaluate(case: Case, asked: "Asked | None", progress: Progress) -> AuditRes
     )
     table.extend([p_value_row(test.p_value, len(curves), units)])
     in_turn: tuple[TargetValue, ...] = ()
-    if case.references is not None:
-        subjects, combine = case.target.subjects, case.options.subject_score
-        in_turn = values_of_targets(case.references, subjects, combine, progress)
+    everyone = everyone or case.references
+    if everyone is not None:
+        in_turn = values_of_targets(everyone, case.target.subjects, case.options.subject_score, progress)
     risk, summary, rows = risk_of(case)
     table.extend(rows)
     progress("checking the test itself", 0, 1)
@@ -268,7 +279,7 @@ def _evaluate(case: Case, asked: "Asked | None", progress: Progress) -> AuditRes
         records=_records(case, risk),
         rocs=_bands(curves),
         targets=frame_of(in_turn),
-        spread=() if case.references is None else spread_of(in_turn, case.references.observed.is_in),
+        spread=() if everyone is None else spread_of(in_turn, everyone.observed.is_in),
         risk=summary,
         not_run=not_run_of(case),
         provenance=provenance_of(case),

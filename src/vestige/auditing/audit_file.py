@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, JsonValue, ValidationError
 
@@ -31,10 +31,14 @@ from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.core.references import References
 
+if TYPE_CHECKING:
+    from vestige.data.record_columns import RecordColumns
+
 
 class _Data(Part):
-    members: str
-    nonmembers: str
+    members: str | None = None
+    nonmembers: str | None = None
+    records: str | None = None
     label: str = "label"
     id: str | None = None
     subject: str | None = None
@@ -73,10 +77,12 @@ class AuditFile(Part):
 
     Attributes:
         folder: Where its paths and modules are looked for.
-        target: The model: `module:name` of a fitted model, of a function that returns one or of a function from
-            inputs to answers; a file; a URL; or a table of predictions. And what of its answers the adversary gets.
-        data: Members and nonmembers: a CSV, Parquet or npz file or a folder of images each, or `module:name` of
-            `Records` or of a function that returns them; and the names of the columns of a file.
+        target: The model; none for the audit of a recipe: `module:name` of a fitted model, of a function that returns
+            one or of a function from inputs to answers; a file; a URL; or a table of predictions. And what of its
+            answers the adversary gets.
+        data: Members and nonmembers, or `records` for the audit of a recipe: a CSV, Parquet or npz file or a folder of
+            images each, or `module:name` of `Records` or of a function that returns them; and the names of the
+            columns of a file.
         inputs: What inputs may be, and how they become what the model is given.
         endpoint: How a model behind a URL is asked.
         recipe: How to train shadow models: `same`, or `module:name` of a recipe or of a function
@@ -90,7 +96,7 @@ class AuditFile(Part):
     """
 
     folder: Path
-    target: TargetPart
+    target: TargetPart | None = None
     data: _Data
     inputs: InputsPart = Field(default_factory=InputsPart)
     endpoint: EndpointPart | None = None
@@ -107,9 +113,10 @@ class AuditFile(Part):
         Raises:
             InputError: There is none of that name, or it is said to be two things.
         """
-        found = model_of(self.target, self.endpoint, self.folder, self._named, self._table, trust_pickle=trust_pickle)
+        part = self._target_part()
+        found = model_of(part, self.endpoint, self.folder, self._named, self._table, trust_pickle=trust_pickle)
         if isinstance(found, Predictions) and self.inputs != InputsPart():
-            name = Path(self.target.model).name
+            name = Path(part.model).name
             raise InputError(
                 f"Expected no [inputs] for a table of predictions ({name}), which is not asked, found some; leave them "
                 "out."
@@ -122,7 +129,17 @@ class AuditFile(Part):
         Raises:
             InputError: A budget, price or range is none.
         """
-        return querying_of(self.target, self.inputs)
+        return querying_of(self._target_part(), self.inputs)
+
+    @property
+    def is_of_recipe(self) -> bool:
+        """Whether it asks for the audit of a recipe: no model, and all records in one place."""
+        return self.target is None
+
+    def _target_part(self) -> TargetPart:
+        if self.target is None:
+            raise InputError("Expected [target] in the audit file, found none; name the model.")
+        return self.target
 
     def _table(self, path: Path) -> Predictions:
         from vestige.data import Columns, read_predictions
@@ -136,7 +153,7 @@ class AuditFile(Part):
         Raises:
             InputError: A file or function does not give records.
         """
-        names = (self.data.members, self.data.nonmembers)
+        names = (self.data.members or "", self.data.nonmembers or "")
         paths = [self.folder / name for name in names]
         if all(path.is_dir() for path in paths):
             from vestige.data.image_folder import read_two_image_folders
@@ -150,22 +167,47 @@ class AuditFile(Part):
                 "two folders of images or two files."
             )
         if all(path.exists() for path in paths):
-            from vestige.data.record_columns import RecordColumns
             from vestige.data.record_reading import read_two_records
 
-            part = self.data
-            columns = RecordColumns(part.label, part.id, part.subject, part.groups, part.order, part.inputs)
-            return read_two_records(paths[0], paths[1], columns)
+            return read_two_records(paths[0], paths[1], self._columns())
         missing = [name for name, path in zip(names, paths, strict=True) if ":" not in name and not path.exists()]
         if missing:
             raise InputError(f"Expected a file or module:name of records, found no file {missing[0]}; check the path.")
         self._refuse_columns("records of Python")
         return self._side(names[0]), self._side(names[1])
 
+    def all_records(self) -> Records:
+        """Return the records of the audit of a recipe.
+
+        Raises:
+            InputError: A file or function does not give records.
+        """
+        name = self.data.records or ""
+        path = self.folder / name
+        if path.is_dir():
+            from vestige.data.image_folder import read_image_folder
+
+            self._refuse_columns("folders of images")
+            return read_image_folder(path)
+        if path.exists():
+            from vestige.data.record_reading import read_records
+
+            return read_records(path, self._columns())
+        if ":" not in name:
+            raise InputError(f"Expected a file or module:name of records, found no file {name}; check the path.")
+        self._refuse_columns("records of Python")
+        return self._side(name)
+
+    def _columns(self) -> "RecordColumns":
+        from vestige.data.record_columns import RecordColumns
+
+        part = self.data
+        return RecordColumns(part.label, part.id, part.subject, part.groups, part.order, part.inputs)
+
     def _refuse_columns(self, what: str) -> None:
         """Refuse names of columns where there are none."""
-        said = self.data.model_dump(exclude={"members", "nonmembers"})
-        usual = _Data(members="", nonmembers="").model_dump()
+        said = self.data.model_dump(exclude={"members", "nonmembers", "records"})
+        usual = _Data().model_dump()
         idle = [name for name, value in said.items() if value != usual[name]]
         if idle:
             raise InputError(f"Expected no {idle[0]} in [data] for {what}, found one; leave it out.")
@@ -276,7 +318,7 @@ class AuditFile(Part):
             within: As given to `training`.
         """
         tables: dict[str, dict[str, Any]] = self.model_dump(exclude={"folder", "options"}, exclude_none=True)
-        if is_address(self.target.model):
+        if self.target is not None and is_address(self.target.model):
             tables["endpoint"] = (self.endpoint or EndpointPart()).model_dump(exclude_none=True)
         said = {"n_shadows": n_models, "within": within}
         if "recipe" in tables:
@@ -322,6 +364,7 @@ def audit_file_of(said: Mapping[str, Any], folder: Path, name: str) -> AuditFile
         found = AuditFile(folder=folder, **said)
     except ValidationError as error:
         raise InputError(f"{name}: {_first_problem(error, said)}") from None
+    _refuse_halves(found, name)
     base = folder / found.paths.relative_to
     if not base.is_dir():
         raise InputError(
@@ -329,6 +372,43 @@ def audit_file_of(said: Mapping[str, Any], folder: Path, name: str) -> AuditFile
             f"{found.paths.relative_to} from where the file is; write another."
         )
     return found.model_copy(update={"folder": base.resolve()})
+
+
+def _refuse_halves(file: AuditFile, name: str) -> None:
+    """Refuse what is half the audit of a model and half that of a recipe."""
+    data = file.data
+    sides = [side for side in ("members", "nonmembers") if getattr(data, side) is not None]
+    if file.target is not None:
+        if data.records is not None:
+            raise InputError(
+                f"{name}: Expected members and nonmembers in [data] beside [target], found records, which are for the "
+                "audit of a recipe; leave [target] out, or name both sides."
+            )
+        if len(sides) < 2:
+            lacking = "members" if "members" not in sides else "nonmembers"
+            raise InputError(
+                f"{name}: Expected an entry data.{lacking}, found none; add it. Where there are none, audit the "
+                "recipe: leave [target] out, and name all records as records in [data]."
+            )
+        return
+    if len(sides) == 2 and data.records is None:
+        raise InputError(f"{name}: Expected an entry target, found none; add it: a table that names the model.")
+    if data.records is None or sides:
+        raise InputError(
+            f"{name}: Expected [target] with members and nonmembers in [data], or records in [data] for the audit of a "
+            f"recipe, found {', '.join(sides) if sides else 'none of these'} without [target]; add what is missing."
+        )
+    if file.recipe is None:
+        raise InputError(
+            f"{name}: Expected [recipe] for the audit of a recipe, found none; say how models are trained."
+        )
+    for part, there in (("reference", file.reference), ("endpoint", file.endpoint)):
+        if there is not None:
+            raise InputError(f"{name}: Expected no [{part}] in the audit of a recipe, found one; leave it out.")
+    if file.inputs != InputsPart():
+        raise InputError(
+            f"{name}: Expected no [inputs] in the audit of a recipe, found some; let the recipe prepare them."
+        )
 
 
 def _option(name: str, value: Any) -> Any:

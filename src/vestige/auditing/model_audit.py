@@ -54,7 +54,7 @@ def train_references(
     """
     recipe = training.recipe_like(target)
     with nullcontext(run) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as folder:
-        shadows = _trained(recipe, pool, training, Path(folder), seed, progress)
+        shadows = trained(recipe, pool, training, Path(folder), seed, progress)
         if predictions.ids is None:
             predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
         return score_with(references_of(shadows), predictions, attacks, checks_of_training(shadows))
@@ -89,10 +89,11 @@ def cost_of(
     pool = joined(members, nonmembers)
     if training.recipe == SAME:
         target = classifier_behind(target, open_target(target, pool.n_classes, pool.classes), querying)
-    return _cost(training.recipe_like(target), pool, training, seed, Bank(training.bank))
+    return cost_of_training(training.recipe_like(target), pool, training, seed, Bank(training.bank))
 
 
-def _cost(recipe: Recipe, pool: Records, training: ShadowTraining, seed: int, bank: Bank) -> Estimate:
+def cost_of_training(recipe: Recipe, pool: Records, training: ShadowTraining, seed: int, bank: Bank) -> Estimate:
+    """Measure what training the shadow models of a pool will cost; errors as `train_references`."""
     member = design(training.n_models, pool, seed)
     executor, within = training.executor, training.seconds
     return estimate(recipe, pool, member, seed=seed, bank=bank, executor=executor, within=within)
@@ -103,16 +104,17 @@ def design(n_models: int, pool: Records, seed: int) -> Bool[np.ndarray, "model r
     return complementary_pairs(n_models, pool.n_records, seed=seed, subjects=pool.subjects)
 
 
-def _trained(
+def trained(
     recipe: Recipe, pool: Records, training: ShadowTraining, run: Path, seed: int, progress: Progress
 ) -> Shadows:
+    """Train the shadow models of a pool, or take them from the run or the bank; errors as `train_references`."""
     begun = time.monotonic()
     bank = Bank(training.bank)
     found: list[Estimate] = []
 
     def choose() -> Strategy:
         progress("measuring how fast models can be trained", 0, 1)
-        found.append(_cost(recipe, pool, training, seed, bank))
+        found.append(cost_of_training(recipe, pool, training, seed, bank))
         return found[0].strategy
 
     def plan_of(strategy: Strategy, groups: list[list[int]] | None) -> ShadowPlan:

@@ -1,6 +1,6 @@
 """Attacks with reference models: from what these answered to scores of the target and of one of themselves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -84,16 +84,33 @@ def score_with(
         InputError: Records, classes or answers of target and references do not fit.
     """
     found = reference_phi(references, target)
+    return score_observed(found, lambda model: as_shadow(references, found, target, model), attacks, checks)
+
+
+def score_observed(
+    found: ReferencePhi,
+    shadow_of: Callable[[int], Predictions],
+    attacks: Sequence[Attack] = CATALOGUE,
+    checks: Sequence[Check] = (),
+) -> ReferenceScores:
+    """Score as `score_with` does, with answers that were brought to phi before.
+
+    Args:
+        found: What target and reference models answered.
+        shadow_of: Gives one reference model's answers, on which thresholds are then set.
+        attacks: As of `score_with`.
+        checks: As of `score_with`.
+    """
     attacks = [attack for attack in attacks if attack.needs_references]
     n_in, n_out = found.is_in.sum(axis=0), (~found.is_in).sum(axis=0)
     fewest = int(min(n_in.min(), n_out.min()))
     variance = Variance.PER_RECORD if fewest > PER_RECORD_FROM else Variance.POOLED
     scores, not_run = play_attacks(attacks, found, variance)
-    first = next((i for i in range(references.n_models) if not np.isnan(found.shadow_phi[i]).any()), None)
+    first = next((i for i in range(len(found.is_in)) if not np.isnan(found.shadow_phi[i]).any()), None)
     shadow_scores: Mapping[str, np.ndarray] = {}
     shadow = None
     if first is not None and found.is_in[first].any() and not found.is_in[first].all():
-        shadow = _as_shadow(references, found, target, first)
+        shadow = shadow_of(first)
         others = left_without(found.is_in, first)
         left = found.is_in[others]
         # Else there are records that hardly anything is known of: thresholds from such scores would be of another kind.
@@ -186,7 +203,7 @@ def one_as_target(found: ReferencePhi, model: int, others: np.ndarray) -> Refere
     )  # fmt: skip
 
 
-def _as_shadow(references: References, found: ReferencePhi, target: Predictions, model: int) -> Predictions:
+def as_shadow(references: References, found: ReferencePhi, target: Predictions, model: int) -> Predictions:
     """One reference model's answers to the records as they are, with its own members."""
     if references.kind is Phi:
         answers = found.shadow_phi[model, :, 0]  # without infinities

@@ -169,7 +169,8 @@ def _as_member(values: Any, n: int, other: str) -> np.ndarray:
         if not present:
             raise InputError(
                 f"Expected at least one {side}, found none among {n:,} records; an audit compares records the "
-                "model was trained on with records it was not."
+                "model was trained on with records it was not. Where it was trained on everything, audit its recipe "
+                "(vestige.audit_recipe)."
             )
     return member
 

@@ -1,0 +1,146 @@
+"""`vestige.audit_recipe`: what a way of training gives away, where there is no model, or there are no nonmembers."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vestige.auditing.asking import predictions_of
+from vestige.auditing.audit import evaluate
+from vestige.auditing.case import prepare_case
+from vestige.auditing.model_audit import cost_of_training, trained
+from vestige.auditing.planning import Estimate
+from vestige.auditing.reference_phi import reference_phi
+from vestige.auditing.references import as_shadow, left_without, one_as_target, score_observed
+from vestige.auditing.selection import ALL, Selection, select
+from vestige.auditing.shadow_references import checks_of_training, references_of
+from vestige.auditing.shadow_training import SAME, ShadowTraining
+from vestige.core.attack import Attack
+from vestige.core.errors import InputError
+from vestige.core.options import Options
+from vestige.core.progress import Progress, silent
+from vestige.core.recipe import Recipe
+from vestige.core.records import Records
+from vestige.core.result import AuditResult, Check, Validity
+from vestige.training.bank import Bank
+
+_FEWEST = 4  # one target, its partner, and a model on each side
+
+
+def audit_recipe(
+    records: Records,
+    training: ShadowTraining,
+    *,
+    attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,),
+    run: str | Path | None = None,
+    options: Options | None = None,
+    progress: Progress = silent,
+) -> AuditResult:
+    """Audit a way of training: models on random halves of the records, each in turn the target.
+
+    For "we trained on everything", and for a test set that differs from the training set: within the pool nothing but
+    training tells a model's members from its nonmembers. The verdict is about the first model; `spread` and
+    `targets` of the result are about all of them. Each model is trained on half of the records only: one trained on all
+    of them usually remembers each a little less.
+
+    Args:
+        records: All records; whatever they are, halves of them are exchangeable.
+        training: The recipe and how many models; `same` needs a model to clone and is refused.
+        attacks: As of `audit`.
+        run: Folder to write the run to; nothing is written if omitted.
+        options: What could change a number; the defaults if omitted.
+        progress: Told how far long steps are.
+
+    Returns:
+        As `audit`.
+
+    Raises:
+        InputError: The recipe cannot use the records, or fewer than 4 models were asked for.
+        TrainingError: No model could be trained, or too few.
+        ArtefactError: Something stored is damaged or foreign.
+        RunFolderError: `run` holds another audit.
+        OutputError: `run` cannot be written.
+
+    Source:
+        Carlini et al. 2022, section V-A: every model in turn as the target.
+    """
+    if run is not None:
+        from vestige.auditing.run_folder import prepare, write
+
+        prepare(Path(run))
+    folder = None if run is None else Path(run)
+    result = play_recipe(records, training, select(attacks), folder, options or Options(), progress)
+    if run is not None:
+        write(result, Path(run))
+    return result
+
+
+def play_recipe(
+    records: Records,
+    training: ShadowTraining,
+    selection: Selection,
+    folder: Path | None,
+    options: Options,
+    progress: Progress,
+) -> AuditResult:
+    """Audit as `audit_recipe` does, and write no result; `folder` gets what training leaves."""
+    recipe = refuse_recipe_without_model(training)
+    with nullcontext(folder) if folder is not None else tempfile.TemporaryDirectory(prefix="vestige-") as place:
+        shadows = trained(recipe, records, training, Path(place), options.seed, progress)
+        references = references_of(shadows)
+        if references.n_models < _FEWEST:
+            raise InputError(
+                f"Expected at least {_FEWEST} models for the audit of a recipe, found {references.n_models}; give it "
+                "more time or more models."
+            )
+        answers = next(references.models())
+        target = replace(predictions_of([references.kind(answers)], records, references.member[0]), ids=references.ids)
+        found = reference_phi(references, target)
+        others = left_without(found.is_in, 0)
+        rest = np.flatnonzero(others)
+        scored = score_observed(
+            one_as_target(found, 0, others),
+            lambda model: as_shadow(references, found, target, int(rest[model])),
+            selection.attacks,
+            (_said(references.n_models, records.n_records), *checks_of_training(shadows)),
+        )
+    case = prepare_case(target, scored.shadow, selection, options, progress, scored)
+    return evaluate(case, None, progress, replace(scored, observed=found))
+
+
+def cost_of_recipe(records: Records, training: ShadowTraining, seed: int) -> Estimate:
+    """Measure what the models of a recipe's audit will cost; errors as `audit_recipe`."""
+    return cost_of_training(refuse_recipe_without_model(training), records, training, seed, Bank(training.bank))
+
+
+def refuse_recipe_without_model(training: ShadowTraining) -> Recipe:
+    """Return the recipe.
+
+    Raises:
+        InputError: It is the word `same`, or there are too few models.
+    """
+    if training.recipe == SAME or not isinstance(training.recipe, Recipe):
+        raise InputError(
+            "Expected a recipe for the audit of a recipe, found the word same, which needs a model to clone; give "
+            "one, such as vestige.SklearnRecipe(estimator)."
+        )
+    if training.n_models < _FEWEST:
+        raise InputError(
+            f"Expected at least {_FEWEST} models for the audit of a recipe, found {training.n_models}; give more."
+        )
+    return training.recipe
+
+
+def _said(n_models: int, n_records: int) -> Check:
+    return Check(
+        "recipe_audit",
+        Validity.VALID,
+        f"No given model was audited but its recipe: {n_models} models were trained on random halves of the "
+        f"{n_records:,} records, the first of them is the target, and all of them are in turn under Training again. A "
+        f"model trained on all {n_records:,} records usually remembers each of them less than these do; it may have "
+        "other leaks.",
+    )
