@@ -10,7 +10,8 @@ from vestige.attacks import CATALOGUE
 from vestige.core.result import FindingState
 
 N = 1000
-NEEDS = {attack.name: attack.needs for attack in CATALOGUE}
+UNASKED = "to be asked for by name: it learns from known members, for minutes"
+NEEDS = {attack.name: UNASKED if attack.learns else attack.needs for attack in CATALOGUE}
 ON_ANSWERS = ["correctness", "loss", "confidence", "max_confidence", "entropy", "modified_entropy"]
 
 

@@ -145,7 +145,7 @@ def test_asked_and_manifest_can_be_read_and_say_what_was_audited(result, tmp_pat
     assert told["policy"] == asked["policy"]
     assert set(told["options"]) == set(Options.__dataclass_fields__)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    assert manifest["inputs"] == {"target": result.provenance.target_digest, "shadow": ""}
+    assert manifest["inputs"] == {"target": result.provenance.target_digest, "shadow": "", "references": ""}
     assert len(manifest["inputs"]["target"]) == 64
     assert manifest["seed"] == 0
     assert manifest["versions"]["numpy"] == np.__version__
