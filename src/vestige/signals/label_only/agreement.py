@@ -52,7 +52,7 @@ def agreement(
     n = correct.shape[-1]
     if not n:
         raise InputError("Expected at least 1 copy of each record, found none; ask about some.")
-    return on_scale(correct.sum(axis=-1), n, scale)
+    return on_scale(np.asarray(correct.sum(axis=-1)), n, scale)
 
 
 def on_scale(count: np.ndarray, n: int, scale: Scale = Scale.PROBIT) -> Float[np.ndarray, "*axes"]:
