@@ -1,6 +1,6 @@
 """Labels alone at a low false-positive rate: `VESTIGE_DATA=... python -m tests.experiments.label_only_study`.
 
-18 networks on random halves of Location30, in complementary pairs. Each in turn is the target; the 16 that are neither
+18 of P3's networks, 446-128-128-30 with tanh, trained for 40 epochs on random halves of Location30, in complementary pairs. Each in turn is the target; the 16 that are neither
 it nor its partner are the shadow models. All answer 100 labels per record and strength of noise, to the same copies.
 The strength of the likelihood ratio is chosen on each target's shadow models.
 """
@@ -19,11 +19,11 @@ from vestige.attacks.correctness import correctness
 from vestige.attacks.empirical_bayes import empirical_bayes_online
 from vestige.attacks.noise_robustness import noise_robustness
 from vestige.core.inputs import InputSpace
-from vestige.data.named import load
 from vestige.data.designs import complementary_pairs
+from vestige.data.named import load
 from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
-from vestige.papers.networks.perceptron import perceptron
+from vestige.papers.p3 import location_network
 from vestige.signals import phi_from_logits
 from vestige.signals.label_only.agreement import Scale, agreement
 from vestige.signals.label_only.noise import NoiseStrength, noise_labels
@@ -31,6 +31,7 @@ from vestige.training.torch_recipe import TorchRecipe
 
 RESULTS = Path(__file__).with_name("label_only.json")
 STRENGTHS = (0.005, 0.01, 0.02, 0.04)
+METRICS = ("auc", "tpr_at_fpr_0.01", "tpr_at_fpr_0.001")
 N_MODELS, N_DRAWS, SEED = 18, 100, 0
 
 
@@ -56,8 +57,7 @@ def observe(n_models: int = N_MODELS, n_draws: int = N_DRAWS) -> dict[str, Any]:
     pool = load("location30")
     inputs, labels = pool.inputs.astype(np.float32), np.asarray(pool.labels)
     is_in = complementary_pairs(n_models, len(labels), seed=SEED)
-    network = functools.partial(perceptron, 446, (128, 128), 30, activation=torch.nn.ReLU)
-    recipe = TorchRecipe(network, epochs=40, batch_size=64)
+    recipe = TorchRecipe(location_network, epochs=40, batch_size=64)
     targets = [Labels(recipe.fit(pool.take(np.flatnonzero(row)), seed=i).classifier) for i, row in enumerate(is_in)]
     every = np.arange(len(labels))
     ask = functools.partial(noise_labels, inputs=inputs, labels=labels, records=every, space=InputSpace())
@@ -74,6 +74,15 @@ def rates(scores: np.ndarray, member: np.ndarray) -> tuple[float, float, float]:
     """AUC, and TPR at 1 % and 0.1 % FPR."""
     curve = roc(scores[member], scores[~member])
     return curve.auc, curve.rates_at(point_at_fpr(curve, 0.01))[0], curve.rates_at(point_at_fpr(curve, 0.001))[0]
+
+
+def summary(values: tuple[float, ...]) -> dict[str, float]:
+    """Over targets."""
+    return {
+        "mean": round(float(np.mean(values)), 4),
+        "least": round(min(values), 4),
+        "most": round(max(values), 4),
+    }
 
 
 def study(seen: dict[str, Any]) -> list[dict[str, Any]]:
@@ -105,7 +114,11 @@ def study(seen: dict[str, Any]) -> list[dict[str, Any]]:
             note(f"label-only likelihood ratio, {scale}, strength from the shadows", scores, member, STRENGTHS[best])
             if scale == Scale.PROBIT:
                 for p, own, of_shadows in zip(STRENGTHS, by_strength, shadow, strict=True):
-                    note(f"label-only likelihood ratio, {p:g}", empirical_bayes_online(own[t], of_shadows, inside), member)
+                    note(
+                        f"label-only likelihood ratio, {p:g}",
+                        empirical_bayes_online(own[t], of_shadows, inside),
+                        member,
+                    )
                 calibrated = calibration_score(by_strength[best][t], shadow[best], is_in=inside)
                 note("label-only difficulty calibration", calibrated, member, STRENGTHS[best])
         note("likelihood ratio of confidences", empirical_bayes_online(phi[t], phi[others], inside), member)
@@ -115,10 +128,7 @@ def study(seen: dict[str, Any]) -> list[dict[str, Any]]:
             "targets": len(rows),
             "shadow_models": len(models) - 2,
             "labels_per_record": N_DRAWS,
-            **{
-                metric: {"mean": round(float(np.mean(column)), 4), "least": round(min(column), 4), "most": round(max(column), 4)}
-                for metric, column in zip(("auc", "tpr_at_fpr_0.01", "tpr_at_fpr_0.001"), zip(*rows), strict=True)
-            },
+            **{metric: summary(column) for metric, column in zip(METRICS, zip(*rows, strict=True), strict=True)},
             **({"strengths": {f"{p:g}": chosen[name].count(p) for p in STRENGTHS}} if name in chosen else {}),
         }
         for name, rows in found.items()

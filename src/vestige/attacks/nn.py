@@ -196,7 +196,7 @@ def nn_augmentation(
 
     Source:
         Choquette-Choo et al. 2021, section 3.3 and published code. Deviations: ReLU instead of leaky ReLU, one output
-        instead of two; 100 epochs in batches with steps of 0.01, where the code has one epoch, record by record, and
+        instead of two; 30 epochs in batches with steps of 0.01, where the code has one epoch, record by record, and
         picks the steps by accuracy in training; the classifier of all classes is ours.
     """
     if len(known_labels) != len(known_correct) or len(labels) != len(correct):
@@ -206,7 +206,7 @@ def nn_augmentation(
         )
     known_bits, bits = known_correct.astype(np.float64), correct.astype(np.float64)
     check_known(known_bits, known_member, bits)
-    model = _network(10, 10, epochs=100, step=0.01) if classifier is None else classifier
+    model = _network(10, 10, epochs=30, step=0.01) if classifier is None else classifier
     return _by_class(known_bits, known_labels, known_member, bits, labels, model)
 
 

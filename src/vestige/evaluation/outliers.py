@@ -44,7 +44,9 @@ def neighbour_distances(
     """
     n = len(features)
     if not 1 <= n_neighbours < n:
-        raise InputError(f"Expected a neighbour from the first to the {n - 1:,}th of {n:,} records, found {n_neighbours}.")
+        raise InputError(
+            f"Expected a number of neighbours from 1 to {n - 1:,}, the other records, found {n_neighbours}."
+        )
     lengths = np.linalg.norm(features.astype(np.float64), axis=1)
     if not (np.isfinite(lengths).all() and lengths.min() > 0):
         record = int(np.argmin(np.isfinite(lengths) & (lengths > 0)))
@@ -189,7 +191,10 @@ def precision_on_outliers(
         independent; the few outliers among all records make it a little too wide.
     """
     if not called.shape == member.shape == is_outlier.shape:
-        raise InputError(f"Expected one call per record, found {called.size:,} for {member.size:,} and {is_outlier.size:,}.")
+        raise InputError(
+            f"Expected a call, a side and a verdict per record, found {called.size:,}, {member.size:,} and "
+            f"{is_outlier.size:,}; give one of each."
+        )
     some, everyone = (
         _precision(called[rows], member[rows], prior, level) for rows in (is_outlier, np.ones_like(is_outlier))
     )

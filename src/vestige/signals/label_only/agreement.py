@@ -20,9 +20,7 @@ class Scale(StrEnum):
     """The empirical logit."""
 
 
-def agreement(
-    correct: Bool[np.ndarray, "*axes copy"], scale: Scale = Scale.PROBIT
-) -> Float[np.ndarray, "*axes"]:
+def agreement(correct: Bool[np.ndarray, "*axes copy"], scale: Scale = Scale.PROBIT) -> Float[np.ndarray, "*axes"]:
     """Return what a likelihood ratio reads as phi: the share of correct copies on the normal's own scale.
 
     Of c correct ones among n it is the quantile of `(c + 1/2) / (n + 1)`, finite whatever c. Of any label-only signal:
@@ -67,12 +65,12 @@ def on_scale(count: np.ndarray, n: int, scale: Scale = Scale.PROBIT) -> Float[np
 
 
 def prefix_counts(
-    correct: Bool[np.ndarray, "*axes copy"], n_queries: Sequence[int]
-) -> Float[np.ndarray, "prefix *axes"]:
-    """Return how many of the first copies are correct, for several numbers of them: a curve over queries from one sample.
+    correct: Bool[np.ndarray, "record copy"], n_queries: Sequence[int]
+) -> Float[np.ndarray, "n_prefixes record"]:
+    """Return how many of the first copies are correct, for several numbers of them: a curve from one sample.
 
     Args:
-        correct: Any axes, then the copy.
+        correct: Whether each copy got the true class.
         n_queries: Copies looked at, each at most all.
 
     Returns:
