@@ -1,8 +1,9 @@
 """Labels alone at a low false-positive rate: `VESTIGE_DATA=... python -m tests.experiments.label_only_study`.
 
-18 of P3's networks, 446-128-128-30 with tanh, trained for 40 epochs on random halves of Location30, in complementary pairs. Each in turn is the target; the 16 that are neither
-it nor its partner are the shadow models. All answer 100 labels per record and strength of noise, to the same copies.
-The strength of the likelihood ratio is chosen on each target's shadow models.
+18 of P3's networks, 446-128-128-30 with tanh, are trained for 40 epochs on random halves of Location30, in
+complementary pairs. Each in turn is the target; the 16 that are neither it nor its partner are the shadow models. All
+answer 100 labels per record and strength of noise, to the same copies. The strength of the likelihood ratio is chosen
+on each target's shadow models.
 """
 
 import functools

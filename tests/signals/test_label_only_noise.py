@@ -86,7 +86,7 @@ def test_numbers_and_bits_of_one_array_are_each_moved_in_their_way():
     assert np.isin(moved[:, 1:], [0, 1]).all()
     assert abs((moved[:, 1:] != np.repeat(inputs[:, 1:], 200, axis=0)).mean() - 0.2) < 0.01
     assert inputs[:, 0].min() <= moved[:, 0].min() < moved[:, 0].max() <= inputs[:, 0].max()
-    assert (moved[:, 0] != np.repeat(inputs[:, 0], 200)).all()
+    assert (moved[:, 0] != np.repeat(inputs[:, 0], 200)).mean() > 0.9  # at the ends of the range some stay
 
 
 def test_images_of_bytes_stay_bytes_within_their_range():
@@ -239,13 +239,15 @@ def test_what_cannot_be_is_refused():
     flips = NoiseStrength(flips=0.1)
     with pytest.raises(InputError, match=r"Expected a value in 0\.\.0\.5 in inputs"):
         ask(target, BITS, labels, flips, space=InputSpace(low=0, high=0.5))
-    with pytest.raises(InputError, match="Expected noise that moves some feature, found gaussian 0.1 and flips 0 for 50"):
+    with pytest.raises(
+        InputError, match=r"Expected noise that moves some feature, found gaussian 0\.1 and flips 0 for 50"
+    ):
         ask(target, BITS, labels, NoiseStrength(0.1))
     for wrong in ({"gaussian": -1.0}, {"flips": 1.5}, {}, {"gaussian": np.nan}):
         with pytest.raises(InputError, match="Expected a standard deviation from 0 on and a probability"):
             NoiseStrength(**wrong)
-    with pytest.raises(InputError, match="Expected a label and a number for each of 20 records, found 19 and 20"):
-        ask(target, BITS, labels[:19], flips, records=RECORDS)
+    with pytest.raises(InputError, match="Expected a label and a number for each of 20 records, found 19 and 19"):
+        ask(target, BITS, labels[:19], flips, records=RECORDS[:19])
     with pytest.raises(InputError, match="Expected at least 1 copy and 1 query per batch, found 0 and None"):
         ask(target, BITS, labels, flips, 0)
     with pytest.raises(InputError, match="Expected numbers of records from 0 on, found -1"):

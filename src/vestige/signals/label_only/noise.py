@@ -175,9 +175,7 @@ class Noise:
             moved[:, self._numbers] = np.rint(moved[:, self._numbers]).clip(np.ceil(self._low), np.floor(self._high))
         return moved.astype(inputs.dtype, copy=False).reshape(-1, *inputs.shape[1:])
 
-    def _moved(
-        self, values: np.ndarray, records: np.ndarray, first: int, last: int
-    ) -> Float[np.ndarray, "copy feature"] | Int[np.ndarray, "copy feature"] | Bool[np.ndarray, "copy feature"]:
+    def _moved(self, values: np.ndarray, records: np.ndarray, first: int, last: int) -> np.ndarray:
         """Numbers with noise and bits with flips, in the type of the values."""
         n = last - first
         out = np.repeat(values, n, axis=0)
