@@ -140,22 +140,23 @@ def mirrored_and_dimmed(batch, rng):
 
 def test_draws_of_a_pipeline_depend_on_their_keys_alone():
     labels = np.array([0, 1, 0, 1, 0, 1])
-    options = {"augment": mirrored_and_dimmed, "n_draws": 150, "seed": 3}
+
+    def ask(target, rows=slice(None), n_draws=150, **options):
+        of_rows = IMAGES[rows], labels[rows], RECORDS[rows]
+        return random_augmentation_labels(target, *of_rows, mirrored_and_dimmed, n_draws, 3, **options)
+
     whole = first_pixel(b=90.0)
-    correct = random_augmentation_labels(whole, IMAGES, labels, RECORDS, **options)
+    correct = ask(whole)
     assert correct.shape == (6, 150)
     assert np.bincount(whole.records).tolist() == [150] * 6
     seen = whole.seen.reshape(6, 150, 8, 8, 3)
     assert len(np.unique(seen[0].reshape(150, -1), axis=0)) > 140
     for batch_size in (1, 70, 400):
         again = first_pixel(b=90.0)
-        found = random_augmentation_labels(again, IMAGES, labels, RECORDS, batch_size=batch_size, **options)
-        np.testing.assert_array_equal(found, correct)
+        np.testing.assert_array_equal(ask(again, batch_size=batch_size), correct)
         np.testing.assert_array_equal(again.seen.reshape(seen.shape), seen)
-    some = random_augmentation_labels(first_pixel(b=90.0), IMAGES[4:], labels[4:], RECORDS[4:], **options)
-    np.testing.assert_array_equal(some, correct[4:])
-    fewer = random_augmentation_labels(first_pixel(b=90.0), IMAGES, labels, RECORDS, **{**options, "n_draws": 70})
-    np.testing.assert_array_equal(fewer, correct[:, :70])
+    np.testing.assert_array_equal(ask(first_pixel(b=90.0), slice(4, None)), correct[4:])
+    np.testing.assert_array_equal(ask(first_pixel(b=90.0), n_draws=70), correct[:, :70])
 
 
 # ------------------------------------------------------------------------------------------ errors
@@ -170,10 +171,10 @@ def test_what_cannot_be_is_refused():
         translation_labels(target, IMAGES, labels, RECORDS, -1)
     with pytest.raises(InputError, match="Expected images, records first, with rows and columns on axes 1 and 2"):
         translation_labels(target, IMAGES.reshape(6, -1), labels, RECORDS, 1)
-    for wrong, options in ((200, {}), (-1, {}), (2.5, {"dense": True})):
+    for angle, dense in ((200, False), (-1, False), (2.5, True)):
         with pytest.raises(InputError, match=r"Expected an angle in 0\.\.180 degrees, a whole one if dense"):
-            rotation_labels(target, IMAGES, labels, RECORDS, wrong, **options)
-    for wrong in (lambda x, rng: x[:1], lambda x, rng: x / 255.0, lambda x, rng: None):
+            rotation_labels(target, IMAGES, labels, RECORDS, angle, dense=dense)
+    for wrong in (lambda x, rng: x[:1], lambda x, rng: x / 255.0):
         with pytest.raises(InputError, match="Expected the augmentation to return an array of uint8 of shape"):
             random_augmentation_labels(target, IMAGES, labels, RECORDS, wrong, 5, 0)
     assert not target.queries

@@ -243,9 +243,9 @@ def test_what_cannot_be_is_refused():
         InputError, match=r"Expected noise that moves some feature, found gaussian 0\.1 and flips 0 for 50"
     ):
         ask(target, BITS, labels, NoiseStrength(0.1))
-    for wrong in ({"gaussian": -1.0}, {"flips": 1.5}, {}, {"gaussian": np.nan}):
+    for gaussian, share in ((-1.0, 0.0), (0.0, 1.5), (0.0, 0.0), (np.nan, 0.1)):
         with pytest.raises(InputError, match="Expected a standard deviation from 0 on and a probability"):
-            NoiseStrength(**wrong)
+            NoiseStrength(gaussian, share)
     with pytest.raises(InputError, match="Expected a label and a number for each of 20 records, found 19 and 19"):
         ask(target, BITS, labels[:19], flips, records=RECORDS[:19])
     with pytest.raises(InputError, match="Expected at least 1 copy and 1 query per batch, found 0 and None"):

@@ -30,4 +30,4 @@ def augmentation_count(correct: Bool[np.ndarray, "record copy"]) -> Float[np.nda
     """
     if not correct.shape[1]:
         raise InputError("Expected at least 1 copy of each record, found none; ask about some.")
-    return correct.sum(axis=1).astype(np.float64)
+    return np.asarray(correct.sum(axis=1), dtype=np.float64)
