@@ -1,7 +1,7 @@
 """Labels alone at a low false-positive rate: `VESTIGE_DATA=... python -m tests.experiments.label_only_study`.
 
-18 of P3's networks, 446-128-128-30 with tanh, are trained for 40 epochs on random halves of Location30, in
-complementary pairs. Each in turn is the target; the 16 that are neither it nor its partner are the shadow models. All
+18 networks, 446-128-128-30, are trained for 40 epochs on random halves of Location30, in complementary pairs: once
+P3's with tanh, once with ReLU and torch's first weights, which remember less of each record. Each in turn is the target; the 16 that are neither it nor its partner are the shadow models. All
 answer 100 labels per record and strength of noise, to the same copies. The strength of the likelihood ratio is chosen
 on each target's shadow models.
 """
@@ -24,6 +24,7 @@ from vestige.data.designs import complementary_pairs
 from vestige.data.named import load
 from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
+from vestige.papers.networks.perceptron import perceptron
 from vestige.papers.p3 import location_network
 from vestige.signals import phi_from_logits
 from vestige.signals.label_only.agreement import Scale, agreement
@@ -31,6 +32,10 @@ from vestige.signals.label_only.noise import NoiseStrength, noise_labels
 from vestige.training.torch_recipe import TorchRecipe
 
 RESULTS = Path(__file__).with_name("label_only.json")
+NETWORKS = {
+    "tanh": location_network,
+    "relu": functools.partial(perceptron, 446, (128, 128), 30, activation=torch.nn.ReLU),
+}
 STRENGTHS = (0.005, 0.01, 0.02, 0.04)
 METRICS = ("auc", "tpr_at_fpr_0.01", "tpr_at_fpr_0.001")
 N_MODELS, N_DRAWS, SEED = 18, 100, 0
@@ -53,12 +58,12 @@ class Labels:
         return self.logits(inputs).argmax(axis=1)
 
 
-def observe(n_models: int = N_MODELS, n_draws: int = N_DRAWS) -> dict[str, Any]:
+def observe(network: str, n_models: int = N_MODELS, n_draws: int = N_DRAWS) -> dict[str, Any]:
     """Train the networks, and ask each about all records."""
     pool = load("location30")
     inputs, labels = pool.inputs.astype(np.float32), np.asarray(pool.labels)
     is_in = complementary_pairs(n_models, len(labels), seed=SEED)
-    recipe = TorchRecipe(location_network, epochs=40, batch_size=64)
+    recipe = TorchRecipe(NETWORKS[network], epochs=40, batch_size=64)
     targets = [Labels(recipe.fit(pool.take(np.flatnonzero(row)), seed=i).classifier) for i, row in enumerate(is_in)]
     every = np.arange(len(labels))
     ask = functools.partial(noise_labels, inputs=inputs, labels=labels, records=every, space=InputSpace())
@@ -138,7 +143,7 @@ def study(seen: dict[str, Any]) -> list[dict[str, Any]]:
 
 def main() -> None:
     began = time.monotonic()
-    rows = study(observe())
+    rows = [{"network": network, **row} for network in NETWORKS for row in study(observe(network))]
     for row in rows:
         print(row)
     print(f"{time.monotonic() - began:.0f} s")

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from tests.experiments.label_only_study import METRICS, N_DRAWS, RESULTS, STRENGTHS, observe, study
+from tests.experiments.label_only_study import METRICS, N_DRAWS, NETWORKS, RESULTS, STRENGTHS, observe, study
 
 from vestige.data.named import data_folder
 
@@ -17,11 +17,18 @@ def by_name(rows):
     return {row["attack"]: {metric: row[metric]["mean"] for metric in METRICS} for row in rows}
 
 
-def test_the_stored_study_keeps_the_bar():
-    rows = json.loads(RESULTS.read_text(encoding="utf-8"))
+def stored(network):
+    return [row for row in json.loads(RESULTS.read_text(encoding="utf-8")) if row["network"] == network]
+
+
+@pytest.mark.parametrize(("network", "bar"), [("tanh", 0.30), ("relu", 0.23)])
+def test_the_stored_study_keeps_the_bar(network, bar):
+    """The bar is that of P3's network; with the other one confidences reach less, too."""
+    rows = stored(network)
+    assert len(rows) == 6 + len(STRENGTHS)
     assert all((row["targets"], row["shadow_models"], row["labels_per_record"]) == (18, 16, 100) for row in rows)
     found = {name: values["tpr_at_fpr_0.01"] for name, values in by_name(rows).items()}
-    assert found[RATIO] >= 0.30
+    assert found[RATIO] >= bar
     assert found[THRESHOLD] < 0.01
     assert found[RATIO] > 0.7 * found[CONFIDENCES]
 
@@ -46,10 +53,11 @@ def test_the_study_plays_what_it_names_on_answers_that_are_made_up():
 
 
 @pytest.mark.slow
-def test_the_study_gives_what_is_stored():
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_study_gives_what_is_stored(network):
     if not (data_folder() / "location30").exists():
         pytest.skip("Location30 is not in the data folder")
-    stored = by_name(json.loads(RESULTS.read_text(encoding="utf-8")))
-    for name, values in by_name(study(observe())).items():
+    expected = by_name(stored(network))
+    for name, values in by_name(study(observe(network))).items():
         for metric, value in values.items():
-            assert value == pytest.approx(stored[name][metric], abs=0.02), (name, metric)
+            assert value == pytest.approx(expected[name][metric], abs=0.02), (name, metric)
