@@ -1,9 +1,9 @@
 """Labels alone at a low false-positive rate: `VESTIGE_DATA=... python -m tests.experiments.label_only_study`.
 
 18 networks, 446-128-128-30, are trained for 40 epochs on random halves of Location30, in complementary pairs: once
-P3's with tanh, once with ReLU and torch's first weights, which remember less of each record. Each in turn is the target; the 16 that are neither it nor its partner are the shadow models. All
-answer 100 labels per record and strength of noise, to the same copies. The strength of the likelihood ratio is chosen
-on each target's shadow models.
+P3's with tanh, once with ReLU and torch's first weights, which remember less of each record. Each in turn is the
+target; the 16 that are neither it nor its partner are the shadow models. All answer 100 labels per record and strength
+of noise, to the same copies. The strength of the likelihood ratio is chosen on each target's shadow models.
 """
 
 import functools
