@@ -9,6 +9,7 @@ of noise, to the same copies. The strength of the likelihood ratio is chosen on 
 import functools
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from vestige.signals.label_only.noise import NoiseStrength, noise_labels
 from vestige.training.torch_recipe import TorchRecipe
 
 RESULTS = Path(__file__).with_name("label_only.json")
-NETWORKS = {
+NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
     "tanh": location_network,
     "relu": functools.partial(perceptron, 446, (128, 128), 30, activation=torch.nn.ReLU),
 }

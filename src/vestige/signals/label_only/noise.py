@@ -168,18 +168,18 @@ class Noise:
         """
         if hasattr(inputs, "columns"):
             return self._copied_table(inputs, records, first, last)
-        flat = inputs.reshape(len(inputs), -1)
-        is_moved = self._numbers.size > 0 and flat.dtype.kind != "f"
-        moved = self._moved(flat.astype(np.float64) if is_moved else flat, records, first, last)
-        if is_moved:
-            moved[:, self._numbers] = np.rint(moved[:, self._numbers]).clip(np.ceil(self._low), np.floor(self._high))
-        return moved.astype(inputs.dtype, copy=False).reshape(-1, *inputs.shape[1:])
+        moved = self._moved(inputs.reshape(len(inputs), -1), records, first, last)
+        return moved.reshape(-1, *inputs.shape[1:])
 
     def _moved(self, values: np.ndarray, records: np.ndarray, first: int, last: int) -> np.ndarray:
         """Numbers with noise and bits with flips, in the type of the values."""
-        n = last - first
+        n, dtype = last - first, values.dtype
         out = np.repeat(values, n, axis=0)
         bits, numbers = _all_or(self._bits, values.shape[1]), _all_or(self._numbers, values.shape[1])
+        is_whole = dtype.kind != "f"
+        work = np.float32 if dtype.itemsize <= (2 if is_whole else 4) else np.float64
+        low, high = (np.ceil(self._low), np.floor(self._high)) if is_whole else (self._low, self._high)
+        spread, low, high = (side.astype(work) for side in (self._spread, low, high))
         for i, record in enumerate(records.tolist()):
             own = out[i * n : (i + 1) * n]
             if self._bits.size and self._flips:
@@ -187,8 +187,11 @@ class Noise:
                 flipped = ~before if before.dtype == bool else 1 - before
                 own[:, bits] = np.where(self._uniform.of(record, first, last) < self._flips, flipped, before)
             if self._numbers.size:
-                moved = values[i, numbers] + self._spread * self._gaussian.of(record, first, last)
-                own[:, numbers] = moved.clip(self._low, self._high)
+                moved: Any = self._gaussian.of(record, first, last).astype(work, copy=False)
+                moved *= spread
+                moved += values[i, numbers]
+                np.clip(moved, low, high, out=moved)
+                own[:, numbers] = np.rint(moved, out=moved) if is_whole else moved
         return out
 
     def _copied_table(self, table: Any, records: np.ndarray, first: int, last: int) -> Any:
