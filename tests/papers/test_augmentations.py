@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from vestige.papers.augmentations import Cutout, FilledCrop, InTurn, Mirror, ReflectedCrop
+from vestige.papers.augmentations import Cutout, FilledCrop, InTurn, Mirror, OnBytes, ReflectedCrop
+from vestige.papers.p3 import fixmatch_augmentation
 
 Augmentation = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 ALL = [
@@ -155,3 +156,19 @@ def test_steps_follow_one_another_on_one_stream():
     images, generator = _images(), _stream()
     by_hand = ReflectedCrop(2)(Mirror()(images, generator), generator)
     assert torch.equal(InTurn((Mirror(), ReflectedCrop(2)))(images, _stream()), by_hand)
+
+
+def test_draws_of_a_training_pipeline_are_images_as_they_are_in_the_records():
+    images = np.random.default_rng(0).integers(0, 256, size=(50, 32, 32, 3), dtype=np.uint8)
+    draws = OnBytes(fixmatch_augmentation())(images, np.random.default_rng(1))
+    assert draws.dtype == np.uint8
+    assert draws.shape == images.shape
+    grey = (draws == 128).all(axis=-1).sum(axis=(1, 2))
+    assert (grey >= 8 * 8).all()  # a corner of the square at least
+    assert grey.max() <= 256 + 2
+    np.testing.assert_array_equal(OnBytes(fixmatch_augmentation())(images, np.random.default_rng(1)), draws)
+    mirrored = OnBytes(Mirror())(images, np.random.default_rng(2))
+    is_same = (mirrored == images).all(axis=(1, 2, 3))
+    is_mirrored = (mirrored == images[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (is_same ^ is_mirrored).all()
+    assert 10 < is_same.sum() < 40

@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from vestige.attacks.attack_p import attack_p
 from vestige.attacks.attack_r import attack_r
+from vestige.attacks.augmentation_count import augmentation_count
 from vestige.attacks.base_score import base_score_offline, base_score_online
 from vestige.attacks.calibration import calibration_loss, calibration_score
 from vestige.attacks.confidence import confidence
@@ -20,7 +21,8 @@ from vestige.attacks.lira import lira_in_only, lira_offline, lira_offline_two_si
 from vestige.attacks.loss import loss
 from vestige.attacks.max_confidence import max_confidence
 from vestige.attacks.modified_entropy import modified_entropy
-from vestige.attacks.nn import nn_memguard, nn_nasr, nn_shokri
+from vestige.attacks.nn import nn_augmentation, nn_memguard, nn_nasr, nn_shokri
+from vestige.attacks.noise_robustness import noise_robustness
 from vestige.attacks.quantile_regression import quantile_regression_at_fpr, quantile_regression_gaussian
 from vestige.attacks.rmia import rmia_offline, rmia_online
 from vestige.attacks.white_box_gradient import white_box_gradient
@@ -34,6 +36,7 @@ __all__ = [
     "Attack",
     "attack_p",
     "attack_r",
+    "augmentation_count",
     "base_score_offline",
     "base_score_online",
     "bibtex",
@@ -52,9 +55,11 @@ __all__ = [
     "loss",
     "max_confidence",
     "modified_entropy",
+    "nn_augmentation",
     "nn_memguard",
     "nn_nasr",
     "nn_shokri",
+    "noise_robustness",
     "quantile_regression_at_fpr",
     "quantile_regression_gaussian",
     "rmia_offline",
@@ -377,6 +382,50 @@ CATALOGUE: tuple[Attack, ...] = (
         "log-odds of membership by a classifier of probabilities, class, loss and last layer's gradient",
         "Nasr et al. 2019",
         ("nasr2019comprehensive",),
+    ),
+    Attack(
+        "augmentation_count",
+        augmentation_count,
+        ("correct",),
+        "predicted labels of augmented copies of each record",
+        "label",
+        ("label",),
+        "number of augmented copies that get the true class",
+        "Choquette-Choo et al. 2021, section 3.3",
+        ("choquettechoo2021labelonly",),
+    ),
+    Attack(
+        "nn_augmentation",
+        nn_augmentation,
+        ("known_correct", "known_labels", "known_member", "correct", "labels"),
+        "predicted labels of augmented copies of each record, and records of known membership",
+        "label",
+        ("label", "members"),
+        "log-odds of membership by a classifier per class, of which copies get the true class",
+        "Choquette-Choo et al. 2021, section 3.3",
+        ("choquettechoo2021labelonly",),
+    ),
+    Attack(
+        "noise_robustness",
+        noise_robustness,
+        ("noise_correct", "predicted", "labels"),
+        "predicted labels of noisy copies of each record",
+        "label",
+        ("label",),
+        "share of noisy copies that get the true class, 0 if the record does not",
+        "Choquette-Choo et al. 2021, section 3.4",
+        ("choquettechoo2021labelonly",),
+    ),
+    Attack(
+        "label_only_likelihood_ratio",
+        empirical_bayes_online,
+        ("agreement", "shadow_agreement", "is_in"),
+        "predicted labels of noisy or augmented copies, of the model and of shadow models trained on random halves",
+        "label",
+        ("train", "data", "label"),
+        "log-ratio of Student-t predictive densities of the share of correct copies, on the normal's scale",
+        "ours; predictives of Murphy 2007",
+        ("murphy2007conjugate",),
     ),
 )
 """Every attack, in the order of the tables."""

@@ -1,8 +1,8 @@
 """Classifiers of answers: what tells members is learnt from records whose membership the adversary knows.
 
 The known are arguments of their own, apart from the records that are scored. Each attack takes any classifier; the
-default networks are those of the papers as near as scikit-learn has them: ReLU, Adam with steps of 0.001, seed 0, and
-no more epochs than help against records that were not learnt from.
+default networks are those of the papers as near as scikit-learn has them: ReLU, Adam with steps of 0.001 if not said
+otherwise, seed 0, and no more epochs than help against records that were not learnt from.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vestige.core.errors import InputError
 from vestige.core.known_members import check_classes, check_known, enough_known, member_log_odds, one_hot
 
 
@@ -59,16 +60,7 @@ def nn_shokri(
     for of in (known_labels, labels):
         check_classes(of, probabilities.shape[1])
     model = _network(64, epochs=100) if classifier is None else classifier
-    scores, left = np.empty(labels.size), np.zeros(labels.size, dtype=bool)
-    for label in np.unique(labels):
-        rows, known = labels == label, known_labels == label
-        if enough_known(known_member[known]):
-            scores[rows] = member_log_odds(known_probabilities[known], known_member[known], probabilities[rows], model)
-        else:
-            left |= rows
-    if left.any():
-        scores[left] = member_log_odds(known_probabilities, known_member, probabilities[left], model)
-    return scores
+    return _by_class(known_probabilities, known_labels, known_member, probabilities, labels, model)
 
 
 def nn_nasr(
@@ -165,10 +157,84 @@ def nn_memguard(
     )
 
 
-def _network(*hidden: int, epochs: int) -> Any:
+def nn_augmentation(
+    known_correct: Bool[np.ndarray, "known copy"],
+    known_labels: Int[np.ndarray, " known"],
+    known_member: Bool[np.ndarray, " known"],
+    correct: Bool[np.ndarray, "record copy"],
+    labels: Int[np.ndarray, " record"],
+    *,
+    classifier: Any = None,
+) -> Float[np.ndarray, " record"]:
+    """Score each record by the classifier of its class, which reads which of its augmented copies get the true class.
+
+    A class with fewer than 2 known members or nonmembers is left to a classifier of all known records. Of random
+    draws, which have no order, give them sorted along the copies.
+
+    Args:
+        known_correct: Whether the model that the known belong to was right about each copy of them.
+        known_labels: Their classes.
+        known_member: Their side.
+        correct: Whether the target was right about each copy of the records to be scored, in the same order.
+        labels: Their classes.
+        classifier: Anything with `fit` and `predict_proba`, copied for each class. None: a network with two hidden
+            layers of 10.
+
+    Returns:
+        Log-odds of membership, the probabilities bounded below by 1e-30; higher means member.
+
+    Raises:
+        InputError: Fewer than 2 known on a side, or lengths or numbers of copies that do not fit.
+
+    Example:
+        >>> from sklearn.naive_bayes import BernoulliNB
+        >>> known, member = np.array([[True, True], [True, False]] * 4), np.array([True, False] * 4)
+        >>> zeros = np.zeros(8, int)
+        >>> score = nn_augmentation(known, zeros, member, known[:2], zeros[:2], classifier=BernoulliNB())
+        >>> bool(score[0] > 0 > score[1])
+        True
+
+    Source:
+        Choquette-Choo et al. 2021, section 3.3 and published code. Deviations: ReLU instead of leaky ReLU, one output
+        instead of two; 30 epochs in batches with steps of 0.01, where the code has one epoch, record by record, and
+        picks the steps by accuracy in training; the classifier of all classes is ours.
+    """
+    if len(known_labels) != len(known_correct) or len(labels) != len(correct):
+        raise InputError(
+            f"Expected a class for each of {len(known_correct):,} known records and {len(correct):,} others, found "
+            f"{len(known_labels):,} and {len(labels):,}; give one per record."
+        )
+    known_bits, bits = known_correct.astype(np.float64), correct.astype(np.float64)
+    check_known(known_bits, known_member, bits)
+    model = _network(10, 10, epochs=30, step=0.01) if classifier is None else classifier
+    return _by_class(known_bits, known_labels, known_member, bits, labels, model)
+
+
+def _by_class(
+    known_features: np.ndarray,
+    known_labels: np.ndarray,
+    known_member: np.ndarray,
+    features: np.ndarray,
+    labels: np.ndarray,
+    model: Any,
+) -> Float[np.ndarray, " record"]:
+    """Log-odds by a classifier per class; by one of all classes where a class has too few known on a side."""
+    scores, left = np.empty(labels.size), np.zeros(labels.size, dtype=bool)
+    for label in np.unique(labels):
+        rows, known = labels == label, known_labels == label
+        if enough_known(known_member[known]):
+            scores[rows] = member_log_odds(known_features[known], known_member[known], features[rows], model)
+        else:
+            left |= rows
+    if left.any():
+        scores[left] = member_log_odds(known_features, known_member, features[left], model)
+    return scores
+
+
+def _network(*hidden: int, epochs: int, step: float = 0.001) -> Any:
     from sklearn.neural_network import MLPClassifier
 
-    return MLPClassifier(hidden, max_iter=epochs, random_state=0)
+    return MLPClassifier(hidden, max_iter=epochs, learning_rate_init=step, random_state=0)
 
 
 def _standardised(network: Any) -> Any:

@@ -7,10 +7,13 @@ takes, and numbers are drawn from the generator alone, on the processor, so that
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
+
+from vestige.papers.inputs import from_minus_one_to_one
 
 Images = Float[Tensor, "record channel row column"]
 
@@ -115,6 +118,31 @@ class InTurn:
         for step in self.steps:
             images = step(images, generator)
         return images
+
+
+@dataclass(frozen=True)
+class OnBytes:
+    """A change of what a network takes, in [-1, 1], as a change of images as they are in the records.
+
+    Attributes:
+        change: As it is used in training.
+    """
+
+    change: Callable[[Tensor, torch.Generator], Tensor]
+
+    def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return the batch, record x row x column x channel of bytes, changed at random and rounded to bytes.
+
+        Example:
+            >>> images = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)
+            >>> same = OnBytes(InTurn(()))(images, np.random.default_rng(0))
+            >>> bool((same == images).all()), same.dtype
+            (True, dtype('uint8'))
+        """
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        changed = self.change(from_minus_one_to_one(torch.from_numpy(images)), generator)
+        levels = ((changed + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return np.ascontiguousarray(levels.movedim(1, -1).numpy())
 
 
 def _cropped(padded: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:

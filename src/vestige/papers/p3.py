@@ -175,6 +175,18 @@ def mnist_recipe(*, dropout: float = 0.0) -> TorchRecipe:
     return _recipe(functools.partial(four_convolutions, 10, n_channels=1, size=28, dropout=dropout))
 
 
+def fixmatch_augmentation(*, upside_down: bool = False) -> InTurn:
+    """Return how images are changed in training for Fig. 4; `OnBytes` makes draws of it for label-only queries.
+
+    Args:
+        upside_down: As in `fixmatch_recipe`.
+
+    Source:
+        See `fixmatch_recipe`.
+    """
+    return InTurn((Mirror(upside_down=upside_down), ReflectedCrop(4), Cutout(16, fill=0.0)))
+
+
 def fixmatch_recipe(
     n_classes: int = 10, *, regularised: bool = True, upside_down: bool = False, epochs: int = 200
 ) -> TorchRecipe:
@@ -194,14 +206,13 @@ def fixmatch_recipe(
         image cut out of. FixMatch answers with a moving average (0.999) of the weights; here the raw ones do.
     """
     network = functools.partial(fixmatch_network, n_classes)
-    augment = InTurn((Mirror(upside_down=upside_down), ReflectedCrop(4), Cutout(16, fill=0.0)))
     return TorchRecipe(
         network,
         epochs=epochs,
         batch_size=64,
         optimiser=WeightsOnlyDecay(network, learning_rate=0.03, decay=5e-4 if regularised else 0.0, nesterov=True),
         schedule=SteepCosine(),
-        augment=augment if regularised else None,
+        augment=fixmatch_augmentation(upside_down=upside_down) if regularised else None,
         preprocess=from_minus_one_to_one,
     )
 

@@ -1,0 +1,33 @@
+"""Augmentation attack: members keep their class under rotations and translations more often."""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from vestige.core.errors import InputError
+
+
+def augmentation_count(correct: Bool[np.ndarray, "record copy"]) -> Float[np.ndarray, " record"]:
+    """Score each record by how many of its copies, itself among them, get its true class.
+
+    With a single copy, the record itself, it is the gap attack.
+
+    Args:
+        correct: Whether each copy got the true class.
+
+    Returns:
+        A count per record; higher means member.
+
+    Raises:
+        InputError: There is no copy.
+
+    Example:
+        >>> augmentation_count(np.array([[True, True, False], [True, False, False]]))
+        array([2., 1.])
+
+    Source:
+        Choquette-Choo et al. 2021, section 3.3, with a threshold in place of their network, which they found to change
+        little; they count the misclassified.
+    """
+    if not correct.shape[1]:
+        raise InputError("Expected at least 1 copy of each record, found none; ask about some.")
+    return np.asarray(correct.sum(axis=1), dtype=np.float64)
