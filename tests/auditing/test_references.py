@@ -10,19 +10,26 @@ import pytest
 from tests.auditing.small_models import bayes, plan_of, table
 
 from vestige import Loss, Predictions
+from vestige.attacks import CATALOGUE
 from vestige.attacks.lira import Variance, lira_online
-from vestige.auditing.references import ReferenceScores, score_with
+from vestige.auditing.every_target import values_of_targets
+from vestige.auditing.reference_phi import ReferencePhi, reference_phi
+from vestige.auditing.references import ReferenceScores, left_without, one_as_target, play_attacks, score_with
 from vestige.auditing.shadow_references import checks_of_training
 from vestige.auditing.shadow_references import references_of as answers_of
 from vestige.auditing.shadows import Shadows
-from vestige.core.outputs import Logits, Probabilities
+from vestige.core.options import SubjectScore
+from vestige.core.outputs import Logits, Phi, Probabilities
+from vestige.core.progress import silent
+from vestige.core.references import References as Given
 from vestige.core.result import Validity
 from vestige.core.signal_store import SignalStore
 from vestige.core.signals import ModelTable, VariableSpec
-from vestige.data.designs import complementary_pairs, partner
+from vestige.data.designs import complementary_pairs, partner, rank_design
 from vestige.training.function_recipe import FunctionRecipe
 
 N = 60
+WITH_REFERENCES = [attack for attack in CATALOGUE if attack.needs_references]
 
 
 def auc(scores: np.ndarray, member: np.ndarray) -> float:
@@ -127,6 +134,43 @@ def test_every_model_in_turn_as_the_target_is_at_chance(n_models):
             counts.append(auc(member[others].sum(axis=0).astype(float), member[target]))
     assert set(counts) == {0.5}  # exactly: every record is in half of the models that remain
     assert np.mean(lira) == pytest.approx(0.5, abs=4 * np.std(lira) / np.sqrt(len(lira)))
+
+
+def counts_of(found: ReferencePhi) -> np.ndarray:
+    """A score that reads no answer: of how many models a record is a member."""
+    return found.is_in.sum(axis=0).astype(float)
+
+
+@pytest.mark.parametrize("n_models", [4, 8, 16])
+def test_no_score_tells_anything_of_models_that_know_nothing_whoever_is_the_target(n_models):
+    """Leave-pair-out for every attack with references, over many designs: phi has nothing to do with members."""
+    rng = np.random.default_rng(n_models)
+    aucs: dict[str, list[float]] = {}
+    for seed in range(12):
+        member = complementary_pairs(n_models, N, seed=seed)
+        phi = rng.normal(size=N) + rng.normal(size=(n_models, N))
+        found = reference_phi(Given(Phi, phi, member), Predictions(Phi(phi[0]), np.zeros(N, dtype=int), member[0]))
+        for target in range(n_models):
+            turn = one_as_target(found, target, left_without(member, target))
+            scores, _ = play_attacks(WITH_REFERENCES, turn, Variance.POOLED)
+            for name, values in {**scores, "counts": counts_of(turn)}.items():
+                aucs.setdefault(name, []).append(auc(values, member[target]))
+    assert set(aucs) >= {"lira_online", "empirical_bayes_online", "base_score_online", "rmia_offline", "attack_r"}
+    assert set(aucs.pop("counts")) == {0.5}
+    for name, values in aucs.items():
+        pairs = np.reshape(values, (-1, 2)).mean(axis=1)  # partners' targets are each other's opposite
+        assert np.mean(values) == pytest.approx(0.5, abs=4 * np.std(pairs) / np.sqrt(len(pairs)) + 1e-12), name
+
+
+def test_every_record_in_equally_many_models_without_partners_is_not_played_in_turn():
+    """Each record is in half of the models, but no model has a partner: a member is missing one model, and it shows."""
+    rng = np.random.default_rng(0)
+    member = rank_design(8, N, seed=0)
+    assert (member.sum(axis=0) == 4).all()
+    phi = rng.normal(size=(8, N))
+    truth = rng.permutation(N) < N // 2
+    found = score_with(Given(Phi, phi, member), Predictions(Phi(phi[0]), np.zeros(N, dtype=int), truth))
+    assert values_of_targets(found, None, SubjectScore.MEAN, silent) == ()
 
 
 @pytest.mark.parametrize("first", [0, 1, 2, 5])

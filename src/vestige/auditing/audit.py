@@ -362,4 +362,6 @@ def _records(case: Case, risk: np.ndarray | None) -> "pd.DataFrame":
     columns |= case.scores
     if risk is not None:
         columns["risk"] = risk
+    if case.references is not None and (score := case.references.privacy_score) is not None:
+        columns["privacy_score"] = score[keep]
     return pd.DataFrame(columns)

@@ -134,7 +134,7 @@ def _units_of(predictions: Predictions, combine: SubjectScore) -> tuple[np.ndarr
 
 def _refuse_names_of_ours(target: Predictions, selection: Selection) -> None:
     names = (*selection.left_out, *(attack.name for attack in selection.attacks))
-    ours = {"id", "subject", "label", "class", "member", "risk", *names}
+    ours = {"id", "subject", "label", "class", "member", "risk", "privacy_score", *names}
     for name in target.groups:
         if name in ours:
             raise InputError(

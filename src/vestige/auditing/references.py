@@ -16,6 +16,7 @@ from vestige.core.outputs import Phi
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
 from vestige.core.result import Check, NotRun, Validity
+from vestige.signals.privacy_score import privacy_score
 
 PER_RECORD_FROM = 32
 """IN and OUT models of every record from which on its own spread is used (Carlini et al. 2022 use it for many)."""
@@ -56,6 +57,14 @@ class ReferenceScores:
         columns = {"phi": seen.shadow_phi, "member": seen.is_in, "target": seen.phi}
         columns |= {"population": seen.population_shadow_phi, "target's population": seen.population_phi}
         return digest_of_columns(columns)
+
+    @cached_property
+    def privacy_score(self) -> np.ndarray | None:
+        """How far apart each record's IN and OUT models stand, by the first query; None with too few of either."""
+        seen = self.observed
+        if min(seen.is_in.sum(axis=0).min(), (~seen.is_in).sum(axis=0).min()) < 2 or np.isnan(seen.shadow_phi).any():
+            return None
+        return privacy_score(seen.shadow_phi[:, :, 0], seen.is_in)
 
     @property
     def n_models(self) -> int:
@@ -183,6 +192,7 @@ _DEFINITIONS = {
     "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
     "base_score, attack_r, calibration_loss": "on log p of the true class; offline with the power 0.33; ties count",
     "rmia": "gamma 1, >; population: other records that all models were asked about, or else the audited ones",
+    "privacy_score": "of records: |mean of IN phi - mean of OUT phi| / (std of IN + std of OUT)",
     "saturation": "answers of exactly 0 or 1 stand log 2 beyond the largest other phi: half the smallest probability",
 }
 

@@ -40,7 +40,19 @@ _KNOWLEDGE = {
     "gradient_norms": ("label", "model"),
     **dict.fromkeys(("phi", "losses", "p_true", "labels"), ("label",)),
 }
-_RESERVED = ("id", "subject", "label", "class", "member", "risk", "worst", "privacy_risk_score", "thresholds", "all")
+_RESERVED = (
+    "id",
+    "subject",
+    "label",
+    "class",
+    "member",
+    "risk",
+    "privacy_score",
+    "worst",
+    "privacy_risk_score",
+    "thresholds",
+    "all",
+)
 
 
 def attack_of(function: Any) -> Attack:
