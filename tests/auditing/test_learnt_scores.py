@@ -1,5 +1,7 @@
 """Attacks that learn from known members, played in audits: only if asked for, and nobody is scored by his own side."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from tests.auditing.planted import logits_of, predictions, row, rows
@@ -90,7 +92,7 @@ def test_the_white_box_attack_reads_gradients_of_the_last_layer():
         nn.functional.cross_entropy(model(torch.from_numpy(x[:200])), torch.from_numpy(y[:200])).backward()
         optimiser.step()
     model.eval()
-    sides = {"members": Records(x[:200], y[:200]), "nonmembers": Records(x[200:], y[200:])}
+    sides: dict[str, Any] = {"members": Records(x[:200], y[:200]), "nonmembers": Records(x[200:], y[200:])}
     white = Querying(access="gradients")
     result = audit(model, **sides, querying=white, attacks=["all", "white_box_gradient"])
     assert row(result, attack="white_box_gradient", metric="auc", group="all").value > 0.7

@@ -152,7 +152,7 @@ def test_it_is_played_with_shadow_models_and_its_thresholds_are_from_there(tmp_p
     assert set(rows(result, attack="our_loss")["threshold"]) > {"shadow_global", "shadow_per_class"}
     assert "left out on request and attackers with more queries" in result.adversary.sentence
     alone = audit(model, members=members, nonmembers=nonmembers, training=training, attacks=[our_calibration])
-    assert list(alone.records.columns[-1:]) == ["our_calibration"]
+    assert list(alone.records.columns[-2:]) == ["our_calibration", "privacy_score"]
 
 
 # ----------------------------------------------------------------------------------- some of ours
