@@ -139,7 +139,7 @@ def test_every_model_in_turn_as_the_target_is_at_chance(n_models):
 
 def counts_of(found: ReferencePhi) -> np.ndarray:
     """A score that reads no answer: of how many models a record is a member."""
-    return found.is_in.sum(axis=0).astype(float)
+    return np.asarray(found.is_in.sum(axis=0), dtype=np.float64)
 
 
 @pytest.mark.parametrize("n_models", [4, 8, 16])
@@ -158,9 +158,9 @@ def test_no_score_tells_anything_of_models_that_know_nothing_whoever_is_the_targ
                 aucs.setdefault(name, []).append(auc(values, member[target]))
     assert set(aucs) >= {"lira_online", "empirical_bayes_online", "base_score_online", "rmia_offline", "attack_r"}
     assert set(aucs.pop("counts")) == {0.5}
-    for name, values in aucs.items():
-        pairs = np.reshape(values, (-1, 2)).mean(axis=1)  # partners' targets are each other's opposite
-        assert np.mean(values) == pytest.approx(0.5, abs=4 * np.std(pairs) / np.sqrt(len(pairs)) + 1e-12), name
+    for name, of_targets in aucs.items():
+        pairs = np.reshape(of_targets, (-1, 2)).mean(axis=1)  # partners' targets are each other's opposite
+        assert np.mean(of_targets) == pytest.approx(0.5, abs=4 * np.std(pairs) / np.sqrt(len(pairs)) + 1e-12), name
 
 
 def test_every_record_in_equally_many_models_without_partners_is_not_played_in_turn():
