@@ -22,8 +22,8 @@ def distances_of_copies(
 ) -> Float[np.ndarray, "record copy"]:
     """Find the boundary distance of every copy of each record [L2, unit of the inputs].
 
-    Copies go copy by copy through the estimator, all records at once, with random numbers of their own; each has the
-    whole budget, so that a record costs as many times `n_queries` as it has copies.
+    All copies go through the estimator at once. Each has the whole budget, so that a record costs as many times
+    `n_queries` as it has copies; those of one record share its random numbers.
 
     Args:
         estimator: `hop_skip_jump` or `surfree`.
@@ -59,9 +59,13 @@ def distances_of_copies(
     """
     if copies.ndim < 3:
         raise InputError(f"Expected records x copies x features, found shape {copies.shape}; give copies an axis.")
-    seed = int(options.pop("seed", 0))
-    columns = [
-        estimator(target, copies[:, copy], labels, records, bounds, seed=seed + 1_000_003 * copy, **options).distances
-        for copy in range(copies.shape[1])
-    ]
-    return np.stack(columns, axis=1)
+    n_records, n_copies = copies.shape[:2]
+    found = estimator(
+        target,
+        copies.reshape(n_records * n_copies, *copies.shape[2:]),
+        np.repeat(labels, n_copies),
+        np.repeat(records, n_copies),
+        bounds,
+        **options,
+    )
+    return found.distances.reshape(n_records, n_copies)

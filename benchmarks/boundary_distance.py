@@ -1,0 +1,179 @@
+"""Bars of the label-only boundary distance: records a second against two peers at as many queries, and where the time goes.
+
+The peers' gradients are cut off where they have asked as many queries a record as ours, and their results are measured
+as they return them.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.bar import Bar
+from vestige.papers.networks.convolutional import smallnet
+from vestige.signals.boundary import hop_skip_jump
+from vestige.signals.boundary.directions import DirectionBank, shared_bank
+from vestige.targets.objects.torch_module import TorchTarget
+
+ISSUE = 9
+_ROUNDS = 3
+
+
+class Counted(nn.Module):
+    """A module that is given float32 whatever it is asked, and knows how often and for how long it was."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module, self.n_rows, self.seconds = module, 0, 0.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        begun = time.perf_counter()
+        found: torch.Tensor = self.module(x.float())
+        self.seconds += time.perf_counter() - begun
+        self.n_rows += len(x)
+        return found
+
+
+class LabelsOf:
+    """A label target that counts nothing: what the peers have too."""
+
+    def __init__(self, module: nn.Module, n_classes: int) -> None:
+        self._target, self.n_classes = TorchTarget(module, n_classes), n_classes
+
+    def labels(self, inputs: Any, records: np.ndarray) -> np.ndarray:
+        del records
+        return self._target.answers(inputs).whole().argmax(axis=1)
+
+
+def _by_art(module: nn.Module, x: np.ndarray, n_classes: int, n_steps: int) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from art.attacks.evasion import HopSkipJump
+        from art.estimators.classification import PyTorchClassifier
+    classifier = PyTorchClassifier(module, nn.CrossEntropyLoss(), x.shape[1:], n_classes, clip_values=(0, 1))
+    attack = HopSkipJump(classifier, batch_size=512, max_iter=n_steps, init_eval=100, verbose=False)
+    return np.asarray(attack.generate(x))
+
+
+def _by_foolbox(module: nn.Module, x: np.ndarray, n_classes: int, n_steps: int) -> np.ndarray:
+    del n_classes
+    import foolbox
+
+    model = foolbox.PyTorchModel(module, bounds=(0, 1), device="cpu")
+    attack = foolbox.attacks.HopSkipJumpAttack(steps=n_steps, initial_gradient_eval_steps=100)
+    inputs = torch.from_numpy(x)
+    with torch.no_grad():
+        labels = module(inputs).argmax(1)
+        _, found, _ = attack(model, inputs, labels, epsilons=None)
+    return np.asarray(found.numpy())
+
+
+def _lengths(moves: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(moves.reshape(len(moves), -1).astype(np.float64), axis=1)
+
+
+class Run:
+    """What one way took: seconds and queries a record, its median distance, its share of time in the model."""
+
+    def __init__(self, module: nn.Module, n_records: int, work: Callable[[nn.Module], np.ndarray]) -> None:
+        counted = Counted(module).eval()
+        begun = time.perf_counter()
+        distances = work(counted)
+        seconds = time.perf_counter() - begun
+        self.seconds = seconds / n_records
+        self.n_queries = counted.n_rows / n_records
+        self.forward = counted.seconds / seconds
+        self.distance = float(np.median(distances))
+
+
+def _runs(
+    module: nn.Module, x: np.ndarray, n_classes: int, n_of: tuple[int, int], n_steps: int
+) -> tuple[Run, Run, Run]:
+    """Ours, foolbox's and ART's, in turn, the median round of each; fewer records of the peers, which take longer."""
+    with torch.no_grad():
+        y = module(torch.from_numpy(x)).argmax(1).numpy()
+
+    def art(m: nn.Module) -> np.ndarray:
+        return _lengths(_by_art(m, x[: n_of[1]], n_classes, n_steps) - x[: n_of[1]])
+
+    def foolbox(m: nn.Module) -> np.ndarray:
+        return _lengths(_by_foolbox(m, x[: n_of[0]], n_classes, n_steps) - x[: n_of[0]])
+
+    def ours(m: nn.Module, n_queries: int) -> np.ndarray:
+        target = LabelsOf(m, n_classes)
+        return hop_skip_jump(target, x, y, np.arange(len(x)), (0, 1), n_queries=n_queries).distances
+
+    first = Run(module, n_of[0], foolbox)
+    n_queries = int(first.n_queries)
+    shared_bank.cache_clear()  # drawing the directions is part of it
+    rounds = []
+    for _ in range(_ROUNDS):
+        shared_bank.cache_clear()
+        rounds.append(
+            (
+                Run(module, len(x), lambda m: ours(m, n_queries)),
+                Run(module, n_of[0], foolbox),
+                Run(module, n_of[1], art),
+            )
+        )
+    ours_, foolbox_, art_ = (sorted(column, key=lambda run: run.seconds) for column in zip(*rounds, strict=True))
+    return ours_[_ROUNDS // 2], foolbox_[_ROUNDS // 2], art_[_ROUNDS // 2]
+
+
+def _in_words(run: Run) -> str:
+    return (
+        f"{1 / run.seconds:.1f} records/s, {run.n_queries:,.0f} queries, median distance {run.distance:.4f}, "
+        f"{run.forward:.0%} in the model"
+    )
+
+
+def _shares(run: Run, d: int) -> str:
+    """The shares of time of our run: the model, random numbers, and the rest, which is arithmetic and copies."""
+    begun = time.perf_counter()
+    bank = DirectionBank(d, 1, np.float32, orthogonal=True)
+    once = time.perf_counter() - begun
+    begun = time.perf_counter()
+    for step in range(12):
+        bank.draws(0, 1, np.arange(200), step)
+    each = (time.perf_counter() - begun) / 200
+    total = run.seconds * 200
+    return f"model {run.forward:.0%}, random numbers {(once + 200 * each) / total:.0%} (of 200 records)"
+
+
+def tabular(n_records: int = 200) -> Iterator[Bar]:
+    """P3's network for Location30, on sparse binary records."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(446, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 30)).eval()
+    x = (np.random.default_rng(0).random((n_records, 446)) < 0.1).astype(np.float32)
+    ours, foolbox, art = _runs(module, x, 30, (n_records, 16), 10)
+    what = f"446-128-128-30, {_in_words(ours)}; {_shares(ours, 446)}"
+    yield Bar("boundary_table_art", ISSUE, what, f"ART, {_in_words(art)}", art.seconds / ours.seconds, 10, 12,
+              at_least=True)  # fmt: skip
+    yield Bar("boundary_table_foolbox", ISSUE, what, f"foolbox, {_in_words(foolbox)}", foolbox.seconds / ours.seconds,
+              3, 4, at_least=True)  # fmt: skip
+    farther = max(ours.distance / foolbox.distance, ours.distance / art.distance)
+    yield Bar("boundary_table_distance", ISSUE, f"median distance {ours.distance:.4f}",
+              f"the nearer of the peers', {min(foolbox.distance, art.distance):.4f}", farther, 1, 1)  # fmt: skip
+
+
+def images(n_records: int = 24) -> Iterator[Bar]:
+    """P4's network for CIFAR-10, untrained, on images of noise."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    module = smallnet().eval()
+    x = np.random.default_rng(0).random((n_records, 3, 32, 32), dtype=np.float32)
+    ours, foolbox, art = _runs(module, x, 10, (n_records // 3, 4), 6)
+    what = f"P4's CIFAR network, {_in_words(ours)}"
+    yield Bar("boundary_images_forward", ISSUE, what, "the time in all", ours.forward, 0.85, 0.9, at_least=True)
+    yield Bar("boundary_images_art", ISSUE, what, f"ART, {_in_words(art)}", art.seconds / ours.seconds, 1.3, 1.5,
+              at_least=True)  # fmt: skip
+    yield Bar("boundary_images_foolbox", ISSUE, what, f"foolbox, {_in_words(foolbox)}", foolbox.seconds / ours.seconds,
+              None, None, at_least=True)  # fmt: skip
+
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Bar]]] = {"boundary_table": tabular, "boundary_images": images}
