@@ -15,20 +15,17 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, UInt64
 
 PIECE = 512
 """Directions at most that share one record's signs: one read of the bank, whose rows are distinct."""
 
-_BANK_ROWS = 2048
+_BANK_ROWS = 1024
 _BANK_BYTES = 1 << 26
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = ((np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uint64(0x94D049BB133111EB)))
 
 
-def keyed_words(
-    seed: int, purpose: int, records: Int[np.ndarray, " record"], step: Any, n_words: int
-) -> UInt64[np.ndarray, "record word"]:
+def keyed_words(seed: int, purpose: int, records: np.ndarray, step: Any, n_words: int) -> np.ndarray:
     """Return 64 random bits a word, which depend on these arguments alone.
 
     Args:
@@ -37,6 +34,9 @@ def keyed_words(
         records: Number of each record.
         step: Number of the step: one, or one per record.
         n_words: Words for each record.
+
+    Returns:
+        Unsigned 64-bit words, records x words.
 
     Example:
         >>> both = keyed_words(0, 1, np.array([3, 8]), 2, 4)
@@ -59,10 +59,8 @@ def _mixed(words: Any) -> Any:
     return words ^ (words >> np.uint64(31))
 
 
-def keyed_uniform(
-    seed: int, purpose: int, records: Int[np.ndarray, " record"], step: Any, n: int
-) -> Float[np.ndarray, "record number"]:
-    """Return numbers uniform on [0, 1), keyed as `keyed_words`."""
+def keyed_uniform(seed: int, purpose: int, records: np.ndarray, step: Any, n: int) -> np.ndarray:
+    """Return records x numbers, uniform on [0, 1), keyed as `keyed_words`."""
     return (keyed_words(seed, purpose, records, step, n) >> np.uint64(11)) * 2.0**-53
 
 
@@ -96,9 +94,7 @@ class DirectionBank:
         rows.setflags(write=False)
         self.rows = rows
 
-    def draws(
-        self, seed: int, purpose: int, records: Int[np.ndarray, " record"], step: Any
-    ) -> tuple[Int[np.ndarray, " record"], Float[np.ndarray, "record feature"]]:
+    def draws(self, seed: int, purpose: int, records: np.ndarray, step: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return for each record the first row it reads, and the signs that it multiplies what it reads with."""
         words = keyed_words(seed, purpose, records, step, 1 + -(-self._n_features // 64))
         first = (words[:, 0] % np.uint64(self._n_blocks)).astype(np.intp) * self._block

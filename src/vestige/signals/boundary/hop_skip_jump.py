@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Int, Shaped
 
 from vestige.core.targets import LabelTarget
 from vestige.signals.boundary.directions import DirectionBank, shared_bank
@@ -81,7 +81,7 @@ def hop_skip_jump(
 
     Source:
         Chen, Jordan & Wainwright 2020, algorithm 2, L2, untargeted. Deviations: the crossing is found at once as
-        exactly as later ones (not first to 1e-3); the nearest point ever asked about counts, not the last; steps and
+        exactly as later ones (not first to 1e-3), and to a thousandth at least; the nearest point ever asked about counts, not the last; steps and
         precision end at what the numbers can tell apart; where features differ in range, the first probes' radius is a
         tenth of the mean range; directions, see `directions`.
     """
@@ -115,7 +115,7 @@ def _moves(search: Search, bank: DirectionBank, first_batch: int) -> Iterator[No
 
 def _gradients(
     search: Search, bank: DirectionBank, rows: np.ndarray, n_probes: np.ndarray, radii: np.ndarray, step: int
-) -> Float[np.ndarray, "some feature"]:
+) -> np.ndarray:
     """Estimate the boundary's normal, of unit length, pointing to the other class.
 
     A probe costs three passes over its numbers before it is answered (scale, add, clip) and two after (subtract, sum):
@@ -134,7 +134,8 @@ def _gradients(
             probes = buffer[start:end]
             np.multiply(bank.rows[first[i] : first[i] + size], signs[i], out=probes)
             probes += search.points[rows[at[i]]]
-            np.clip(probes, search.low, search.high, out=probes)
+            np.maximum(probes, search.low, out=probes)
+            np.minimum(probes, search.high, out=probes)
         others = search.of_another_class(rows[at], buffer[: ends[-1]], sizes)
         for i, (start, end, size) in enumerate(zip(ends - sizes, ends, sizes, strict=True)):
             probes, weights = buffer[start:end], np.ones((2, size), dtype=dtype)

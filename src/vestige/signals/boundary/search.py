@@ -22,6 +22,7 @@ Moves = Callable[["Search"], Iterator[None]]
 """An estimator: it asks through a search, and yields where records may be stopped."""
 
 _INIT = 1  # purpose of the keyed numbers
+_COARSEST = 1e-3  # share of a segment: 1 / d^1.5 alone would stop after two halvings where there are two features
 _GROUP_NUMBERS = 1 << 25  # of the records whose state is held at once
 _CHANGED_SIDES = 0.1  # share of the points that were asked again: more is no rounding on the boundary
 
@@ -130,8 +131,7 @@ class Search:
         live: Whether a record is still searched for.
         best: Least distance found so far.
         n_used: Queries so far.
-        precision: Share of a segment to which its crossing is found: `1 / d^1.5`, or what the numbers can tell apart.
-    """
+            """
 
     def __init__(
         self,
@@ -157,19 +157,22 @@ class Search:
         # A move by a share p of a segment of length s is p * s / sqrt(d) a feature, which must be seen in its type.
         largest = float(np.maximum(np.abs(self.low), np.abs(self.high)).max())
         self._unseen = 2.0 * float(np.finfo(dtype).eps) * largest * np.sqrt(d)
-        self._precision = float(d) ** -1.5
+        self._precision = min(float(d) ** -1.5, _COARSEST)
 
-    def precision(self, lengths: Float[np.ndarray, " some"]) -> Float[np.ndarray, " some"]:
-        """Return to which share of segments of these lengths their crossings are found."""
-        return np.clip(self._unseen / np.maximum(lengths, 1e-300), min(self._precision, 0.25), 0.25)
+    def precision(self, lengths: np.ndarray) -> np.ndarray:
+        """Return to which share of segments of these lengths their crossings are found.
 
-    def left(self) -> Int[np.ndarray, " record"]:
+        That is `1 / d^1.5`, at most a thousandth, and at least what the numbers can tell apart.
+        """
+        return np.clip(self._unseen / np.maximum(lengths, 1e-300), self._precision, 0.25)
+
+    def left(self) -> np.ndarray:
         """Queries left for each record, less the one that asks about the nearest input again."""
         return self.settings.n_queries - 1 - self.n_used
 
     # ------------------------------------------------------------------------------------- asking
 
-    def ask(self, rows: Int[np.ndarray, " some"], probes: Float[np.ndarray, "some feature"]) -> np.ndarray:
+    def ask(self, rows: np.ndarray, probes: np.ndarray) -> np.ndarray:
         """Ask about one probe for each row; return which are of another class, and remember the nearest."""
         others = self.of_another_class(rows, probes, np.ones(len(rows), dtype=np.int64))
         if others.any():
@@ -265,7 +268,7 @@ class Search:
 
     def n_halvings(self, precision: Any) -> Any:
         """Queries that a crossing costs, at a precision or, for 1, at the finest one."""
-        wanted = np.where(np.asarray(precision) == 1.0, min(self._precision, 0.25), precision)
+        wanted = np.where(np.asarray(precision) == 1.0, self._precision, precision)
         counts = np.ceil(np.log2(1 / wanted) - 1e-9).astype(np.int64)
         return int(counts) if counts.ndim == 0 else counts
 
@@ -328,6 +331,11 @@ class Search:
             trace=sign[:, None] * trace,
             nearest=self.nearest.reshape(-1, *shape),
         )
+
+
+def of_rows(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return these rows of a table, in order; the table itself, and no copy, where they are all of them."""
+    return table if len(rows) == len(table) else table[rows]
 
 
 def _lengths(moves: np.ndarray) -> np.ndarray:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Int, Shaped
 
 from vestige.core.targets import LabelTarget
 from vestige.signals.boundary.directions import DirectionBank, shared_bank
-from vestige.signals.boundary.search import BUDGETS, BoundaryDistances, Search, Settings, Settled, Starts, found_by
+from vestige.signals.boundary.search import BUDGETS, BoundaryDistances, Search, Settings, Settled, Starts, found_by, of_rows
 
 _DIRECTION = 3  # purpose of the keyed numbers
+_ROUNDED = 1e-4  # cosine of two directions that are at right angles for a search
 _LEAST_ANGLE, _MOST_ANGLE = 1e-4, np.pi / 2 - 1e-3
 
 
@@ -107,24 +108,29 @@ class _Circles:
         """Take each row's next direction, at right angles to the one its point lies in."""
         search, bank = self.search, self._bank
         turn, row = np.divmod(self.n_directions[rows], bank.piece)
-        first, signs = bank.draws(search.settings.seed, _DIRECTION, search.records[rows], turn)
+        first, aside = bank.draws(search.settings.seed, _DIRECTION, search.records[rows], turn)
         self.n_directions[rows] += 1
-        towards = search.points[rows] - search.x[rows]
+        towards = search.points[rows]
+        towards -= of_rows(search.x, rows)
         towards /= search.reach[rows, None].astype(search.dtype)
-        aside = bank.rows[first + row] * signs
-        for _ in range(2):  # once more for what rounding left
-            aside -= np.einsum("ij,ij->i", aside, towards)[:, None] * towards
-            aside /= np.maximum(np.linalg.norm(aside, axis=1, keepdims=True), np.finfo(search.dtype).tiny)
+        aside *= bank.rows[first + row]
+        for repeat in range(2):
+            along = np.einsum("ij,ij->i", aside, towards)[:, None]
+            if repeat and (np.abs(along) < _ROUNDED).all():
+                break  # again only if most of a direction was taken out of it: then rounding is left
+            aside -= along * towards
+            aside /= np.sqrt(np.maximum(np.einsum("ij,ij->i", aside, aside), 1e-30))[:, None]
         self.towards[rows], self.aside[rows] = towards, aside
 
-    def probes(self, rows: np.ndarray, angles: np.ndarray) -> Float[np.ndarray, "some feature"]:
+    def probes(self, rows: np.ndarray, angles: np.ndarray) -> np.ndarray:
         """Return the points on the rows' circles at these angles."""
         search, dtype = self.search, self.search.dtype
-        inward, across = search.reach[rows] * np.cos(angles) ** 2, search.reach[rows] * np.cos(angles) * np.sin(angles)
-        probes = self.towards[rows] * inward[:, None].astype(dtype)
-        probes += self.aside[rows] * across[:, None].astype(dtype)
-        probes += search.x[rows]
-        return np.clip(probes, search.low, search.high, out=probes)
+        radii = search.reach[rows] * np.cos(angles)
+        probes = of_rows(self.towards, rows) * (radii * np.cos(angles)).astype(dtype)[:, None]
+        probes += of_rows(self.aside, rows) * (radii * np.sin(angles)).astype(dtype)[:, None]
+        probes += of_rows(search.x, rows)
+        np.maximum(probes, search.low, out=probes)
+        return np.minimum(probes, search.high, out=probes)
 
     def turned(self, rows: np.ndarray, found: np.ndarray) -> None:
         """End the rows' directions: those that found something stand at it."""
