@@ -1,7 +1,7 @@
-"""Bars of the label-only boundary distance: records a second against two peers at as many queries, and where the time goes.
+"""Bars of the label-only boundary distance: records a second against two peers, and where the time goes.
 
-The peers' gradients are cut off where they have asked as many queries a record as ours, and their results are measured
-as they return them.
+Ours is given as many queries a record as foolbox asks in a number of steps that ART is given too. The peers' results
+are measured as they return them.
 """
 
 import time

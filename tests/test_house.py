@@ -46,6 +46,7 @@ SIGNALS = {
     "known_losses",
     "known_gradients",
     "known_member",
+    "boundary_distances",
 }
 TO_OUR_OWN_WORKERS = {"processes", "worker"}
 """Modules that unpickle what this process and the ones it has started send each other, and nothing that is stored."""

@@ -9,6 +9,7 @@ from vestige.attacks import CATALOGUE, bibtex
 
 NAMES = [attack.name for attack in CATALOGUE]
 WORDS = {"ours": "Murphy", "Yeom": "Yeom", "Salem": "Salem", "Song": "Song", "Watson": "Watson", "Carlini": "Carlini"}
+WORDS |= {"Choquette-Choo": "Choquette-Choo"}
 WORDS |= {"Shokri": "Shokri", "Nasr": "Nasr", "Jia": "Jia"}
 WORDS |= {"Lassila": "Lassila", "Ye et al": "Ye, Jiayuan", "Zarifzadeh": "Zarifzadeh", "Bertran": "Bertran"}
 

@@ -29,13 +29,14 @@ def test_the_names_are_those_of_the_issues():
     names = [a.name for a in CATALOGUE]
     assert names == [
         "correctness", "loss", "confidence", "max_confidence", "entropy", "modified_entropy", "gradient_norm",
+        "boundary_distance",
         "lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only",
         "empirical_bayes_online", "empirical_bayes_offline", "base_score_online", "base_score_offline",
         "attack_r", "calibration_loss", "calibration_score", "rmia_online", "rmia_offline", "attack_p",
         "quantile_regression_gaussian", "quantile_regression_at_fpr",
         "nn_shokri", "nn_nasr", "nn_memguard", "white_box_gradient",
     ]  # fmt: skip
-    assert [a.name for a in WITH_REFERENCES] == names[7:17]
+    assert [a.name for a in WITH_REFERENCES] == names[8:18]
     assert set(names) | {"CATALOGUE", "KNOWLEDGE", "Attack", "bibtex"} == set(attacks.__all__)
 
 

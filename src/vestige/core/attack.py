@@ -19,10 +19,11 @@ class Attack:
         name: Its name in every table.
         score: The pure function. Of `probabilities` it gets `ClassProbabilities`: p, 1 - p and their logarithms.
         reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`, `phi`,
-            `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`; of some
-            the same of a population, `population_...`; `score` and `reference_scores` of any attack; and `signal`,
-            `features` and `is_known_nonmember`. Attacks that learn from known members read the same of these,
-            `known_...`, and `known_member`; what has a number per class is a plain array for them.
+            `probabilities`, `gradient_norms`, `boundary_distances`; of attacks with reference models `phi`,
+            `shadow_phi` and `is_in`; of some the same of a population, `population_...`; `score` and
+            `reference_scores` of any attack; and `signal`, `features` and `is_known_nonmember`. Attacks that learn
+            from known members read the same of these, `known_...`, and `known_member`; what has a number per class is
+            a plain array for them.
         needs: The same for a person: what a table must hold.
         access: The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`.
         knowledge: What else the adversary must know, in the words of Choquette-Choo et al. 2021, table 3: `train` (how

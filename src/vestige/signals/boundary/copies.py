@@ -14,7 +14,7 @@ from vestige.signals.boundary.search import BoundaryDistances
 def distances_of_copies(
     estimator: Callable[..., BoundaryDistances],
     target: LabelTarget,
-    copies: Shaped[np.ndarray, "record copy *features"],
+    copies: Shaped[np.ndarray, " record copy *features"],
     labels: Int[np.ndarray, " record"],
     records: Int[np.ndarray, " record"],
     bounds: tuple[Any, Any],

@@ -19,7 +19,8 @@ import numpy as np
 PIECE = 512
 """Directions at most that share one record's signs: one read of the bank, whose rows are distinct."""
 
-_BANK_ROWS = 1024
+_BANK_ROWS = 1024, 16_384  # least and most: more where they are short, so that they are many different ones
+_BANK_NUMBERS = 1 << 19
 _BANK_BYTES = 1 << 26
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = ((np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uint64(0x94D049BB133111EB)))
@@ -71,8 +72,8 @@ class DirectionBank:
         n_features: Numbers of a direction.
         seed: Seed of the search.
         dtype: Type of the numbers.
-        orthogonal: Whether the rows of a block, at most 512 and at most `n_features`, are orthogonal to each other. Each
-            is uniform on the sphere all the same, and sums over a block vary less than sums of independent ones.
+        orthogonal: Whether the rows of a block, at most 512 and at most `n_features`, are orthogonal to each other.
+            Each is uniform on the sphere all the same, and sums over a block vary less than of independent ones.
 
     Attributes:
         rows: Directions; the first `piece` of them once more at the end, so that no read wraps around.
@@ -83,13 +84,16 @@ class DirectionBank:
         self._n_features, self._dtype = n_features, np.dtype(dtype)
         affordable = max(1, _BANK_BYTES // (n_features * self._dtype.itemsize))
         self._block = max(1, min(n_features, PIECE, affordable))
-        self._n_blocks = max(1, min(_BANK_ROWS, affordable) // self._block)
+        least, most = _BANK_ROWS
+        wanted = min(affordable, most, max(least, _BANK_NUMBERS // n_features))
+        self._n_blocks = max(1, wanted // self._block)
         n_rows = self._n_blocks * self._block
         self.piece = min(PIECE, n_rows)
         rng = np.random.default_rng([seed, n_features, 0x5EED])
         rows = np.empty((n_rows + self.piece, n_features), dtype=self._dtype)
-        for start in range(0, n_rows, self._block):
-            rows[start : start + self._block] = _block_of(rng, self._block, n_features, self._dtype, orthogonal)
+        drawn = rng.standard_normal((self._n_blocks, self._block, n_features), dtype=np.float32)
+        rows[:n_rows] = (_orthogonal(drawn) if orthogonal else drawn).reshape(n_rows, n_features)
+        rows[:n_rows] /= np.linalg.norm(rows[:n_rows], axis=1, keepdims=True)
         rows[n_rows:] = rows[: self.piece]
         rows.setflags(write=False)
         self.rows = rows
@@ -110,9 +114,8 @@ def shared_bank(n_features: int, seed: int, dtype: str, orthogonal: bool) -> Dir
     return DirectionBank(n_features, seed, dtype, orthogonal=orthogonal)
 
 
-def _block_of(rng: np.random.Generator, n: int, n_features: int, dtype: Any, orthogonal: bool) -> np.ndarray:
-    drawn = rng.standard_normal((n, n_features), dtype=np.float32)
-    if orthogonal:
-        basis, upper = np.linalg.qr(drawn.T.astype(dtype))
-        drawn = (basis * np.where(np.diagonal(upper) < 0, -1, 1).astype(dtype)).T  # so that it is uniform
-    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
+def _orthogonal(blocks: np.ndarray) -> np.ndarray:
+    """Orthogonal rows that span what the rows of each block span, uniform if those are normal."""
+    basis, upper = np.linalg.qr(blocks.swapaxes(1, 2).astype(np.float64))
+    diagonals = np.diagonal(upper, axis1=1, axis2=2)
+    return np.asarray((basis * np.where(diagonals < 0, -1.0, 1.0)[:, None, :]).swapaxes(1, 2))

@@ -20,7 +20,7 @@ _CHUNK_ROWS = 512  # at least, so that a network for images is asked full batche
 
 def hop_skip_jump(
     target: LabelTarget,
-    inputs: Shaped[np.ndarray, "record *features"],
+    inputs: Shaped[np.ndarray, " record *features"],
     labels: Int[np.ndarray, " record"],
     records: Int[np.ndarray, " record"],
     bounds: tuple[Any, Any],
@@ -81,9 +81,9 @@ def hop_skip_jump(
 
     Source:
         Chen, Jordan & Wainwright 2020, algorithm 2, L2, untargeted. Deviations: the crossing is found at once as
-        exactly as later ones (not first to 1e-3), and to a thousandth at least; the nearest point ever asked about counts, not the last; steps and
-        precision end at what the numbers can tell apart; where features differ in range, the first probes' radius is a
-        tenth of the mean range; directions, see `directions`.
+        exactly as later ones (not first to 1e-3), and to a thousandth at least; the nearest point ever asked about
+        counts, not the last; steps and precision end at what the numbers can tell apart; where features differ in
+        range, the first probes' radius is a tenth of the mean range; directions, see `orthogonal`.
     """
     settings = Settings(n_queries, seed, n_draws, signed, budgets)
 
@@ -145,7 +145,7 @@ def _gradients(
             n_others[at[i]] += int(weights[1].sum())
     # The mean over probes of (f - mean f) u with f = 2D - 1, up to a factor; of f u where all are on one side.
     share = (n_others / n_probes)[:, None]
-    mixed = (0 < share) & (share < 1)
+    mixed = (share > 0) & (share < 1)
     gradients = np.where(mixed, sums[:, 1] - share * sums[:, 0], np.where(share > 0, sums[:, 0], -sums[:, 0]))
     lengths = np.linalg.norm(gradients, axis=1, keepdims=True)
     return np.asarray((gradients / np.where(lengths > 0, lengths, 1)).astype(dtype))

@@ -131,7 +131,7 @@ class Search:
         live: Whether a record is still searched for.
         best: Least distance found so far.
         n_used: Queries so far.
-            """
+    """
 
     def __init__(
         self,

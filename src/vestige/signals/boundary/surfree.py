@@ -8,7 +8,16 @@ from jaxtyping import Int, Shaped
 
 from vestige.core.targets import LabelTarget
 from vestige.signals.boundary.directions import DirectionBank, shared_bank
-from vestige.signals.boundary.search import BUDGETS, BoundaryDistances, Search, Settings, Settled, Starts, found_by, of_rows
+from vestige.signals.boundary.search import (
+    BUDGETS,
+    BoundaryDistances,
+    Search,
+    Settings,
+    Settled,
+    Starts,
+    found_by,
+    of_rows,
+)
 
 _DIRECTION = 3  # purpose of the keyed numbers
 _ROUNDED = 1e-4  # cosine of two directions that are at right angles for a search
@@ -17,7 +26,7 @@ _LEAST_ANGLE, _MOST_ANGLE = 1e-4, np.pi / 2 - 1e-3
 
 def surfree(
     target: LabelTarget,
-    inputs: Shaped[np.ndarray, "record *features"],
+    inputs: Shaped[np.ndarray, " record *features"],
     labels: Int[np.ndarray, " record"],
     records: Int[np.ndarray, " record"],
     bounds: tuple[Any, Any],
