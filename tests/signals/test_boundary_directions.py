@@ -59,7 +59,7 @@ def test_rows_are_unit_directions_and_orthogonal_within_a_block(n_features, orth
 @KINDS
 def test_directions_of_records_and_steps_are_uniform_and_uncorrelated_though_they_share_rows(orthogonal):
     d, n, n_banks = 6, 400, 25
-    drawn = [[], []]
+    drawn: list[list[np.ndarray]] = [[], []]
     for seed in range(n_banks):
         bank = DirectionBank(d, seed, np.float64, orthogonal=orthogonal)
         for of_step, step in zip(drawn, (1, 2), strict=True):

@@ -57,7 +57,7 @@ def test_no_more_than_the_share_is_missed_on_the_source():
     shares = []
     for missed in (0.0, 0.02, 0.2):
         rule = settlement(source, 1.0, missed=missed)
-        ended = (trace > rule.enough).any(axis=1)
+        ended = np.asarray((trace > rule.enough).any(axis=1))
         shares.append(ended[low].mean())
         assert shares[-1] <= missed
         assert (rule.enough >= 1.0).all()

@@ -62,7 +62,7 @@ def _mixed(words: Any) -> Any:
 
 def keyed_uniform(seed: int, purpose: int, records: np.ndarray, step: Any, n: int) -> np.ndarray:
     """Return records x numbers, uniform on [0, 1), keyed as `keyed_words`."""
-    return (keyed_words(seed, purpose, records, step, n) >> np.uint64(11)) * 2.0**-53
+    return np.asarray((keyed_words(seed, purpose, records, step, n) >> np.uint64(11)) * 2.0**-53)
 
 
 class DirectionBank:

@@ -164,7 +164,7 @@ class Search:
 
         That is `1 / d^1.5`, at most a thousandth, and at least what the numbers can tell apart.
         """
-        return np.clip(self._unseen / np.maximum(lengths, 1e-300), self._precision, 0.25)
+        return np.asarray(np.clip(self._unseen / np.maximum(lengths, 1e-300), self._precision, 0.25))
 
     def left(self) -> np.ndarray:
         """Queries left for each record, less the one that asks about the nearest input again."""
@@ -186,7 +186,7 @@ class Search:
     def of_another_class(self, rows: np.ndarray, probes: np.ndarray, n_each: np.ndarray) -> np.ndarray:
         """Ask about some probes for each row, in order; return which are of another class than the row's."""
         self._note(rows, n_each)
-        return self._labels(rows, probes, n_each) != np.repeat(self._own[rows], n_each)
+        return np.asarray(self._labels(rows, probes, n_each) != np.repeat(self._own[rows], n_each))
 
     def _labels(self, rows: np.ndarray, probes: np.ndarray, n_each: np.ndarray) -> np.ndarray:
         shaped = probes.reshape(len(probes), *self._shape)

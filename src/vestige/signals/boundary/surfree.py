@@ -20,7 +20,6 @@ from vestige.signals.boundary.search import (
 )
 
 _DIRECTION = 3  # purpose of the keyed numbers
-_ROUNDED = 1e-4  # cosine of two directions that are at right angles for a search
 _LEAST_ANGLE, _MOST_ANGLE = 1e-4, np.pi / 2 - 1e-3
 
 
@@ -84,8 +83,8 @@ def surfree(
         ...         return (inputs.sum(axis=1) > 1).astype(int)
         >>> x, y = np.array([[0.2, 0.2], [0.9, 0.9]]), np.array([0, 0])
         >>> found = surfree(Plane(), x, y, np.arange(2), (0, 1), n_queries=200)
-        >>> print(found.distances.round(2), 0.6 / 2**0.5)
-        [0.42 0.  ] 0.4242640687119285
+        >>> print(found.distances.round(2), "of", round(0.6 / 2**0.5, 4))
+        [0.42 0.  ] of 0.4243
 
     Source:
         Maho, Furon & Le Merrer 2021, algorithm 1, in the space of all features. Deviations: directions are orthogonal
@@ -123,12 +122,8 @@ class _Circles:
         towards -= of_rows(search.x, rows)
         towards /= search.reach[rows, None].astype(search.dtype)
         aside *= bank.rows[first + row]
-        for repeat in range(2):
-            along = np.einsum("ij,ij->i", aside, towards)[:, None]
-            if repeat and (np.abs(along) < _ROUNDED).all():
-                break  # again only if most of a direction was taken out of it: then rounding is left
-            aside -= along * towards
-            aside /= np.sqrt(np.maximum(np.einsum("ij,ij->i", aside, aside), 1e-30))[:, None]
+        aside -= np.einsum("ij,ij->i", aside, towards)[:, None] * towards
+        aside /= np.sqrt(np.maximum(np.einsum("ij,ij->i", aside, aside), 1e-30))[:, None]
         self.towards[rows], self.aside[rows] = towards, aside
 
     def probes(self, rows: np.ndarray, angles: np.ndarray) -> np.ndarray:
@@ -139,7 +134,8 @@ class _Circles:
         probes += of_rows(self.aside, rows) * (radii * np.sin(angles)).astype(dtype)[:, None]
         probes += of_rows(search.x, rows)
         np.maximum(probes, search.low, out=probes)
-        return np.minimum(probes, search.high, out=probes)
+        np.minimum(probes, search.high, out=probes)
+        return probes
 
     def turned(self, rows: np.ndarray, found: np.ndarray) -> None:
         """End the rows' directions: those that found something stand at it."""
