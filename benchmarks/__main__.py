@@ -7,7 +7,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import audit_from_files, querying, shadow_models, signals_store
+from benchmarks import audit_from_files, boundary_distance, querying, shadow_models, signals_store
 from benchmarks.bar import Bar
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -16,6 +16,7 @@ BENCHMARKS = {
     **signals_store.BENCHMARKS,
     **shadow_models.BENCHMARKS,
     **querying.BENCHMARKS,
+    **boundary_distance.BENCHMARKS,
 }
 
 

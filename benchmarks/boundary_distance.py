@@ -185,12 +185,12 @@ def _images(n_images: int) -> tuple[nn.Module, np.ndarray]:
     return module, x[~is_noise][:n_images]  # of others no peer finds a start
 
 
-def images(n_records: int = 12) -> Iterator[Bar]:
+def images(n_records: int = 6) -> Iterator[Bar]:
     """P4's network for CIFAR-10."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     module, x = _images(n_records)
-    ours, foolbox, art = _runs(module, x, 10, (n_records // 2, 2), 10)
+    ours, foolbox, art = _runs(module, x, 10, (n_records // 2, 1), 6)
     what = f"P4's CIFAR network, {_in_words(ours)}"
     yield Bar("boundary_images_forward", ISSUE, what, "the time in all", ours.forward, 0.85, 0.9, at_least=True)
     yield Bar("boundary_images_art", ISSUE, what, f"ART, {_in_words(art)}", art.seconds / ours.seconds, 1.3, 1.5,
