@@ -10,7 +10,7 @@ from tests.signals.boundaries import Constant, Dying, Linear, Undecided, linear
 from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.core.targets import Part
-from vestige.signals.boundary import Starts, distances_of_copies, hop_skip_jump, surfree
+from vestige.signals.boundary import Starts, distances_of_copies, hop_skip_jump, search, surfree
 from vestige.targets.access import label_target, labels_only
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
@@ -149,7 +149,7 @@ def test_the_trace_is_what_a_twin_finds_that_looks_at_every_answer(estimator):
 
 
 @BOTH
-def test_a_record_alone_is_searched_as_among_others(estimator):
+def test_a_record_alone_is_searched_as_among_others(estimator, monkeypatch):
     target, x, y, records = linear(30, 5)
     together = estimator(target, x, y, records, (0, 1), n_queries=200, seed=3)
     for i in range(len(x)):
@@ -159,6 +159,10 @@ def test_a_record_alone_is_searched_as_among_others(estimator):
         assert alone.n_queries[0] == together.n_queries[i]
     backwards = estimator(target, x[::-1], y[::-1], records[::-1], (0, 1), n_queries=200, seed=3)
     assert backwards.distances[::-1] == pytest.approx(together.distances, rel=1e-9)
+    monkeypatch.setattr(search, "_GROUP_NUMBERS", 70)  # two records at a time
+    grouped = estimator(target, x, y, records, (0, 1), n_queries=200, seed=3)
+    assert grouped.distances == pytest.approx(together.distances, rel=1e-9)
+    assert grouped.trace.shape == together.trace.shape
     other = estimator(target, x, y, records, (0, 1), n_queries=200, seed=4)
     assert (other.distances != together.distances).all()
 

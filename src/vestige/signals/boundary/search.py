@@ -23,7 +23,7 @@ Moves = Callable[["Search"], Iterator[None]]
 
 _INIT = 1  # purpose of the keyed numbers
 _COARSEST = 1e-3  # share of a segment: 1 / d^1.5 alone would stop after two halvings where there are two features
-_GROUP_NUMBERS = 1 << 25  # of the records whose state is held at once
+_GROUP_NUMBERS = 1 << 23  # of the records whose state is held at once
 _CHANGED_SIDES = 0.1  # share of the points that were asked again: more is no rounding on the boundary
 
 
@@ -94,7 +94,8 @@ def found_by(
 ) -> BoundaryDistances:
     """Run an estimator on all records, as many at once as memory should hold."""
     _check(inputs, labels, records)
-    dtype = np.dtype(np.float32 if inputs.dtype.itemsize <= 4 and inputs.dtype != np.int32 else np.float64)
+    is_short = inputs.dtype.itemsize <= (4 if inputs.dtype.kind == "f" else 2)  # float32 holds all of its values
+    dtype = np.dtype(np.float32 if is_short else np.float64)
     low, high = (np.broadcast_to(np.asarray(side, dtype), inputs.shape[1:]).reshape(-1) for side in bounds)
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all() and (low < high).any()):
         raise InputError("Expected finite bounds, low below high, found others; give those of InputSpace.bounds.")
