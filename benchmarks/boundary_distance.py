@@ -214,7 +214,8 @@ def images(n_records: int = 6) -> Iterator[Bar]:
 
 def _fitted(x: np.ndarray, y: np.ndarray, n_hidden: tuple[int, ...], seed: int) -> nn.Module:
     torch.manual_seed(seed)
-    widths, layers = (x.shape[1], *n_hidden, int(y.max()) + 1), []
+    widths = (x.shape[1], *n_hidden, int(y.max()) + 1)
+    layers: list[nn.Module] = []
     for n_in, n_out in itertools.pairwise(widths):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
     module = nn.Sequential(*layers[:-1])

@@ -64,6 +64,12 @@ def test_no_more_than_the_share_is_missed_on_the_source():
     assert shares[0] == 0 < shares[1] < shares[2]
 
 
+def test_who_had_no_start_yet_has_not_ended():
+    trace = np.array([[np.inf, 4.0, 0.5], [np.inf, 3.0, 0.6], [6.0, 2.0, 0.7], [9.0, 8.0, 7.0]])
+    rule = settlement(_distances(trace), 1.0, missed=0.4)
+    assert rule.enough.tolist() == [6.0, 4.0, 1.0]
+
+
 def test_where_nothing_is_known_nobody_ends():
     rule = settlement(_distances(np.array([[9.0, 8.0], [7.0, 6.0]])), 1.0)
     assert np.isinf(rule.enough).all()

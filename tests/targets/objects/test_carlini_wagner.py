@@ -18,7 +18,7 @@ def _plane(n_features=10):
     torch.manual_seed(0)
     layer = nn.Linear(n_features, 2)
     with torch.no_grad():
-        layer.bias -= layer(torch.full((1, n_features), 0.5))[0]
+        layer.bias.sub_(layer(torch.full((1, n_features), 0.5))[0])
     normal = (layer.weight[1] - layer.weight[0]).detach().numpy().astype(np.float64)
     x = np.random.default_rng(0).uniform(0.35, 0.65, (20, n_features)).astype(np.float32)
     return layer, x, np.abs((x - 0.5) @ normal) / np.linalg.norm(normal)

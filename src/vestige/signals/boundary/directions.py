@@ -51,7 +51,7 @@ def keyed_words(seed: int, purpose: int, records: np.ndarray, step: Any, n_words
         key = _mixed(np.uint64(seed) * _GOLDEN + np.uint64(purpose))
         key = _mixed(key + np.asarray(records).astype(np.uint64) * _GOLDEN)
         key = _mixed(key + np.asarray(step).astype(np.uint64) * _GOLDEN)
-        return _mixed(key[:, None] + np.arange(1, n_words + 1, dtype=np.uint64) * _GOLDEN)
+        return np.asarray(_mixed(key[:, None] + np.arange(1, n_words + 1, dtype=np.uint64) * _GOLDEN))
 
 
 def _mixed(words: Any) -> Any:

@@ -77,11 +77,12 @@ def settlement(source: BoundaryDistances, threshold: float, *, missed: float = 0
     gone = np.zeros(len(low), dtype=bool)
     for column in range(len(source.budgets)):
         found = source.trace[:, column]
+        started = np.isfinite(found)  # others are not asked about the rule yet
         # What may be missed is spread over the checkpoints, so that the first does not take all.
         allowed = int(missed * n_low * (column + 1) / len(source.budgets)) - int((gone & low).sum())
-        falling = np.sort(found[low & ~gone & np.isfinite(found)])[::-1]
+        falling = np.sort(found[low & ~gone & started])[::-1]
         enough[column] = max(threshold, falling[allowed]) if falling.size > allowed else threshold
         if not n_low:
             enough[column] = np.inf  # nothing is known about records that come down
-        gone |= found > enough[column]
+        gone |= started & (found > enough[column])
     return Settlement(threshold, source.budgets, enough)

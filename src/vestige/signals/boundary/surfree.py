@@ -130,7 +130,7 @@ class _Circles:
         """Return the points on the rows' circles at these angles."""
         search, dtype = self.search, self.search.dtype
         radii = search.reach[rows] * np.cos(angles)
-        probes = of_rows(self.towards, rows) * (radii * np.cos(angles)).astype(dtype)[:, None]
+        probes: np.ndarray = of_rows(self.towards, rows) * (radii * np.cos(angles)).astype(dtype)[:, None]
         probes += of_rows(self.aside, rows) * (radii * np.sin(angles)).astype(dtype)[:, None]
         probes += of_rows(search.x, rows)
         np.maximum(probes, search.low, out=probes)
