@@ -7,7 +7,14 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import audit_from_files, querying, reference_attacks, shadow_models, signals_store
+from benchmarks import (
+    audit_from_files,
+    boundary_distance,
+    querying,
+    reference_attacks,
+    shadow_models,
+    signals_store,
+)
 from benchmarks.bar import Bar
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -17,6 +24,7 @@ BENCHMARKS = {
     **shadow_models.BENCHMARKS,
     **querying.BENCHMARKS,
     **reference_attacks.BENCHMARKS,
+    **boundary_distance.BENCHMARKS,
 }
 
 

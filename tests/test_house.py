@@ -51,6 +51,7 @@ SIGNALS = {
     "noise_correct",
     "agreement",
     "shadow_agreement",
+    "boundary_distances",
 }
 OF_ANOTHER_SIGNAL = {"label_only_likelihood_ratio": "empirical_bayes_online"}
 """Attacks that are the function of another one, handed a signal of its own."""

@@ -29,6 +29,7 @@ def test_the_names_are_those_of_the_issues():
     names = [a.name for a in CATALOGUE]
     assert names == [
         "correctness", "loss", "confidence", "max_confidence", "entropy", "modified_entropy", "gradient_norm",
+        "boundary_distance",
         "lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only",
         "empirical_bayes_online", "empirical_bayes_offline", "base_score_online", "base_score_offline",
         "attack_r", "calibration_loss", "calibration_score", "rmia_online", "rmia_offline", "attack_p",
@@ -36,7 +37,7 @@ def test_the_names_are_those_of_the_issues():
         "nn_shokri", "nn_nasr", "nn_memguard", "white_box_gradient",
         "augmentation_count", "nn_augmentation", "noise_robustness", "label_only_likelihood_ratio",
     ]  # fmt: skip
-    assert [a.name for a in WITH_REFERENCES] == names[7:17] + names[18:20]
+    assert [a.name for a in WITH_REFERENCES] == names[8:18] + names[19:21]
     functions = {a.score.__name__ for a in CATALOGUE}
     assert set(names) - functions == {"label_only_likelihood_ratio"}  # another one's, of another signal
     assert functions | {"CATALOGUE", "KNOWLEDGE", "Attack", "bibtex"} == set(attacks.__all__)

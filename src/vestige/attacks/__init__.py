@@ -11,6 +11,7 @@ from vestige.attacks.attack_p import attack_p
 from vestige.attacks.attack_r import attack_r
 from vestige.attacks.augmentation_count import augmentation_count
 from vestige.attacks.base_score import base_score_offline, base_score_online
+from vestige.attacks.boundary_distance import boundary_distance
 from vestige.attacks.calibration import calibration_loss, calibration_score
 from vestige.attacks.confidence import confidence
 from vestige.attacks.correctness import correctness
@@ -40,6 +41,7 @@ __all__ = [
     "base_score_offline",
     "base_score_online",
     "bibtex",
+    "boundary_distance",
     "calibration_loss",
     "calibration_score",
     "confidence",
@@ -145,6 +147,17 @@ CATALOGUE: tuple[Attack, ...] = (
         "-(L2 norm of the gradient of the record's loss)",
         "Watson et al. 2022, section 2",
         ("watson2022importance",),
+    ),
+    Attack(
+        "boundary_distance",
+        boundary_distance,
+        ("boundary_distances",),
+        "distances to the decision boundary, found from labels alone",
+        "label",
+        ("train", "data", "label"),
+        "L2 distance to the nearest input found that is decided otherwise",
+        "Choquette-Choo et al. 2021, section 3.4",
+        ("choquettechoo2021labelonly",),
     ),
     Attack(
         "lira_online",

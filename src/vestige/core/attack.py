@@ -22,9 +22,9 @@ class Attack:
             `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`; of some
             the same of a population, `population_...`; `score` and `reference_scores` of any attack; and `signal`,
             `features` and `is_known_nonmember`; of label-only ones `correct` and `noise_correct`, of each augmented or
-            noisy copy, and `agreement` and `shadow_agreement`, what their share is. Attacks that learn from known
-            members read the same of these, `known_...`, and `known_member`; what has a number per class is a plain
-            array for them.
+            noisy copy, `agreement` and `shadow_agreement`, what their share is, and `boundary_distances`. Attacks that
+            learn from known members read the same of these, `known_...`, and `known_member`; what has a number per
+            class is a plain array for them.
         needs: The same for a person: what a table must hold.
         access: The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`.
         knowledge: What else the adversary must know, in the words of Choquette-Choo et al. 2021, table 3: `train` (how

@@ -1,0 +1,33 @@
+"""Boundary distance attack: a record far from where the model decides otherwise was probably trained on."""
+
+import numpy as np
+from jaxtyping import Float
+
+_FARTHEST = 1e30  # what no distance found reaches, and all arithmetic on scores survives
+
+
+def boundary_distance(boundary_distances: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
+    """Score each record by its distance to the decision boundary.
+
+    Args:
+        boundary_distances: L2 distance to the nearest input of another class [unit of the inputs], found from labels
+            alone; 0 (or, if signed, negative) where the model is wrong, infinite where no such input was found.
+
+    Returns:
+        The distance; where none was found 1e30, farther than any, with the sign kept. Higher means member.
+
+    Raises:
+        ValueError: A distance is not a number.
+
+    Example:
+        >>> boundary_distance(np.array([0.0, 0.75, np.inf]))
+        array([0.0e+00, 7.5e-01, 1.0e+30])
+
+    Source:
+        Choquette-Choo et al. 2021, section 3.4. Deviation: a record of which no input of another class is found is the
+        farthest; their code took the record itself for one, at distance 0, which reads as a nonmember.
+    """
+    distances = np.asarray(boundary_distances, dtype=np.float64)
+    if np.isnan(distances).any():
+        raise ValueError("Expected distances, found one that is not a number; give infinity where none was found.")
+    return np.clip(distances, -_FARTHEST, _FARTHEST)

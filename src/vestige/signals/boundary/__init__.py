@@ -1,0 +1,24 @@
+"""Label-only boundary distances: how far a record is from where the model decides otherwise, from labels alone.
+
+`hop_skip_jump` is the published estimator, `surfree` needs fewer queries; both give `BoundaryDistances`. Farther means
+member. `settlement` ends records whose verdict stands.
+"""
+
+from vestige.signals.boundary.copies import distances_of_copies
+from vestige.signals.boundary.hop_skip_jump import hop_skip_jump
+from vestige.signals.boundary.search import BUDGETS, BoundaryDistances, Settled, Starts
+from vestige.signals.boundary.settling import CHECKPOINTS, Settlement, settlement
+from vestige.signals.boundary.surfree import surfree
+
+__all__ = [
+    "BUDGETS",
+    "CHECKPOINTS",
+    "BoundaryDistances",
+    "Settled",
+    "Settlement",
+    "Starts",
+    "distances_of_copies",
+    "hop_skip_jump",
+    "settlement",
+    "surfree",
+]
