@@ -35,11 +35,11 @@ def test_the_names_are_those_of_the_issues():
         "attack_r", "calibration_loss", "calibration_score", "rmia_online", "rmia_offline", "attack_p",
         "quantile_regression_gaussian", "quantile_regression_at_fpr",
         "nn_shokri", "nn_nasr", "nn_memguard", "white_box_gradient",
-        "augmentation_count", "nn_augmentation", "noise_robustness", "label_only_likelihood_ratio",
+        "rotations", "translations", "nn_augmentation", "noise_robustness", "label_only_likelihood_ratio",
     ]  # fmt: skip
     assert [a.name for a in WITH_REFERENCES] == names[8:18] + names[19:21]
     functions = {a.score.__name__ for a in CATALOGUE}
-    assert set(names) - functions == {"label_only_likelihood_ratio"}  # another one's, of another signal
+    assert set(names) - functions == {"label_only_likelihood_ratio", "rotations", "translations"}  # of other signals
     assert functions | {"CATALOGUE", "KNOWLEDGE", "Attack", "bibtex"} == set(attacks.__all__)
 
 

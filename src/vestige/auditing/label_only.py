@@ -1,0 +1,248 @@
+"""What label-only attacks ask: copies of every record, or its way to the decision boundary, at a strength to be chosen.
+
+Each kind is a frozen value that says how many queries it costs and asks them. What is made of the answers, on shadow
+models first and then on the target, is in `label_scores`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool
+
+from vestige.core.errors import InputError
+from vestige.core.inputs import InputSpace
+from vestige.core.records import Records
+from vestige.core.targets import LabelTarget
+from vestige.signals.boundary import BoundaryDistances as Found
+from vestige.signals.boundary import Starts, surfree
+from vestige.signals.label_only.noise import NoiseStrength, noise_labels
+from vestige.signals.label_only.rotations import angles, rotation_labels
+from vestige.signals.label_only.translations import shifts, translation_labels
+
+_FLIPS = (0.005, 0.01, 0.02, 0.05)
+_GAUSSIAN = (0.02, 0.05, 0.1, 0.2)
+
+
+@runtime_checkable
+class CopiesOfRecords(Protocol):
+    """A kind of copies that a label-only attack asks about."""
+
+    @property
+    def attack(self) -> str:
+        """The attack that counts them."""
+
+    def strengths(self, pool: Records, space: InputSpace) -> tuple[Any, ...]:
+        """Return the strengths to choose from, the weakest first."""
+
+    def n_queries(self, strength: Any) -> int:
+        """Return queries per record."""
+
+    def ask(
+        self, target: LabelTarget, pool: Records, space: InputSpace, strength: Any, seed: int
+    ) -> Bool[np.ndarray, "record copy"]:
+        """Return whether each copy of each record gets the record's class."""
+
+
+@dataclass(frozen=True)
+class NoisyCopies:
+    """Copies with noise, of the kind that the features allow: Gaussian for numbers, flips for bits and categories.
+
+    Attributes:
+        n_draws: Copies of every record.
+        choices: Strengths to choose from; usual ones for these features if empty.
+
+    Raises:
+        InputError: There is no draw.
+
+    Example:
+        >>> NoisyCopies(100).n_queries(NoiseStrength(flips=0.02))
+        100
+    """
+
+    n_draws: int = 100
+    choices: tuple[NoiseStrength, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.n_draws < 1:
+            raise InputError(f"Expected at least 1 noisy copy of each record, found {self.n_draws}; 100 is usual.")
+
+    @property
+    def attack(self) -> str:
+        """`noise_robustness`."""
+        return "noise_robustness"
+
+    def strengths(self, pool: Records, space: InputSpace) -> tuple[NoiseStrength, ...]:
+        """Return the strengths to choose from."""
+        if self.choices:
+            return self.choices
+        is_binary = space.is_binary(pool.inputs)
+        has_text = hasattr(pool.inputs, "columns")
+        if not has_text and is_binary.all():
+            return tuple(NoiseStrength(flips=p) for p in _FLIPS)
+        if not has_text and not is_binary.any():
+            return tuple(NoiseStrength(gaussian=s) for s in _GAUSSIAN)
+        return tuple(NoiseStrength(gaussian=s, flips=p) for s, p in zip(_GAUSSIAN, _FLIPS, strict=True))
+
+    def n_queries(self, strength: NoiseStrength) -> int:
+        """Return `n_draws`."""
+        return self.n_draws
+
+    def ask(
+        self, target: LabelTarget, pool: Records, space: InputSpace, strength: NoiseStrength, seed: int
+    ) -> Bool[np.ndarray, "record draw"]:
+        """Ask about the noisy copies; those of a seed are the same for every model."""
+        return noise_labels(target, pool.inputs, pool.labels, _all(pool), space, strength, self.n_draws, seed)
+
+
+@dataclass(frozen=True)
+class Translations:
+    """Images shifted by up to a number of pixels along the axes, the image itself among them.
+
+    Attributes:
+        choices: Distances to choose from [pixels].
+
+    Example:
+        >>> Translations().n_queries(2)
+        9
+    """
+
+    choices: tuple[int, ...] = (1, 2, 3)
+
+    @property
+    def attack(self) -> str:
+        """`translations`."""
+        return "translations"
+
+    def strengths(self, pool: Records, space: InputSpace) -> tuple[int, ...]:
+        """Return the distances to choose from."""
+        _refuse_no_images(pool, "translations")
+        return self.choices
+
+    def n_queries(self, strength: int) -> int:
+        """Return `4 d + 1`."""
+        return len(shifts(strength))
+
+    def ask(
+        self, target: LabelTarget, pool: Records, space: InputSpace, strength: int, seed: int
+    ) -> Bool[np.ndarray, "record copy"]:
+        """Ask about the shifted images."""
+        return translation_labels(target, pool.inputs, pool.labels, _all(pool), strength, axes=_axes(pool))
+
+
+@dataclass(frozen=True)
+class Rotations:
+    """Images turned by an angle to either side, and the image itself.
+
+    Attributes:
+        choices: Angles to choose from [degrees].
+
+    Example:
+        >>> Rotations().n_queries(4)
+        3
+    """
+
+    choices: tuple[float, ...] = (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0)
+
+    @property
+    def attack(self) -> str:
+        """`rotations`."""
+        return "rotations"
+
+    def strengths(self, pool: Records, space: InputSpace) -> tuple[float, ...]:
+        """Return the angles to choose from."""
+        _refuse_no_images(pool, "rotations")
+        return self.choices
+
+    def n_queries(self, strength: float) -> int:
+        """Return 3."""
+        return len(angles(strength))
+
+    def ask(
+        self, target: LabelTarget, pool: Records, space: InputSpace, strength: float, seed: int
+    ) -> Bool[np.ndarray, "record copy"]:
+        """Ask about the turned images."""
+        low, high = space.bounds(pool.inputs)
+        return rotation_labels(
+            target, pool.inputs, pool.labels, _all(pool), strength,
+            low=float(low.min()), high=float(high.max()), axes=_axes(pool),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BoundarySearch:
+    """The way from every record to the nearest input that the model decides otherwise about.
+
+    Attributes:
+        n_queries: Queries about each record at most.
+        estimator: `surfree`, or `hop_skip_jump`, from `vestige.signals.boundary`.
+
+    Example:
+        >>> BoundarySearch(n_queries=500).attack
+        'boundary_distance'
+    """
+
+    n_queries: int = 1_000
+    estimator: Callable[..., Found] = surfree
+
+    @property
+    def attack(self) -> str:
+        """`boundary_distance`."""
+        return "boundary_distance"
+
+    def search(self, target: LabelTarget, pool: Records, space: InputSpace, seed: int) -> Found:
+        """Search from every record; other records are where a search starts if noise finds no other class.
+
+        Raises:
+            InputError: The inputs are no array of numbers.
+        """
+        if hasattr(pool.inputs, "columns"):
+            raise InputError(
+                "Expected inputs as an array of numbers for boundary distances, found a table with columns; encode it, "
+                "or take noisy copies, which change categories to others."
+            )
+        starts = Starts(pool.inputs, pool.labels)
+        bounds = space.bounds(pool.inputs)
+        return self.estimator(
+            target, pool.inputs, pool.labels, _all(pool), bounds, n_queries=self.n_queries, seed=seed, starts=starts
+        )
+
+
+Probe = NoisyCopies | Translations | Rotations | BoundarySearch
+"""What a label-only attack asks."""
+
+
+def n_queries_of(probes: tuple[Probe, ...], pool: Records, space: InputSpace) -> int:
+    """Return the most queries that the target may be asked, over all records; two strengths if two are chosen.
+
+    Raises:
+        InputError: A kind of copies does not fit the inputs.
+    """
+    total = 0
+    for probe in probes:
+        if isinstance(probe, BoundarySearch):
+            total += probe.n_queries
+        else:
+            total += max(probe.n_queries(s) for s in probe.strengths(pool, space)) * (
+                1 + isinstance(probe, NoisyCopies)
+            )
+    return total * pool.n_records
+
+
+def _all(pool: Records) -> np.ndarray:
+    return np.arange(pool.n_records)
+
+
+def _axes(pool: Records) -> tuple[int, int]:
+    """Where height and width are: after the channels if there are 1 or 3 of these in front and not at the end."""
+    shape = pool.inputs.shape
+    return (2, 3) if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3) else (1, 2)
+
+
+def _refuse_no_images(pool: Records, what: str) -> None:
+    if hasattr(pool.inputs, "columns") or pool.inputs.ndim not in (3, 4):
+        found = "a table" if hasattr(pool.inputs, "columns") else f"shape {pool.inputs.shape}"
+        raise InputError(
+            f"Expected images, records x height x width (x channels), for {what}, found {found}; take noisy copies."
+        )
