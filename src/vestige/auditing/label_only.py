@@ -224,9 +224,9 @@ def n_queries_of(probes: tuple[Probe, ...], pool: Records, space: InputSpace) ->
         if isinstance(probe, BoundarySearch):
             total += probe.n_queries
         else:
-            total += max(probe.n_queries(s) for s in probe.strengths(pool, space)) * (
-                1 + isinstance(probe, NoisyCopies)
-            )
+            copies: CopiesOfRecords = probe
+            most = max(copies.n_queries(strength) for strength in copies.strengths(pool, space))
+            total += 2 * most if isinstance(probe, NoisyCopies) else most
     return total * pool.n_records
 
 
