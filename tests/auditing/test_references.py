@@ -10,11 +10,12 @@ import pytest
 from tests.auditing.small_models import bayes, plan_of, table
 
 from vestige import Loss, Predictions
-from vestige.attacks.lira import Variance, lira_online
+from vestige.attacks.lira import lira_online
 from vestige.auditing.references import ReferenceScores, score_with
 from vestige.auditing.shadow_references import checks_of_training
 from vestige.auditing.shadow_references import references_of as answers_of
 from vestige.auditing.shadows import Shadows
+from vestige.core.likelihood_ratio import Variance
 from vestige.core.outputs import Logits, Probabilities
 from vestige.core.result import Validity
 from vestige.core.signal_store import SignalStore

@@ -268,7 +268,7 @@ def _evaluate(case: Case, asked: "Asked | None", progress: Progress) -> AuditRes
         records=_records(case, risk),
         rocs=_bands(curves),
         targets=frame_of(in_turn),
-        spread=() if case.references is None else spread_of(in_turn, case.references.observed.is_in),
+        spread=() if case.references is None else spread_of(in_turn, case.references.observed),
         risk=summary,
         not_run=not_run_of(case),
         provenance=provenance_of(case),
