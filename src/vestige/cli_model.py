@@ -99,6 +99,7 @@ def plan_command(
 
     audit_file = read_file(file)
     selection = audit_file.selection()  # what the audit would refuse is refused here
+    audit_file.likelihood()
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     target, seed = audit_file.model(trust_pickle=trust_pickle), audit_file.checked_options().seed
     members, nonmembers = audit_file.records()
@@ -205,7 +206,7 @@ def audit_model(
     from vestige.auditing.audit import play
     from vestige.auditing.run_folder import prepare
 
-    options, selection = audit_file.checked_options(), audit_file.selection()
+    options, selection, likelihood = audit_file.checked_options(), audit_file.selection(), audit_file.likelihood()
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     prepare(out)
     target, querying = audit_file.model(trust_pickle=trust_pickle), audit_file.querying()
@@ -215,7 +216,8 @@ def audit_model(
     def audited(progress: "Progress") -> "AuditResult":
         return play(
             target, None, references=references, members=members, nonmembers=nonmembers, querying=querying,
-            training=training, selection=selection, folder=out, options=options, progress=progress,
+            training=training, likelihood=likelihood, selection=selection, folder=out, options=options,
+            progress=progress,
         )  # fmt: skip
 
     asked = audit_file.as_tables(out, fail_if, n_models=models, within=within)

@@ -28,6 +28,7 @@ from vestige.auditing.tidy import Common, Row, Table
 from vestige.auditing.worst import headline_of, p_value_row, worst_rows
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
+from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.messages import few
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
@@ -60,6 +61,7 @@ def audit(
     nonmembers: Records | None = None,
     querying: Querying | None = None,
     training: ShadowTraining | None = None,
+    likelihood: LikelihoodRatio | None = None,
     attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,),
     run: str | Path | None = None,
     options: Options | None = None,
@@ -81,6 +83,8 @@ def audit(
             omitted.
         training: How to train shadow models like the target on random halves of all these records; they set the
             thresholds and play the likelihood-ratio attack. Without it only the model itself is asked.
+        likelihood: How the likelihood-ratio attacks are played: statistic, centre, variance, several queries. The
+            defaults if omitted.
         attacks: What is played: `all` of ours that can be, names of ours, own attacks as functions from signals to
             scores, as `Attack` values or as `module:function`. `["all", f]` plays f beside ours, `[f]` alone. What an
             own one reads are the names of its parameters: `labels`, `predicted`, `losses`, `p_true`, `phi`,
@@ -121,7 +125,8 @@ def audit(
     folder = None if run is None else Path(run)
     result = play(
         target, shadow, references=references, members=members, nonmembers=nonmembers, querying=querying,
-        training=training, selection=selection, folder=folder, options=options or Options(), progress=progress,
+        training=training, likelihood=likelihood, selection=selection, folder=folder, options=options or Options(),
+        progress=progress,
     )  # fmt: skip
     if run is not None:
         write(result, Path(run))
@@ -137,6 +142,7 @@ def play(
     nonmembers: Records | None,
     querying: Querying | None,
     training: ShadowTraining | None,
+    likelihood: LikelihoodRatio | None,
     selection: Selection,
     folder: Path | None,
     options: Options,
@@ -145,6 +151,7 @@ def play(
     """Audit as `audit` does, and write no result; `folder` gets what training shadow models leaves."""
     _refuse_mixtures(target, shadow, references, members, nonmembers, querying, training)
     _refuse_unplayable(selection, training, references)
+    _refuse_without_shadows(training, references, querying, likelihood)
     querying = querying or Querying()
     scored, asked = None, None
     if members is not None and nonmembers is not None:
@@ -158,13 +165,13 @@ def play(
         target = asked.predictions
         if training is not None:
             scored = train_references(
-                asked.classifier, target, asked.pool, training, folder, options.seed, progress, selection.attacks
+                asked, training, folder, options.seed, progress, selection.attacks, querying.views, likelihood
             )
     if references is not None:
         from vestige.auditing.references import score_with
 
         progress("scoring with reference models", 0, 1)
-        scored = score_with(references, target, selection.attacks)
+        scored = score_with(references, target, selection.attacks, likelihood=likelihood)
         if scored.not_run and not scored.scores:
             raise InputError(
                 f"Expected reference models that some attack can use, found {scored.n_models} of no use: "
@@ -221,6 +228,25 @@ def _refuse_unplayable(selection: Selection, training: ShadowTraining | None, re
         raise InputError(
             f"Expected shadow models for {few([attack.name for attack in selection.attacks])}, found no training; give "
             "it ([recipe] in an AUDIT.toml), or references, or other attacks beside."
+        )
+
+
+def _refuse_without_shadows(
+    training: ShadowTraining | None,
+    references: References | None,
+    querying: Querying | None,
+    likelihood: LikelihoodRatio | None,
+) -> None:
+    """Refuse what does nothing without shadow models."""
+    if querying is not None and querying.views is not None and training is None:
+        raise InputError(
+            "Expected training beside several views of a record, found none; shadow models are asked the same views, "
+            "and no other attack reads them: give training ([recipe] in an AUDIT.toml), or leave out the views."
+        )
+    if likelihood is not None and training is None and references is None:
+        raise InputError(
+            "Expected training or references beside a likelihood ratio, found neither; give one of them "
+            "([recipe] or [reference] in an AUDIT.toml), or leave it out."
         )
 
 

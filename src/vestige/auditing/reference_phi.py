@@ -65,9 +65,7 @@ class ReferencePhi:
         return self.phi.size + self.shadow_phi.size + self.population_phi.size + self.population_shadow_phi.size
 
 
-def reference_phi(
-    references: References, target: Predictions, statistic: Statistic = Statistic.LOGIT
-) -> ReferencePhi:
+def reference_phi(references: References, target: Predictions, statistic: Statistic = Statistic.LOGIT) -> ReferencePhi:
     """Match the records, and bring all answers to phi.
 
     Answers of exactly 0 or 1 stand log 2 beyond the largest phi that any model gave otherwise: half of the smallest

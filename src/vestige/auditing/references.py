@@ -256,7 +256,11 @@ def _definition(found: ReferencePhi, fewest: int, likelihood: LikelihoodRatio, f
     )
     if found.phi.shape[1] > 1:
         joint = likelihood.queries is Queries.FULL_COVARIANCE
-        how = "with one Gaussian over all of them for LiRA, scores averaged otherwise" if joint else "scores averaged over them"
+        how = (
+            "with one Gaussian over all of them for LiRA, scores averaged otherwise"
+            if joint
+            else "scores averaged over them"
+        )
         words += f"; {found.phi.shape[1]} queries a record, {how}"
     if first is not None:
         words += f"; thresholds from reference model {first}, scored without itself and {_along(found, first)}"
@@ -278,7 +282,7 @@ def _definitions(likelihood: LikelihoodRatio) -> dict[str, str]:
 
 _STATISTICS = {
     Statistic.LOGIT: "phi = log(p / (1 - p)) of the true class",
-    Statistic.HINGE: "LiRA on the true class's logit less the largest other one, other attacks on phi = log(p / (1 - p))",
+    Statistic.HINGE: "LiRA on the true class's logit less the largest other, other attacks on phi = log(p / (1 - p))",
     Statistic.LOSS: "LiRA on log p of the true class, other attacks on phi = log(p / (1 - p))",
 }
 _SPREADS = {

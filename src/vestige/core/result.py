@@ -322,6 +322,7 @@ class Provenance:
         options: Every option that could change a number, with its value.
         definitions: Every definition that could be read two ways, in a sentence.
         attacks: What was asked to be played: `all`, a name, or `module:function` with the digest of an own attack.
+        likelihood_ratio: How LiRA was asked to be played; empty without reference models.
     """
 
     vestige_version: str
@@ -336,6 +337,7 @@ class Provenance:
     options: Mapping[str, str | int | float]
     definitions: Mapping[str, str]
     attacks: Mapping[str, str] = field(default_factory=lambda: {"all": ""})
+    likelihood_ratio: Mapping[str, str | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,9 +62,7 @@ def complementary_pairs(n_models: int, n_records: int, *, seed: int, subjects: A
     return design
 
 
-def balanced_groups(
-    n_models: int, n_records: int, *, share: Fraction, seed: int, subjects: Any = None
-) -> Design:
+def balanced_groups(n_models: int, n_records: int, *, share: Fraction, seed: int, subjects: Any = None) -> Design:
     """Draw groups of training sets in which every record is equally often: `complementary_pairs` for any share.
 
     For a share of p/q a group is q models. The records are dealt into q parts at random, and each model of the group
