@@ -99,6 +99,6 @@ class LikelihoodRatio:
         """Return every choice as text and numbers."""
         said = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
-            name: "by the number of models" if value is None else float(value) if name == "min_std" else str(value)
+            name: "by_n_models" if value is None else float(value) if name == "min_std" else str(value)
             for name, value in said.items()
         }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Num
@@ -39,7 +39,7 @@ class MirrorAndShifts:
 
     shift: int = 1
     mirror: bool = True
-    channels: Literal["first", "last"] | None = None
+    channels: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.shift, bool) or self.shift < 0:
