@@ -37,7 +37,9 @@ Within = Annotated[
 ]
 Models = Annotated[
     int | None,
-    typer.Option(min=2, help="Shadow models, even, instead of n_shadows in AUDIT.toml.", rich_help_panel=Training),
+    typer.Option(
+        min=2, help="Shadow models, in whole pairs, instead of n_shadows in AUDIT.toml.", rich_help_panel=Training
+    ),
 ]
 Ray = Annotated[
     str | None,

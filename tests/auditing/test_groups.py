@@ -9,20 +9,20 @@ import pytest
 from tests.auditing.small_models import plan_of, table
 from tests.auditing.test_references import Kept, auc, target_of, two_logits
 
-from vestige import ShadowTraining
+from vestige import AuditResult, ShadowTraining, audit
 from vestige.auditing.every_target import spread_of, values_of_targets
 from vestige.auditing.model_audit import design
 from vestige.auditing.references import ReferenceScores, left_without, score_with
 from vestige.auditing.selection import select
 from vestige.auditing.shadow_references import checks_of_training, references_of
 from vestige.auditing.shadows import Shadows, train_shadows
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, RunFolderError
 from vestige.core.options import SubjectScore
 from vestige.core.outputs import Phi
 from vestige.core.progress import silent
 from vestige.core.recipe import Recipe
 from vestige.core.references import References
-from vestige.core.result import Check
+from vestige.core.result import Check, Validity
 from vestige.data.reference_files import read_references
 from vestige.training.bank import Bank
 from vestige.training.function_recipe import FunctionRecipe
@@ -53,6 +53,10 @@ def scored(references: References, rng: np.random.Generator) -> ReferenceScores:
     return score_with(references, target_of(rng.normal(size=N), rng.permutation(N) < N // 2), ATTACKS)
 
 
+def _nothing() -> dict[str, list[float]]:
+    return {}
+
+
 def at_chance(found: dict[str, list[float]]) -> None:
     assert {"lira_online", "lira_offline", "empirical_bayes_online", "counting_in_models"} <= set(found)
     assert set(found.pop("counting_in_models")) == {0.5}  # exactly
@@ -62,7 +66,7 @@ def at_chance(found: dict[str, list[float]]) -> None:
 
 @pytest.mark.parametrize("share", SHARES)
 def test_a_model_that_knows_nothing_is_at_chance_among_others_that_leak(share):
-    rng, found = np.random.default_rng(1), {}
+    rng, found = np.random.default_rng(1), _nothing()
     for _ in range(40):
         references = drawn(rng, share, np.where(np.arange(18) == 0, 0.0, 2.0))
         scores = scored(references, rng)
@@ -73,7 +77,7 @@ def test_a_model_that_knows_nothing_is_at_chance_among_others_that_leak(share):
 
 @pytest.mark.parametrize("share", SHARES)
 def test_every_model_in_turn_is_at_chance_where_nothing_leaks(share):
-    rng, found = np.random.default_rng(2), {}
+    rng, found = np.random.default_rng(2), _nothing()
     for _ in range(6):
         values = values_of_targets(scored(drawn(rng, share, 0.0), rng), None, SubjectScore.MEAN, silent)
         for name in dict.fromkeys(v.attack for v in values):
@@ -173,3 +177,22 @@ def _bayes() -> Any:
     from sklearn.naive_bayes import GaussianNB
 
     return GaussianNB()
+
+
+def test_an_audit_with_a_share_from_plan_to_report_and_again(tmp_path):
+    members, nonmembers = (table(N, seed=seed, subjects=np.arange(N) // 2 + 100 * seed) for seed in (0, 1))
+    model = _bayes().fit(members.inputs, members.labels)
+
+    def played(share: str, n_models: int) -> AuditResult:
+        training = ShadowTraining("same", n_models=n_models, share=share, bank=tmp_path / "bank")
+        sides: dict[str, Any] = {"members": members, "nonmembers": nonmembers}
+        return audit(model, **sides, training=training, run=tmp_path / "run", attacks=["loss", "lira_online"])
+
+    first, again = played("5/6", 18), played("5/6", 18)
+    np.testing.assert_array_equal(first.records["lira_online"], again.records["lira_online"])
+    checks = {check.name: check for check in first.preflight.checks}
+    assert "on random 5/6 of the 120 audited records" in checks["shadow_models"].message
+    assert checks["reference_counts"].validity is Validity.VALID
+    assert {s.n_targets for s in first.spread if s.attack == "lira_online"} == {18}
+    with pytest.raises(RunFolderError, match='same share, found "5/6" there and none here'):
+        played("1/2", 8)

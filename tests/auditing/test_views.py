@@ -51,7 +51,8 @@ def images(seed: int) -> Records:
 RECIPE: Any = replace(
     torch_recipe(epochs=30, optimiser=functools.partial(torch.optim.Adam, lr=0.05)), network=small_net
 )
-SIDES = {"members": images(0), "nonmembers": images(1)}
+SIDES: dict[str, Any] = {"members": images(0), "nonmembers": images(1)}
+BOTH: Any = tuple(SIDES.values())
 VIEWS = MirrorAndShifts(0)
 
 
@@ -132,16 +133,16 @@ def test_a_budget_holds_the_views_or_nothing_is_asked(model, audited):
     with pytest.raises(BudgetError):
         audited(querying={"budget": once + views - 1})
     assert audited(querying={"budget": once + views}).queries.n_sent == once + views
-    lines = lines_of_asking(model, *SIDES.values(), Querying(views=VIEWS), 0)
+    lines = lines_of_asking(model, *BOTH, Querying(views=VIEWS), 0)
     assert lines[0] == "192 queries: 80 for 80 records, 32 of them again, to compare, 80 for 1 other views of each"
 
 
 def test_the_plan_counts_views_in_disk_and_memory(model, bank):
     training = ShadowTraining(RECIPE, n_models=8, bank=bank)
-    plain, wide = (cost_of(model, *SIDES.values(), training, 0, Querying(views=views)) for views in (None, VIEWS))
+    plain, wide = (cost_of(model, *BOTH, training, 0, Querying(views=views)) for views in (None, VIEWS))
     assert (wide.disk, wide.n_views) == (2 * plain.disk, 2)
     assert "each is asked 2 views of every record, which takes time that was not measured" in wide.lines()
-    few = cost_of(model, *SIDES.values(), replace(training, n_models=12, share="5/6"), 0, Querying())
+    few = cost_of(model, *BOTH, replace(training, n_models=12, share="5/6"), 0, Querying())
     assert (few.n_models, str(few.share)) == (12, "5/6")
 
 
@@ -184,7 +185,7 @@ def test_a_statistic_is_what_lira_reads_and_no_other_attack(statistic, of):
     likelihood = LikelihoodRatio(statistic, "median", "published_fixed", min_std=0.5)
     found = score_with(*of_many(), likelihood=likelihood)
     seen = of(LOGITS_OF_MANY, LABELS[:, None])
-    options = {"center": likelihood.center, "variance": likelihood.variance, "min_std": 0.5}
+    options: Any = {"center": likelihood.center, "variance": likelihood.variance, "min_std": 0.5}
     for name, attack in (("lira_online", lira_online), ("lira_offline", lira_offline)):
         np.testing.assert_allclose(found.scores[name], attack(seen[0], seen[1:], IS_IN, **options))
     usual = score_with(*of_many())
@@ -237,7 +238,7 @@ def test_another_choice_is_another_run(audited, tmp_path):
     assert result.provenance.likelihood_ratio == asked.as_text()
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["likelihood_ratio"]["statistic"] == "hinge"
-    with pytest.raises(RunFolderError, match="same likelihood_ratio, found statistic hinge.*and statistic logit"):
+    with pytest.raises(RunFolderError, match=r"same likelihood_ratio, found statistic hinge.*and statistic logit"):
         audited(views=None, run=tmp_path / "run")
     del manifest["likelihood_ratio"]  # a run of before there was a choice
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))

@@ -81,7 +81,7 @@ def audit(
         nonmembers: Records it was not trained on, alike in everything else.
         querying: How the model may be asked: access, input ranges, budget, price. Confidences without a limit if
             omitted.
-        training: How to train shadow models like the target on random halves of all these records; they set the
+        training: How to train shadow models like the target on random parts of all these records; they set the
             thresholds and play the likelihood-ratio attack. Without it only the model itself is asked.
         likelihood: How the likelihood-ratio attacks are played: statistic, centre, variance, several queries. The
             defaults if omitted.

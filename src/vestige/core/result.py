@@ -278,7 +278,7 @@ class Spread:
         metric: `auc` or `tpr_at_fpr_...`.
         n_targets: Models that were the target.
         mean: Mean over them.
-        lower: 95 % interval of the mean over training runs: Student's, two models with complementary training sets
+        lower: 95 % interval of the mean over training runs: Student's, models whose training sets were drawn together
             counted as one draw. Targets share the models that score them. NaN for one draw.
         upper: Its upper bound.
         std: Standard deviation over targets, not of the mean.
