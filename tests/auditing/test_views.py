@@ -30,6 +30,7 @@ from vestige.core.predictions import Predictions
 from vestige.core.references import References
 from vestige.core.signal_store import SignalStore
 from vestige.data.designs import complementary_pairs
+from vestige.data.reference_files import read_references
 from vestige.signals.hinge import hinge_from_logits
 from vestige.signals.losses import losses_from_logits
 from vestige.signals.phi import phi_from_logits
@@ -133,29 +134,43 @@ def test_a_budget_holds_the_views_or_nothing_is_asked(model, audited):
     with pytest.raises(BudgetError):
         audited(querying={"budget": once + views - 1})
     assert audited(querying={"budget": once + views}).queries.n_sent == once + views
-    lines = lines_of_asking(model, *BOTH, Querying(views=VIEWS), 0)
+    lines = lines_of_asking(model, BOTH[0], BOTH[1], Querying(views=VIEWS), 0)
     assert lines[0] == "192 queries: 80 for 80 records, 32 of them again, to compare, 80 for 1 other views of each"
 
 
 def test_the_plan_counts_views_in_disk_and_memory(model, bank):
     training = ShadowTraining(RECIPE, n_models=8, bank=bank)
-    plain, wide = (cost_of(model, *BOTH, training, 0, Querying(views=views)) for views in (None, VIEWS))
+    plain, wide = (cost_of(model, BOTH[0], BOTH[1], training, 0, Querying(views=views)) for views in (None, VIEWS))
     assert (wide.disk, wide.n_views) == (2 * plain.disk, 2)
     assert "each is asked 2 views of every record, which takes time that was not measured" in wide.lines()
-    few = cost_of(model, *BOTH, replace(training, n_models=12, share="5/6"), 0, Querying())
+    few = cost_of(model, BOTH[0], BOTH[1], replace(training, n_models=12, share="5/6"), 0, Querying())
     assert (few.n_models, str(few.share)) == (12, "5/6")
 
 
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"querying": Querying(views=VIEWS)}, "training beside several views"),
+        ({"querying": Querying(views=VIEWS)}, "training or references beside several views"),
         ({"likelihood": LikelihoodRatio()}, "training or references beside a likelihood ratio"),
     ],
 )
 def test_what_does_nothing_without_shadow_models_is_refused(model, more, said):
     with pytest.raises(InputError, match=said):
         vestige.audit(model, **SIDES, **more)
+
+
+def test_the_run_of_an_audit_with_views_serves_another_as_references(audited, model, tmp_path):
+    first = audited(run=tmp_path / "run")
+    references = read_references(tmp_path / "run")
+    second = vestige.audit(model, **SIDES, references=references, querying=Querying(views=VIEWS))
+    np.testing.assert_array_equal(first.records["lira_online"], second.records["lira_online"])
+    known = replace(references, labels=np.concatenate([side.labels for side in BOTH]))
+    third = vestige.audit(model, **SIDES, references=known, querying=Querying(views=VIEWS))
+    np.testing.assert_array_equal(first.records["lira_online"], third.records["lira_online"])
+    with pytest.raises(InputError, match="for 9 views of 3 classes, found logits of 2 x 3 per record"):
+        vestige.audit(model, **SIDES, references=references, querying=Querying(views=NINE))
+    with pytest.raises(InputError, match="target's answers to the same 2 queries"):
+        vestige.audit(model, **SIDES, references=references)
 
 
 # ------------------------------------------------------------------------------------- how LiRA is played

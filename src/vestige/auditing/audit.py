@@ -21,6 +21,7 @@ from vestige.auditing.measures import Counts, call_rows, count_calls, curve_rows
 from vestige.auditing.operating_points import OperatingPoint, Rule, operating_points
 from vestige.auditing.partitions import partitions_of
 from vestige.auditing.querying import Querying
+from vestige.auditing.reference_phi import asked_alike
 from vestige.auditing.risk_of_records import risk_of
 from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadow_training import ShadowTraining
@@ -171,6 +172,8 @@ def play(
         from vestige.auditing.references import score_with
 
         progress("scoring with reference models", 0, 1)
+        if asked is not None and asked.views is not None:
+            references = asked_alike(references, target, asked.views)
         scored = score_with(references, target, selection.attacks, likelihood=likelihood)
         if scored.not_run and not scored.scores:
             raise InputError(
@@ -238,10 +241,11 @@ def _refuse_without_shadows(
     likelihood: LikelihoodRatio | None,
 ) -> None:
     """Refuse what does nothing without shadow models."""
-    if querying is not None and querying.views is not None and training is None:
+    if querying is not None and querying.views is not None and training is None and references is None:
         raise InputError(
-            "Expected training beside several views of a record, found none; shadow models are asked the same views, "
-            "and no other attack reads them: give training ([recipe] in an AUDIT.toml), or leave out the views."
+            "Expected training or references beside several views of a record, found neither; no attack reads them "
+            "without models that were asked the same: give one ([recipe] or [reference] in an AUDIT.toml), or leave "
+            "out the views."
         )
     if likelihood is not None and training is None and references is None:
         raise InputError(

@@ -23,7 +23,8 @@ class Querying:
         price: Price of 1,000 queries. With a price, answers are kept and equal inputs asked once, as they are for a
             model that is far away.
         views: Changed copies of each image that the model is asked about besides the image itself, and shadow models
-            too: attacks with shadow models read all of them, others the image. With training only.
+            too: attacks with shadow models read all of them, others the image. Only with training, or with references
+            that were asked the same views.
     """
 
     access: Access | str = Access.CONFIDENCE

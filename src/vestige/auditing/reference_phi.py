@@ -1,7 +1,7 @@
 """Phi of the target and of reference models about the same records: matched by id, one rule for certain answers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,35 @@ def reference_phi(references: References, target: Predictions, statistic: Statis
         ours[n:], phi[:, n:], references.member[:, others],
         n_saturated, limit, order, by_id, references.groups, own, theirs,
     )  # fmt: skip
+
+
+def asked_alike(references: References, target: Predictions, views: Logits | Probabilities) -> References:
+    """Return references with what the target answered to the same views of each audited record.
+
+    Whether the views are the same cannot be seen: they are those of the same `MirrorAndShifts`, in its order.
+
+    Args:
+        references: What the reference models answered; other records than the audited ones are then no population.
+        target: What the target answered about the audited records.
+        views: What it answered to all views of each, those of one record after the other.
+
+    Raises:
+        InputError: They are not as many views, or records, labels or answers do not fit.
+    """
+    order, _, _ = _matched(references, target)
+    table = views.whole().reshape(target.n_records, -1, views.table.shape[1])
+    if references.kind is Phi or table.shape[1:] != references.answers.shape[2:]:
+        of_models = " x ".join(map(str, references.answers.shape[2:])) or "one number"
+        raise InputError(
+            f"Expected reference models' logits or probabilities for {table.shape[1]} views of {table.shape[2]} "
+            f"classes, found {references.kind.kind} of {of_models} per record; ask the target the views that they were "
+            "asked."
+        )
+    if references.labels is not None:
+        _same_labels(references.labels[order], target.labels)
+    answers = np.full((references.n_records, *table.shape[1:]), np.nan)
+    answers[order] = table
+    return replace(references, target=answers, target_kind=type(views), labels=None)
 
 
 def _matched(references: References, target: Predictions) -> tuple[Int[np.ndarray, " record"], np.ndarray, bool]:
