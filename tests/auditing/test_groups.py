@@ -67,7 +67,7 @@ def at_chance(found: dict[str, list[float]]) -> None:
 @pytest.mark.parametrize("share", SHARES)
 def test_a_model_that_knows_nothing_is_at_chance_among_others_that_leak(share):
     rng, found = np.random.default_rng(1), _nothing()
-    for _ in range(40):
+    for _ in range(25):
         references = drawn(rng, share, np.where(np.arange(18) == 0, 0.0, 2.0))
         scores = scored(references, rng)
         for name, values in scores.shadow_scores.items():
@@ -78,7 +78,7 @@ def test_a_model_that_knows_nothing_is_at_chance_among_others_that_leak(share):
 @pytest.mark.parametrize("share", SHARES)
 def test_every_model_in_turn_is_at_chance_where_nothing_leaks(share):
     rng, found = np.random.default_rng(2), _nothing()
-    for _ in range(6):
+    for _ in range(4):
         values = values_of_targets(scored(drawn(rng, share, 0.0), rng), None, SubjectScore.MEAN, silent)
         for name in dict.fromkeys(v.attack for v in values):
             aucs = [v.value for v in values if (v.attack, v.metric) == (name, "auc")]

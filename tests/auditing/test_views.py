@@ -55,6 +55,7 @@ RECIPE: Any = replace(
 SIDES: dict[str, Any] = {"members": images(0), "nonmembers": images(1)}
 BOTH: Any = tuple(SIDES.values())
 VIEWS = MirrorAndShifts(0)
+USED = ["loss", "lira_online"]
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,7 @@ def audited(model: Any, bank: Any) -> Any:
     def play(views: Any = VIEWS, run: Any = None, given: Any = model, **more: Any) -> AuditResult:
         training = ShadowTraining(RECIPE, n_models=8, bank=bank)
         querying = Querying(views=views, **more.pop("querying", {}))
+        more = {"attacks": USED, **more}
         return vestige.audit(given, **SIDES, querying=querying, training=training, run=run, **more)
 
     return play
@@ -162,10 +164,10 @@ def test_what_does_nothing_without_shadow_models_is_refused(model, more, said):
 def test_the_run_of_an_audit_with_views_serves_another_as_references(audited, model, tmp_path):
     first = audited(run=tmp_path / "run")
     references = read_references(tmp_path / "run")
-    second = vestige.audit(model, **SIDES, references=references, querying=Querying(views=VIEWS))
+    second = vestige.audit(model, **SIDES, references=references, querying=Querying(views=VIEWS), attacks=USED)
     np.testing.assert_array_equal(first.records["lira_online"], second.records["lira_online"])
     known = replace(references, labels=np.concatenate([side.labels for side in BOTH]))
-    third = vestige.audit(model, **SIDES, references=known, querying=Querying(views=VIEWS))
+    third = vestige.audit(model, **SIDES, references=known, querying=Querying(views=VIEWS), attacks=USED)
     np.testing.assert_array_equal(first.records["lira_online"], third.records["lira_online"])
     with pytest.raises(InputError, match="for 9 views of 3 classes, found logits of 2 x 3 per record"):
         vestige.audit(model, **SIDES, references=references, querying=Querying(views=NINE))
