@@ -27,12 +27,14 @@ if TYPE_CHECKING:
         VestigeError,
     )
     from vestige.core.inputs import InputSpace
+    from vestige.core.likelihood_ratio import LikelihoodRatio
     from vestige.core.options import Arithmetic, Options, SubjectScore
     from vestige.core.outputs import GradientNorms, Logits, Loss, Phi, PredictedLabels, Probabilities
     from vestige.core.predictions import Predictions
     from vestige.core.records import Records
     from vestige.core.references import References
     from vestige.core.result import AuditResult
+    from vestige.core.views import MirrorAndShifts
     from vestige.targets.answer_format import AnswerFormat
     from vestige.targets.files.model_file import ModelFile
     from vestige.targets.http.endpoint import Endpoint, Limits
@@ -52,9 +54,11 @@ __all__ = [
     "GradientNorms",
     "InputError",
     "InputSpace",
+    "LikelihoodRatio",
     "Limits",
     "Logits",
     "Loss",
+    "MirrorAndShifts",
     "ModelFile",
     "Options",
     "OutputError",
@@ -90,9 +94,11 @@ _HOME = {
     "GradientNorms": "vestige.core.outputs",
     "InputError": "vestige.core.errors",
     "InputSpace": "vestige.core.inputs",
+    "LikelihoodRatio": "vestige.core.likelihood_ratio",
     "Limits": "vestige.targets.http.endpoint",
     "Logits": "vestige.core.outputs",
     "Loss": "vestige.core.outputs",
+    "MirrorAndShifts": "vestige.core.views",
     "ModelFile": "vestige.targets.files.model_file",
     "Options": "vestige.core.options",
     "OutputError": "vestige.core.errors",

@@ -37,7 +37,9 @@ Within = Annotated[
 ]
 Models = Annotated[
     int | None,
-    typer.Option(min=2, help="Shadow models, even, instead of n_shadows in AUDIT.toml.", rich_help_panel=Training),
+    typer.Option(
+        min=2, help="Shadow models, in whole pairs, instead of n_shadows in AUDIT.toml.", rich_help_panel=Training
+    ),
 ]
 Ray = Annotated[
     str | None,
@@ -99,6 +101,7 @@ def plan_command(
 
     audit_file = read_file(file)
     selection = audit_file.selection()  # what the audit would refuse is refused here
+    audit_file.likelihood()
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     seed = audit_file.checked_options().seed
     if audit_file.is_of_recipe and training is not None:
@@ -213,7 +216,7 @@ def audit_model(
     from vestige.auditing.audit import play
     from vestige.auditing.run_folder import prepare
 
-    options, selection = audit_file.checked_options(), audit_file.selection()
+    options, selection, likelihood = audit_file.checked_options(), audit_file.selection(), audit_file.likelihood()
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     asked = audit_file.as_tables(out, fail_if, n_models=models, within=within)
     prepare(out)
@@ -223,7 +226,7 @@ def audit_model(
         records, recipe = audit_file.all_records(), training
 
         def recipe_audited(progress: "Progress") -> "AuditResult":
-            return play_recipe(records, recipe, selection, out, options, progress)
+            return play_recipe(records, recipe, selection, out, options, progress, likelihood)
 
         return written(recipe_audited, out, asked, quiet)
     target, querying = audit_file.model(trust_pickle=trust_pickle), audit_file.querying()
@@ -233,7 +236,8 @@ def audit_model(
     def audited(progress: "Progress") -> "AuditResult":
         return play(
             target, None, references=references, members=members, nonmembers=nonmembers, querying=querying,
-            training=training, selection=selection, folder=out, options=options, progress=progress,
+            training=training, likelihood=likelihood, selection=selection, folder=out, options=options,
+            progress=progress,
         )  # fmt: skip
 
     return written(audited, out, asked, quiet)

@@ -10,8 +10,9 @@ from scipy.stats import spearmanr
 from scipy.stats import t as student
 
 from vestige.attacks.empirical_bayes import empirical_bayes_offline, empirical_bayes_online
-from vestige.attacks.lira import Variance, lira_offline, lira_online
+from vestige.attacks.lira import lira_offline, lira_online
 from vestige.core.errors import InputError
+from vestige.core.likelihood_ratio import Variance
 from vestige.data.designs import complementary_pairs, partner
 from vestige.evaluation.roc import roc
 

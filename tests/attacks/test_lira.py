@@ -6,16 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm, rankdata
 
-from vestige.attacks.lira import (
-    Center,
-    Queries,
-    Variance,
-    lira_in_only,
-    lira_offline,
-    lira_offline_two_sided,
-    lira_online,
-)
+from vestige.attacks.lira import lira_in_only, lira_offline, lira_offline_two_sided, lira_online
 from vestige.core.errors import InputError
+from vestige.core.likelihood_ratio import Center, Queries, Variance
 from vestige.data.designs import complementary_pairs, partner
 from vestige.evaluation.roc import roc
 

@@ -220,7 +220,7 @@ def trained(
     asked = ask(model, members, nonmembers, Querying(), None, 0, silent)
     run_folder.prepare(tmp_path / run)
     training = training_of(tmp_path, recipe, **more)
-    references = train_references(model, asked.predictions, asked.pool, training, tmp_path / run, 0, progress)
+    references = train_references(asked, training, tmp_path / run, 0, progress)
     return references, {check.name: check for check in references.checks}
 
 

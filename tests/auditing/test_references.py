@@ -11,13 +11,14 @@ from tests.auditing.small_models import bayes, plan_of, table
 
 from vestige import Loss, Predictions
 from vestige.attacks import CATALOGUE
-from vestige.attacks.lira import Variance, lira_online
+from vestige.attacks.lira import lira_online
 from vestige.auditing.every_target import values_of_targets
 from vestige.auditing.reference_phi import ReferencePhi, reference_phi
 from vestige.auditing.references import ReferenceScores, left_without, one_as_target, play_attacks, score_with
 from vestige.auditing.shadow_references import checks_of_training
 from vestige.auditing.shadow_references import references_of as answers_of
 from vestige.auditing.shadows import Shadows
+from vestige.core.likelihood_ratio import LikelihoodRatio, Variance
 from vestige.core.options import SubjectScore
 from vestige.core.outputs import Logits, Phi, Probabilities
 from vestige.core.progress import silent
@@ -152,8 +153,8 @@ def test_no_score_tells_anything_of_models_that_know_nothing_whoever_is_the_targ
         phi = rng.normal(size=N) + rng.normal(size=(n_models, N))
         found = reference_phi(Given(Phi, phi, member), Predictions(Phi(phi[0]), np.zeros(N, dtype=int), member[0]))
         for target in range(n_models):
-            turn = one_as_target(found, target, left_without(member, target))
-            scores, _ = play_attacks(WITH_REFERENCES, turn, Variance.POOLED)
+            turn = one_as_target(found, target, left_without(found, target))
+            scores, _ = play_attacks(WITH_REFERENCES, turn, LikelihoodRatio(variance=Variance.POOLED))
             for name, values in {**scores, "counts": counts_of(turn)}.items():
                 aucs.setdefault(name, []).append(auc(values, member[target]))
     assert set(aucs) >= {"lira_online", "empirical_bayes_online", "base_score_online", "rmia_offline", "attack_r"}

@@ -1,6 +1,7 @@
 """Designs: exact halves, rows that stay when models are added, nobody split, and a null that stays one."""
 
 import hashlib
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.data.refusals import refused
 
-from vestige.data.designs import complementary_pairs, disjoint_pools, fixed_size_subsets, partner, rank_design
+from vestige.core.errors import InputError
+from vestige.data.designs import (
+    balanced_groups,
+    complementary_pairs,
+    disjoint_pools,
+    fixed_size_subsets,
+    partner,
+    rank_design,
+)
 
 
 def drawn(n_models, n_records, seed=0, subjects=None):
@@ -182,3 +191,36 @@ def test_consecutive_pools_of_subjects_go_by_their_first_record():
 )
 def test_what_no_design_can_be(call, essentials):
     refused(call, *essentials)
+
+
+@pytest.mark.parametrize("share", [Fraction(5, 6), Fraction(1, 2), Fraction(2, 5), Fraction(1, 3)], ids=str)
+@pytest.mark.parametrize("n", [20, 61])
+def test_in_every_group_every_record_is_equally_often(share, n):
+    p, q = share.numerator, share.denominator
+    subjects = np.arange(n) % (n - 7)  # some have two records
+    found = balanced_groups(3 * q, n, share=share, seed=4, subjects=subjects)
+    assert (found.reshape(3, q, n).sum(axis=1) == p).all()
+    sizes = [np.unique(subjects[row]).size for row in found]
+    assert max(sizes) - min(sizes) <= max(p, 1)
+    assert all(set(subjects[row]).isdisjoint(subjects[~row]) for row in found)
+    np.testing.assert_array_equal(balanced_groups(q, n, share=share, seed=4, subjects=subjects), found[:q])
+    assert not np.array_equal(found[:q], found[q : 2 * q])
+
+
+def test_half_of_the_records_are_complementary_pairs():
+    pairs = complementary_pairs(6, 21, seed=3)
+    np.testing.assert_array_equal(balanced_groups(6, 21, share=Fraction(1, 2), seed=3), pairs)
+
+
+@pytest.mark.parametrize(
+    ("n_models", "n", "share", "said"),
+    [
+        (8, 20, Fraction(5, 6), "multiple of 6 models for a share of 5/6, found 8; take 6 or 12"),
+        (0, 20, Fraction(5, 6), "6 or more models, found 0"),
+        (6, 5, Fraction(5, 6), "6 or more records, found 5"),
+        (6, 20, Fraction(3, 2), "share between 0 and 1, found 3/2"),
+    ],
+)
+def test_groups_that_cannot_be_balanced_are_refused(n_models, n, share, said):
+    with pytest.raises(InputError, match=said):
+        balanced_groups(n_models, n, share=share, seed=0)

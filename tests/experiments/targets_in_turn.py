@@ -19,7 +19,7 @@ from vestige.attacks import (
     lira_online,
     rmia_online,
 )
-from vestige.attacks.lira import Variance
+from vestige.core.likelihood_ratio import Variance
 from vestige.core.log_means import log_confidence
 from vestige.evaluation.roc import point_at_fpr, roc
 

@@ -6,43 +6,13 @@ in `shadow_phi` means that a model did not answer: it is left out there.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from vestige.core.errors import InputError
+from vestige.core.likelihood_ratio import Center, Queries, Variance
 from vestige.core.phi import check_phi
-
-
-class Center(StrEnum):
-    """Where a record's Gaussian stands; its spread is always taken around the mean."""
-
-    MEAN = "mean"
-    """At the mean of the models."""
-    MEDIAN = "median"
-    """At their median, as in the published code."""
-
-
-class Variance(StrEnum):
-    """Whose spread a record's is taken to be."""
-
-    POOLED = "pooled"
-    """That of all records' residuals from their own means, one for IN and one for OUT models: for few models."""
-    PER_RECORD = "per_record"
-    """Its own: for many models, about 32 on each side and more."""
-    PUBLISHED_FIXED = "published_fixed"
-    """That of all phi as they are, of IN models for both sides, as in the published code: for its numbers only. It
-    counts what records differ in; attacks that know one side only take that side's."""
-
-
-class Queries(StrEnum):
-    """How the answers to several queries of a record become one score."""
-
-    MEAN = "mean"
-    """A Gaussian per query, and the mean of their scores, as in the published code."""
-    FULL_COVARIANCE = "full_covariance"
-    """One Gaussian over the queries of a record, with the covariance of all records' residuals."""
 
 
 def lira_online(

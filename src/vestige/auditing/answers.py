@@ -160,6 +160,7 @@ def provenance_of(case: Case) -> Provenance:
         n_left_out=int(np.count_nonzero(~case.keep)),
         options={name: _plain(getattr(options, name)) for name in Options.__dataclass_fields__},
         attacks=case.selection.asked,
+        likelihood_ratio={} if case.references is None else case.references.asked.as_text(),
         definitions={
             **_DEFINITIONS,
             **({} if case.references is None else case.references.definitions),

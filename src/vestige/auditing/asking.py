@@ -14,8 +14,8 @@ from vestige.auditing.prediction_table import answers_from_table
 from vestige.auditing.querying import Querying
 from vestige.auditing.run_folder import QUERIES, forget_queries
 from vestige.core.digests import digest_of_columns
-from vestige.core.errors import TargetError, UnsupportedModelError
-from vestige.core.outputs import GradientNorms, LastLayerGradients, Logits, Output, PredictedLabels
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError
+from vestige.core.outputs import GradientNorms, LastLayerGradients, Logits, Output, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.probabilities import softmax
 from vestige.core.progress import Progress
@@ -23,6 +23,7 @@ from vestige.core.records import Records, joined
 from vestige.core.result import Check, Queries, Validity
 from vestige.core.seeds import stream
 from vestige.core.targets import Access, Answers, GradientInterface, Interface, RemoteInterface
+from vestige.core.views import MirrorAndShifts, with_views
 from vestige.evaluation import preflight
 from vestige.targets.access import confidence_target, gradient_target, label_target, labels_only
 from vestige.targets.files.model_file import ModelFile
@@ -32,7 +33,7 @@ from vestige.targets.opening import open_target
 from vestige.targets.preprocessing import prepared_interface
 from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx
 
-_PASS, _AGAIN = "one answer a record", "asked again"
+_PASS, _AGAIN, _VIEWS = "one answer a record", "asked again", "views of a record"
 _GRADIENTS, _LAST_LAYER = "one gradient a record", "one gradient of the last layer a record"
 _SAMPLE = 32  # records that are asked about again
 _SAME = 1e-4  # difference of a probability that rounding and another order of sums may explain
@@ -48,6 +49,7 @@ class Asked:
         classifier: What a recipe `same` may clone: the estimator behind the door, or what was given.
         checks: What a reader should know of it.
         queries: What it cost; None of a table, which is not asked.
+        views: Its answers to all views of each record, those of one record after the other; None without views.
     """
 
     predictions: Predictions
@@ -55,6 +57,7 @@ class Asked:
     classifier: Any
     checks: tuple[Check, ...]
     queries: Queries | None
+    views: Logits | Probabilities | None = None
 
 
 def ask(
@@ -90,6 +93,8 @@ def ask(
     pool = joined(members, nonmembers)
     member = np.arange(pool.n_records) < members.n_records
     if isinstance(target, Predictions):
+        if querying.views is not None:
+            raise InputError("Expected a model for views of its records, found a table; leave out the views.")
         found = answers_from_table(target, pool, member, Access(querying.access))
         return Asked(predictions_of(found, pool, member), pool, None, (), None)
     progress("asking the target", 0, 1)
@@ -98,7 +103,7 @@ def ask(
     name = _name_of(target, model, interface, pool)
     with _ledger(interface, name, pool, querying, run) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
-        outputs, checks = _answers(meter, ledger, pool, Access(querying.access), seed, last_layer)
+        outputs, checks, views = _answers(meter, ledger, pool, querying, seed, last_layer)
         spent = ledger.spent
     held = preflight.stored_training_rows(_rows_in(target, model, members.inputs, querying))
     checks += [] if held is None else [held]
@@ -109,6 +114,7 @@ def ask(
         classifier_behind(target, model, querying),
         tuple(checks),
         queries,
+        views,
     )
 
 
@@ -199,39 +205,44 @@ def again_of(n_records: int, seed: int) -> Int[np.ndarray, " record"]:
 
 @dataclass(frozen=True)
 class ToAsk:
-    """Queries that an audit will send: a pass over the records, some of them again, and gradients."""
+    """Queries that an audit will send: a pass over the records, some of them again, gradients, and other views."""
 
     once: int
     again: int
     gradients: int
+    views: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.once + self.again + self.gradients
+        return self.once + self.again + self.gradients + self.views
 
 
-def reserved(meter: Meter, ledger: Ledger, pool: Records, access: Access, seed: int, last_layer: bool = False) -> ToAsk:
-    """Return what an audit will send, for which there is a budget.
+def reserved(
+    meter: Meter, ledger: Ledger, pool: Records, querying: Querying, seed: int, last_layer: bool = False
+) -> ToAsk:
+    """Return what an audit will send at most, for which there is a budget: views may be alike, and asked once then.
 
     Raises:
+        InputError: There are views to be asked, and the records are no images.
         BudgetError: There is none; nothing was sent.
     """
     sample = pool.take(again_of(pool.n_records, seed)).inputs
-    gradients = (1 + last_layer) * pool.n_records if access is Access.GRADIENTS else 0
-    to_ask = ToAsk(meter.n_to_ask(pool.inputs), meter.n_to_ask(sample, again=True), gradients)
+    gradients = (1 + last_layer) * pool.n_records if querying.access is Access.GRADIENTS else 0
+    views = 0 if querying.views is None else sum(map(meter.n_to_ask, querying.views.others(pool.inputs)))
+    to_ask = ToAsk(meter.n_to_ask(pool.inputs), meter.n_to_ask(sample, again=True), gradients, views)
     ledger.reserve(to_ask.total)
     return to_ask
 
 
 def _answers(
-    meter: Meter, ledger: Ledger, pool: Records, access: Access, seed: int, last_layer: bool
-) -> tuple[list[Output], list[Check]]:
+    meter: Meter, ledger: Ledger, pool: Records, querying: Querying, seed: int, last_layer: bool
+) -> tuple[list[Output], list[Check], Logits | Probabilities | None]:
     records, again = np.arange(pool.n_records), again_of(pool.n_records, seed)
     sample = pool.take(again).inputs
-    n_gradients = reserved(meter, ledger, pool, access, seed, last_layer).gradients
+    n_gradients = reserved(meter, ledger, pool, querying, seed, last_layer).gradients
     outputs: list[Output]
-    if access is Access.LABEL:
+    if querying.access is Access.LABEL:
         first: Answers = _labels(meter, pool.inputs, records)
     else:
         first = confidence_target(meter, _PASS).answers(pool.inputs, records)
@@ -247,7 +258,16 @@ def _answers(
     if ledger.spent.n_failed:
         failed = f"{ledger.spent.n_failed:,} requests gave no answer and were sent again."
         checks.append(Check("failed_requests", Validity.VALID, failed))
-    return outputs, checks
+    return outputs, checks, None if querying.views is None else _views(meter, first, pool.inputs, querying.views)
+
+
+def _views(meter: Meter, first: Answers, inputs: Any, views: MirrorAndShifts) -> Logits | Probabilities:
+    """Answers to all views of each record, the record itself first; a view of all records at a time."""
+    target, records = confidence_target(meter, _VIEWS), np.arange(len(inputs))
+    kind = Logits if isinstance(first, Logits) else Probabilities
+    table = first.whole()
+    others = (target.answers(view, records).whole() for view in views.others(inputs))
+    return kind(with_views(table, others, views.n_views).reshape(-1, table.shape[1]))
 
 
 def _labels(meter: Meter, inputs: Any, records: np.ndarray) -> PredictedLabels:

@@ -21,6 +21,7 @@ from vestige.auditing.measures import Counts, call_rows, count_calls, curve_rows
 from vestige.auditing.operating_points import OperatingPoint, Rule, operating_points
 from vestige.auditing.partitions import partitions_of
 from vestige.auditing.querying import Querying
+from vestige.auditing.reference_phi import asked_alike
 from vestige.auditing.risk_of_records import risk_of
 from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadow_training import ShadowTraining
@@ -28,6 +29,7 @@ from vestige.auditing.tidy import Common, Row, Table
 from vestige.auditing.worst import headline_of, p_value_row, worst_rows
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
+from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.messages import few
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
@@ -61,6 +63,7 @@ def audit(
     nonmembers: Records | None = None,
     querying: Querying | None = None,
     training: ShadowTraining | None = None,
+    likelihood: LikelihoodRatio | None = None,
     attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,),
     run: str | Path | None = None,
     options: Options | None = None,
@@ -80,8 +83,10 @@ def audit(
         nonmembers: Records it was not trained on, alike in everything else.
         querying: How the model may be asked: access, input ranges, budget, price. Confidences without a limit if
             omitted.
-        training: How to train shadow models like the target on random halves of all these records; they set the
+        training: How to train shadow models like the target on random parts of all these records; they set the
             thresholds and play the likelihood-ratio attack. Without it only the model itself is asked.
+        likelihood: How the likelihood-ratio attacks are played: statistic, centre, variance, several queries. The
+            defaults if omitted.
         attacks: What is played: `all` of ours that can be, names of ours, own attacks as functions from signals to
             scores, as `Attack` values or as `module:function`. `["all", f]` plays f beside ours, `[f]` alone. What an
             own one reads are the names of its parameters: `labels`, `predicted`, `losses`, `p_true`, `phi`,
@@ -122,7 +127,8 @@ def audit(
     folder = None if run is None else Path(run)
     result = play(
         target, shadow, references=references, members=members, nonmembers=nonmembers, querying=querying,
-        training=training, selection=selection, folder=folder, options=options or Options(), progress=progress,
+        training=training, likelihood=likelihood, selection=selection, folder=folder, options=options or Options(),
+        progress=progress,
     )  # fmt: skip
     if run is not None:
         write(result, Path(run))
@@ -138,6 +144,7 @@ def play(
     nonmembers: Records | None,
     querying: Querying | None,
     training: ShadowTraining | None,
+    likelihood: LikelihoodRatio | None,
     selection: Selection,
     folder: Path | None,
     options: Options,
@@ -146,6 +153,7 @@ def play(
     """Audit as `audit` does, and write no result; `folder` gets what training shadow models leaves."""
     _refuse_mixtures(target, shadow, references, members, nonmembers, querying, training)
     _refuse_unplayable(selection, training, references)
+    _refuse_without_shadows(training, references, querying, likelihood)
     querying = querying or Querying()
     scored, asked = None, None
     if members is not None and nonmembers is not None:
@@ -159,13 +167,15 @@ def play(
         target = asked.predictions
         if training is not None:
             scored = train_references(
-                asked.classifier, target, asked.pool, training, folder, options.seed, progress, selection.attacks
+                asked, training, folder, options.seed, progress, selection.attacks, querying.views, likelihood
             )
     if references is not None:
         from vestige.auditing.references import score_with
 
         progress("scoring with reference models", 0, 1)
-        scored = score_with(references, target, selection.attacks)
+        if asked is not None and asked.views is not None:
+            references = asked_alike(references, target, asked.views)
+        scored = score_with(references, target, selection.attacks, likelihood=likelihood)
         if scored.not_run and not scored.scores:
             raise InputError(
                 f"Expected reference models that some attack can use, found {scored.n_models} of no use: "
@@ -225,6 +235,26 @@ def _refuse_unplayable(selection: Selection, training: ShadowTraining | None, re
         )
 
 
+def _refuse_without_shadows(
+    training: ShadowTraining | None,
+    references: References | None,
+    querying: Querying | None,
+    likelihood: LikelihoodRatio | None,
+) -> None:
+    """Refuse what does nothing without shadow models."""
+    if querying is not None and querying.views is not None and training is None and references is None:
+        raise InputError(
+            "Expected training or references beside several views of a record, found neither; no attack reads them "
+            "without models that were asked the same: give one ([recipe] or [reference] in an AUDIT.toml), or leave "
+            "out the views."
+        )
+    if likelihood is not None and training is None and references is None:
+        raise InputError(
+            "Expected training or references beside a likelihood ratio, found neither; give one of them "
+            "([recipe] or [reference] in an AUDIT.toml), or leave it out."
+        )
+
+
 def evaluate(
     case: Case, asked: "Asked | None", progress: Progress, everyone: "ReferenceScores | None" = None
 ) -> AuditResult:
@@ -279,7 +309,7 @@ def evaluate(
         records=_records(case, risk),
         rocs=_bands(curves),
         targets=frame_of(in_turn),
-        spread=() if everyone is None else spread_of(in_turn, everyone.observed.is_in),
+        spread=() if everyone is None else spread_of(in_turn, everyone.observed),
         risk=summary,
         not_run=not_run_of(case),
         provenance=provenance_of(case),

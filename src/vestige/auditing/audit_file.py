@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
@@ -25,6 +25,7 @@ from vestige.auditing.target_file import (
 from vestige.core.durations import seconds_of
 from vestige.core.errors import InputError
 from vestige.core.jobs import Executor
+from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.recipe import Recipe
@@ -54,6 +55,15 @@ class _Recipe(Part):
     stop_at_failure: bool = False
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     version: str = ""
+    share: str | float = "1/2"
+
+
+class _LikelihoodRatio(Part):
+    statistic: Literal["logit", "hinge", "loss"] = "logit"
+    center: Literal["mean", "median"] = "mean"
+    variance: Literal["pooled", "per_record", "published_fixed"] | None = None
+    queries: Literal["mean", "full_covariance"] = "mean"
+    min_std: float = 1e-3
 
 
 class _Reference(Part):
@@ -88,6 +98,7 @@ class AuditFile(Part):
         recipe: How to train shadow models: `same`, or `module:name` of a recipe or of a function
             `fit(inputs, labels, *, seed)`; none if only the model itself is to be asked.
         reference: Reference models that are there: an npz file, a Zarr group or the folder of a run; none if omitted.
+        likelihood_ratio: How LiRA is played, as in `LikelihoodRatio`; the defaults if omitted.
         attacks: What is played: `all`, names of ours, `module:function` of own ones.
         options: What can change a number, as in `Options`.
         policy: Conditions that a release must not fulfil, as after `--fail-if`.
@@ -102,6 +113,7 @@ class AuditFile(Part):
     endpoint: EndpointPart | None = None
     recipe: _Recipe | None = None
     reference: _Reference | None = None
+    likelihood_ratio: _LikelihoodRatio | None = None
     attacks: _Attacks = Field(default_factory=_Attacks)
     options: dict[str, Any] = Field(default_factory=dict)
     policy: _Policy = Field(default_factory=_Policy)
@@ -256,7 +268,16 @@ class AuditFile(Part):
             bank=bank,
             executor=executor,
             stop_at_failure=self.recipe.stop_at_failure,
+            share=self.recipe.share,
         )
+
+    def likelihood(self) -> LikelihoodRatio | None:
+        """Return how LiRA is played; None if it does not say so.
+
+        Raises:
+            InputError: Two choices do not go together, or a number is out of range.
+        """
+        return None if self.likelihood_ratio is None else LikelihoodRatio(**self.likelihood_ratio.model_dump())
 
     def references(self, classes: Sequence[str] | None) -> References | None:
         """Return the reference models that it names, if it names any.
@@ -357,8 +378,8 @@ def audit_file_of(said: Mapping[str, Any], folder: Path, name: str) -> AuditFile
     """
     if "folder" in said:
         raise InputError(
-            f"{name}: Expected target, data, inputs, endpoint, recipe, reference, attacks, options, policy and paths, "
-            "found folder; leave it out."
+            f"{name}: Expected target, data, inputs, endpoint, recipe, reference, likelihood_ratio, attacks, "
+            "options, policy and paths, found folder; leave it out."
         )
     try:
         found = AuditFile(folder=folder, **said)

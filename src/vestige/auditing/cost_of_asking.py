@@ -11,7 +11,7 @@ from vestige.auditing.querying import Querying
 from vestige.core.durations import duration
 from vestige.core.predictions import Predictions
 from vestige.core.records import Records, joined
-from vestige.core.targets import Access, Interface
+from vestige.core.targets import Interface
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
 from vestige.targets.opening import open_target
@@ -44,10 +44,12 @@ def lines_of_asking(
     interface = limited(open_target(target, pool.n_classes, pool.classes), querying)
     with closing(Ledger(None, pool.n_records, budget=querying.budget)) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None)
-        to_ask = reserved(meter, ledger, pool, Access(querying.access), seed, last_layer)
+        to_ask = reserved(meter, ledger, pool, querying, seed, last_layer)
     n = to_ask.total
     parts = [f"{to_ask.once:,} for {pool.n_records:,} records", f"{to_ask.again} of them again, to compare"]
     parts += [f"{to_ask.gradients:,} gradients"] if to_ask.gradients else []
+    if querying.views is not None:
+        parts.append(f"{to_ask.views:,} for {querying.views.n_views - 1} other views of each")
     lines = [f"{n:,} queries: {', '.join(parts)}", _time(target, interface, pool, querying, n)]
     if querying.price is not None:
         lines.append(f"{n * querying.price / 1000:,.2f} to pay, at {querying.price:g} per 1,000 queries")

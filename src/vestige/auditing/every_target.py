@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vestige.attacks.lira import Variance
 from vestige.auditing.operating_points import FPRS
 from vestige.auditing.reference_phi import ReferencePhi
 from vestige.auditing.references import (
@@ -17,6 +16,7 @@ from vestige.auditing.references import (
     play_attacks,
 )
 from vestige.core.leave_one_out import leave_one_out_per_record, leave_one_out_pooled, record_blocks
+from vestige.core.likelihood_ratio import Center, LikelihoodRatio, Queries, Variance
 from vestige.core.options import SubjectScore
 from vestige.core.progress import Progress
 from vestige.core.result import Spread
@@ -38,7 +38,7 @@ class TargetValue:
     value: float
 
 
-_FEWEST = 2  # models on each side of every record, without target and partner: fewer say nothing of a spread
+_FEWEST = 2  # models on each side of every record, without the target's group: fewer say nothing of a spread
 _FEWEST_TARGETS = 8
 _MOST_ANSWERS = 5e7  # answers read for all targets of one attack: half a minute for all of them
 _AT_CHANCE = 0.05  # distance from 0.5 of the mean AUC of a score that only counts IN models
@@ -47,10 +47,10 @@ _AT_CHANCE = 0.05  # distance from 0.5 of the mean AUC of a score that only coun
 def values_of_targets(
     references: ReferenceScores, subjects: np.ndarray | None, combine: SubjectScore, progress: Progress
 ) -> tuple[TargetValue, ...]:
-    """Play every attack on reference models, each scored by the others without the one that complements it.
+    """Play every attack on reference models, each scored by the others without those that were drawn with it.
 
-    Online LiRA takes all of them in one reading; of the other attacks' targets there are as many as
-    50 million answers allow, and at least 8, evenly chosen, with their partners.
+    Of pairs, online LiRA takes all in one reading; of the other attacks' targets there are as many as 50 million
+    answers allow, and at least 8, evenly chosen, in whole groups.
 
     Args:
         references: What all models answered, and how the target was scored with them.
@@ -64,35 +64,58 @@ def values_of_targets(
     """
     found = references.observed
     is_in = found.is_in
-    turns = [(m, left_without(is_in, m)) for m in range(len(is_in)) if not np.isnan(found.shadow_phi[m]).any()]
+    turns = [(m, left_without(found, m)) for m in range(len(is_in)) if not np.isnan(found.shadow_phi[m]).any()]
     turns = [(m, others) for m, others in turns if _enough(is_in[others])]
     if len(turns) < 2 or not _counts_tell_nothing(is_in, turns):
         return ()
     values: list[TargetValue] = []
     attacks = [a for a in references.attacks if a.name in references.scores]
-    if len(turns) == len(is_in) and "lira_online" in references.scores and (partner := _partners(is_in)) is not None:
+    partner = _partners(found) if len(turns) == len(is_in) and _is_plain(references.likelihood) else None
+    if partner is not None and "lira_online" in references.scores:
         attacks = [a for a in attacks if a.name != "lira_online"]
-        for model, scores in enumerate(_lira_of_all(found, partner, references.variance)):
+        for model, scores in enumerate(_lira_of_all(found, partner, references.likelihood)):
             values.extend(_values(model, {"lira_online": scores}, is_in[model], subjects, combine))
-    turns = _some(turns, found.shadow_phi.size)
+    turns = _some(turns, _groups_of(found, [m for m, _ in turns]), found.shadow_phi.size)
     for done, (model, others) in enumerate(turns):
         progress("every model in turn as the target", done, len(turns))
-        scores, _ = play_attacks(attacks, one_as_target(found, model, others), references.variance)
+        scores, _ = play_attacks(attacks, one_as_target(found, model, others), references.likelihood)
         values.extend(_values(model, scores, is_in[model], subjects, combine))
     return tuple(values)
 
 
-def _some(turns: list[tuple[int, np.ndarray]], n_answers: int) -> list[tuple[int, np.ndarray]]:
-    """An even number of neighbours each, so that partners, which stand side by side, stay together."""
-    n_wanted = max(_FEWEST_TARGETS, 2 * int(_MOST_ANSWERS / n_answers / 2))
-    if n_wanted >= len(turns):
+def _some(
+    turns: list[tuple[int, np.ndarray]], groups: Int[np.ndarray, " turn"], n_answers: int
+) -> list[tuple[int, np.ndarray]]:
+    """Whole groups, evenly chosen."""
+    names, sizes = np.unique(groups, return_counts=True)
+    size = int(sizes.max())
+    n_wanted = max(-(-_FEWEST_TARGETS // size), int(_MOST_ANSWERS / n_answers / size))
+    if n_wanted >= names.size:
         return turns
-    first = np.linspace(0, len(turns) / 2 - 1, n_wanted // 2).round().astype(int) * 2
-    return [turns[i] for at in first for i in (at, at + 1)]
+    chosen = names[np.linspace(0, names.size - 1, n_wanted).round().astype(int)]
+    return [turn for turn, group in zip(turns, groups, strict=True) if group in chosen]
 
 
-def _partners(is_in: Bool[np.ndarray, "model record"]) -> Int[np.ndarray, " model"] | None:
-    """Which model complements each, -1 for none; None if several do."""
+def _groups_of(found: ReferencePhi, models: list[int]) -> Int[np.ndarray, " turn"]:
+    """The group of each; of models that nothing is said of, neighbours, because partners stand side by side."""
+    return np.arange(len(models)) // 2 if found.groups is None else np.asarray(found.groups[models])
+
+
+def _is_plain(likelihood: LikelihoodRatio) -> bool:
+    """Whether LiRA is what `leave_one_out` computes."""
+    plain = likelihood.center is Center.MEAN and likelihood.queries is Queries.MEAN
+    return plain and likelihood.variance is not Variance.PUBLISHED_FIXED
+
+
+def _partners(found: ReferencePhi) -> Int[np.ndarray, " model"] | None:
+    """Which model is left out with each, -1 for none; None if several are."""
+    if found.groups is not None:
+        _, group, sizes = np.unique(found.groups, return_inverse=True, return_counts=True)
+        if sizes.max() > 2:
+            return None
+        together = (group[:, None] == group) & ~np.eye(group.size, dtype=bool)
+        return np.where(together.any(axis=1), together.argmax(axis=1), -1)
+    is_in = found.is_in
     partner = np.full(len(is_in), -1)
     for model, row in enumerate(is_in):
         others = np.flatnonzero((is_in == ~row).all(axis=1))
@@ -102,12 +125,15 @@ def _partners(is_in: Bool[np.ndarray, "model record"]) -> Int[np.ndarray, " mode
     return partner
 
 
-def _lira_of_all(found: ReferencePhi, partner: np.ndarray, variance: Variance) -> Float[np.ndarray, "target record"]:
+def _lira_of_all(
+    found: ReferencePhi, partner: np.ndarray, likelihood: LikelihoodRatio
+) -> Float[np.ndarray, "target record"]:
     """Online LiRA with every model as the target, the mean over queries, from one reading of the answers."""
-    score_all = leave_one_out_pooled if variance is Variance.POOLED else leave_one_out_per_record
-    scores = np.zeros(found.is_in.shape)
-    for query in range(found.phi.shape[1]):
-        for records, of_targets in score_all(record_blocks(found.shadow_phi[:, :, query]), found.is_in, partner):
+    score_all = leave_one_out_pooled if likelihood.variance is Variance.POOLED else leave_one_out_per_record
+    scores, theirs, floor = np.zeros(found.is_in.shape), found.of_lira[1], likelihood.min_std
+    for query in range(theirs.shape[2]):
+        blocks = record_blocks(theirs[:, :, query])
+        for records, of_targets in score_all(blocks, found.is_in, partner, min_std=floor):
             scores[:, records] += of_targets
     return np.asarray(scores / found.phi.shape[1])
 
@@ -150,15 +176,15 @@ def _values(
                 yield TargetValue(model, attack, f"tpr_at_fpr_{fpr:g}", tpr)
 
 
-def spread_of(values: tuple[TargetValue, ...], is_in: Bool[np.ndarray, "model record"]) -> tuple[Spread, ...]:
-    """Sum the values up over targets: two with complementary training sets count as one draw."""
-    pair = {m: min([m, *np.flatnonzero((is_in == ~is_in[m]).all(axis=1)).tolist()]) for m in {v.model for v in values}}
+def spread_of(values: tuple[TargetValue, ...], found: ReferencePhi) -> tuple[Spread, ...]:
+    """Sum the values up over targets: those whose training sets were drawn together count as one draw."""
+    draw = {m: int(np.flatnonzero(~left_without(found, m))[0]) for m in {v.model for v in values}}
     spreads = []
     for attack, metric in dict.fromkeys((v.attack, v.metric) for v in values):
         chosen = [(v.model, v.value) for v in values if (v.attack, v.metric) == (attack, metric)]
         draws: dict[int, list[float]] = {}
         for model, value in chosen:
-            draws.setdefault(pair[model], []).append(value)
+            draws.setdefault(draw[model], []).append(value)
         of_targets = np.array([value for _, value in chosen])
         interval = mean_interval(np.array([np.mean(values) for values in draws.values()]))
         spreads.append(

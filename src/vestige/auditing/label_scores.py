@@ -8,7 +8,7 @@ import numpy as np
 
 from vestige.attacks import CATALOGUE
 from vestige.auditing.label_only import BoundarySearch, CopiesOfRecords, NoisyCopies, Probe
-from vestige.auditing.references import left_without
+from vestige.auditing.references import remaining
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.progress import Progress
@@ -30,10 +30,12 @@ class ShadowLabels:
 
     Attributes:
         member: Who was trained on what.
+        groups: Which of them were drawn together; None if complements say so.
         targets: Begins to go through them, in order, each as a `LabelTarget`.
     """
 
     member: np.ndarray
+    groups: np.ndarray | None
     targets: Callable[[], Iterator[LabelTarget]]
 
 
@@ -155,7 +157,7 @@ def _count(
         attack = _BY_NAME[_RATIO].score
         signal, is_in = agreements[ratio], shadows.member
         found.scores[_RATIO] = attack(agreement(correct), signal, is_in)
-        others = left_without(is_in, 0)
+        others = remaining(is_in, shadows.groups, 0)
         found.shadow_scores[_RATIO] = attack(signal[0], signal[others], is_in[others])
         found.n_queries[_RATIO] = correct.shape[1]
         found.definitions[_RATIO] = (
@@ -177,7 +179,7 @@ def _asked_shadows(
     progress: Progress,
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[np.ndarray] | None]:
     """The first model's answers at each strength with its own classes, and all models' agreement at each strength."""
-    needs_all = isinstance(probe, NoisyCopies) and _RATIO in wanted and _enough(shadows.member)
+    needs_all = isinstance(probe, NoisyCopies) and _RATIO in wanted and _enough(shadows)
     of_source: list[tuple[np.ndarray, np.ndarray]] = []
     agreements: list[list[np.ndarray]] = [[] for _ in strengths]
     for number, model in enumerate(shadows.targets()):
@@ -193,10 +195,10 @@ def _asked_shadows(
     return of_source, [np.stack(of_strength) for of_strength in agreements] if needs_all else None
 
 
-def _enough(member: np.ndarray) -> bool:
-    if len(member) < _FEWEST:
+def _enough(shadows: ShadowLabels) -> bool:
+    if len(shadows.member) < _FEWEST:
         return False
-    left = member[left_without(member, 0)]
+    left = shadows.member[remaining(shadows.member, shadows.groups, 0)]
     return len(left) > 0 and bool(min(left.sum(axis=0).min(), (~left).sum(axis=0).min()) >= 1)
 
 

@@ -4,6 +4,7 @@ import tempfile
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,39 +12,51 @@ import numpy as np
 from jaxtyping import Bool
 
 from vestige.attacks import CATALOGUE
-from vestige.auditing.asking import classifier_behind
+from vestige.auditing.asking import Asked, classifier_behind
+from vestige.auditing.mismatched_recipe import mismatched_recipe
 from vestige.auditing.planning import Estimate, estimate
 from vestige.auditing.querying import Querying
 from vestige.auditing.references import ReferenceScores, score_with
 from vestige.auditing.run_folder import alone
 from vestige.auditing.shadow_plan import ShadowPlan, planned
 from vestige.auditing.shadow_references import checks_of_training, references_of
-from vestige.auditing.shadow_training import SAME, ShadowTraining
+from vestige.auditing.shadow_training import HALF, SAME, ShadowTraining
 from vestige.auditing.shadows import Shadows, train_shadows
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
-from vestige.core.predictions import Predictions
+from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records, joined
 from vestige.core.targets import Door
-from vestige.data.designs import complementary_pairs
+from vestige.core.views import MirrorAndShifts
+from vestige.data.designs import balanced_groups
 from vestige.targets.opening import open_target
 from vestige.training.bank import Bank
 from vestige.training.strategies import Strategy, groups_of
 
 
 def train_references(
-    target: Any,
-    predictions: Predictions,
-    pool: Records,
+    asked: Asked,
     training: ShadowTraining,
     run: Path | None,
     seed: int,
     progress: Progress,
     attacks: tuple[Attack, ...] = CATALOGUE,
+    views: MirrorAndShifts | None = None,
+    likelihood: LikelihoodRatio | None = None,
 ) -> ReferenceScores:
     """Train the shadow models of an audit, or take them from the run or the bank, and score with them.
+
+    Args:
+        asked: What the target answered, and about which records.
+        training: How the models are trained.
+        run: Folder of the run; a temporary one if None.
+        seed: Of the audit.
+        progress: Told how far it is.
+        attacks: What is played.
+        views: What the target was asked of each record beside the record itself.
+        likelihood: How LiRA is played; the defaults if omitted.
 
     Raises:
         InputError: The recipe cannot use the records, or the time is too short.
@@ -52,12 +65,13 @@ def train_references(
         ArtefactError: Something stored is damaged or foreign.
         OutputError: Bank or run cannot be written.
     """
-    recipe = training.recipe_like(target)
+    recipe, pool, predictions = training.recipe_like(asked.classifier), asked.pool, asked.predictions
     with nullcontext(run) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as folder:
-        shadows = trained(recipe, pool, training, Path(folder), seed, progress)
+        shadows = trained(recipe, pool, training, Path(folder), seed, progress, views)
         if predictions.ids is None:
             predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
-        return score_with(references_of(shadows), predictions, attacks, checks_of_training(shadows))
+        checks = [*checks_of_training(shadows), *mismatched_recipe(asked.classifier, recipe)]
+        return score_with(references_of(shadows, asked.views), predictions, attacks, checks, likelihood)
 
 
 def refuse_recipe(target: Any, training: ShadowTraining, querying: Querying) -> None:
@@ -89,23 +103,43 @@ def cost_of(
     pool = joined(members, nonmembers)
     if training.recipe == SAME:
         target = classifier_behind(target, open_target(target, pool.n_classes, pool.classes), querying)
-    return cost_of_training(training.recipe_like(target), pool, training, seed, Bank(training.bank))
+    return cost_of_training(training.recipe_like(target), pool, training, seed, Bank(training.bank), querying.views)
 
 
-def cost_of_training(recipe: Recipe, pool: Records, training: ShadowTraining, seed: int, bank: Bank) -> Estimate:
+def cost_of_training(
+    recipe: Recipe, pool: Records, training: ShadowTraining, seed: int, bank: Bank, views: MirrorAndShifts | None
+) -> Estimate:
     """Measure what training the shadow models of a pool will cost; errors as `train_references`."""
-    member = design(training.n_models, pool, seed)
-    executor, within = training.executor, training.seconds
-    return estimate(recipe, pool, member, seed=seed, bank=bank, executor=executor, within=within)
+    member = design(training.n_models, pool, seed, training.fraction)
+    return estimate(
+        recipe,
+        pool,
+        member,
+        seed=seed,
+        bank=bank,
+        executor=training.executor,
+        within=training.seconds,
+        share=training.fraction,
+        n_views=1 if views is None else views.n_views,
+    )
 
 
-def design(n_models: int, pool: Records, seed: int) -> Bool[np.ndarray, "model record"]:
-    """Return who is in the training set of which shadow model: random halves and what they leave out, in pairs."""
-    return complementary_pairs(n_models, pool.n_records, seed=seed, subjects=pool.subjects)
+def design(n_models: int, pool: Records, seed: int, share: Fraction = HALF) -> Bool[np.ndarray, "model record"]:
+    """Return who is in the training set of which shadow model, every record equally often in each group of models.
+
+    Of a share of 1/2 a group is a pair: a random half, and what it leaves out.
+    """
+    return balanced_groups(n_models, pool.n_records, share=share, seed=seed, subjects=pool.subjects)
 
 
 def trained(
-    recipe: Recipe, pool: Records, training: ShadowTraining, run: Path, seed: int, progress: Progress
+    recipe: Recipe,
+    pool: Records,
+    training: ShadowTraining,
+    run: Path,
+    seed: int,
+    progress: Progress,
+    views: MirrorAndShifts | None,
 ) -> Shadows:
     """Train the shadow models of a pool, or take them from the run or the bank; errors as `train_references`."""
     begun = time.monotonic()
@@ -114,15 +148,18 @@ def trained(
 
     def choose() -> Strategy:
         progress("measuring how fast models can be trained", 0, 1)
-        found.append(cost_of_training(recipe, pool, training, seed, bank))
+        found.append(cost_of_training(recipe, pool, training, seed, bank, views))
         return found[0].strategy
 
     def plan_of(strategy: Strategy, groups: list[list[int]] | None) -> ShadowPlan:
         n_models = sum(map(len, groups)) if groups else found[0].n_models
-        member = design(n_models, pool, seed)
+        n_models -= n_models % training.group_size  # of a run with another share, which is refused when compared
+        member = design(max(n_models, training.group_size), pool, seed, training.fraction)
         n_workers = strategy.n_processes if training.executor is None else training.executor.n_workers
         groups = groups or groups_of(recipe, member, strategy, n_workers)
-        return ShadowPlan(recipe, pool, member, seed, strategy, groups, training.n_models)
+        return ShadowPlan(
+            recipe, pool, member, seed, strategy, groups, training.n_models, views=views, share=training.fraction
+        )
 
     with alone(run):
         plan = planned(run, plan_of, choose)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ class Estimate:
         seconds: Wall time of all models that are not stored, by the fastest way.
         disk: Bytes of their signals in the run.
         memory: Bytes of the signals of one model and of the records, which are held at a time.
+        share: Of the records, that each is trained on.
+        n_views: Queries about each record that every model answers.
     """
 
     n_models: int
@@ -54,6 +57,8 @@ class Estimate:
     seconds: float
     disk: int
     memory: int
+    share: Fraction = Fraction(1, 2)
+    n_views: int = 1
 
     @property
     def strategy(self) -> Strategy:
@@ -74,20 +79,24 @@ class Estimate:
         others = [f"{in_seconds(m.seconds_per_model)} as {m.strategy}" for m in self.measured[1:4]]
         if others:
             lines.append(f"measured as well: {'; '.join(others)}")
+        if self.n_views > 1:
+            lines.append(f"each is asked {self.n_views} views of every record, which takes time that was not measured")
         if self.n_models < self.n_asked:
-            cost = what_is_given_up(self.n_models, self.n_asked)
+            cost = what_is_given_up(self.n_models, self.n_asked, self.share)
             lines.append(f"{self.n_models} instead of {self.n_asked} models fit the time: {cost}")
         return lines
 
 
-def what_is_given_up(n_models: int, n_asked: int) -> str:
+def what_is_given_up(n_models: int, n_asked: int, share: Fraction = Fraction(1, 2)) -> str:
     """Say what fewer models than were asked for cost: a mean of n models is known to 1/sqrt(n) of their spread.
+
+    Of the two means of a record, that of fewer models is meant.
 
     Example:
         >>> what_is_given_up(8, 32)[:66]
         "each record's mean with and without it is known to 0.50 instead of"
     """
-    now, asked = (1 / math.sqrt(n / 2) for n in (n_models, n_asked))
+    now, asked = (1 / math.sqrt(n * min(share, 1 - share)) for n in (n_models, n_asked))
     return (
         f"each record's mean with and without it is known to {now:.2f} instead of {asked:.2f} standard deviations, and "
         "fewer members are recognised at low false-positive rates"
@@ -103,6 +112,8 @@ def estimate(
     bank: Bank,
     executor: Executor | None = None,
     within: float = math.inf,
+    share: Fraction = Fraction(1, 2),
+    n_views: int = 1,
 ) -> Estimate:
     """Measure what a model costs, and say what all of them will.
 
@@ -117,30 +128,35 @@ def estimate(
         bank: Where what is trained is kept.
         executor: Who will work; this machine if omitted.
         within: Seconds there are.
+        share: Of the records, that each is trained on; decides how many models are a group.
+        n_views: Queries about each record that every model answers.
 
     Raises:
-        InputError: Not even two models fit.
+        InputError: Not even two models, or one group, fit.
         TrainingError: A model that was to be measured failed.
     """
     measured = _measured(recipe, records, member, seed, bank, executor)
     stored = _stored(recipe, records, member, seed, bank)
-    seconds = measured[0].seconds_per_model * np.cumsum(~stored)[1::2]  # of 2, 4, 6 ... models
-    n_fit = 2 * int(np.count_nonzero(seconds <= within * _SHARE_OF_TIME))
-    if n_fit < 2:
+    size = share.denominator
+    seconds = measured[0].seconds_per_model * np.cumsum(~stored)[size - 1 :: size]  # of 2, 4, 6 ... models
+    n_fit = size * int(np.count_nonzero(seconds <= within * _SHARE_OF_TIME))
+    if n_fit < size:
         raise InputError(
-            f"Expected time for 2 shadow models, about {duration(seconds[0] / _SHARE_OF_TIME)}, found "
+            f"Expected time for {size} shadow models, about {duration(seconds[0] / _SHARE_OF_TIME)}, found "
             f"{duration(within)}; give more with --within."
         )
-    per_row = records.n_records * records.n_classes * (4 if hasattr(recipe, "epochs") else 8)
+    per_row = n_views * records.n_records * records.n_classes * (4 if hasattr(recipe, "epochs") else 8)
     return Estimate(
         n_fit,
         len(member),
         int(np.count_nonzero(stored[:n_fit])),
         int(getattr(recipe, "epochs", 0)),
         tuple(measured),
-        float(seconds[n_fit // 2 - 1]),
+        float(seconds[n_fit // size - 1]),
         per_row * n_fit,
         _size_of(records.inputs) + per_row,
+        share,
+        n_views,
     )
 
 

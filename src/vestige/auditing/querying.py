@@ -1,11 +1,12 @@
 """`Querying`: what a user says of how the audited model may be asked."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import Access
+from vestige.core.views import MirrorAndShifts
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,18 +22,24 @@ class Querying:
             answers are kept; None for no limit. Requests that fail are sent again and come on top.
         price: Price of 1,000 queries. With a price, answers are kept and equal inputs asked once, as they are for a
             model that is far away.
+        views: Changed copies of each image that the model is asked about besides the image itself, and shadow models
+            too: attacks with shadow models read all of them, others the image. Only with training, or with references
+            that were asked the same views.
     """
 
     access: Access | str = Access.CONFIDENCE
     inputs: InputSpace = field(default_factory=InputSpace)
     budget: int | None = None
     price: float | None = None
+    views: MirrorAndShifts | None = None
 
     def __post_init__(self) -> None:
         try:
             object.__setattr__(self, "access", Access(self.access))  # a plain "label" is as good
         except ValueError:
             raise InputError(f"Expected one of {', '.join(Access)} as access, found {self.access!r}.") from None
+        if self.views is not None and self.views.channels is None and self.inputs.channels_first:
+            object.__setattr__(self, "views", replace(self.views, channels="last"))  # in the records; that is declared
         if self.budget is not None and (isinstance(self.budget, bool) or self.budget < 1):
             raise InputError(f"Expected a budget of at least 1 query, found {self.budget}.")
         if self.price is not None and not 0 <= self.price < math.inf:

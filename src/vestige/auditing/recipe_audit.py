@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from vestige.auditing.shadow_references import checks_of_training, references_of
 from vestige.auditing.shadow_training import SAME, ShadowTraining
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
+from vestige.core.likelihood_ratio import LikelihoodRatio, Statistic
 from vestige.core.options import Options
 from vestige.core.progress import Progress, silent
 from vestige.core.recipe import Recipe
@@ -36,6 +38,7 @@ def audit_recipe(
     training: ShadowTraining,
     *,
     attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,),
+    likelihood: LikelihoodRatio | None = None,
     run: str | Path | None = None,
     options: Options | None = None,
     progress: Progress = silent,
@@ -51,6 +54,7 @@ def audit_recipe(
         records: All records; whatever they are, halves of them are exchangeable.
         training: The recipe and how many models; `same` needs a model to clone and is refused.
         attacks: As of `audit`.
+        likelihood: As of `audit`.
         run: Folder to write the run to; nothing is written if omitted.
         options: What could change a number; the defaults if omitted.
         progress: Told how far long steps are.
@@ -73,7 +77,7 @@ def audit_recipe(
 
         prepare(Path(run))
     folder = None if run is None else Path(run)
-    result = play_recipe(records, training, select(attacks), folder, options or Options(), progress)
+    result = play_recipe(records, training, select(attacks), folder, options or Options(), progress, likelihood)
     if run is not None:
         write(result, Path(run))
     return result
@@ -86,12 +90,13 @@ def play_recipe(
     folder: Path | None,
     options: Options,
     progress: Progress,
+    likelihood: LikelihoodRatio | None = None,
 ) -> AuditResult:
     """Audit as `audit_recipe` does, and write no result; `folder` gets what training leaves."""
     recipe = refuse_recipe_without_model(training)
     with nullcontext(folder) if folder is not None else tempfile.TemporaryDirectory(prefix="vestige-") as place:
-        shadows = trained(recipe, records, training, Path(place), options.seed, progress)
-        references = references_of(shadows)
+        shadows = trained(recipe, records, training, Path(place), options.seed, progress, None)
+        references = references_of(shadows, None)
         if references.n_models < _FEWEST:
             raise InputError(
                 f"Expected at least {_FEWEST} models for the audit of a recipe, found {references.n_models}; give it "
@@ -99,14 +104,15 @@ def play_recipe(
             )
         answers = next(references.models())
         target = replace(predictions_of([references.kind(answers)], records, references.member[0]), ids=references.ids)
-        found = reference_phi(references, target)
-        others = left_without(found.is_in, 0)
+        found = reference_phi(references, target, Statistic((likelihood or LikelihoodRatio()).statistic))
+        others = left_without(found, 0)
         rest = np.flatnonzero(others)
         scored = score_observed(
             one_as_target(found, 0, others),
             lambda model: as_shadow(references, found, target, int(rest[model])),
             selection.attacks,
-            (_said(references.n_models, records.n_records), *checks_of_training(shadows)),
+            (_said(references.n_models, records.n_records, training), *checks_of_training(shadows)),
+            likelihood,
         )
     case = prepare_case(target, scored.shadow, selection, options, progress, scored)
     return evaluate(case, None, progress, replace(scored, observed=found))
@@ -114,7 +120,7 @@ def play_recipe(
 
 def cost_of_recipe(records: Records, training: ShadowTraining, seed: int) -> Estimate:
     """Measure what the models of a recipe's audit will cost; errors as `audit_recipe`."""
-    return cost_of_training(refuse_recipe_without_model(training), records, training, seed, Bank(training.bank))
+    return cost_of_training(refuse_recipe_without_model(training), records, training, seed, Bank(training.bank), None)
 
 
 def refuse_recipe_without_model(training: ShadowTraining) -> Recipe:
@@ -135,11 +141,12 @@ def refuse_recipe_without_model(training: ShadowTraining) -> Recipe:
     return training.recipe
 
 
-def _said(n_models: int, n_records: int) -> Check:
+def _said(n_models: int, n_records: int, training: ShadowTraining) -> Check:
+    sets = "random halves" if training.fraction == Fraction(1, 2) else f"sets of {training.fraction}"
     return Check(
         "recipe_audit",
         Validity.VALID,
-        f"No given model was audited but its recipe: {n_models} models were trained on random halves of the "
+        f"No given model was audited but its recipe: {n_models} models were trained on {sets} of the "
         f"{n_records:,} records, the first of them is the target, and all of them are in turn under Training again. A "
         f"model trained on all {n_records:,} records usually remembers each of them less than these do; it may have "
         "other leaks.",

@@ -1,16 +1,20 @@
 """Phi of the target and of reference models about the same records: matched by id, one rule for certain answers."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vestige.core.errors import InputError
+from vestige.core.likelihood_ratio import Statistic
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, Loss, Output, Phi, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
+from vestige.signals.hinge import hinge_from_logits
+from vestige.signals.losses import losses_from_phi
 from vestige.signals.phi import SATURATED, phi_from_logits, phi_from_losses, phi_from_probabilities
 
 
@@ -29,6 +33,9 @@ class ReferencePhi:
         limit: Where phi of such answers was put, and its negative [logit].
         order: Which of the references' records the audited ones are.
         by_id: Whether records were matched by id, and not by their order.
+        groups: Which reference models were drawn together; None if that is read off their training sets.
+        statistic: What LiRA reads of the target instead of phi; None if it reads phi.
+        shadow_statistic: That of every reference model.
     """
 
     phi: Float[np.ndarray, "record query"]
@@ -41,6 +48,16 @@ class ReferencePhi:
     limit: float
     order: Int[np.ndarray, " record"]
     by_id: bool
+    groups: Int[np.ndarray, " model"] | None = None
+    statistic: Float[np.ndarray, "record query"] | None = None
+    shadow_statistic: Float[np.ndarray, "model record query"] | None = None
+
+    @property
+    def of_lira(self) -> tuple[Float[np.ndarray, "record query"], Float[np.ndarray, "model record query"]]:
+        """What LiRA reads of the target and of the reference models."""
+        if self.statistic is None or self.shadow_statistic is None:
+            return self.phi, self.shadow_phi
+        return self.statistic, self.shadow_statistic
 
     @property
     def n_answers(self) -> int:
@@ -48,17 +65,24 @@ class ReferencePhi:
         return self.phi.size + self.shadow_phi.size + self.population_phi.size + self.population_shadow_phi.size
 
 
-def reference_phi(references: References, target: Predictions) -> ReferencePhi:
+def reference_phi(references: References, target: Predictions, statistic: Statistic = Statistic.LOGIT) -> ReferencePhi:
     """Match the records, and bring all answers to phi.
 
     Answers of exactly 0 or 1 stand log 2 beyond the largest phi that any model gave otherwise: half of the smallest
     probability that occurs, as Anscombe's half vote. Infinite phi would undo every mean, and a distance of 100, as
     P2's code has it, every spread of a forest's answers.
 
+    Args:
+        references: What the reference models answered.
+        target: What the target answered.
+        statistic: What LiRA is to read.
+
     Raises:
-        InputError: Target records are missing in the references, labels or classes differ, or answers are neither
-            finite nor missing.
+        InputError: Target records are missing in the references, labels or classes differ, answers are neither finite
+            nor missing, or some are no logits and the hinge is asked for.
     """
+    if statistic is Statistic.HINGE:
+        _refuse_hinge(references, target)
     order, others, by_id = _matched(references, target)
     labels = target.labels
     if references.labels is not None:
@@ -68,17 +92,52 @@ def reference_phi(references: References, target: Predictions) -> ReferencePhi:
         truth = np.zeros(others.size, dtype=np.int64) if references.labels is None else references.labels[others]
         labels = np.concatenate([labels, truth])
     _check_classes(references, target)
-    phi = np.empty((references.n_models, columns.size, references.n_queries))
-    for number, answers in enumerate(references.models()):
-        phi[number] = _phi(references.kind, answers[columns], labels, references.n_queries, f"model {number}")
+    n, n_queries = order.size, references.n_queries
+    phi = np.empty((references.n_models, columns.size, n_queries))
+    theirs = np.empty((references.n_models, n, n_queries)) if statistic is Statistic.HINGE else None
+    for number, answers in enumerate(references.models()):  # read once, a model at a time
+        phi[number] = _phi(references.kind, answers[columns], labels, n_queries, f"model {number}")
+        if theirs is not None:
+            theirs[number] = _hinge(answers[order], target.labels, n_queries)
     ours = _phi_of_target(references, target, columns, labels)
     n_saturated, limit = _clip(phi, ours)
-    n = order.size
+    own = None if theirs is None else _hinge_of_target(references, target, order)
+    if statistic is Statistic.LOSS:  # after certain answers were moved: their log p is 0, which others' is not
+        own, theirs = -losses_from_phi(ours[:n]), -losses_from_phi(phi[:, :n])
     return ReferencePhi(
         ours[:n], phi[:, :n], references.member[:, order],
         ours[n:], phi[:, n:], references.member[:, others],
-        n_saturated, limit, order, by_id,
+        n_saturated, limit, order, by_id, references.groups, own, theirs,
     )  # fmt: skip
+
+
+def asked_alike(references: References, target: Predictions, views: Logits | Probabilities) -> References:
+    """Return references with what the target answered to the same views of each audited record.
+
+    Whether the views are the same cannot be seen: they are those of the same `MirrorAndShifts`, in its order.
+
+    Args:
+        references: What the reference models answered; other records than the audited ones are then no population.
+        target: What the target answered about the audited records.
+        views: What it answered to all views of each, those of one record after the other.
+
+    Raises:
+        InputError: They are not as many views, or records, labels or answers do not fit.
+    """
+    order, _, _ = _matched(references, target)
+    table = views.whole().reshape(target.n_records, -1, views.table.shape[1])
+    if references.kind is Phi or table.shape[1:] != references.answers.shape[2:]:
+        of_models = " x ".join(map(str, references.answers.shape[2:])) or "one number"
+        raise InputError(
+            f"Expected reference models' logits or probabilities for {table.shape[1]} views of {table.shape[2]} "
+            f"classes, found {references.kind.kind} of {of_models} per record; ask the target the views that they were "
+            "asked."
+        )
+    if references.labels is not None:
+        _same_labels(references.labels[order], target.labels)
+    answers = np.full((references.n_records, *table.shape[1:]), np.nan)
+    answers[order] = table
+    return replace(references, target=answers, target_kind=type(views), labels=None)
 
 
 def _matched(references: References, target: Predictions) -> tuple[Int[np.ndarray, " record"], np.ndarray, bool]:
@@ -142,21 +201,47 @@ def _phi(
     """Phi of one model; NaN where all of an answer is NaN."""
     if kind is Phi:
         return np.array(answers, dtype=np.float64).reshape(len(labels), n_queries)
-    table = answers.reshape(len(labels), n_queries, answers.shape[-1])
-    missing = np.isnan(table).all(axis=-1)
     of = phi_from_logits if kind is Logits else _phi_or_infinity
     try:
-        found = of(np.where(missing[..., None], 1.0 / table.shape[-1], table), labels[:, None])
+        return _where_answered(of, answers, labels, n_queries)
     except InputError as error:
         raise InputError(f"Reference {whose}: {error}") from None
+
+
+def _where_answered(
+    of: Callable[[np.ndarray, np.ndarray], np.ndarray], answers: np.ndarray, labels: np.ndarray, n_queries: int
+) -> Float[np.ndarray, "record query"]:
+    table = answers.reshape(len(labels), n_queries, answers.shape[-1])
+    missing = np.isnan(table).all(axis=-1)
+    found = of(np.where(missing[..., None], 1.0 / table.shape[-1], table), labels[:, None])
     return np.where(missing, np.nan, found)
+
+
+def _refuse_hinge(references: References, target: Predictions) -> None:
+    of_target = target.output(Logits) is not None if references.target is None else references.target_kind is Logits
+    if references.kind is not Logits or not of_target:
+        whose = "the target" if references.kind is Logits else "the reference models"
+        raise InputError(
+            f"Expected logits for the hinge statistic, found other answers of {whose}; take the statistic logit or "
+            "loss, which probabilities tell too."
+        )
+
+
+def _hinge(answers: np.ndarray, labels: np.ndarray, n_queries: int) -> Float[np.ndarray, "record query"]:
+    return _where_answered(hinge_from_logits, answers, labels, n_queries)
+
+
+def _hinge_of_target(references: References, target: Predictions, order: np.ndarray) -> np.ndarray:
+    found = target.output(Logits).whole() if references.target is None else references.target[order]
+    return _hinge(found, target.labels, references.n_queries)
 
 
 def _phi_of_target(
     references: References, target: Predictions, columns: np.ndarray, labels: np.ndarray
 ) -> Float[np.ndarray, "record query"]:
     if references.target is not None:
-        return _phi(references.kind, references.target[columns], labels, references.n_queries, "answers of the target")
+        kind, n_queries = references.target_kind, references.n_queries
+        return _phi(kind, references.target[columns], labels, n_queries, "answers of the target")
     if references.n_queries > 1:
         raise InputError(
             f"Expected the target's answers to the same {references.n_queries} queries per record, found one; give "

@@ -1,17 +1,17 @@
 """Attacks with reference models: from what these answered to scores of the target and of one of themselves."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from vestige.attacks import CATALOGUE
-from vestige.attacks.lira import Variance
 from vestige.auditing.reference_phi import ReferencePhi, reference_phi
 from vestige.core.attack import Attack
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError
+from vestige.core.likelihood_ratio import LikelihoodRatio, Queries, Statistic, Variance
 from vestige.core.outputs import Phi
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
@@ -33,7 +33,8 @@ class ReferenceScores:
         shadow: The answers of one of them, with its own members: thresholds are set there. None if none answered all.
         attacks: Those that were played or tried.
         scores: Scores of the target, per attack with reference models.
-        variance: Whose spread LiRA takes.
+        asked: How LiRA was asked to be played.
+        likelihood: How it is: with the variance that the number of models decides, where that was left open.
         shadow_scores: The same of that shadow model; its own answers and its partner's are not used for them.
         not_run: Attacks with reference models that could not be played, and what they need.
         checks: What a reader should know of them.
@@ -44,7 +45,8 @@ class ReferenceScores:
     shadow: Predictions | None
     attacks: tuple[Attack, ...]
     scores: Mapping[str, np.ndarray]
-    variance: Variance
+    asked: LikelihoodRatio
+    likelihood: LikelihoodRatio
     shadow_scores: Mapping[str, np.ndarray]
     not_run: tuple[NotRun, ...]
     checks: tuple[Check, ...]
@@ -77,23 +79,26 @@ def score_with(
     target: Predictions,
     attacks: Sequence[Attack] = CATALOGUE,
     checks: Sequence[Check] = (),
+    likelihood: LikelihoodRatio | None = None,
 ) -> ReferenceScores:
     """Score the target, and one reference model as if it were the target, by what the others answered.
 
-    The model that is left out takes the one with the complementary training set along, because what remains
-    would otherwise tell by its numbers alone which records it was trained on.
+    The model that is left out takes those along whose training sets were drawn together with its own, because what
+    remains would otherwise tell by its numbers alone which records it was trained on.
 
     Args:
         references: What the reference models answered.
         target: What the target answered.
         attacks: Which attacks; those that need something else are passed over.
         checks: What is known of them beside their answers.
+        likelihood: How LiRA is played; the defaults if omitted.
 
     Raises:
-        InputError: Records, classes or answers of target and references do not fit.
+        InputError: Records, classes or answers of target and references do not fit, or not the statistic of LiRA.
     """
-    found = reference_phi(references, target)
-    return score_observed(found, lambda model: as_shadow(references, found, target, model), attacks, checks)
+    asked = likelihood or LikelihoodRatio()
+    found = reference_phi(references, target, Statistic(asked.statistic))
+    return score_observed(found, lambda model: as_shadow(references, found, target, model), attacks, checks, asked)
 
 
 def score_observed(
@@ -101,6 +106,7 @@ def score_observed(
     shadow_of: Callable[[int], Predictions],
     attacks: Sequence[Attack] = CATALOGUE,
     checks: Sequence[Check] = (),
+    likelihood: LikelihoodRatio | None = None,
 ) -> ReferenceScores:
     """Score as `score_with` does, with answers that were brought to phi before.
 
@@ -109,37 +115,46 @@ def score_observed(
         shadow_of: Gives one reference model's answers, on which thresholds are then set.
         attacks: As of `score_with`.
         checks: As of `score_with`.
+        likelihood: As of `score_with`.
     """
+    asked = likelihood or LikelihoodRatio()
     attacks = [attack for attack in attacks if attack.needs_references]
     n_in, n_out = found.is_in.sum(axis=0), (~found.is_in).sum(axis=0)
     fewest = int(min(n_in.min(), n_out.min()))
-    variance = Variance.PER_RECORD if fewest > PER_RECORD_FROM else Variance.POOLED
-    scores, not_run = play_attacks(attacks, found, variance)
+    how = replace(asked, variance=asked.variance or _variance(fewest, asked))
+    scores, not_run = play_attacks(attacks, found, how)
     first = next((i for i in range(len(found.is_in)) if not np.isnan(found.shadow_phi[i]).any()), None)
     shadow_scores: Mapping[str, np.ndarray] = {}
     shadow = None
     if first is not None and found.is_in[first].any() and not found.is_in[first].all():
         shadow = shadow_of(first)
-        others = left_without(found.is_in, first)
+        others = left_without(found, first)
         left = found.is_in[others]
         # Else there are records that hardly anything is known of: thresholds from such scores would be of another kind.
         if min(left.sum(axis=0).min(), (~left).sum(axis=0).min()) >= 2:
-            shadow_scores = play_attacks(attacks, one_as_target(found, first, others), variance)[0]
+            shadow_scores = play_attacks(attacks, one_as_target(found, first, others), how)[0]
     return ReferenceScores(
         found,
         shadow,
         tuple(attacks),
         scores,
-        variance,
+        asked,
+        how,
         {name: values for name, values in shadow_scores.items() if name in scores},
         not_run,
         (*checks, *_checks(found)),
-        {"reference models": _definition(found, fewest, variance, first), **_DEFINITIONS},
+        {"reference models": _definition(found, fewest, how, first), **_definitions(how)},
     )
 
 
+def _variance(fewest: int, asked: LikelihoodRatio) -> Variance:
+    """Whose spread is taken where nobody said it."""
+    alone = fewest > PER_RECORD_FROM and asked.queries is Queries.MEAN
+    return Variance.PER_RECORD if alone else Variance.POOLED
+
+
 def play_attacks(
-    attacks: Sequence[Attack], found: ReferencePhi, variance: Variance
+    attacks: Sequence[Attack], found: ReferencePhi, likelihood: LikelihoodRatio
 ) -> tuple[dict[str, np.ndarray], tuple[NotRun, ...]]:
     """Play attacks that read what models with known members answered.
 
@@ -156,7 +171,7 @@ def play_attacks(
             not_run.append(NotRun(attack.name, "models that were trained on each record"))
             continue
         try:
-            scores[attack.name] = _score(attack, found, variance)
+            scores[attack.name] = _score(attack, found, likelihood)
         except InputError as error:  # such as too few models on one side of some record
             not_run.append(NotRun(attack.name, _needed(error)))
     return scores, tuple(not_run)
@@ -167,9 +182,10 @@ def _needed(error: InputError) -> str:
     return str(error).removeprefix("Expected ").split(", found", 1)[0].rstrip(".")
 
 
-def _score(attack: Attack, found: ReferencePhi, variance: Variance) -> np.ndarray:
-    if attack.name in _OF_VARIANCE:
-        return attack.score(found.phi, found.shadow_phi, found.is_in, variance=variance)
+def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> np.ndarray:
+    if attack.name in _LIRA:
+        how = {name: getattr(likelihood, name) for name in ("center", "variance", "queries", "min_std")}
+        return attack.score(*found.of_lira, found.is_in, **how)
     has_population = len(found.population_phi) > 0
     queries = range(found.phi.shape[1])
     signals = [
@@ -186,9 +202,8 @@ def _score(attack: Attack, found: ReferencePhi, variance: Variance) -> np.ndarra
     return np.asarray(sum(attack.score(*(s[name] for name in attack.reads)) for s in signals) / len(signals))
 
 
-_OF_VARIANCE = ("lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only")
+_LIRA = ("lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only")
 _DEFINITIONS = {
-    "lira": "means of models, not medians; standard deviations around them, not corrected for the number of models",
     "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
     "base_score, attack_r, calibration_loss": "on log p of the true class; offline with the power 0.33; ties count",
     "rmia": "gamma 1, >; population: other records that all models were asked about, or else the audited ones",
@@ -197,8 +212,15 @@ _DEFINITIONS = {
 }
 
 
-def left_without(is_in: np.ndarray, model: int) -> np.ndarray:
-    """Which models remain when one is the target: all but it and those with the complementary training set."""
+def left_without(found: ReferencePhi, model: int) -> np.ndarray:
+    """Which models remain when one is the target: all but its group, or but it and those that complement it."""
+    return remaining(found.is_in, found.groups, model)
+
+
+def remaining(is_in: np.ndarray, groups: np.ndarray | None, model: int) -> np.ndarray:
+    """As `left_without`, of training sets and groups."""
+    if groups is not None:
+        return np.asarray(groups != groups[model])
     others = (is_in != ~is_in[model]).any(axis=1)
     others[model] = False
     return np.asarray(others)
@@ -210,6 +232,9 @@ def one_as_target(found: ReferencePhi, model: int, others: np.ndarray) -> Refere
         found.shadow_phi[model], found.shadow_phi[others], found.is_in[others],
         found.population_shadow_phi[model], found.population_shadow_phi[others], found.population_is_in[others],
         found.n_saturated, found.limit, found.order, found.by_id,
+        None if found.groups is None else found.groups[others],
+        None if found.shadow_statistic is None else found.shadow_statistic[model],
+        None if found.shadow_statistic is None else found.shadow_statistic[others],
     )  # fmt: skip
 
 
@@ -258,17 +283,47 @@ def _checks(found: ReferencePhi) -> list[Check]:
     return checks
 
 
-def _definition(found: ReferencePhi, fewest: int, variance: Variance, first: int | None) -> str:
-    own = "their own" if variance is Variance.PER_RECORD else "one pooled residual"
+def _definition(found: ReferencePhi, fewest: int, likelihood: LikelihoodRatio, first: int | None) -> str:
     words = (
-        f"phi = log(p / (1 - p)) of the true class; Gaussians around the mean of {fewest} models or more on each side, "
-        f"{own} standard deviation"
+        f"{_STATISTICS[Statistic(likelihood.statistic)]}; Gaussians around the {likelihood.center} of {fewest} models "
+        f"or more on each side, {_SPREADS[Variance(str(likelihood.variance))]} standard deviation"
     )
     if found.phi.shape[1] > 1:
-        words += f"; {found.phi.shape[1]} queries a record, scores averaged over them"
+        joint = likelihood.queries is Queries.FULL_COVARIANCE
+        how = (
+            "with one Gaussian over all of them for LiRA, scores averaged otherwise"
+            if joint
+            else "scores averaged over them"
+        )
+        words += f"; {found.phi.shape[1]} queries a record, {how}"
     if first is not None:
-        words += f"; thresholds from reference model {first}, scored without itself and its partner"
+        words += f"; thresholds from reference model {first}, scored without itself and {_along(found, first)}"
     return words
+
+
+def _along(found: ReferencePhi, model: int) -> str:
+    """Who is left out with a model, in words."""
+    size = 2 if found.groups is None else int((found.groups == found.groups[model]).sum())
+    return "its partner" if size <= 2 else f"the {size - 1} models drawn with it"
+
+
+def _definitions(likelihood: LikelihoodRatio) -> dict[str, str]:
+    center = "means of models, not medians" if likelihood.center == "mean" else "medians of models, not means"
+    floor = "" if likelihood.min_std == LikelihoodRatio().min_std else f", at least {likelihood.min_std:g}"
+    lira = f"{center}; standard deviations around the means, not corrected for the number of models{floor}"
+    return {"lira": lira, **_DEFINITIONS}
+
+
+_STATISTICS = {
+    Statistic.LOGIT: "phi = log(p / (1 - p)) of the true class",
+    Statistic.HINGE: "LiRA on the true class's logit less the largest other, other attacks on phi = log(p / (1 - p))",
+    Statistic.LOSS: "LiRA on log p of the true class, other attacks on phi = log(p / (1 - p))",
+}
+_SPREADS = {
+    Variance.PER_RECORD: "their own",
+    Variance.POOLED: "one pooled residual",
+    Variance.PUBLISHED_FIXED: "one raw, of the IN models (published code),",
+}
 
 
 _BY_ORDER = "Reference models' answers have no ids: they were matched with the audited records by their order."

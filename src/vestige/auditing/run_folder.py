@@ -13,6 +13,7 @@ from typing import Any
 
 from vestige.attacks import CATALOGUE, bibtex
 from vestige.core.errors import OutputError, RunFolderError
+from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.result import AuditResult
 from vestige.core.signal_store import FOLDER
 
@@ -151,6 +152,7 @@ def _manifest(result: AuditResult) -> dict[str, Any]:
         "inputs": {"target": p.target_digest, "shadow": p.shadow_digest, "references": p.reference_digest},
         "attacks": {name: digest or "ours" for name, digest in p.attacks.items()},
         "options": dict(p.options),
+        "likelihood_ratio": dict(p.likelihood_ratio),
     }
 
 
@@ -158,6 +160,9 @@ def _same_audit(folder: Path, manifest: Mapping[str, Any]) -> None:
     try:
         there = json.loads((folder / MANIFEST).read_text())
         found = {key: there[key] for key in ("format", "inputs", "attacks", "options")}
+        # Runs of before there was a choice played LiRA as the defaults do.
+        usual = LikelihoodRatio().as_text() if manifest["likelihood_ratio"] else {}
+        found["likelihood_ratio"] = there.get("likelihood_ratio", usual)
     except (OSError, ValueError, KeyError, TypeError):
         raise RunFolderError(
             f"Expected a run's {MANIFEST} in {folder}, found one that cannot be read; name another folder with --out."

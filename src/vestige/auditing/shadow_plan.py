@@ -3,12 +3,13 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from vestige.auditing.run_folder import PARTIAL_PLAN, PLAN
 from vestige.core.digests import digest_of_columns
@@ -18,6 +19,7 @@ from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.core.signal_files import writable
 from vestige.core.signals import AT_THE_END, ModelTable
+from vestige.core.views import MirrorAndShifts
 from vestige.training.facts import Facts
 from vestige.training.strategies import Strategy
 
@@ -38,6 +40,8 @@ class ShadowPlan:
         n_asked: Models that were asked for, before the time was looked at.
         checkpoints: Epochs after which they are observed as well.
         gradient_norms: Whether to observe the gradient of every record.
+        views: What they are asked of each record; the record alone if None.
+        share: Of the records, that each is trained on.
     """
 
     recipe: Recipe
@@ -49,6 +53,13 @@ class ShadowPlan:
     n_asked: int
     checkpoints: tuple[int, ...] = ()
     gradient_norms: bool = False
+    views: MirrorAndShifts | None = None
+    share: Fraction = Fraction(1, 2)
+
+    @property
+    def drawn_together(self) -> Int[np.ndarray, " model"]:
+        """Number of the group whose training sets were drawn together, for each model."""
+        return np.asarray(np.arange(self.n_models) // self.share.denominator)
 
     @property
     def n_models(self) -> int:
@@ -81,8 +92,8 @@ class ShadowPlan:
         return range(model * n, (model + 1) * n)
 
     def as_text(self) -> dict[str, Any]:
-        """What a resumed run must share."""
-        return {
+        """What a resumed run must share; what is usual is not written, so that older runs are the same."""
+        asked = {
             "data": self.records.digest,
             "recipe": self.identity,
             "n_asked": self.n_asked,
@@ -91,6 +102,8 @@ class ShadowPlan:
             "checkpoints": list(self.checkpoints),
             "gradient_norms": self.gradient_norms,
         }
+        asked |= {} if self.views is None else {"views": asdict(self.views)}
+        return asked | ({} if self.share == Fraction(1, 2) else {"share": str(self.share)})
 
 
 def planned(
@@ -140,15 +153,18 @@ def _digest_of(text: Any) -> str:
 
 
 def _same(folder: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    for name, value in asked.items():
-        if there.get(name) != value:
+    said_first = ("views", "share")  # they decide others, such as who is in which training set
+    for name in dict.fromkeys((*said_first, *asked, *there)):
+        if there.get(name) != asked.get(name):
             raise RunFolderError(
                 f"Expected {folder.name} to hold shadow models of the same {name}, found {_brief(there.get(name))} "
-                f"there and {_brief(value)} here; name another folder with --out. Trained models are shared by the "
-                "bank."
+                f"there and {_brief(asked.get(name))} here; name another folder with --out. Trained models are shared "
+                "by the bank."
             )
 
 
 def _brief(value: Any) -> str:
+    if value is None:
+        return "none"
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:40]}... ({_digest_of(value)[:8]})"

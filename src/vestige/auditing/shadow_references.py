@@ -12,13 +12,24 @@ from vestige.core.references import References
 from vestige.core.result import Check, Validity
 
 
-def references_of(shadows: Shadows) -> References:
-    """Return the models that are done, with their answers when training had ended; records are the pool's."""
+def references_of(shadows: Shadows, views: Logits | Probabilities | None = None) -> References:
+    """Return the models that are done, with their answers when training had ended; records are the pool's.
+
+    Args:
+        shadows: What was trained and observed.
+        views: What the target answered to all views of each record, view by view of one record after the other; None
+            if it was asked about records as they are.
+    """
+    plan = shadows.plan
+    n = plan.records.n_records
     return References(
         Logits if shadows.kind == LOGITS else Probabilities,
         shadows.store.table(shadows.kind, shadows.final_rows()),
         shadows.member,
-        ids=np.arange(shadows.plan.records.n_records) if shadows.plan.records.ids is None else shadows.plan.records.ids,
+        ids=np.arange(n) if plan.records.ids is None else plan.records.ids,
+        target=None if views is None else views.whole().reshape(n, -1, plan.records.n_classes),
+        target_kind=None if views is None else type(views),
+        groups=plan.drawn_together[shadows.done],
     )
 
 
@@ -27,7 +38,8 @@ def checks_of_training(shadows: Shadows) -> list[Check]:
     plan = shadows.plan
     n_done, n_failed = int(shadows.done.sum()), len(shadows.failures)
     said = (
-        f"{n_done} shadow models on random halves of the {plan.records.n_records:,} audited records: {plan.strategy}."
+        f"{n_done} shadow models on random {'halves' if plan.share.denominator == 2 else plan.share} of the "
+        f"{plan.records.n_records:,} audited records: {plan.strategy}."
     )
     checks = [Check("shadow_models", Validity.VALID, said)]
     if shadows.mended:
@@ -48,7 +60,7 @@ def checks_of_training(shadows: Shadows) -> list[Check]:
         remedy = "Give more time; in a new run folder, for a plan of all of them."
         if n_done + n_failed < plan.n_models:
             remedy = "Start the audit again: it goes on where it ended."
-        cost = what_is_given_up(n_done, plan.n_asked)
+        cost = what_is_given_up(n_done, plan.n_asked, plan.share)
         message = f"{n_done} of {plan.n_asked} shadow models fit the time there was: {cost}."
         checks.append(Check("models_left_out", Validity.LIMITED, message, remedy))
     handled: tuple[str, ...] = getattr(plan.recipe, "handled", tuple)()

@@ -12,6 +12,7 @@ from vestige.core.outputs import Logits
 from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
 from vestige.core.targets import GradientInterface
+from vestige.core.views import MirrorAndShifts, with_views
 from vestige.targets.opening import open_target
 from vestige.training.strategies import Strategy, train_group
 
@@ -28,6 +29,7 @@ class Shared:
         strategy: The way they are trained.
         checkpoints: Epochs after which they are observed as well.
         gradient_norms: Whether to observe the gradient of every record.
+        views: What they are asked of each record; the record alone if None.
     """
 
     recipe: Recipe
@@ -35,6 +37,7 @@ class Shared:
     strategy: Strategy
     checkpoints: tuple[int, ...] = ()
     gradient_norms: bool = False
+    views: MirrorAndShifts | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +120,11 @@ def _observed(shared: Shared, number: int, get: Callable[[], Model], dump: Recip
 def _answers(shared: Shared, model: Model) -> dict[str, np.ndarray]:
     target = open_target(model.classifier, model.n_classes)
     answers = target.answers(shared.records.inputs)
-    found = {LOGITS if isinstance(answers, Logits) else PROBABILITIES: answers.whole()}
+    kind = LOGITS if isinstance(answers, Logits) else PROBABILITIES
+    found = {kind: answers.whole()}
+    if shared.views is not None:
+        others = (target.answers(view).whole() for view in shared.views.others(shared.records.inputs))
+        found[kind] = with_views(found[kind], others, shared.views.n_views)
     if shared.gradient_norms:
         if not isinstance(target, GradientInterface):
             raise UnsupportedModelError(

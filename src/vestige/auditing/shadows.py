@@ -29,7 +29,7 @@ from vestige.core.jobs import Executor, Outcome
 from vestige.core.progress import Progress, silent
 from vestige.core.signal_files import writable
 from vestige.core.signal_store import SignalStore
-from vestige.core.signals import SignalLayout, VariableSpec
+from vestige.core.signals import DRAWN_TOGETHER, SignalLayout, VariableSpec
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess
 from vestige.training.executors.processes import Processes
@@ -135,7 +135,7 @@ def train_shadows(
 
 def _outcomes(plan: ShadowPlan, executor: Executor | None, tasks: Iterator[Task]) -> Generator[Outcome, None, None]:
     """Outcomes of the tasks; closed before they are through, nobody goes on with them."""
-    shared = Shared(plan.recipe, plan.records, plan.strategy, plan.checkpoints, plan.gradient_norms)
+    shared = Shared(plan.recipe, plan.records, plan.strategy, plan.checkpoints, plan.gradient_norms, plan.views)
     yield from (executor or _executor_of(plan.strategy)).run(train_and_observe, shared, tasks)
 
 
@@ -194,6 +194,8 @@ class _Books:
             variables = {n: s for n, s in SignalStore.open(self.path).variables.items() if n != "member"}
         member = np.repeat(plan.member, len(plan.checkpoints) + 1, axis=0)
         made_from = {"data": plan.records.digest, "models": digest_of_columns({"keys": np.array(self.keys)})}
+        if plan.share.denominator != 2:  # of pairs, partners are told by their training sets
+            made_from[DRAWN_TOGETHER] = str(plan.share.denominator)
         return SignalLayout(plan.table(), member, variables, ids=plan.records.ids, made_from=made_from)
 
     def tasks(self, claims: ExitStack) -> Iterator[Task]:
@@ -272,6 +274,10 @@ class _Books:
 
 def _specs(values: Mapping[str, np.ndarray]) -> dict[str, VariableSpec]:
     return {
-        name: VariableSpec(str(v.dtype), n_classes=None if name == GRADIENT_NORMS else v.shape[1])
+        name: VariableSpec(
+            str(v.dtype),
+            n_queries=v.shape[1] if v.ndim == 3 else None,
+            n_classes=None if name == GRADIENT_NORMS else v.shape[-1],
+        )
         for name, v in values.items()
     }

@@ -13,6 +13,7 @@ from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import Access
+from vestige.core.views import MirrorAndShifts
 from vestige.targets.answer_format import AnswerFormat, Kind
 from vestige.targets.opening import is_torch_module
 
@@ -29,6 +30,14 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class ViewsPart(Part):
+    """`views` in `[target]`; see `MirrorAndShifts`."""
+
+    shift: int = 1
+    mirror: bool = True
+    channels: Literal["first", "last"] | None = None
+
+
 class TargetPart(Part):
     """`[target]`: the model, and what the adversary gets of it.
 
@@ -41,6 +50,7 @@ class TargetPart(Part):
         output: Which of the model's outputs holds its answers.
         budget: The most queries that may be sent.
         price: Price of 1,000 queries.
+        views: Changed copies of each image that are asked about too.
     """
 
     model: str
@@ -51,6 +61,7 @@ class TargetPart(Part):
     output: str | None = None
     budget: int | None = None
     price: float | None = None
+    views: ViewsPart | None = None
 
 
 class EndpointPart(Part):
@@ -104,7 +115,8 @@ def querying_of(target: TargetPart, inputs: InputsPart) -> Querying:
     Raises:
         InputError: A budget, price or range is none.
     """
-    return Querying(Access(target.access), inputs.space(), target.budget, target.price)
+    views = None if target.views is None else MirrorAndShifts(**target.views.model_dump())
+    return Querying(Access(target.access), inputs.space(), target.budget, target.price, views)
 
 
 def model_of(
@@ -145,7 +157,7 @@ def model_of(
 
         factory = None if part.factory is None else named(part.factory)
         return ModelFile(path, _format(part), factory=factory, output=part.output, trust_pickle=trust_pickle)
-    _only(part, "an object of Python", "access", "answers", "classes", "budget", "price")
+    _only(part, "an object of Python", "access", "answers", "classes", "budget", "price", "views")
     return _of_python(named(part.model), part)
 
 
@@ -167,7 +179,7 @@ def _endpoint(part: TargetPart, said: EndpointPart) -> Any:
         datatype=said.datatype,
     )
     # After the address was checked: before that it may hold a secret, which would be quoted.
-    _only(part, "an endpoint", "access", "answers", "classes", "output", "budget", "price")
+    _only(part, "an endpoint", "access", "answers", "classes", "output", "budget", "price", "views")
     return endpoint
 
 

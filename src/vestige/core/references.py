@@ -29,6 +29,10 @@ class References:
         labels: True class of each record, 0..K-1; needed only for records that are not audited.
         target: What the audited model answered about the same records, as `answers` without the axis of models:
             needed for several queries, and for records that are not audited, which then serve as population.
+        target_kind: What `target` is if it is not of the kind above: `Logits` beside `Probabilities`, or the other way.
+        groups: Whole number per model: models whose training sets were drawn together, so that no record is in all of
+            them or in none. Whoever takes one for the target leaves its group out. If omitted, the model itself and
+            those with the complementary training set.
 
     Raises:
         InputError: Shapes do not fit, membership is not 0 or 1, or an id is repeated.
@@ -46,6 +50,8 @@ class References:
     ids: Any = None
     labels: Any = None
     target: Any = None
+    target_kind: Any = None
+    groups: Any = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -71,6 +77,17 @@ class References:
                     "the classes as the target's are."
                 )
             set_(self, "labels", labels)
+        if self.groups is not None:
+            groups = column(self.groups, "groups of the references", answers.shape[0], "models")
+            if groups.dtype.kind not in "iu":
+                raise InputError(f"Expected groups of the references as whole numbers, found {groups.dtype} values.")
+            set_(self, "groups", groups)
+        set_(self, "target_kind", self.kind if self.target_kind is None else self.target_kind)
+        if self.target_kind is not self.kind and {self.target_kind, self.kind} != {Logits, Probabilities}:
+            raise InputError(
+                f"Expected the target's answers of the references' kind, or logits beside probabilities, found "
+                f"{self.target_kind!r}."
+            )
         if self.target is not None:
             target = np.asarray(self.target)
             if target.shape != answers.shape[1:]:

@@ -278,7 +278,7 @@ class Spread:
         metric: `auc` or `tpr_at_fpr_...`.
         n_targets: Models that were the target.
         mean: Mean over them.
-        lower: 95 % interval of the mean over training runs: Student's, two models with complementary training sets
+        lower: 95 % interval of the mean over training runs: Student's, models whose training sets were drawn together
             counted as one draw. Targets share the models that score them. NaN for one draw.
         upper: Its upper bound.
         std: Standard deviation over targets, not of the mean.
@@ -322,6 +322,7 @@ class Provenance:
         options: Every option that could change a number, with its value.
         definitions: Every definition that could be read two ways, in a sentence.
         attacks: What was asked to be played: `all`, a name, or `module:function` with the digest of an own attack.
+        likelihood_ratio: How LiRA was asked to be played; empty without reference models.
     """
 
     vestige_version: str
@@ -336,6 +337,7 @@ class Provenance:
     options: Mapping[str, str | int | float]
     definitions: Mapping[str, str]
     attacks: Mapping[str, str] = field(default_factory=lambda: {"all": ""})
+    likelihood_ratio: Mapping[str, str | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

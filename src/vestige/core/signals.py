@@ -18,6 +18,9 @@ AT_THE_END = 0
 MEMBER = "member"
 """The variable every store has: was this record in this model's training set?"""
 
+DRAWN_TOGETHER = "drawn_together"
+"""Of how many models in a row the training sets were drawn together, in what a store was `made_from`; 2 if omitted."""
+
 _RESERVED = ("model", "epoch", "seed", "complete", "record", "query", "class", MEMBER)
 _CHUNK_BYTES = 4 << 20  # one object of the store at most: cheap to fetch, cheap to lose
 _BLOCK_BYTES = 128 << 20  # the same records of all models at most: what whoever reads by blocks holds

@@ -10,7 +10,14 @@ which `named` knows by name and `fetch` gets. `designs` draws membership, `paper
 """
 
 from vestige.data.columns import Columns
-from vestige.data.designs import complementary_pairs, disjoint_pools, fixed_size_subsets, partner, rank_design
+from vestige.data.designs import (
+    balanced_groups,
+    complementary_pairs,
+    disjoint_pools,
+    fixed_size_subsets,
+    partner,
+    rank_design,
+)
 from vestige.data.image_folder import read_image_folder
 from vestige.data.image_parquet import read_image_parquet
 from vestige.data.named import load
@@ -25,6 +32,7 @@ from vestige.data.tables import read_table, read_two_tables
 __all__ = [
     "Columns",
     "RecordColumns",
+    "balanced_groups",
     "complementary_pairs",
     "disjoint_pools",
     "fixed_size_subsets",

@@ -7,6 +7,7 @@ person are on the same side in every model, and counts of members are counts of 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,57 @@ def complementary_pairs(n_models: int, n_records: int, *, seed: int, subjects: A
     design = np.empty((n_models, n_records), dtype=bool)
     design[0::2] = [_subset(rng, units.n, units.n // 2)[units.of_record] for rng in streams]
     design[1::2] = ~design[0::2]
+    return design
+
+
+def balanced_groups(n_models: int, n_records: int, *, share: Fraction, seed: int, subjects: Any = None) -> Design:
+    """Draw groups of training sets in which every record is equally often: `complementary_pairs` for any share.
+
+    For a share of p/q a group is q models. The records are dealt into q parts at random, and each model of the group
+    is trained on p parts in a row, so every record is in exactly p of q models. Leave out a target's whole group, and
+    every record is in exactly that share of the models that remain, whether the target was trained on it or not.
+
+    Args:
+        n_models: Number of models, a multiple of q. Models `q i` to `q i + q - 1` are a group.
+        n_records: Number of records.
+        share: Of the records that a model is trained on, in lowest terms p/q.
+        seed: A group depends on the seed and on its number alone: more models leave the earlier rows as they are.
+        subjects: Whose record each is; parts are then parts of the subjects.
+
+    Returns:
+        True where a model is trained on a record.
+
+    Raises:
+        InputError: `n_models` is no multiple of q, the share is not between 0 and 1, or there are fewer than q records
+            or subjects.
+
+    Example:
+        >>> groups = balanced_groups(6, 12, share=Fraction(5, 6), seed=0)
+        >>> groups.sum(axis=0).tolist() == [5] * 12, groups.sum(axis=1).tolist()
+        (True, [10, 10, 10, 10, 10, 10])
+
+    Source:
+        Carlini et al. 2022, figure 12, for 5/6; they draw each training set on its own (`fixed_size_subsets`).
+    """
+    if not 0 < share < 1:
+        raise InputError(f"Expected a share between 0 and 1, found {share}; take 1/2.")
+    if share == Fraction(1, 2):
+        return complementary_pairs(n_models, n_records, seed=seed, subjects=subjects)
+    p, q = share.numerator, share.denominator
+    _at_least(n_models, q, "models")
+    if n_models % q:
+        raise InputError(
+            f"Expected a multiple of {q} models for a share of {share}, found {n_models}; take {n_models // q * q} or "
+            f"{(n_models // q + 1) * q}."
+        )
+    units = _units(n_records, subjects)
+    _at_least(units.n, q, units.name)
+    design = np.empty((n_models, n_records), dtype=bool)
+    for group, rng in enumerate(_streams(seed, "balanced groups", n_models // q)):
+        part = np.empty(units.n, dtype=np.int64)
+        part[rng.permutation(units.n)] = np.arange(units.n) * q // units.n  # parts that differ by a unit at most
+        for i in range(q):
+            design[q * group + i] = (((part - i) % q) < p)[units.of_record]
     return design
 
 

@@ -1,0 +1,69 @@
+"""Is what shadow models are made of built like the target? Said where both can be looked at, and no fault."""
+
+from contextlib import suppress
+from typing import Any
+
+from vestige.core.recipe import Recipe
+from vestige.core.result import Check, Validity
+from vestige.targets.opening import is_torch_module
+
+
+def mismatched_recipe(target: Any, recipe: Recipe) -> list[Check]:
+    """Say that a recipe makes models of another architecture than the target's, naming both types.
+
+    It can be seen of two torch modules and of two estimators. Of anything else, such as a function or a file, nothing
+    is said; nor of parameters that leave the structure as it is.
+
+    Args:
+        target: The model that was audited, or what was known of it.
+        recipe: How shadow models are trained.
+
+    Returns:
+        One check, VALID, if they differ; none if they do not or it cannot be seen.
+    """
+    ours = _network_of(target) if is_torch_module(target) else target
+    theirs = getattr(recipe, "estimator", None)
+    if is_torch_module(ours):
+        theirs = _untrained(recipe)
+        if theirs is None or _of_module(ours) == _of_module(theirs):
+            return []
+    elif theirs is None or not hasattr(ours, "get_params") or _of_estimator(ours) == _of_estimator(theirs):
+        return []
+    one, other = type(ours).__name__, type(theirs).__name__
+    how = f"{one}, and the recipe's {other}" if one != other else f"{one}, and the recipe's another {other}"
+    message = (
+        f"The target is a {how}: shadow models differ from it in their architecture, and attacks with them may see "
+        "less than those of an adversary who knows it."
+    )
+    return [Check("mismatched_recipe", Validity.VALID, message)]
+
+
+def _network_of(module: Any) -> Any:
+    """The network inside what a recipe has trained, which adds preprocessing to it."""
+    from vestige.training.classifier import Classifier
+
+    return module.network if isinstance(module, Classifier) else module
+
+
+def _untrained(recipe: Recipe) -> Any:
+    """A network of a torch recipe; None of another one. Torch's random stream stays where it is."""
+    make = getattr(recipe, "network", None)
+    if make is None:
+        return None
+    import torch
+
+    with torch.random.fork_rng(devices=[]), suppress(Exception):  # of a user's own function: models are trained by now
+        return make()
+    return None
+
+
+def _of_module(module: Any) -> list[Any]:
+    """Names and types of all layers, and names and shapes of all weights."""
+    layers: list[Any] = [(name, type(layer).__name__) for name, layer in module.named_modules()]
+    return layers + [(name, tuple(weight.shape)) for name, weight in module.named_parameters()]
+
+
+def _of_estimator(estimator: Any) -> dict[str, str]:
+    """Types of an estimator and of the estimators in it, by name."""
+    inside = {n: type(v).__name__ for n, v in estimator.get_params(deep=True).items() if hasattr(v, "get_params")}
+    return {"": type(estimator).__name__, **inside}

@@ -1,0 +1,120 @@
+"""`MirrorAndShifts`: changed copies of an image that a model is asked about besides the image itself."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Num
+
+from vestige.core.errors import InputError
+
+_FEW = (1, 2, 3, 4)  # channels that an image may have, where its axes are told apart by their length
+
+
+@dataclass(frozen=True)
+class MirrorAndShifts:
+    """The image, mirrored or not, at every shift of up to some pixels: 2 (2 s + 1)^2 views for a shift of s.
+
+    What a shift brings in is the image's reflection at the border, which does not repeat the outermost pixels.
+
+    Attributes:
+        shift: Largest shift in rows and in columns [pixels]; 0 for none.
+        mirror: Whether left and right change places in half of the views.
+        channels: Where the images' channels are in the records, `first` or `last`; told by the axes if omitted.
+
+    Raises:
+        InputError: The shift is negative, or there is but one view.
+
+    Example:
+        >>> views = MirrorAndShifts(shift=1)
+        >>> views.n_views
+        18
+        >>> [v[0, :, 0].tolist() for v in MirrorAndShifts(0).others(np.array([[[1, 2, 3], [4, 5, 6]]]))]
+        [[3, 6]]
+
+    Source:
+        Carlini et al. 2022: the image and its mirror by default in their code, 18 views in the published results.
+    """
+
+    shift: int = 1
+    mirror: bool = True
+    channels: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.shift, bool) or self.shift < 0:
+            raise InputError(f"Expected a largest shift of 0 pixels or more, found {self.shift}.")
+        if self.channels not in (None, "first", "last"):
+            raise InputError(f"Expected channels first or last, found {self.channels!r}.")
+        if self.n_views == 1:
+            raise InputError("Expected a shift or a mirror, found neither; leave the views out.")
+
+    @property
+    def n_views(self) -> int:
+        """Views of each image, the image itself among them."""
+        return (1 + self.mirror) * (2 * self.shift + 1) ** 2
+
+    def others(self, images: Any) -> Iterator[Num[np.ndarray, "record ..."]]:
+        """Yield all views but the image itself, one after the other, each of all images.
+
+        The order is the same for all images: unmirrored first, then by rows and by columns of the shift.
+
+        Args:
+            images: Records x rows x columns, with an axis of channels before or after those of pixels.
+
+        Raises:
+            InputError: They are no images, it cannot be told where their channels are, or they are no larger than
+                the shift.
+        """
+        rows, columns = self._axes(images)
+        for flipped in (False, True) if self.mirror else (False,):
+            image = np.flip(images, columns) if flipped else images
+            for down in range(-self.shift, self.shift + 1):
+                for right in range(-self.shift, self.shift + 1):
+                    if flipped or down or right:
+                        yield np.ascontiguousarray(_shifted(_shifted(image, rows, down), columns, right))
+
+    def _axes(self, images: Any) -> tuple[int, int]:
+        """The axes of rows and of columns."""
+        if hasattr(images, "columns") or images.ndim not in (3, 4):
+            found = "a DataFrame" if hasattr(images, "columns") else f"shape {images.shape}"
+            raise InputError(
+                f"Expected images, record x height x width x channel, for views that mirror and shift, found {found}; "
+                "leave the views out."
+            )
+        axes = (1, 2) if images.ndim == 3 or self._channels_of(images.shape) == "last" else (2, 3)
+        if min(images.shape[axis] for axis in axes) <= self.shift:
+            raise InputError(
+                f"Expected images of more than {self.shift} pixels each way for shifts of {self.shift}, found shape "
+                f"{images.shape}; take smaller shifts."
+            )
+        return axes
+
+    def _channels_of(self, shape: tuple[int, ...]) -> str:
+        if self.channels is not None:
+            return self.channels
+        first, last = shape[1] in _FEW, shape[3] in _FEW
+        if first == last:
+            raise InputError(
+                f'Expected images whose channels can be told from their shape, found {shape}; give channels="first" '
+                'or "last" with the views.'
+            )
+        return "first" if first else "last"
+
+
+def with_views(first: np.ndarray, others: Iterable[np.ndarray], n_views: int) -> np.ndarray:
+    """Return one model's answers to every view, records x views x classes, from those to each view in turn."""
+    found = np.empty((len(first), n_views, *first.shape[1:]), dtype=first.dtype)
+    found[:, 0] = first
+    for number, answers in enumerate(others, start=1):
+        found[:, number] = answers
+    return found
+
+
+def _shifted(images: np.ndarray, axis: int, by: int) -> np.ndarray:
+    """Move the content of an axis; what comes in is the reflection."""
+    if by == 0:
+        return images
+    n = images.shape[axis]
+    places = np.abs(np.arange(n) - by)
+    return np.take(images, np.where(places >= n, 2 * (n - 1) - places, places), axis=axis)

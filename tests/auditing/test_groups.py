@@ -1,0 +1,198 @@
+"""Models whose training sets were drawn together, for shares of 1/2 and 5/6: without a leak nothing tells anything."""
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.auditing.small_models import plan_of, table
+from tests.auditing.test_references import Kept, auc, target_of, two_logits
+
+from vestige import AuditResult, ShadowTraining, audit
+from vestige.auditing.every_target import spread_of, values_of_targets
+from vestige.auditing.model_audit import design
+from vestige.auditing.references import ReferenceScores, left_without, score_with
+from vestige.auditing.selection import select
+from vestige.auditing.shadow_references import checks_of_training, references_of
+from vestige.auditing.shadows import Shadows, train_shadows
+from vestige.core.errors import InputError, RunFolderError
+from vestige.core.options import SubjectScore
+from vestige.core.outputs import Phi
+from vestige.core.progress import silent
+from vestige.core.recipe import Recipe
+from vestige.core.references import References
+from vestige.core.result import Check, Validity
+from vestige.data.reference_files import read_references
+from vestige.training.bank import Bank
+from vestige.training.function_recipe import FunctionRecipe
+from vestige.training.sklearn_recipe import SklearnRecipe
+
+N = 60
+HALF, FIVE_SIXTHS = Fraction(1, 2), Fraction(5, 6)
+SHARES = [HALF, FIVE_SIXTHS]
+
+
+def counting_in_models(phi: np.ndarray, shadow_phi: np.ndarray, is_in: np.ndarray) -> np.ndarray:
+    "How many models were trained on a record: what a design must not let tell anything."
+    return np.asarray(is_in.sum(axis=0), dtype=float)
+
+
+ATTACKS = select(["all", counting_in_models]).attacks
+
+
+def drawn(rng: np.random.Generator, share: Fraction, leaks: Any, n_models: int = 18) -> References:
+    """Phi of models that stand higher for their members by a step each."""
+    member = design(n_models, table(N), int(rng.integers(2**31)), share)
+    steps = np.broadcast_to(leaks, n_models)[:, None]
+    phi = 2 * rng.normal(size=N) + rng.normal(size=(n_models, N)) + steps * member
+    return References(Phi, phi, member, groups=np.arange(n_models) // share.denominator)
+
+
+def scored(references: References, rng: np.random.Generator) -> ReferenceScores:
+    return score_with(references, target_of(rng.normal(size=N), rng.permutation(N) < N // 2), ATTACKS)
+
+
+def _nothing() -> dict[str, list[float]]:
+    return {}
+
+
+def at_chance(found: dict[str, list[float]]) -> None:
+    assert {"lira_online", "lira_offline", "empirical_bayes_online", "counting_in_models"} <= set(found)
+    assert set(found.pop("counting_in_models")) == {0.5}  # exactly
+    for name, values in found.items():
+        assert np.mean(values) == pytest.approx(0.5, abs=4 * np.std(values) / np.sqrt(len(values)) + 1e-12), name
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_a_model_that_knows_nothing_is_at_chance_among_others_that_leak(share):
+    rng, found = np.random.default_rng(1), _nothing()
+    for _ in range(25):
+        references = drawn(rng, share, np.where(np.arange(18) == 0, 0.0, 2.0))
+        scores = scored(references, rng)
+        for name, values in scores.shadow_scores.items():
+            found.setdefault(name, []).append(auc(values, references.member[0]))
+    at_chance(found)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_every_model_in_turn_is_at_chance_where_nothing_leaks(share):
+    rng, found = np.random.default_rng(2), _nothing()
+    for _ in range(4):
+        values = values_of_targets(scored(drawn(rng, share, 0.0), rng), None, SubjectScore.MEAN, silent)
+        for name in dict.fromkeys(v.attack for v in values):
+            aucs = [v.value for v in values if (v.attack, v.metric) == (name, "auc")]
+            found.setdefault(name, []).append(float(np.mean(aucs)))
+    at_chance(found)
+
+
+def test_without_its_group_a_model_of_five_sixths_is_told_by_counts():
+    """Why a group is left out: the design is refused if only the model itself could be."""
+    rng = np.random.default_rng(0)
+    references = drawn(rng, FIVE_SIXTHS, 0.0)
+    alone = scored(replace(references, groups=None), rng)
+    others = left_without(alone.observed, 0)
+    assert others.sum() == 17
+    assert auc(-alone.observed.is_in[others].sum(axis=0).astype(float), references.member[0]) == 1.0
+    assert values_of_targets(alone, None, SubjectScore.MEAN, silent) == ()
+
+
+def test_those_drawn_together_count_as_one_draw_and_leak_is_seen():
+    rng = np.random.default_rng(0)
+    scores = scored(drawn(rng, FIVE_SIXTHS, 2.0, 24), rng)
+    assert left_without(scores.observed, 7).tolist() == [i // 6 != 1 for i in range(24)]
+    values = values_of_targets(scores, None, SubjectScore.MEAN, silent)
+    spread = next(s for s in spread_of(values, scores.observed) if (s.attack, s.metric) == ("lira_online", "auc"))
+    assert spread.n_targets == 24
+    assert spread.mean > 0.8
+    assert "scored without itself and the 5 models drawn with it" in scores.definitions["reference models"]
+
+
+def test_what_is_said_of_pairs_changes_no_number():
+    """References in pairs, and the same with their groups said."""
+    rng = np.random.default_rng(0)
+    references = drawn(rng, HALF, 1.0)
+    one, other = (scored(r, np.random.default_rng(5)) for r in (references, replace(references, groups=None)))
+    for name, values in one.shadow_scores.items():
+        np.testing.assert_array_equal(values, other.shadow_scores[name])
+    both = [values_of_targets(s, None, SubjectScore.MEAN, silent) for s in (one, other)]
+    assert both[0] == both[1]
+    assert spread_of(both[0], one.observed) == spread_of(both[1], other.observed)
+
+
+# ------------------------------------------------------------------------------------- plans and stores
+
+
+@pytest.mark.parametrize("share", ["5/6", 0.8333, 5 / 6, FIVE_SIXTHS])
+def test_a_share_is_said_in_any_way(share):
+    training = ShadowTraining("same", n_models=12, share=share)
+    assert (training.fraction, training.group_size) == (FIVE_SIXTHS, 6)
+    assert ShadowTraining("same").fraction == HALF
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"n_models": 16, "share": "5/6"}, "multiple of 6 shadow models for a share of 5/6, found 16.*take 18"),
+        ({"n_models": 2, "share": "5/6"}, "found 2.*take 6"),
+        ({"n_models": 7}, "even number of shadow models, 2 or more, found 7"),
+        ({"share": 1.0}, "between 0 and 1 in parts of 20 or fewer, found 1.0"),
+        ({"share": "many"}, "Expected a share such as"),
+        ({"share": float("nan")}, "Expected a share such as"),
+        ({"share": 0.9871}, "parts of 20 or fewer, found 0.9871"),
+    ],
+)
+def test_what_is_no_share_is_refused(options, said):
+    with pytest.raises(InputError, match=said):
+        ShadowTraining("same", **options)
+
+
+def named_check(checks: list[Check], name: str) -> Check:
+    return next(check for check in checks if check.name == name)
+
+
+def test_a_store_knows_which_models_were_drawn_together(tmp_path):
+    from tests.auditing.small_models import bayes
+
+    recipe: Recipe = FunctionRecipe(bayes)
+    plan = replace(plan_of(recipe, 12), member=design(12, table(), 0, FIVE_SIXTHS), share=FIVE_SIXTHS)
+    assert plan.as_text()["share"] == "5/6"
+    shadows = train_shadows(plan, tmp_path / "run", Bank(tmp_path / "bank"))
+    expected = [0] * 6 + [1] * 6
+    assert references_of(shadows).groups.tolist() == expected
+    assert read_references(tmp_path / "run").groups.tolist() == expected
+    said = named_check(checks_of_training(shadows), "shadow_models").message
+    assert said.startswith("12 shadow models on random 5/6 of the 60 audited records")
+
+
+def test_groups_are_read_off_the_models_that_are_done():
+    plan = replace(plan_of(SklearnRecipe(_bayes()), 12), share=FIVE_SIXTHS)
+    done = np.arange(12) % 5 != 0
+    phi = np.zeros((12, N))
+    shadows = Shadows(plan, Kept(two_logits(phi)), done, {}, 0, 0.0)
+    assert references_of(shadows).groups.tolist() == [i // 6 for i in range(12) if i % 5]
+
+
+def _bayes() -> Any:
+    from sklearn.naive_bayes import GaussianNB
+
+    return GaussianNB()
+
+
+def test_an_audit_with_a_share_from_plan_to_report_and_again(tmp_path):
+    members, nonmembers = (table(N, seed=seed, subjects=np.arange(N) // 2 + 100 * seed) for seed in (0, 1))
+    model = _bayes().fit(members.inputs, members.labels)
+
+    def played(share: str, n_models: int) -> AuditResult:
+        training = ShadowTraining("same", n_models=n_models, share=share, bank=tmp_path / "bank")
+        sides: dict[str, Any] = {"members": members, "nonmembers": nonmembers}
+        return audit(model, **sides, training=training, run=tmp_path / "run", attacks=["loss", "lira_online"])
+
+    first, again = played("5/6", 18), played("5/6", 18)
+    np.testing.assert_array_equal(first.records["lira_online"], again.records["lira_online"])
+    checks = {check.name: check for check in first.preflight.checks}
+    assert "on random 5/6 of the 120 audited records" in checks["shadow_models"].message
+    assert checks["reference_counts"].validity is Validity.VALID
+    assert {s.n_targets for s in first.spread if s.attack == "lira_online"} == {18}
+    with pytest.raises(RunFolderError, match='same share, found "5/6" there and none here'):
+        played("1/2", 8)
