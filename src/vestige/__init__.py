@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vestige.auditing.audit import audit
+    from vestige.auditing.auxiliary_references import references_by_forgetting, references_from_scratch
     from vestige.auditing.querying import Querying
     from vestige.auditing.shadow_training import ShadowTraining
     from vestige.core.attack import Attack
@@ -75,6 +76,8 @@ __all__ = [
     "UnsupportedModelError",
     "VestigeError",
     "audit",
+    "references_by_forgetting",
+    "references_from_scratch",
 ]
 
 _HOME = {
@@ -112,6 +115,8 @@ _HOME = {
     "UnsupportedModelError": "vestige.core.errors",
     "VestigeError": "vestige.core.errors",
     "audit": "vestige.auditing.audit",
+    "references_by_forgetting": "vestige.auditing.auxiliary_references",
+    "references_from_scratch": "vestige.auditing.auxiliary_references",
 }
 
 

@@ -31,11 +31,12 @@ def test_the_names_are_those_of_the_issues():
         "correctness", "loss", "confidence", "max_confidence", "entropy", "modified_entropy", "gradient_norm",
         "lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only",
         "empirical_bayes_online", "empirical_bayes_offline", "base_score_online", "base_score_offline",
-        "attack_r", "calibration_loss", "calibration_score", "rmia_online", "rmia_offline", "attack_p",
+        "attack_r", "calibration_loss", "calibration_confidence", "calibration_gradient_norm",
+        "calibration_score", "rmia_online", "rmia_offline", "attack_p",
         "quantile_regression_gaussian", "quantile_regression_at_fpr",
         "nn_shokri", "nn_nasr", "nn_memguard", "white_box_gradient",
     ]  # fmt: skip
-    assert [a.name for a in WITH_REFERENCES] == names[7:17] + names[18:20]
+    assert [a.name for a in WITH_REFERENCES] == names[7:19] + names[20:22]
     assert set(names) | {"CATALOGUE", "KNOWLEDGE", "Attack", "bibtex"} == set(attacks.__all__)
 
 
@@ -152,6 +153,7 @@ def score_referred(attack, phi, shadow_phi, is_in):
     """The records are the population too, as in an audit without others."""
     signals = {"phi": phi, "shadow_phi": shadow_phi, "is_in": is_in}
     signals |= {f"population_{name}": values for name, values in signals.items()}
+    signals |= {"gradient_norms": np.logaddexp(0, -phi), "shadow_gradient_norms": np.logaddexp(0, -shadow_phi)}
     return attack.score(*(signals[name] for name in attack.reads))
 
 
@@ -159,6 +161,10 @@ def score_referred(attack, phi, shadow_phi, is_in):
 def test_what_is_known_of_reference_models_is_handed_and_never_the_target_s_membership(attack):
     required = [p for p in inspect.signature(attack.score).parameters.values() if p.kind is not p.KEYWORD_ONLY]
     assert tuple(p.name for p in required) == attack.reads
+    if attack.name == "calibration_gradient_norm":
+        assert attack.reads == ("gradient_norms", "shadow_gradient_norms", "is_in")
+        assert (attack.access, attack.knowledge) == ("gradients", ("train", "data", "label", "model"))
+        return
     assert attack.reads[:2] == ("phi", "shadow_phi")
     assert set(attack.reads[2:]) <= {"is_in", "population_phi", "population_shadow_phi", "population_is_in"}
     assert (attack.access, attack.knowledge) == ("loss", ("train", "data", "label"))

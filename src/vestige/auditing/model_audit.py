@@ -22,6 +22,7 @@ from vestige.auditing.shadow_training import SAME, ShadowTraining
 from vestige.auditing.shadows import Shadows, train_shadows
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
+from vestige.core.outputs import GradientNorms
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
@@ -54,7 +55,8 @@ def train_references(
     """
     recipe = training.recipe_like(target)
     with nullcontext(run) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as folder:
-        shadows = _trained(recipe, pool, training, Path(folder), seed, progress)
+        with_gradients = _reads_gradients(recipe, predictions, attacks)
+        shadows = _trained(recipe, pool, training, Path(folder), seed, progress, with_gradients)
         if predictions.ids is None:
             predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
         return score_with(references_of(shadows), predictions, attacks, checks_of_training(shadows))
@@ -104,7 +106,13 @@ def design(n_models: int, pool: Records, seed: int) -> Bool[np.ndarray, "model r
 
 
 def _trained(
-    recipe: Recipe, pool: Records, training: ShadowTraining, run: Path, seed: int, progress: Progress
+    recipe: Recipe,
+    pool: Records,
+    training: ShadowTraining,
+    run: Path,
+    seed: int,
+    progress: Progress,
+    with_gradients: bool,
 ) -> Shadows:
     begun = time.monotonic()
     bank = Bank(training.bank)
@@ -120,7 +128,9 @@ def _trained(
         member = design(n_models, pool, seed)
         n_workers = strategy.n_processes if training.executor is None else training.executor.n_workers
         groups = groups or groups_of(recipe, member, strategy, n_workers)
-        return ShadowPlan(recipe, pool, member, seed, strategy, groups, training.n_models)
+        return ShadowPlan(
+            recipe, pool, member, seed, strategy, groups, training.n_models, gradient_norms=with_gradients
+        )
 
     with alone(run):
         plan = planned(run, plan_of, choose)
@@ -133,6 +143,13 @@ def _trained(
             stop_at_failure=training.stop_at_failure,
             progress=_named(progress, found[0] if found else None),
         )
+
+
+def _reads_gradients(recipe: Recipe, predictions: Predictions, attacks: tuple[Attack, ...]) -> bool:
+    """Whether shadow models are to be asked for gradients: the target was, they have some, and an attack reads them."""
+    wanted = any("shadow_gradient_norms" in attack.reads for attack in attacks)
+    has_some = recipe.identity().get("recipe") == "torch"
+    return wanted and has_some and predictions.output(GradientNorms) is not None
 
 
 def _named(progress: Progress, cost: Estimate | None) -> Progress:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from vestige.core.errors import InputError
 from vestige.core.messages import few
-from vestige.core.outputs import Logits, Loss, Output, Phi, Probabilities
+from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
 from vestige.signals.phi import SATURATED, phi_from_logits, phi_from_losses, phi_from_probabilities
@@ -29,6 +29,8 @@ class ReferencePhi:
         limit: Where phi of such answers was put, and its negative [logit].
         order: Which of the references' records the audited ones are.
         by_id: Whether records were matched by id, and not by their order.
+        gradient_norms: The target's gradient norm of every audited record; None if it or the models were not asked.
+        shadow_gradient_norms: Those of every reference model.
     """
 
     phi: Float[np.ndarray, "record query"]
@@ -41,6 +43,8 @@ class ReferencePhi:
     limit: float
     order: Int[np.ndarray, " record"]
     by_id: bool
+    gradient_norms: Float[np.ndarray, " record"] | None = None
+    shadow_gradient_norms: Float[np.ndarray, "model record"] | None = None
 
     @property
     def n_answers(self) -> int:
@@ -77,7 +81,7 @@ def reference_phi(references: References, target: Predictions) -> ReferencePhi:
     return ReferencePhi(
         ours[:n], phi[:, :n], references.member[:, order],
         ours[n:], phi[:, n:], references.member[:, others],
-        n_saturated, limit, order, by_id,
+        n_saturated, limit, order, by_id, *_gradient_norms(references, target, order),
     )  # fmt: skip
 
 
@@ -150,6 +154,16 @@ def _phi(
     except InputError as error:
         raise InputError(f"Reference {whose}: {error}") from None
     return np.where(missing, np.nan, found)
+
+
+def _gradient_norms(
+    references: References, target: Predictions, order: np.ndarray
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Of the target and of the models, if both were asked."""
+    own = target.output(GradientNorms)
+    if own is None or references.gradient_norms is None:
+        return None, None
+    return np.asarray(own.whole(), dtype=np.float64), references.gradient_norms[:, order].astype(np.float64)
 
 
 def _phi_of_target(

@@ -12,7 +12,7 @@ from vestige.auditing.reference_phi import ReferencePhi, reference_phi
 from vestige.core.attack import Attack
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError
-from vestige.core.outputs import Phi
+from vestige.core.outputs import GradientNorms, Phi
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
 from vestige.core.result import Check, NotRun, Validity
@@ -37,6 +37,7 @@ class ReferenceScores:
         not_run: Attacks with reference models that could not be played, and what they need.
         checks: What a reader should know of them.
         definitions: How the scores were made where there are two ways.
+        by_forgetting: Whether the models began with the target's weights.
     """
 
     observed: ReferencePhi
@@ -48,6 +49,7 @@ class ReferenceScores:
     not_run: tuple[NotRun, ...]
     checks: tuple[Check, ...]
     definitions: Mapping[str, str]
+    by_forgetting: bool = False
 
     @cached_property
     def digest(self) -> str:
@@ -55,6 +57,8 @@ class ReferenceScores:
         seen = self.observed
         columns = {"phi": seen.shadow_phi, "member": seen.is_in, "target": seen.phi}
         columns |= {"population": seen.population_shadow_phi, "target's population": seen.population_phi}
+        if seen.shadow_gradient_norms is not None:
+            columns |= {"gradient norms": seen.shadow_gradient_norms}
         return digest_of_columns(columns)
 
     @property
@@ -108,7 +112,8 @@ def score_with(
         {name: values for name, values in shadow_scores.items() if name in scores},
         not_run,
         (*checks, *_checks(found)),
-        {"reference models": _definition(found, fewest, variance, first), **_DEFINITIONS},
+        {"reference models": _definition(found, fewest, variance, first), **_training(references), **_DEFINITIONS},
+        references.by_forgetting,
     )
 
 
@@ -144,6 +149,10 @@ def _needed(error: InputError) -> str:
 def _score(attack: Attack, found: ReferencePhi, variance: Variance) -> np.ndarray:
     if attack.name in _OF_VARIANCE:
         return attack.score(found.phi, found.shadow_phi, found.is_in, variance=variance)
+    if "shadow_gradient_norms" in attack.reads:
+        if found.gradient_norms is None or found.shadow_gradient_norms is None:
+            raise InputError("Expected gradient norms of the target and of reference models, found none.")
+        return attack.score(found.gradient_norms, found.shadow_gradient_norms, found.is_in)
     has_population = len(found.population_phi) > 0
     queries = range(found.phi.shape[1])
     signals = [
@@ -165,6 +174,7 @@ _DEFINITIONS = {
     "lira": "means of models, not medians; standard deviations around them, not corrected for the number of models",
     "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
     "base_score, attack_r, calibration_loss": "on log p of the true class; offline with the power 0.33; ties count",
+    "calibration_confidence": "on p of the true class, where Watson et al. take the log of the largest",
     "rmia": "gamma 1, >; population: other records that all models were asked about, or else the audited ones",
     "saturation": "answers of exactly 0 or 1 stand log 2 beyond the largest other phi: half the smallest probability",
 }
@@ -179,10 +189,12 @@ def left_without(is_in: np.ndarray, model: int) -> np.ndarray:
 
 def one_as_target(found: ReferencePhi, model: int, others: np.ndarray) -> ReferencePhi:
     """One reference model in the target's place, with some of the others."""
+    norms = found.shadow_gradient_norms
     return ReferencePhi(
         found.shadow_phi[model], found.shadow_phi[others], found.is_in[others],
         found.population_shadow_phi[model], found.population_shadow_phi[others], found.population_is_in[others],
         found.n_saturated, found.limit, found.order, found.by_id,
+        None if norms is None else norms[model], None if norms is None else norms[others],
     )  # fmt: skip
 
 
@@ -193,8 +205,11 @@ def _as_shadow(references: References, found: ReferencePhi, target: Predictions,
     else:
         answers = next(a for i, a in enumerate(references.models()) if i == model)[found.order]
         answers = answers if answers.ndim == 2 else answers[:, 0]
+    outputs = [references.kind(answers)]
+    if found.shadow_gradient_norms is not None:
+        outputs.append(GradientNorms(found.shadow_gradient_norms[model]))
     return Predictions(
-        references.kind(answers),
+        outputs,
         labels=target.labels,
         member=found.is_in[model],
         subjects=target.subjects,
@@ -242,6 +257,11 @@ def _definition(found: ReferencePhi, fewest: int, variance: Variance, first: int
     if first is not None:
         words += f"; thresholds from reference model {first}, scored without itself and its partner"
     return words
+
+
+def _training(references: References) -> dict[str, str]:
+    """What tells attacks by forgetting from those with models of new weights."""
+    return {"training of the references": references.training} if references.training else {}
 
 
 _BY_ORDER = "Reference models' answers have no ids: they were matched with the audited records by their order."

@@ -4,7 +4,7 @@ import numpy as np
 
 from vestige.auditing.planning import what_is_given_up
 from vestige.auditing.run_folder import FAILURES
-from vestige.auditing.shadow_work import LOGITS
+from vestige.auditing.shadow_work import GRADIENT_NORMS, LOGITS
 from vestige.auditing.shadows import Shadows
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, Probabilities
@@ -18,6 +18,9 @@ def references_of(shadows: Shadows) -> References:
         Logits if shadows.kind == LOGITS else Probabilities,
         shadows.store.table(shadows.kind, shadows.final_rows()),
         shadows.member,
+        gradient_norms=shadows.store.read(GRADIENT_NORMS, rows=shadows.final_rows())
+        if shadows.plan.gradient_norms
+        else None,
         ids=np.arange(shadows.plan.records.n_records) if shadows.plan.records.ids is None else shadows.plan.records.ids,
     )
 

@@ -29,6 +29,10 @@ class References:
         labels: True class of each record, 0..K-1; needed only for records that are not audited.
         target: What the audited model answered about the same records, as `answers` without the axis of models:
             needed for several queries, and for records that are not audited, which then serve as population.
+        gradient_norms: L2 norm of the gradient of each record's loss over all parameters of each model, models x
+            records; the target's are among its own answers.
+        training: How they were trained, in a sentence that may be released; it stands in the result's definitions.
+        by_forgetting: Whether they began with the target's weights, which the adversary then has to know.
 
     Raises:
         InputError: Shapes do not fit, membership is not 0 or 1, or an id is repeated.
@@ -46,6 +50,9 @@ class References:
     ids: Any = None
     labels: Any = None
     target: Any = None
+    gradient_norms: Any = None
+    training: str = ""
+    by_forgetting: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -79,6 +86,14 @@ class References:
                     f"model's, found {target.shape}; ask the target the same queries."
                 )
             set_(self, "target", target)
+        if self.gradient_norms is not None:
+            norms = np.asarray(self.gradient_norms)
+            if norms.shape != answers.shape[:2]:
+                raise InputError(
+                    f"Expected gradient norms of the references as models x records, {answers.shape[0]:,} x {n:,}, "
+                    f"found shape {norms.shape}; give one number per model and record."
+                )
+            set_(self, "gradient_norms", norms)
 
     def _check_shape(self, answers: BlockTable) -> None:
         n_axes = 2 if self.kind is Phi else 3
