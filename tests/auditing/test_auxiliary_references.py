@@ -46,7 +46,8 @@ MEMBERS, NONMEMBERS, AUXILIARY = some(0), some(1_000), some(2_000)
 
 @functools.cache
 def target() -> torch.nn.Module:
-    return RECIPE.fit(MEMBERS, seed=0).classifier
+    model: torch.nn.Module = RECIPE.fit(MEMBERS, seed=0).classifier
+    return model
 
 
 def forgotten(**options):
@@ -111,7 +112,6 @@ def test_an_audit_plays_them_and_tells_forgetting_from_new_weights(n_models):
     for result in results:
         for attack in ("calibration_loss", "calibration_confidence", "calibration_gradient_norm"):
             assert auc(result, attack) > 0.6, attack
-            assert len(row(result, attack=attack, metric="auc", group="all")) > 0
     known = [{t.attack: t.knowledge for t in result.threat_models} for result in results]
     assert "model" in known[0]["calibration_loss"]
     assert "model" not in known[1]["calibration_loss"]

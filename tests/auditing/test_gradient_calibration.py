@@ -30,8 +30,10 @@ def audited(run: Path, access: str = "gradients", recipe=RECIPE, attacks=ATTACKS
     members, nonmembers = sides()
     training = ShadowTraining(recipe, n_models=8, bank=run.parent / "bank")
     model = RECIPE.fit(members, seed=99).classifier
-    given = {"members": members, "nonmembers": nonmembers, "querying": Querying(access), "training": training}
-    return audit(model, **given, attacks=attacks, run=run)
+    return audit(
+        model, members=members, nonmembers=nonmembers, querying=Querying(access), training=training,
+        attacks=attacks, run=run,
+    )  # fmt: skip
 
 
 def stored(run: Path) -> SignalStore:
