@@ -1,6 +1,6 @@
 """Do attacks with reference models do on real data what their papers say of them?
 
-From the root: `python -m tests.experiments.study NAME`, with the data in VESTIGE_DATA; one of `settings.SETTINGS`, or of
+From the root: `python -m tests.experiments.study NAME`, with the data in VESTIGE_DATA; one of `settings.SETTINGS` or
 `ON_CREDIT`. Trains, plays models as targets in turn, and writes `NAME.json` beside this file: minutes each, on one
 core. With `--keep FOLDER` what the models answered is kept there, and taken from there the next time.
 """
