@@ -28,6 +28,7 @@ SIGNALS = {
     "gradient_norms",
     "phi",
     "shadow_phi",
+    "shadow_gradient_norms",
     "is_in",
     "population_phi",
     "population_shadow_phi",

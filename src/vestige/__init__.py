@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vestige.auditing.audit import audit
+    from vestige.auditing.auxiliary_references import references_by_forgetting, references_from_scratch
     from vestige.auditing.querying import Querying
     from vestige.auditing.recipe_audit import audit_recipe
     from vestige.auditing.shadow_training import ShadowTraining
@@ -81,6 +82,8 @@ __all__ = [
     "VestigeError",
     "audit",
     "audit_recipe",
+    "references_by_forgetting",
+    "references_from_scratch",
 ]
 
 _HOME = {
@@ -121,6 +124,8 @@ _HOME = {
     "VestigeError": "vestige.core.errors",
     "audit": "vestige.auditing.audit",
     "audit_recipe": "vestige.auditing.recipe_audit",
+    "references_by_forgetting": "vestige.auditing.auxiliary_references",
+    "references_from_scratch": "vestige.auditing.auxiliary_references",
 }
 
 

@@ -32,12 +32,13 @@ def test_the_names_are_those_of_the_issues():
         "boundary_distance",
         "lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only",
         "empirical_bayes_online", "empirical_bayes_offline", "base_score_online", "base_score_offline",
-        "attack_r", "calibration_loss", "calibration_score", "rmia_online", "rmia_offline", "attack_p",
+        "attack_r", "calibration_loss", "calibration_confidence", "calibration_gradient_norm",
+        "calibration_score", "rmia_online", "rmia_offline", "attack_p",
         "quantile_regression_gaussian", "quantile_regression_at_fpr",
         "nn_shokri", "nn_nasr", "nn_memguard", "white_box_gradient",
         "rotations", "translations", "nn_augmentation", "noise_robustness", "label_only_likelihood_ratio",
     ]  # fmt: skip
-    assert [a.name for a in WITH_REFERENCES] == names[8:18] + names[19:21]
+    assert [a.name for a in WITH_REFERENCES] == names[8:20] + names[21:23]
     functions = {a.score.__name__ for a in CATALOGUE}
     assert set(names) - functions == {"label_only_likelihood_ratio", "rotations", "translations"}  # of other signals
     assert functions | {"CATALOGUE", "KNOWLEDGE", "Attack", "bibtex"} == set(attacks.__all__)
@@ -156,6 +157,7 @@ def score_referred(attack, phi, shadow_phi, is_in):
     """The records are the population too, as in an audit without others."""
     signals = {"phi": phi, "shadow_phi": shadow_phi, "is_in": is_in}
     signals |= {f"population_{name}": values for name, values in signals.items()}
+    signals |= {"gradient_norms": np.logaddexp(0, -phi), "shadow_gradient_norms": np.logaddexp(0, -shadow_phi)}
     return attack.score(*(signals[name] for name in attack.reads))
 
 
@@ -163,6 +165,10 @@ def score_referred(attack, phi, shadow_phi, is_in):
 def test_what_is_known_of_reference_models_is_handed_and_never_the_target_s_membership(attack):
     required = [p for p in inspect.signature(attack.score).parameters.values() if p.kind is not p.KEYWORD_ONLY]
     assert tuple(p.name for p in required) == attack.reads
+    if attack.name == "calibration_gradient_norm":
+        assert attack.reads == ("gradient_norms", "shadow_gradient_norms", "is_in")
+        assert (attack.access, attack.knowledge) == ("gradients", ("train", "data", "label", "model"))
+        return
     assert attack.reads[:2] == ("phi", "shadow_phi")
     assert set(attack.reads[2:]) <= {"is_in", "population_phi", "population_shadow_phi", "population_is_in"}
     assert (attack.access, attack.knowledge) == ("loss", ("train", "data", "label"))

@@ -5,9 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import log_expit
 from tests.auditing.planted import row
 
-from vestige import InputError, Logits, Options, Phi, Predictions, Probabilities, References, audit
+from vestige import GradientNorms, InputError, Logits, Options, Phi, Predictions, Probabilities, References, audit
+from vestige.attacks import (
+    calibration_confidence,
+    calibration_gradient_norm,
+    calibration_loss,
+    calibration_score,
+)
 from vestige.attacks.lira import lira_online
 from vestige.auditing.reference_phi import reference_phi
 from vestige.auditing.references import ReferenceScores, score_with
@@ -54,6 +61,58 @@ def test_every_attack_with_references_is_played_and_finds_the_leak():
     assert result.adversary.n_references == 16
     assert (result.results["n_references"] == 16).all()
     assert {r.threshold for r in result.results.itertuples() if r.attack == "lira_online"} >= {"shadow_global"}
+
+
+def test_calibrated_scores_are_means_over_queries():
+    """Such as augmentation draws: every draw of the target is compared with the same one of the models."""
+    phi, member, shadow_phi, is_in = drawn()
+    rng = np.random.default_rng(5)
+    theirs, ours = shadow_phi[..., None] + rng.normal(size=(8, N, 10)), phi[:, None] + rng.normal(size=(N, 10))
+    target = predictions(ours[:, 0], member, ids=np.arange(N))
+    found = score_with(References(Phi, theirs, is_in, ids=np.arange(N), target=ours), target)
+    for name, attack in (("calibration_loss", calibration_loss), ("calibration_confidence", calibration_confidence)):
+        by_draw = [attack(ours[:, q], theirs[:, :, q], is_in) for q in range(10)]
+        np.testing.assert_allclose(found.scores[name], np.mean(by_draw, axis=0), rtol=0, atol=1e-12)
+    whole = calibration_score(log_expit(ours), log_expit(theirs), is_in=is_in)
+    np.testing.assert_allclose(found.scores["calibration_loss"], whole, rtol=0, atol=1e-12)
+
+
+def test_gradient_norms_of_references_calibrate_those_of_the_target_and_of_the_shadow():
+    phi, member, shadow_phi, is_in = drawn()
+    norms, theirs = np.exp(-phi / 5), np.exp(-shadow_phi / 5)
+    order = np.random.default_rng(6).permutation(N)
+    references = References(Phi, shadow_phi[:, order], is_in[:, order], ids=order, gradient_norms=theirs[:, order])
+    target = Predictions([Phi(phi), GradientNorms(norms)], np.zeros(N, dtype=int), member, ids=np.arange(N))
+    found = score_with(references, target)
+    name = "calibration_gradient_norm"
+    np.testing.assert_allclose(found.scores[name], calibration_gradient_norm(norms, theirs, is_in))
+    others = (is_in != ~is_in[0]).any(axis=1) & (np.arange(8) > 0)  # without itself and its partner
+    expected = calibration_gradient_norm(theirs[0], theirs[others], is_in[others])
+    np.testing.assert_allclose(found.shadow_scores[name], expected)
+    result = audit(target, references=references)
+    assert row(result, attack=name, metric="auc", group="all").value > 0.8
+    for attack in (name, "gradient_norm"):
+        assert {r.threshold for r in result.results.itertuples() if r.attack == attack} >= {"shadow_global"}
+    changed = replace(references, gradient_norms=theirs[:, order] + 1e-9)
+    assert score_with(changed, target).digest != found.digest
+
+
+@pytest.mark.parametrize("lacking", ["target", "references"])
+def test_without_gradient_norms_on_either_side_they_are_not_calibrated(lacking):
+    phi, member, shadow_phi, is_in = drawn()
+    outputs = [Phi(phi)] if lacking == "target" else [Phi(phi), GradientNorms(np.exp(-phi))]
+    theirs = np.exp(-shadow_phi) if lacking == "target" else None
+    target = Predictions(outputs, np.zeros(N, dtype=int), member)
+    found = score_with(References(Phi, shadow_phi, is_in, gradient_norms=theirs), target)
+    assert "calibration_gradient_norm" not in found.scores
+    [why] = [left for left in found.not_run if left.attack == "calibration_gradient_norm"]
+    assert why.needs == "gradient norms of the target and of reference models"
+
+
+def test_gradient_norms_of_another_shape_are_refused():
+    _, _, shadow_phi, is_in = drawn()
+    with pytest.raises(InputError, match="gradient norms of the references as models x records, 8 x 300, found shape"):
+        References(Phi, shadow_phi, is_in, gradient_norms=np.zeros((8, 3)))
 
 
 def test_records_are_matched_by_id_and_never_by_their_order():

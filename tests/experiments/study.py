@@ -1,7 +1,7 @@
 """Do attacks with reference models do on real data what their papers say of them?
 
-From the root: `python -m tests.experiments.study NAME`, with the data in VESTIGE_DATA; one of `settings.SETTINGS`, or
-`german-credit`. Trains, plays models as targets in turn, and writes `NAME.json` beside this file: minutes each, on one
+From the root: `python -m tests.experiments.study NAME`, with the data in VESTIGE_DATA; one of `settings.SETTINGS` or
+`ON_CREDIT`. Trains, plays models as targets in turn, and writes `NAME.json` beside this file: minutes each, on one
 core. With `--keep FOLDER` what the models answered is kept there, and taken from there the next time.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.experiments import credit
+from tests.experiments import credit, forgetting
 from tests.experiments.exceptions import exceptions_of
 from tests.experiments.settings import SETTINGS, Setting
 from tests.experiments.shadow_answers import Answers, in_pairs, kept, train_and_ask
@@ -29,6 +29,7 @@ from vestige.evaluation.intervals import is_resolvable
 
 HERE = Path(__file__).parent
 SEED = 0
+ON_CREDIT = {"german-credit": credit.run, "german-credit-forgetting": forgetting.run}
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,10 @@ def written(result: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.experiments.study", description=__doc__)
-    parser.add_argument("name", choices=[*SETTINGS, "german-credit"])
+    parser.add_argument("name", choices=[*SETTINGS, *ON_CREDIT])
     parser.add_argument("--keep", type=Path, help="where answers of models are kept")
     asked = parser.parse_args()
-    result = credit.run() | circumstances() if asked.name == "german-credit" else run(asked.name, asked.keep)
+    result = ON_CREDIT[asked.name]() | circumstances() if asked.name in ON_CREDIT else run(asked.name, asked.keep)
     result["exceptions"] = exceptions_of(asked.name)
     written(result, HERE / f"{asked.name}.json")
     for claim in result["claims"]:

@@ -66,11 +66,36 @@ def of_credit(study: dict[str, Any]) -> str:
     return "\n".join([*lines, _line("published", *theirs, gain, *accuracies, "")])
 
 
+def of_forgetting(study: dict[str, Any]) -> str:
+    """Every score in every way of calibration, AUC and accuracy at the public threshold, beside what was published."""
+    variants = list(dict.fromkeys(row["variant"] for row in study["rows"]))
+    heads = [f"{short}: {v}" for v in variants for short in ("AUC", "accuracy")]
+    heads = ["score", "calibrated", *heads, "AUC: published", "accuracy: published"]
+    lines = [_line(*heads), _line(*["---"] * len(heads))]
+    for score, way in dict.fromkeys((row["score"], row["way"]) for row in study["rows"]):
+        mine = [row for row in study["rows"] if (row["score"], row["way"]) == (score, way)]
+        values = [_with_interval(row[metric]) for row in mine for metric in ("auc", "accuracy")]
+        lines.append(_line(score, way or "no", *values, *(_short(v) for v in mine[0]["published"].values())))
+    return "\n".join(lines)
+
+
+def of_gains(study: dict[str, Any]) -> str:
+    """Mean differences in AUC over trials, for each variant."""
+    variants = list(dict.fromkeys(claim["variant"] for claim in study["claims"]))
+    lines = [_line("claim, in AUC", *variants, "published"), _line(*["---"] * (len(variants) + 2))]
+    for better, other in dict.fromkeys((c["better"], c["other"]) for c in study["claims"]):
+        mine = [c for c in study["claims"] if (c["better"], c["other"]) == (better, other)]
+        lines.append(_line(f"{better} above {other}", *map(_difference, mine), f"+{_short(mine[0]['published'])}"))
+    return "\n".join(lines)
+
+
 def all_tables() -> dict[str, list[str]]:
     found = {}
     for name, study in studies().items():
         if name == "german-credit":
             found[name] = [of_credit(study)]
+        elif name == "german-credit-forgetting":
+            found[name] = [of_forgetting(study), of_gains(study)]
         else:
             queries = dict.fromkeys((1, study["configuration"]["n_queries"]))
             found[name] = [table(study, q) for q in queries for table in (of_attacks, of_claims)]

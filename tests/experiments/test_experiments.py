@@ -6,11 +6,11 @@ from functools import cache
 
 import numpy as np
 import pytest
-from tests.experiments import credit
+from tests.experiments import credit, forgetting
 from tests.experiments.exceptions import EXCEPTIONS, exceptions_of, expected
 from tests.experiments.settings import SETTINGS
 from tests.experiments.shadow_answers import Answers, in_pairs, mirrored_and_shifted
-from tests.experiments.study import HERE, answers_of, claims_about, run, written
+from tests.experiments.study import HERE, ON_CREDIT, answers_of, claims_about, run, written
 from tests.experiments.tables import all_tables
 from tests.experiments.targets_in_turn import ATTACKS, METRICS, Mean, finding, mean_of, play, shadows_of
 
@@ -38,7 +38,7 @@ def needs(name: str) -> None:
 
 
 def test_every_setting_has_been_measured():
-    assert set(STORED) == {*SETTINGS, "german-credit"}
+    assert set(STORED) == {*SETTINGS, *ON_CREDIT}
     for study in STORED.values():
         assert {"words", "configuration", "seconds", "versions", "measured", "rows", "claims"} <= set(study)
 
@@ -76,6 +76,18 @@ def test_claims_on_credit_follow_from_the_stored_trials():
         for metric in ("auc", "accuracy")
     ]
     assert again == study["claims"]
+
+
+def test_claims_on_forgetting_follow_from_the_stored_trials():
+    study = STORED["german-credit-forgetting"]
+    assert study["configuration"]["n_trials"] >= 20
+    found = {v: [t for t in study["trials"] if t["variant"] == v] for v in forgetting.VARIANTS}
+    assert [claim for v, trials in found.items() for claim in forgetting.claims_of(v, trials)] == study["claims"]
+    for row in study["rows"]:
+        name = forgetting.named(row["score"], row["way"])
+        for metric in ("auc", "accuracy"):
+            told = vars(mean_of([trial[name][metric] for trial in found[row["variant"]]]))
+            assert {k: pytest.approx(v, abs=1e-5) for k, v in told.items()} == row[metric]
 
 
 # ------------------------------------------------------------------------------------------ what was found
@@ -208,3 +220,12 @@ def test_credit_done_anew_finds_what_is_stored():
     for ours, theirs in zip(again["claims"], stored["claims"], strict=True):
         assert abs(ours["value"] - theirs["value"]) < theirs["upper"] - theirs["lower"]
         assert ours["finding"] == theirs["finding"] or "undecided" in (ours["finding"], theirs["finding"])
+
+
+@pytest.mark.slow
+def test_forgetting_done_anew_finds_what_is_stored():
+    needs("german-credit-p4")
+    again, stored = forgetting.run(), STORED["german-credit-forgetting"]
+    for ours, theirs in zip(again["claims"], stored["claims"], strict=True):
+        assert abs(ours["value"] - theirs["value"]) < theirs["upper"] - theirs["lower"]
+        assert {ours["finding"], theirs["finding"]} != {"shown", "contradicted"}

@@ -12,7 +12,12 @@ from vestige.attacks.attack_r import attack_r
 from vestige.attacks.augmentation_count import augmentation_count
 from vestige.attacks.base_score import base_score_offline, base_score_online
 from vestige.attacks.boundary_distance import boundary_distance
-from vestige.attacks.calibration import calibration_loss, calibration_score
+from vestige.attacks.calibration import (
+    calibration_confidence,
+    calibration_gradient_norm,
+    calibration_loss,
+    calibration_score,
+)
 from vestige.attacks.confidence import confidence
 from vestige.attacks.correctness import correctness
 from vestige.attacks.empirical_bayes import empirical_bayes_offline, empirical_bayes_online
@@ -42,6 +47,8 @@ __all__ = [
     "base_score_online",
     "bibtex",
     "boundary_distance",
+    "calibration_confidence",
+    "calibration_gradient_norm",
     "calibration_loss",
     "calibration_score",
     "confidence",
@@ -266,6 +273,28 @@ CATALOGUE: tuple[Attack, ...] = (
         "loss",
         ("train", "data", "label"),
         "log p less its mean over models not trained on the record",
+        "Watson et al. 2022, eq. 4",
+        ("watson2022importance",),
+    ),
+    Attack(
+        "calibration_confidence",
+        calibration_confidence,
+        ("phi", "shadow_phi", "is_in"),
+        "shadow models not trained on the audited records",
+        "loss",
+        ("train", "data", "label"),
+        "p of the true class less its mean over models not trained on the record",
+        "Watson et al. 2022, eq. 4",
+        ("watson2022importance",),
+    ),
+    Attack(
+        "calibration_gradient_norm",
+        calibration_gradient_norm,
+        ("gradient_norms", "shadow_gradient_norms", "is_in"),
+        "gradient norms of the target and of torch models not trained on the audited records",
+        "gradients",
+        ("train", "data", "label", "model"),
+        "mean gradient norm over models not trained on the record less the target's",
         "Watson et al. 2022, eq. 4",
         ("watson2022importance",),
     ),

@@ -2,9 +2,10 @@
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.special import expit
 
 from vestige.core.errors import InputError
-from vestige.core.log_means import log_confidence, out_counts
+from vestige.core.log_means import log_confidence, out_counts, refuse_infinite
 
 
 def calibration_loss(
@@ -39,6 +40,76 @@ def calibration_loss(
     for row, trained in zip(shadow_phi, is_in, strict=True):
         above += np.where(trained, 0.0, score - log_confidence(row))
     return np.asarray(above / counts)
+
+
+def calibration_confidence(
+    phi: Float[np.ndarray, " record"],
+    shadow_phi: Float[np.ndarray, "model record"],
+    is_in: Bool[np.ndarray, "model record"],
+) -> Float[np.ndarray, " record"]:
+    """Score each record by how much surer of its true class the target is than its OUT models are on average.
+
+    Args:
+        phi: The target's logit-scaled confidence in the true class [logit], finite.
+        shadow_phi: That of every shadow model [logit], finite.
+        is_in: Whether each shadow model was trained on each record.
+
+    Returns:
+        `p_target - mean p_OUT`, in [-1, 1]; higher means member.
+
+    Raises:
+        InputError: Some record has no OUT model, or some phi is not finite.
+
+    Example:
+        >>> shadow_phi, is_in = np.array([[0.0], [5.0]]), np.array([[False], [True]])
+        >>> print(calibration_confidence(np.array([np.log(3.0)]), shadow_phi, is_in))
+        [0.25]
+
+    Source:
+        Watson et al. 2022, https://arxiv.org/abs/2111.08440, calibrated confidence. Deviations: the probability of the
+        true class, where they take the logarithm of the largest one, which is calibrated by `calibration_score` of
+        `max_confidence`; references as in `calibration_loss`.
+    """
+    counts = out_counts(is_in)
+    refuse_infinite(phi)
+    # Near 1 the differences of p are those of 1 - p, of which float64 keeps every digit.
+    sure, own = phi > 0, _odd_side(phi, phi > 0)
+    above = np.zeros(own.shape)
+    for row, trained in zip(shadow_phi, is_in, strict=True):
+        refuse_infinite(row)
+        above += np.where(trained, 0.0, np.where(sure, -1.0, 1.0) * (own - _odd_side(row, sure)))
+    return np.asarray(above / counts)
+
+
+def calibration_gradient_norm(
+    gradient_norms: Float[np.ndarray, " record"],
+    shadow_gradient_norms: Float[np.ndarray, "model record"],
+    is_in: Bool[np.ndarray, "model record"],
+) -> Float[np.ndarray, " record"]:
+    """Score each record by how much less it pulls at the target than at its OUT models on average.
+
+    Args:
+        gradient_norms: L2 norm, over all parameters of the target, of the gradient of the record's loss alone.
+        shadow_gradient_norms: The same of every shadow model and its parameters.
+        is_in: Whether each shadow model was trained on each record.
+
+    Returns:
+        `mean norm_OUT - norm_target`; higher means member.
+
+    Raises:
+        InputError: Some record has no OUT model, there is no record or model, or some norm is not finite.
+
+    Example:
+        >>> norms, is_in = np.array([[3.0], [0.0]]), np.array([[False], [True]])
+        >>> print(calibration_gradient_norm(np.array([1.0]), norms, is_in))
+        [2.]
+
+    Source:
+        Watson et al. 2022, https://arxiv.org/abs/2111.08440, calibrated gradient norm; references as in
+        `calibration_loss`.
+    """
+    own, theirs = (-np.asarray(norms, dtype=np.float64) for norms in (gradient_norms, shadow_gradient_norms))
+    return calibration_score(own, theirs, is_in=is_in)
 
 
 def calibration_score(
@@ -82,6 +153,11 @@ def calibration_score(
     for row, left_out in zip(reference_scores, trained, strict=True):
         above += np.where(left_out, 0.0, own - _mean_over_draws(row))
     return np.asarray(above / counts)
+
+
+def _odd_side(phi: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    """Of records that are sure 1 - p, of the others p."""
+    return np.asarray(expit(np.where(sure, -1.0, 1.0) * phi.astype(np.float64)))
 
 
 def _mean_over_draws(score: np.ndarray) -> np.ndarray:

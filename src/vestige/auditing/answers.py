@@ -81,6 +81,8 @@ def threat_models_of(case: Case) -> tuple[ThreatModel, ...]:
             if attack.name in case.learnt.learnt_from:
                 of_halves = case.learnt.learnt_from[attack.name] == "known_half"
                 known = (known | {"members"}) if of_halves else (known - {"members"}) | {"train", "data"}
+            if attack.needs_references and case.references is not None and case.references.by_forgetting:
+                known |= {"model"}
             words = tuple(word for word in KNOWLEDGE if word in known)
             n_queries = n_queries_of(case) if attack.needs_references else 1
             models.append(ThreatModel(attack.name, attack.access, attack.definition, words, n_queries, attack.source))
@@ -104,6 +106,9 @@ def adversary_of(case: Case, access: str) -> Adversary:
     if n_references:
         knowledge = "records and recipe"
         words = f"has {n_references} models like it, and knows which of these records each was trained on"
+        if case.references is not None and case.references.by_forgetting:
+            knowledge = "records, recipe and parameters"
+            words = f"has {n_references} models that began with its parameters and were trained on other records"
     elif case.source == "shadow":
         knowledge, words = "one shadow model", "has trained one shadow model on records of its own"
     else:

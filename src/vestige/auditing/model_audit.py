@@ -25,6 +25,8 @@ from vestige.auditing.shadows import Shadows, train_shadows
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio
+from vestige.core.outputs import GradientNorms
+from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records, joined
@@ -67,7 +69,8 @@ def train_references(
     """
     recipe, pool, predictions = training.recipe_like(asked.classifier), asked.pool, asked.predictions
     with nullcontext(run) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as folder:
-        shadows = trained(recipe, pool, training, Path(folder), seed, progress, views)
+        with_gradients = _reads_gradients(recipe, predictions, attacks)
+        shadows = trained(recipe, pool, training, Path(folder), seed, progress, views, with_gradients=with_gradients)
         if predictions.ids is None:
             predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
         checks = [*checks_of_training(shadows), *mismatched_recipe(asked.classifier, recipe)]
@@ -140,6 +143,8 @@ def trained(
     seed: int,
     progress: Progress,
     views: MirrorAndShifts | None,
+    *,
+    with_gradients: bool = False,
 ) -> Shadows:
     """Train the shadow models of a pool, or take them from the run or the bank; errors as `train_references`."""
     begun = time.monotonic()
@@ -158,7 +163,16 @@ def trained(
         n_workers = strategy.n_processes if training.executor is None else training.executor.n_workers
         groups = groups or groups_of(recipe, member, strategy, n_workers)
         return ShadowPlan(
-            recipe, pool, member, seed, strategy, groups, training.n_models, views=views, share=training.fraction
+            recipe,
+            pool,
+            member,
+            seed,
+            strategy,
+            groups,
+            training.n_models,
+            views=views,
+            share=training.fraction,
+            gradient_norms=with_gradients,
         )
 
     with alone(run):
@@ -172,6 +186,13 @@ def trained(
             stop_at_failure=training.stop_at_failure,
             progress=_named(progress, found[0] if found else None),
         )
+
+
+def _reads_gradients(recipe: Recipe, predictions: Predictions, attacks: tuple[Attack, ...]) -> bool:
+    """Whether shadow models are to be asked for gradients: the target was, they have some, and an attack reads them."""
+    wanted = any("shadow_gradient_norms" in attack.reads for attack in attacks)
+    has_some = recipe.identity().get("recipe") == "torch"
+    return wanted and has_some and predictions.output(GradientNorms) is not None
 
 
 def _named(progress: Progress, cost: Estimate | None) -> Progress:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import Statistic
 from vestige.core.messages import few
-from vestige.core.outputs import Logits, Loss, Output, Phi, Probabilities
+from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
 from vestige.signals.hinge import hinge_from_logits
@@ -36,6 +36,8 @@ class ReferencePhi:
         groups: Which reference models were drawn together; None if that is read off their training sets.
         statistic: What LiRA reads of the target instead of phi; None if it reads phi.
         shadow_statistic: That of every reference model.
+        gradient_norms: The target's gradient norm of every audited record; None if it or the models were not asked.
+        shadow_gradient_norms: Those of every reference model.
     """
 
     phi: Float[np.ndarray, "record query"]
@@ -51,6 +53,9 @@ class ReferencePhi:
     groups: Int[np.ndarray, " model"] | None = None
     statistic: Float[np.ndarray, "record query"] | None = None
     shadow_statistic: Float[np.ndarray, "model record query"] | None = None
+
+    gradient_norms: Float[np.ndarray, " record"] | None = None
+    shadow_gradient_norms: Float[np.ndarray, "model record"] | None = None
 
     @property
     def of_lira(self) -> tuple[Float[np.ndarray, "record query"], Float[np.ndarray, "model record query"]]:
@@ -108,6 +113,7 @@ def reference_phi(references: References, target: Predictions, statistic: Statis
         ours[:n], phi[:, :n], references.member[:, order],
         ours[n:], phi[:, n:], references.member[:, others],
         n_saturated, limit, order, by_id, references.groups, own, theirs,
+        *_gradient_norms(references, target, order),
     )  # fmt: skip
 
 
@@ -234,6 +240,16 @@ def _hinge(answers: np.ndarray, labels: np.ndarray, n_queries: int) -> Float[np.
 def _hinge_of_target(references: References, target: Predictions, order: np.ndarray) -> np.ndarray:
     found = target.output(Logits).whole() if references.target is None else references.target[order]
     return _hinge(found, target.labels, references.n_queries)
+
+
+def _gradient_norms(
+    references: References, target: Predictions, order: np.ndarray
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Of the target and of the models, if both were asked."""
+    own = target.output(GradientNorms)
+    if own is None or references.gradient_norms is None:
+        return None, None
+    return np.asarray(own.whole(), dtype=np.float64), references.gradient_norms[:, order].astype(np.float64)
 
 
 def _phi_of_target(

@@ -12,7 +12,7 @@ from vestige.core.attack import Attack
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio, Queries, Statistic, Variance
-from vestige.core.outputs import Phi
+from vestige.core.outputs import GradientNorms, Phi
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
 from vestige.core.result import Check, NotRun, Validity
@@ -39,6 +39,7 @@ class ReferenceScores:
         not_run: Attacks with reference models that could not be played, and what they need.
         checks: What a reader should know of them.
         definitions: How the scores were made where there are two ways.
+        by_forgetting: Whether the models began with the target's weights.
     """
 
     observed: ReferencePhi
@@ -51,6 +52,7 @@ class ReferenceScores:
     not_run: tuple[NotRun, ...]
     checks: tuple[Check, ...]
     definitions: Mapping[str, str]
+    by_forgetting: bool = False
 
     @cached_property
     def digest(self) -> str:
@@ -58,6 +60,8 @@ class ReferenceScores:
         seen = self.observed
         columns = {"phi": seen.shadow_phi, "member": seen.is_in, "target": seen.phi}
         columns |= {"population": seen.population_shadow_phi, "target's population": seen.population_phi}
+        if seen.shadow_gradient_norms is not None:
+            columns |= {"gradient norms": seen.shadow_gradient_norms}
         return digest_of_columns(columns)
 
     @cached_property
@@ -98,7 +102,9 @@ def score_with(
     """
     asked = likelihood or LikelihoodRatio()
     found = reference_phi(references, target, Statistic(asked.statistic))
-    return score_observed(found, lambda model: as_shadow(references, found, target, model), attacks, checks, asked)
+    scored = score_observed(found, lambda model: as_shadow(references, found, target, model), attacks, checks, asked)
+    definitions = {**scored.definitions, **_training(references)}
+    return replace(scored, definitions=definitions, by_forgetting=references.by_forgetting)
 
 
 def score_observed(
@@ -144,6 +150,7 @@ def score_observed(
         not_run,
         (*checks, *_checks(found)),
         {"reference models": _definition(found, fewest, how, first), **_definitions(how)},
+        False,
     )
 
 
@@ -186,6 +193,10 @@ def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> 
     if attack.name in _LIRA:
         how = {name: getattr(likelihood, name) for name in ("center", "variance", "queries", "min_std")}
         return attack.score(*found.of_lira, found.is_in, **how)
+    if "shadow_gradient_norms" in attack.reads:
+        if found.gradient_norms is None or found.shadow_gradient_norms is None:
+            raise InputError("Expected gradient norms of the target and of reference models, found none.")
+        return attack.score(found.gradient_norms, found.shadow_gradient_norms, found.is_in)
     has_population = len(found.population_phi) > 0
     queries = range(found.phi.shape[1])
     signals = [
@@ -206,6 +217,7 @@ _LIRA = ("lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only"
 _DEFINITIONS = {
     "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
     "base_score, attack_r, calibration_loss": "on log p of the true class; offline with the power 0.33; ties count",
+    "calibration_confidence": "on p of the true class, where Watson et al. take the log of the largest",
     "rmia": "gamma 1, >; population: other records that all models were asked about, or else the audited ones",
     "privacy_score": "of records: |mean of IN phi - mean of OUT phi| / (std of IN + std of OUT)",
     "saturation": "answers of exactly 0 or 1 stand log 2 beyond the largest other phi: half the smallest probability",
@@ -228,6 +240,7 @@ def remaining(is_in: np.ndarray, groups: np.ndarray | None, model: int) -> np.nd
 
 def one_as_target(found: ReferencePhi, model: int, others: np.ndarray) -> ReferencePhi:
     """One reference model in the target's place, with some of the others."""
+    norms = found.shadow_gradient_norms
     return ReferencePhi(
         found.shadow_phi[model], found.shadow_phi[others], found.is_in[others],
         found.population_shadow_phi[model], found.population_shadow_phi[others], found.population_is_in[others],
@@ -235,6 +248,7 @@ def one_as_target(found: ReferencePhi, model: int, others: np.ndarray) -> Refere
         None if found.groups is None else found.groups[others],
         None if found.shadow_statistic is None else found.shadow_statistic[model],
         None if found.shadow_statistic is None else found.shadow_statistic[others],
+        None if norms is None else norms[model], None if norms is None else norms[others],
     )  # fmt: skip
 
 
@@ -245,8 +259,11 @@ def as_shadow(references: References, found: ReferencePhi, target: Predictions, 
     else:
         answers = next(a for i, a in enumerate(references.models()) if i == model)[found.order]
         answers = answers if answers.ndim == 2 else answers[:, 0]
+    outputs = [references.kind(answers)]
+    if found.shadow_gradient_norms is not None:
+        outputs.append(GradientNorms(found.shadow_gradient_norms[model]))
     return Predictions(
-        references.kind(answers),
+        outputs,
         labels=target.labels,
         member=found.is_in[model],
         subjects=target.subjects,
@@ -324,6 +341,11 @@ _SPREADS = {
     Variance.POOLED: "one pooled residual",
     Variance.PUBLISHED_FIXED: "one raw, of the IN models (published code),",
 }
+
+
+def _training(references: References) -> dict[str, str]:
+    """What tells attacks by forgetting from those with models of new weights."""
+    return {"training of the references": references.training} if references.training else {}
 
 
 _BY_ORDER = "Reference models' answers have no ids: they were matched with the audited records by their order."

@@ -4,7 +4,7 @@ import numpy as np
 
 from vestige.auditing.planning import what_is_given_up
 from vestige.auditing.run_folder import FAILURES
-from vestige.auditing.shadow_work import LOGITS
+from vestige.auditing.shadow_work import GRADIENT_NORMS, LOGITS
 from vestige.auditing.shadows import Shadows
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, Probabilities
@@ -26,6 +26,7 @@ def references_of(shadows: Shadows, views: Logits | Probabilities | None = None)
         Logits if shadows.kind == LOGITS else Probabilities,
         shadows.store.table(shadows.kind, shadows.final_rows()),
         shadows.member,
+        gradient_norms=shadows.store.read(GRADIENT_NORMS, rows=shadows.final_rows()) if plan.gradient_norms else None,
         ids=np.arange(n) if plan.records.ids is None else plan.records.ids,
         target=None if views is None else views.whole().reshape(n, -1, plan.records.n_classes),
         target_kind=None if views is None else type(views),

@@ -8,7 +8,14 @@ import numpy as np
 KNOWLEDGE = ("train", "data", "label", "model", "members")
 """What an adversary may know beside the model's answers, in the order of the tables."""
 
-_OF_REFERENCES = ("shadow_phi", "is_in", "population_phi", "population_shadow_phi", "population_is_in")
+_OF_REFERENCES = (
+    "shadow_phi",
+    "shadow_gradient_norms",
+    "is_in",
+    "population_phi",
+    "population_shadow_phi",
+    "population_is_in",
+)
 
 
 @dataclass(frozen=True)
@@ -19,12 +26,13 @@ class Attack:
         name: Its name in every table.
         score: The pure function. Of `probabilities` it gets `ClassProbabilities`: p, 1 - p and their logarithms.
         reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`, `phi`,
-            `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`; of some
-            the same of a population, `population_...`; `score` and `reference_scores` of any attack; and `signal`,
-            `features` and `is_known_nonmember`; of label-only ones `correct` and `noise_correct`, of each augmented or
-            noisy copy, `agreement` and `shadow_agreement`, what their share is, and `boundary_distances`. Attacks that
-            learn from known members read the same of these, `known_...`, and `known_member`; what has a number per
-            class is a plain array for them.
+            `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`, or
+            `gradient_norms`, `shadow_gradient_norms` and `is_in`; of some the same of a population, `population_...`;
+            `score` and `reference_scores` of any attack; and `signal`, `features` and `is_known_nonmember`; of
+            label-only ones `correct` and `noise_correct`, of each augmented or noisy copy, `agreement` and
+            `shadow_agreement`, what their share is, and `boundary_distances`. Attacks that learn from known members
+            read the same of these, `known_...`, and `known_member`; what has a number per class is a plain array for
+            them.
         needs: The same for a person: what a table must hold.
         access: The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`.
         knowledge: What else the adversary must know, in the words of Choquette-Choo et al. 2021, table 3: `train` (how
@@ -54,4 +62,4 @@ class Attack:
     def needs_references(self) -> bool:
         """Whether it reads what models with known members among the audited records answered, and nothing else."""
         reads = set(self.reads)
-        return bool({"shadow_phi", "is_in"} & reads) and reads <= {"phi", *_OF_REFERENCES}
+        return bool({"shadow_phi", "is_in"} & reads) and reads <= {"phi", "gradient_norms", *_OF_REFERENCES}

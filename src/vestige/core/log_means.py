@@ -23,12 +23,21 @@ def log_confidence(phi: Float[np.ndarray, " record"]) -> Float[np.ndarray, " rec
         >>> print(log_confidence(np.array([-800.0, 0.0, 80.0])))
         [-8.00000000e+02 -6.93147181e-01 -1.80485139e-35]
     """
+    refuse_infinite(phi)
+    return _log_confidence(phi)
+
+
+def refuse_infinite(phi: Float[np.ndarray, " record"]) -> None:
+    """Refuse phi that are not finite.
+
+    Raises:
+        InputError: Some are not.
+    """
     if not np.isfinite(phi).all():
         raise InputError(
             "Expected finite phi of the target and of every shadow model, found NaN or infinity; take phi from "
             "logits, or bound the probabilities away from 0 and 1."
         )
-    return _log_confidence(phi)
 
 
 def log_mean_confidence(shadow_phi: Float[np.ndarray, "model record"]) -> Float[np.ndarray, " record"]:

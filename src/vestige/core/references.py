@@ -33,6 +33,10 @@ class References:
         groups: Whole number per model: models whose training sets were drawn together, so that no record is in all of
             them or in none. Whoever takes one for the target leaves its group out. If omitted, the model itself and
             those with the complementary training set.
+        gradient_norms: L2 norm of the gradient of each record's loss over all parameters of each model, models x
+            records; the target's are among its own answers.
+        training: How they were trained, in a sentence that may be released; it stands in the result's definitions.
+        by_forgetting: Whether they began with the target's weights, which the adversary then has to know.
 
     Raises:
         InputError: Shapes do not fit, membership is not 0 or 1, or an id is repeated.
@@ -52,6 +56,9 @@ class References:
     target: Any = None
     target_kind: Any = None
     groups: Any = None
+    gradient_norms: Any = None
+    training: str = ""
+    by_forgetting: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -96,6 +103,14 @@ class References:
                     f"model's, found {target.shape}; ask the target the same queries."
                 )
             set_(self, "target", target)
+        if self.gradient_norms is not None:
+            norms = np.asarray(self.gradient_norms)
+            if norms.shape != answers.shape[:2]:
+                raise InputError(
+                    f"Expected gradient norms of the references as models x records, {answers.shape[0]:,} x {n:,}, "
+                    f"found shape {norms.shape}; give one number per model and record."
+                )
+            set_(self, "gradient_norms", norms)
 
     def _check_shape(self, answers: BlockTable) -> None:
         n_axes = 2 if self.kind is Phi else 3

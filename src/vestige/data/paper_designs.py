@@ -86,6 +86,21 @@ class QuarterSplit:
     nonmembers: Mask
 
 
+@dataclass(frozen=True, eq=False)
+class PublicGame:
+    """P4's game on public records alone, in which a threshold is set: the target has no part in it.
+
+    Attributes:
+        members: What the model that plays the target is trained on: the public members.
+        nonmembers: Half of the public nonmembers, which nobody is trained on.
+        reference: The other half, on which the model is trained that calibrates the played one.
+    """
+
+    members: Mask
+    nonmembers: Mask
+    reference: Mask
+
+
 class P1Data(Enum):
     """Data of P1 with fixed blocks, and their number of records."""
 
@@ -301,6 +316,37 @@ def p4_quarters(n_pool: int, *, seed: int, subjects: Any = None) -> QuarterSplit
     """
     quarter = _n_units(n_pool, subjects) // 4
     return QuarterSplit(*disjoint_pools([quarter] * 4, n_pool, seed=seed, subjects=subjects))
+
+
+def p4_public_game(split: QuarterSplit, *, seed: int, subjects: Any = None) -> PublicGame:
+    """Divide P4's public quarters for the game in which the threshold is set.
+
+    A reference that was trained on the public nonmembers would have seen the simulated ones, and calibrate them as it
+    never calibrates a private record; so they are halved, and the reference has one half.
+
+    Args:
+        split: The quarters.
+        seed: Of the draw.
+        subjects: Whose record each of the pool is; halves are then halves of the subjects.
+
+    Raises:
+        InputError: There are fewer than two public nonmembers, or subjects of them.
+
+    Example:
+        >>> game = p4_public_game(p4_quarters(800, seed=0), seed=0)
+        >>> int(game.members.sum()), int(game.nonmembers.sum()), int(game.reference.sum())
+        (200, 100, 100)
+
+    Source:
+        Watson et al. 2022, section 4.2: the public set is halved, one half plays the members. Ours: which model
+        calibrates that game, of which the paper says nothing.
+    """
+    rows = np.flatnonzero(split.public_nonmembers)
+    mine = None if subjects is None else column(subjects, "subjects", split.members.size, "the design")[rows]
+    half = _n_units(rows.size, mine) // 2
+    reference = np.zeros(split.members.size, dtype=bool)
+    reference[rows[disjoint_pools([half], rows.size, seed=seed, subjects=mine)[0]]] = True
+    return PublicGame(split.public_members, split.public_nonmembers & ~reference, reference)
 
 
 def _n_units(n_records: int, subjects: Any) -> int:
