@@ -41,19 +41,20 @@ class Settlement:
         return np.asarray((best <= self.threshold) | (best > enough))
 
 
-def settlement(source: BoundaryDistances, threshold: float, *, missed: float = 0.02) -> Settlement:
+def settlement(source: BoundaryDistances, threshold: float, *, missed: float = 0.005) -> Settlement:
     """Fit when records end, on records of the source model that were searched for to the end of the budget.
 
     Args:
         source: Distances of records of the source (shadow) model, by the same estimator with the same budget, noted at
             checkpoints such as `CHECKPOINTS`.
         threshold: Distance above which a record is called a member, chosen on the source.
-        missed: Share of the source's records that end at or below the threshold which may be called members.
+        missed: Share of all records that may be called members though all queries would bring them down to the
+            threshold: what balanced accuracy may lose, at most.
 
     Returns:
-        The rule. What it calls a nonmember is one after all queries too. Of records that would come down to the
-        threshold, like the source's, at most that share ends before; nobody ends if the source has fewer than
-        `1 / missed - 1` of them.
+        The rule. What it calls a nonmember is one after all queries too; of records like the source's, the share
+        above is expected to be missed at most. Nobody ends above the threshold if the source has fewer than
+        `1 / missed` records.
 
     Raises:
         InputError: The source was stopped early itself, or the share is none.
@@ -64,7 +65,7 @@ def settlement(source: BoundaryDistances, threshold: float, *, missed: float = 0
         >>> source = BoundaryDistances(trace[:, 1], n, no, ~no, ~no, no, (100, 500), trace, trace)
         >>> rule = settlement(source, 3.0, missed=0.1)
         >>> rule.enough.round(1), rule(np.array([3.0, 8.5, 9.5]), np.array([100, 100, 100]))
-        (array([8.6, 3. ]), array([ True, False,  True]))
+        (array([8.7, 3. ]), array([ True, False,  True]))
 
     Source:
         Ours: a conformal quantile (Vovk, Gammerman & Shafer 2005) of how slowly records of the source come down, the
@@ -78,9 +79,11 @@ def settlement(source: BoundaryDistances, threshold: float, *, missed: float = 0
         )
     low = (source.distances <= threshold) & source.correct & ~source.robust
     falling = np.where(np.isfinite(source.trace), source.trace, 0.0)[low]  # without a start it is not asked about yet
-    rank = int(np.ceil((1 - missed) * (len(falling) + 1)))
+    rank = len(falling) + 1 - int(missed * len(low) + 1e-9)
     if rank > len(falling):  # too few to know how slowly records come down
         return Settlement(threshold, source.budgets, np.full(len(source.budgets), np.inf))
+    if rank < 1:  # too few that come down to matter
+        return Settlement(threshold, source.budgets, np.full(len(source.budgets), threshold))
     # One number per record over all checkpoints: the largest of as many separate quantiles would miss many times more.
     usual = np.maximum(np.quantile(falling, _USUAL, axis=0), threshold)
     with np.errstate(invalid="ignore"):
