@@ -41,7 +41,7 @@ class Settlement:
         return np.asarray((best <= self.threshold) | (best > enough))
 
 
-def settlement(source: BoundaryDistances, threshold: float, *, missed: float = 0.005) -> Settlement:
+def settlement(source: BoundaryDistances, threshold: float, *, missed: float = 0.01) -> Settlement:
     """Fit when records end, on records of the source model that were searched for to the end of the budget.
 
     Args:
