@@ -23,7 +23,7 @@ from vestige.signals.boundary import CHECKPOINTS, hop_skip_jump, settlement, sur
 from vestige.signals.boundary.directions import DirectionBank, shared_bank
 from vestige.targets.objects.torch_module import TorchTarget
 
-ISSUE = 9
+ISSUE = 6
 _ROUNDS = 3
 
 
