@@ -104,8 +104,8 @@ def test_shadow_models_of_a_leaking_model_play_lira_and_set_the_thresholds(bank,
     assert said(result)["recipe"].message.startswith("random_state: each model's own seed")
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
-        "attacks.bib", "audit.toml", "manifest.json", "records.parquet", "report.html", "report.json", "results.csv", "targets.parquet",
-        "results.parquet", "shadows.json", "signals.zarr", "queries.sqlite",
+        "attacks.bib", "audit.toml", "manifest.json", "records.parquet", "report.html", "report.json", "results.csv",
+        "results.parquet", "targets.parquet", "shadows.json", "signals.zarr", "queries.sqlite",
     }  # fmt: skip
 
 

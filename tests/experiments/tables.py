@@ -8,7 +8,8 @@ HERE = Path(__file__).parent
 
 
 def studies() -> dict[str, dict[str, Any]]:
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(HERE.glob("*.json"))}
+    paths = [path for path in sorted(HERE.glob("*.json")) if path.stem != "label_only"]  # that one is of another form
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def of_attacks(study: dict[str, Any], n_queries: int) -> str:

@@ -11,16 +11,12 @@ from tests.experiments.exceptions import EXCEPTIONS, exceptions_of, expected
 from tests.experiments.settings import SETTINGS
 from tests.experiments.shadow_answers import Answers, in_pairs, mirrored_and_shifted
 from tests.experiments.study import HERE, ON_CREDIT, answers_of, claims_about, run, written
-from tests.experiments.tables import all_tables
+from tests.experiments.tables import all_tables, studies
 from tests.experiments.targets_in_turn import ATTACKS, METRICS, Mean, finding, mean_of, play, shadows_of
 
 from vestige.data.named import data_folder, named_set
 
-STORED = {
-    path.stem: json.loads(path.read_text(encoding="utf-8"))
-    for path in sorted(HERE.glob("*.json"))
-    if path.stem != "label_only"  # of another form, see test_label_only.py
-}
+STORED = studies()
 PLAYED = {name: study for name, study in STORED.items() if name in SETTINGS}
 TESTED = [(name, claim) for name, study in STORED.items() for claim in study["claims"]]
 SMALL = 18

@@ -323,7 +323,7 @@ CATALOGUE: tuple[Attack, ...] = (
     Attack(
         "rmia_offline",
         rmia_offline,
-        ("phi", "shadow_phi", "is_in", "population_phi", "population_shadow_phi", "population_is_in"),  # fmt: skip
+        ("phi", "shadow_phi", "is_in", "population_phi", "population_shadow_phi", "population_is_in"),
         "shadow models and records of a population",
         "loss",
         ("train", "data", "label"),
@@ -410,7 +410,7 @@ CATALOGUE: tuple[Attack, ...] = (
             "labels",
             "losses",
             "gradients",
-        ),  # fmt: skip
+        ),
         "access to the gradients of a torch module, and records of known membership",
         "gradients",
         ("label", "model", "members"),
