@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vestige.auditing.audit import audit
     from vestige.auditing.auxiliary_references import references_by_forgetting, references_from_scratch
+    from vestige.auditing.label_only import BoundarySearch, NoisyCopies, Rotations, Translations
     from vestige.auditing.querying import Querying
     from vestige.auditing.recipe_audit import audit_recipe
     from vestige.auditing.shadow_training import ShadowTraining
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from vestige.core.references import References
     from vestige.core.result import AuditResult
     from vestige.core.views import MirrorAndShifts
+    from vestige.signals.label_only.noise import NoiseStrength
     from vestige.targets.answer_format import AnswerFormat
     from vestige.targets.files.model_file import ModelFile
     from vestige.targets.http.endpoint import Endpoint, Limits
@@ -50,6 +52,7 @@ __all__ = [
     "ArtefactError",
     "Attack",
     "AuditResult",
+    "BoundarySearch",
     "Endpoint",
     "FunctionRecipe",
     "GradientNorms",
@@ -61,6 +64,8 @@ __all__ = [
     "Loss",
     "MirrorAndShifts",
     "ModelFile",
+    "NoiseStrength",
+    "NoisyCopies",
     "Options",
     "OutputError",
     "Phi",
@@ -71,6 +76,7 @@ __all__ = [
     "RayCluster",
     "Records",
     "References",
+    "Rotations",
     "RunFolderError",
     "ShadowTraining",
     "SklearnRecipe",
@@ -78,6 +84,7 @@ __all__ = [
     "TargetError",
     "TorchRecipe",
     "TrainingError",
+    "Translations",
     "UnsupportedModelError",
     "VestigeError",
     "audit",
@@ -124,6 +131,11 @@ _HOME = {
     "VestigeError": "vestige.core.errors",
     "audit": "vestige.auditing.audit",
     "audit_recipe": "vestige.auditing.recipe_audit",
+    "BoundarySearch": "vestige.auditing.label_only",
+    "NoiseStrength": "vestige.signals.label_only.noise",
+    "NoisyCopies": "vestige.auditing.label_only",
+    "Rotations": "vestige.auditing.label_only",
+    "Translations": "vestige.auditing.label_only",
     "references_by_forgetting": "vestige.auditing.auxiliary_references",
     "references_from_scratch": "vestige.auditing.auxiliary_references",
 }

@@ -15,6 +15,7 @@ from vestige.core.result import (
     Finding,
     FindingState,
     NotRun,
+    Power,
     Preflight,
     Provenance,
     Queries,
@@ -309,6 +310,11 @@ def make_rich(classes=CLASSES):
         spread=(
             Spread("loss", "auc", 2, 0.62, NAN, NAN, 0.0141, 0.61, 0.63),
             Spread("loss", "tpr_at_fpr_0.01", 2, 0.05, 0.04, 0.06, 0.011, 0.04, 0.06),
+        ),
+        power=(
+            Power("noise_robustness", 10, "auc", 0.55, 0.52, 0.58),
+            Power("noise_robustness", 100, "auc", 0.6, 0.57, 0.63),
+            Power("noise_robustness", 100, "tpr_at_fpr_0.01", 0.02, 0.01, 0.04),
         ),
         risk=_risk(),
         not_run=(NotRun("lira_online", "reference models"), NotRun("boundary_distance", "a model to query")),

@@ -50,11 +50,14 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
         if check is not None:
             check = replace(check, name=f"shadow_{check.name}", message=f"In the shadow's records: {check.message}")
         checks.append(check)
-        if case.references is None:
+        if not case.n_references:
             checks.append(preflight.shadow_overlap(_as_text(target.ids), _as_text(case.shadow.ids)))
     if case.references is not None:
         checks.extend(case.references.checks)
         checks.append(preflight.reference_counts(case.references.observed.is_in[:, keep], member, of_record))
+    elif case.labels_asked.is_in is not None:
+        checks.append(preflight.reference_counts(case.labels_asked.is_in[:, keep], member, of_record))
+    checks.extend(case.labels_asked.checks)
     checks += [Check("columns", Validity.VALID, note) for note in target.notes]
     return [check for check in checks if check is not None]
 
@@ -84,7 +87,9 @@ def threat_models_of(case: Case) -> tuple[ThreatModel, ...]:
             if attack.needs_references and case.references is not None and case.references.by_forgetting:
                 known |= {"model"}
             words = tuple(word for word in KNOWLEDGE if word in known)
-            n_queries = n_queries_of(case) if attack.needs_references else 1
+            n_queries = (
+                n_queries_of(case) if attack.needs_references else case.labels_asked.n_queries.get(attack.name, 1)
+            )
             models.append(ThreatModel(attack.name, attack.access, attack.definition, words, n_queries, attack.source))
     return tuple(models)
 
@@ -102,7 +107,7 @@ def adversary_of(case: Case, access: str) -> Adversary:
         "loss": "the loss of the true class",
         "label": "the predicted class only",
     }[access]
-    n_references = 0 if case.references is None else case.references.n_models
+    n_references = case.n_references
     if n_references:
         knowledge = "records and recipe"
         words = f"has {n_references} models like it, and knows which of these records each was trained on"
@@ -115,6 +120,8 @@ def adversary_of(case: Case, access: str) -> Adversary:
         knowledge, words = "known half", "knows the membership of half of the records and attacks the other half"
     n_queries = n_queries_of(case)
     how_often = "one answer" if n_queries == 1 else f"{n_queries} answers"
+    most = max(case.labels_asked.n_queries.values(), default=0)
+    how_often += f" (and up to {most:,} labels of inputs like it)" if most else ""
     sentence = f"Sees {answers}, {how_often} a record, and {words}; {not_tested_of(case)} were not tested."
     return Adversary(access, knowledge, n_references, sentence)
 
@@ -123,7 +130,10 @@ def not_run_of(case: Case) -> tuple[NotRun, ...]:
     """List what was left out and what it needs."""
     left_out = case.selection.left_out
     with_references = () if case.references is None else case.references.not_run
-    why = {left.attack: left for left in (*case.observed.not_run, *with_references, *case.learnt.not_run)}
+    why = {
+        left.attack: left
+        for left in (*case.observed.not_run, *with_references, *case.learnt.not_run, *case.labels_asked.not_run)
+    }
     missing = [left for left in why.values() if left.attack not in case.scores]
     missing += [NotRun(name, _LEFT_OUT) for name in left_out]
     missing += [NotRun(name, _NOT_ASKED) for name in case.selection.unasked]
@@ -169,6 +179,7 @@ def provenance_of(case: Case) -> Provenance:
         definitions={
             **_DEFINITIONS,
             **({} if case.references is None else case.references.definitions),
+            **case.labels_asked.definitions,
             "attacks": case.selection.definition,
         },
     )

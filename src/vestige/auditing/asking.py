@@ -1,15 +1,16 @@
 """Asking the audited model: a pass over its records, a sample of them again, and what it cost."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
+from vestige.auditing.label_only import LABEL_ONLY, n_queries_of
 from vestige.auditing.prediction_table import answers_from_table
 from vestige.auditing.querying import Querying
 from vestige.auditing.run_folder import QUERIES, forget_queries
@@ -22,7 +23,7 @@ from vestige.core.progress import Progress
 from vestige.core.records import Records, joined
 from vestige.core.result import Check, Queries, Validity
 from vestige.core.seeds import stream
-from vestige.core.targets import Access, Answers, GradientInterface, Interface, RemoteInterface
+from vestige.core.targets import Access, Answers, GradientInterface, Interface, LabelTarget, RemoteInterface
 from vestige.core.views import MirrorAndShifts, with_views
 from vestige.evaluation import preflight
 from vestige.targets.access import confidence_target, gradient_target, label_target, labels_only
@@ -118,6 +119,64 @@ def ask(
     )
 
 
+@contextmanager
+def labels_of(
+    target: Any, asked: Asked, querying: Querying, run: Path | None, progress: Progress
+) -> "Iterator[LabelView]":
+    """Ask the same model again, by labels alone: its ledger goes on where the first pass ended.
+
+    Raises:
+        TargetError: It does not answer; with what it said, which a label-only attack is not told.
+        BudgetError: The budget is spent.
+    """
+    pool, before = asked.pool, asked.queries
+    model = open_target(target, pool.n_classes, pool.classes)
+    interface = limited(model, querying)
+    sent = 0 if before is None or run is not None else before.n_sent
+    left = None if querying.budget is None else max(1, querying.budget - sent)
+    name = _name_of(target, model, interface, pool)
+    with _ledger(interface, name, pool, replace(querying, budget=left), run, anew=False) as ledger:
+        meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
+        try:
+            yield LabelView(lambda attack: label_target(meter, attack), ledger)
+        except TargetError:
+            if meter.failure is None:
+                raise
+            failure = meter.failure
+        else:
+            return
+    raise failure
+
+
+@dataclass(frozen=True, eq=False)
+class LabelView:
+    """A model by its labels, for attacks by name, and what they have cost.
+
+    Attributes:
+        target: Gives the model to an attack.
+        ledger: What was asked.
+    """
+
+    target: Callable[[str], LabelTarget]
+    ledger: Ledger
+
+    def queries(self, before: Queries, *, durable: bool) -> Queries:
+        """Return all queries of the audit: those before are in a durable ledger already."""
+        spent = self.ledger.spent
+        if durable:
+            return replace(
+                before, n_sent=spent.n_sent, n_kept=spent.n_kept, n_failed=spent.n_failed,
+                most_per_record=spent.most_per_record,
+            )  # fmt: skip
+        return replace(
+            before,
+            n_sent=before.n_sent + spent.n_sent,
+            n_kept=before.n_kept + spent.n_kept,
+            n_failed=before.n_failed + spent.n_failed,
+            most_per_record=before.most_per_record + spent.most_per_record,
+        )
+
+
 def limited(model: Interface, querying: Querying) -> Interface:
     """Return a model's interface with the declared inputs and access.
 
@@ -149,7 +208,9 @@ def _rows_in(target: Any, model: Interface, members: Any, querying: Querying) ->
 
 
 @contextmanager
-def _ledger(interface: Interface, name: str, pool: Records, querying: Querying, run: Path | None) -> Iterator[Ledger]:
+def _ledger(
+    interface: Interface, name: str, pool: Records, querying: Querying, run: Path | None, *, anew: bool = True
+) -> Iterator[Ledger]:
     """The ledger of a run; nothing stays of it if nothing was asked, so that another model may be next."""
     identity, budget = _identity(name, querying), querying.budget
     if run is None:
@@ -158,7 +219,7 @@ def _ledger(interface: Interface, name: str, pool: Records, querying: Querying, 
         return
     made = [folder for folder in (run, *run.absolute().parents) if not folder.exists()]
     run.mkdir(parents=True, exist_ok=True)
-    if not keeps(interface, querying):
+    if anew and not keeps(interface, querying):
         forget_queries(run)  # a model that costs nothing is asked anew
     ledger = Ledger(run / QUERIES, pool.n_records, identity, budget)
     try:
@@ -205,17 +266,18 @@ def again_of(n_records: int, seed: int) -> Int[np.ndarray, " record"]:
 
 @dataclass(frozen=True)
 class ToAsk:
-    """Queries that an audit will send: a pass over the records, some of them again, gradients, and other views."""
+    """Queries that an audit will send: each record, some again, gradients, other views, and label-only attacks'."""
 
     once: int
     again: int
     gradients: int
     views: int = 0
+    label_only: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.once + self.again + self.gradients + self.views
+        return self.once + self.again + self.gradients + self.views + self.label_only
 
 
 def reserved(
@@ -230,7 +292,9 @@ def reserved(
     sample = pool.take(again_of(pool.n_records, seed)).inputs
     gradients = (1 + last_layer) * pool.n_records if querying.access is Access.GRADIENTS else 0
     views = 0 if querying.views is None else sum(map(meter.n_to_ask, querying.views.others(pool.inputs)))
-    to_ask = ToAsk(meter.n_to_ask(pool.inputs), meter.n_to_ask(sample, again=True), gradients, views)
+    sent = sum(n for attack, n in ledger.per_attack().items() if attack in LABEL_ONLY)
+    labels = max(0, n_queries_of(querying.label_only, pool, querying.inputs) - sent)  # of a run that goes on
+    to_ask = ToAsk(meter.n_to_ask(pool.inputs), meter.n_to_ask(sample, again=True), gradients, views, labels)
     ledger.reserve(to_ask.total)
     return to_ask
 

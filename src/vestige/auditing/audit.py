@@ -20,6 +20,7 @@ from vestige.auditing.every_target import TargetValue, frame_of, spread_of, valu
 from vestige.auditing.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
 from vestige.auditing.operating_points import OperatingPoint, Rule, operating_points
 from vestige.auditing.partitions import partitions_of
+from vestige.auditing.power import power_of
 from vestige.auditing.querying import Querying
 from vestige.auditing.reference_phi import asked_alike
 from vestige.auditing.risk_of_records import risk_of
@@ -155,7 +156,8 @@ def play(
     _refuse_unplayable(selection, training, references)
     _refuse_without_shadows(training, references, querying, likelihood)
     querying = querying or Querying()
-    scored, asked = None, None
+    scored, asked, labels = None, None, None
+    model = target
     if members is not None and nonmembers is not None:
         from vestige.auditing.asking import ask
         from vestige.auditing.model_audit import refuse_recipe, train_references
@@ -166,8 +168,15 @@ def play(
         asked = ask(target, members, nonmembers, querying, folder, options.seed, progress, last_layer=last_layer)
         target = asked.predictions
         if training is not None:
-            scored = train_references(
+            trained = train_references(
                 asked, training, folder, options.seed, progress, selection.attacks, querying.views, likelihood
+            )
+            scored, shadow = trained.scores, trained.shadow
+        if querying.label_only:
+            from vestige.auditing.label_only_audit import play_label_only
+
+            asked, labels = play_label_only(
+                model, asked, querying, None if training is None else trained, selection, folder, options.seed, progress
             )
     if references is not None:
         from vestige.auditing.references import score_with
@@ -182,7 +191,8 @@ def play(
                 f"they lack {scored.not_run[0].needs}. Most attacks need 2 models that were trained on each record and "
                 "2 that were not."
             )
-    case = prepare_case(target, shadow if scored is None else scored.shadow, selection, options, progress, scored)
+        shadow = scored.shadow
+    case = prepare_case(target, shadow, selection, options, progress, scored, labels)
     return evaluate(case, asked, progress)
 
 
@@ -218,11 +228,16 @@ def _refuse_mixtures(
             f"Expected members and nonmembers beside {found}, found predictions alone; give the records, or leave it "
             "out."
         )
+    if querying is not None and querying.label_only and isinstance(target, Predictions):
+        raise InputError(
+            "Expected a model for label-only queries, found a table of predictions; leave the queries out."
+        )
     if members is not None and shadow is not None:
         raise InputError("Expected a shadow's predictions beside the target's, found records as well; give training.")
-    if training is not None and querying is not None and querying.access is Access.LABEL:
+    if training is not None and querying is not None and querying.access is Access.LABEL and not querying.label_only:
         raise InputError(
-            "Expected access to confidences for shadow models, found access to labels only; leave out the training."
+            "Expected label-only queries for shadow models with access to labels only, found none; give some "
+            "(label_only=(vestige.NoisyCopies(),), or [label_only] in an AUDIT.toml), or leave out the training."
         )
 
 
@@ -269,14 +284,14 @@ def evaluate(
     units, access = case.units, case.selection.access_of(case.scores)
     unit_scores = {name: units.score(values) for name, values in case.scores.items()}
     curves = {name: roc(s[units.member], s[~units.member]) for name, s in unit_scores.items()}
-    n_references = 0 if case.references is None else case.references.n_models
+    n_references = case.n_references
     with_references = [attack.name for attack in case.selection.attacks if attack.needs_references]
     common = Common(
         units.name,
         case.options.name,
         access,
         {attack.name: attack.access for attack in case.selection.attacks},
-        dict.fromkeys(["worst", *with_references], n_queries_of(case)),
+        {**dict.fromkeys(["worst", *with_references], n_queries_of(case)), **case.labels_asked.n_queries},
         n_references=n_references,
     )
     table = Table(common)
@@ -310,6 +325,7 @@ def evaluate(
         rocs=_bands(curves),
         targets=frame_of(in_turn),
         spread=() if everyone is None else spread_of(in_turn, everyone.observed),
+        power=power_of(case),
         risk=summary,
         not_run=not_run_of(case),
         provenance=provenance_of(case),

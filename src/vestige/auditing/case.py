@@ -1,10 +1,11 @@
 """An audit's material: both models' answers seen once, and everything the evaluation needs of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from vestige.auditing.label_scores import LabelScores
 from vestige.auditing.learnt_scores import LearntScores, Side, learnt_scores
 from vestige.auditing.operating_points import Known, known_halves, known_shadow
 from vestige.auditing.references import ReferenceScores
@@ -40,6 +41,7 @@ class Case:
         shadow_keep: As `keep`, of the shadow's records.
         shadow_digest: Digest of its predictions; empty without one.
         references: What reference models add, if there are any.
+        labels_asked: What label-only attacks add.
     """
 
     selection: Selection
@@ -59,6 +61,14 @@ class Case:
     shadow_keep: np.ndarray | None
     shadow_digest: str
     references: ReferenceScores | None = None
+    labels_asked: LabelScores = field(default_factory=LabelScores)
+
+    @property
+    def n_references(self) -> int:
+        """Models with known training sets among the audited records."""
+        if self.references is not None:
+            return self.references.n_models
+        return 0 if self.labels_asked.is_in is None else len(self.labels_asked.is_in)
 
 
 def prepare_case(
@@ -68,6 +78,7 @@ def prepare_case(
     options: Options,
     progress: Progress,
     references: ReferenceScores | None = None,
+    labels_asked: LabelScores | None = None,
 ) -> Case:
     """Score both models, leave out subjects on both sides, and say whose membership the adversary knows.
 
@@ -79,7 +90,8 @@ def prepare_case(
     """
     _refuse_names_of_ours(target, selection)
     observed = observe(target, selection.attacks, options.arithmetic, progress, "scoring the target")
-    ours = {} if references is None else references.scores
+    by_labels = labels_asked or LabelScores()
+    ours = {**({} if references is None else references.scores), **by_labels.scores}
     if not any(attack.learns for attack in selection.attacks):
         _refuse_without({**observed.scores, **ours}, selection)
     keep, units = _units_of(target, options.subject_score)
@@ -94,7 +106,7 @@ def prepare_case(
         return Case(
             selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
             "known_half", known_halves(units, labels, first) if both else (), {**scores, **learnt.known_scores},
-            None, None, "", references,
+            None, None, "", references, by_labels,
         )  # fmt: skip
     codes = _codes(shadow, target)
     shadow_labels = np.asarray(codes[shadow.labels])
@@ -105,7 +117,7 @@ def prepare_case(
         )
     seen = observe(shadow, selection.attacks, options.arithmetic, progress, "scoring the shadow")
     shadow_keep, shadow_units = _units_of(shadow, options.subject_score)
-    theirs = {} if references is None else references.shadow_scores
+    theirs = {**({} if references is None else references.shadow_scores), **by_labels.shadow_scores}
     of_shadow = {name: values[shadow_keep] for name, values in {**seen.scores, **theirs}.items()}
     columns = None if np.array_equal(codes, np.arange(codes.size)) else np.argsort(codes)
     other = Side(shadow, shadow_keep, shadow_labels[shadow_keep], shadow_units, columns)
@@ -114,7 +126,7 @@ def prepare_case(
     return Case(
         selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
         "shadow", known_shadow(shadow_units, other.labels, labels.size), {**of_shadow, **learnt.known_scores},
-        shadow, shadow_keep, seen.digest, references,
+        shadow, shadow_keep, seen.digest, references, by_labels,
     )  # fmt: skip
 
 

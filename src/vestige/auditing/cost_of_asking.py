@@ -50,6 +50,7 @@ def lines_of_asking(
     parts += [f"{to_ask.gradients:,} gradients"] if to_ask.gradients else []
     if querying.views is not None:
         parts.append(f"{to_ask.views:,} for {querying.views.n_views - 1} other views of each")
+    parts += [f"{to_ask.label_only:,} at most by label-only attacks"] if to_ask.label_only else []
     lines = [f"{n:,} queries: {', '.join(parts)}", _time(target, interface, pool, querying, n)]
     if querying.price is not None:
         lines.append(f"{n * querying.price / 1000:,.2f} to pay, at {querying.price:g} per 1,000 queries")

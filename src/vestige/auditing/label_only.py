@@ -213,6 +213,10 @@ Probe = NoisyCopies | Translations | Rotations | BoundarySearch
 """What a label-only attack asks."""
 
 
+LABEL_ONLY = ("noise_robustness", "label_only_likelihood_ratio", "translations", "rotations", "boundary_distance")
+"""Attacks that such queries are for."""
+
+
 def n_queries_of(probes: tuple[Probe, ...], pool: Records, space: InputSpace) -> int:
     """Return the most queries that the target may be asked, over all records; two strengths if two are chosen.
 

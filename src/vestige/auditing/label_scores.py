@@ -9,7 +9,6 @@ import numpy as np
 from vestige.attacks import CATALOGUE
 from vestige.auditing.label_only import BoundarySearch, CopiesOfRecords, NoisyCopies, Probe
 from vestige.auditing.references import remaining
-from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.progress import Progress
 from vestige.core.records import Records
@@ -44,6 +43,7 @@ class LabelScores:
     """What label-only attacks add to an audit.
 
     Attributes:
+        is_in: Who was trained on what, of the shadow models; None without.
         scores: Score of each of the target's records, per attack.
         shadow_scores: The same of the first shadow model, at the same strength; thresholds are set there.
         n_queries: Queries about each record, per attack.
@@ -53,6 +53,7 @@ class LabelScores:
         definitions: Strengths, and how they were chosen.
     """
 
+    is_in: np.ndarray | None = None
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     shadow_scores: dict[str, np.ndarray] = field(default_factory=dict)
     n_queries: dict[str, int] = field(default_factory=dict)
@@ -91,14 +92,11 @@ def label_scores(
         progress: Told what is asked.
 
     Raises:
-        InputError: A kind is there twice, or does not fit the inputs.
+        InputError: A kind does not fit the inputs.
         TargetError: A model does not answer.
         BudgetError: The target's budget is spent.
     """
-    kinds = [probe.attack for probe in probes]
-    if len(set(kinds)) < len(kinds):
-        raise InputError(f"Expected each kind of label-only queries once, found {', '.join(kinds)}; leave one out.")
-    found = LabelScores()
+    found = LabelScores(None if shadows is None else shadows.member)
     for probe in probes:
         if isinstance(probe, BoundarySearch):
             if probe.attack in wanted:

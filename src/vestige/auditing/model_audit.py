@@ -3,7 +3,7 @@
 import tempfile
 import time
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ from jaxtyping import Bool
 
 from vestige.attacks import CATALOGUE
 from vestige.auditing.asking import Asked, classifier_behind
+from vestige.auditing.label_scores import ShadowLabels
 from vestige.auditing.mismatched_recipe import mismatched_recipe
 from vestige.auditing.planning import Estimate, estimate
 from vestige.auditing.querying import Querying
 from vestige.auditing.references import ReferenceScores, score_with
 from vestige.auditing.run_folder import alone
+from vestige.auditing.shadow_labels import first_by_labels, labels_of_shadows
 from vestige.auditing.shadow_plan import ShadowPlan, planned
 from vestige.auditing.shadow_references import checks_of_training, references_of
 from vestige.auditing.shadow_training import HALF, SAME, ShadowTraining
@@ -25,17 +27,35 @@ from vestige.auditing.shadows import Shadows, train_shadows
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio
-from vestige.core.outputs import GradientNorms
+from vestige.core.outputs import GradientNorms, PredictedLabels
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records, joined
+from vestige.core.result import Check
 from vestige.core.targets import Door
 from vestige.core.views import MirrorAndShifts
 from vestige.data.designs import balanced_groups
 from vestige.targets.opening import open_target
 from vestige.training.bank import Bank
 from vestige.training.strategies import Strategy, groups_of
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedReferences:
+    """Shadow models that were trained for an audit.
+
+    Attributes:
+        scores: What they add to it; None if the target gives labels only.
+        shadow: The answers of one of them, on which thresholds are set.
+        labels: All of them, to be asked for labels.
+        checks: What a reader should know of their training, where it is not among the scores'.
+    """
+
+    scores: ReferenceScores | None
+    shadow: Predictions | None
+    labels: ShadowLabels
+    checks: tuple[Check, ...]
 
 
 def train_references(
@@ -47,7 +67,7 @@ def train_references(
     attacks: tuple[Attack, ...] = CATALOGUE,
     views: MirrorAndShifts | None = None,
     likelihood: LikelihoodRatio | None = None,
-) -> ReferenceScores:
+) -> TrainedReferences:
     """Train the shadow models of an audit, or take them from the run or the bank, and score with them.
 
     Args:
@@ -74,7 +94,11 @@ def train_references(
         if predictions.ids is None:
             predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
         checks = [*checks_of_training(shadows), *mismatched_recipe(asked.classifier, recipe)]
-        return score_with(references_of(shadows, asked.views), predictions, attacks, checks, likelihood)
+        labels = labels_of_shadows(shadows, Bank(training.bank))
+        if predictions.output(PredictedLabels) is not None:  # a label-only adversary: phi of the target is not seen
+            return TrainedReferences(None, first_by_labels(shadows, predictions), labels, tuple(checks))
+        scores = score_with(references_of(shadows, asked.views), predictions, attacks, checks, likelihood)
+        return TrainedReferences(scores, scores.shadow, labels, ())
 
 
 def refuse_recipe(target: Any, training: ShadowTraining, querying: Querying) -> None:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field, replace
 
+from vestige.auditing.label_only import Probe
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import Access
@@ -25,6 +26,8 @@ class Querying:
         views: Changed copies of each image that the model is asked about besides the image itself, and shadow models
             too: attacks with shadow models read all of them, others the image. Only with training, or with references
             that were asked the same views.
+        label_only: What label-only attacks ask, each kind once: `NoisyCopies`, `Translations`, `Rotations` or
+            `BoundarySearch`. They cost as many queries a record as each says. Strengths are chosen on shadow models.
     """
 
     access: Access | str = Access.CONFIDENCE
@@ -32,6 +35,7 @@ class Querying:
     budget: int | None = None
     price: float | None = None
     views: MirrorAndShifts | None = None
+    label_only: tuple[Probe, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -40,6 +44,9 @@ class Querying:
             raise InputError(f"Expected one of {', '.join(Access)} as access, found {self.access!r}.") from None
         if self.views is not None and self.views.channels is None and self.inputs.channels_first:
             object.__setattr__(self, "views", replace(self.views, channels="last"))  # in the records; that is declared
+        kinds = [type(probe).__name__ for probe in self.label_only]
+        if len(set(kinds)) < len(kinds):
+            raise InputError(f"Expected each kind of label-only queries once, found {', '.join(kinds)}; leave one out.")
         if self.budget is not None and (isinstance(self.budget, bool) or self.budget < 1):
             raise InputError(f"Expected a budget of at least 1 query, found {self.budget}.")
         if self.price is not None and not 0 <= self.price < math.inf:

@@ -298,6 +298,27 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Power:
+    """What a label-only attack reaches with fewer queries.
+
+    Attributes:
+        attack: Its name.
+        n_queries: Queries about each record.
+        metric: `auc` or `tpr_at_fpr_...`.
+        value: What it reaches.
+        lower: Lower 95 % bound, over units.
+        upper: Upper bound.
+    """
+
+    attack: str
+    n_queries: int
+    metric: str
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
 class NotRun:
     """An attack that was left out, and what it needs."""
 
@@ -357,6 +378,7 @@ class AuditResult:
         targets: With reference models, every one of them in turn as the target: columns `model`, `attack`, `metric` and
             `value`. Empty where there are none, or too few.
         spread: The same summed up, per attack and metric: what training again does to a number.
+        power: Label-only attacks with fewer queries than they had; empty where none was played.
         risk: The privacy risk score's summary; None where the class probabilities are not known.
         not_run: Attacks left out and what they need.
         provenance: What the numbers stand on.
@@ -372,6 +394,7 @@ class AuditResult:
     rocs: tuple[RocBand, ...]
     targets: pd.DataFrame
     spread: tuple[Spread, ...]
+    power: tuple[Power, ...]
     risk: RiskSummary | None
     not_run: tuple[NotRun, ...]
     provenance: Provenance

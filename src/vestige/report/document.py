@@ -230,6 +230,23 @@ class SpreadPart(_Part):
     """The largest one."""
 
 
+class PowerPart(_Part):
+    """What a label-only attack reaches with fewer queries."""
+
+    attack: str
+    """Its name."""
+    n_queries: Count
+    """Queries about each record."""
+    metric: str
+    """`auc` or `tpr_at_fpr_...`."""
+    value: Number
+    """What it reaches."""
+    lower: Number
+    """Lower 95 % bound, over units."""
+    upper: Number
+    """Upper bound."""
+
+
 class NotRunPart(_Part):
     """An attack that was left out."""
 
@@ -291,6 +308,8 @@ class ReportDocument(_Part):
     """A ROC per attack."""
     spread: tuple[SpreadPart, ...]
     """The same over training runs; empty without reference models."""
+    power: tuple[PowerPart, ...]
+    """Label-only attacks with fewer queries; empty where none was played."""
     risk: RiskPart | None
     """The privacy risk score; null where the class probabilities are not known."""
     not_run: tuple[NotRunPart, ...]
@@ -320,6 +339,7 @@ def to_document(result: AuditResult) -> ReportDocument:
         results=_rows(result.results),
         rocs=_parts(RocPart, result.rocs),
         spread=_parts(SpreadPart, result.spread),
+        power=_parts(PowerPart, result.power),
         risk=None if result.risk is None else RiskPart.model_validate(result.risk),
         not_run=_parts(NotRunPart, result.not_run),
         provenance=ProvenancePart.model_validate(result.provenance),

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vestige.core.result import AuditResult, Check, Finding, RiskSummary, Spread, Status, ThreatModel, Validity
+from vestige.core.result import AuditResult, Check, Finding, Power, RiskSummary, Spread, Status, ThreatModel, Validity
 from vestige.report import wording
 from vestige.report.files import replacing
 from vestige.report.rows import Cell, Rows, fixed_fpr
@@ -94,6 +94,7 @@ def render_page(result: AuditResult) -> str:
         headline=_headline(rows),
         notes=_notes(rows),
         spread=_spread(result.spread),
+        power=_power(result.power),
         threats=[_threat(model) for model in result.threat_models],
         thresholds=_thresholds(rows),
         fixed=_fixed(rows),
@@ -222,8 +223,35 @@ def _spread(spread: Sequence[Spread]) -> dict[str, Any]:
         found = [by_name.get((attack, metric)) for metric in metrics]
         n_targets = Shown(wording.count(max(one.n_targets for one in found if one)))
         lines.append(Line(wording.attack(attack), (*map(_shown_spread, found), n_targets)))
-    titles = [m.replace("tpr_at_fpr_", "") for m in metrics]
-    return {"titles": ["AUC" if t == "auc" else f"TPR at {wording.rate(float(t))}" for t in titles], "lines": lines}
+    return {"titles": [_title(metric) for metric in metrics], "lines": lines}
+
+
+def _power(power: Sequence[Power]) -> dict[str, Any]:
+    """Build the table of label-only attacks with fewer queries: a line per attack and number, a column per metric."""
+    metrics = list(dict.fromkeys(one.metric for one in power))
+    by_name = {(one.attack, one.n_queries, one.metric): one for one in power}
+    lines = [
+        Line(
+            f"{wording.attack(attack)}, {wording.count(n_queries)}",
+            tuple(_shown_power(by_name.get((attack, n_queries, metric))) for metric in metrics),
+        )
+        for attack, n_queries in dict.fromkeys((one.attack, one.n_queries) for one in power)
+    ]
+    return {"titles": [_title(metric) for metric in metrics], "lines": lines}
+
+
+def _title(metric: str) -> str:
+    return "AUC" if metric == "auc" else f"TPR at {wording.rate(float(metric.removeprefix('tpr_at_fpr_')))}"
+
+
+def _shown_power(one: Power | None) -> Shown:
+    if one is None:
+        return Shown(wording.DASH)
+    cell = Cell(one.value, one.lower, one.upper)
+    if one.metric == "auc":
+        return Shown(wording.area(one.value), wording.area_bounds(cell))
+    places = wording.digits_at(float(one.metric.removeprefix("tpr_at_fpr_")))
+    return Shown(wording.percent(one.value, places), wording.percent_bounds(cell, places))
 
 
 def _shown_spread(one: Spread | None) -> Shown:

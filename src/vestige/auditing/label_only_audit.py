@@ -1,0 +1,57 @@
+"""The label-only part of an audit: the model is asked again, by labels, with strengths chosen on its shadow models."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vestige.auditing.asking import Asked, labels_of
+from vestige.auditing.label_only import LABEL_ONLY
+from vestige.auditing.label_scores import LabelScores, label_scores
+from vestige.auditing.model_audit import TrainedReferences
+from vestige.auditing.querying import Querying
+from vestige.auditing.selection import Selection
+from vestige.core.outputs import Logits, PredictedLabels, Probabilities
+from vestige.core.progress import Progress
+from vestige.core.result import Check
+
+
+def play_label_only(
+    model: Any,
+    asked: Asked,
+    querying: Querying,
+    trained: TrainedReferences | None,
+    selection: Selection,
+    folder: Path | None,
+    seed: int,
+    progress: Progress,
+) -> tuple[Asked, LabelScores]:
+    """Play the label-only attacks; what was asked before is returned with all queries.
+
+    Raises:
+        InputError: A kind of queries does not fit the inputs.
+        TargetError: The model does not answer.
+        BudgetError: The budget is spent.
+        TrainingError: A shadow model is in no bank.
+    """
+    wanted = [attack.name for attack in selection.attacks if attack.name in LABEL_ONLY]
+    shadows = None if trained is None else trained.labels
+    with labels_of(model, asked, querying, folder, progress) as view:
+        predicted = predicted_of(asked)
+        found = label_scores(
+            querying.label_only, view.target, predicted, asked.pool, querying.inputs, shadows, wanted, seed, progress
+        )
+        queries = None if asked.queries is None else view.queries(asked.queries, durable=folder is not None)
+    checks: tuple[Check, ...] = () if trained is None else trained.checks
+    found.checks.extend(checks)
+    return replace(asked, queries=queries), found
+
+
+def predicted_of(asked: Asked) -> np.ndarray:
+    """Return the class of every record as it is, which was asked before."""
+    labels = asked.predictions.output(PredictedLabels)
+    if labels is not None:
+        return np.asarray(labels.whole())
+    answers = asked.predictions.output(Logits) or asked.predictions.output(Probabilities)
+    return np.asarray(answers.whole().argmax(axis=1))
