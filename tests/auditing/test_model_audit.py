@@ -220,7 +220,8 @@ def trained(
     asked = ask(model, members, nonmembers, Querying(), None, 0, silent)
     run_folder.prepare(tmp_path / run)
     training = training_of(tmp_path, recipe, **more)
-    references = train_references(asked, training, tmp_path / run, 0, progress)
+    references = train_references(asked, training, tmp_path / run, 0, progress).scores
+    assert references is not None
     return references, {check.name: check for check in references.checks}
 
 

@@ -120,22 +120,18 @@ def ask(
 
 
 @contextmanager
-def labels_of(
-    target: Any, asked: Asked, querying: Querying, run: Path | None, progress: Progress
-) -> "Iterator[LabelView]":
+def labels_of(target: Any, asked: Asked, querying: Querying, run: Path, progress: Progress) -> "Iterator[LabelView]":
     """Ask the same model again, by labels alone: its ledger goes on where the first pass ended.
 
     Raises:
         TargetError: It does not answer; with what it said, which a label-only attack is not told.
         BudgetError: The budget is spent.
     """
-    pool, before = asked.pool, asked.queries
+    pool = asked.pool
     model = open_target(target, pool.n_classes, pool.classes)
     interface = limited(model, querying)
-    sent = 0 if before is None or run is not None else before.n_sent
-    left = None if querying.budget is None else max(1, querying.budget - sent)
     name = _name_of(target, model, interface, pool)
-    with _ledger(interface, name, pool, replace(querying, budget=left), run, anew=False) as ledger:
+    with _ledger(interface, name, pool, querying, run, anew=False) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
         try:
             yield LabelView(lambda attack: label_target(meter, attack), ledger)
@@ -160,21 +156,13 @@ class LabelView:
     target: Callable[[str], LabelTarget]
     ledger: Ledger
 
-    def queries(self, before: Queries, *, durable: bool) -> Queries:
-        """Return all queries of the audit: those before are in a durable ledger already."""
+    def queries(self, before: Queries) -> Queries:
+        """Return all queries of the audit: those before are in the same ledger."""
         spent = self.ledger.spent
-        if durable:
-            return replace(
-                before, n_sent=spent.n_sent, n_kept=spent.n_kept, n_failed=spent.n_failed,
-                most_per_record=spent.most_per_record,
-            )  # fmt: skip
         return replace(
-            before,
-            n_sent=before.n_sent + spent.n_sent,
-            n_kept=before.n_kept + spent.n_kept,
-            n_failed=before.n_failed + spent.n_failed,
-            most_per_record=before.most_per_record + spent.most_per_record,
-        )
+            before, n_sent=spent.n_sent, n_kept=spent.n_kept, n_failed=spent.n_failed,
+            most_per_record=spent.most_per_record,
+        )  # fmt: skip
 
 
 def limited(model: Interface, querying: Querying) -> Interface:

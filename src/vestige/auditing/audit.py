@@ -1,6 +1,8 @@
 """`vestige.audit`: the order of an audit from predictions. No other room knows it."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,24 +162,25 @@ def play(
     model = target
     if members is not None and nonmembers is not None:
         from vestige.auditing.asking import ask
+        from vestige.auditing.label_only_audit import play_label_only
         from vestige.auditing.model_audit import refuse_recipe, train_references
 
+        trained = None
         if training is not None:
             refuse_recipe(target, training, querying)
-        last_layer = selection.reads("gradients")
-        asked = ask(target, members, nonmembers, querying, folder, options.seed, progress, last_layer=last_layer)
-        target = asked.predictions
-        if training is not None:
-            trained = train_references(
-                asked, training, folder, options.seed, progress, selection.attacks, querying.views, likelihood
-            )
-            scored, shadow = trained.scores, trained.shadow
-        if querying.label_only:
-            from vestige.auditing.label_only_audit import play_label_only
-
-            asked, labels = play_label_only(
-                model, asked, querying, None if training is None else trained, selection, folder, options.seed, progress
-            )
+        with _ledger_folder(folder, querying) as place:
+            last_layer = selection.reads("gradients")
+            asked = ask(model, members, nonmembers, querying, place, options.seed, progress, last_layer=last_layer)
+            target = asked.predictions
+            if training is not None:
+                trained = train_references(
+                    asked, training, folder, options.seed, progress, selection.attacks, querying.views, likelihood
+                )
+                scored, shadow = trained.scores, trained.shadow
+            if querying.label_only and place is not None:
+                asked, labels = play_label_only(
+                    model, asked, querying, trained, selection, place, options.seed, progress
+                )
     if references is not None:
         from vestige.auditing.references import score_with
 
@@ -194,6 +197,16 @@ def play(
         shadow = scored.shadow
     case = prepare_case(target, shadow, selection, options, progress, scored, labels)
     return evaluate(case, asked, progress)
+
+
+@contextmanager
+def _ledger_folder(folder: Path | None, querying: Querying) -> Iterator[Path | None]:
+    """Where the ledger is kept: a model that is asked twice, as it is and by labels, has one ledger for both."""
+    if folder is not None or not querying.label_only:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="vestige-") as place:
+        yield Path(place)
 
 
 def _refuse_mixtures(

@@ -3,12 +3,13 @@
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
+from vestige.auditing.label_only_file import LabelOnlyPart
 from vestige.auditing.querying import Querying
 from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadow_training import SAME, ShadowTraining
@@ -99,6 +100,7 @@ class AuditFile(Part):
             `fit(inputs, labels, *, seed)`; none if only the model itself is to be asked.
         reference: Reference models that are there: an npz file, a Zarr group or the folder of a run; none if omitted.
         likelihood_ratio: How LiRA is played, as in `LikelihoodRatio`; the defaults if omitted.
+        label_only: What label-only attacks ask; nothing if omitted.
         attacks: What is played: `all`, names of ours, `module:function` of own ones.
         options: What can change a number, as in `Options`.
         policy: Conditions that a release must not fulfil, as after `--fail-if`.
@@ -113,6 +115,7 @@ class AuditFile(Part):
     endpoint: EndpointPart | None = None
     recipe: _Recipe | None = None
     reference: _Reference | None = None
+    label_only: LabelOnlyPart | None = None
     likelihood_ratio: _LikelihoodRatio | None = None
     attacks: _Attacks = Field(default_factory=_Attacks)
     options: dict[str, Any] = Field(default_factory=dict)
@@ -141,7 +144,8 @@ class AuditFile(Part):
         Raises:
             InputError: A budget, price or range is none.
         """
-        return querying_of(self._target_part(), self.inputs)
+        found = querying_of(self._target_part(), self.inputs)
+        return found if self.label_only is None else replace(found, label_only=self.label_only.probes())
 
     @property
     def is_of_recipe(self) -> bool:
@@ -378,8 +382,8 @@ def audit_file_of(said: Mapping[str, Any], folder: Path, name: str) -> AuditFile
     """
     if "folder" in said:
         raise InputError(
-            f"{name}: Expected target, data, inputs, endpoint, recipe, reference, likelihood_ratio, attacks, "
-            "options, policy and paths, found folder; leave it out."
+            f"{name}: Expected target, data, inputs, endpoint, recipe, reference, label_only, likelihood_ratio, "
+            "attacks, options, policy and paths, found folder; leave it out."
         )
     try:
         found = AuditFile(folder=folder, **said)

@@ -23,7 +23,7 @@ def play_label_only(
     querying: Querying,
     trained: TrainedReferences | None,
     selection: Selection,
-    folder: Path | None,
+    folder: Path,
     seed: int,
     progress: Progress,
 ) -> tuple[Asked, LabelScores]:
@@ -42,7 +42,7 @@ def play_label_only(
         found = label_scores(
             querying.label_only, view.target, predicted, asked.pool, querying.inputs, shadows, wanted, seed, progress
         )
-        queries = None if asked.queries is None else view.queries(asked.queries, durable=folder is not None)
+        queries = None if asked.queries is None else view.queries(asked.queries)
     checks: tuple[Check, ...] = () if trained is None else trained.checks
     found.checks.extend(checks)
     return replace(asked, queries=queries), found

@@ -226,8 +226,9 @@ def _search(
     attack = _BY_NAME[probe.attack].score
     if shadows is not None:
         progress("searching for the boundary of a shadow model", 0, 1)
-        source = probe.search(next(shadows.targets()), pool, space, seed)
-        found.shadow_scores[probe.attack] = attack(source.distances)
+        for model in shadows.targets():  # kept while it is asked: the ledger behind it closes with the iterator
+            found.shadow_scores[probe.attack] = attack(probe.search(model, pool, space, seed).distances)
+            break
     progress("searching for the boundary of the target", 0, 1)
     distances = probe.search(target(probe.attack), pool, space, seed)
     found.scores[probe.attack] = attack(distances.distances)

@@ -1,0 +1,226 @@
+"""Label-only attacks in audits: counted, chosen on shadow models, and played where nothing but a class is answered."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.tree import DecisionTreeClassifier
+from tests.auditing.planted import row
+
+from vestige import (
+    BoundarySearch,
+    InputError,
+    NoiseStrength,
+    NoisyCopies,
+    PredictedLabels,
+    Predictions,
+    Querying,
+    Records,
+    Rotations,
+    ShadowTraining,
+    SklearnRecipe,
+    Translations,
+    audit,
+)
+from vestige.auditing.audit_file import audit_file_of
+from vestige.core.errors import BudgetError, TargetError
+from vestige.core.targets import Part
+from vestige.signals.boundary import hop_skip_jump
+
+N = 120
+
+
+def sides(n: int = N, seed: int = 0) -> dict[str, Any]:
+    """Noise with labels of its own: what a model knows of them it remembers, and forgets a step away."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(2 * n, 4)), rng.integers(0, 2, size=2 * n)
+    return {"members": Records(x[:n], y[:n]), "nonmembers": Records(x[n:], y[n:])}
+
+
+def tree(members: Records) -> DecisionTreeClassifier:
+    return DecisionTreeClassifier(random_state=0).fit(members.inputs, members.labels)
+
+
+FEW = NoisyCopies(20, (NoiseStrength(gaussian=0.005), NoiseStrength(gaussian=0.02)))
+
+
+def test_noise_tells_members_from_labels_alone():
+    both = sides()
+    result = audit(tree(both["members"]), **both, querying=Querying(access="label", label_only=(FEW,)))
+    assert row(result, attack="noise_robustness", metric="auc", group="all").value > 0.62
+    assert {"known_half_global", "known_half_strict"} <= set(result.results["threshold"])
+    assert result.queries is not None
+    assert result.queries.n_sent == 2 * N + 32 + 20 * 2 * N
+    assert {t.attack: t.n_queries for t in result.threat_models}["noise_robustness"] == 20
+    assert result.provenance.definitions["noise_robustness"].endswith("without shadow models none can be chosen")
+    assert result.adversary.access == "label"
+    assert [p.n_queries for p in result.power if p.metric == "auc"] == [10]
+    assert "label_only_likelihood_ratio" in {left.attack for left in result.not_run}
+    assert (result.results.query("attack == 'noise_robustness'")["n_queries"] == 20).all()
+
+
+@pytest.fixture(scope="module")
+def with_shadows(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("labels")
+    both = sides()
+    recipe = SklearnRecipe(DecisionTreeClassifier(random_state=0))
+    training = ShadowTraining(recipe, n_models=8, bank=folder / "bank")
+    probes = (FEW, BoundarySearch(n_queries=120))
+    querying = Querying(access="label", label_only=probes)
+    result = audit(tree(both["members"]), **both, querying=querying, training=training, run=folder / "run")
+    return result, folder, both, training
+
+
+def test_with_shadow_models_strengths_and_thresholds_are_theirs(with_shadows):
+    result, folder, _, _ = with_shadows
+    played = {t.attack for t in result.threat_models}
+    assert {"correctness", "noise_robustness", "label_only_likelihood_ratio", "boundary_distance"} == played
+    for attack in ("noise_robustness", "label_only_likelihood_ratio", "boundary_distance"):
+        assert row(result, attack=attack, metric="auc", group="all").value > 0.65
+        assert "shadow_global" in set(result.results.query(f"attack == '{attack}'")["threshold"])
+    assert "by the balanced accuracy on the first shadow model" in result.provenance.definitions["noise_robustness"]
+    assert (result.adversary.n_references, result.adversary.access) == (8, "label")
+    names = {check.name for check in result.preflight.checks}
+    assert "shadow_models" in names
+    assert "shadow_overlap" not in names
+    assert "Power against queries" in (folder / "run" / "report.html").read_text()
+    assert [(p.attack, p.n_queries) for p in result.power if p.metric == "auc" and p.attack == "boundary_distance"] == [
+        ("boundary_distance", 50), ("boundary_distance", 100),
+    ]  # fmt: skip
+
+
+def test_the_same_audit_again_gives_the_same_scores(with_shadows):
+    result, _, both, training = with_shadows
+    probes = (FEW, BoundarySearch(n_queries=120))
+    again = audit(
+        tree(both["members"]), **both, querying=Querying(access="label", label_only=probes), training=training
+    )
+    for attack in ("noise_robustness", "label_only_likelihood_ratio", "boundary_distance"):
+        np.testing.assert_array_equal(result.records[attack], again.records[attack])
+
+
+def test_beside_confidences_all_attacks_are_played():
+    both = sides()
+    querying = Querying(label_only=(BoundarySearch(n_queries=60, estimator=hop_skip_jump),))
+    result = audit(tree(both["members"]), **both, querying=querying)
+    assert {"confidence", "boundary_distance"} <= set(result.results["attack"])
+    assert "by hop_skip_jump, at most 60 queries" in result.provenance.definitions["boundary_distance"]
+
+
+@pytest.mark.parametrize(("probe", "attack"), [(Translations((1,)), "translations"), (Rotations((10.0,)), "rotations")])
+def test_images_are_shifted_and_turned(probe, attack):
+    rng = np.random.default_rng(0)
+    x, y = rng.random(size=(2 * N, 6, 6, 1)).astype(np.float32), rng.integers(0, 2, size=2 * N)
+    both = {"members": Records(x[:N], y[:N]), "nonmembers": Records(x[N:], y[N:])}
+    fitted = KNeighborsClassifier(1).fit(x[:N].reshape(N, -1), y[:N])
+
+    def model(images):
+        return PredictedLabels(fitted.predict(np.asarray(images).reshape(len(images), -1)))
+
+    result = audit(model, **both, querying=Querying(access="label", label_only=(probe,)))  # type: ignore[arg-type]
+    assert row(result, attack=attack, metric="auc", group="all").value > 0.62
+
+
+def test_a_model_that_remembers_nothing_gives_chance():
+    both = sides(seed=1)
+    constant = DecisionTreeClassifier(max_depth=1, min_samples_leaf=60, random_state=0)
+    model = constant.fit(both["nonmembers"].inputs[:60], both["nonmembers"].labels[:60])
+    other = {"members": both["members"], "nonmembers": both["nonmembers"].take(np.arange(60, N))}
+    result = audit(model, **other, querying=Querying(access="label", label_only=(FEW,)))
+    assert abs(row(result, attack="noise_robustness", metric="auc", group="all").value - 0.5) < 0.12
+
+
+def test_a_budget_that_does_not_hold_the_labels_sends_nothing():
+    both = sides()
+    asked: list[int] = []
+
+    def model(inputs):
+        asked.append(len(inputs))
+        return PredictedLabels(np.zeros(len(inputs), dtype=int))
+
+    with pytest.raises(BudgetError, match="Expected a budget of"):
+        audit(model, **both, querying=Querying(access="label", budget=1000, label_only=(FEW,)))
+    assert asked == []
+
+
+def test_an_audit_file_says_what_label_only_attacks_ask(tmp_path):
+    said = {
+        "target": {"model": "m:m", "access": "label"},
+        "data": {"members": "a.csv", "nonmembers": "b.csv"},
+        "label_only": {
+            "noise": {"n_draws": 50, "flips": [0.01, 0.02]},
+            "rotations": [4.0],
+            "boundary": {"n_queries": 500, "estimator": "hop_skip_jump"},
+        },
+    }
+    file = audit_file_of(said, tmp_path, "audit.toml")
+    assert file.querying().label_only == (
+        NoisyCopies(50, (NoiseStrength(flips=0.01), NoiseStrength(flips=0.02))),
+        Rotations((4.0,)),
+        BoundarySearch(500, hop_skip_jump),
+    )
+    assert file.as_tables(tmp_path / "run", [])["label_only"]["noise"]["n_draws"] == 50
+    uneven = said | {"label_only": {"noise": {"gaussian": [0.1], "flips": [0.01, 0.02]}}}
+    with pytest.raises(InputError, match="Expected as many gaussian as flips in noise"):
+        audit_file_of(uneven, tmp_path, "audit.toml").querying()
+    with pytest.raises(InputError, match=r"label_only\.boundary\.estimator"):
+        audit_file_of(said | {"label_only": {"boundary": {"estimator": "boundary"}}}, tmp_path, "audit.toml")
+
+
+class Dying:
+    """A model far away that stops answering once, after a number of answers."""
+
+    n_classes = 2
+
+    def __init__(self, fitted: Any, answers_before: int) -> None:
+        self.fitted, self.left, self.sent = fitted, answers_before, 0
+        self.identity = "a model far away"
+
+    def answers(self, inputs: Any) -> PredictedLabels:
+        return PredictedLabels(self.fitted.predict(inputs))
+
+    def answers_in_parts(self, inputs: Any) -> Iterator[Part]:
+        for start in range(0, len(inputs), 50):
+            rows = np.arange(start, min(start + 50, len(inputs)))
+            if self.left < rows.size:
+                self.left = 10**9
+                raise TargetError("Expected an answer, found none.")
+            self.left -= rows.size
+            self.sent += rows.size
+            yield Part(rows, self.answers(inputs[rows]))
+
+    def interface(self, n_classes: int, classes: Any = None) -> "Dying":
+        return self
+
+
+def test_a_run_that_died_in_the_middle_pays_for_nothing_twice(tmp_path):
+    both = sides()
+    querying = Querying(access="label", price=1.0, label_only=(FEW, BoundarySearch(n_queries=40)))
+    whole, dying = Dying(tree(both["members"]), 10**9), Dying(tree(both["members"]), 3000)
+    straight = audit(whole, **both, querying=querying)
+    with pytest.raises(TargetError, match="Expected an answer, found none"):
+        audit(dying, **both, querying=querying, run=tmp_path / "run")
+    resumed = audit(dying, **both, querying=querying, run=tmp_path / "run")
+    assert dying.sent == whole.sent
+    assert resumed.queries is not None
+    assert resumed.queries.n_sent == whole.sent
+    for attack in ("noise_robustness", "boundary_distance"):
+        np.testing.assert_array_equal(straight.records[attack], resumed.records[attack])
+
+
+def test_what_does_not_fit_is_refused():
+    both = sides()
+    with pytest.raises(InputError, match="Expected each kind of label-only queries once"):
+        Querying(label_only=(FEW, FEW))
+    with pytest.raises(InputError, match=r"Expected images, records x height x width"):
+        audit(tree(both["members"]), **both, querying=Querying(access="label", label_only=(Rotations(),)))
+    table = Predictions(
+        np.full((2 * N, 2), 0.5), np.zeros(2 * N, dtype=int), np.arange(2 * N) < N, ids=np.arange(2 * N)
+    )
+    with pytest.raises(InputError, match="Expected a model for label-only queries, found a table of predictions"):
+        audit(table, **both, querying=Querying(label_only=(FEW,)))
+    training = ShadowTraining(SklearnRecipe(DecisionTreeClassifier()), n_models=2)
+    with pytest.raises(InputError, match="Expected label-only queries for shadow models with access to labels only"):
+        audit(tree(both["members"]), **both, querying=Querying(access="label"), training=training)
