@@ -193,8 +193,8 @@ def spread_of(values: tuple[TargetValue, ...], found: ReferencePhi) -> tuple[Spr
                 metric,
                 len(chosen),
                 float(of_targets.mean()),
-                interval.lower,
-                interval.upper,
+                float(np.clip(interval.lower, 0.0, 1.0)),  # where no rate and no area is outside; NaN stays
+                float(np.clip(interval.upper, 0.0, 1.0)),
                 float(of_targets.std(ddof=1)),
                 float(of_targets.min()),
                 float(of_targets.max()),

@@ -13,6 +13,25 @@ _SHORT_FORMS = re.compile(r"\b(auc|fpr|roc|tpr)\b")
 _ATTACKS = {
     "worst": "Worst of all attacks",
     "max_confidence": "Max. confidence",
+    "lira_online": "LiRA, online",
+    "lira_offline": "LiRA, offline",
+    "lira_offline_two_sided": "LiRA, offline, two-sided",
+    "lira_in_only": "LiRA, IN models only",
+    "empirical_bayes_online": "Empirical Bayes, online",
+    "empirical_bayes_offline": "Empirical Bayes, offline",
+    "base_score_online": "BASE, online",
+    "base_score_offline": "BASE, offline",
+    "rmia_online": "RMIA, online",
+    "rmia_offline": "RMIA, offline",
+    "attack_r": "Attack R",
+    "attack_p": "Attack P",
+    "nn_shokri": "Classifier of Shokri et al.",
+    "nn_nasr": "Classifier of Nasr et al.",
+    "nn_memguard": "Classifier of MemGuard",
+    "nn_augmentation": "Classifier of augmented copies",
+    "calibration_loss": "Calibrated loss",
+    "calibration_confidence": "Calibrated confidence",
+    "calibration_gradient_norm": "Calibrated gradient norm",
 }
 _SOURCES = {"shadow": "Shadow model", "known_half": "Known half"}
 _RULES = {
