@@ -10,7 +10,7 @@ from vestige.attacks import CATALOGUE
 from vestige.core.result import FindingState
 
 N = 1000
-UNASKED = "to be asked for by name: it learns from known members, for minutes"
+UNASKED = "to be asked for by name: it learns from known members"
 NEEDS = {attack.name: UNASKED if attack.learns else attack.needs for attack in CATALOGUE}
 ON_ANSWERS = ["correctness", "loss", "confidence", "max_confidence", "entropy", "modified_entropy"]
 

@@ -149,7 +149,7 @@ def not_run_of(case: Case) -> tuple[NotRun, ...]:
 
 
 _LEFT_OUT = "to be asked for: it was left out on request"
-_NOT_ASKED = "to be asked for by name: it learns from known members, for minutes"
+_NOT_ASKED = "to be asked for by name: it learns from known members"
 
 
 def _plain(value: str | int | float) -> str | int | float:
