@@ -342,6 +342,16 @@ def test_what_does_not_fit_the_target_is_refused():
         audit(predictions(phi, member), predictions(phi, member), references=references)
 
 
+def test_an_own_attack_that_fails_ends_the_audit_by_its_name():
+    phi, member, shadow_phi, is_in = drawn(8)
+
+    def broken(phi, shadow_phi):
+        return phi[:3]
+
+    with pytest.raises(InputError, match="of the attack broken"):
+        audit(predictions(phi, member), references=References(Phi, shadow_phi, is_in), attacks=["all", broken])
+
+
 def test_permuting_models_changes_nothing():
     phi, member, shadow_phi, is_in = drawn(8)
     order = np.random.default_rng(3).permutation(8)

@@ -169,7 +169,10 @@ def play_attacks(
     attack has no word on several queries, its scores of single ones are averaged.
 
     Returns:
-        Scores by name, and the attacks that could not be played.
+        Scores by name, and the attacks of ours that could not be played.
+
+    Raises:
+        InputError: An own attack failed.
     """
     scores, not_run = {}, []
     nobody_in = not found.is_in.any(axis=0).all()
@@ -180,6 +183,8 @@ def play_attacks(
         try:
             scores[attack.name] = _score(attack, found, likelihood)
         except InputError as error:  # such as too few models on one side of some record
+            if attack.name not in _OURS:
+                raise  # an own attack that fails ends the audit by its name
             not_run.append(NotRun(attack.name, _needed(error)))
     return scores, tuple(not_run)
 
@@ -213,6 +218,7 @@ def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> 
     return np.asarray(sum(attack.score(*(s[name] for name in attack.reads)) for s in signals) / len(signals))
 
 
+_OURS = {attack.name for attack in CATALOGUE}
 _LIRA = ("lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only")
 _DEFINITIONS = {
     "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
