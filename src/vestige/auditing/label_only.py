@@ -139,7 +139,7 @@ class Rotations:
         choices: Angles to choose from [degrees].
 
     Example:
-        >>> Rotations().n_queries(4)
+        >>> Rotations().n_queries(4.0)
         3
     """
 

@@ -10,6 +10,7 @@ from vestige.attacks import CATALOGUE
 from vestige.auditing.measures import PRIORS
 from vestige.auditing.operating_points import FPRS
 from vestige.core.errors import InputError
+from vestige.core.messages import nearest
 from vestige.core.result import AuditResult, Status, Validity
 from vestige.evaluation.intervals import nonmembers_needed
 
@@ -94,7 +95,7 @@ def parse_policy(text: str, own: Sequence[str] = ()) -> Policy:
     attack = match["attack"] or "worst"
     names = ("worst", *(a.name for a in CATALOGUE), *own)
     if attack not in names:
-        raise InputError(f"Expected an attack among {', '.join(names)} in {text!r}, found {attack}.")
+        raise InputError(f"Expected an attack in {text!r}, found {attack}, which is none; {nearest(attack, names)}.")
     if match["metric"] not in METRICS:
         raise InputError(f"Expected a metric among {', '.join(METRICS)} in {text!r}, found {match['metric']}.")
     try:

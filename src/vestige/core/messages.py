@@ -17,12 +17,12 @@ def brief(text: str, most: int = 60) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the cure for a name that is none: the known ones that look like it, or all of them.
+    """Return the cure for a name that is none: the known ones that look like it or hold it, or the first of them all.
 
     Example:
         >>> nearest("entrop", ["loss", "entropy", "modified_entropy"])
         'did you mean entropy?'
     """
     names = list(known)
-    close = difflib.get_close_matches(name, names, 3)
-    return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}"
+    close = difflib.get_close_matches(name, names, 3) or [known for known in names if name and name in known][:6]
+    return f"did you mean {' or '.join(close)}?" if close else f"there are {few(names, 16)}"
