@@ -447,7 +447,7 @@ CATALOGUE: tuple[Attack, ...] = (
         ("train", "data", "label"),
         "signed L2 distance to the decision boundary less its mean over models not trained on the record",
         "Watson et al. 2022, table 4",
-        ("watson2022importance", "choquettechoo2021labelonly"),
+        ("watson2022importance",),
     ),
     Attack(
         "combined_distance",

@@ -8,7 +8,7 @@ from vestige.core.finite_distances import finite_distances
 
 
 def combined_distance(
-    copy_distances: Float[np.ndarray, "record copy"], source_copy_distances: Float[np.ndarray, "known copy"]
+    copy_distances: Float[np.ndarray, "record copy"], source_copy_distances: Float[np.ndarray, "known source_copy"]
 ) -> Float[np.ndarray, " record"]:
     """Score each record by the mean, over its copies, of their standardised distances to the decision boundary.
 
