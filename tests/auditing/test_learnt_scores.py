@@ -16,7 +16,8 @@ LEARNING = tuple(attack.name for attack in CATALOGUE if attack.learns)
 
 def test_attacks_that_learn_are_played_only_if_asked_for_by_name():
     assert set(LEARNING) == {
-        *NETWORKS, "white_box_gradient", "attack_p", "quantile_regression_gaussian", "quantile_regression_at_fpr"
+        *NETWORKS, "white_box_gradient", "attack_p", "quantile_regression_gaussian", "quantile_regression_at_fpr",
+        "nn_augmentation",
     }  # fmt: skip
     result = audit(predictions(200, 1.0, 0))
     assert not set(LEARNING) & set(result.results["attack"])
