@@ -158,12 +158,12 @@ class Rotations:
         _refuse_no_images(pool, "rotations")
         return self.choices
 
-    def n_queries(self, strength: float) -> int:
+    def n_queries(self, strength: float | int) -> int:
         """Return 3."""
         return len(angles(strength))
 
     def ask(
-        self, target: LabelTarget, pool: Records, space: InputSpace, strength: float, seed: int
+        self, target: LabelTarget, pool: Records, space: InputSpace, strength: float | int, seed: int
     ) -> Bool[np.ndarray, "record copy"]:
         """Ask about the turned images."""
         low, high = space.bounds(pool.inputs)
