@@ -10,6 +10,7 @@ from vestige.attacks import CATALOGUE
 from vestige.auditing.measures import PRIORS
 from vestige.auditing.operating_points import FPRS
 from vestige.core.errors import InputError
+from vestige.core.messages import few
 from vestige.core.result import AuditResult, Status, Validity
 from vestige.evaluation.intervals import nonmembers_needed
 
@@ -92,9 +93,10 @@ def parse_policy(text: str, own: Sequence[str] = ()) -> Policy:
             f"Expected > or >= in {text!r}, found {match['comparison']}; a policy names the leakage that is too much."
         )
     attack = match["attack"] or "worst"
-    names = ("worst", *(a.name for a in CATALOGUE), *own)
+    names = ("worst", *own, *(a.name for a in CATALOGUE))
     if attack not in names:
-        raise InputError(f"Expected an attack among {', '.join(names)} in {text!r}, found {attack}.")
+        alike = [name for name in names if attack in name or name in attack]
+        raise InputError(f"Expected an attack among {few(alike or names, 20)} in {text!r}, found {attack}.")
     if match["metric"] not in METRICS:
         raise InputError(f"Expected a metric among {', '.join(METRICS)} in {text!r}, found {match['metric']}.")
     try:
