@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from vestige import BoundarySearch, CombinedDistances, Records, SettledSearch
+from vestige import BoundarySearch, CombinedDistances, Records, SettledSearch, Translations
 from vestige.auditing.label_distances import references_of_records
 from vestige.auditing.label_findings import LabelQuestion, LabelScores, ShadowLabels
 from vestige.auditing.label_scores import label_scores
@@ -115,6 +115,18 @@ def test_distances_of_copies_are_standardised_by_the_first_shadow_model():
     assert found.n_queries["combined_distance"] == 200
     assert not models[1].n_asked.any()
     assert auc_of(found.scores["combined_distance"], member) > 0.7
+
+
+def test_copies_are_kept_of_target_and_first_shadow_model_for_networks_that_learn():
+    flat, _, target, models, is_in = planted()
+    pool = Records(np.full((N, 3, 3, 1), 5.0), flat.labels)
+    target, *models = (Balls(np.asarray(pool.inputs), model.radii) for model in (target, *models))
+    found = played(Translations((1,)), target, models, pool, is_in, ("nn_augmentation",))
+    assert not found.scores
+    for signals, model in ((found.signals, target), (found.shadow_signals, models[0])):
+        np.testing.assert_array_equal(signals["correct"], np.repeat((model.radii > 0)[:, None], 5, axis=1))
+    assert found.n_queries == {"nn_augmentation": 5}
+    assert not models[1].n_asked.any()
 
 
 def test_a_settled_search_keeps_the_side_of_the_source_s_threshold():

@@ -84,6 +84,7 @@ def test_with_shadow_models_strengths_and_thresholds_are_theirs(with_shadows):
         assert "shadow_global" in set(result.results.query(f"attack == '{attack}'")["threshold"])
     assert "by the balanced accuracy on the first shadow model" in result.provenance.definitions["noise_robustness"]
     assert (result.adversary.n_references, result.adversary.access) == (8, "label")
+    assert "more queries, access to probabilities or to the parameters were not tested" in str(result.adversary)
     names = {check.name for check in result.preflight.checks}
     assert "shadow_models" in names
     assert "shadow_overlap" not in names

@@ -24,6 +24,8 @@ def not_tested_of(case: Case) -> str:
     if not compared & set(case.scores):
         return f"{left_out}attackers with reference models"
     stronger = " or access to the parameters" if "gradient_norm" not in case.scores else ""
+    if case.selection.access_of(case.scores) == "label":
+        stronger = ", access to probabilities or to the parameters"
     return f"{left_out}attackers with more queries{stronger}"
 
 

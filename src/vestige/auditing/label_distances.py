@@ -160,6 +160,8 @@ def settled_search(found: LabelScores, probe: SettledSearch, question: LabelQues
         "shadow_strict is what counts: scores elsewhere than at that threshold, such as AUC and the TPR at an FPR, are "
         "not comparable with those of a search to the end"
     )
+    if question.pool.subjects is not None:
+        found.definitions[probe.attack] += "; a person's mean is of such distances, and may fall on the other side"
     n, n_early = question.pool.n_records, int(distances.settled.sum())
     message = (
         f"The settled search asked {distances.n_queries.mean():,.0f} queries a record on average, of at most "
