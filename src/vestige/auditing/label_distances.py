@@ -76,8 +76,9 @@ def calibrated_search(found: LabelScores, probe: BoundarySearch, question: Label
             found.by_budget[_CALIBRATED] = (budgets, np.stack(columns, axis=1))
         n_each = asked_about.sum(axis=0)
         n_words = f"{n_each.min()}" if n_each.min() == n_each.max() else f"{n_each.min()} to {n_each.max()}"
+        models = "shadow model" if n_words == "1" else "shadow models"
         found.definitions[_CALIBRATED] = (
-            f"{how}; minus where the model is wrong; less the mean over {n_words} shadow models not trained on the "
+            f"{how}; minus where the model is wrong; less the mean over {n_words} {models} not trained on the "
             f"record, searched with the same random numbers; {_FARTHEST}"
         )
         _note_robust(found, _CALIBRATED, distances.robust, "as far as the farthest that was left")
