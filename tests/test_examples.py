@@ -1,4 +1,4 @@
-"""Every example runs as its first lines say: make.py, vestige plan and audit, audit.py; and an own attack."""
+"""Every example runs as it says: make.py, vestige plan and audit, audit.py; an own attack; and labels alone."""
 
 import os
 import shutil
@@ -97,3 +97,20 @@ def test_an_own_attack_keeps_the_laws_and_is_audited(tmp_path):
     results = pd.read_parquet(tmp_path / "RUN" / "results.parquet")
     ours = results[results["attack"] == "entropy"]
     assert len(results[results["attack"] == "margin"]) == len(ours) > 20
+
+
+def test_an_audit_by_labels_alone_chooses_everything_on_shadow_models(tmp_path):
+    file = EXAMPLES / "label_only.py"
+    assert len(file.read_text().splitlines()) <= 20
+    done = subprocess.run(
+        [sys.executable, str(file)], cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True,
+        capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "LEAK SHOWN" in done.stdout
+    assert "has 8 models like it" in done.stdout
+    played = pd.read_parquet(tmp_path / "RUN" / "results.parquet")
+    assert {
+        "noise_robustness", "label_only_likelihood_ratio", "boundary_distance", "calibrated_boundary_distance",
+        "settled_boundary_distance",
+    } <= set(played.query("threshold == 'shadow_strict'")["attack"])  # fmt: skip

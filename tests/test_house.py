@@ -53,8 +53,15 @@ SIGNALS = {
     "agreement",
     "shadow_agreement",
     "boundary_distances",
+    "signed_distances",
+    "shadow_signed_distances",
+    "copy_distances",
+    "source_copy_distances",
+    "settled_distances",
 }
 OF_ANOTHER_SIGNAL = {
+    "calibrated_boundary_distance": "calibration_score",
+    "settled_boundary_distance": "boundary_distance",
     "label_only_likelihood_ratio": "empirical_bayes_online",
     "rotations": "augmentation_count",
     "translations": "augmentation_count",

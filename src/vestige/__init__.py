@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vestige.auditing.audit import audit
     from vestige.auditing.auxiliary_references import references_by_forgetting, references_from_scratch
-    from vestige.auditing.label_only import BoundarySearch, NoisyCopies, Rotations, Translations
+    from vestige.auditing.label_only import (
+        BoundarySearch,
+        CombinedDistances,
+        NoisyCopies,
+        Rotations,
+        SettledSearch,
+        Translations,
+    )
     from vestige.auditing.querying import Querying
     from vestige.auditing.recipe_audit import audit_recipe
     from vestige.auditing.shadow_training import ShadowTraining
@@ -53,6 +60,7 @@ __all__ = [
     "Attack",
     "AuditResult",
     "BoundarySearch",
+    "CombinedDistances",
     "Endpoint",
     "FunctionRecipe",
     "GradientNorms",
@@ -78,6 +86,7 @@ __all__ = [
     "References",
     "Rotations",
     "RunFolderError",
+    "SettledSearch",
     "ShadowTraining",
     "SklearnRecipe",
     "SubjectScore",
@@ -132,6 +141,8 @@ _HOME = {
     "audit": "vestige.auditing.audit",
     "audit_recipe": "vestige.auditing.recipe_audit",
     "BoundarySearch": "vestige.auditing.label_only",
+    "CombinedDistances": "vestige.auditing.label_only",
+    "SettledSearch": "vestige.auditing.label_only",
     "NoiseStrength": "vestige.signals.label_only.noise",
     "NoisyCopies": "vestige.auditing.label_only",
     "Rotations": "vestige.auditing.label_only",

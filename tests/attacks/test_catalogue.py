@@ -37,10 +37,14 @@ def test_the_names_are_those_of_the_issues():
         "quantile_regression_gaussian", "quantile_regression_at_fpr",
         "nn_shokri", "nn_nasr", "nn_memguard", "white_box_gradient",
         "rotations", "translations", "nn_augmentation", "noise_robustness", "label_only_likelihood_ratio",
+        "calibrated_boundary_distance", "combined_distance", "settled_boundary_distance",
     ]  # fmt: skip
     assert [a.name for a in WITH_REFERENCES] == names[8:20] + names[21:23]
     functions = {a.score.__name__ for a in CATALOGUE}
-    assert set(names) - functions == {"label_only_likelihood_ratio", "rotations", "translations"}  # of other signals
+    assert set(names) - functions == {
+        "label_only_likelihood_ratio", "rotations", "translations",
+        "calibrated_boundary_distance", "settled_boundary_distance",
+    }  # of other signals  # fmt: skip
     assert functions | {"CATALOGUE", "KNOWLEDGE", "Attack", "bibtex"} == set(attacks.__all__)
 
 

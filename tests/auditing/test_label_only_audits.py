@@ -11,6 +11,7 @@ from tests.auditing.planted import row
 
 from vestige import (
     BoundarySearch,
+    CombinedDistances,
     InputError,
     NoiseStrength,
     NoisyCopies,
@@ -19,6 +20,7 @@ from vestige import (
     Querying,
     Records,
     Rotations,
+    SettledSearch,
     ShadowTraining,
     SklearnRecipe,
     Translations,
@@ -82,6 +84,7 @@ def test_with_shadow_models_strengths_and_thresholds_are_theirs(with_shadows):
         assert "shadow_global" in set(result.results.query(f"attack == '{attack}'")["threshold"])
     assert "by the balanced accuracy on the first shadow model" in result.provenance.definitions["noise_robustness"]
     assert (result.adversary.n_references, result.adversary.access) == (8, "label")
+    assert "more queries, access to probabilities or to the parameters were not tested" in str(result.adversary)
     names = {check.name for check in result.preflight.checks}
     assert "shadow_models" in names
     assert "shadow_overlap" not in names
@@ -101,6 +104,59 @@ def test_the_same_audit_again_gives_the_same_scores(with_shadows):
         np.testing.assert_array_equal(result.records[attack], again.records[attack])
 
 
+@pytest.fixture(scope="module")
+def by_distance(with_shadows):
+    _, _, both, training = with_shadows
+    probes = (BoundarySearch(n_queries=100, n_references=2), SettledSearch(n_queries=100))
+    asked = Querying(access="label", label_only=probes)
+    return audit(tree(both["members"]), **both, querying=asked, training=training)
+
+
+def test_distances_are_compared_with_models_that_never_saw_the_record(by_distance):
+    name = "calibrated_boundary_distance"
+    assert row(by_distance, attack=name, metric="auc", group="all").value > 0.52  # no record is harder than another
+    assert {"shadow_global", "shadow_strict"} <= set(by_distance.results.query(f"attack == '{name}'")["threshold"])
+    assert np.isfinite(by_distance.records[name]).all()
+    said = by_distance.provenance.definitions[name]
+    assert "over 2 shadow models not trained on the record, searched with the same random numbers" in said
+    assert {p.n_queries for p in by_distance.power if p.attack == name} == {50, 100}
+
+
+def test_the_search_that_serves_both_gives_the_distances_of_one_alone(by_distance, with_shadows):
+    _, _, both, training = with_shadows
+    alone = Querying(access="label", label_only=(BoundarySearch(n_queries=100),))
+    result = audit(
+        tree(both["members"]), **both, querying=alone, training=training, attacks=["correctness", "boundary_distance"]
+    )
+    np.testing.assert_array_equal(result.records["boundary_distance"], by_distance.records["boundary_distance"])
+    of = "attack == 'boundary_distance'"
+    columns = ["threshold", "metric", "group", "value", "lower", "upper"]
+    one, other = (r.results.query(of)[columns].reset_index(drop=True) for r in (result, by_distance))
+    assert one.equals(other)
+
+
+def test_a_settled_search_gives_the_verdicts_of_a_whole_one_in_fewer_queries(by_distance):
+    wanted = {"threshold": "shadow_strict", "metric": "balanced_accuracy", "group": "all"}
+    whole, settled = (
+        row(by_distance, attack=name, **wanted).value for name in ("boundary_distance", "settled_boundary_distance")
+    )
+    assert settled == pytest.approx(whole, abs=0.02)
+    [check] = [c for c in by_distance.preflight.checks if c.name == "settled_search"]
+    mean = int(check.message.split(" queries a record")[0].rsplit(" ", 1)[1])
+    assert mean < 100
+    assert "not comparable" in by_distance.provenance.definitions["settled_boundary_distance"]
+
+
+def test_without_enough_shadow_models_it_says_what_is_missing(with_shadows):
+    _, _, both, _ = with_shadows
+    probes = (BoundarySearch(n_queries=40, n_references=1), SettledSearch(n_queries=40))
+    result = audit(tree(both["members"]), **both, querying=Querying(access="label", label_only=probes))
+    why = {left.attack: left.needs for left in result.not_run}
+    assert "not trained on each record" in why["calibrated_boundary_distance"]
+    assert "threshold says when a search may end" in why["settled_boundary_distance"]
+    assert "boundary_distance" in {t.attack for t in result.threat_models}
+
+
 def test_beside_confidences_all_attacks_are_played():
     both = sides()
     querying = Querying(label_only=(BoundarySearch(n_queries=60, estimator=hop_skip_jump),))
@@ -109,8 +165,8 @@ def test_beside_confidences_all_attacks_are_played():
     assert "by hop_skip_jump, at most 60 queries" in result.provenance.definitions["boundary_distance"]
 
 
-@pytest.mark.parametrize(("probe", "attack"), [(Translations((1,)), "translations"), (Rotations((10.0,)), "rotations")])
-def test_images_are_shifted_and_turned(probe, attack):
+def of_images() -> tuple[Any, dict[str, Any]]:
+    """A nearest neighbour of small images, which answers with labels."""
     rng = np.random.default_rng(0)
     x, y = rng.random(size=(2 * N, 6, 6, 1)).astype(np.float32), rng.integers(0, 2, size=2 * N)
     both = {"members": Records(x[:N], y[:N]), "nonmembers": Records(x[N:], y[N:])}
@@ -119,8 +175,38 @@ def test_images_are_shifted_and_turned(probe, attack):
     def model(images):
         return PredictedLabels(fitted.predict(np.asarray(images).reshape(len(images), -1)))
 
-    result = audit(model, **both, querying=Querying(access="label", label_only=(probe,)))  # type: ignore[arg-type]
+    return model, both
+
+
+@pytest.mark.parametrize(("probe", "attack"), [(Translations((1,)), "translations"), (Rotations((10.0,)), "rotations")])
+def test_images_are_shifted_and_turned(probe, attack):
+    model, both = of_images()
+    result = audit(model, **both, querying=Querying(access="label", label_only=(probe,)))
     assert row(result, attack=attack, metric="auc", group="all").value > 0.62
+
+
+def test_distances_of_shifted_copies_are_combined():
+    model, both = of_images()
+    asked = Querying(access="label", label_only=(CombinedDistances(n_queries=40),))
+    result = audit(model, **both, querying=asked)
+    assert row(result, attack="combined_distance", metric="auc", group="all").value > 0.62
+    assert {t.attack: t.n_queries for t in result.threat_models}["combined_distance"] == 200
+    said = result.provenance.definitions["combined_distance"]
+    assert "standardised by the target itself, for want of shadow models" in said
+    assert "a threshold in place of the paper's network" in said
+
+
+def test_a_network_reads_which_copies_are_correct():
+    model, both = of_images()
+    asked = Querying(access="label", label_only=(Translations((1,)),))
+    result = audit(model, **both, querying=asked, attacks=["correctness", "nn_augmentation"])
+    assert row(result, attack="nn_augmentation", metric="auc", group="all").value > 0.62
+    [threat] = [t for t in result.threat_models if t.attack == "nn_augmentation"]
+    assert (threat.n_queries, threat.interface) == (5, "label")
+    assert "members" in threat.knowledge
+    assert "which of 5 copies (translations)" in result.provenance.definitions["nn_augmentation"]
+    unasked = audit(model, **both, querying=Querying(access="label"), attacks=["correctness", "nn_augmentation"])
+    assert "Translations or Rotations" in {left.attack: left.needs for left in unasked.not_run}["nn_augmentation"]
 
 
 def test_a_model_that_remembers_nothing_gives_chance():
@@ -152,14 +238,18 @@ def test_an_audit_file_says_what_label_only_attacks_ask(tmp_path):
         "label_only": {
             "noise": {"n_draws": 50, "flips": [0.01, 0.02]},
             "rotations": [4.0],
-            "boundary": {"n_queries": 500, "estimator": "hop_skip_jump"},
+            "boundary": {"n_queries": 500, "estimator": "hop_skip_jump", "n_references": 2},
+            "combined": {"distance": 2, "n_queries": 50},
+            "settled": {"n_queries": 400},
         },
     }
     file = audit_file_of(said, tmp_path, "audit.toml")
     assert file.querying().label_only == (
         NoisyCopies(50, (NoiseStrength(flips=0.01), NoiseStrength(flips=0.02))),
         Rotations((4.0,)),
-        BoundarySearch(500, hop_skip_jump),
+        BoundarySearch(500, hop_skip_jump, n_references=2),
+        CombinedDistances(2, 50),
+        SettledSearch(400),
     )
     assert file.as_tables(tmp_path / "run", [])["label_only"]["noise"]["n_draws"] == 50
     uneven = said | {"label_only": {"noise": {"gaussian": [0.1], "flips": [0.01, 0.02]}}}
@@ -212,6 +302,10 @@ def test_a_run_that_died_in_the_middle_pays_for_nothing_twice(tmp_path):
 
 def test_what_does_not_fit_is_refused():
     both = sides()
+    with pytest.raises(InputError, match="Expected 0 or more references"):
+        BoundarySearch(n_references=-1)
+    with pytest.raises(InputError, match=r"Expected images.* for combined distances"):
+        audit(tree(both["members"]), **both, querying=Querying(access="label", label_only=(CombinedDistances(),)))
     with pytest.raises(InputError, match="Expected each kind of label-only queries once"):
         Querying(label_only=(FEW, FEW))
     with pytest.raises(InputError, match=r"Expected images, records x height x width"):

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from tests.auditing.planted import logits_of, predictions, row, rows
 
-from vestige import Logits, Loss, Predictions, Querying, Records, audit
+from vestige import Logits, Loss, Options, PredictedLabels, Predictions, Querying, Records, audit
 from vestige.attacks import CATALOGUE
+from vestige.auditing.learnt_scores import Side, learnt_scores
+from vestige.core.progress import silent
 from vestige.core.result import NotRun
+from vestige.evaluation.roc import roc
+from vestige.evaluation.units import Units
 
 NETWORKS = ("nn_shokri", "nn_nasr", "nn_memguard")
 LEARNING = tuple(attack.name for attack in CATALOGUE if attack.learns)
@@ -68,6 +72,24 @@ def test_nothing_is_learnt_where_there_is_nothing(attack):
         result = audit(predictions(300, 0.0, seed), attacks=[attack])
         aucs.append(row(result, attack=attack, metric="auc", group="all").value)
     assert np.mean(aucs) == pytest.approx(0.5, abs=4 * np.sqrt(301 / (12 * 150 * 150) / 6))
+
+
+def test_a_network_of_copies_learns_from_the_shadow_s():
+    rng = np.random.default_rng(0)
+    sides = []
+    for _ in range(2):
+        member = np.arange(400) < 200
+        table = Predictions(PredictedLabels(np.zeros(400, dtype=int)), np.zeros(400, dtype=int), member)
+        correct = rng.random((400, 5)) < np.where(member, 0.9, 0.5)[:, None]
+        everyone = np.ones(400, dtype=bool)
+        sides.append(Side(table, everyone, table.labels, Units(None, member), asked={"correct": correct}))
+    attacks = [attack for attack in CATALOGUE if attack.name == "nn_augmentation"]
+    found = learnt_scores(attacks, sides[0], sides[1], Options(), silent)
+    assert found.learnt_from == {"nn_augmentation": "shadow"}
+    scores = found.scores["nn_augmentation"]
+    assert roc(scores[:200], scores[200:]).auc > 0.8
+    known = found.known_scores["nn_augmentation"]
+    assert roc(known[:200], known[200:]).auc > 0.8
 
 
 def test_losses_alone_leave_the_networks_out_and_say_why():

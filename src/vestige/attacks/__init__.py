@@ -18,6 +18,7 @@ from vestige.attacks.calibration import (
     calibration_loss,
     calibration_score,
 )
+from vestige.attacks.combined_distance import combined_distance
 from vestige.attacks.confidence import confidence
 from vestige.attacks.correctness import correctness
 from vestige.attacks.empirical_bayes import empirical_bayes_offline, empirical_bayes_online
@@ -37,45 +38,19 @@ from vestige.core.errors import InputError
 from vestige.core.messages import nearest
 
 __all__ = [
-    "CATALOGUE",
-    "KNOWLEDGE",
-    "Attack",
-    "attack_p",
-    "attack_r",
-    "augmentation_count",
-    "base_score_offline",
-    "base_score_online",
-    "bibtex",
-    "boundary_distance",
-    "calibration_confidence",
-    "calibration_gradient_norm",
-    "calibration_loss",
-    "calibration_score",
-    "confidence",
-    "correctness",
-    "empirical_bayes_offline",
-    "empirical_bayes_online",
-    "entropy",
-    "gradient_norm",
-    "lira_in_only",
-    "lira_offline",
-    "lira_offline_two_sided",
-    "lira_online",
-    "loss",
-    "max_confidence",
-    "modified_entropy",
-    "nn_augmentation",
-    "nn_memguard",
-    "nn_nasr",
-    "nn_shokri",
-    "noise_robustness",
-    "quantile_regression_at_fpr",
-    "quantile_regression_gaussian",
-    "rmia_offline",
-    "rmia_online",
-    "white_box_gradient",
-]
+    "CATALOGUE", "KNOWLEDGE", "Attack", "attack_p", "attack_r", "augmentation_count", "base_score_offline",
+    "base_score_online", "bibtex", "boundary_distance", "calibration_confidence", "calibration_gradient_norm",
+    "calibration_loss", "calibration_score", "combined_distance", "confidence", "correctness",
+    "empirical_bayes_offline", "empirical_bayes_online", "entropy", "gradient_norm", "lira_in_only", "lira_offline",
+    "lira_offline_two_sided", "lira_online", "loss", "max_confidence", "modified_entropy", "nn_augmentation",
+    "nn_memguard", "nn_nasr", "nn_shokri", "noise_robustness", "quantile_regression_at_fpr",
+    "quantile_regression_gaussian", "rmia_offline", "rmia_online", "white_box_gradient",
+]  # fmt: skip
 
+_WHITE_BOX = (
+    "known_probabilities", "known_labels", "known_losses", "known_gradients", "known_member",
+    "probabilities", "labels", "losses", "gradients",
+)  # fmt: skip
 
 CATALOGUE: tuple[Attack, ...] = (
     Attack(
@@ -400,17 +375,7 @@ CATALOGUE: tuple[Attack, ...] = (
     Attack(
         "white_box_gradient",
         white_box_gradient,
-        (
-            "known_probabilities",
-            "known_labels",
-            "known_losses",
-            "known_gradients",
-            "known_member",
-            "probabilities",
-            "labels",
-            "losses",
-            "gradients",
-        ),
+        _WHITE_BOX,
         "access to the gradients of a torch module, and records of known membership",
         "gradients",
         ("label", "model", "members"),
@@ -472,6 +437,39 @@ CATALOGUE: tuple[Attack, ...] = (
         "log-ratio of Student-t predictive densities of the share of correct copies, on the normal's scale",
         "ours; predictives of Murphy 2007",
         ("murphy2007conjugate",),
+    ),
+    Attack(
+        "calibrated_boundary_distance",
+        calibration_score,
+        ("signed_distances", "shadow_signed_distances", "is_in"),
+        "distances to the decision boundary, of the model and of shadow models not trained on the record",
+        "label",
+        ("train", "data", "label"),
+        "signed L2 distance to the decision boundary less its mean over models not trained on the record",
+        "Watson et al. 2022, table 4",
+        ("watson2022importance",),
+    ),
+    Attack(
+        "combined_distance",
+        combined_distance,
+        ("copy_distances", "source_copy_distances"),
+        "distances to the decision boundary of shifted copies of each record",
+        "label",
+        ("train", "data", "label"),
+        "mean over shifted copies of their L2 distances to the decision boundary, standardised by a source model",
+        "Choquette-Choo et al. 2021, section 3.4",
+        ("choquettechoo2021labelonly",),
+    ),
+    Attack(
+        "settled_boundary_distance",
+        boundary_distance,
+        ("settled_distances",),
+        "distances to the decision boundary, ended as soon as a shadow model's threshold is settled",
+        "label",
+        ("train", "data", "label"),
+        "L2 distance found until a record's side of a shadow model's threshold stands; only that side counts",
+        "Choquette-Choo et al. 2021, section 3.4; when to end is ours",
+        ("choquettechoo2021labelonly",),
     ),
 )
 """Every attack, in the order of the tables."""

@@ -20,9 +20,12 @@ from vestige.evaluation.roc import Roc
 def not_tested_of(case: Case) -> str:
     """Say which stronger attackers were not played."""
     left_out = "attacks that were left out on request and " if case.selection.left_out else ""
-    if not any(attack.needs_references and attack.name in case.scores for attack in case.selection.attacks):
+    compared = {attack.name for attack in case.selection.attacks if "is_in" in attack.reads or attack.needs_references}
+    if not compared & set(case.scores):
         return f"{left_out}attackers with reference models"
     stronger = " or access to the parameters" if "gradient_norm" not in case.scores else ""
+    if case.selection.access_of(case.scores) == "label":
+        stronger = ", access to probabilities or to the parameters"
     return f"{left_out}attackers with more queries{stronger}"
 
 

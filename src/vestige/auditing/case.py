@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vestige.auditing.label_scores import LabelScores
+from vestige.auditing.label_findings import LabelScores
 from vestige.auditing.learnt_scores import LearntScores, Side, learnt_scores
 from vestige.auditing.operating_points import Known, known_halves, known_shadow
 from vestige.auditing.references import ReferenceScores
@@ -97,7 +97,7 @@ def prepare_case(
     keep, units = _units_of(target, options.subject_score)
     labels, member = target.labels[keep], target.member[keep]
     scores = {name: values[keep] for name, values in {**observed.scores, **ours}.items()}
-    side = Side(target, keep, labels, units)
+    side = Side(target, keep, labels, units, asked=by_labels.signals)
     if shadow is None:
         learnt = learnt_scores(selection.attacks, side, None, options, progress)
         _refuse_without({**scores, **learnt.scores}, selection)
@@ -120,7 +120,9 @@ def prepare_case(
     theirs = {**({} if references is None else references.shadow_scores), **by_labels.shadow_scores}
     of_shadow = {name: values[shadow_keep] for name, values in {**seen.scores, **theirs}.items()}
     columns = None if np.array_equal(codes, np.arange(codes.size)) else np.argsort(codes)
-    other = Side(shadow, shadow_keep, shadow_labels[shadow_keep], shadow_units, columns)
+    other = Side(
+        shadow, shadow_keep, shadow_labels[shadow_keep], shadow_units, columns, by_labels.shadow_signals
+    )  # fmt: skip
     learnt = learnt_scores(selection.attacks, side, other, options, progress)
     _refuse_without({**scores, **learnt.scores}, selection)
     return Case(

@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
 from vestige.core.targets import LabelTarget
+from vestige.signals.boundary import BUDGETS, CHECKPOINTS, Settled, Starts, distances_of_copies, surfree
 from vestige.signals.boundary import BoundaryDistances as Found
-from vestige.signals.boundary import Starts, surfree
 from vestige.signals.label_only.noise import NoiseStrength, noise_labels
 from vestige.signals.label_only.rotations import angles, rotation_labels
-from vestige.signals.label_only.translations import shifts, translation_labels
+from vestige.signals.label_only.translations import shifts, translated, translation_labels
+
+Rows = Int[np.ndarray, " row"]
+"""Numbers of records."""
 
 _FLIPS = (0.005, 0.01, 0.02, 0.05)
 _GAUSSIAN = (0.02, 0.05, 0.1, 0.2)
@@ -155,12 +158,12 @@ class Rotations:
         _refuse_no_images(pool, "rotations")
         return self.choices
 
-    def n_queries(self, strength: float) -> int:
+    def n_queries(self, strength: float | int) -> int:
         """Return 3."""
         return len(angles(strength))
 
     def ask(
-        self, target: LabelTarget, pool: Records, space: InputSpace, strength: float, seed: int
+        self, target: LabelTarget, pool: Records, space: InputSpace, strength: float | int, seed: int
     ) -> Bool[np.ndarray, "record copy"]:
         """Ask about the turned images."""
         low, high = space.bounds(pool.inputs)
@@ -177,6 +180,11 @@ class BoundarySearch:
     Attributes:
         n_queries: Queries about each record at most.
         estimator: `surfree`, or `hop_skip_jump`, from `vestige.signals.boundary`.
+        n_references: Shadow models that were not trained on a record, and that its distance is compared with besides:
+            `calibrated_boundary_distance`. 0 for no such comparison.
+
+    Raises:
+        InputError: Fewer than 0 references.
 
     Example:
         >>> BoundarySearch(n_queries=500).attack
@@ -185,36 +193,170 @@ class BoundarySearch:
 
     n_queries: int = 1_000
     estimator: Callable[..., Found] = surfree
+    n_references: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_references < 0:
+            raise InputError(f"Expected 0 or more references of each record, found {self.n_references}; 1 is usual.")
 
     @property
     def attack(self) -> str:
         """`boundary_distance`."""
         return "boundary_distance"
 
-    def search(self, target: LabelTarget, pool: Records, space: InputSpace, seed: int) -> Found:
-        """Search from every record; other records are where a search starts if noise finds no other class.
+    @property
+    def calibrated(self) -> tuple[str, ...]:
+        """The attack that compares with references, if there are to be any."""
+        return ("calibrated_boundary_distance",) if self.n_references else ()
+
+    def search(
+        self, target: LabelTarget, pool: Records, space: InputSpace, seed: int, rows: Rows | None = None
+    ) -> Found:
+        """Search from records; other records are where a search starts if noise finds no other class.
+
+        Args:
+            target: What answers.
+            pool: All records.
+            space: What inputs may be.
+            seed: Of directions.
+            rows: From which of them; all if omitted.
+
+        Returns:
+            The distances, signed if they are to be compared with references.
 
         Raises:
             InputError: The inputs are no array of numbers.
         """
-        if hasattr(pool.inputs, "columns"):
-            raise InputError(
-                "Expected inputs as an array of numbers for boundary distances, found a table with columns; encode it, "
-                "or take noisy copies, which change categories to others."
-            )
-        starts = Starts(pool.inputs, pool.labels)
-        bounds = space.bounds(pool.inputs)
-        return self.estimator(
-            target, pool.inputs, pool.labels, _all(pool), bounds, n_queries=self.n_queries, seed=seed, starts=starts
-        )
+        options = {"signed": True} if self.n_references else {}  # an own estimator need not know the word
+        return searched(self.estimator, self.n_queries, target, pool, space, seed, rows, **options)
 
 
-Probe = NoisyCopies | Translations | Rotations | BoundarySearch
+@dataclass(frozen=True)
+class CombinedDistances:
+    """Boundary distances of an image and of its shifted copies, each with the whole budget.
+
+    Attributes:
+        distance: How far copies are shifted [pixels].
+        n_queries: Queries about each copy at most.
+        estimator: As of `BoundarySearch`.
+
+    Raises:
+        InputError: The distance is below 0.
+
+    Example:
+        >>> CombinedDistances(distance=1, n_queries=500).n_queries_of_record
+        2500
+    """
+
+    distance: int = 1
+    n_queries: int = 500
+    estimator: Callable[..., Found] = surfree
+
+    def __post_init__(self) -> None:
+        shifts(self.distance)
+
+    @property
+    def attack(self) -> str:
+        """`combined_distance`."""
+        return "combined_distance"
+
+    @property
+    def n_queries_of_record(self) -> int:
+        """Queries about each record at most, over its copies."""
+        return self.n_queries * len(shifts(self.distance))
+
+    def search(
+        self, target: LabelTarget, pool: Records, space: InputSpace, seed: int
+    ) -> Float[np.ndarray, "record copy"]:
+        """Search from every copy of every record.
+
+        Raises:
+            InputError: The inputs are no images, or no larger than the shift.
+        """
+        _refuse_no_images(pool, "combined distances")
+        low, high = space.bounds(pool.inputs)
+        copies = translated(pool.inputs, self.distance, axes=_axes(pool))
+        return distances_of_copies(
+            self.estimator, target, copies, pool.labels, _all(pool), (float(low.min()), float(high.max())),
+            n_queries=self.n_queries, seed=seed, starts=Starts(pool.inputs, pool.labels),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SettledSearch:
+    """The way to the boundary, ended for each record as soon as its side of a shadow model's threshold stands.
+
+    Attributes:
+        n_queries: Queries about each record at most; most need far fewer.
+        estimator: As of `BoundarySearch`.
+
+    Example:
+        >>> SettledSearch(n_queries=500).attack
+        'settled_boundary_distance'
+    """
+
+    n_queries: int = 1_000
+    estimator: Callable[..., Found] = surfree
+
+    @property
+    def attack(self) -> str:
+        """`settled_boundary_distance`."""
+        return "settled_boundary_distance"
+
+    def search_source(self, source: LabelTarget, pool: Records, space: InputSpace, seed: int) -> Found:
+        """Search to the end of the budget, noted wherever a rule may be fitted.
+
+        Raises:
+            InputError: The inputs are no array of numbers.
+        """
+        budgets = tuple(n for n in sorted({*CHECKPOINTS, *BUDGETS}) if n < self.n_queries) or (self.n_queries,)
+        return searched(self.estimator, self.n_queries, source, pool, space, seed, budgets=budgets)
+
+    def search(self, target: LabelTarget, pool: Records, space: InputSpace, seed: int, settled: Settled) -> Found:
+        """Search until records are settled.
+
+        Raises:
+            InputError: The inputs are no array of numbers.
+        """
+        return searched(self.estimator, self.n_queries, target, pool, space, seed, settled=settled)
+
+
+Probe = NoisyCopies | Translations | Rotations | BoundarySearch | CombinedDistances | SettledSearch
 """What a label-only attack asks."""
 
 
-LABEL_ONLY = ("noise_robustness", "label_only_likelihood_ratio", "translations", "rotations", "boundary_distance")
+LABEL_ONLY = (
+    "noise_robustness", "label_only_likelihood_ratio", "translations", "rotations", "nn_augmentation",
+    "boundary_distance", "calibrated_boundary_distance", "combined_distance", "settled_boundary_distance",
+)  # fmt: skip
 """Attacks that such queries are for."""
+
+
+def searched(
+    estimator: Callable[..., Found],
+    n_queries: int,
+    target: LabelTarget,
+    pool: Records,
+    space: InputSpace,
+    seed: int,
+    rows: Rows | None = None,
+    **options: Any,
+) -> Found:
+    """Search from some records of a pool, from all if none are named; a record's numbers are the same either way.
+
+    Raises:
+        InputError: The inputs are no array of numbers.
+    """
+    if hasattr(pool.inputs, "columns"):
+        raise InputError(
+            "Expected inputs as an array of numbers for boundary distances, found a table with columns; encode it, "
+            "or take noisy copies, which change categories to others."
+        )
+    records = _all(pool) if rows is None else rows
+    return estimator(
+        target, pool.inputs[records], pool.labels[records], records, space.bounds(pool.inputs),
+        n_queries=n_queries, seed=seed, starts=Starts(pool.inputs, pool.labels), **options,
+    )  # fmt: skip
 
 
 def n_queries_of(probes: tuple[Probe, ...], pool: Records, space: InputSpace) -> int:
@@ -225,8 +367,11 @@ def n_queries_of(probes: tuple[Probe, ...], pool: Records, space: InputSpace) ->
     """
     total = 0
     for probe in probes:
-        if isinstance(probe, BoundarySearch):
+        if isinstance(probe, BoundarySearch | SettledSearch):
             total += probe.n_queries
+        elif isinstance(probe, CombinedDistances):
+            _refuse_no_images(pool, "combined distances")
+            total += probe.n_queries_of_record
         else:
             copies: CopiesOfRecords = probe
             most = max(copies.n_queries(strength) for strength in copies.strengths(pool, space))

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from vestige.auditing.asking import Asked, labels_of
+from vestige.auditing.label_findings import LabelQuestion, LabelScores
 from vestige.auditing.label_only import LABEL_ONLY
-from vestige.auditing.label_scores import LabelScores, label_scores
+from vestige.auditing.label_scores import label_scores
 from vestige.auditing.model_audit import TrainedReferences
 from vestige.auditing.querying import Querying
 from vestige.auditing.selection import Selection
@@ -38,10 +39,10 @@ def play_label_only(
     wanted = [attack.name for attack in selection.attacks if attack.name in LABEL_ONLY]
     shadows = None if trained is None else trained.labels
     with labels_of(model, asked, querying, folder, progress) as view:
-        predicted = predicted_of(asked)
-        found = label_scores(
-            querying.label_only, view.target, predicted, asked.pool, querying.inputs, shadows, wanted, seed, progress
+        question = LabelQuestion(
+            view.target, predicted_of(asked), asked.pool, querying.inputs, shadows, wanted, seed, progress
         )
+        found = label_scores(querying.label_only, question)
         queries = None if asked.queries is None else view.queries(asked.queries)
     checks: tuple[Check, ...] = () if trained is None else trained.checks
     found.checks.extend(checks)

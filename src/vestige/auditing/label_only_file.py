@@ -5,7 +5,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from vestige.auditing.label_only import BoundarySearch, NoisyCopies, Probe, Rotations, Translations
+from vestige.auditing.label_only import (
+    BoundarySearch,
+    CombinedDistances,
+    NoisyCopies,
+    Probe,
+    Rotations,
+    SettledSearch,
+    Translations,
+)
 from vestige.auditing.target_file import Part
 from vestige.core.errors import InputError
 from vestige.signals.boundary import BoundaryDistances, hop_skip_jump, surfree
@@ -22,11 +30,27 @@ class NoisePart(Part):
     flips: list[float] = Field(default_factory=list)
 
 
+class SettledPart(Part):
+    """The search for the decision boundary that ends as soon as a shadow model's threshold is settled."""
+
+    n_queries: int = SettledSearch().n_queries
+    estimator: Literal["surfree", "hop_skip_jump"] = "surfree"
+
+
+class CombinedPart(Part):
+    """The search for the decision boundary around an image and its shifted copies."""
+
+    distance: int = CombinedDistances().distance
+    n_queries: int = CombinedDistances().n_queries
+    estimator: Literal["surfree", "hop_skip_jump"] = "surfree"
+
+
 class BoundaryPart(Part):
-    """The search for the decision boundary."""
+    """The search for the decision boundary, and with how many shadow models it is compared."""
 
     n_queries: int = BoundarySearch().n_queries
     estimator: Literal["surfree", "hop_skip_jump"] = "surfree"
+    n_references: int = BoundarySearch().n_references
 
 
 class LabelOnlyPart(Part):
@@ -37,12 +61,16 @@ class LabelOnlyPart(Part):
         translations: Distances to choose from [pixels].
         rotations: Angles to choose from [degrees].
         boundary: The search for the decision boundary.
+        combined: The same around shifted copies.
+        settled: The same, ended as soon as a verdict stands.
     """
 
     noise: NoisePart | None = None
     translations: list[int] | None = None
     rotations: list[float] | None = None
     boundary: BoundaryPart | None = None
+    combined: CombinedPart | None = None
+    settled: SettledPart | None = None
 
     def probes(self) -> tuple[Probe, ...]:
         """Return them.
@@ -58,7 +86,13 @@ class LabelOnlyPart(Part):
         if self.rotations is not None:
             found.append(Rotations(tuple(self.rotations) or Rotations().choices))
         if self.boundary is not None:
-            found.append(BoundarySearch(self.boundary.n_queries, _ESTIMATORS[self.boundary.estimator]))
+            part = self.boundary
+            found.append(BoundarySearch(part.n_queries, _ESTIMATORS[part.estimator], part.n_references))
+        if self.combined is not None:
+            around = self.combined
+            found.append(CombinedDistances(around.distance, around.n_queries, _ESTIMATORS[around.estimator]))
+        if self.settled is not None:
+            found.append(SettledSearch(self.settled.n_queries, _ESTIMATORS[self.settled.estimator]))
         return tuple(found)
 
 

@@ -1,7 +1,7 @@
 """Attacks that learn from known members, as an audit plays them: on its own records' halves, or on a shadow model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -36,6 +36,7 @@ class Side:
         labels: Classes in the target's coding.
         units: Records or people.
         classes_in: For each of the target's classes its column in the predictions; None if they are the same.
+        asked: What was asked besides, by labels, of all given records: signals by name.
     """
 
     predictions: Predictions
@@ -43,12 +44,18 @@ class Side:
     labels: np.ndarray
     units: Units
     classes_in: np.ndarray | None = None
+    asked: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def member(self) -> np.ndarray:
         """Side of each record."""
         side: np.ndarray = self.predictions.member[self.keep]
         return side
+
+    @property
+    def kept(self) -> dict[str, np.ndarray]:
+        """What was asked besides, of the records that are evaluated."""
+        return {name: values[self.keep] for name, values in self.asked.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +89,7 @@ def learnt_scores(
     wanted = [attack for attack in attacks if attack.learns]
     if not wanted:
         return LearntScores({}, {}, {}, ())
-    ours = whole_signals(target.predictions, target.keep, target.labels, options.arithmetic)
+    ours = whole_signals(target.predictions, target.keep, target.labels, options.arithmetic) | target.kept
     theirs = {} if shadow is None else _signals_of_shadow(shadow, options)
     scores, known_scores, learnt_from, not_run = {}, {}, {}, []
     for done, attack in enumerate(wanted):
@@ -113,7 +120,7 @@ def _signals_of_shadow(shadow: Side, options: Options) -> dict[str, np.ndarray]:
     if shadow.classes_in is not None:
         for name in {"probabilities", "log_probabilities"} & set(found):
             found[name] = found[name][:, shadow.classes_in]
-    return found | {"labels": shadow.labels}
+    return found | {"labels": shadow.labels} | shadow.kept
 
 
 def _from_shadow(
@@ -158,6 +165,10 @@ def _having(names: set[str], signals: Mapping[str, np.ndarray]) -> Mapping[str, 
     """The signals, if all of these are there."""
     missing = sorted(names - set(signals))
     if missing:
-        words = {"gradients": "access to the gradients of the last layer", "labels": "labels"}
+        words = {
+            "correct": "a model that is asked for labels of copies of each record: Translations or Rotations",
+            "gradients": "access to the gradients of the last layer",
+            "labels": "labels",
+        }
         raise InputError(f"Expected {words.get(missing[0], 'probabilities or logits of every class')}, found none.")
     return signals

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 
 from vestige.attacks import CATALOGUE
 from vestige.auditing.asking import Asked, classifier_behind
-from vestige.auditing.label_scores import ShadowLabels
+from vestige.auditing.label_findings import ShadowLabels
 from vestige.auditing.mismatched_recipe import mismatched_recipe
 from vestige.auditing.planning import Estimate, estimate
 from vestige.auditing.querying import Querying

@@ -93,7 +93,7 @@ def parse_policy(text: str, own: Sequence[str] = ()) -> Policy:
             f"Expected > or >= in {text!r}, found {match['comparison']}; a policy names the leakage that is too much."
         )
     attack = match["attack"] or "worst"
-    names = ("worst", *(a.name for a in CATALOGUE), *own)
+    names = ("worst", *own, *(a.name for a in CATALOGUE))
     if attack not in names:
         raise InputError(f"Expected an attack in {text!r}, found {attack}, which is none; {nearest(attack, names)}.")
     if match["metric"] not in METRICS:

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import numpy as np
 
-from vestige.auditing.label_scores import ShadowLabels
+from vestige.auditing.label_findings import ShadowLabels
 from vestige.auditing.shadows import Shadows
 from vestige.core.errors import TrainingError
 from vestige.core.outputs import PredictedLabels

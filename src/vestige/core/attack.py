@@ -30,7 +30,9 @@ class Attack:
             `gradient_norms`, `shadow_gradient_norms` and `is_in`; of some the same of a population, `population_...`;
             `score` and `reference_scores` of any attack; and `signal`, `features` and `is_known_nonmember`; of
             label-only ones `correct` and `noise_correct`, of each augmented or noisy copy, `agreement` and
-            `shadow_agreement`, what their share is, and `boundary_distances`. Attacks that learn from known members
+            `shadow_agreement`, what their share is, and `boundary_distances`; `signed_distances`, minus where the model
+            is wrong, and `shadow_signed_distances`; `copy_distances`, a column per copy, and `source_copy_distances`;
+            `settled_distances`, of searches that were ended early. Attacks that learn from known members
             read the same of these, `known_...`, and `known_member`; what has a number per class is a plain array for
             them.
         needs: The same for a person: what a table must hold.

@@ -1,0 +1,86 @@
+"""Whether an attack is surer of the records that are unlike the others: a finished audit, looked at again."""
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from vestige.core.errors import InputError
+from vestige.core.messages import nearest
+from vestige.core.result import AuditResult
+from vestige.evaluation.outliers import OutlierPrecision, find_outliers, precision_on_outliers
+
+
+def precision_of_outliers(
+    result: AuditResult,
+    ids: Shaped[np.ndarray, " given"],
+    features: Float[np.ndarray, "row feature"],
+    attack: str,
+    threshold: float,
+    *,
+    strict: bool = True,
+    fraction: float = 0.02,
+    n_neighbours: int = 10,
+    prior: float = 0.5,
+    level: float = 0.95,
+) -> OutlierPrecision:
+    """Compare how precise an audit's attack is on the outliers among its records and on all of them.
+
+    Outliers are found among the audited records. Both precisions are for the same share of members, `prior`; records
+    are counted, not people.
+
+    Args:
+        result: A finished audit.
+        ids: Id of each row of the features; every record of `result.records` must be among them, in any order.
+        features: What a model that is not the target, such as a shadow model, makes of each record: the inputs of its
+            last layer.
+        attack: Whose scores call members.
+        threshold: Score above which a record is called a member, set elsewhere, such as on a shadow model.
+        strict: Whether a record at the threshold is none.
+        fraction: Share of the records that are outliers.
+        n_neighbours: Fewer neighbours than this make an outlier.
+        prior: Share of members that the precisions are for.
+        level: Confidence.
+
+    Returns:
+        Both precisions and their difference, each with an interval.
+
+    Raises:
+        InputError: The attack was not played, an id is missing or there twice, lengths do not fit, or the features
+            have no direction or too few records.
+
+    Example:
+        >>> from vestige import Predictions, audit
+        >>> rng = np.random.default_rng(0)
+        >>> p, member = rng.uniform(0.1, 0.9, 400), np.arange(400) < 200
+        >>> given = Predictions(np.column_stack([p, 1 - p]), np.zeros(400, dtype=int), member, ids=np.arange(400))
+        >>> result = audit(given, attacks=["confidence"])
+        >>> found = precision_of_outliers(result, np.arange(400), rng.normal(size=(400, 8)), "confidence", 0.5)
+        >>> found.outliers.n_members + found.outliers.n_nonmembers
+        8
+
+    Source:
+        Choquette-Choo et al. 2021, section 7 and figure 11.
+    """
+    records = result.records
+    played = [column for column in result.results["attack"].unique() if column in records]
+    if attack not in played:
+        raise InputError(f"Expected an attack that was played, found {attack}; {nearest(attack, played)}.")
+    if len(ids) != len(features):
+        raise InputError(
+            f"Expected an id per row of features, found {len(ids):,} and {len(features):,}; give one each."
+        )
+    row_of = {one: row for row, one in enumerate(ids.tolist())}
+    if len(row_of) < len(ids):
+        raise InputError(f"Expected each id once, found {len(ids) - len(row_of):,} again; leave the copies out.")
+    wanted = records["id"].tolist()
+    missing = [one for one in wanted if one not in row_of]
+    if missing:
+        raise InputError(
+            f"Expected features of every audited record, found none of {len(missing):,} of {len(wanted):,}; give them "
+            "all, under the ids of the audit and in their type."
+        )
+    of_records = features[[row_of[one] for one in wanted]]
+    scores = records[attack].to_numpy()
+    called = scores > threshold if strict else scores >= threshold
+    found = find_outliers(of_records, fraction=fraction, n_neighbours=n_neighbours)
+    member = records["member"].to_numpy().astype(bool)
+    return precision_on_outliers(called, member, found.is_outlier, prior=prior, level=level)
