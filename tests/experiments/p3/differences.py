@@ -52,9 +52,7 @@ class Judged:
 def weights(m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     """How often each member and each nonmember is drawn: once, then in every draw."""
     rng = stream(SEED, "P3, bootstrap over records")
-    return tuple(
-        np.concatenate([np.ones((1, k)), rng.multinomial(k, np.full(k, 1 / k), size=N_DRAWS)]) for k in (m, n)
-    )  # type: ignore[return-value]
+    return tuple(np.concatenate([np.ones((1, k)), rng.multinomial(k, np.full(k, 1 / k), size=N_DRAWS)]) for k in (m, n))  # type: ignore[return-value]
 
 
 def interval(values: np.ndarray) -> dict[str, float]:
@@ -68,7 +66,7 @@ def finding(published: float, lower: float, upper: float) -> str:
     Intervals that agree with neither are `undecided`.
     """
     if published == 0:
-        if -MARGIN <= lower and upper <= MARGIN:
+        if lower >= -MARGIN and upper <= MARGIN:
             return "shown"
         return "contradicted" if lower > MARGIN or upper < -MARGIN else "undecided"
     low, high = (lower, upper) if published > 0 else (-upper, -lower)
@@ -108,4 +106,8 @@ def compared(
                 row |= {"published": known} if is_accuracy else {}
                 row |= {"finding": finding(known, row["lower"], row["upper"])}
             differences.append(row)
-    return {"rows": rows, "differences": differences, "power": sorted(power, key=lambda r: (r["attack"], r["n_queries"]))}
+    return {
+        "rows": rows,
+        "differences": differences,
+        "power": sorted(power, key=lambda r: (r["attack"], r["n_queries"])),
+    }

@@ -73,7 +73,7 @@ def mnist_recipe() -> TorchRecipe:
 def standardised(inputs: np.ndarray) -> np.ndarray:
     """Adult in standard deviations, as its network sees it."""
     out = inputs.astype(np.float32)
-    out[:, :6] = (out[:, :6] - np.float32(ADULT_MEAN)) / np.float32(ADULT_STD)
+    out[:, :6] = (out[:, :6] - np.array(ADULT_MEAN, np.float32)) / np.array(ADULT_STD, np.float32)
     return out
 
 
@@ -128,7 +128,7 @@ SETTINGS = {
         "three convolutions of 16, 32 and 64 instead of P3's four, trained as its card says; 2,500 images each",
         "cifar10-jpeg",
         2_500,
-        cifar_recipe,
+        lambda: replace(cifar_recipe(), bfloat16=True),
         # Figures 1 and 2, without a table: combined >= distance ~ confidence > augmentation (+3 to 4 points) > gap.
         {
             ("combined", "distance"): 0.01,
@@ -139,8 +139,8 @@ SETTINGS = {
         },
         strengths=_PIXEL_NOISE,
         space=InputSpace(low=0, high=1),
-        n_side=150,
-        n_combined=100,
+        n_side=100,
+        n_combined=60,
         n_choice=100,
         n_noise=1_000,
         surfree=1_000,

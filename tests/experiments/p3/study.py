@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.experiments.p3.settings import SETTINGS, Setting, standardised
 from tests.experiments.p3.differences import compared
+from tests.experiments.p3.settings import SETTINGS, Setting, standardised
 from tests.experiments.study import circumstances
 
 from vestige.attacks.augmentation_count import augmentation_count
@@ -89,7 +89,7 @@ class Asked:
 def inputs_of(setting: Setting, pool: Records, rows: np.ndarray) -> np.ndarray:
     """Rows in the unit that is asked about."""
     values = np.asarray(pool.inputs)[rows].astype(np.float32)
-    return values / np.float32(255) if setting.is_images else values
+    return np.asarray(values / np.float32(255) if setting.is_images else values)
 
 
 def asked_models(setting: Setting) -> tuple[dict[str, Asked], np.ndarray]:
@@ -195,7 +195,7 @@ class Study:
 
     def augmentations(self) -> None:
         tried = (*(("rotation", r) for r in ROTATIONS), *(("translation", d) for d in TRANSLATIONS))
-        ways = {"rotation": rotation_labels, "translation": translation_labels}
+        ways: dict[str, Callable[..., np.ndarray]] = {"rotation": rotation_labels, "translation": translation_labels}
         counts: dict[str, list[np.ndarray]] = {name: [] for name in MODELS}
         for kind, size in tried:
             for name, m in self.models.items():
