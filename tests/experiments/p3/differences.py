@@ -21,9 +21,11 @@ PAIRS = (
     ("surfree", "gap"),
     ("augmentation", "gap"),
     ("noise", "gap"),
+    ("noise as published", "gap"),
     ("confidence", "gap"),
     ("confidence", "distance"),
     ("confidence", "noise"),
+    ("confidence", "noise as published"),
     ("distance", "noise"),
     ("distance", "augmentation"),
 )
@@ -101,9 +103,9 @@ def compared(
         for metric in METRICS:
             row: dict[str, Any] = {"better": better, "other": other, "metric": metric, "n_records": int(both.sum())}
             row |= interval(ours[metric] - theirs[metric])
-            if known is not None:
-                is_accuracy = metric == "balanced_accuracy"  # all that P3 has; of areas the order is compared
-                row |= {"published": known} if is_accuracy else {}
+            if known is not None and metric == "balanced_accuracy":
+                row |= {"published": known, "finding": finding(known, row["lower"], row["upper"])}
+            elif known:  # P3 has no areas: their order is compared
                 row |= {"finding": finding(known, row["lower"], row["upper"])}
             differences.append(row)
     return {

@@ -127,7 +127,7 @@ class Study:
         path = None if self.keep is None else self.keep / f"p3-{self.name}-{what.replace(', ', '-')}.npz"
         if path is not None and path.exists():
             with np.load(path) as stored:
-                found, seconds = stored["found"], float(stored["seconds"])
+                found, seconds = np.asarray(stored["found"]), float(stored["seconds"])
         else:
             began = time.perf_counter()
             found = make()
