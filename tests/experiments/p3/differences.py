@@ -8,6 +8,7 @@ these two models, not about other trainings.
 from typing import Any
 
 import numpy as np
+from tests.experiments.p3.settings import Published
 
 from vestige.core.seeds import stream
 from vestige.evaluation.strength import choose_on_source
@@ -62,7 +63,7 @@ def interval(values: np.ndarray) -> dict[str, float]:
     return {"value": round(float(values[0]), 4), "lower": round(float(lower), 4), "upper": round(float(upper), 4)}
 
 
-def finding(published: float, lower: float, upper: float) -> str:
+def finding(published: float | str, lower: float, upper: float) -> str:
     """`shown` if the interval has P3's sign, `contradicted` if the other one; of no difference: within `MARGIN` or not.
 
     Intervals that agree with neither are `undecided`.
@@ -71,12 +72,13 @@ def finding(published: float, lower: float, upper: float) -> str:
         if lower >= -MARGIN and upper <= MARGIN:
             return "shown"
         return "contradicted" if lower > MARGIN or upper < -MARGIN else "undecided"
-    low, high = (lower, upper) if published > 0 else (-upper, -lower)
+    is_above = isinstance(published, str) or published > 0
+    low, high = (lower, upper) if is_above else (-upper, -lower)
     return "shown" if low > 0 else "contradicted" if high < 0 else "undecided"
 
 
 def compared(
-    scores: dict[str, np.ndarray], n_side: int, published: dict[tuple[str, str], float], budgets: Any, of_copy: int
+    scores: dict[str, np.ndarray], n_side: int, published: Published, budgets: Any, of_copy: int
 ) -> dict[str, list[dict[str, Any]]]:
     """All attacks, the pairs that are there, and what budgets do."""
     member = np.repeat([True, False], n_side)

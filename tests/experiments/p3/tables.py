@@ -36,7 +36,8 @@ def of_differences(study: dict[str, Any]) -> str:
     lines = ["| difference | balanced accuracy | P3 | AUC |", "| --- | --- | --- | --- |"]
     rows = study["differences"]
     for accuracy, auc in zip(rows[::2], rows[1::2], strict=True):
-        known = f"{accuracy['published']:+.3f}".replace("0.", ".").replace("-", "−") if "published" in accuracy else ""
+        published = accuracy.get("published", "")
+        known = published if isinstance(published, str) else _with_sign(published)
         lines.append(_line(f"{accuracy['better']} − {accuracy['other']}", _signed(accuracy), known, _signed(auc)))
     return "\n".join(lines)
 
