@@ -1,0 +1,117 @@
+"""From scores of a source and a target to balanced accuracies, areas, and their paired differences with intervals.
+
+Intervals are percentiles of a bootstrap over the target's records, members and nonmembers apart, the same draws for
+all attacks that are compared. The models, and what was chosen on the source, stay as they are: an interval is about
+these two models, not about other trainings.
+"""
+
+from typing import Any
+
+import numpy as np
+from tests.experiments.p3.settings import Published
+
+from vestige.core.seeds import stream
+from vestige.evaluation.strength import choose_on_source
+
+N_DRAWS, LEVEL, SEED, MARGIN = 2_000, 0.95, 0, 0.02
+METRICS = ("balanced_accuracy", "auc")
+PAIRS = (
+    ("combined", "distance at the queries of a copy"),
+    ("combined", "distance"),
+    ("distance", "gap"),
+    ("surfree", "gap"),
+    ("augmentation", "gap"),
+    ("noise", "gap"),
+    ("noise as published", "gap"),
+    ("confidence", "gap"),
+    ("confidence", "distance"),
+    ("confidence", "noise"),
+    ("confidence", "noise as published"),
+    ("distance", "noise"),
+    ("distance", "augmentation"),
+)
+
+
+class Judged:
+    """One attack on some records of the target, with the threshold of the same attack on the source."""
+
+    def __init__(self, source: np.ndarray, target: np.ndarray, member: np.ndarray) -> None:
+        rows = np.isfinite(target)
+        source, target = source.astype(np.float64), target.astype(np.float64)
+        seen = np.isfinite(source)
+        self.threshold = choose_on_source([source[seen]], member[seen]).threshold
+        self.target, self.member, self.rows = target, member, rows
+
+    def draws(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Each metric on these records: as they are, then redrawn."""
+        inside, outside = self.target[rows & self.member], self.target[rows & ~self.member]
+        m, n = len(inside), len(outside)
+        of_m, of_n = weights(m, n)
+        above = np.sign(inside[:, None] - outside[None, :]) / 2 + 0.5
+        balanced = (of_m @ (inside > self.threshold) / m + of_n @ (outside <= self.threshold) / n) / 2
+        return {"balanced_accuracy": balanced, "auc": ((of_m @ above) * of_n).sum(axis=1) / (m * n)}
+
+
+def weights(m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each member and each nonmember is drawn: once, then in every draw."""
+    rng = stream(SEED, "P3, bootstrap over records")
+    return tuple(np.concatenate([np.ones((1, k)), rng.multinomial(k, np.full(k, 1 / k), size=N_DRAWS)]) for k in (m, n))  # type: ignore[return-value]
+
+
+def interval(values: np.ndarray) -> dict[str, float]:
+    lower, upper = np.quantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return {"value": round(float(values[0]), 4), "lower": round(float(lower), 4), "upper": round(float(upper), 4)}
+
+
+def finding(published: float | str, lower: float, upper: float) -> str:
+    """`shown` if the interval has P3's sign, `contradicted` if the other one; of no difference: within `MARGIN` or not.
+
+    Intervals that agree with neither are `undecided`.
+    """
+    if published == 0:
+        if lower >= -MARGIN and upper <= MARGIN:
+            return "shown"
+        return "contradicted" if lower > MARGIN or upper < -MARGIN else "undecided"
+    is_above = isinstance(published, str) or published > 0
+    low, high = (lower, upper) if is_above else (-upper, -lower)
+    return "shown" if low > 0 else "contradicted" if high < 0 else "undecided"
+
+
+def compared(
+    scores: dict[str, np.ndarray], n_side: int, published: Published, budgets: Any, of_copy: int
+) -> dict[str, list[dict[str, Any]]]:
+    """All attacks, the pairs that are there, and what budgets do."""
+    member = np.repeat([True, False], n_side)
+    names = [name.removeprefix("target, ") for name in scores if name.startswith("target, ")]
+    judged = {name: Judged(scores[f"source, {name}"], scores[f"target, {name}"], member) for name in names}
+    if "combined" in judged:
+        judged["distance at the queries of a copy"] = judged[f"distance, {of_copy}"]
+    rows, power = [], []
+    for name in names:
+        of = judged[name]
+        found = {metric: interval(draws) for metric, draws in of.draws(of.rows).items()}
+        kind, _, budget = name.partition(", ")
+        if budget:
+            power.append({"attack": kind, "n_queries": int(budget), **found})
+        else:
+            rows.append({"attack": name, "n_records": int(of.rows.sum()), "threshold": of.threshold, **found})
+    differences = []
+    for better, other in PAIRS:
+        if better not in judged or other not in judged:
+            continue
+        both = judged[better].rows & judged[other].rows
+        ours, theirs = (judged[name].draws(both) for name in (better, other))
+        known = published.get((better, "distance" if "copy" in other else other))
+        for metric in METRICS:
+            row: dict[str, Any] = {"better": better, "other": other, "metric": metric, "n_records": int(both.sum())}
+            row |= interval(ours[metric] - theirs[metric])
+            if known is not None and metric == "balanced_accuracy":
+                row |= {"published": known, "finding": finding(known, row["lower"], row["upper"])}
+            elif known:  # P3 has no areas: their order is compared
+                row |= {"finding": finding(known, row["lower"], row["upper"])}
+            differences.append(row)
+    return {
+        "rows": rows,
+        "differences": differences,
+        "power": sorted(power, key=lambda r: (r["attack"], r["n_queries"])),
+    }

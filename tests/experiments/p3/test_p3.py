@@ -1,0 +1,144 @@
+"""P3's tables on real data: what is stored follows from the stored scores, and says of P3's claims what is expected."""
+
+import numpy as np
+import pytest
+from tests.experiments.p3.differences import compared, finding
+from tests.experiments.p3.exceptions import EXCEPTIONS, expected
+from tests.experiments.p3.ratio import CALIBRATED, CONFIDENCES, GAP, N_DRAWS, RATIO, THRESHOLD, play
+from tests.experiments.p3.ratio import SETTINGS as RATIO_SETTINGS
+from tests.experiments.p3.ratio import compared as ratios_compared
+from tests.experiments.p3.settings import SETTINGS
+from tests.experiments.p3.study import HERE, POWER, combined, run
+from tests.experiments.p3.tables import all_tables, ratios, studies
+
+from vestige.data.named import data_folder, named_set
+
+STORED, RATIOS = studies(), ratios()
+PAGE = (HERE.parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
+SAID = [(name, row) for name, study in STORED.items() for row in study["differences"] if "finding" in row]
+
+
+def label(value):
+    return " ".join(str(value[k]) for k in ("better", "other", "metric")) if isinstance(value, dict) else value
+
+
+def flat(row):
+    """A row without rows in it: words as they are, numbers to be compared within a rounding."""
+    parts = ({f"{k}, {of}": v for of, v in value.items()} if isinstance(value, dict) else {k: value}
+             for k, value in row.items())  # fmt: skip
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def scores_of(name):
+    with np.load(HERE / f"{name}.npz") as stored:
+        return {key: stored[key] for key in stored.files}
+
+
+def test_every_setting_has_been_measured():
+    assert set(STORED) == set(SETTINGS)
+    assert set(RATIOS) <= set(RATIO_SETTINGS)
+    for study in (*STORED.values(), *RATIOS.values()):
+        assert {"words", "configuration", "seconds", "versions", "measured", "rows", "differences"} <= set(study)
+    assert all(study["words"] == SETTINGS[name].words for name, study in STORED.items())
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_what_is_said_follows_from_the_stored_scores(name):
+    study, setting = STORED[name], SETTINGS[name]
+    again = compared(scores_of(name), study["configuration"]["n_side"], setting.published, POWER, setting.of_copy)
+    for kind, rows in again.items():
+        assert len(rows) == len(study[kind])
+        for row, stored in zip(rows, study[kind], strict=True):
+            assert flat(row) == pytest.approx(flat(stored), abs=2e-4)
+
+
+@pytest.mark.parametrize(("name", "row"), SAID, ids=label)
+def test_what_p3_says_is_shown_but_for_the_exceptions(name, row):
+    assert row["finding"] == expected(name, row)
+
+
+def test_every_exception_is_about_something():
+    assert set(EXCEPTIONS) <= {(name, row["better"], row["other"], row["metric"]) for name, row in SAID}
+    assert not [key for key, found in EXCEPTIONS.items() if found == "shown"]
+
+
+@pytest.mark.parametrize("name", RATIOS)
+def test_what_is_said_of_the_ratio_follows_from_the_targets(name):
+    study = RATIOS[name]
+    assert study["words"] == RATIO_SETTINGS[name].words
+    assert len(study["of_targets"][RATIO]) == study["configuration"]["n_models"]
+    again = ratios_compared(study["of_targets"])
+    assert all(again[kind] == study[kind] for kind in again)
+
+
+@pytest.mark.parametrize("name", RATIOS)
+def test_the_ratio_is_above_one_threshold_at_a_low_rate(name):
+    found = {(row["better"], row["other"], row["metric"]): row for row in RATIOS[name]["differences"]}
+    assert found[RATIO, THRESHOLD, "tpr_at_fpr_0.01"]["lower"] > 0
+
+
+@pytest.mark.parametrize(("name", "tables"), all_tables().items(), ids=str)
+def test_the_page_shows_what_is_stored(name, tables):
+    assert all(table in PAGE for table in tables), name
+
+
+def test_a_planted_difference_is_found_and_no_other():
+    rng, n = np.random.default_rng(0), 300
+    member = np.repeat([True, False], n)
+    scores = {}
+    for model in ("source", "target"):
+        for name, leak in (("gap", 0.5), ("distance", 2.0), ("confidence", 2.0)):
+            scores[f"{model}, {name}"] = (rng.normal(size=2 * n) + leak * member).astype(np.float32)
+    found = compared(scores, n, {("distance", "gap"): 0.1, ("confidence", "distance"): 0.0}, (50,), 1_000)
+    said = {(row["better"], row["other"], row["metric"]): row for row in found["differences"]}
+    assert said["distance", "gap", "balanced_accuracy"]["finding"] == "shown"
+    assert said["distance", "gap", "auc"]["finding"] == "shown"
+    row = said["confidence", "distance", "auc"]
+    assert row["lower"] < 0 < row["upper"]
+    assert 0.01 < row["upper"] - row["lower"] < 0.1
+    assert found["rows"][1]["auc"]["value"] == pytest.approx(0.92, abs=0.03)
+
+
+def test_findings_read_the_sign_that_is_published():
+    assert [finding(p, *ends) for p, ends in (
+        (0.1, (0.01, 0.2)), (0.1, (-0.2, -0.1)), (-0.1, (-0.2, -0.1)), (0.1, (-0.1, 0.1)),
+        (0.0, (-0.01, 0.02)), (0.0, (0.03, 0.05)), (0.0, (-0.1, 0.1)),
+    )] == ["shown", "contradicted", "shown", "undecided", "shown", "contradicted", "undecided"]  # fmt: skip
+
+
+def test_combined_distances_weigh_copies_alike_and_have_no_infinity():
+    of_source = np.array([[1.0, 100.0], [3.0, 300.0], [2.0, np.inf]])
+    scores = combined(of_source, of_source)
+    assert np.isfinite(scores).all()
+    assert scores.argmin() == 0
+
+
+def test_the_ratio_plays_what_it_names_on_answers_that_are_made_up():
+    rng = np.random.default_rng(0)
+    n_models, n, n_classes = 6, 400, 3
+    is_in = np.repeat(rng.random((3, n)) < 0.5, 2, axis=0)
+    is_in[1::2] = ~is_in[::2]
+    labels, difficulty = rng.integers(n_classes, size=n), 2 * rng.normal(size=n)
+    ahead = difficulty + 2 * is_in + 0.5 * rng.normal(size=is_in.shape)
+    logits = np.zeros((n_models, n, n_classes))
+    logits[:, np.arange(n), labels] = ahead
+    shown = 1 / (1 + np.exp(-ahead))[..., None]
+    correct = [rng.random((n_models, n, N_DRAWS)) < shown**s for s in (1.0, 10.0)]
+    found, chosen = play({"labels": labels, "is_in": is_in, "correct": correct, "logits": logits})
+    auc = {name: values[:, 0].mean() for name, values in found.items()}
+    assert auc[RATIO] > auc[THRESHOLD] + 0.05
+    assert auc[THRESHOLD] > auc[GAP]
+    assert min(auc[CALIBRATED], auc[CONFIDENCES]) > 0.7
+    assert {len(of) for of in chosen.values()} == {n_models}
+
+
+@pytest.mark.slow
+def test_the_study_of_location30_gives_what_is_stored():
+    if named_set("location30").found(data_folder()) is None:
+        pytest.skip("Location30 is not in the data folder")
+    result, _ = run("location30")
+    for kind in ("rows", "differences", "power"):
+        for row, stored in zip(result[kind], STORED["location30"][kind], strict=True):
+            ours = row["auc"]["value"] if "auc" in row else row["value"]
+            theirs = stored["auc"]["value"] if "auc" in stored else stored["value"]
+            assert ours == pytest.approx(theirs, abs=0.03), row
