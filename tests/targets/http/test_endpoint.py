@@ -387,7 +387,8 @@ def test_the_rate_is_bounded_for_all_connections_together():
     with FaultyProxy(logistic) as proxy:
         endpoint(proxy, limits=Limits(batch=1, per_second=100.0)).interface(2).answers(X[:20])
     sent = [request.at for request in proxy.posts]
-    assert sent[-1] - sent[0] >= 0.18
+    # 19 gaps of 10 ms, less what a busy machine delays the first one by; without a bound they are some ms in all.
+    assert sent[-1] - sent[0] >= 0.12
 
 
 def test_no_more_requests_are_under_way_than_connections():
