@@ -11,7 +11,8 @@ different records or steps are independent, the products are uncorrelated whoeve
 factor that scales the direction anyway, and so cost nothing.
 """
 
-from functools import lru_cache
+from contextlib import AbstractContextManager
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -114,8 +115,22 @@ def shared_bank(n_features: int, seed: int, dtype: str, orthogonal: bool) -> Dir
     return DirectionBank(n_features, seed, dtype, orthogonal=orthogonal)
 
 
+@cache
+def _controller() -> Any:
+    from threadpoolctl import ThreadpoolController  # comes with scikit-learn
+
+    return ThreadpoolController()  # NumPy's library is loaded by now, and only loaded ones are seen
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Keep NumPy's small products to one thread: where cores are shared, threads that wait took four times as long."""
+    limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    return limited
+
+
 def _orthogonal(blocks: np.ndarray) -> np.ndarray:
     """Orthogonal rows that span what the rows of each block span, uniform if those are normal."""
-    basis, upper = np.linalg.qr(blocks.swapaxes(1, 2).astype(np.float64))
+    with one_blas_thread():
+        basis, upper = np.linalg.qr(blocks.swapaxes(1, 2).astype(np.float64))
     diagonals = np.diagonal(upper, axis1=1, axis2=2)
     return np.asarray((basis * np.where(diagonals < 0, -1.0, 1.0)[:, None, :]).swapaxes(1, 2))

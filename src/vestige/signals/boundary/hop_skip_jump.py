@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from vestige.core.targets import LabelTarget
-from vestige.signals.boundary.directions import DirectionBank, shared_bank
+from vestige.signals.boundary.directions import DirectionBank, one_blas_thread, shared_bank
 from vestige.signals.boundary.search import BUDGETS, BoundaryDistances, Search, Settings, Settled, Starts, found_by
 
 _GRADIENT = 2  # purpose of the keyed numbers
@@ -137,12 +137,13 @@ def _gradients(
             np.maximum(probes, search.low, out=probes)
             np.minimum(probes, search.high, out=probes)
         others = search.of_another_class(rows[at], buffer[: ends[-1]], sizes)
-        for i, (start, end, size) in enumerate(zip(ends - sizes, ends, sizes, strict=True)):
-            probes, weights = buffer[start:end], np.ones((2, size), dtype=dtype)
-            probes -= search.points[rows[at[i]]]  # what was asked about, after clipping
-            weights[1] = others[start:end]
-            sums[at[i]] += weights @ probes
-            n_others[at[i]] += int(weights[1].sum())
+        with one_blas_thread():
+            for i, (start, end, size) in enumerate(zip(ends - sizes, ends, sizes, strict=True)):
+                probes, weights = buffer[start:end], np.ones((2, size), dtype=dtype)
+                probes -= search.points[rows[at[i]]]  # what was asked about, after clipping
+                weights[1] = others[start:end]
+                sums[at[i]] += weights @ probes
+                n_others[at[i]] += int(weights[1].sum())
     # The mean over probes of (f - mean f) u with f = 2D - 1, up to a factor; of f u where all are on one side.
     share = (n_others / n_probes)[:, None]
     mixed = (share > 0) & (share < 1)
