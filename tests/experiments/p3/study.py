@@ -124,7 +124,9 @@ class Study:
         self.chosen: dict[str, Any] = {}
 
     def step(self, what: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        path = None if self.keep is None else self.keep / f"p3-{self.name}-{what.replace(', ', '-')}.npz"
+        s, words = self.setting, what.replace(", ", "-")
+        sizes = f"{s.n_training}-{s.n_side}-{s.n_combined}-{s.n_choice}-{s.n_noise}-{s.surfree}-{s.of_copy}"
+        path = None if self.keep is None else self.keep / f"p3-{self.name}-{sizes}-{words}.npz"
         if path is not None and path.exists():
             with np.load(path) as stored:
                 found, seconds = np.asarray(stored["found"]), float(stored["seconds"])
