@@ -140,13 +140,15 @@ class Rotations:
 
     Attributes:
         choices: Angles to choose from [degrees].
+        dense: Whether images are turned by every whole degree up to the angle, instead of by the angle alone.
 
     Example:
-        >>> Rotations().n_queries(4.0)
-        3
+        >>> Rotations().n_queries(4.0), Rotations(dense=True).n_queries(4.0)
+        (3, 9)
     """
 
     choices: tuple[float, ...] = (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0)
+    dense: bool = False
 
     @property
     def attack(self) -> str:
@@ -159,8 +161,8 @@ class Rotations:
         return self.choices
 
     def n_queries(self, strength: float | int) -> int:
-        """Return 3."""
-        return len(angles(strength))
+        """Return 3, or more if dense."""
+        return len(angles(strength, dense=self.dense))
 
     def ask(
         self, target: LabelTarget, pool: Records, space: InputSpace, strength: float | int, seed: int
@@ -168,7 +170,7 @@ class Rotations:
         """Ask about the turned images."""
         low, high = space.bounds(pool.inputs)
         return rotation_labels(
-            target, pool.inputs, pool.labels, _all(pool), strength,
+            target, pool.inputs, pool.labels, _all(pool), strength, dense=self.dense,
             low=float(low.min()), high=float(high.max()), axes=_axes(pool),
         )  # fmt: skip
 

@@ -24,6 +24,9 @@ class ModelFile:
         factory: Makes the module that weights belong to.
         trust_pickle: Whether a pickle may be loaded, which can run any code.
         output: Name of the output of an ONNX graph that is read, if there are several it could be.
+
+    Raises:
+        InputError: `answers` is no AnswerFormat.
     """
 
     path: str | Path
@@ -32,6 +35,13 @@ class ModelFile:
     factory: Callable[[], Any] | None = None
     trust_pickle: bool = False
     output: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.answers is not None and not isinstance(self.answers, AnswerFormat):
+            raise InputError(
+                f"Expected an AnswerFormat as answers of {brief(Path(self.path).name)}, such as "
+                f"vestige.AnswerFormat(vestige.Logits), found {self.answers!r}."
+            )
 
     def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> Interface:
         """Return the interface of the model.
