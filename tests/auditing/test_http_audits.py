@@ -311,7 +311,10 @@ def test_a_secret_is_nowhere_but_in_the_requests(tmp_path):
         command = [sys.executable, "-c", TWICE, *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
         assert {request.headers.get("Authorization") for request in proxy.requests} == {SECRET}
-    assert [line for line in done.stdout.splitlines() if "ended" in line] == ["ended with 2", "ended with 0"]
+    assert [line for line in done.stdout.splitlines() if line.startswith("ended with")] == [
+        "ended with 2",
+        "ended with 0",
+    ]
     (told,) = done.stderr.strip().splitlines()
     assert "status 401" in told
     assert "check the environment variable MODEL_TOKEN" in told
