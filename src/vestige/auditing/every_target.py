@@ -11,8 +11,10 @@ from vestige.auditing.operating_points import FPRS
 from vestige.auditing.reference_phi import ReferencePhi
 from vestige.auditing.references import (
     ReferenceScores,
+    fewest_on_a_side,
     left_without,
     one_as_target,
+    partners_of,
     play_attacks,
 )
 from vestige.core.leave_one_out import leave_one_out_per_record, leave_one_out_pooled, record_blocks
@@ -70,7 +72,9 @@ def values_of_targets(
         return ()
     values: list[TargetValue] = []
     attacks = [a for a in references.attacks if a.name in references.scores]
-    partner = _partners(found) if len(turns) == len(is_in) and _is_plain(references.likelihood) else None
+    partner = (
+        partners_of(is_in, found.groups) if len(turns) == len(is_in) and _is_plain(references.likelihood) else None
+    )
     if partner is not None and "lira_online" in references.scores:
         attacks = [a for a in attacks if a.name != "lira_online"]
         for model, scores in enumerate(_lira_of_all(found, partner, references.likelihood)):
@@ -107,24 +111,6 @@ def _is_plain(likelihood: LikelihoodRatio) -> bool:
     return plain and likelihood.variance is not Variance.PUBLISHED_FIXED
 
 
-def _partners(found: ReferencePhi) -> Int[np.ndarray, " model"] | None:
-    """Which model is left out with each, -1 for none; None if several are."""
-    if found.groups is not None:
-        _, group, sizes = np.unique(found.groups, return_inverse=True, return_counts=True)
-        if sizes.max() > 2:
-            return None
-        together = (group[:, None] == group) & ~np.eye(group.size, dtype=bool)
-        return np.where(together.any(axis=1), together.argmax(axis=1), -1)
-    is_in = found.is_in
-    partner = np.full(len(is_in), -1)
-    for model, row in enumerate(is_in):
-        others = np.flatnonzero((is_in == ~row).all(axis=1))
-        if others.size > 1:
-            return None
-        partner[model] = others[0] if others.size else -1
-    return partner
-
-
 def _lira_of_all(
     found: ReferencePhi, partner: np.ndarray, likelihood: LikelihoodRatio
 ) -> Float[np.ndarray, "target record"]:
@@ -139,7 +125,7 @@ def _lira_of_all(
 
 
 def _enough(left: Bool[np.ndarray, "model record"]) -> bool:
-    return len(left) > 0 and bool(min(left.sum(axis=0).min(), (~left).sum(axis=0).min()) >= _FEWEST)
+    return len(left) > 0 and fewest_on_a_side(left) >= _FEWEST
 
 
 def _counts_tell_nothing(is_in: np.ndarray, turns: list[tuple[int, np.ndarray]]) -> bool:

@@ -16,6 +16,7 @@ from vestige.auditing.selection import Selection
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.progress import Progress
 from vestige.core.result import Check
+from vestige.targets.access import predicted_labels
 
 
 def play_label_only(
@@ -51,8 +52,6 @@ def play_label_only(
 
 def predicted_of(asked: Asked) -> np.ndarray:
     """Return the class of every record as it is, which was asked before."""
-    labels = asked.predictions.output(PredictedLabels)
-    if labels is not None:
-        return np.asarray(labels.whole())
-    answers = asked.predictions.output(Logits) or asked.predictions.output(Probabilities)
-    return np.asarray(answers.whole().argmax(axis=1))
+    kinds = (PredictedLabels, Logits, Probabilities)
+    answers = next(found for kind in kinds if (found := asked.predictions.output(kind)) is not None)
+    return np.asarray(predicted_labels(answers).whole())

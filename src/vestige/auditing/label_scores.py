@@ -16,7 +16,7 @@ from vestige.auditing.label_only import (
     Probe,
     SettledSearch,
 )
-from vestige.auditing.references import remaining
+from vestige.auditing.references import fewest_on_a_side, partners_of, remaining
 from vestige.core.records import Records
 from vestige.core.result import NotRun
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
@@ -82,7 +82,7 @@ def _count(found: LabelScores, probe: CopiesOfRecords, question: LabelQuestion) 
         chosen = choose_on_source(scores, shadows.member[0]).strength
         how = f"{strengths[chosen]}, of {len(strengths)}, by the balanced accuracy on the first shadow model"
         if agreements is not None:
-            ratio = _ratio_strength(agreements, shadows.member)
+            ratio = _ratio_strength(agreements, shadows)
     asked: dict[int, np.ndarray] = {}
 
     def ask(place: int, attack: str) -> np.ndarray:
@@ -136,11 +136,11 @@ def _asked_shadows(
         if number and not needs_all:
             break
         question.progress("asking shadow models for labels", number, len(shadows.member) if needs_all else 1)
+        own = None if number else model.labels(pool.inputs, np.arange(pool.n_records))
         for place, strength in enumerate(strengths):
             correct = probe.ask(model, pool, question.space, strength, question.seed)
             agreements[place].append(agreement(correct))
-            if not number:
-                own = model.labels(pool.inputs, np.arange(pool.n_records))
+            if own is not None:
                 of_source.append((correct, own))
     return of_source, [np.stack(of_strength) for of_strength in agreements] if needs_all else None
 
@@ -149,14 +149,17 @@ def _enough(shadows: ShadowLabels) -> bool:
     if len(shadows.member) < _FEWEST:
         return False
     left = shadows.member[remaining(shadows.member, shadows.groups, 0)]
-    return len(left) > 0 and bool(min(left.sum(axis=0).min(), (~left).sum(axis=0).min()) >= 1)
+    return len(left) > 0 and fewest_on_a_side(left) >= 1
 
 
-def _ratio_strength(agreements: Sequence[np.ndarray], member: np.ndarray) -> int:
+def _ratio_strength(agreements: Sequence[np.ndarray], shadows: ShadowLabels) -> int:
     if len(agreements) == 1:
         return 0
-    partner = np.array([next(iter(np.flatnonzero((member == ~row).all(axis=1))), -1) for row in member])
-    return choose_on_shadows(_BY_NAME[_RATIO].score, agreements, member, partner).strength
+    partner = partners_of(shadows.member, shadows.groups)
+    alone = np.full(len(shadows.member), -1)  # of larger groups the others stay: they choose a strength, score nobody
+    return choose_on_shadows(
+        _BY_NAME[_RATIO].score, agreements, shadows.member, alone if partner is None else partner
+    ).strength
 
 
 def _score(probe: CopiesOfRecords, correct: np.ndarray, predicted: np.ndarray, pool: Records) -> np.ndarray:

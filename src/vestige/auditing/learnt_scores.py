@@ -18,6 +18,7 @@ from vestige.auditing.trained_attacks import (
 )
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
+from vestige.core.messages import what_is_needed
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
@@ -108,7 +109,7 @@ def learnt_scores(
                 elif "known_member" not in attack.reads and theirs:  # the same, of the shadow's own nonmembers
                     known_scores[attack.name] = _from_halves(attack, own, theirs, shadow, options.seed).scores
         except InputError as error:  # such as too few known members
-            not_run.append(NotRun(attack.name, str(error).removeprefix("Expected ").split(", found", 1)[0].rstrip(".")))
+            not_run.append(NotRun(attack.name, what_is_needed(str(error))))
             continue
         scores[attack.name] = found.scores
         learnt_from[attack.name] = "shadow" if from_shadow else "known_half"

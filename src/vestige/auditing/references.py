@@ -12,6 +12,7 @@ from vestige.core.attack import Attack
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio, Queries, Statistic, Variance
+from vestige.core.messages import what_is_needed
 from vestige.core.outputs import GradientNorms, Phi
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
@@ -68,7 +69,7 @@ class ReferenceScores:
     def privacy_score(self) -> np.ndarray | None:
         """How far apart each record's IN and OUT models stand, by the first query; None with too few of either."""
         seen = self.observed
-        if min(seen.is_in.sum(axis=0).min(), (~seen.is_in).sum(axis=0).min()) < 2 or np.isnan(seen.shadow_phi).any():
+        if fewest_on_a_side(seen.is_in) < 2 or np.isnan(seen.shadow_phi).any():
             return None
         return privacy_score(seen.shadow_phi[:, :, 0], seen.is_in)
 
@@ -125,8 +126,7 @@ def score_observed(
     """
     asked = likelihood or LikelihoodRatio()
     attacks = [attack for attack in attacks if attack.needs_references]
-    n_in, n_out = found.is_in.sum(axis=0), (~found.is_in).sum(axis=0)
-    fewest = int(min(n_in.min(), n_out.min()))
+    fewest = fewest_on_a_side(found.is_in)
     how = replace(asked, variance=asked.variance or _variance(fewest, asked))
     scores, not_run = play_attacks(attacks, found, how)
     first = next((i for i in range(len(found.is_in)) if not np.isnan(found.shadow_phi[i]).any()), None)
@@ -137,7 +137,7 @@ def score_observed(
         others = left_without(found, first)
         left = found.is_in[others]
         # Else there are records that hardly anything is known of: thresholds from such scores would be of another kind.
-        if min(left.sum(axis=0).min(), (~left).sum(axis=0).min()) >= 2:
+        if fewest_on_a_side(left) >= 2:
             shadow_scores = play_attacks(attacks, one_as_target(found, first, others), how)[0]
     return ReferenceScores(
         found,
@@ -185,13 +185,8 @@ def play_attacks(
         except InputError as error:  # such as too few models on one side of some record
             if attack.name not in _OURS:
                 raise  # an own attack that fails ends the audit by its name
-            not_run.append(NotRun(attack.name, _needed(error)))
+            not_run.append(NotRun(attack.name, what_is_needed(str(error))))
     return scores, tuple(not_run)
-
-
-def _needed(error: InputError) -> str:
-    """What was expected, without what was found: a report names no record."""
-    return str(error).removeprefix("Expected ").split(", found", 1)[0].rstrip(".")
 
 
 def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> np.ndarray:
@@ -242,6 +237,28 @@ def remaining(is_in: np.ndarray, groups: np.ndarray | None, model: int) -> np.nd
     others = (is_in != ~is_in[model]).any(axis=1)
     others[model] = False
     return np.asarray(others)
+
+
+def fewest_on_a_side(is_in: np.ndarray) -> int:
+    """IN or OUT models of the record that has the fewest; 0 without any model."""
+    return int(min(is_in.sum(axis=0).min(), (~is_in).sum(axis=0).min()))
+
+
+def partners_of(is_in: np.ndarray, groups: np.ndarray | None) -> np.ndarray | None:
+    """Which model is left out with each, -1 for none; None if several are."""
+    if groups is not None:
+        _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        if sizes.max() > 2:
+            return None
+        together = (group[:, None] == group) & ~np.eye(group.size, dtype=bool)
+        return np.where(together.any(axis=1), together.argmax(axis=1), -1)
+    partner = np.full(len(is_in), -1)
+    for model, row in enumerate(is_in):
+        others = np.flatnonzero((is_in == ~row).all(axis=1))
+        if others.size > 1:
+            return None
+        partner[model] = others[0] if others.size else -1
+    return partner
 
 
 def one_as_target(found: ReferencePhi, model: int, others: np.ndarray) -> ReferencePhi:

@@ -16,6 +16,16 @@ def brief(text: str, most: int = 60) -> str:
     return line if len(line) <= most else f"{line[:most]}..."
 
 
+def what_is_needed(message: str) -> str:
+    """Return what a message expected, without what it found: a report names no record.
+
+    Example:
+        >>> what_is_needed("Expected 2 models per record, found 1 for record 7; train more.")
+        '2 models per record'
+    """
+    return message.removeprefix("Expected ").split(", found", 1)[0].rstrip(".")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the cure for a name that is none: the known ones that look like it or hold it, or the first of them all.
 
