@@ -58,8 +58,10 @@ SECRET = "Bearer s3cr3t-Token/4711"
 
 @pytest.fixture(autouse=True)
 def _direct_and_quick(monkeypatch):
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "SSL_CERT_FILE"):
-        monkeypatch.delenv(name, raising=False)
+    for scheme in ("http", "https", "all", "no"):
+        monkeypatch.delenv(f"{scheme}_proxy", raising=False)
+        monkeypatch.delenv(f"{scheme}_proxy".upper(), raising=False)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setattr(sending, "_FIRST_WAIT", 0.002)
     monkeypatch.setattr(sending, "_LONGEST_WAIT", 0.02)
 
@@ -554,6 +556,37 @@ def test_a_server_without_tls_is_named():
         Endpoint(f"{proxy.url.replace('http', 'https')}/v2/models/m").interface(2)
 
 
+# -------------------------------------------------------------------------------------- proxies
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "all_proxy"])
+def test_the_proxy_of_the_environment_is_asked_and_its_password_is_never_shown(variable, monkeypatch):
+    with FaultyProxy(logistic, lambda request: status(400) if request.method == "POST" else None) as proxy:
+        monkeypatch.setenv(variable, proxy.url.replace("http://", "http://me:s3cr3t@"))
+        interface = Endpoint("http://model.invalid/v2/models/m").interface(2)
+        with pytest.raises(TargetError, match="found status 400") as caught:
+            interface.answers(X[:1])
+    assert {request.path for request in proxy.posts} == {"http://model.invalid/v2/models/m/infer"}
+    assert all("Proxy-Authorization" in request.headers for request in proxy.requests)
+    assert "s3cr3t" not in shown(caught.value) + repr(vars(interface._sender))
+
+
+def test_hosts_that_need_no_proxy_are_asked_themselves(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    with FaultyProxy(logistic) as proxy:
+        with pytest.raises(TargetError, match="found no connection"):
+            endpoint(proxy).interface(2)
+        monkeypatch.setenv("NO_PROXY", "model.invalid,127.0.0.1")
+        np.testing.assert_allclose(values(endpoint(proxy).interface(2).answers(X)), P, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1:9", "socks5://127.0.0.1:9", "http://127.0.0.1:none"])
+def test_a_proxy_that_cannot_be_used_is_named(url, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", url)
+    with pytest.raises(InputError, match=r"a proxy's URL in the environment.*HTTP_PROXY"):
+        Endpoint("http://model.invalid/v2/models/m").interface(2)
+
+
 # -------------------------------------------------------------------------------------- secrets
 
 
@@ -565,7 +598,7 @@ def shown(error):
 @pytest.fixture
 def token(monkeypatch):
     monkeypatch.setenv("MODEL_TOKEN", SECRET)
-    return {"Authorization": "MODEL_TOKEN"}
+    return {"Authorization": "MODEL_TOKEN", "user-agent": "MODEL_TOKEN"}
 
 
 def test_the_value_of_the_variable_is_sent_and_never_shown(token, caplog):
@@ -575,10 +608,11 @@ def test_the_value_of_the_variable_is_sent_and_never_shown(token, caplog):
         interface = door.interface(2)
         parts = list(interface.answers_in_parts(X))
     assert {request.headers["Authorization"] for request in proxy.requests} == {SECRET}
+    assert {request.headers["user-agent"] for request in proxy.requests} == {SECRET}  # in the place of our own
     texts = (door, interface, vars(interface), vars(interface._sender), interface.identity, parts, caplog.text)
     for text in map(repr, texts):
         assert "s3cr3t" not in text
-    assert "HTTP Request: POST" in caplog.text
+    assert "send_request_headers" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -691,8 +725,8 @@ def test_an_endpoint_is_a_value():
 
 def test_a_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "vestige.targets.http.sending")
-    monkeypatch.setitem(sys.modules, "tenacity", None)
+    monkeypatch.setitem(sys.modules, "orjson", None)
     with pytest.raises(
-        UnsupportedModelError, match=r"the package tenacity .*, found none; pip install 'vestige\[http\]'"
+        UnsupportedModelError, match=r"the package orjson .*, found none; pip install 'vestige\[http\]'"
     ):
         Endpoint("http://h/v2/models/m").interface(2)

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -31,7 +31,7 @@ from vestige.targets.http.open_inference import (
 if TYPE_CHECKING:
     from vestige.targets.http.sending import Sender
 
-_WAITING = 1  # requests that stand ready for the next free connection
+_WAITING = 1  # requests that wait for the next free connection, so that none waits for answers to be kept
 _OURS = {"content-type", "content-length", "transfer-encoding", "accept-encoding", "connection"}
 
 
@@ -123,6 +123,7 @@ class Endpoint:
         else:
             limits = self.limits
             sender = Sender(
+                self.url,
                 credentials_of(self.headers),
                 timeout=limits.timeout,
                 n_tries=limits.n_tries,
@@ -203,30 +204,42 @@ class EndpointInterface:
             TargetError: It does not answer, not with what it was said to answer with, or another version does midway.
         """
         limits, stop, failure = self._endpoint.limits, Event(), None
-        done: SimpleQueue[Future[Part | None]] = SimpleQueue()
+        todo: SimpleQueue[int | None] = SimpleQueue()
+        done: SimpleQueue[Part | Exception | None] = SimpleQueue()
         starts = iter(range(0, len(inputs), limits.batch))
         versions: list[str] = []
-        pool = ThreadPoolExecutor(limits.n_connections + _WAITING, thread_name_prefix="vestige-endpoint")
+
+        def work() -> None:
+            while (start := todo.get()) is not None:
+                try:
+                    done.put(self._part(inputs, start, stop))
+                except Exception as error:
+                    done.put(error)
 
         def submit(n: int) -> int:
-            futures = [pool.submit(self._part, inputs, start, stop) for start in islice(starts, n)]
-            for future in futures:
-                future.add_done_callback(done.put)
-            return len(futures)
+            ready = list(islice(starts, n))
+            for start in ready:
+                todo.put(start)
+            return len(ready)
 
+        # A thread per connection and two queues: futures cost as much as the rest of what is done for a short answer.
+        pool = ThreadPoolExecutor(limits.n_connections, thread_name_prefix="vestige-endpoint")
         try:
+            for _ in range(limits.n_connections):
+                pool.submit(work)
             n_pending = submit(limits.n_connections + _WAITING)
             while n_pending:
-                future = done.get()
-                error = future.exception() or self._of_other_version(future.result(), versions)
+                found = done.get()
+                error = found if isinstance(found, Exception) else self._of_other_version(found, versions)
                 failure = failure or error
                 n_pending += (submit(1) if failure is None else 0) - 1
-                part = None if error else future.result()
-                if part is not None:
-                    yield part
+                if isinstance(found, Part) and error is None:
+                    yield found
         finally:
             stop.set()
-            pool.shutdown(cancel_futures=True)
+            for _ in range(limits.n_connections):
+                todo.put(None)
+            pool.shutdown()
         if failure is not None:
             raise failure
 

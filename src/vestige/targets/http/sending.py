@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import ssl
 import time
 import weakref
@@ -11,21 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from threading import Event, Lock, Semaphore
+from threading import Event, Lock
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_result,
-    sleep_using_event,
-    stop_after_attempt,
-    stop_when_event_set,
-    wait_exponential,
-    wait_random,
-)
+import orjson
 
 from vestige.core.errors import InputError, TargetError
 from vestige.core.messages import brief
@@ -39,6 +32,13 @@ _READ = 1 << 14  # of an error's body
 _QUOTED = 200  # characters of a server's own words
 _RUN = 8  # characters of a secret in a row that are hidden wherever they stand
 _SCHEMES = {"basic", "bearer", "token", "apikey", "digest", "negotiate"}
+
+_HEADERS = {
+    "User-Agent": "vestige",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",  # to compress costs a server more than it saves on answers that are short
+    "Content-Type": "application/json",
+}
 
 _CURES = {
     400: "check the shape and the datatype of the inputs and the name of the output",
@@ -62,7 +62,7 @@ class Credentials:
     """
 
     variables: tuple[str, ...]
-    headers: Mapping[str, str] = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
 
     def hidden(self, text: str) -> str:
         """Return text with every secret, and all longer pieces of one, replaced by asterisks."""
@@ -80,7 +80,7 @@ class Credentials:
 
     def cure(self) -> str:
         """Return what to do if they are not accepted."""
-        names = " and ".join(filter(_may_be_shown, self.variables))
+        names = " and ".join(dict.fromkeys(filter(_may_be_shown, self.variables)))
         if names:
             return f"check the environment variable {names}"
         return f"check the variables of {', '.join(self.headers)}" if self.headers else "add what it demands to headers"
@@ -141,6 +141,7 @@ class Sender:
     Certificates are always verified, redirects never followed: they would take the headers elsewhere.
 
     Args:
+        url: Of the host, which decides the proxy.
         credentials: Headers that are sent with every request.
         timeout: For each, from its first byte to the last of the answer [s].
         n_tries: How often one is sent at most.
@@ -152,12 +153,21 @@ class Sender:
     """
 
     def __init__(
-        self, credentials: Credentials, *, timeout: float, n_tries: int, per_second: float | None, n_connections: int
+        self,
+        url: str,
+        credentials: Credentials,
+        *,
+        timeout: float,
+        n_tries: int,
+        per_second: float | None,
+        n_connections: int,
     ) -> None:
         self._credentials, self._timeout, self._n_tries = credentials, timeout, n_tries
-        self._pace, self._slots = _Pace(per_second), Semaphore(n_connections)
-        self._client = _client(credentials, timeout, n_connections)
-        weakref.finalize(self, self._client.close)
+        self._pace, self._transport = _Pace(per_second), _transport(url, n_connections)
+        given = {header.lower() for header in credentials.headers}
+        self._headers = {header: value for header, value in _HEADERS.items() if header.lower() not in given}
+        self._timeouts = {"timeout": {"connect": timeout, "read": timeout, "write": timeout, "pool": None}}
+        weakref.finalize(self, self._transport.close)
 
     def send(self, url: str, body: bytes | None, stop: Event) -> Reply:
         """Post a body, or get what is at a URL without one, until it is answered.
@@ -173,15 +183,12 @@ class Sender:
         Raises:
             TargetError: There is no answer, for good.
         """
-        retrying = Retrying(
-            retry=retry_if_result(lambda found: isinstance(found, _Failure) and found.may_pass),
-            stop=stop_after_attempt(self._n_tries) | stop_when_event_set(stop),
-            wait=_wait,
-            sleep=sleep_using_event(stop),
-            retry_error_callback=lambda state: None if state.outcome is None else state.outcome.result(),
-        )
-        found = retrying(self._try, url, body, stop)
-        n_tries = int(retrying.statistics["attempt_number"])
+        for n_tries in range(1, self._n_tries + 1):
+            found = self._try(url, body, stop)
+            if not (isinstance(found, _Failure) and found.may_pass) or n_tries == self._n_tries:
+                break
+            if stop.wait(max(_wait_after(n_tries), found.asked_wait)):
+                break
         if not isinstance(found, _Failure):
             return Reply(found[0], n_tries - 1)
         if body is None and found.status in (405, 501):
@@ -196,26 +203,24 @@ class Sender:
         return self._credentials.hidden(text)
 
     def _try(self, url: str, body: bytes | None, stop: Event) -> tuple[Any] | _Failure:
-        # Threads beyond the connections make bodies and read answers while others wait for the server.
-        with self._slots:
-            self._pace.wait(stop)
-            if stop.is_set():
-                return _Failure("none yet", "ask again", False)
-            response, content = self._exchanged(url, body)
+        self._pace.wait(stop)
+        if stop.is_set():
+            return _Failure("none yet", "ask again", False)
+        response, content = self._exchanged(url, body)
         return response if isinstance(response, _Failure) else self._read(response, content)
 
     def _exchanged(self, url: str, body: bytes | None) -> tuple[httpx.Response | _Failure, bytes]:
         end = time.monotonic() + self._timeout
         try:
-            # Made by hand: to merge defaults anew costs as much as to encode a record.
+            # By the transport itself: what a client adds to it, such as cookies, is not wanted and costs as much again.
             request = httpx.Request(
                 "GET" if body is None else "POST",
                 _parsed_url(url),
-                headers=self._client.headers,
+                headers=self._headers | self._credentials.headers,
                 content=body,
-                extensions={"timeout": self._client.timeout.as_dict()},
+                extensions=self._timeouts,
             )
-            with closing(self._client.send(request, stream=True)) as response:
+            with closing(self._transport.handle_request(request)) as response:
                 return response, b"".join(_chunks(response, end))
         except httpx.TimeoutException:
             late = _Failure(f"none within {self._timeout:g} s", "raise timeout or use smaller batches", True)
@@ -256,8 +261,10 @@ class Sender:
         return _Failure(found, cure, status in _AGAIN, _seconds(response.headers.get("Retry-After", "")), status)
 
     def _parsed(self, response: httpx.Response, content: bytes) -> tuple[Any] | _Failure:
+        with suppress(ValueError):
+            return (orjson.loads(content),)
         try:
-            return (json.loads(content),)
+            return (json.loads(content),)  # takes NaN too, as servers in Python write it
         except (ValueError, RecursionError):
             kind = self._quoted(response.headers.get("Content-Type", "no type"))
         return _Failure(
@@ -279,24 +286,32 @@ class Sender:
         return brief(" ".join("".join(c if c.isprintable() else " " for c in hidden).split()), _QUOTED)
 
 
-def _client(credentials: Credentials, timeout: float, n_connections: int) -> httpx.Client:
-    # Identity: to compress costs a server more than it saves on answers that are short.
-    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **credentials.headers}
-    client = None
-    with suppress(OSError, ValueError):
-        client = httpx.Client(
-            headers=headers,
-            timeout=httpx.Timeout(timeout, pool=None),
+def _transport(url: str, n_connections: int) -> httpx.HTTPTransport:
+    """Connections to a host, through the proxy that the environment names for it."""
+    proxy = _proxy_of(url)
+    transport = None
+    with suppress(OSError, ValueError, httpx.InvalidURL, ImportError):  # a SOCKS proxy needs a package of its own
+        transport = httpx.HTTPTransport(
             limits=httpx.Limits(
                 max_connections=n_connections, max_keepalive_connections=n_connections, keepalive_expiry=_KEPT
             ),
+            proxy=proxy,
         )
-    if client is None:
+    if transport is None:
         raise InputError(
             "Expected certificates that can be read and a proxy's URL in the environment, found others; check "
             "SSL_CERT_FILE, SSL_CERT_DIR, HTTP_PROXY, HTTPS_PROXY and ALL_PROXY."
         )
-    return client
+    return transport
+
+
+def _proxy_of(url: str) -> str | None:
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.netloc):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 class _Pace:
@@ -321,10 +336,9 @@ def _parsed_url(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
-def _wait(state: RetryCallState) -> float:
-    failure = None if state.outcome is None else state.outcome.result()
-    own = wait_exponential(_FIRST_WAIT, _LONGEST_WAIT)(state) + wait_random(0, _FIRST_WAIT)(state)
-    return max(own, failure.asked_wait) if isinstance(failure, _Failure) else own
+def _wait_after(n_tries: int) -> float:
+    """How long to wait [s]: twice as long after every other try, and never alike, lest all come back at once."""
+    return min(_FIRST_WAIT * 2.0 ** (n_tries - 1), _LONGEST_WAIT) + random.uniform(0.0, _FIRST_WAIT)
 
 
 def _chunks(response: httpx.Response, end: float) -> Iterator[bytes]:
@@ -332,7 +346,7 @@ def _chunks(response: httpx.Response, end: float) -> Iterator[bytes]:
     for chunk in response.iter_bytes():
         yield chunk
         if time.monotonic() > end:
-            raise httpx.ReadTimeout("", request=response.request)
+            raise httpx.ReadTimeout("")
 
 
 def _causes(error: BaseException) -> list[BaseException]:
