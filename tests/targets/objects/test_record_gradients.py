@@ -13,6 +13,7 @@ from vestige.targets.objects.record_gradients import (
     squared_norms_by_layer,
     squared_norms_for,
     squared_norms_one_by_one,
+    weights_of,
 )
 from vestige.targets.objects.torch_module import TorchTarget
 
@@ -68,6 +69,18 @@ class Sequence(nn.Module):
         return self.out(torch.tanh(self.inner(self.norm(self.embed(tokens)))).mean(dim=1))
 
 
+class Viewed(nn.Module):
+    """A view of what a convolution gave, which there is none of with channels last."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Conv2d(3, 4, 3, padding=1)
+        self.out = nn.Linear(4 * 64, 4)
+
+    def forward(self, x):
+        return self.out(torch.relu(self.inner(x)).view(len(x), -1))
+
+
 def of_convolutions(**options) -> nn.Sequential:
     size = options.pop("kernel_size", 3)
     return nn.Sequential(
@@ -77,6 +90,7 @@ def of_convolutions(**options) -> nn.Sequential:
 
 BY_LAYER = {
     "linear": (lambda: nn.Linear(6, 4), (6,)),
+    "view": (Viewed, (3, 8, 8)),
     "perceptron": (lambda: perceptron(6, (16, 8), 4, activation=nn.Tanh), (6,)),
     "wide perceptron": (lambda: nn.Sequential(nn.Linear(6, 300), nn.ReLU(), nn.Linear(300, 4)), (6,)),
     "without bias": (lambda: nn.Sequential(nn.Linear(6, 8, bias=False), nn.ReLU(), nn.Linear(8, 4, bias=False)), (6,)),
@@ -252,8 +266,9 @@ def test_networks_of_layers_take_one_pass_and_equal_the_loop(name, dtype):
     x, y = inputs_of(name, shape), labels()
     x = x.astype(np.float64) if dtype is torch.float64 and x.dtype == np.float32 else x
     tensors = torch.from_numpy(x), torch.from_numpy(y)
-    assert squared_norms_for(module, *tensors) is squared_norms_by_layer
-    found = squared_norms_by_layer(module, *tensors).sqrt().numpy()
+    squared_norms = squared_norms_for(module, *tensors)
+    assert squared_norms.func is squared_norms_by_layer
+    found = squared_norms(*tensors).sqrt().numpy()
     np.testing.assert_allclose(found, loop(module, x, y), rtol=1e-6 if dtype is torch.float32 else 1e-12)
 
 
@@ -262,7 +277,7 @@ def test_other_modules_take_one_pass_per_record_and_equal_the_loop(name):
     module = made(ONE_BY_ONE[name])
     x, y = inputs_of(name, (6,)), labels()
     few = torch.from_numpy(x[:2]), torch.from_numpy(y[:2])
-    assert squared_norms_for(module, *few) is squared_norms_one_by_one
+    assert squared_norms_for(module, *few).func is squared_norms_one_by_one
     np.testing.assert_allclose(TorchTarget(module, 4).gradient_norms(x, y), loop(module, x, y), rtol=1e-6)
 
 
@@ -281,7 +296,7 @@ def test_norms_of_sure_answers_are_exact(way, margin):
     """Of two classes p - e_y is 1 / (1 + e^margin) times (1, -1): far below what float32 tells from 0."""
     module = nn.Linear(1, 2, bias=False)
     module.weight.data = torch.tensor([[margin], [0.0]])
-    squares = way(module, torch.ones(1, 1), torch.tensor([0]))
+    squares = way(module, weights_of(module), torch.ones(1, 1), torch.tensor([0]))
     expected = np.sqrt(2) / (1 + np.exp(margin))
     np.testing.assert_allclose(squares.sqrt().numpy(), [expected] if margin < 350 else [0.0], rtol=1e-6)
 
@@ -320,7 +335,7 @@ def test_parameters_without_a_part_in_the_loss_add_nothing():
     module = made(Unused)
     x, y = inputs_of("", (6,)), labels()
     few = torch.from_numpy(x[:2]), torch.from_numpy(y[:2])
-    assert squared_norms_for(module, *few) is squared_norms_by_layer
+    assert squared_norms_for(module, *few).func is squared_norms_by_layer
     np.testing.assert_allclose(TorchTarget(module, 4).gradient_norms(x, y), loop(module, x, y), rtol=1e-6)
 
 
@@ -335,7 +350,9 @@ def test_blocks_change_nothing(n):
     x, y = images(n, size=32), labels(n)
     tensors = torch.from_numpy(x), torch.from_numpy(y)
     found = TorchTarget(module, 4).gradient_norms(x, y)
-    np.testing.assert_allclose(found, squared_norms_one_by_one(module, *tensors).sqrt().numpy(), rtol=1e-6)
+    np.testing.assert_allclose(
+        found, squared_norms_one_by_one(module, weights_of(module), *tensors).sqrt().numpy(), rtol=1e-6
+    )
 
 
 def test_p4_s_cifar_network_equals_the_loop_in_three_passes():

@@ -1,7 +1,8 @@
 """The norm of every single record's gradient: of a block at once, layer by layer, where that can be relied on."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,37 +11,49 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
-SquaredNorms = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Weights = Mapping[str, Tensor]
 
 _ROUNDING = 1e-4
 """Relative difference of two ways that rounding may explain."""
 
 
-def squared_norms_for(module: nn.Module, inputs: Tensor, labels: Tensor) -> SquaredNorms:
-    """Return the fastest way that is right for a module: a few records are done in both ways, which must agree.
+def squared_norms_for(module: nn.Module, inputs: Tensor, labels: Tensor) -> "partial[Tensor]":
+    """Return the fastest way that is right for a module, from inputs and labels to squared norms.
 
-    They do not if the module uses a parameter outside of the layer that owns it, or mixes its records.
+    A few records are done in both ways, which must agree. They do not if the module uses a parameter outside of the
+    layer that owns it, or mixes its records. Convolutions are fastest with channels last, which some modules cannot
+    bear: those that take a `view` of a convolution's output.
 
     Args:
-        module: Gives logits, in evaluation mode.
+        module: Gives logits, in evaluation mode. Its parameters are read now and not again.
         inputs: A few records.
         labels: Their classes.
     """
-    plain = squared_norms_one_by_one(module, inputs, labels)
-    try:
-        fast = squared_norms_by_layer(module, inputs, labels)
-    except (RuntimeError, _Indivisible):
-        return squared_norms_one_by_one
-    agree = torch.allclose(fast, plain, rtol=_ROUNDING, atol=0.0)
-    return squared_norms_by_layer if agree else squared_norms_one_by_one
+    weights = weights_of(module)
+    plain = squared_norms_one_by_one(module, weights, inputs, labels)
+    for laid_out in (weights_of(module, torch.channels_last), weights):
+        with suppress(RuntimeError, _Indivisible):
+            fast = squared_norms_by_layer(module, laid_out, inputs, labels)
+            if torch.allclose(fast, plain, rtol=_ROUNDING, atol=0.0):
+                return partial(squared_norms_by_layer, module, laid_out)
+    return partial(squared_norms_one_by_one, module, weights)
 
 
-def squared_norms_one_by_one(module: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+def weights_of(module: nn.Module, layout: torch.memory_format = torch.contiguous_format) -> Weights:
+    """Return all parameters, frozen ones too, free of their history; those of convolutions of images in a layout."""
+    return {
+        name: parameter.detach()
+        .contiguous(memory_format=layout if parameter.ndim == 4 else torch.contiguous_format)
+        .requires_grad_()
+        for name, parameter in module.named_parameters()
+    }
+
+
+def squared_norms_one_by_one(module: nn.Module, weights: Weights, inputs: Tensor, labels: Tensor) -> Tensor:
     """Return the squared norm of each record's gradient, a record at a time: slow, and right for every module."""
-    weights = _weights_of(module)
     squares = torch.zeros(len(inputs), dtype=torch.float64, device=inputs.device)
     for i in range(len(inputs)):
-        logits = functional_call(module, weights, (inputs[i : i + 1].clone(),))
+        logits = functional_call(module, dict(weights), (inputs[i : i + 1].clone(),))
         loss, scale = _scaled_loss(logits, labels[i : i + 1])
         if loss.requires_grad:
             gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
@@ -49,13 +62,13 @@ def squared_norms_one_by_one(module: nn.Module, inputs: Tensor, labels: Tensor) 
     return squares
 
 
-def squared_norms_by_layer(module: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+def squared_norms_by_layer(module: nn.Module, weights: Weights, inputs: Tensor, labels: Tensor) -> Tensor:
     """Return the squared norm of each record's gradient, from what every layer was given and how its outputs matter.
 
     One pass forward and one back serve the whole block; no gradient of a parameter is summed over records.
     """
     with _calls_of_layers(module, len(inputs)) as calls:
-        logits = functional_call(module, _weights_of(module), (inputs.clone(),))
+        logits = functional_call(module, dict(weights), (inputs.clone(),))
     loss, scale = _scaled_loss(logits, labels)
     gradients = torch.autograd.grad(loss, [edge for _, _, edge in calls], allow_unused=True)
     squares = torch.zeros(len(inputs), dtype=torch.float64, device=inputs.device)
@@ -83,15 +96,6 @@ def _scaled_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     scale = direction.abs().amax(dim=1)
     direction = direction / torch.where(scale > 0, scale, 1.0)[:, None]
     return (logits * direction.to(logits.dtype)).sum(), scale
-
-
-def _weights_of(module: nn.Module) -> dict[str, Tensor]:
-    """All parameters, frozen ones too, free of their history; laid out so that convolutions are fastest."""
-    weights = {}
-    for name, parameter in module.named_parameters():
-        layout = torch.channels_last if parameter.ndim == 4 else torch.contiguous_format
-        weights[name] = parameter.detach().contiguous(memory_format=layout).requires_grad_()
-    return weights
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from vestige.targets.refusals import answered
 
 _NUMBERS = 1 << 18  # of the inputs that are asked about at once: narrow tables in larger batches
 _BATCH = 512, 4096  # least and most
+_IMAGES = 64  # the least of images on a processor: what a convolution gives is many times larger, and should be reused
 _GRADIENT_NUMBERS = 1 << 17  # of the inputs whose gradients are taken at once: what belongs to them should fit a cache
 _GRADIENT_BATCH = 8, 512  # least and most
 _COMPARED = 2  # records on which the ways of taking gradients are compared
@@ -37,12 +38,15 @@ class TorchTarget:
         self.module, self.n_classes = module, n_classes
         first = next(iter([*module.parameters(), *module.buffers()]), None)
         self.device = torch.device("cpu") if first is None else first.device
+        _keep_freed_memory()
 
     @torch.no_grad()
     def answers(self, inputs: Any) -> Logits:
         """Return the logits."""
         found = np.empty((len(inputs), self.n_classes), dtype=np.float32)
-        size = _rows_within(inputs, _NUMBERS, _BATCH)
+        least, most = _BATCH
+        small = self.device.type == "cpu" and np.ndim(inputs) > 2
+        size = _rows_within(inputs, _NUMBERS, (_IMAGES if small else least, most))
         with _left_as_it_was(self.module):
             for start in range(0, len(inputs), size):
                 block = inputs[start : start + size]
@@ -72,7 +76,7 @@ class TorchTarget:
             squared_norms = squared_norms_for(self.module, self._tensor(inputs[:_COMPARED]), y[:_COMPARED])
             for start in range(0, len(inputs), size):
                 rows = slice(start, start + size)
-                squares = squared_norms(self.module, self._tensor(inputs[rows]), y[rows])
+                squares = squared_norms(self._tensor(inputs[rows]), y[rows])
                 norms[rows] = squares.sqrt().cpu().numpy()
         check_finite(norms, "gradient norms")
         return norms
@@ -124,6 +128,15 @@ def _rows_within(inputs: Any, n_numbers: int, bounds: tuple[int, int]) -> int:
     """How many records have so many numbers, within bounds."""
     least, most = bounds
     return min(max(n_numbers // max(1, int(np.prod(np.shape(inputs)[1:]))), least), most)
+
+
+def _keep_freed_memory() -> None:
+    """Let the memory of one block serve the next: else its pages are fetched anew, which takes as long as a network.
+
+    The allocator of Linux (glibc) gives back whatever exceeds twice the largest piece that was ever freed, up to 32 MB;
+    so a piece of nearly that size is asked for and freed, unused. Elsewhere this does nothing.
+    """
+    bytearray((32 << 20) - (1 << 16))
 
 
 @contextmanager
