@@ -10,6 +10,7 @@ from vestige.core.labels import codes_of_classes
 from vestige.core.messages import brief
 from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.targets.checking import checked
+from vestige.targets.feature_columns import FeatureColumns, columns_of_estimator
 from vestige.targets.refusals import answered
 
 
@@ -30,10 +31,12 @@ class EstimatorTarget:
     def __init__(self, estimator: Any, n_classes: int, classes: Sequence[str] | None = None) -> None:
         self.estimator, self.n_classes = estimator, n_classes
         self.columns = list(_codes(estimator, n_classes, classes).values())
+        self._features = columns_of_estimator(estimator)
 
     def answers(self, inputs: Any) -> Probabilities:
         """Return the probability of every class."""
-        found = np.asarray(answered(self.estimator.predict_proba, inputs.copy()), dtype=np.float64)
+        given = _given(inputs, self._features)
+        found = np.asarray(answered(self.estimator.predict_proba, given), dtype=np.float64)
         probabilities = np.zeros((len(inputs), self.n_classes))
         probabilities[:, self.columns] = checked(found, len(inputs), len(self.columns), "probabilities")
         return Probabilities(probabilities)
@@ -54,6 +57,7 @@ class LabelEstimatorTarget:
     def __init__(self, estimator: Any, n_classes: int, classes: Sequence[str] | None = None) -> None:
         self.estimator, self.n_classes = estimator, n_classes
         self.codes = _codes(estimator, n_classes, classes)
+        self._features = columns_of_estimator(estimator)
 
     def answers(self, inputs: Any) -> PredictedLabels:
         """Return the predicted classes.
@@ -61,7 +65,7 @@ class LabelEstimatorTarget:
         Raises:
             TargetError: There is not one per record, or it is none of the estimator's classes.
         """
-        found = np.asarray(answered(self.estimator.predict, inputs.copy()))
+        found = np.asarray(answered(self.estimator.predict, _given(inputs, self._features)))
         if found.shape == (len(inputs), 1):
             found = found[:, 0]
         if found.shape != (len(inputs),):
@@ -77,6 +81,10 @@ class LabelEstimatorTarget:
                 "classifier that predicts its own classes."
             )
         return PredictedLabels(np.array([self.codes[value] for value in values.tolist()], dtype=np.int64)[which])
+
+
+def _given(inputs: Any, features: FeatureColumns | None) -> Any:
+    return (inputs if features is None else features.fitted(inputs)).copy()
 
 
 def _codes(estimator: Any, n_classes: int, classes: Sequence[str] | None) -> dict[Any, int]:
