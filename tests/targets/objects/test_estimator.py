@@ -117,6 +117,8 @@ class Fixed:
     [
         (np.full((60, 3), 1 / 3), r"of shape \(60, 2\).*found \(60, 3\); give the model as many outputs"),
         (np.full(60, 0.5), r"found \(60,\)"),
+        ([[0.5, 0.5], [1.0]], "as one array, a row per record, found list"),
+        (np.ma.masked_less(np.full((60, 2), 0.5), 1), "found a masked array"),
         (np.full((59, 2), 0.5), r"found \(59, 2\)"),
         (np.where(np.arange(60)[:, None] == 7, np.nan, 0.5) * np.ones(2), "NaN or infinity, first for record 8"),
     ],

@@ -9,7 +9,7 @@ from vestige.core.errors import InputError, TargetError
 from vestige.core.labels import codes_of_classes
 from vestige.core.messages import brief
 from vestige.core.outputs import PredictedLabels, Probabilities
-from vestige.targets.checking import checked
+from vestige.targets.checking import array_of, checked
 from vestige.targets.feature_columns import FeatureColumns, columns_of_estimator
 from vestige.targets.refusals import answered
 
@@ -36,7 +36,7 @@ class EstimatorTarget:
     def answers(self, inputs: Any) -> Probabilities:
         """Return the probability of every class."""
         given = _given(inputs, self._features)
-        found = np.asarray(answered(self.estimator.predict_proba, given), dtype=np.float64)
+        found = array_of(answered(self.estimator.predict_proba, given), "probabilities").astype(np.float64)
         probabilities = np.zeros((len(inputs), self.n_classes))
         probabilities[:, self.columns] = checked(found, len(inputs), len(self.columns), "probabilities")
         return Probabilities(probabilities)
@@ -65,7 +65,7 @@ class LabelEstimatorTarget:
         Raises:
             TargetError: There is not one per record, or it is none of the estimator's classes.
         """
-        found = np.asarray(answered(self.estimator.predict, _given(inputs, self._features)))
+        found = array_of(answered(self.estimator.predict, _given(inputs, self._features)), "predicted labels")
         if found.shape == (len(inputs), 1):
             found = found[:, 0]
         if found.shape != (len(inputs),):
