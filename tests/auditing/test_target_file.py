@@ -9,7 +9,7 @@ from PIL import Image
 
 from vestige import Logits, PredictedLabels, Predictions, Records
 from vestige.auditing.audit_file import AuditFile, audit_file_of, read_audit_file
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import Probabilities
 from vestige.core.targets import Access
 from vestige.targets.answer_format import AnswerFormat
@@ -59,6 +59,16 @@ def nonmembers():
 X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0], [3.0, 1.0]])
 URL = "http://127.0.0.1:8080/v2/models/m"
 DATA = {"members": "in.csv", "nonmembers": "out.csv"}
+
+
+NETWORK = """
+import torch
+from torch import nn
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(2, 2), nn.Softmax(dim=1)).eval()
+"""
 
 
 @pytest.fixture
@@ -120,6 +130,18 @@ def test_a_function_of_inputs_answers_as_declared(folder, name, answers, kind):
 def test_a_function_without_a_declaration_is_left_alone(folder):
     function = file_of(folder, "my_models:scores").model()
     assert function.__name__ == "scores"
+
+
+def test_a_network_answers_as_declared(folder):
+    """Declared, it may end in a softmax; undeclared it gives logits."""
+    (folder / "my_nets.py").write_text(NETWORK)
+    found = open_target(file_of(folder, "my_nets:network", answers="probabilities").model(), 2).answers(X)
+    assert isinstance(found, Probabilities)
+    turned = file_of(folder, "my_nets:network", classes=["sick", "well"]).model()
+    found_turned = open_target(turned, 2, ["well", "sick"]).answers(X)
+    np.testing.assert_array_equal(found_turned.whole()[:, ::-1], found.whole())
+    with pytest.raises(TargetError, match="declare the answers as probabilities"):
+        open_target(file_of(folder, "my_nets:network").model(), 2).answers(X)
 
 
 def test_classes_say_which_column_is_which(folder):
