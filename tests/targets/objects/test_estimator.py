@@ -117,6 +117,8 @@ class Fixed:
     [
         (np.full((60, 3), 1 / 3), r"of shape \(60, 2\).*found \(60, 3\); give the model as many outputs"),
         (np.full(60, 0.5), r"found \(60,\)"),
+        (np.tile([-1.5, 2.5], (60, 1)), r"probabilities of at least 0, found -1\.5 for record 1"),
+        (np.full((60, 2), 0.4), r"that sum to 1, found a sum of 0\.8 for record 1"),
         ([[0.5, 0.5], [1.0]], "as one array, a row per record, found list"),
         (np.ma.masked_less(np.full((60, 2), 0.5), 1), "found a masked array"),
         (np.full((59, 2), 0.5), r"found \(59, 2\)"),

@@ -9,6 +9,7 @@ from vestige.core.errors import InputError, TargetError
 from vestige.core.labels import codes_of_classes
 from vestige.core.messages import brief
 from vestige.core.outputs import PredictedLabels, Probabilities
+from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.checking import array_of, checked
 from vestige.targets.feature_columns import FeatureColumns, columns_of_estimator
 from vestige.targets.refusals import answered
@@ -34,11 +35,17 @@ class EstimatorTarget:
         self._features = columns_of_estimator(estimator)
 
     def answers(self, inputs: Any) -> Probabilities:
-        """Return the probability of every class."""
+        """Return the probability of every class.
+
+        Raises:
+            TargetError: It fails, or these are no probabilities, such as what boosters with some objectives return.
+        """
         given = _given(inputs, self._features)
         found = array_of(answered(self.estimator.predict_proba, given), "probabilities").astype(np.float64)
+        checked(found, len(inputs), len(self.columns), "probabilities")
+        AnswerFormat().read(found, len(inputs), len(self.columns))
         probabilities = np.zeros((len(inputs), self.n_classes))
-        probabilities[:, self.columns] = checked(found, len(inputs), len(self.columns), "probabilities")
+        probabilities[:, self.columns] = found
         return Probabilities(probabilities)
 
 
@@ -56,7 +63,7 @@ class LabelEstimatorTarget:
 
     def __init__(self, estimator: Any, n_classes: int, classes: Sequence[str] | None = None) -> None:
         self.estimator, self.n_classes = estimator, n_classes
-        self.codes = _codes(estimator, n_classes, classes)
+        self.codes, self.format = _codes(estimator, n_classes, classes), AnswerFormat(PredictedLabels)
         self._features = columns_of_estimator(estimator)
 
     def answers(self, inputs: Any) -> PredictedLabels:
