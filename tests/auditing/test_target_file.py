@@ -37,6 +37,9 @@ def nothing():
     return None
 
 
+def leaves():
+    raise SystemExit(0)
+
 def broken():
     raise ValueError("no such checkpoint")
 
@@ -155,6 +158,7 @@ def test_classes_say_which_column_is_which(folder):
     [
         ("number", {}, ["a model or a function", "int"]),
         ("broken", {}, ["my_models:broken()", "ValueError: no such checkpoint"]),
+        ("leaves", {}, ["my_models:leaves()", "SystemExit: 0"]),
         ("nothing", {"answers": "logits"}, ["my_models:nothing()", "NoneType"]),
         ("misspelt", {}, ["misspelt in my_models", "spelling"]),
         ("fitted", {"answers": "logits"}, ["leave them out"]),

@@ -251,5 +251,5 @@ def called(function: Any, name: str) -> Any:
         return function()
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"Expected {name}() to return something, found {type(error).__name__}: {error}.") from error
