@@ -463,6 +463,20 @@ def test_records_of_two_tables(folder):
     assert (list(members.inputs), list(members.groups)) == (["age"], ["ward"])
 
 
+def test_classes_without_records_are_named(folder):
+    """A model has outputs for them all the same."""
+    for name, start in (("in.csv", 0), ("out.csv", 3)):
+        pd.DataFrame({"id": range(start, start + 3), "age": [30, 40, 50], "label": [2, 0, 2]}).to_csv(
+            folder / name, index=False
+        )
+    members, _ = file_of(folder).records()
+    assert (members.classes, members.n_classes) == (("0", "2"), 2)
+    members, nonmembers = file_of(folder, data={"classes": [0, 1, 2]}).records()
+    assert members.classes == nonmembers.classes == ("0", "1", "2")
+    assert members.labels.tolist() == [2, 0, 2]
+    refused(lambda: file_of(folder, data={"classes": ["a", "b"]}).records(), "among the classes a, b", "found 0, 2")
+
+
 def pictures(folder, name, classes) -> None:
     for i, label in enumerate(classes):
         path = folder / name / label / "x.png"

@@ -92,6 +92,8 @@ def check_shape(shape: tuple[int, ...], n_records: int, n_classes: int, what: st
             cure = "give a number per class, or declare the answers as labels if these are."
         elif shape[:1] != (n_records,):
             cure = "give an answer for every record, and no more."
+        elif len(shape) == 2 and shape[1] > n_classes:
+            cure = f"{cure[:-1]}, or name all of them (classes in [data], or of Records) if some have no records."
         raise TargetError(
             f"Expected {what} of shape {(n_records, n_classes)}, a row per record and a column per class, found "
             f"{shape}; {cure}"
