@@ -3,11 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from tests.targets.model_files import X, Y, table_of
 
 from vestige.core.errors import TargetError
-from vestige.targets.feature_columns import columns_of_estimator
+from vestige.targets.feature_columns import columns_of_estimator, in_order_of
 from vestige.targets.files.model_file import ModelFile
 from vestige.targets.opening import open_target
 
@@ -78,6 +84,49 @@ def test_codes_are_numbers_where_the_model_knows_no_names(tmp_path):
     target = ModelFile(tmp_path / "m.ubj").interface(3)
     for inputs in (codes, pd.DataFrame(codes, columns=["a", "b"]).astype({"b": int})):
         np.testing.assert_allclose(table_of(target.answers(inputs)), booster.predict(data), atol=1e-6)
+
+
+@pytest.mark.parametrize("booster", [XGB, LGBM], ids=KINDS)
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda booster: CalibratedClassifierCV(booster, cv=2),
+        lambda booster: VotingClassifier([("a", LogisticRegression()), ("b", booster)], voting="soft"),
+        lambda booster: Pipeline([("nothing", "passthrough"), ("booster", booster)]),
+        lambda booster: GridSearchCV(Pipeline([("booster", booster)]), {}, cv=2),
+    ],
+    ids=["calibrated", "voting", "pipeline", "searched"],
+)
+def test_a_booster_behind_something_gets_its_columns_too(booster, wrapped):
+    model = wrapped(booster).fit(NUMBERS, Y)
+    target, expected = open_target(model, 3), model.predict_proba(NUMBERS)
+    np.testing.assert_allclose(table_of(target.answers(NUMBERS[["c", "b", "a a"]])), expected, atol=1e-6)
+    with pytest.raises(TargetError, match=r"Expected numbers in column b, which.*found categories or text"):
+        target.answers(WORDS)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        make_pipeline(StandardScaler(), LGBM),
+        RandomForestClassifier(5, random_state=0),
+        RidgeClassifier(),
+        make_pipeline(make_column_transformer((StandardScaler(), ["c", "b"])), LogisticRegression()),
+    ],
+    ids=["scaled", "forest", "labels", "by name"],
+)
+def test_every_estimator_that_knows_names_is_given_them_in_its_order(model):
+    model.fit(NUMBERS, Y)
+    expected = table_of(open_target(model, 3).answers(NUMBERS))
+    np.testing.assert_array_equal(table_of(open_target(model, 3).answers(NUMBERS[["c", "b", "a a"]])), expected)
+
+
+def test_other_columns_are_left_to_the_estimator():
+    model = make_pipeline(make_column_transformer((StandardScaler(), ["c", "b"])), LogisticRegression())
+    model.fit(NUMBERS, Y)
+    more = NUMBERS[["c", "b", "a a"]].assign(d=1.0)
+    np.testing.assert_array_equal(table_of(open_target(model, 3).answers(more)), model.predict_proba(NUMBERS))
+    assert in_order_of(model, X) is X
 
 
 def test_other_estimators_look_at_their_columns_themselves():

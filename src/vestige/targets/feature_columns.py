@@ -5,6 +5,7 @@ takes columns by their position: scores would be wrong, and look like scores.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,13 +65,43 @@ class FeatureColumns:
 
 
 def columns_of_estimator(estimator: Any) -> FeatureColumns | None:
-    """Return the columns of a fitted wrapper of XGBoost or LightGBM, searched for or not; None of other estimators."""
-    while hasattr(estimator, "best_estimator_"):
-        estimator = estimator.best_estimator_
+    """Return the columns of a fitted wrapper of XGBoost or LightGBM, or of one that gets the records of another.
+
+    That is the best of a search, what is calibrated, votes or ends a Pipeline that changes nothing. None of others.
+    """
     if callable(getattr(estimator, "get_booster", None)):
         return columns_of_xgboost(estimator.get_booster())
     booster = getattr(estimator, "booster_", None)
-    return columns_of_lightgbm(booster) if hasattr(booster, "model_to_string") else None
+    if hasattr(booster, "model_to_string"):
+        return columns_of_lightgbm(booster)
+    return next((found for part in _given_the_same(estimator) if (found := columns_of_estimator(part))), None)
+
+
+def _given_the_same(estimator: Any) -> Iterator[Any]:
+    """Estimators behind one that hands its records on as they are."""
+    if hasattr(estimator, "best_estimator_"):
+        yield estimator.best_estimator_
+    for fold in getattr(estimator, "calibrated_classifiers_", ()):
+        yield fold.estimator
+    parts = getattr(estimator, "estimators_", ())
+    yield from parts if isinstance(parts, list) and hasattr(estimator, "named_estimators_") else ()
+    steps = [step for _, step in getattr(estimator, "steps", ())]
+    if steps and all(step in (None, "passthrough") for step in steps[:-1]):
+        yield steps[-1]
+
+
+def in_order_of(estimator: Any, inputs: Any) -> Any:
+    """Return a table with its columns in the order that a fitted estimator knows; anything else as it is.
+
+    Some take columns by position, such as LightGBM within an ensemble, others refuse another order: names say enough.
+    """
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None or not hasattr(inputs, "columns"):
+        return inputs
+    wanted, given = [_spelled(name) for name in names], [_spelled(name) for name in inputs.columns]
+    if wanted == given or sorted(wanted) != sorted(given) or len(set(given)) < len(given):
+        return inputs
+    return inputs.iloc[:, [given.index(name) for name in wanted]]
 
 
 def columns_of_xgboost(booster: Any) -> FeatureColumns:

@@ -11,7 +11,7 @@ from vestige.core.messages import brief
 from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.checking import array_of, checked
-from vestige.targets.feature_columns import FeatureColumns, columns_of_estimator
+from vestige.targets.feature_columns import FeatureColumns, columns_of_estimator, in_order_of
 from vestige.targets.refusals import answered
 
 
@@ -40,7 +40,7 @@ class EstimatorTarget:
         Raises:
             TargetError: It fails, or these are no probabilities, such as what boosters with some objectives return.
         """
-        given = _given(inputs, self._features)
+        given = _given(self.estimator, self._features, inputs)
         found = array_of(answered(self.estimator.predict_proba, given), "probabilities").astype(np.float64)
         checked(found, len(inputs), len(self.columns), "probabilities")
         AnswerFormat().read(found, len(inputs), len(self.columns))
@@ -72,7 +72,9 @@ class LabelEstimatorTarget:
         Raises:
             TargetError: There is not one per record, or it is none of the estimator's classes.
         """
-        found = array_of(answered(self.estimator.predict, _given(inputs, self._features)), "predicted labels")
+        found = array_of(
+            answered(self.estimator.predict, _given(self.estimator, self._features, inputs)), "predicted labels"
+        )
         if found.shape == (len(inputs), 1):
             found = found[:, 0]
         if found.shape != (len(inputs),):
@@ -90,8 +92,9 @@ class LabelEstimatorTarget:
         return PredictedLabels(np.array([self.codes[value] for value in values.tolist()], dtype=np.int64)[which])
 
 
-def _given(inputs: Any, features: FeatureColumns | None) -> Any:
-    return (inputs if features is None else features.fitted(inputs)).copy()
+def _given(estimator: Any, features: FeatureColumns | None, inputs: Any) -> Any:
+    """A copy of the inputs, the columns of a table matched by name where the estimator knows some."""
+    return in_order_of(estimator, inputs if features is None else features.fitted(inputs)).copy()
 
 
 def _codes(estimator: Any, n_classes: int, classes: Sequence[str] | None) -> dict[Any, int]:
