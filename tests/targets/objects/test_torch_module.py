@@ -270,3 +270,12 @@ def test_small_logits_are_no_fault_once_the_records_have_been_asked():
     logits = target.answers(X).whole()[:, 1]
     near = X[np.flatnonzero((logits > 0) & (logits < 1))[:1]]
     assert target.answers(np.repeat(near, 40, axis=0)).n_records == 40
+
+
+def test_a_module_whose_gradients_cannot_be_taken_is_said_in_one_line():
+    """Its answers are fine; taking gradients is another matter."""
+    with torch.inference_mode():
+        module = mlp()
+    assert answers(module).shape == (40, 3)
+    with pytest.raises(TargetError, match=r"found that it failed: RuntimeError: .*[Ii]nference"):
+        TorchTarget(module, 3).gradient_norms(X, Y)

@@ -86,10 +86,11 @@ class TorchTarget:
             self.module.eval()
             with torch.no_grad():
                 self._logits(self._tensor(inputs[:1]), 1)
-            squared_norms = squared_norms_for(self._asked, self._tensor(inputs[:_COMPARED]), y[:_COMPARED])
+            few_inputs = self._tensor(inputs[:_COMPARED])
+            squared_norms = answered(squared_norms_for, self._asked, few_inputs, y[:_COMPARED])
             for start in range(0, len(inputs), size):
                 rows = slice(start, start + size)
-                squares = squared_norms(self._asked, self._tensor(inputs[rows]), y[rows])
+                squares = answered(squared_norms, self._asked, self._tensor(inputs[rows]), y[rows])
                 norms[rows] = squares.sqrt().cpu().numpy()
         check_finite(norms, "gradient norms")
         return norms
@@ -114,7 +115,8 @@ class TorchTarget:
                 if not start:
                     with torch.no_grad():
                         self._logits(self._tensor(inputs[:1]), 1)
-                found = last_layer_gradients(self._asked, self._tensor(inputs[rows]), y[rows]).float().cpu().numpy()
+                gradients = answered(last_layer_gradients, self._asked, self._tensor(inputs[rows]), y[rows])
+                found = gradients.float().cpu().numpy()
             check_finite(found, "gradients")
             yield found
 
