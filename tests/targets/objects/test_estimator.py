@@ -14,6 +14,7 @@ from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.core.targets import ConfidenceTarget, GradientTarget
 from vestige.targets.objects.estimator import EstimatorTarget, LabelEstimatorTarget
+from vestige.targets.opening import open_target
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 Y = np.digitize(X[:, 0], [-0.5, 0.5])
@@ -98,6 +99,13 @@ def test_a_table_is_given_as_a_table():
     table = pd.DataFrame(X, columns=list("abc"), index=range(100, 160))
     model = LogisticRegression().fit(table, Y)
     np.testing.assert_array_equal(answers(EstimatorTarget(model, 3), table), model.predict_proba(table))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("model", [LogisticRegression(), RidgeClassifier()])
+def test_a_table_for_an_estimator_of_arrays_is_no_reason_to_warn(model):
+    target = open_target(model.fit(X, Y), 3)
+    assert target.answers(pd.DataFrame(X, columns=list("abc"))).n_records == 60
 
 
 class Fixed:

@@ -1,6 +1,7 @@
 """A fitted scikit-learn estimator, or whatever follows its conventions, as a target."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,8 @@ class EstimatorTarget:
         Raises:
             TargetError: It fails, or these are no probabilities, such as what boosters with some objectives return.
         """
-        given = _given(self.estimator, self._features, inputs)
-        found = array_of(answered(self.estimator.predict_proba, given), "probabilities").astype(np.float64)
+        answer = _answer(self.estimator.predict_proba, _given(self.estimator, self._features, inputs))
+        found = array_of(answer, "probabilities").astype(np.float64)
         checked(found, len(inputs), len(self.columns), "probabilities")
         AnswerFormat().read(found, len(inputs), len(self.columns))
         probabilities = np.zeros((len(inputs), self.n_classes))
@@ -72,9 +73,8 @@ class LabelEstimatorTarget:
         Raises:
             TargetError: There is not one per record, or it is none of the estimator's classes.
         """
-        found = array_of(
-            answered(self.estimator.predict, _given(self.estimator, self._features, inputs)), "predicted labels"
-        )
+        answer = _answer(self.estimator.predict, _given(self.estimator, self._features, inputs))
+        found = array_of(answer, "predicted labels")
         if found.shape == (len(inputs), 1):
             found = found[:, 0]
         if found.shape != (len(inputs),):
@@ -95,6 +95,13 @@ class LabelEstimatorTarget:
 def _given(estimator: Any, features: FeatureColumns | None, inputs: Any) -> Any:
     """A copy of the inputs, the columns of a table matched by name where the estimator knows some."""
     return in_order_of(estimator, inputs if features is None else features.fitted(inputs)).copy()
+
+
+def _answer(ask: Callable[[Any], Any], given: Any) -> Any:
+    with warnings.catch_warnings():
+        # Of an estimator that was trained on an array: there is nothing to compare the names of a table with.
+        warnings.filterwarnings("ignore", message="X has feature names, but")
+        return answered(ask, given)
 
 
 def _codes(estimator: Any, n_classes: int, classes: Sequence[str] | None) -> dict[Any, int]:
