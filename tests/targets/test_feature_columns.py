@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from tests.targets.model_files import X, Y, table_of
 
 from vestige.core.errors import TargetError
-from vestige.targets.feature_columns import columns_of_estimator, in_order_of
+from vestige.targets.feature_columns import FeatureColumns, columns_of_estimator, in_order_of
 from vestige.targets.files.model_file import ModelFile
 from vestige.targets.opening import open_target
 
@@ -67,13 +67,25 @@ def test_categories_are_no_numbers(kind, inputs, tmp_path):
 
 
 @pytest.mark.parametrize("table", [SIZES.astype({"b": int}), WORDS.assign(b=Y.astype(float))], ids=["sizes", "codes"])
-def test_numbers_are_no_categories(table, tmp_path):
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_are_no_categories(kind, table, tmp_path):
     """A CSV does not say that 10, 20 and 30 are categories: they would stand for codes."""
-    targets, expected = doors("xgboost", tmp_path, SIZES)
+    targets, expected = doors(kind, tmp_path, SIZES)
     for target in targets:
         np.testing.assert_allclose(table_of(target.answers(SIZES)), expected, atol=1e-6)
         with pytest.raises(TargetError, match=r"Expected categories in column b, which.*found (int|float)64.*Parquet"):
             target.answers(table)
+
+
+def test_of_columns_that_are_all_equal_nothing_is_said():
+    """LightGBM keeps neither their range nor their categories; how many have categories it counts itself."""
+    table = WORDS.assign(d=1.0)
+    model = LGBM.fit(table, Y)
+    assert columns_of_estimator(model) == FeatureColumns(("a_a", "b", "c", "d"), (False, None, False, None))
+    target = open_target(model, 3)
+    np.testing.assert_allclose(table_of(target.answers(table)), model.predict_proba(table), atol=1e-6)
+    with pytest.raises(TargetError, match="categorical_feature do not match"):
+        target.answers(table.assign(b=0.0))
 
 
 def test_codes_are_numbers_where_the_model_knows_no_names(tmp_path):

@@ -119,17 +119,18 @@ def columns_of_xgboost(booster: Any) -> FeatureColumns:
 
 
 def columns_of_lightgbm(booster: Any) -> FeatureColumns:
-    """Return the columns of a Booster of LightGBM, which says of numbers alone that they are no categories."""
+    """Return the columns of a Booster of LightGBM, which keeps a range of numbers and a list of categories.
+
+    It says how many columns had categories with names: if others were codes, or all equal, it is not known which.
+    """
     names = tuple(booster.feature_name())
-    told = {
-        key: value.split(" ")
-        for key, _, value in (line.partition("=") for line in booster.model_to_string(num_iteration=1).splitlines())
-        if key == "feature_infos"
-    }
-    ranges = told.get("feature_infos", [])
-    are_numbers = [text.startswith("[") for text in ranges] if booster.pandas_categorical else [True] * len(names)
+    lines = dict(line.partition("=")[::2] for line in booster.model_to_string(num_iteration=1).splitlines())
+    have_ranges = [told.startswith("[") for told in lines.get("feature_infos", "").split()]
+    n_named = len(booster.pandas_categorical or ())
+    others = {0: False, have_ranges.count(False): True}.get(n_named)
+    are_categories = tuple(False if is_number else others for is_number in have_ranges)
     is_nameless = all(_NAMELESS.fullmatch(name) for name in names)
-    return FeatureColumns(None if is_nameless else names, tuple(False if number else None for number in are_numbers))
+    return FeatureColumns(None if is_nameless else names, are_categories)
 
 
 def _spelled(name: Any) -> str:

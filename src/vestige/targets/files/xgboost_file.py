@@ -1,6 +1,7 @@
 """A classifier in XGBoost's own format, as JSON or binary JSON: saved by a booster or by its scikit-learn wrapper.
 
 The format does not hold which number stands for a missing value, if it is another one than NaN: give such records NaN.
+Nor does it hold margins that training began from (base_margin): ask such a model as a function that adds them.
 """
 
 import json
