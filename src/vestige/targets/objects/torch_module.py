@@ -61,11 +61,12 @@ class TorchTarget:
                 block = inputs[start : start + size]
                 logits = self._logits(self._tensor(block), len(block)).float().cpu().numpy()
                 found[start : start + size] = logits
-        check_finite(found, "logits")
-        if not self._was_read:  # what a search asks later lies where logits are small, as probabilities are
+        if self._was_read:  # once: what a search asks later lies where logits are small, as probabilities are
+            check_finite(found, "logits")
+        else:
             is_single = self._asked is not self.module
             AnswerFormat(Logits).read(found[:, 1:] if is_single else found, len(inputs), self.n_classes)
-            self._was_read = True
+            self._was_read = len(inputs) > 0
         return Logits(found)
 
     def gradient_norms(self, inputs: Any, labels: Int[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
