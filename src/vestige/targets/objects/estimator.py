@@ -108,7 +108,10 @@ def _codes(estimator: Any, n_classes: int, classes: Sequence[str] | None) -> dic
     """The code of each of the estimator's classes, in their order."""
     fitted = getattr(estimator, "classes_", None)
     if fitted is None:
-        raise InputError(f"Expected a fitted {type(estimator).__name__}, found one without classes_; fit it first.")
+        raise InputError(
+            f"Expected a fitted {type(estimator).__name__}, found one without classes_; fit it first, or give its "
+            "method alone, as a function."
+        )
     names = np.asarray(fitted).tolist()
     codes = codes_of_classes(names, "the estimator's classes", n_classes, classes)
     return dict(zip(names, codes, strict=True))
