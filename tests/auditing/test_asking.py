@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import LinearSVC
 from tests.auditing.planted import rows
 from tests.targets.interfaces import Far, probabilities_of
 
@@ -20,6 +21,8 @@ from vestige.core.errors import BudgetError, InputError, RunFolderError, TargetE
 from vestige.core.outputs import GradientNorms
 from vestige.core.records import Codes, Records, joined
 from vestige.core.result import Queries, Validity
+from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.objects.function import AnsweringFunction
 
 N = 50  # on each side
 
@@ -85,6 +88,38 @@ def test_a_function_that_answers_with_labels_is_audited_with_what_it_gives():
     pd.testing.assert_frame_equal(result.results, same.results)
     with pytest.raises(TargetError, match="number per class, found predicted labels"):
         audit(decide, members=members, nonmembers=nonmembers)
+
+
+@pytest.mark.parametrize("access", ["confidence", "gradients"])
+def test_a_model_that_was_said_to_answer_with_labels_is_refused_before_it_is_asked(access):
+    members, nonmembers = sides()
+    asked: list[np.ndarray] = []
+    door = AnsweringFunction(asked.append, AnswerFormat(PredictedLabels))
+    for model in (door, LinearSVC().fit(members.inputs, members.labels)):
+        with pytest.raises(
+            UnsupportedModelError, match="number per class, found predicted labels; ask for access to labels"
+        ):
+            audit(model, members=members, nonmembers=nonmembers, querying=Querying(access))
+    assert not asked
+
+
+@pytest.mark.parametrize("price", [None, 0.4])
+def test_an_audit_that_failed_leaves_no_counts_but_the_answers_that_were_paid_for(tmp_path, price):
+    members, nonmembers = sides()
+    asked = []
+
+    def fails_later(inputs):
+        asked.append(len(inputs))
+        if len(inputs) == 32:  # those that are asked again
+            raise RuntimeError("no memory on the card")
+        return probabilities_of(inputs)
+
+    run = tmp_path / "runs" / "one"
+    with pytest.raises(TargetError, match="no memory on the card"):
+        audit(fails_later, members=members, nonmembers=nonmembers, querying=Querying(price=price), run=run)
+    assert sum(asked) == 2 * N + 32
+    assert (run / "queries.sqlite").exists() == (price is not None)
+    assert (tmp_path / "runs").exists() == (price is not None)
 
 
 def test_gradient_access_adds_the_gradient_norm_whose_score_is_its_negative():

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -408,6 +410,16 @@ def test_progress_says_what_was_picked(tmp_path):
 def test_what_does_not_go_with_a_model_is_refused(given, message):
     with pytest.raises(InputError, match=message):
         audit(GaussianNB(), **given)
+
+
+def test_a_side_that_is_no_records_is_refused():
+    """In a process of its own: what the tests' checks of types would catch must be told to users in words."""
+    code = "import vestige; vestige.audit(lambda x: x, members=([[0.0]], [0]), nonmembers=([[1.0]], [1]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stderr.rstrip().endswith(
+        "InputError: Expected Records as members, found tuple; give vestige.Records(inputs, labels), or read files "
+        "with vestige.data.read_two_records."
+    )
 
 
 @pytest.mark.parametrize(

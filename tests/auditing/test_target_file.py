@@ -9,7 +9,7 @@ from PIL import Image
 
 from vestige import Logits, PredictedLabels, Predictions, Records
 from vestige.auditing.audit_file import AuditFile, audit_file_of, read_audit_file
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import Probabilities
 from vestige.core.targets import Access
 from vestige.targets.answer_format import AnswerFormat
@@ -37,6 +37,9 @@ def nothing():
     return None
 
 
+def leaves():
+    raise SystemExit(0)
+
 def broken():
     raise ValueError("no such checkpoint")
 
@@ -59,6 +62,16 @@ def nonmembers():
 X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0], [3.0, 1.0]])
 URL = "http://127.0.0.1:8080/v2/models/m"
 DATA = {"members": "in.csv", "nonmembers": "out.csv"}
+
+
+NETWORK = """
+import torch
+from torch import nn
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(2, 2), nn.Softmax(dim=1)).eval()
+"""
 
 
 @pytest.fixture
@@ -122,6 +135,18 @@ def test_a_function_without_a_declaration_is_left_alone(folder):
     assert function.__name__ == "scores"
 
 
+def test_a_network_answers_as_declared(folder):
+    """Declared, it may end in a softmax; undeclared it gives logits."""
+    (folder / "my_nets.py").write_text(NETWORK)
+    found = open_target(file_of(folder, "my_nets:network", answers="probabilities").model(), 2).answers(X)
+    assert isinstance(found, Probabilities)
+    turned = file_of(folder, "my_nets:network", classes=["sick", "well"]).model()
+    found_turned = open_target(turned, 2, ["well", "sick"]).answers(X)
+    np.testing.assert_array_equal(found_turned.whole()[:, ::-1], found.whole())
+    with pytest.raises(TargetError, match="declare the answers as probabilities"):
+        open_target(file_of(folder, "my_nets:network").model(), 2).answers(X)
+
+
 def test_classes_say_which_column_is_which(folder):
     door = file_of(folder, "my_models:scores", answers="logits", classes=["sick", "well"]).model()
     found = open_target(door, 2, ["well", "sick"]).answers(X).whole()
@@ -133,6 +158,7 @@ def test_classes_say_which_column_is_which(folder):
     [
         ("number", {}, ["a model or a function", "int"]),
         ("broken", {}, ["my_models:broken()", "ValueError: no such checkpoint"]),
+        ("leaves", {}, ["my_models:leaves()", "SystemExit: 0"]),
         ("nothing", {"answers": "logits"}, ["my_models:nothing()", "NoneType"]),
         ("misspelt", {}, ["misspelt in my_models", "spelling"]),
         ("fitted", {"answers": "logits"}, ["leave them out"]),
@@ -435,6 +461,20 @@ def test_records_of_two_tables(folder):
     assert members.classes == ("n", "y")
     assert members.ids.tolist() + nonmembers.ids.tolist() == list(range(6))
     assert (list(members.inputs), list(members.groups)) == (["age"], ["ward"])
+
+
+def test_classes_without_records_are_named(folder):
+    """A model has outputs for them all the same."""
+    for name, start in (("in.csv", 0), ("out.csv", 3)):
+        pd.DataFrame({"id": range(start, start + 3), "age": [30, 40, 50], "label": [2, 0, 2]}).to_csv(
+            folder / name, index=False
+        )
+    members, _ = file_of(folder).records()
+    assert (members.classes, members.n_classes) == (("0", "2"), 2)
+    members, nonmembers = file_of(folder, data={"classes": [0, 1, 2]}).records()
+    assert members.classes == nonmembers.classes == ("0", "1", "2")
+    assert members.labels.tolist() == [2, 0, 2]
+    refused(lambda: file_of(folder, data={"classes": ["a", "b"]}).records(), "among the classes a, b", "found 0, 2")
 
 
 def pictures(folder, name, classes) -> None:

@@ -377,7 +377,10 @@ OF_PYTHON: dict[str, tuple[Entries, list[str]]] = {
         {"model": "clinic_models:chances", "answers": "logits"},
         ["found probabilities", "softmax would be applied twice"],
     ),
-    "numbers as labels": ({"model": "clinic_models:chances", "answers": "labels"}, ["one predicted label per record"]),
+    "numbers as labels": (
+        {"model": "clinic_models:chances", "answers": "labels", "access": "label"},
+        ["one predicted label per record"],
+    ),
     "labels for confidences": (
         {"model": "clinic_models:decided", "answers": "labels"},
         ["number per class, found predicted labels"],
@@ -409,8 +412,8 @@ def test_a_model_that_cannot_be_audited(vestige, own, name):
     refused(vestige("audit", path, "--out", own / "run"), *essentials)  # and not because of what the first start left
 
 
-@pytest.mark.parametrize("name", ["a budget of less than a pass", "no file", "gradients of a forest", "NaN"])
-def test_what_is_refused_before_an_answer_leaves_nothing(vestige, own, name):
+@pytest.mark.parametrize("name", [*OF_PYTHON])
+def test_what_is_refused_leaves_nothing(vestige, own, name):
     refused(vestige("audit", audit_toml(own, OF_PYTHON[name][0]), "--out", own / "runs" / "one"))
     nothing_left(own)
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
+import torch
 
 from vestige.core.errors import TargetError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
@@ -56,3 +58,45 @@ def test_truth_values_are_matched_with_classes_of_these_names():
     assert read.whole().tolist() == [0, 1]
     read = AnswerFormat(PredictedLabels).read(np.array([True, False]), 2, 2, ("no", "yes"))
     assert read.whole().tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([[0.5, 0.5], [1.0]], r"found list \(setting an array element with a sequence"),
+        ((np.full((2, 2), 0.5), 1), r"found tuple \("),
+        (None, r"found NoneType \(a single object\); let the model return its answers alone"),
+        ({"probabilities": np.full((2, 2), 0.5)}, r"found dict \(a single object\)"),
+        (np.array([["0.5", 0.5], ["half", 0.5]], dtype=object), r"found ndarray \(could not convert string"),
+        (
+            np.ma.masked_array(np.full((2, 2), 0.5), [[False, False], [False, True]]),
+            "for every record, found a masked array",
+        ),
+        (np.full((1, 2), 0.5), r"found \(1, 2\); give an answer for every record, and no more"),
+        (pd.DataFrame({"a": [0.5, 0.5], "b": [0.5, 0.5]}).set_axis(["a", "a"], axis=1), "found 'a' twice"),
+    ],
+)
+def test_what_is_no_answer_per_record_and_class_is_refused(found, said):
+    with pytest.raises(TargetError, match=said):
+        AnswerFormat().read(found, 2, 2, ("a", "b"))
+
+
+def test_labels_that_were_said_to_be_probabilities_are_named():
+    with pytest.raises(TargetError, match=r"found \(3,\); give a number per class, or declare the answers as labels"):
+        AnswerFormat().read(np.array([0, 1, 2]), 3, 3)
+
+
+@pytest.mark.parametrize("columns", [("a", "b", "a"), ("a", "b", "b")])
+def test_a_class_that_was_declared_twice_is_refused(columns):
+    with pytest.raises(TargetError, match=r"each of the model's classes once, found '[ab]' twice"):
+        AnswerFormat(columns=columns).read(np.full((2, 3), 1 / 3), 2, 3, ("a", "b", "c"))
+
+
+def test_tensors_and_other_holders_of_numbers_are_read():
+    expected = NAMED.to_numpy()
+    tensor = torch.from_numpy(expected.astype(np.float32)).requires_grad_()
+    for found in (tensor, expected.astype(object), scipy.sparse.csr_matrix(expected), expected.tolist()):
+        np.testing.assert_allclose(AnswerFormat().read(found, 2, 2).whole(), expected, atol=1e-7)
+    half = torch.tensor([[0.75, 0.25], [0.5, 0.5]], dtype=torch.bfloat16)
+    assert AnswerFormat().read(half, 2, 2).whole().tolist() == [[0.75, 0.25], [0.5, 0.5]]
+    assert AnswerFormat(PredictedLabels).read(torch.tensor([1, 0]), 2, 2).whole().tolist() == [1, 0]

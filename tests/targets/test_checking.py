@@ -26,3 +26,10 @@ def test_the_first_record_that_is_not_finite_is_named(bad):
         check_finite(answers, "losses")
     with pytest.raises(TargetError, match="first for record 1,004"):
         check_finite(answers[:, 1], "losses", first=1000)
+
+
+def test_a_model_with_more_classes_than_have_records_is_met_with_the_way_to_name_them():
+    with pytest.raises(
+        TargetError, match=r"as there are classes, or name all of them \(classes in \[data\], or of Rec"
+    ):
+        check_shape((2, 4), 2, 3, "logits")

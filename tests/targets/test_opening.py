@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_every_kind_has_its_target(classifier, kind):
     target = open_target(classifier, 2)
     assert type(target) is kind
     assert target.n_classes == 2
-    assert target.answers(np.eye(2, dtype=np.float32)).n_records == 2
+    assert target.answers(3 * np.eye(2, dtype=np.float32)).n_records == 2
 
 
 def test_class_names_reach_the_estimator():
@@ -56,7 +57,7 @@ def test_class_names_reach_the_estimator():
     assert target.columns == [1, 0]
 
 
-@pytest.mark.parametrize("classifier", [None, "model.pkl", np.eye(2), GaussianNB, nn.Linear, RidgeClassifier])
+@pytest.mark.parametrize("classifier", [None, np.eye(2), GaussianNB, nn.Linear, RidgeClassifier])
 def test_anything_else_is_refused(classifier):
     with pytest.raises(UnsupportedModelError, match=f"found {type(classifier).__name__}; wrap it in such a function"):
         open_target(classifier, 2)
@@ -71,3 +72,15 @@ def test_an_estimator_is_opened_without_torch():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("classifier", ["model.pkl", Path("model.onnx"), "https://host/v2/models/clinic"])
+def test_where_a_model_is_says_nothing_of_how_to_ask_it(classifier):
+    with pytest.raises(UnsupportedModelError, match=r"give vestige\.ModelFile\(path\) for a file, vestige\.Endpoint"):
+        open_target(classifier, 2)
+
+
+def test_a_bare_booster_has_a_file_of_its_own():
+    xgboost = pytest.importorskip("xgboost")
+    with pytest.raises(UnsupportedModelError, match=r"found Booster; save it and give vestige\.ModelFile\(path\)"):
+        open_target(xgboost.Booster(), 2)

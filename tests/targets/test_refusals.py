@@ -1,10 +1,12 @@
 """What a library says of a file is told in one line, without its stack."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from vestige.targets.refusals import damaged, missing_package, reason, unanswered
+from vestige.core.errors import TargetError
+from vestige.targets.refusals import answered, damaged, missing_package, reason, unanswered
 
 
 @pytest.mark.parametrize("make", [lambda e: damaged(Path("/secret/m.onnx"), "a graph", e), unanswered])
@@ -24,3 +26,9 @@ def test_a_missing_package_comes_with_its_extra():
     assert str(missing_package("onnxruntime", "an ONNX file", "onnx")) == (
         "Expected the package onnxruntime for an ONNX file, found none; pip install 'vestige[onnx]'."
     )
+
+
+def test_a_model_cannot_end_the_audit_with_its_own_exit_code():
+    """An audit that a gate takes for passed would be worse than one that failed."""
+    with pytest.raises(TargetError, match="that it failed: SystemExit: 0; give records like those"):
+        answered(sys.exit, 0)

@@ -18,7 +18,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KDTree, KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline, make_union
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 from sklearn.svm import SVC
 
@@ -173,9 +173,10 @@ def test_what_is_no_estimator_holds_nothing(classifier):
     assert stored_rows(classifier, X) == ()
 
 
-def onnx_of(classifier, inputs=X):
+def onnx_of(classifier, inputs=X, options=None):
     to_onnx = pytest.importorskip("skl2onnx").to_onnx
-    return to_onnx(classifier.fit(inputs, Y), inputs[:1].astype(np.float32)).SerializeToString()
+    graph = to_onnx(classifier.fit(inputs, Y), inputs[:1].astype(np.float32), options=options)
+    return graph.SerializeToString()
 
 
 @pytest.mark.filterwarnings("ignore:Attribute `prob[AB]_`:FutureWarning")
@@ -189,10 +190,18 @@ def test_support_vectors_in_a_graph_are_found(tmp_path):
     assert stored_rows_of_onnx(tmp_path / "m.onnx", X) == expected
 
 
-def test_neighbours_in_a_graph_are_found():
-    found = stored_rows_of_onnx(onnx_of(KNeighborsClassifier()), X)
+@pytest.mark.parametrize("optim", [None, "cdist"])
+def test_neighbours_in_a_graph_are_found_whatever_was_done_to_them(optim):
+    model = KNeighborsClassifier()
+    options = {} if optim is None else {id(model): {"optim": optim}}
+    found = stored_rows_of_onnx(onnx_of(model, options=options), X)
     assert [(rows.n_rows, rows.n_matching) for rows in found] == [(N, N)]
-    assert found[0].part.startswith("constant ")
+    assert found[0].part.startswith("nearest neighbours, constant ")
+
+    scaled = stored_rows_of_onnx(onnx_of(make_pipeline(StandardScaler(), model), options=options), X)
+    assert [(rows.n_rows, rows.n_matching) for rows in scaled] == [(N, 0)]
+    wider = make_pipeline(make_union(StandardScaler(), MinMaxScaler()), model)
+    assert [rows.n_rows for rows in stored_rows_of_onnx(onnx_of(wider, options=options), X)] == [N]
 
 
 def test_a_graph_of_other_classifiers_holds_none():

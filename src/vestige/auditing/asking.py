@@ -26,7 +26,8 @@ from vestige.core.seeds import stream
 from vestige.core.targets import Access, Answers, GradientInterface, Interface, LabelTarget, RemoteInterface
 from vestige.core.views import MirrorAndShifts, with_views
 from vestige.evaluation import preflight
-from vestige.targets.access import confidence_target, gradient_target, label_target, labels_only
+from vestige.targets.access import ASK_FOR_LABELS, confidence_target, gradient_target, label_target, labels_only
+from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.model_file import ModelFile
 from vestige.targets.ledger import Ledger, Spent
 from vestige.targets.meter import Meter
@@ -100,17 +101,18 @@ def ask(
         return Asked(predictions_of(found, pool, member), pool, None, (), None)
     progress("asking the target", 0, 1)
     model = open_target(target, pool.n_classes, pool.classes)
-    interface = limited(model, querying)
+    interface = limited(target, model, querying)
     name = _name_of(target, model, interface, pool)
     with _ledger(interface, name, pool, querying, run) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
         outputs, checks, views = _answers(meter, ledger, pool, querying, seed, last_layer)
+        predictions = predictions_of(outputs, pool, member)
         spent = ledger.spent
     held = preflight.stored_training_rows(_rows_in(target, model, members.inputs, querying))
     checks += [] if held is None else [held]
     queries = Queries(spent.n_sent, spent.n_kept, spent.n_failed, spent.most_per_record, querying.price)
     return Asked(
-        predictions_of(outputs, pool, member),
+        predictions,
         pool,
         classifier_behind(target, model, querying),
         tuple(checks),
@@ -129,7 +131,7 @@ def labels_of(target: Any, asked: Asked, querying: Querying, run: Path, progress
     """
     pool = asked.pool
     model = open_target(target, pool.n_classes, pool.classes)
-    interface = limited(model, querying)
+    interface = limited(target, model, querying)
     name = _name_of(target, model, interface, pool)
     with _ledger(interface, name, pool, querying, run, anew=False) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
@@ -165,21 +167,29 @@ class LabelView:
         )  # fmt: skip
 
 
-def limited(model: Interface, querying: Querying) -> Interface:
-    """Return a model's interface with the declared inputs and access.
+def limited(target: Any, model: Interface, querying: Querying) -> Interface:
+    """Return the interface of a model, which was opened of a target, with the declared inputs and access.
 
     Raises:
-        UnsupportedModelError: It gives no gradients, and they are asked for.
+        UnsupportedModelError: It gives no gradients, or labels alone, and more is asked for.
     """
     interface = prepared_interface(model, querying.inputs)
     if querying.access is Access.LABEL:
         return labels_only(interface)
+    if _declared(target, model).kind is PredictedLabels:  # refused before a query is paid for
+        raise UnsupportedModelError(f"Expected a number per class, found predicted labels; {ASK_FOR_LABELS}")
     if querying.access is Access.GRADIENTS and not isinstance(interface, GradientInterface):
         raise UnsupportedModelError(
             "Expected a torch module for access to gradients, found a model that gives answers only; ask for access "
             "confidence or label."
         )
     return interface
+
+
+def _declared(target: Any, model: Interface) -> AnswerFormat:
+    """What a model was said to answer with, by its door or by its kind; probabilities if nobody said it."""
+    said = (getattr(model, "format", None), getattr(target, "answers", None))
+    return next((format for format in said if isinstance(format, AnswerFormat)), AnswerFormat())
 
 
 def classifier_behind(target: Any, model: Interface, querying: Querying) -> Any:
@@ -199,7 +209,7 @@ def _rows_in(target: Any, model: Interface, members: Any, querying: Querying) ->
 def _ledger(
     interface: Interface, name: str, pool: Records, querying: Querying, run: Path | None, *, anew: bool = True
 ) -> Iterator[Ledger]:
-    """The ledger of a run; nothing stays of it if nothing was asked, so that another model may be next."""
+    """The ledger of a run. Nothing stays of it if nothing was asked, or in vain: another model may be next."""
     identity, budget = _identity(name, querying), querying.budget
     if run is None:
         with closing(Ledger(None, pool.n_records, identity, budget)) as ledger:
@@ -207,15 +217,17 @@ def _ledger(
         return
     made = [folder for folder in (run, *run.absolute().parents) if not folder.exists()]
     run.mkdir(parents=True, exist_ok=True)
-    if anew and not keeps(interface, querying):
+    is_kept, has_failed = keeps(interface, querying), True
+    if anew and not is_kept:
         forget_queries(run)  # a model that costs nothing is asked anew
     ledger = Ledger(run / QUERIES, pool.n_records, identity, budget)
     try:
         yield ledger
+        has_failed = False
     finally:
         is_empty = ledger.spent == Spent(0, 0, 0, 0)
         ledger.close()
-        if is_empty:
+        if is_empty or (has_failed and not is_kept):
             forget_queries(run)
             with suppress(OSError):  # only what was made for nothing
                 for folder in made:

@@ -233,6 +233,12 @@ def _refuse_mixtures(
             f"Expected members and nonmembers beside a model ({type(target).__name__}), found one side or none; give "
             "both as Records, or Predictions as target."
         )
+    for name, side in (("members", members), ("nonmembers", nonmembers)):
+        if side is not None and not isinstance(side, Records):
+            raise InputError(
+                f"Expected Records as {name}, found {type(side).__name__}; give vestige.Records(inputs, labels), or "
+                "read files with vestige.data.read_two_records."
+            )
     if (members is None) != (nonmembers is None):
         raise InputError("Expected members and nonmembers beside predictions, found one side only; give both or none.")
     if members is None and (training is not None or querying is not None):

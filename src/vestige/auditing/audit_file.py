@@ -47,6 +47,7 @@ class _Data(Part):
     groups: list[str] = Field(default_factory=list)
     order: list[str] = Field(default_factory=list)
     inputs: list[str] = Field(default_factory=list)
+    classes: list[str | int] | None = None
 
 
 class _Recipe(Part):
@@ -92,8 +93,8 @@ class AuditFile(Part):
             one or of a function from inputs to answers; a file; a URL; or a table of predictions. And what of its
             answers the adversary gets.
         data: Members and nonmembers, or `records` for the audit of a recipe: a CSV, Parquet or npz file or a folder of
-            images each, or `module:name` of `Records` or of a function that returns them; and the names of the
-            columns of a file.
+            images each, or `module:name` of `Records` or of a function that returns them; the names of the columns of
+            a file; and all classes, if a model has some that no file has.
         inputs: What inputs may be, and how they become what the model is given.
         endpoint: How a model behind a URL is asked.
         recipe: How to train shadow models: `same`, or `module:name` of a recipe or of a function
@@ -185,7 +186,7 @@ class AuditFile(Part):
         if all(path.exists() for path in paths):
             from vestige.data.record_reading import read_two_records
 
-            return read_two_records(paths[0], paths[1], self._columns())
+            return read_two_records(paths[0], paths[1], self._columns(), classes=self.data.classes)
         missing = [name for name, path in zip(names, paths, strict=True) if ":" not in name and not path.exists()]
         if missing:
             raise InputError(f"Expected a file or module:name of records, found no file {missing[0]}; check the path.")
@@ -208,7 +209,7 @@ class AuditFile(Part):
         if path.exists():
             from vestige.data.record_reading import read_records
 
-            return read_records(path, self._columns())
+            return read_records(path, self._columns(), classes=self.data.classes)
         if ":" not in name:
             raise InputError(f"Expected a file or module:name of records, found no file {name}; check the path.")
         self._refuse_columns("records of Python")

@@ -41,7 +41,7 @@ def lines_of_asking(
     if isinstance(target, Predictions):
         return ["No queries: the table has the answers."]
     pool = joined(members, nonmembers)
-    interface = limited(open_target(target, pool.n_classes, pool.classes), querying)
+    interface = limited(target, open_target(target, pool.n_classes, pool.classes), querying)
     with closing(Ledger(None, pool.n_records, budget=querying.budget)) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None)
         to_ask = reserved(meter, ledger, pool, querying, seed, last_layer)

@@ -211,6 +211,10 @@ def _of_python(found: Any, part: TargetPart) -> Any:
         raise InputError(
             f"Expected {part.model}() to return a model or a function, found {type(found).__name__}; return one."
         )
+    if format is not None and is_torch_module(found):
+        from vestige.targets.files.module_answers import AnsweringModule
+
+        return AnsweringModule(found, format)
     if format is None or _is_model(found):
         if format is not None:
             raise InputError(
@@ -247,5 +251,5 @@ def called(function: Any, name: str) -> Any:
         return function()
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"Expected {name}() to return something, found {type(error).__name__}: {error}.") from error

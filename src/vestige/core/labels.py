@@ -144,7 +144,8 @@ def codes_of_classes(
         known = few(names, 5) if names else f"0..{n_classes - 1}"
         found = next((v for v in no_code if v in unknown), unknown[0])
         raise InputError(
-            f"Expected {what} among the classes of the records, {known}, found {found!r}; name the records' classes so."
+            f"Expected {what} among the classes of the records, {known}, found {found!r}; name the records' classes "
+            "so, or all of them (classes in [data], or of Records) if some have no records."
         )
     return tuple(map(_whole, values)) if unknown else tuple(code for code in by_name if code is not None)
 

@@ -18,6 +18,9 @@ from vestige.core.targets import (
 )
 from vestige.targets.meter import Meter
 
+ASK_FOR_LABELS = 'ask for access to labels (access = "label", --access label).'
+"""The cure where a model gives no more than labels."""
+
 
 def labels_only(interface: Interface) -> Interface:
     """Return an interface that answers with predicted labels; what follows it, kept answers too, holds no more.
@@ -109,7 +112,7 @@ class _ConfidenceView:
     def answers(self, inputs: Any, records: np.ndarray) -> Logits | Probabilities:
         answers = self._meter.answers(inputs, records, self._attack)
         if isinstance(answers, PredictedLabels):
-            raise TargetError("Expected a number per class, found predicted labels; the model gives no more.")
+            raise TargetError(f"Expected a number per class, found predicted labels; {ASK_FOR_LABELS}")
         return answers
 
 

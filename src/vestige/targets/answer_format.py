@@ -8,10 +8,11 @@ import numpy as np
 
 from vestige.core.errors import InputError, TargetError
 from vestige.core.labels import Classes, as_codes, as_numbers, codes_of_classes, number_of_text
+from vestige.core.messages import brief
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.probabilities import SUM_TOLERANCE
 from vestige.core.targets import Answers
-from vestige.targets.checking import check_finite, check_shape
+from vestige.targets.checking import array_of, check_finite, check_shape
 
 _NEGATIVE = 1e-6  # rounding that a probability below 0 may be
 _DECIMALS = range(2, 6)  # to which a model may round its probabilities, so that rows miss 1 by more
@@ -54,9 +55,10 @@ class AnswerFormat:
         if isinstance(found, Probabilities | Logits | PredictedLabels):
             columns = found.columns if self.columns is None else self.columns
             format, found = replace(self, kind=type(found), columns=columns), found.whole()
+        array = array_of(found, format.kind.kind)
         if format.kind is PredictedLabels:
-            return format._labels(np.asarray(found), n_records, n_classes, classes)
-        return format._numbers(np.asarray(found), n_records, n_classes, classes, first)
+            return format._labels(array, n_records, n_classes, classes)
+        return format._numbers(array, n_records, n_classes, classes, first)
 
     def _labels(
         self, found: np.ndarray, n_records: int, n_classes: int, classes: Sequence[str] | None
@@ -137,7 +139,14 @@ class AnswerFormat:
 
     def _codes(self, n_classes: int, classes: Sequence[str] | None) -> np.ndarray:
         columns = list(self.columns or ())
-        return np.array(codes_of_classes(columns, "the model's classes", n_classes, classes), dtype=np.intp)
+        codes = codes_of_classes(columns, "the model's classes", n_classes, classes)
+        repeated = [column for i, column in enumerate(columns) if codes[i] in codes[:i]]
+        if repeated:
+            raise TargetError(
+                f"Expected each of the model's classes once, found {brief(repr(repeated[0]))} twice; name every column "
+                "after its own class."
+            )
+        return np.array(codes, dtype=np.intp)
 
 
 def _check_probabilities(found: np.ndarray, first: int) -> None:

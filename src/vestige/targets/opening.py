@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from vestige.core.errors import UnsupportedModelError
@@ -39,9 +40,14 @@ def open_target(classifier: Any, n_classes: int, classes: Sequence[str] | None =
         from vestige.targets.objects.estimator import LabelEstimatorTarget
 
         return LabelEstimatorTarget(classifier, n_classes, classes)
+    cure = "wrap it in such a function."
+    if isinstance(classifier, str | Path):
+        cure = "give vestige.ModelFile(path) for a file, vestige.Endpoint(url) for an address."
+    elif hasattr(classifier, "save_model"):
+        cure = "save it and give vestige.ModelFile(path), or wrap it in such a function."
     raise UnsupportedModelError(
         f"Expected a torch module, a fitted classifier with predict_proba or predict, or a function from inputs to "
-        f"probabilities, found {type(classifier).__name__}; wrap it in such a function."
+        f"probabilities, found {type(classifier).__name__}; {cure}"
     )
 
 

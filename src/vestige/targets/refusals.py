@@ -24,15 +24,15 @@ def answered(model: Callable[..., Any], *given: Any) -> Any:
         return model(*given)
     except VestigeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # the exit code is ours to give
         raise unanswered(error) from error
 
 
-def unanswered(error: Exception) -> TargetError:
+def unanswered(error: BaseException) -> TargetError:
     """Return what to raise when a model fails on the records it is asked about."""
     return TargetError(
         f"Expected the model to answer, found that it failed: {type(error).__name__}: {brief(reason(error), 200)}; "
-        "give records like those it was made for."
+        "give records like those it was made for, or declare in [inputs] (InputSpace) how they become such."
     )
 
 
@@ -43,7 +43,7 @@ def missing_package(package: str, what: str, extra: str) -> UnsupportedModelErro
     )
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Return the first lines of a library's message, without its stack, on one line."""
     said = str(error).split("Stack trace:")[0].split("Traceback (")[0]
     return brief(" ".join(said.split()) or type(error).__name__, 500).rstrip(".;: ")

@@ -242,16 +242,25 @@ def _tables_of_graph(graph: Any, width: int) -> Iterator[tuple[str, Any, bool]]:
     for node in graph.node:
         if node.op_type in ("SVMClassifier", "SVMRegressor"):
             yield from _support_vectors(node)
-    constants = [(f"constant {tensor.name}", tensor) for tensor in graph.initializer]
+    constants = [(tensor.name, tensor) for tensor in graph.initializer]
     for node in graph.node:
-        constants += [(f"constant {node.output[0]}", a.t) for a in node.attribute if a.HasField("t") and node.output]
+        constants += [(node.output[0], a.t) for a in node.attribute if a.HasField("t") and node.output]
+    neighbours = _names_of_neighbours(graph)
     for name, tensor in constants:
-        if len(tensor.dims) >= 2 and math.prod(tensor.dims[1:]) == width:
+        is_known = name in neighbours
+        if len(tensor.dims) >= 2 and (is_known or math.prod(tensor.dims[1:]) == width):
             from onnx import numpy_helper
 
             rows = numpy_helper.to_array(tensor)
             if _is_array(rows):
-                yield brief(name), rows, False
+                yield f"{'nearest neighbours, ' if is_known else ''}constant {brief(name)}", rows, is_known
+
+
+def _names_of_neighbours(graph: Any) -> set[str]:
+    """What records are compared with to find the nearest: there is no operator for it, but distances and TopK."""
+    if not any(node.op_type == "TopK" for node in graph.node):
+        return set()
+    return {name for node in graph.node if node.op_type in ("Scan", "CDist") for name in node.input}
 
 
 def _support_vectors(node: Any) -> Iterator[tuple[str, Any, bool]]:

@@ -235,3 +235,58 @@ def test_an_input_that_no_records_could_be_is_refused(tmp_path):
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(UnsupportedModelError, match=r"records first, found tensor\(float\) of shape \[\] as x"):
         open_onnx(tmp_path / "m.onnx", AnswerFormat(Logits), "y", 3, None)
+
+
+# ----------------------------------------------------------------------- columns without names, and predicted labels
+
+
+def test_columns_in_another_order_than_the_classes_are_noticed(tmp_path):
+    """scikit-learn sorts text, a reader of files numbers: nothing else would tell."""
+    model = LogisticRegression().fit(X, np.array(["10", "9", "8"])[Y])
+    assert model.classes_.tolist() == ["10", "8", "9"]
+    path = saved(model, tmp_path)
+    with pytest.raises(
+        TargetError, match=r"the graph predicts (8|9|10) where column \d of them is the largest; declare"
+    ):
+        open_onnx(path, None, None, 3, ("8", "9", "10")).answers(X)
+    declared = open_onnx(path, AnswerFormat(columns=("10", "8", "9")), None, 3, ("8", "9", "10"))
+    np.testing.assert_allclose(table_of(declared.answers(X)), model.predict_proba(X)[:, [1, 2, 0]], atol=1e-6)
+    same = open_onnx(path, None, None, 3, ("10", "8", "9"))
+    np.testing.assert_allclose(table_of(same.answers(X)), model.predict_proba(X), atol=1e-6)
+
+
+def test_classes_that_the_records_do_not_have_are_refused(tmp_path):
+    path = saved(LogisticRegression().fit(X, NAMES[Y]), tmp_path)
+    with pytest.raises(TargetError, match="predicted labels among the classes a, b, c, found grave, mild, none"):
+        open_onnx(path, None, None, 3, ("a", "b", "c")).answers(X)
+
+
+@pytest.mark.parametrize(("labels", "n_classes"), [(Y, 3), ((Y > 0).astype(int), 2), (Y > 0, 2)])
+def test_codes_and_single_records_are_let_through(tmp_path, labels, n_classes):
+    model = LogisticRegression().fit(X, labels)
+    target = open_onnx(saved(model, tmp_path), None, None, n_classes, ("a", "b", "c")[:n_classes])
+    assert target.answers(X[:1]).whole().shape == (1, n_classes)
+    np.testing.assert_allclose(table_of(target.answers(X)), model.predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("moved", [0.0, 1.0, 9.0])
+def test_labels_by_another_rule_than_the_largest_number_are_let_through(tmp_path, moved):
+    from onnx import TensorProto, helper
+
+    bias = helper.make_tensor("bias", TensorProto.FLOAT, [3], [0.0, moved, 0.0])
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["probabilities"]),
+        helper.make_node("Constant", [], ["bias"], value=bias),
+        helper.make_node("Add", ["x", "bias"], ["moved"]),
+        helper.make_node("ArgMax", ["moved"], ["label"], axis=1, keepdims=0),
+    ]
+    axes: dict[str, list[str | int | None]] = {"x": ["n", 3], "probabilities": ["n", 3], "label": ["n"]}
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.INT64 if name == "label" else TensorProto.FLOAT, shape)
+        for name, shape in axes.items()
+    ]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    found = table_of(open_onnx(tmp_path / "m.onnx", None, None, 3, None).answers(X))
+    np.testing.assert_array_equal(found.argmax(axis=1), X.argmax(axis=1))

@@ -44,7 +44,7 @@ def test_g5_distances_of_a_plane_are_within_a_hundredth():
 def test_where_nothing_is_found_a_record_is_infinitely_far():
     class Constant(nn.Module):
         def forward(self, x):
-            return torch.stack([x.sum(1) * 0 + 1, x.sum(1) * 0], dim=1)
+            return torch.stack([x.sum(1) * 0 + 2, x.sum(1) * 0], dim=1)
 
     x = np.full((2, 3), 0.5, dtype=np.float32)
     found = carlini_wagner_distances(Constant(), x, np.array([0, 1]), 2, (0, 1), n_steps=5)

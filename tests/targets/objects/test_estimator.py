@@ -14,6 +14,7 @@ from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.core.targets import ConfidenceTarget, GradientTarget
 from vestige.targets.objects.estimator import EstimatorTarget, LabelEstimatorTarget
+from vestige.targets.opening import open_target
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 Y = np.digitize(X[:, 0], [-0.5, 0.5])
@@ -100,6 +101,13 @@ def test_a_table_is_given_as_a_table():
     np.testing.assert_array_equal(answers(EstimatorTarget(model, 3), table), model.predict_proba(table))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("model", [LogisticRegression(), RidgeClassifier()])
+def test_a_table_for_an_estimator_of_arrays_is_no_reason_to_warn(model):
+    target = open_target(model.fit(X, Y), 3)
+    assert target.answers(pd.DataFrame(X, columns=list("abc"))).n_records == 60
+
+
 class Fixed:
     """Answers what it was told to."""
 
@@ -117,6 +125,10 @@ class Fixed:
     [
         (np.full((60, 3), 1 / 3), r"of shape \(60, 2\).*found \(60, 3\); give the model as many outputs"),
         (np.full(60, 0.5), r"found \(60,\)"),
+        (np.tile([-1.5, 2.5], (60, 1)), r"probabilities of at least 0, found -1\.5 for record 1"),
+        (np.full((60, 2), 0.4), r"that sum to 1, found a sum of 0\.8 for record 1"),
+        ([[0.5, 0.5], [1.0]], "as one array, a row per record, found list"),
+        (np.ma.masked_less(np.full((60, 2), 0.5), 1), "found a masked array"),
         (np.full((59, 2), 0.5), r"found \(59, 2\)"),
         (np.where(np.arange(60)[:, None] == 7, np.nan, 0.5) * np.ones(2), "NaN or infinity, first for record 8"),
     ],

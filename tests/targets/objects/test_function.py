@@ -1,12 +1,15 @@
 """A function is asked for probabilities, which are checked, and cannot change the records."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from vestige.core.errors import TargetError
-from vestige.core.outputs import Probabilities
+from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.core.targets import ConfidenceTarget, GradientTarget
+from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.objects.function import FunctionTarget
 
 X = np.arange(8.0).reshape(4, 2)
@@ -72,3 +75,23 @@ def test_the_record_is_named_not_the_worst_one():
 def test_rounding_is_no_error():
     assert FunctionTarget(constant(0.33333, 0.66661), 2).answers(X).n_records == 4
     assert FunctionTarget(constant(-1e-9, 1.0), 2).answers(X).n_records == 4
+
+
+def told(answer, inputs):
+    return answer
+
+
+def test_answers_in_another_order_than_the_records_are_refused():
+    """The index says whose answer each is: what was sorted on the way is not taken by position."""
+    table = pd.DataFrame(X, index=[7, 5, 6, 8])
+    for given, index in ((X, range(4)), (table, range(4)), (table, table.index), (X, [9, 8, 7, 6])):
+        answer = pd.DataFrame([[0.25, 0.75]] * 4, index=index)
+        assert FunctionTarget(partial(told, answer), 2).answers(given).n_records == 4
+    for given, index in ((X, [0, 2, 1, 3]), (table, [5, 6, 7, 8])):
+        answer = pd.DataFrame([[0.25, 0.75]] * 4, index=index)
+        for returned in (answer, Probabilities(answer)):
+            with pytest.raises(TargetError, match="in the order of the records, found"):
+                FunctionTarget(partial(told, returned), 2).answers(given)
+    labels = pd.Series([0, 1, 1, 0], index=[3, 2, 1, 0])
+    with pytest.raises(TargetError, match="found 3 in row 1 of their index, where 0 stands"):
+        FunctionTarget(lambda inputs: labels, 2, format=AnswerFormat(PredictedLabels)).answers(X)

@@ -183,7 +183,99 @@ def test_nan_is_refused_with_its_record(monkeypatch):
         TorchTarget(mlp(), 3).gradient_norms(bad, Y)
 
 
-@pytest.mark.parametrize("inputs", [pd.DataFrame(X), np.array([["a"] * 6] * 40), X.astype(complex)])
-def test_what_is_no_array_of_numbers_is_refused(inputs):
-    with pytest.raises(InputError, match="array of numbers for a torch module"):
+@pytest.mark.parametrize(
+    ("inputs", "found"),
+    [
+        (pd.DataFrame(X).assign(sex="f"), "a DataFrame with text or categories in sex; declare"),
+        (np.array([["a"] * 6] * 40), "<U1"),
+        (X.astype(complex), "complex128"),
+    ],
+)
+def test_what_is_no_array_of_numbers_is_refused(inputs, found):
+    with pytest.raises(InputError, match=f"array of numbers for a torch module, found {found}"):
         answers(mlp(), inputs)
+
+
+def test_a_table_of_numbers_is_an_array():
+    table = pd.DataFrame(X).astype({1: np.float64})
+    np.testing.assert_array_equal(answers(mlp(), table), answers(mlp()))
+    np.testing.assert_array_equal(
+        TorchTarget(mlp(), 3).gradient_norms(table, Y), TorchTarget(mlp(), 3).gradient_norms(X, Y)
+    )
+    mixed = pd.DataFrame(np.rint(X)).astype({0: int, 1: bool})
+    np.testing.assert_array_equal(answers(mlp(), mixed), answers(mlp(), mixed.to_numpy(np.float32)))
+
+
+@pytest.mark.parametrize("precision", [torch.float64, torch.float16, torch.bfloat16])
+def test_fractions_are_given_in_the_precision_of_the_parameters(precision):
+    module = mlp().to(precision)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(X.astype(np.float64)).to(precision)).float().numpy()
+    for inputs in (X, X.astype(np.float64)):
+        np.testing.assert_array_equal(answers(module, inputs), expected)
+    loose = TorchTarget(module, 3).gradient_norms(X, Y)
+    np.testing.assert_allclose(loose, TorchTarget(mlp(), 3).gradient_norms(X, Y), rtol=0.1)
+    np.testing.assert_array_equal(answers(mlp(), X.astype(np.float16)), answers(mlp(), X.astype(np.float16) * 1.0))
+
+
+def test_probabilities_are_no_logits():
+    with pytest.raises(TargetError, match=r"found probabilities.*a softmax would be applied twice"):
+        answers(nn.Sequential(mlp(), nn.Softmax(dim=1)))
+
+
+# ------------------------------------------------------------------------------ one logit for two classes
+
+
+def one_logit(*last: nn.Module) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1), *last)
+
+
+def two_logits() -> nn.Sequential:
+    """The same, the logit of the first class being 0."""
+    weights = one_logit().state_dict()
+    last = {name: torch.cat([torch.zeros_like(weights[name]), weights[name]]) for name in ("2.weight", "2.bias")}
+    module = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2))
+    module.load_state_dict({**weights, **last})
+    return module
+
+
+@pytest.mark.parametrize("last", [[], [nn.Flatten(0)]], ids=["column", "row"])
+def test_one_logit_is_that_of_the_second_of_two_classes(last):
+    np.testing.assert_allclose(answers(one_logit(*last), n_classes=2), plain(two_logits()), atol=1e-6)
+    with pytest.raises(TargetError, match=r"logits of shape \(40, 3\)"):
+        answers(one_logit(*last), n_classes=3)
+
+
+@pytest.mark.parametrize("last", [[], [nn.Flatten(0)]], ids=["column", "row"])
+def test_the_gradient_of_one_logit_is_that_of_the_binary_cross_entropy(last):
+    module, labels, expected = one_logit(*last), Y % 2, []
+    for x, y in zip(torch.from_numpy(X), labels, strict=True):
+        module.zero_grad()
+        logit = module(x[None]).reshape(1)
+        nn.functional.binary_cross_entropy_with_logits(logit, torch.tensor([float(y)])).backward()
+        expected.append(float(torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None]).norm()))
+    np.testing.assert_allclose(TorchTarget(module, 2).gradient_norms(X, labels), expected, rtol=1e-5)
+
+
+def test_a_sigmoid_is_no_logit():
+    with pytest.raises(TargetError, match=r"found 40 numbers that are all in 0..1, as probabilities are"):
+        answers(one_logit(nn.Sigmoid()), n_classes=2)
+
+
+def test_small_logits_are_no_fault_once_the_records_have_been_asked():
+    """As those of inputs near the boundary, which a search asks about."""
+    target = TorchTarget(one_logit(), 2)
+    target.answers(X)
+    logits = target.answers(X).whole()[:, 1]
+    near = X[np.flatnonzero((logits > 0) & (logits < 1))[:1]]
+    assert target.answers(np.repeat(near, 40, axis=0)).n_records == 40
+
+
+def test_a_module_whose_gradients_cannot_be_taken_is_said_in_one_line():
+    """Its answers are fine; taking gradients is another matter."""
+    with torch.inference_mode():
+        module = mlp()
+    assert answers(module).shape == (40, 3)
+    with pytest.raises(TargetError, match=r"found that it failed: RuntimeError: .*[Ii]nference"):
+        TorchTarget(module, 3).gradient_norms(X, Y)

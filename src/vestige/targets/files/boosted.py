@@ -8,6 +8,7 @@ import numpy as np
 from vestige.core.errors import TargetError
 from vestige.core.targets import Answers
 from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.feature_columns import FeatureColumns
 from vestige.targets.refusals import answered
 
 
@@ -15,8 +16,9 @@ class BoosterTarget:
     """Asks a booster for probabilities: one number per record of two classes, else a number per class.
 
     Args:
-        predict: Returns probabilities for inputs as they are in the records.
+        predict: Returns probabilities for inputs in the order of the features.
         n_features: Features that it was trained on.
+        columns: What a table of them is.
         format: Which column is which class.
         n_classes: Classes of the records.
         classes: Their names.
@@ -26,11 +28,13 @@ class BoosterTarget:
         self,
         predict: Callable[[Any], np.ndarray],
         n_features: int,
+        columns: FeatureColumns,
         format: AnswerFormat | None,
         n_classes: int,
         classes: Sequence[str] | None = None,
     ) -> None:
-        self.predict, self.n_features, self.format = predict, n_features, format or AnswerFormat()
+        self.predict, self.n_features, self.columns = predict, n_features, columns
+        self.format = format or AnswerFormat()
         self.n_classes, self.classes = n_classes, classes
 
     def answers(self, inputs: Any) -> Answers:
@@ -48,5 +52,5 @@ class BoosterTarget:
             )
         if not len(inputs):
             return self.format.read(np.empty((0, self.n_classes)), 0, self.n_classes, self.classes)
-        found = answered(self.predict, inputs.copy())
+        found = answered(self.predict, self.columns.fitted(inputs).copy())
         return self.format.read(found, len(inputs), self.n_classes, self.classes)

@@ -10,6 +10,7 @@ from vestige.core.errors import InputError, UnsupportedModelError
 from vestige.core.messages import brief
 from vestige.core.targets import Interface
 from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.feature_columns import columns_of_lightgbm
 from vestige.targets.files.boosted import BoosterTarget
 from vestige.targets.refusals import damaged, missing_package
 
@@ -47,7 +48,8 @@ def open_lightgbm(path: Path, answers: AnswerFormat | None, n_classes: int, clas
     def predict(inputs: Any) -> np.ndarray:
         return np.asarray(booster.predict(inputs))
 
-    return BoosterTarget(predict, booster.num_feature(), answers, n_classes, classes)
+    columns = columns_of_lightgbm(booster)
+    return BoosterTarget(predict, booster.num_feature(), columns, answers, n_classes, classes)
 
 
 def _objective(path: Path) -> str:

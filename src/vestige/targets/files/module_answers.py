@@ -1,6 +1,7 @@
-"""A module from a file as a target: its answers are checked against what they were said to be."""
+"""A module with a declaration as a target: its answers are checked against what they were said to be."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from vestige.core.outputs import Logits
 from vestige.core.targets import Answers, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.padded_blocks import padded_blocks
-from vestige.targets.objects.torch_module import TorchTarget
+from vestige.targets.objects.torch_module import TorchTarget, left_as_it_was
 from vestige.targets.refusals import answered
 
 _BATCH = 512
@@ -23,22 +24,20 @@ def module_target(
 ) -> Interface:
     """Return a target that asks a module: for logits, and then for gradients too, unless it was declared otherwise."""
     if answers is None or answers == AnswerFormat(Logits):
-        return ModuleOfFile(module, n_classes)
+        return TorchTarget(module, n_classes)
     return DeclaredModule(module, answers, n_classes, classes)
 
 
-class ModuleOfFile(TorchTarget):
-    """A module that was said to return logits, which nobody has seen yet: probabilities are refused."""
+@dataclass(frozen=True)
+class AnsweringModule:
+    """A module and what it was said to answer with, as a door."""
 
-    def answers(self, inputs: Any) -> Logits:
-        """Return the logits.
+    module: nn.Module
+    format: AnswerFormat
 
-        Raises:
-            TargetError: The module fails, or these are no logits.
-        """
-        found = super().answers(inputs)
-        AnswerFormat(Logits).read(found, len(inputs), self.n_classes)
-        return found
+    def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> Interface:
+        """Return its interface."""
+        return module_target(self.module, self.format, n_classes, classes)
 
 
 class DeclaredModule:
@@ -58,8 +57,9 @@ class DeclaredModule:
             TargetError: The module fails, or its answers are not what they were said to be.
         """
         found = []
-        for rows, n_records in padded_blocks(len(inputs), 0, _BATCH):
-            found.append(self._outputs(inputs[rows[0] : rows[0] + n_records]))
+        with left_as_it_was(self.module):
+            for rows, n_records in padded_blocks(len(inputs), 0, _BATCH):
+                found.append(self._outputs(inputs[rows[0] : rows[0] + n_records]))
         whole = np.concatenate(found) if found else np.empty((0, self.n_classes))
         return self.format.read(whole, len(inputs), self.n_classes, self.classes)
 

@@ -53,7 +53,9 @@ def open_onnx(
             f"Expected to know what the output {chosen.name} of {path.name} is, found no declaration; declare the "
             'answers as "logits" or "probabilities".'
         )
-    return OnnxTarget(session, chosen.name, answers or AnswerFormat(), n_classes, classes)
+    beside = [output.name for output in session.get_outputs() if output.type in _LABELS and _is_named(output, "label")]
+    label = beside[0] if len(beside) == 1 and beside != [chosen.name] else None
+    return OnnxTarget(session, chosen.name, answers or AnswerFormat(), n_classes, classes, label)
 
 
 def _is_named(output: Any, *parts: str) -> bool:
@@ -104,15 +106,22 @@ class OnnxTarget:
         format: How it is read.
         n_classes: Classes of the records.
         classes: Their names.
+        label: Name of the output that says which class is predicted, with which the columns are compared.
 
     Raises:
         UnsupportedModelError: An input takes no records.
     """
 
     def __init__(
-        self, session: Any, output: str, format: AnswerFormat, n_classes: int, classes: Sequence[str] | None = None
+        self,
+        session: Any,
+        output: str,
+        format: AnswerFormat,
+        n_classes: int,
+        classes: Sequence[str] | None = None,
+        label: str | None = None,
     ) -> None:
-        self.session, self.output, self.format = session, output, format
+        self.session, self.output, self.format, self._label = session, output, format, label
         self.n_classes, self.classes, self.inputs = n_classes, classes, inputs_of(session)
         fixed = next((entry.shape[0] for entry in self.inputs if entry.shape[0] is not None), None)
         self.least, self.most = (1, _BLOCK) if fixed is None else (max(1, fixed), max(1, fixed))
@@ -124,10 +133,13 @@ class OnnxTarget:
             InputError: The records have no values for an input.
             TargetError: The graph fails, or its answers are not what they were said to be.
         """
-        format, found = self.format, []
+        found: list[np.ndarray] = []
+        format, labels = self.format, None
         for rows, n_records in padded_blocks(len(inputs), self.least, self.most):
             block = inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows]
-            answered = self._asked(block)
+            beside = () if self._label is None or found else (self._label,)
+            answered, *others = self._asked(block, beside)
+            labels = np.asarray(others[0])[:n_records] if others else labels
             if isinstance(answered, list) and len(answered) == len(rows) and isinstance(answered[0], dict):
                 names = tuple(answered[0])
                 answered = np.array([[row[name] for name in names] for row in answered])
@@ -139,10 +151,33 @@ class OnnxTarget:
                     f"{self.output}; export the model so that its first axis is the records."
                 )
             found.append(answered[:n_records])
-        return format.read(np.concatenate(found) if found else self._none(), len(inputs), self.n_classes, self.classes)
+        read = format.read(np.concatenate(found) if found else self._none(), len(inputs), self.n_classes, self.classes)
+        if labels is not None and format.columns is None and not isinstance(read, PredictedLabels):
+            self._refuse_other_order(labels, read.whole()[: len(labels)].argmax(axis=1))
+        self._label = None if found else self._label  # once is enough
+        return read
 
-    def _asked(self, block: Any) -> Any:
-        return answered(self.session.run, [self.output], feeds(block, self.inputs))[0]
+    def _asked(self, block: Any, beside: Sequence[str] = ()) -> list[Any]:
+        found: list[Any] = answered(self.session.run, [self.output, *beside], feeds(block, self.inputs))
+        return found
+
+    def _refuse_other_order(self, labels: np.ndarray, largest: np.ndarray) -> None:
+        """Columns have no names, but the graph says of each record which class is predicted, by name.
+
+        Labels that follow another rule than the largest number, such as another threshold, are no other order.
+        """
+        if labels.shape not in ((len(largest),), (len(largest), 1)):
+            return
+        codes = AnswerFormat(PredictedLabels).read(labels, len(largest), self.n_classes, self.classes).whole()
+        most = {int(code): int(np.bincount(largest[codes == code]).argmax()) for code in np.unique(codes)}
+        if len(most) > 1 and len(set(most.values())) == len(most) and any(a != b for a, b in most.items()):
+            code = next(code for code, column in most.items() if code != column)
+            name = code if self.classes is None else self.classes[code]
+            raise TargetError(
+                f"Expected columns of {self.output} in the order of the records' classes, found that the graph "
+                f"predicts {name} where column {most[code] + 1} of them is the largest; declare the classes in the "
+                "order of the columns (classes in [target], columns of AnswerFormat)."
+            )
 
     def _none(self) -> np.ndarray:
         """The answers for no records."""

@@ -59,7 +59,7 @@ def open_weights(
 def _made(factory: Callable[[], Any]) -> nn.Module:
     try:
         module = factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"Expected a torch module from the factory, found that it failed: {brief(reason(error), 200)}; it is "
             "called without arguments."

@@ -1,6 +1,7 @@
 """A classifier in XGBoost's own format, as JSON or binary JSON: saved by a booster or by its scikit-learn wrapper.
 
 The format does not hold which number stands for a missing value, if it is another one than NaN: give such records NaN.
+Nor does it hold margins that training began from (base_margin): ask such a model as a function that adds them.
 """
 
 import json
@@ -15,6 +16,7 @@ from vestige.core.errors import UnsupportedModelError
 from vestige.core.messages import brief
 from vestige.core.targets import Interface
 from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.feature_columns import columns_of_xgboost
 from vestige.targets.files.boosted import BoosterTarget
 from vestige.targets.refusals import damaged, missing_package
 
@@ -77,7 +79,8 @@ def open_xgboost(path: Path, answers: AnswerFormat | None, n_classes: int, class
         found = booster.predict(data, output_margin=margins, iteration_range=rounds, validate_features=table)
         return probabilities(found)
 
-    return BoosterTarget(predict, booster.num_features(), answers, n_classes, classes)
+    columns = columns_of_xgboost(booster)
+    return BoosterTarget(predict, booster.num_features(), columns, answers, n_classes, classes)
 
 
 def _rounds(booster: Any) -> tuple[int, int]:

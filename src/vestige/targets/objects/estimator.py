@@ -1,6 +1,7 @@
 """A fitted scikit-learn estimator, or whatever follows its conventions, as a target."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ from vestige.core.errors import InputError, TargetError
 from vestige.core.labels import codes_of_classes
 from vestige.core.messages import brief
 from vestige.core.outputs import PredictedLabels, Probabilities
-from vestige.targets.checking import checked
+from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.checking import array_of, checked
+from vestige.targets.feature_columns import FeatureColumns, columns_of_estimator, in_order_of
 from vestige.targets.refusals import answered
 
 
@@ -30,12 +33,20 @@ class EstimatorTarget:
     def __init__(self, estimator: Any, n_classes: int, classes: Sequence[str] | None = None) -> None:
         self.estimator, self.n_classes = estimator, n_classes
         self.columns = list(_codes(estimator, n_classes, classes).values())
+        self._features = columns_of_estimator(estimator)
 
     def answers(self, inputs: Any) -> Probabilities:
-        """Return the probability of every class."""
-        found = np.asarray(answered(self.estimator.predict_proba, inputs.copy()), dtype=np.float64)
+        """Return the probability of every class.
+
+        Raises:
+            TargetError: It fails, or these are no probabilities, such as what boosters with some objectives return.
+        """
+        answer = _answer(self.estimator.predict_proba, _given(self.estimator, self._features, inputs))
+        found = array_of(answer, "probabilities").astype(np.float64)
+        checked(found, len(inputs), len(self.columns), "probabilities")
+        AnswerFormat().read(found, len(inputs), len(self.columns))
         probabilities = np.zeros((len(inputs), self.n_classes))
-        probabilities[:, self.columns] = checked(found, len(inputs), len(self.columns), "probabilities")
+        probabilities[:, self.columns] = found
         return Probabilities(probabilities)
 
 
@@ -53,7 +64,8 @@ class LabelEstimatorTarget:
 
     def __init__(self, estimator: Any, n_classes: int, classes: Sequence[str] | None = None) -> None:
         self.estimator, self.n_classes = estimator, n_classes
-        self.codes = _codes(estimator, n_classes, classes)
+        self.codes, self.format = _codes(estimator, n_classes, classes), AnswerFormat(PredictedLabels)
+        self._features = columns_of_estimator(estimator)
 
     def answers(self, inputs: Any) -> PredictedLabels:
         """Return the predicted classes.
@@ -61,7 +73,8 @@ class LabelEstimatorTarget:
         Raises:
             TargetError: There is not one per record, or it is none of the estimator's classes.
         """
-        found = np.asarray(answered(self.estimator.predict, inputs.copy()))
+        answer = _answer(self.estimator.predict, _given(self.estimator, self._features, inputs))
+        found = array_of(answer, "predicted labels")
         if found.shape == (len(inputs), 1):
             found = found[:, 0]
         if found.shape != (len(inputs),):
@@ -79,11 +92,26 @@ class LabelEstimatorTarget:
         return PredictedLabels(np.array([self.codes[value] for value in values.tolist()], dtype=np.int64)[which])
 
 
+def _given(estimator: Any, features: FeatureColumns | None, inputs: Any) -> Any:
+    """A copy of the inputs, the columns of a table matched by name where the estimator knows some."""
+    return in_order_of(estimator, inputs if features is None else features.fitted(inputs)).copy()
+
+
+def _answer(ask: Callable[[Any], Any], given: Any) -> Any:
+    with warnings.catch_warnings():
+        # Of an estimator that was trained on an array: there is nothing to compare the names of a table with.
+        warnings.filterwarnings("ignore", message="X has feature names, but")
+        return answered(ask, given)
+
+
 def _codes(estimator: Any, n_classes: int, classes: Sequence[str] | None) -> dict[Any, int]:
     """The code of each of the estimator's classes, in their order."""
     fitted = getattr(estimator, "classes_", None)
     if fitted is None:
-        raise InputError(f"Expected a fitted {type(estimator).__name__}, found one without classes_; fit it first.")
+        raise InputError(
+            f"Expected a fitted {type(estimator).__name__}, found one without classes_; fit it first, or give its "
+            "method alone, as a function."
+        )
     names = np.asarray(fitted).tolist()
     codes = codes_of_classes(names, "the estimator's classes", n_classes, classes)
     return dict(zip(names, codes, strict=True))

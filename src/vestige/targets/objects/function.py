@@ -4,8 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vestige.core.columns import index_of
+from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import Answers
 from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.checking import refuse_other_order
 from vestige.targets.refusals import answered
 
 
@@ -39,6 +42,12 @@ class FunctionTarget:
         self.format = format or AnswerFormat()
 
     def answers(self, inputs: Any) -> Answers:
-        """Return what the function answers."""
+        """Return what the function answers.
+
+        Raises:
+            TargetError: It fails, or these are no answers of its format for every record, in their order.
+        """
         found = answered(self.function, inputs.copy())
+        is_typed = isinstance(found, Probabilities | Logits | PredictedLabels)
+        refuse_other_order(found.index if is_typed else index_of(found), inputs)
         return self.format.read(found, len(inputs), self.n_classes, self.classes)

@@ -10,7 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vestige.core.errors import InputError, TargetError
+from vestige.core.messages import few
 from vestige.core.outputs import Logits
+from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.checking import check_finite, check_shape
 from vestige.targets.objects.last_layer_gradients import last_layer_gradients
 from vestige.targets.objects.record_gradients import squared_norms_for
@@ -27,32 +29,48 @@ _COMPARED = 2  # records on which the ways of taking gradients are compared
 class TorchTarget:
     """Asks a module that returns logits, in full batches, in the mode (evaluation or training) it is in.
 
-    The module is left as it was: neither its mode nor its buffers, such as running means, change.
+    The module is left as it was: neither its mode nor its buffers, such as running means, change. One that returns one
+    number per record of two classes gives the logit of the second, against 0 for the first.
 
     Args:
-        module: Given a copy of inputs as they are in the records, as tensors on its own device.
+        module: Given a copy of inputs as they are in the records, as tensors on its own device; fractions in the
+            precision of its parameters. A table of numbers becomes an array.
         n_classes: Classes of the records.
     """
 
     def __init__(self, module: nn.Module, n_classes: int) -> None:
         self.module, self.n_classes = module, n_classes
+        self._asked = module  # gives a logit per class: another one, once one output for two classes was seen
+        self._was_read = False
         first = next(iter([*module.parameters(), *module.buffers()]), None)
         self.device = torch.device("cpu") if first is None else first.device
+        precisions = {p.dtype for p in module.parameters() if p.is_floating_point()}
+        self._precision = precisions.pop() if len(precisions) == 1 else None
         _keep_freed_memory()
 
     @torch.no_grad()
     def answers(self, inputs: Any) -> Logits:
-        """Return the logits."""
+        """Return the logits.
+
+        Raises:
+            InputError: The records are no numbers.
+            TargetError: The module fails, or does not give finite logits, one per record and class.
+        """
         found = np.empty((len(inputs), self.n_classes), dtype=np.float32)
         least, most = _BATCH
         small = self.device.type == "cpu" and np.ndim(inputs) > 2
         size = _rows_within(inputs, _NUMBERS, (_IMAGES if small else least, most))
-        with _left_as_it_was(self.module):
+        with left_as_it_was(self.module):
             for start in range(0, len(inputs), size):
                 block = inputs[start : start + size]
                 logits = self._logits(self._tensor(block), len(block)).float().cpu().numpy()
                 found[start : start + size] = logits
-        check_finite(found, "logits")
+        if self._was_read:  # once: what a search asks later lies where logits are small, as probabilities are
+            check_finite(found, "logits")
+        else:
+            is_single = self._asked is not self.module
+            AnswerFormat(Logits).read(found[:, 1:] if is_single else found, len(inputs), self.n_classes)
+            self._was_read = len(inputs) > 0
         return Logits(found)
 
     def gradient_norms(self, inputs: Any, labels: Int[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
@@ -69,14 +87,15 @@ class TorchTarget:
             return norms
         size = _rows_within(inputs, _GRADIENT_NUMBERS, _GRADIENT_BATCH)
         y = torch.from_numpy(np.array(labels, dtype=np.int64)).to(self.device)
-        with _left_as_it_was(self.module):
+        with left_as_it_was(self.module):
             self.module.eval()
             with torch.no_grad():
                 self._logits(self._tensor(inputs[:1]), 1)
-            squared_norms = squared_norms_for(self.module, self._tensor(inputs[:_COMPARED]), y[:_COMPARED])
+            few_inputs = self._tensor(inputs[:_COMPARED])
+            squared_norms = answered(squared_norms_for, self._asked, few_inputs, y[:_COMPARED])
             for start in range(0, len(inputs), size):
                 rows = slice(start, start + size)
-                squares = squared_norms(self._tensor(inputs[rows]), y[rows])
+                squares = answered(squared_norms, self._tensor(inputs[rows]), y[rows])
                 norms[rows] = squares.sqrt().cpu().numpy()
         check_finite(norms, "gradient norms")
         return norms
@@ -96,32 +115,74 @@ class TorchTarget:
         y = torch.from_numpy(np.array(labels, dtype=np.int64)).to(self.device)
         for start in range(0, len(inputs), size):
             rows = slice(start, start + size)
-            with _left_as_it_was(self.module):  # not across a yield: the caller may ask the module meanwhile
+            with left_as_it_was(self.module):  # not across a yield: the caller may ask the module meanwhile
                 self.module.eval()
                 if not start:
                     with torch.no_grad():
                         self._logits(self._tensor(inputs[:1]), 1)
-                found = last_layer_gradients(self.module, self._tensor(inputs[rows]), y[rows]).float().cpu().numpy()
+                gradients = answered(last_layer_gradients, self._asked, self._tensor(inputs[rows]), y[rows])
+                found = gradients.float().cpu().numpy()
             check_finite(found, "gradients")
             yield found
 
     def _logits(self, inputs: Tensor, n_records: int) -> Tensor:
-        found = answered(self.module, inputs)
+        found = answered(self._asked, inputs)
         if not isinstance(found, Tensor):
             raise TargetError(
                 f"Expected logits as one tensor, found {type(found).__name__}; let the module return its logits alone."
             )
+        if self.n_classes == 2 and tuple(found.shape) in ((n_records,), (n_records, 1)):
+            self._asked, found = _AgainstZero(self.module), _against_zero(found)
         check_shape(tuple(found.shape), n_records, self.n_classes, "logits")
         return found
 
     def _tensor(self, inputs: Any) -> Tensor:
         """A copy, because a module may change its inputs in place, and these are the records themselves."""
+        if hasattr(inputs, "columns"):
+            inputs = _numbers_of(inputs)
         if not isinstance(inputs, np.ndarray) or inputs.dtype.kind not in "biuf":
-            raise InputError("Expected inputs as an array of numbers for a torch module, found a DataFrame or text.")
+            raise InputError(
+                f"Expected inputs as an array of numbers for a torch module, found {_what(inputs)}; "
+                "declare their categories and encoding in [inputs] (InputSpace), or give numbers."
+            )
         # As in training: unsigned whole numbers but bytes, and all fractions wider than float32, become float32.
         wide = inputs.dtype.kind in "uf" and inputs.dtype.itemsize > (1 if inputs.dtype.kind == "u" else 4)
-        dtype = np.dtype(np.float32) if wide else inputs.dtype.newbyteorder("=")
-        return torch.from_numpy(np.array(inputs, dtype=dtype, order="C")).to(self.device)
+        native = np.dtype(np.float32) if wide else inputs.dtype.newbyteorder("=")
+        if inputs.dtype.kind == "f" and self._precision is torch.float64:
+            native = np.dtype(np.float64)
+        tensor = torch.from_numpy(np.array(inputs, dtype=native, order="C")).to(self.device)
+        return tensor if self._precision is None or not tensor.is_floating_point() else tensor.to(self._precision)
+
+
+class _AgainstZero(nn.Module):
+    """A module with one logit, that of the second of two classes, as one with two."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return _against_zero(self.module(inputs))
+
+
+def _against_zero(logits: Tensor) -> Tensor:
+    second = logits.reshape(len(logits))
+    return torch.stack([torch.zeros_like(second), second], dim=1)
+
+
+def _what(inputs: Any) -> str:
+    if hasattr(inputs, "columns"):
+        text = [str(name) for name, dtype in inputs.dtypes.items() if getattr(dtype, "kind", "O") not in "biuf"]
+        return f"a DataFrame with text or categories in {few(text, 3)}"
+    return str(getattr(inputs, "dtype", type(inputs).__name__))
+
+
+def _numbers_of(table: Any) -> Any:
+    """A table as an array, if all of its columns are numbers: whole ones if all are."""
+    kinds = {getattr(dtype, "kind", "O") for dtype in table.dtypes}
+    if not kinds <= set("biuf"):
+        return table
+    return table.to_numpy() if len(kinds) == 1 else table.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _rows_within(inputs: Any, n_numbers: int, bounds: tuple[int, int]) -> int:
@@ -140,7 +201,7 @@ def _keep_freed_memory() -> None:
 
 
 @contextmanager
-def _left_as_it_was(module: nn.Module) -> Iterator[None]:
+def left_as_it_was(module: nn.Module) -> Iterator[None]:
     """Put modes and, of a module in training mode, buffers back."""
     modes = [(part, part.training) for part in module.modules()]
     buffers = [(b, b.clone()) for b in module.buffers()] if any(training for _, training in modes) else []
