@@ -148,6 +148,16 @@ def test_a_leak_seen_elsewhere_does_not_borrow_the_headlines_power():
     assert "too few nonmembers to resolve any error rate" in without
 
 
+def test_a_leak_of_few_scores_does_not_boast_of_less_than_guessing():
+    """Right or wrong: most outsiders are right, so no threshold accuses few of them, and the rate there is 0."""
+    said = words(finding(Headline(0.1, 0.0, 0.0, 0.005), LEAK))
+    assert said.startswith(
+        "Members score higher than chance allows (p = 0.0005), which serves only an attacker who may wrongly accuse "
+        "more than 1 outsider in 10 (at that rate: 0-0.50% of the members); see the AUC"
+    )
+    assert "by chance" not in said
+
+
 def test_no_leak_shown_says_above_what():
     found = finding(Headline(0.01, 0.012, 0.006, 0.0213), NO_LEAK)
     assert "recognises at most 2.1% of the members (by chance 1.0%)" in words(found)

@@ -132,6 +132,11 @@ def _leak_sentence(headline: Headline | None, test: FamilywiseTest, crowd: str) 
     chance = f"p = {test.p_value:.2g}"
     if headline is None:
         return f"Members score higher than chance allows ({chance}), with too few nonmembers to resolve any error rate"
+    if headline.tpr_ub < headline.fpr:  # such as labels alone: right or wrong, and most outsiders are right
+        return (
+            f"Members score higher than chance allows ({chance}), which serves only an attacker who may wrongly accuse "
+            f"more than {_one_in(headline.fpr)} (at that rate: {_percent_range(headline)} of the {crowd}); see the AUC"
+        )
     power = (
         f"an attacker who may wrongly accuse {_one_in(headline.fpr)} recognises {_percent_range(headline)} of the "
         f"{crowd} (by chance {percent(headline.fpr)})"
