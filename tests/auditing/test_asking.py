@@ -1,6 +1,7 @@
 """Asking the audited model: levels of access, the ledger of a run, and what is noticed on the way."""
 
 import sqlite3
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -378,6 +379,53 @@ def test_answers_that_were_paid_for_are_not_taken_for_those_of_another_function_
     turned = [Records(r.inputs, 2 - r.labels, ids=r.ids, classes=Codes("cba")) for r in (members, nonmembers)]
     with pytest.raises(RunFolderError, match="same model as before"):
         audit(probabilities_of, members=turned[0], nonmembers=turned[1], querying=Querying(price=1.0), run=tmp_path)
+
+
+def forest_of(records, seed=0):
+    return RandomForestClassifier(3, random_state=seed).fit(records.inputs, records.labels)
+
+
+class Asking:
+    """What somebody may write around a model; it notes what it is asked."""
+
+    def __init__(self, model):
+        self.model, self.seen = model, []
+
+    def __call__(self, inputs):
+        self.seen.append(inputs)
+        return self.model.predict_proba(inputs)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda model: model,
+        lambda model: model.predict_proba,
+        lambda model: lambda inputs: model.predict_proba(inputs),
+        lambda model: partial(RandomForestClassifier.predict_proba, model),
+        Asking,
+    ],
+    ids=["estimator", "method", "closure", "partial", "instance"],
+)
+def test_answers_that_were_paid_for_are_not_taken_for_those_of_a_model_trained_otherwise(around, tmp_path):
+    members, nonmembers = sides()
+    asked, run = Querying(price=1.0), tmp_path / "run"
+    audit(around(forest_of(members)), members=members, nonmembers=nonmembers, querying=asked, run=run)
+    again = audit(around(forest_of(members)), members=members, nonmembers=nonmembers, querying=asked, run=run)
+    assert spent(again).n_sent == spent(again).n_kept == 2 * N + 32
+    other = around(forest_of(nonmembers))
+    with pytest.raises(RunFolderError, match="same model as before"):
+        audit(other, members=members, nonmembers=nonmembers, querying=asked, run=run)
+    assert not getattr(other, "seen", ())
+
+
+def test_other_records_in_the_run_of_a_paid_model_are_refused_before_anything_is_sent(tmp_path):
+    members, nonmembers = sides()
+    audit(FarDoor(), members=members, nonmembers=nonmembers, run=tmp_path / "run")
+    door, moved = FarDoor(), Records(members.inputs + 1, members.labels, ids=members.ids)
+    with pytest.raises(RunFolderError, match="same records as before"):
+        audit(door, members=moved, nonmembers=nonmembers, run=tmp_path / "run")
+    assert door.far.seen == []
 
 
 def test_the_same_is_not_trained_on_inputs_that_are_prepared_for_the_target_alone():

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vestige.auditing.label_only import LABEL_ONLY, n_queries_of
+from vestige.auditing.model_content import content_of
 from vestige.auditing.prediction_table import answers_from_table
 from vestige.auditing.querying import Querying
 from vestige.auditing.run_folder import QUERIES, forget_queries
@@ -29,7 +30,7 @@ from vestige.evaluation import preflight
 from vestige.targets.access import confidence_target, gradient_target, label_target, labels_only
 from vestige.targets.files.model_file import ModelFile
 from vestige.targets.ledger import Ledger, Spent
-from vestige.targets.meter import Meter
+from vestige.targets.meter import Meter, keys_of
 from vestige.targets.opening import open_target
 from vestige.targets.preprocessing import prepared_interface
 from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx
@@ -51,6 +52,7 @@ class Asked:
         checks: What a reader should know of it.
         queries: What it cost; None of a table, which is not asked.
         views: Its answers to all views of each record, those of one record after the other; None without views.
+        name: Which model it was, as the ledger knows it.
     """
 
     predictions: Predictions
@@ -59,6 +61,7 @@ class Asked:
     checks: tuple[Check, ...]
     queries: Queries | None
     views: Logits | Probabilities | None = None
+    name: str = ""
 
 
 def ask(
@@ -101,7 +104,7 @@ def ask(
     progress("asking the target", 0, 1)
     model = open_target(target, pool.n_classes, pool.classes)
     interface = limited(model, querying)
-    name = _name_of(target, model, interface, pool)
+    name = _name_of(target, model, interface, pool, querying)
     with _ledger(interface, name, pool, querying, run) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
         outputs, checks, views = _answers(meter, ledger, pool, querying, seed, last_layer)
@@ -116,6 +119,7 @@ def ask(
         tuple(checks),
         queries,
         views,
+        name,
     )
 
 
@@ -130,8 +134,7 @@ def labels_of(target: Any, asked: Asked, querying: Querying, run: Path, progress
     pool = asked.pool
     model = open_target(target, pool.n_classes, pool.classes)
     interface = limited(model, querying)
-    name = _name_of(target, model, interface, pool)
-    with _ledger(interface, name, pool, querying, run, anew=False) as ledger:
+    with _ledger(interface, asked.name, pool, querying, run, anew=False) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
         try:
             yield LabelView(lambda attack: label_target(meter, attack), ledger)
@@ -209,7 +212,8 @@ def _ledger(
     run.mkdir(parents=True, exist_ok=True)
     if anew and not keeps(interface, querying):
         forget_queries(run)  # a model that costs nothing is asked anew
-    ledger = Ledger(run / QUERIES, pool.n_records, identity, budget)
+    inputs = hashlib.sha256(b"".join(keys_of(pool.inputs))).hexdigest()[:16] if keeps(interface, querying) else ""
+    ledger = Ledger(run / QUERIES, pool.n_records, identity, budget, inputs)
     try:
         yield ledger
     finally:
@@ -227,17 +231,21 @@ def keeps(interface: Interface, querying: Querying) -> bool:
     return isinstance(interface, RemoteInterface) or querying.price is not None
 
 
-def _name_of(target: Any, model: Interface, interface: Interface, pool: Records) -> str:
-    """Which model is asked: one of this process by its file's content, or only by the name of its function or class."""
+def _name_of(target: Any, model: Interface, interface: Interface, pool: Records, querying: Querying) -> str:
+    """Which model is asked: one of this process by its file's content, or by its own where answers of it are kept."""
     if isinstance(interface, RemoteInterface):
         return interface.identity
+    read = ""
     if isinstance(target, ModelFile):
         with Path(target.path).open("rb") as file:
             of = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        read = f"{target.output} {getattr(target.factory, '__qualname__', '')}"
     else:
-        of = getattr(getattr(target, "function", target), "__qualname__", type(target).__qualname__)
-    declared = repr((pool.n_classes, pool.classes, getattr(target, "answers", None), getattr(model, "format", None)))
-    return f"of this process, {of}, answers {hashlib.sha256(declared.encode()).hexdigest()[:16]}"
+        asked = getattr(target, "function", target)
+        of = getattr(asked, "__qualname__", type(asked).__qualname__)
+        of += f" of content {content_of(asked)}" if keeps(interface, querying) else ""
+    declared = (pool.n_classes, pool.classes, getattr(target, "answers", None), getattr(model, "format", None), read)
+    return f"of this process, {of}, answers {hashlib.sha256(repr(declared).encode()).hexdigest()[:16]}"
 
 
 def _identity(name: str, querying: Querying) -> str:

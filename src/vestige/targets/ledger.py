@@ -53,6 +53,7 @@ class Ledger:
         n_records: Records of the audit.
         identity: Which model, asked in which way. Answers of another one are not taken for its.
         budget: The most queries that may be sent, over all attacks and all starts of the audit; None for no limit.
+        inputs: Digest of the records, which the counts are about.
 
     Raises:
         RunFolderError: The file belongs to another audit, or another process has it.
@@ -60,7 +61,9 @@ class Ledger:
         OutputError: It cannot be written.
     """
 
-    def __init__(self, file: Path | None, n_records: int, identity: str = "", budget: int | None = None) -> None:
+    def __init__(
+        self, file: Path | None, n_records: int, identity: str = "", budget: int | None = None, inputs: str = ""
+    ) -> None:
         self.file, self.n_records, self.budget = file, n_records, budget
         with self._errors():
             if file is not None:
@@ -75,7 +78,8 @@ class Ledger:
             self._about = dict(self._db.execute("SELECT name, value FROM about"))
         try:
             self._same("format", _FORMAT)
-            self._same("records", str(n_records))
+            self._same("number of records", str(n_records))
+            self._same("records", inputs)
             self._same("model", identity)
             self._read_counts()
             self._answers = dict(self._read_answers())
