@@ -27,6 +27,7 @@ from vestige import (
     audit,
 )
 from vestige.auditing.audit_file import audit_file_of
+from vestige.auditing.cost_of_asking import lines_of_asking
 from vestige.core.errors import BudgetError, TargetError
 from vestige.core.targets import Part
 from vestige.signals.boundary import hop_skip_jump
@@ -61,6 +62,25 @@ def test_noise_tells_members_from_labels_alone():
     assert [p.n_queries for p in result.power if p.metric == "auc"] == [10]
     assert "label_only_likelihood_ratio" in {left.attack for left in result.not_run}
     assert (result.results.query("attack == 'noise_robustness'")["n_queries"] == 20).all()
+
+
+def test_fewer_copies_than_the_power_is_looked_at_are_played_too():
+    both = sides()
+    probe = NoisyCopies(5, FEW.choices)
+    result = audit(tree(both["members"]), **both, querying=Querying(access="label", label_only=(probe,)))
+    assert row(result, attack="noise_robustness", metric="auc", group="all").value > 0.5
+
+
+@pytest.mark.parametrize("kind", [BoundarySearch, SettledSearch])
+def test_a_search_that_cannot_start_is_refused_before_anything_is_asked(kind):
+    def never(inputs):
+        raise AssertionError("asked")
+
+    both, querying = sides(), Querying(access="label", label_only=(kind(n_queries=5),), price=1.0)
+    with pytest.raises(InputError, match="at least 13 queries a record"):
+        audit(never, **both, querying=querying)
+    with pytest.raises(InputError, match="at least 13 queries a record"):
+        lines_of_asking(never, both["members"], both["nonmembers"], querying, 0)
 
 
 @pytest.fixture(scope="module")

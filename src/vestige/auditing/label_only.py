@@ -5,6 +5,7 @@ models first and then on the target, is in `label_scores`.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -365,20 +366,44 @@ def n_queries_of(probes: tuple[Probe, ...], pool: Records, space: InputSpace) ->
     """Return the most queries that the target may be asked, over all records; two strengths if two are chosen.
 
     Raises:
-        InputError: A kind of copies does not fit the inputs.
+        InputError: A kind of copies does not fit the inputs, or a search cannot start from them or with so few queries.
     """
     total = 0
     for probe in probes:
         if isinstance(probe, BoundarySearch | SettledSearch):
+            _refuse_no_start(probe, pool, space)
             total += probe.n_queries
         elif isinstance(probe, CombinedDistances):
             _refuse_no_images(pool, "combined distances")
+            _refuse_no_start(probe, pool, space)
             total += probe.n_queries_of_record
         else:
             copies: CopiesOfRecords = probe
             most = max(copies.n_queries(strength) for strength in copies.strengths(pool, space))
             total += 2 * most if isinstance(probe, NoisyCopies) else most
     return total * pool.n_records
+
+
+class _Silent:
+    """A target that is never asked: a search which comes to its first query has nothing against its inputs."""
+
+    def __init__(self, n_classes: int) -> None:
+        self.n_classes = n_classes
+
+    def labels(self, inputs: Any, records: Rows) -> Rows:
+        raise _ToBeAskedError
+
+
+class _ToBeAskedError(Exception):
+    pass
+
+
+def _refuse_no_start(
+    probe: BoundarySearch | SettledSearch | CombinedDistances, pool: Records, space: InputSpace
+) -> None:
+    """Refuse what a search would refuse, before anything is paid for."""
+    with suppress(_ToBeAskedError):
+        searched(probe.estimator, probe.n_queries, _Silent(pool.n_classes), pool, space, 0, np.arange(1))
 
 
 def _all(pool: Records) -> np.ndarray:

@@ -99,7 +99,7 @@ def _count(found: LabelScores, probe: CopiesOfRecords, question: LabelQuestion) 
         if shadows is not None:
             found.shadow_scores[probe.attack] = scores[chosen]
         if isinstance(probe, NoisyCopies):
-            budgets = tuple(n for n in _DRAWS if n <= correct.shape[1])
+            budgets = tuple(n for n in _DRAWS if n <= correct.shape[1]) or (correct.shape[1],)
             right = (question.predicted == pool.labels)[:, None]
             found.by_budget[probe.attack] = (budgets, np.where(right, prefix_counts(correct, budgets).T, 0.0))
     if _NETWORK in wanted and _NETWORK in _also(probe) and "correct" not in found.signals:
