@@ -97,6 +97,7 @@ def plan_command(
     are trained for it stay in the bank.
     """
     from vestige.auditing.cost_of_asking import lines_of_asking
+    from vestige.auditing.label_only import played_with
     from vestige.auditing.model_audit import cost_of
 
     audit_file = read_file(file)
@@ -113,8 +114,9 @@ def plan_command(
         return 0
     target = audit_file.model(trust_pickle=trust_pickle)
     members, nonmembers = audit_file.records()
+    wanted = played_with(selection.attacks, 0 if training is None else training.n_models)
     for line in lines_of_asking(
-        target, members, nonmembers, audit_file.querying(), seed, last_layer=selection.reads("gradients")
+        target, members, nonmembers, audit_file.querying(), seed, last_layer=selection.reads("gradients"), wanted=wanted
     ):
         print(line)
     if training is None:

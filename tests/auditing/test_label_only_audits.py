@@ -28,6 +28,8 @@ from vestige import (
 )
 from vestige.auditing.audit_file import audit_file_of
 from vestige.auditing.cost_of_asking import lines_of_asking
+from vestige.auditing.label_only import played_with
+from vestige.auditing.selection import select
 from vestige.core.errors import BudgetError, TargetError
 from vestige.core.targets import Part
 from vestige.signals.boundary import hop_skip_jump
@@ -81,6 +83,21 @@ def test_a_search_that_cannot_start_is_refused_before_anything_is_asked(kind):
         audit(never, **both, querying=querying)
     with pytest.raises(InputError, match="at least 13 queries a record"):
         lines_of_asking(never, both["members"], both["nonmembers"], querying, 0)
+
+
+@pytest.mark.parametrize(
+    ("attacks", "n_labels"),
+    [(["all"], 20), (["loss"], 0), (["noise_robustness"], 20), (["label_only_likelihood_ratio", "loss"], 0)],
+)
+def test_the_plan_counts_what_the_attacks_that_are_played_ask(attacks, n_labels):
+    both, selection = sides(), select(attacks)
+    querying = Querying(label_only=(FEW,), budget=2 * N + 32 + n_labels * 2 * N)
+    wanted = played_with(selection.attacks, n_shadows=0)
+    lines = lines_of_asking(tree(both["members"]), **both, querying=querying, seed=0, wanted=wanted)
+    assert lines[-1].startswith("0 of the budget")
+    result = audit(tree(both["members"]), **both, querying=querying, attacks=attacks)
+    assert result.queries is not None
+    assert result.queries.n_sent == querying.budget
 
 
 @pytest.fixture(scope="module")

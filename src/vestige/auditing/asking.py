@@ -1,7 +1,7 @@
 """Asking the audited model: a pass over its records, a sample of them again, and what it cost."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,6 +74,7 @@ def ask(
     progress: Progress,
     *,
     last_layer: bool = False,
+    wanted: Collection[str] | None = None,
 ) -> Asked:
     """Ask a model about its members and nonmembers, once each.
 
@@ -86,6 +87,7 @@ def ask(
         seed: Of the sample that is asked about again.
         progress: Told how many answers are there.
         last_layer: Whether an attack reads the gradients of the last layer; only with access to gradients.
+        wanted: Attacks that are played, as of `n_queries_of`.
 
     Raises:
         InputError: The records do not fit each other, or the inputs what was declared of them.
@@ -107,7 +109,7 @@ def ask(
     name = _name_of(target, model, interface, pool, querying)
     with _ledger(interface, name, pool, querying, run) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
-        outputs, checks, views = _answers(meter, ledger, pool, querying, seed, last_layer)
+        outputs, checks, views = _answers(meter, ledger, pool, querying, seed, last_layer, wanted)
         spent = ledger.spent
     held = preflight.stored_training_rows(_rows_in(target, model, members.inputs, querying))
     checks += [] if held is None else [held]
@@ -277,7 +279,13 @@ class ToAsk:
 
 
 def reserved(
-    meter: Meter, ledger: Ledger, pool: Records, querying: Querying, seed: int, last_layer: bool = False
+    meter: Meter,
+    ledger: Ledger,
+    pool: Records,
+    querying: Querying,
+    seed: int,
+    last_layer: bool = False,
+    wanted: Collection[str] | None = None,
 ) -> ToAsk:
     """Return what an audit will send at most, for which there is a budget: views may be alike, and asked once then.
 
@@ -288,19 +296,26 @@ def reserved(
     sample = pool.take(again_of(pool.n_records, seed)).inputs
     gradients = (1 + last_layer) * pool.n_records if querying.access is Access.GRADIENTS else 0
     views = 0 if querying.views is None else sum(map(meter.n_to_ask, querying.views.others(pool.inputs)))
+    # What a run that goes on has sent already.
     sent = sum(n for attack, n in ledger.per_attack().items() if attack in LABEL_ONLY)
-    labels = max(0, n_queries_of(querying.label_only, pool, querying.inputs) - sent)  # of a run that goes on
+    labels = max(0, n_queries_of(querying.label_only, pool, querying.inputs, wanted) - sent)
     to_ask = ToAsk(meter.n_to_ask(pool.inputs), meter.n_to_ask(sample, again=True), gradients, views, labels)
     ledger.reserve(to_ask.total)
     return to_ask
 
 
 def _answers(
-    meter: Meter, ledger: Ledger, pool: Records, querying: Querying, seed: int, last_layer: bool
+    meter: Meter,
+    ledger: Ledger,
+    pool: Records,
+    querying: Querying,
+    seed: int,
+    last_layer: bool,
+    wanted: Collection[str] | None,
 ) -> tuple[list[Output], list[Check], Logits | Probabilities | None]:
     records, again = np.arange(pool.n_records), again_of(pool.n_records, seed)
     sample = pool.take(again).inputs
-    n_gradients = reserved(meter, ledger, pool, querying, seed, last_layer).gradients
+    n_gradients = reserved(meter, ledger, pool, querying, seed, last_layer, wanted).gradients
     outputs: list[Output]
     if querying.access is Access.LABEL:
         first: Answers = _labels(meter, pool.inputs, records)

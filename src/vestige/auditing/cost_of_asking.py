@@ -1,6 +1,7 @@
 """What asking a model will cost: queries, time and money, said before anything is sent."""
 
 import time
+from collections.abc import Collection
 from contextlib import closing
 from typing import Any
 
@@ -20,7 +21,14 @@ _TIMED = 256  # records that a model of this process is timed with
 
 
 def lines_of_asking(
-    target: Any, members: Records, nonmembers: Records, querying: Querying, seed: int, *, last_layer: bool = False
+    target: Any,
+    members: Records,
+    nonmembers: Records,
+    querying: Querying,
+    seed: int,
+    *,
+    last_layer: bool = False,
+    wanted: Collection[str] | None = None,
 ) -> list[str]:
     """Say what an audit will ask of a model, in lines.
 
@@ -34,6 +42,7 @@ def lines_of_asking(
         querying: How it may be asked.
         seed: Of the audit.
         last_layer: As of `ask`.
+        wanted: As of `ask`.
 
     Raises:
         BudgetError: The budget is smaller than this.
@@ -44,7 +53,7 @@ def lines_of_asking(
     interface = limited(open_target(target, pool.n_classes, pool.classes), querying)
     with closing(Ledger(None, pool.n_records, budget=querying.budget)) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None)
-        to_ask = reserved(meter, ledger, pool, querying, seed, last_layer)
+        to_ask = reserved(meter, ledger, pool, querying, seed, last_layer, wanted)
     n = to_ask.total
     parts = [f"{to_ask.once:,} for {pool.n_records:,} records", f"{to_ask.again} of them again, to compare"]
     parts += [f"{to_ask.gradients:,} gradients"] if to_ask.gradients else []
