@@ -1,5 +1,6 @@
 """Asking the audited model: levels of access, the ledger of a run, and what is noticed on the way."""
 
+import resource
 import sqlite3
 from functools import partial
 
@@ -17,7 +18,7 @@ from vestige.auditing.asking import again_of
 from vestige.auditing.cost_of_asking import lines_of_asking
 from vestige.auditing.model_audit import cost_of
 from vestige.auditing.shadow_training import ShadowTraining
-from vestige.core.errors import BudgetError, InputError, RunFolderError, TargetError, UnsupportedModelError
+from vestige.core.errors import BudgetError, InputError, OutputError, RunFolderError, TargetError, UnsupportedModelError
 from vestige.core.outputs import GradientNorms
 from vestige.core.records import Codes, Records, joined
 from vestige.core.result import Queries, Validity
@@ -197,6 +198,20 @@ def test_label_access_leaves_no_probability_in_the_run(tmp_path):
         }
     db.close()
     assert kinds == {b"predicted labels"}
+
+
+def test_a_disk_without_room_for_a_ledger_is_said_and_nothing_stays_of_it(tmp_path):
+    members, nonmembers = sides()
+    door = FarDoor()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"write queries\.sqlite"):
+            audit(door, members=members, nonmembers=nonmembers, run=tmp_path / "runs" / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert door.far.seen == []
+    assert list(tmp_path.iterdir()) == []
 
 
 # ------------------------------------------------------------------------------------- what is noticed

@@ -215,12 +215,15 @@ def _ledger(
     if anew and not keeps(interface, querying):
         forget_queries(run)  # a model that costs nothing is asked anew
     inputs = hashlib.sha256(b"".join(keys_of(pool.inputs))).hexdigest()[:16] if keeps(interface, querying) else ""
-    ledger = Ledger(run / QUERIES, pool.n_records, identity, budget, inputs)
+    is_empty = not (run / QUERIES).exists()
     try:
-        yield ledger
+        with closing(Ledger(run / QUERIES, pool.n_records, identity, budget, inputs)) as ledger:
+            is_empty = False
+            try:
+                yield ledger
+            finally:
+                is_empty = ledger.spent == Spent(0, 0, 0, 0)
     finally:
-        is_empty = ledger.spent == Spent(0, 0, 0, 0)
-        ledger.close()
         if is_empty:
             forget_queries(run)
             with suppress(OSError):  # only what was made for nothing
