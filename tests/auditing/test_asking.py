@@ -1,7 +1,10 @@
 """Asking the audited model: levels of access, the ledger of a run, and what is noticed on the way."""
 
+import math
 import resource
 import sqlite3
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -119,7 +122,9 @@ def test_gradients_of_a_model_that_has_none_are_refused():
     [
         ({"access": "all"}, "label, confidence, gradients"),
         ({"budget": 0}, "at least 1"),
+        ({"budget": True}, "whole queries"),
         ({"price": -1.0}, "0 or more"),
+        ({"price": math.nan}, "0 or more"),
     ],
 )
 def test_a_way_of_asking_that_is_none_is_refused(wrong, said):
@@ -128,6 +133,13 @@ def test_a_way_of_asking_that_is_none_is_refused(wrong, said):
 
 
 # ---------------------------------------------------------------------------- ledger, budget, price
+
+
+@pytest.mark.parametrize("wrong", ["price='2.50 EUR'", "price=True", "price=1j", "budget='100'", "budget=100.5"])
+def test_prices_and_budgets_of_another_type_are_refused_in_words(wrong):
+    code = f"import vestige\ntry:\n    vestige.Querying({wrong})\nexcept vestige.InputError as e:\n    print(e)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("Expected a ")
 
 
 def test_every_query_is_counted_and_priced(tmp_path):
@@ -476,6 +488,15 @@ def test_the_plan_says_queries_and_money_and_sends_nothing():
     assert door.far.seen == []
     result = audit(door, members=members, nonmembers=nonmembers, querying=Querying(price=2.5, budget=200))
     assert spent(result).n_sent == 132
+
+
+def test_a_sum_below_a_hundredth_is_not_said_to_be_nothing():
+    members, nonmembers = sides()
+    asked = Querying(price=0.02)
+    assert lines_of_asking(FarDoor(), members, nonmembers, asked, 0)[2].startswith("0.0026 to pay")
+    assert "; 0.0026 at 0.02 per 1,000" in str(
+        audit(FarDoor(), members=members, nonmembers=nonmembers, querying=asked).queries
+    )
 
 
 def test_the_plan_counts_equal_inputs_once_where_answers_are_kept():

@@ -10,6 +10,7 @@ import numpy as np
 from vestige.auditing.asking import keeps, limited, reserved
 from vestige.auditing.querying import Querying
 from vestige.core.durations import duration
+from vestige.core.money import money
 from vestige.core.predictions import Predictions
 from vestige.core.records import Records, joined
 from vestige.core.targets import Interface
@@ -62,7 +63,7 @@ def lines_of_asking(
     parts += [f"{to_ask.label_only:,} at most by label-only attacks"] if to_ask.label_only else []
     lines = [f"{n:,} queries: {', '.join(parts)}", _time(target, interface, pool, querying, n)]
     if querying.price is not None:
-        lines.append(f"{n * querying.price / 1000:,.2f} to pay, at {querying.price:g} per 1,000 queries")
+        lines.append(f"{money(n * querying.price / 1000)} to pay, at {querying.price:g} per 1,000 queries")
     if querying.budget is not None:
         lines.append(f"{querying.budget - n:,} of the budget of {querying.budget:,} queries are left then")
     return lines
