@@ -178,6 +178,18 @@ def test_a_near_model_that_costs_nothing_is_counted_anew_when_the_run_is_played_
         assert spent(result).n_sent == 2 * N + 32
 
 
+def test_a_ledger_that_is_being_written_is_not_removed(tmp_path):
+    members, nonmembers = sides()
+    run = tmp_path / "run"
+
+    def twice(inputs):
+        with pytest.raises(RunFolderError, match=r"alone with queries\.sqlite"):
+            audit(probabilities_of, members=members, nonmembers=nonmembers, run=run)
+        return probabilities_of(inputs)
+
+    assert spent(audit(twice, members=members, nonmembers=nonmembers, run=run)).n_sent == 2 * N + 32
+
+
 def test_another_access_or_other_inputs_find_no_answers_of_this_one(tmp_path):
     members, nonmembers = sides()
     audit(FarDoor(), members=members, nonmembers=nonmembers, run=tmp_path / "run")

@@ -29,7 +29,7 @@ from vestige.core.views import MirrorAndShifts, with_views
 from vestige.evaluation import preflight
 from vestige.targets.access import confidence_target, gradient_target, label_target, labels_only
 from vestige.targets.files.model_file import ModelFile
-from vestige.targets.ledger import Ledger, Spent
+from vestige.targets.ledger import Ledger, Spent, refuse_in_use
 from vestige.targets.meter import Meter, keys_of
 from vestige.targets.opening import open_target
 from vestige.targets.preprocessing import prepared_interface
@@ -213,6 +213,7 @@ def _ledger(
     made = [folder for folder in (run, *run.absolute().parents) if not folder.exists()]
     run.mkdir(parents=True, exist_ok=True)
     if anew and not keeps(interface, querying):
+        refuse_in_use(run / QUERIES)
         forget_queries(run)  # a model that costs nothing is asked anew
     inputs = hashlib.sha256(b"".join(keys_of(pool.inputs))).hexdigest()[:16] if keeps(interface, querying) else ""
     is_empty = not (run / QUERIES).exists()

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -210,10 +210,7 @@ class Ledger:
             yield
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
-                raise RunFolderError(
-                    f"Expected to be alone with {name}, found another process that asks there; wait for it, or name "
-                    "another folder with --out."
-                ) from None
+                raise _not_alone(name) from None
             raise OutputError(f"Expected to write {name}, found: {error}; make room, it goes on from there.") from None
         except sqlite3.DatabaseError as error:
             raise ArtefactError(
@@ -224,6 +221,29 @@ class Ledger:
             raise OutputError(
                 f"Expected to write {name}, found {error.strerror or error}; name another place with --out."
             ) from None
+
+
+def refuse_in_use(file: Path) -> None:
+    """Refuse a ledger that another process has; whatever else may be wrong with it is not looked at.
+
+    Raises:
+        RunFolderError: Another process has it.
+    """
+    if not file.is_file():
+        return
+    with closing(sqlite3.connect(file, timeout=0.5)) as db:
+        try:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.DatabaseError as error:
+            if "locked" in str(error):
+                raise _not_alone(file.name) from None
+
+
+def _not_alone(name: str) -> RunFolderError:
+    return RunFolderError(
+        f"Expected to be alone with {name}, found another process that asks there; wait for it, or name another folder "
+        "with --out."
+    )
 
 
 _NOTHING, _ALL, _LIST, _COUNTS = b"", b"a", b"l", b"c"
