@@ -26,13 +26,18 @@ from vestige import (
     Translations,
     audit,
 )
+from vestige.auditing.asking import reserved
 from vestige.auditing.audit_file import audit_file_of
 from vestige.auditing.cost_of_asking import lines_of_asking
 from vestige.auditing.label_only import played_with
 from vestige.auditing.selection import select
 from vestige.core.errors import BudgetError, TargetError
+from vestige.core.records import joined
 from vestige.core.targets import Part
 from vestige.signals.boundary import hop_skip_jump
+from vestige.targets.ledger import Ledger
+from vestige.targets.meter import Meter
+from vestige.targets.opening import open_target
 
 N = 120
 
@@ -253,6 +258,15 @@ def test_a_model_that_remembers_nothing_gives_chance():
     other = {"members": both["members"], "nonmembers": both["nonmembers"].take(np.arange(60, N))}
     result = audit(model, **other, querying=Querying(access="label", label_only=(FEW,)))
     assert abs(row(result, attack="noise_robustness", metric="auc", group="all").value - 0.5) < 0.12
+
+
+def test_queries_that_took_a_kept_answer_are_none_of_those_that_a_run_has_sent():
+    both = sides()
+    pool, model = joined(both["members"], both["nonmembers"]), open_target(tree(both["members"]), 2)
+    ledger = Ledger(None, pool.n_records)
+    ledger.note("boundary_distance", np.arange(2), kept=np.arange(100))
+    querying = Querying("label", label_only=(BoundarySearch(n_queries=60),))
+    assert reserved(Meter(model, ledger), ledger, pool, querying, seed=0).label_only == 60 * 2 * N - 2
 
 
 def test_a_budget_that_does_not_hold_the_labels_sends_nothing():

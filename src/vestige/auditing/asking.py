@@ -301,7 +301,7 @@ def reserved(
     gradients = (1 + last_layer) * pool.n_records if querying.access is Access.GRADIENTS else 0
     views = 0 if querying.views is None else sum(map(meter.n_to_ask, querying.views.others(pool.inputs)))
     # What a run that goes on has sent already.
-    sent = sum(n for attack, n in ledger.per_attack().items() if attack in LABEL_ONLY)
+    sent = sum(int(ledger.per_record(attack).sum()) for attack in LABEL_ONLY)
     labels = max(0, n_queries_of(querying.label_only, pool, querying.inputs, wanted) - sent)
     to_ask = ToAsk(meter.n_to_ask(pool.inputs), meter.n_to_ask(sample, again=True), gradients, views, labels)
     ledger.reserve(to_ask.total)
