@@ -333,6 +333,28 @@ def test_records_out_of_the_declared_range_are_refused_before_anything_is_sent()
     assert door.far.seen == []
 
 
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        (InputSpace(low=-9, high=9), r"found 300 for record 91; give"),
+        (InputSpace(dtype="uint8"), "fit the declared dtype uint8"),
+    ],
+)
+def test_a_record_that_is_none_of_the_declared_is_found_by_the_plan_and_before_others_are_paid_for(space, said):
+    def never(inputs):
+        raise AssertionError("asked")
+
+    members, nonmembers = sides()
+    x = np.abs(nonmembers.inputs)
+    x[40] = 300
+    querying, other = Querying(price=1.0, inputs=space), Records(x, nonmembers.labels, ids=nonmembers.ids)
+    members = Records(np.abs(members.inputs), members.labels, ids=members.ids)
+    with pytest.raises(InputError, match=said):
+        lines_of_asking(never, members, other, querying, 0)
+    with pytest.raises(InputError, match=said):
+        audit(never, members=members, nonmembers=other, querying=querying)
+
+
 # ---------------------------------------------------------------------------------- a table of predictions
 
 

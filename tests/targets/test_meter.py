@@ -3,7 +3,16 @@ import pandas as pd
 import pytest
 from tests.targets.interfaces import Far, Known, White, probabilities_of
 
-from vestige.core.errors import BudgetError, InputError, RunFolderError, TargetError, UnsupportedModelError
+from vestige.core.errors import (
+    ArtefactError,
+    BudgetError,
+    InputError,
+    RunFolderError,
+    TargetError,
+    UnsupportedModelError,
+)
+from vestige.core.outputs import Logits, Probabilities
+from vestige.targets.checking import check_finite
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter, keys_of
 
@@ -167,6 +176,45 @@ def test_arrays_in_a_table_that_differ_in_the_middle_have_different_keys():
     first, second, third = keys_of(pd.DataFrame({"embedding": [long, other, long.copy()]}))
     assert first != second
     assert first == third
+
+
+def test_an_answer_that_is_none_is_named_by_its_record_wherever_it_is_asked():
+    class Sour(Known):
+        def answers(self, inputs):
+            found = probabilities_of(inputs)
+            found[(inputs == X[20]).all(axis=1)] = np.nan
+            check_finite(found, "probabilities")
+            return super().answers(inputs)
+
+    for keep, rows in ((True, np.arange(30)), (False, np.arange(30)), (True, np.arange(10, 30)), (False, [3, 20, 4])):
+        meter = Meter(Sour(), Ledger(None, 30), keep=keep)
+        with pytest.raises(TargetError, match=r"first for record 21\.$"):
+            meter.answers(X[rows], np.array(rows), "attack")
+    many = np.concatenate([np.ones((70, 2)) * np.arange(70)[:, None], X[20:21]])
+    with pytest.raises(TargetError, match=r"first for record 71\.$"):
+        Meter(Sour(), Ledger(None, 71), keep=True).answers(many, np.arange(71), "attack")
+
+
+def test_answers_of_two_precisions_are_answers_of_one_kind():
+    class Wavering(Known):
+        def answers(self, inputs):
+            found = super().answers(inputs).whole()
+            return Probabilities(found.astype(np.float32) if len(inputs) < 64 else found)
+
+    many = np.random.default_rng(1).normal(size=(70, 2))
+    meter = Meter(Wavering(), Ledger(None, 70), keep=True)
+    np.testing.assert_allclose(values(meter.answers(many, np.arange(70), "attack")), probabilities_of(many), rtol=1e-6)
+
+
+def test_answers_of_two_kinds_are_refused():
+    class Turning(Known):
+        def answers(self, inputs):
+            found = super().answers(inputs)
+            return found if len(inputs) == 64 else Logits(np.log(found.whole()))
+
+    many = np.random.default_rng(1).normal(size=(70, 2))
+    with pytest.raises(ArtefactError, match="one kind, found logits and probabilities in the ledger"):
+        Meter(Turning(), Ledger(None, 70), keep=True).answers(many, np.arange(70), "attack")
 
 
 def test_a_far_model_that_leaves_records_out_is_named_and_what_it_answered_is_kept():

@@ -17,6 +17,7 @@ from vestige.auditing.querying import Querying
 from vestige.auditing.run_folder import QUERIES, forget_queries
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
+from vestige.core.inputs import InputSpace
 from vestige.core.outputs import GradientNorms, LastLayerGradients, Logits, Output, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.probabilities import softmax
@@ -37,6 +38,7 @@ from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_
 
 _PASS, _AGAIN, _VIEWS = "one answer a record", "asked again", "views of a record"
 _GRADIENTS, _LAST_LAYER = "one gradient a record", "one gradient of the last layer a record"
+_CHECKED_AT_ONCE = 4096  # inputs that are prepared to see whether they can be
 _SAMPLE = 32  # records that are asked about again
 _SAME = 1e-4  # difference of a probability that rounding and another order of sums may explain
 
@@ -294,9 +296,12 @@ def reserved(
     """Return what an audit will send at most, for which there is a budget: views may be alike, and asked once then.
 
     Raises:
-        InputError: There are views to be asked, and the records are no images.
+        InputError: An input is none of those that were declared, or there are views of records that are no images.
         BudgetError: There is none; nothing was sent.
     """
+    querying.inputs.check(pool.inputs)
+    if meter.keeps:
+        _refuse_unpreparable(pool.inputs, querying.inputs)
     sample = pool.take(again_of(pool.n_records, seed)).inputs
     gradients = (1 + last_layer) * pool.n_records if querying.access is Access.GRADIENTS else 0
     views = 0 if querying.views is None else sum(map(meter.n_to_ask, querying.views.others(pool.inputs)))
@@ -306,6 +311,13 @@ def reserved(
     to_ask = ToAsk(meter.n_to_ask(pool.inputs), meter.n_to_ask(sample, again=True), gradients, views, labels)
     ledger.reserve(to_ask.total)
     return to_ask
+
+
+def _refuse_unpreparable(inputs: Any, space: InputSpace) -> None:
+    """Refuse inputs that cannot be given to the model, all of them before the first is paid for."""
+    for start in range(0, 0 if space.changes_nothing else len(inputs), _CHECKED_AT_ONCE):
+        rows = slice(start, start + _CHECKED_AT_ONCE)
+        space.prepared(inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows])
 
 
 def _answers(

@@ -1,7 +1,9 @@
 """What stands between every attack and a model: queries are counted, equal inputs asked once, answers kept."""
 
 import hashlib
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -33,6 +35,7 @@ class Meter:
         progress: Told how many answers of a pass are there.
 
     Attributes:
+        keeps: Whether they are.
         failure: The first error that an attack was not told, because of what it could have read in it.
     """
 
@@ -40,13 +43,13 @@ class Meter:
         self, interface: Interface, ledger: Ledger, *, keep: bool = False, progress: Progress = silent
     ) -> None:
         self._interface, self._ledger, self._progress = interface, ledger, progress
-        self._keep = keep or isinstance(interface, RemoteInterface)
+        self.keeps = keep or isinstance(interface, RemoteInterface)
         self.n_classes = interface.n_classes
         self.failure: Exception | None = None
 
     def n_to_ask(self, inputs: Any, *, again: bool = False) -> int:
         """Return how many queries `answers` would send."""
-        if not self._keep:
+        if not self.keeps:
             return len(inputs)
         keys = list(dict.fromkeys(keys_of(inputs, _AGAIN if again else b"")))
         return len(keys) - len(self._ledger.answers(keys))
@@ -66,9 +69,10 @@ class Meter:
             TargetError: The model does not answer. What it had answered before is kept.
         """
         records = _checked_records(records, len(inputs), self._ledger.n_records)
-        if not self._keep:
+        if not self.keeps:
             self._ledger.reserve(len(inputs))
-            answers = self._interface.answers(inputs)
+            with _naming(records):
+                answers = self._interface.answers(inputs)
             self._ledger.note(attack, records)
             return answers
         return self._kept_or_asked(inputs, records, attack, keys_of(inputs, _AGAIN if again else b""))
@@ -124,7 +128,7 @@ class Meter:
         is_first[rows] = True
         self._ledger.note(attack, records[:0], kept=records[~is_first])
         done = 0
-        for part in self._parts(_taken(inputs, rows)) if rows.size else ():
+        for part in self._parts(_taken(inputs, rows), records[rows]) if rows.size else ():
             asked = rows[part.rows]
             packed = _packed(part.answers)
             pairs = [(keys[row], answer) for row, answer in zip(asked.tolist(), packed, strict=True)]
@@ -139,13 +143,33 @@ class Meter:
             )
         return _unpacked([known[key] for key in keys], self.n_classes)
 
-    def _parts(self, inputs: Any) -> Iterator[Part]:
+    def _parts(self, inputs: Any, records: np.ndarray) -> Iterator[Part]:
         if isinstance(self._interface, RemoteInterface):
-            yield from self._interface.answers_in_parts(inputs)
+            with _naming(records):
+                yield from self._interface.answers_in_parts(inputs)
             return
         for start in range(0, len(inputs), _PAID_AT_ONCE):
             rows = np.arange(start, min(start + _PAID_AT_ONCE, len(inputs)))
-            yield Part(rows, self._interface.answers(_taken(inputs, rows)))
+            with _naming(records[rows]):
+                answers = self._interface.answers(_taken(inputs, rows))
+            yield Part(rows, answers)
+
+
+@contextmanager
+def _naming(records: np.ndarray) -> Iterator[None]:
+    """Name records by their number in the audit, where an error counts those that were asked about."""
+
+    def named(found: re.Match[str]) -> str:
+        place = int(found[1].replace(",", "")) - 1
+        return f"for record {records[place] + 1:,}" if 0 <= place < len(records) else found[0]
+
+    try:
+        yield
+    except (InputError, TargetError) as error:
+        told = re.sub(r"\bfor record (\d[\d,]*)", named, str(error))
+        if told == str(error):
+            raise
+        raise type(error)(told) from error.__cause__
 
 
 def _checked_records(records: Any, n_inputs: int, n_records: int) -> np.ndarray:
@@ -214,11 +238,20 @@ def _packed(answers: Answers) -> list[bytes]:
 def _unpacked(packed: list[bytes], n_classes: int) -> Answers:
     if not packed:
         raise InputError("Expected at least one input to ask about, found none.")
-    kind, dtype, _ = (part.decode("latin-1") for part in packed[0].split(b"|", 2))
-    head = f"{kind}|{dtype}|".encode()
-    if not all(entry.startswith(head) and len(entry) == len(packed[0]) for entry in packed):
-        raise ArtefactError("Expected answers of one kind, found several in the ledger; start a new run folder.")
-    table = np.frombuffer(b"".join(entry[len(head) :] for entry in packed), dtype=dtype)
-    if kind == PredictedLabels.kind:
-        return PredictedLabels(table)
-    return _KINDS[kind](table.reshape(len(packed), n_classes))
+    heads: dict[bytes, list[int]] = {}
+    for row, entry in enumerate(packed):
+        heads.setdefault(entry[: entry.index(b"|", entry.index(b"|") + 1) + 1], []).append(row)
+    said = {head: head.decode("latin-1").split("|")[:2] for head in heads}
+    kinds = {kind for kind, _ in said.values()}
+    if len(kinds) > 1:
+        raise ArtefactError(
+            f"Expected answers of one kind, found {' and '.join(sorted(kinds))} in the ledger; let the model answer "
+            "with one, and start a new run folder."
+        )
+    [kind] = kinds
+    wide = () if kind == PredictedLabels.kind else (n_classes,)
+    table = np.empty((len(packed), *wide), dtype=np.result_type(*(dtype for _, dtype in said.values())))
+    for head, rows in heads.items():  # one, unless a function answers now in float32 and now in float64
+        content = np.frombuffer(b"".join(packed[row][len(head) :] for row in rows), dtype=said[head][1])
+        table[rows] = content.reshape(len(rows), *wide)
+    return _KINDS[kind](table)
