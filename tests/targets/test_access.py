@@ -1,6 +1,8 @@
 import contextlib
+import copy
 import gc
 import itertools
+import pickle
 import re
 import sqlite3
 import traceback
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from tests.targets.interfaces import Far, Known, White, probabilities_of
 
-from vestige.core.errors import BudgetError, TargetError
+from vestige.core.errors import BudgetError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import ConfidenceTarget, GradientTarget, LabelTarget, RemoteInterface
 from vestige.targets.access import confidence_target, gradient_target, label_target, labels_only, predicted_labels
@@ -164,6 +166,13 @@ def test_a_budget_error_says_what_is_missing_and_no_answer_that_is_kept():
     assert "found 30, of which 30 are spent" in str(error)
     assert meter.failure is None
     assert not leaks(numbers_in(error))
+
+
+def test_a_view_is_copied_by_identity_and_stays_in_its_process():
+    target = label_target(Meter(Known(), Ledger(None, 30)), "attack")
+    assert copy.deepcopy([target])[0] is copy.copy(target) is target
+    with pytest.raises(UnsupportedModelError, match="asked in its own process"):
+        pickle.dumps(target)
 
 
 def test_an_attack_on_confidences_does_not_hold_the_model_either():

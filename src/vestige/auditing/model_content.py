@@ -79,7 +79,7 @@ def _parts(thing: Any) -> Iterator[Any]:
     elif hasattr(thing, "__dict__"):
         yield type(thing).__call__ if callable(thing) else None
         for value in vars(thing).values():
-            if not isinstance(value, str | bytes | float):  # which may be a clock or a note
+            if not isinstance(value, str | float):  # which may be a note or a clock
                 yield value
 
 

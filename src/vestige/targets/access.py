@@ -1,12 +1,12 @@
 """What an attack gets: an object of exactly the access it declared, with nothing more in it, whatever the name."""
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from vestige.core.errors import BudgetError, TargetError
+from vestige.core.errors import BudgetError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import (
     Answers,
@@ -80,12 +80,24 @@ def gradient_target(meter: Meter, attack: str) -> GradientTarget:
 
 
 class _View:
-    """What an attack is handed: compared and copied by identity, never written into a file."""
+    """What an attack is handed: it is itself whoever copies it, and stays in its process."""
 
     __slots__ = ("__weakref__", "n_classes")
 
     def __init__(self, n_classes: int) -> None:
         self.n_classes = n_classes
+
+    def __copy__(self) -> "_View":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "_View":
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise UnsupportedModelError(
+            "Expected a target to be asked in its own process, found it on its way to another or into a file; ask it "
+            "here, and hand over the answers."
+        )
 
 
 class _LabelView(_View):
