@@ -111,6 +111,18 @@ def test_gradient_access_adds_the_gradient_norm_whose_score_is_its_negative():
     assert spent(result).n_sent == 2 * 2 * N + 32
 
 
+def test_the_gradients_of_a_finished_run_are_not_paid_for_again(tmp_path):
+    members, nonmembers = sides()
+    asked = Querying("gradients", price=1.0, budget=2 * 2 * N + 32)
+    first, again = (
+        audit(network(), members=members, nonmembers=nonmembers, querying=asked, run=tmp_path / "run") for _ in range(2)
+    )
+    assert spent(first).n_sent == spent(again).n_sent == 2 * 2 * N + 32
+    pd.testing.assert_frame_equal(first.results, again.results)
+    free = audit(network(), members=members, nonmembers=nonmembers, querying=Querying("gradients"))
+    np.testing.assert_allclose(first.records["gradient_norm"], free.records["gradient_norm"], rtol=1e-6)
+
+
 def test_gradients_of_a_model_that_has_none_are_refused():
     members, nonmembers = sides()
     with pytest.raises(UnsupportedModelError, match="torch module for access to gradients"):

@@ -145,6 +145,28 @@ def test_gradients_are_queries_and_not_every_model_has_them():
         Meter(Known(), ledger).gradient_norms(X, np.ones(30, dtype=int), RECORDS, "attack")
 
 
+def test_norms_of_gradients_that_were_paid_for_are_kept_for_their_input_and_label():
+    class Counting(White):
+        def gradient_norms(self, inputs, labels):
+            self.seen.extend(np.asarray(inputs).tolist())
+            return super().gradient_norms(inputs, labels)
+
+    many, labels = np.random.default_rng(1).normal(size=(70, 2)), np.arange(70) % 3
+    model, ledger = Counting(), Ledger(None, 70, budget=71)
+    meter = Meter(model, ledger, keep=True)
+    assert meter.n_norms_to_ask(many, labels) == 70
+    for _ in range(2):
+        norms = meter.gradient_norms(many, labels, np.arange(70), "attack")
+        np.testing.assert_array_equal(norms, many[:, 0] + labels)
+        assert len(model.seen) == 70
+    assert (ledger.spent.n_sent, ledger.spent.n_kept) == (70, 70)
+    other = meter.gradient_norms(many[:1], labels[:1] + 1, np.arange(1), "attack")
+    assert other == many[0, 0] + 1
+    assert meter.n_to_ask(many) == 70  # an answer is something else
+    with pytest.raises(BudgetError, match="budget of 72"):
+        meter.gradient_norms(many[:1], labels[:1] + 2, np.arange(1), "attack")
+
+
 @pytest.mark.parametrize("records", [np.arange(29), np.full(30, 30), np.full(30, -1)])
 def test_every_query_is_about_a_record(records):
     with pytest.raises(InputError, match=r"number of its record, in 0\.\.29"):

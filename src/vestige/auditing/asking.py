@@ -303,7 +303,9 @@ def reserved(
     if meter.keeps:
         _refuse_unpreparable(pool.inputs, querying.inputs)
     sample = pool.take(again_of(pool.n_records, seed)).inputs
-    gradients = (1 + last_layer) * pool.n_records if querying.access is Access.GRADIENTS else 0
+    gradients = 0
+    if querying.access is Access.GRADIENTS:
+        gradients = meter.n_norms_to_ask(pool.inputs, pool.labels) + last_layer * pool.n_records
     views = 0 if querying.views is None else sum(map(meter.n_to_ask, querying.views.others(pool.inputs)))
     # What a run that goes on has sent already.
     sent = sum(int(ledger.per_record(attack).sum()) for attack in LABEL_ONLY)
@@ -331,7 +333,7 @@ def _answers(
 ) -> tuple[list[Output], list[Check], Logits | Probabilities | None]:
     records, again = np.arange(pool.n_records), again_of(pool.n_records, seed)
     sample = pool.take(again).inputs
-    n_gradients = reserved(meter, ledger, pool, querying, seed, last_layer, wanted).gradients
+    reserved(meter, ledger, pool, querying, seed, last_layer, wanted)
     outputs: list[Output]
     if querying.access is Access.LABEL:
         first: Answers = _labels(meter, pool.inputs, records)
@@ -339,7 +341,7 @@ def _answers(
         first = confidence_target(meter, _PASS).answers(pool.inputs, records)
     outputs = [first]
     second = meter.answers(sample, again, _AGAIN, again=True)
-    if n_gradients:
+    if querying.access is Access.GRADIENTS:
         norms = gradient_target(meter, _GRADIENTS).gradient_norms(pool.inputs, pool.labels, records)
         outputs.append(GradientNorms(norms))
         if last_layer:

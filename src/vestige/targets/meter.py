@@ -2,8 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -54,6 +55,13 @@ class Meter:
         keys = list(dict.fromkeys(keys_of(inputs, _AGAIN if again else b"")))
         return len(keys) - len(self._ledger.answers(keys))
 
+    def n_norms_to_ask(self, inputs: Any, labels: np.ndarray) -> int:
+        """Return how many queries `gradient_norms` would send."""
+        if not self.keeps:
+            return len(inputs)
+        keys = list(dict.fromkeys(_keys_of_norms(inputs, labels)))
+        return len(keys) - len(self._ledger.answers(keys))
+
     def answers(self, inputs: Any, records: np.ndarray, attack: str, *, again: bool = False) -> Answers:
         """Return the answer to each input.
 
@@ -75,20 +83,34 @@ class Meter:
                 answers = self._interface.answers(inputs)
             self._ledger.note(attack, records)
             return answers
-        return self._kept_or_asked(inputs, records, attack, keys_of(inputs, _AGAIN if again else b""))
+        packed = self._kept_or_asked(inputs, records, attack, keys_of(inputs, _AGAIN if again else b""), self._parts)
+        return _unpacked(packed, self.n_classes)
 
     def gradient_norms(self, inputs: Any, labels: np.ndarray, records: np.ndarray, attack: str) -> np.ndarray:
-        """Return the norm of the gradient of each input's loss; a gradient is a query like another.
+        """Return the norm of the gradient of each input's loss; a gradient is a query like another, and kept like one.
 
         Raises:
             UnsupportedModelError: The model gives no gradients.
             BudgetError: There is no budget; nothing was asked.
             TargetError: A norm is not finite.
         """
-        interface, records = self._reserved_for_gradients(inputs, records)
-        norms = interface.gradient_norms(inputs, labels)
-        self._ledger.note(attack, records)
-        return norms
+        interface = self._with_gradients()
+        records = _checked_records(records, len(inputs), self._ledger.n_records)
+        if not self.keeps or not len(inputs):
+            self._ledger.reserve(len(inputs))
+            norms = interface.gradient_norms(inputs, labels)
+            self._ledger.note(attack, records)
+            return norms
+
+        def parts(few: Any, of: np.ndarray) -> Iterator[_Norms]:
+            for start in range(0, len(few), _PAID_AT_ONCE):
+                rows = np.arange(start, min(start + _PAID_AT_ONCE, len(few)))
+                given = few.take(rows)
+                yield _Norms(rows, interface.gradient_norms(given.inputs, given.labels))
+
+        keys = _keys_of_norms(inputs, labels)
+        packed = self._kept_or_asked(_Labelled(inputs, labels), records, attack, keys, parts)
+        return np.frombuffer(b"".join(packed), dtype="<f8")
 
     def last_layer_gradients(self, inputs: Any, labels: np.ndarray, records: np.ndarray, attack: str) -> np.ndarray:
         """Return the gradient of each input's loss in the weights of the last layer, in float32.
@@ -98,7 +120,9 @@ class Meter:
             BudgetError: There is no budget; nothing was asked.
             TargetError: A gradient is not finite.
         """
-        interface, records = self._reserved_for_gradients(inputs, records)
+        interface = self._with_gradients()
+        records = _checked_records(records, len(inputs), self._ledger.n_records)
+        self._ledger.reserve(len(inputs))
         found: list[np.ndarray] = []
         for batch in interface.last_layer_gradients(inputs, labels):
             size = len(inputs) * batch[0].nbytes
@@ -112,14 +136,19 @@ class Meter:
         self._ledger.note(attack, records)
         return np.concatenate(found) if found else np.empty((0, 0, 0), dtype=np.float32)
 
-    def _reserved_for_gradients(self, inputs: Any, records: np.ndarray) -> tuple[GradientInterface, np.ndarray]:
+    def _with_gradients(self) -> GradientInterface:
         if not isinstance(self._interface, GradientInterface):
             raise UnsupportedModelError("Expected a torch module for gradients, found a model that gives answers only.")
-        records = _checked_records(records, len(inputs), self._ledger.n_records)
-        self._ledger.reserve(len(inputs))
-        return self._interface, records
+        return self._interface
 
-    def _kept_or_asked(self, inputs: Any, records: np.ndarray, attack: str, keys: list[bytes]) -> Answers:
+    def _kept_or_asked(
+        self,
+        inputs: Any,
+        records: np.ndarray,
+        attack: str,
+        keys: list[bytes],
+        parts: "Callable[[Any, np.ndarray], Iterator[Part | _Norms]]",
+    ) -> list[bytes]:
         known = self._ledger.answers(list(dict.fromkeys(keys)))
         first = {key: row for row, key in reversed(list(enumerate(keys))) if key not in known}
         rows = np.array(sorted(first.values()), dtype=np.intp)
@@ -128,9 +157,9 @@ class Meter:
         is_first[rows] = True
         self._ledger.note(attack, records[:0], kept=records[~is_first])
         done = 0
-        for part in self._parts(_taken(inputs, rows), records[rows]) if rows.size else ():
+        for part in parts(_taken(inputs, rows), records[rows]) if rows.size else ():
             asked = rows[part.rows]
-            packed = _packed(part.answers)
+            packed = part.packed() if isinstance(part, _Norms) else _packed(part.answers)
             pairs = [(keys[row], answer) for row, answer in zip(asked.tolist(), packed, strict=True)]
             self._ledger.note(attack, records[asked], failed=part.n_failed, answers=pairs, version=part.version)
             known.update(pairs)
@@ -141,7 +170,7 @@ class Meter:
                 f"Expected an answer to each of {rows.size:,} queries, found {done:,}; those that came are kept, ask "
                 "again."
             )
-        return _unpacked([known[key] for key in keys], self.n_classes)
+        return [known[key] for key in keys]
 
     def _parts(self, inputs: Any, records: np.ndarray) -> Iterator[Part]:
         if isinstance(self._interface, RemoteInterface):
@@ -153,6 +182,40 @@ class Meter:
             with _naming(records[rows]):
                 answers = self._interface.answers(_taken(inputs, rows))
             yield Part(rows, answers)
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """Inputs with their labels, of which some can be taken."""
+
+    inputs: Any
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def take(self, rows: np.ndarray) -> "_Labelled":
+        return _Labelled(_taken(self.inputs, rows), self.labels[rows])
+
+    __getitem__ = take
+
+
+@dataclass(frozen=True, eq=False)
+class _Norms:
+    """Some of the norms that were asked for; see `Part`."""
+
+    rows: np.ndarray
+    norms: np.ndarray
+    version: str = ""
+    n_failed: int = 0
+
+    def packed(self) -> list[bytes]:
+        return _rows(self.norms.astype("<f8"))
+
+
+def _keys_of_norms(inputs: Any, labels: np.ndarray) -> list[bytes]:
+    pairs = zip(keys_of(inputs, b"gradient norm"), np.asarray(labels).tolist(), strict=True)
+    return [hashlib.blake2b(b"%b%d" % pair, digest_size=KEY_BYTES).digest() for pair in pairs]
 
 
 @contextmanager
