@@ -46,7 +46,8 @@ def test_equal_inputs_are_asked_once(model):
     interface, ledger = model(), Ledger(None, 30)
     meter = Meter(interface, ledger, keep=True)
     doubled = np.concatenate([X, X[::-1]])
-    assert meter.n_to_ask(doubled) == 30
+    assert meter.n_to_ask(doubled) == meter.n_to_ask(X[:20], then=[X[10:], doubled]) == 30
+    assert Meter(Known(), ledger).n_to_ask(X, then=[X]) == 60
     answers = values(meter.answers(doubled, np.concatenate([RECORDS, RECORDS[::-1]]), "attack"))
     assert np.array_equal(answers, probabilities_of(doubled))
     assert len(interface.seen) == 30

@@ -293,7 +293,7 @@ def reserved(
     last_layer: bool = False,
     wanted: Collection[str] | None = None,
 ) -> ToAsk:
-    """Return what an audit will send at most, for which there is a budget: views may be alike, and asked once then.
+    """Return what an audit will send, label-only queries at most, for which there is a budget.
 
     Raises:
         InputError: An input is none of those that were declared, or there are views of records that are no images.
@@ -306,11 +306,13 @@ def reserved(
     gradients = 0
     if querying.access is Access.GRADIENTS:
         gradients = meter.n_norms_to_ask(pool.inputs, pool.labels) + last_layer * pool.n_records
-    views = 0 if querying.views is None else sum(map(meter.n_to_ask, querying.views.others(pool.inputs)))
+    once = views = meter.n_to_ask(pool.inputs)
+    if querying.views is not None:
+        views = meter.n_to_ask(pool.inputs, then=querying.views.others(pool.inputs))
     # What a run that goes on has sent already.
     sent = sum(int(ledger.per_record(attack).sum()) for attack in LABEL_ONLY)
     labels = max(0, n_queries_of(querying.label_only, pool, querying.inputs, wanted) - sent)
-    to_ask = ToAsk(meter.n_to_ask(pool.inputs), meter.n_to_ask(sample, again=True), gradients, views, labels)
+    to_ask = ToAsk(once, meter.n_to_ask(sample, again=True), gradients, views - once, labels)
     ledger.reserve(to_ask.total)
     return to_ask
 

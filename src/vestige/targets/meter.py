@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -48,12 +48,14 @@ class Meter:
         self.n_classes = interface.n_classes
         self.failure: Exception | None = None
 
-    def n_to_ask(self, inputs: Any, *, again: bool = False) -> int:
-        """Return how many queries `answers` would send."""
+    def n_to_ask(self, inputs: Any, *, then: Iterable[Any] = (), again: bool = False) -> int:
+        """Return how many queries `answers` would send, for these inputs and others that are asked about then."""
         if not self.keeps:
-            return len(inputs)
-        keys = list(dict.fromkeys(keys_of(inputs, _AGAIN if again else b"")))
-        return len(keys) - len(self._ledger.answers(keys))
+            return len(inputs) + sum(map(len, then))
+        keys = dict.fromkeys(keys_of(inputs, _AGAIN if again else b""))
+        for others in then:
+            keys |= dict.fromkeys(keys_of(others))
+        return len(keys) - len(self._ledger.answers(list(keys)))
 
     def n_norms_to_ask(self, inputs: Any, labels: np.ndarray) -> int:
         """Return how many queries `gradient_norms` would send."""
