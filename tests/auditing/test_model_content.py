@@ -1,6 +1,9 @@
 """What a model of this process consists of: the same however it came to be here, another when it is another."""
 
+import os
 import pickle
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -50,6 +53,33 @@ def test_weights_of_a_network_are_its_content():
     assert content_of(first.half()) != content_of(second)
 
 
+def test_layers_without_weights_and_the_code_of_a_network_are_its_content():
+    layer = torch.nn.Linear(4, 2)
+
+    class One(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            return self.layer(x)
+
+    class Two(One):
+        def forward(self, x):
+            return self.layer(x).tanh()
+
+    Two.__qualname__ = One.__qualname__
+    networks = [layer, torch.nn.Sequential(layer), torch.nn.Sequential(layer, torch.nn.Softmax(1)), One(), Two()]
+    networks += [torch.nn.Sequential(layer, torch.nn.LeakyReLU(slope)) for slope in (0.1, 0.2)]
+    assert len({content_of(network) for network in networks}) == len(networks)
+
+
+def test_parameters_of_an_estimator_are_its_content_but_for_those_that_change_no_answer():
+    one, five, busy = (KNeighborsClassifier(n, n_jobs=jobs).fit(X, Y) for n, jobs in ((1, None), (5, None), (1, 1)))
+    assert content_of(one) == content_of(busy)
+    assert content_of(one) != content_of(five)
+
+
 def test_code_defaults_and_what_is_closed_over_are_the_content_of_a_function():
     def scaled(by):
         return lambda inputs: inputs * by
@@ -59,6 +89,21 @@ def test_code_defaults_and_what_is_closed_over_are_the_content_of_a_function():
     assert content_of(lambda inputs: inputs + 1) != content_of(lambda inputs: inputs - 1)
     assert content_of(partial(np.dot, X)) != content_of(partial(np.dot, X + 1))
     assert content_of(lambda inputs, by=1.0: inputs * by) != content_of(lambda inputs, by=2.0: inputs * by)
+
+
+def test_another_process_finds_the_same_content():
+    code = (
+        "from vestige.auditing.model_content import content_of\n"
+        "print(content_of(lambda x: [1 if v in {'some', 'more', 'words', 'yet'} else ('a', 2.5) for v in x]))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in "123"
+    }  # fmt: skip
+    assert len(found) == 1
 
 
 WEIGHTS = np.ones(4)

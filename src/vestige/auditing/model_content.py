@@ -15,6 +15,7 @@ import numpy as np
 from vestige.targets.opening import is_torch_module
 
 _LONG = 64  # bytes or letters from which on a text may be a model's, such as a booster's trees
+_IDLE = ("n_jobs", "verbose")  # parameters that change no answer
 _DEEP = 6  # steps from a function or an object of the user's to a model that it asks
 
 
@@ -93,10 +94,29 @@ def _is_model(thing: Any) -> bool:
 
 def _of_model(model: Any) -> Iterator[bytes]:
     yield _of(type(model).__qualname__.encode())
+    if is_torch_module(model):
+        yield _of(repr(model).encode())  # the layers, those without weights too
+        for layer in model.modules():
+            if not type(layer).__module__.startswith("torch."):
+                code = getattr(type(layer).forward, "__code__", None)
+                if code is not None:
+                    yield _of_code(code)
+    for name, value in _parameters_of(model).items():
+        if isinstance(value, str | int | float | None) and name.rpartition("__")[2] not in _IDLE:
+            yield _of(f"{name} {value!r}".encode())
+        elif isinstance(value, types.FunctionType):
+            yield _of_code(value.__code__)
     collected = _Collector()
     with suppress(Exception):  # what cannot be pickled ends the search in the same place every time
         collected.dump(model)
     yield from sorted(collected.found)
+
+
+def _parameters_of(model: Any) -> dict[str, Any]:
+    """Parameters of an estimator, such as how many neighbours are asked."""
+    with suppress(Exception):
+        return dict(model.get_params(deep=True))
+    return {}
 
 
 class _Collector(pickle.Pickler):
@@ -141,8 +161,18 @@ def _of_tensor(tensor: Any) -> bytes:
 
 
 def _of_code(code: types.CodeType) -> bytes:
-    constants = [_of_code(c) if isinstance(c, types.CodeType) else repr(c).encode() for c in code.co_consts]
-    return _of(code.co_code + b"".join(constants) + " ".join(code.co_names).encode())
+    constants = b"".join(map(_of_constant, code.co_consts))
+    return _of(code.co_code + constants + " ".join(code.co_names).encode())
+
+
+def _of_constant(constant: Any) -> bytes:
+    if isinstance(constant, types.CodeType):
+        return _of_code(constant)
+    if isinstance(constant, tuple):
+        return b"(" + b"".join(map(_of_constant, constant)) + b")"
+    if isinstance(constant, frozenset):  # whose order is another one in every process
+        return b"{" + b"".join(sorted(map(_of_constant, constant))) + b"}"
+    return repr(constant).encode()
 
 
 def _of(content: bytes) -> bytes:
