@@ -53,7 +53,7 @@ class Ledger:
         n_records: Records of the audit.
         identity: Which model, asked in which way. Answers of another one are not taken for its.
         budget: The most queries that may be sent, over all attacks and all starts of the audit; None for no limit.
-        inputs: Digest of the records, which the counts are about.
+        inputs: Digest of the records, which the counts are about; not compared if empty.
 
     Raises:
         RunFolderError: The file belongs to another audit, or another process has it.
@@ -79,7 +79,8 @@ class Ledger:
         try:
             self._same("format", _FORMAT)
             self._same("number of records", str(n_records))
-            self._same("records", inputs)
+            if inputs:
+                self._same("records", inputs)
             self._same("model", identity)
             self._read_counts()
             self._answers = dict(self._read_answers())
