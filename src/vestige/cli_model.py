@@ -73,6 +73,22 @@ AnswersOption = Annotated[
         rich_help_panel=Model,
     ),
 ]
+BudgetOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="The most queries that the model may answer. One that does not hold a whole pass sends nothing.",
+        rich_help_panel=Model,
+    ),
+]
+PriceOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SUM",
+        help="Price of 1,000 queries, in any currency: answers are kept, and equal inputs asked once.",
+        rich_help_panel=Model,
+    ),
+]
 TrustPickle = Annotated[
     bool,
     typer.Option(
@@ -144,7 +160,8 @@ def file_of_options(context: typer.Context) -> "AuditFile":
     _refuse(context, _ELSEWHERE, "beside predictions", "it does nothing for a model")
     if given["members"] is None or given["nonmembers"] is None:
         raise InputError("Expected --members and --nonmembers beside --model, found one of them or none.")
-    target = {name: given[name] for name in ("model", "access", "answers") if given[name] is not None}
+    names = ("model", "access", "answers", "budget", "price")
+    target = {name: given[name] for name in names if given[name] is not None}
     data = {"members": str(given["members"]), "nonmembers": str(given["nonmembers"]), "label": given["label"]}
     data |= {name: given[name] for name in ("id", "subject") if given[name] is not None}
     data |= {f"{name}s": given[name] for name in ("group", "input") if given[name]}
@@ -160,7 +177,7 @@ def file_of_options(context: typer.Context) -> "AuditFile":
     return audit_file_of(said, Path.cwd(), "the command line")
 
 
-_WITH_MODEL = {"model", "access", "answers", "trust_pickle"}
+_WITH_MODEL = {"model", "access", "answers", "budget", "price", "trust_pickle"}
 _WITH_RECIPE = {"bank", "models", "within", "ray"}
 _ELSEWHERE = {"shadow", "shadow_members", "shadow_nonmembers", "labels", "probabilities", "member", "positive"}
 _ELSEWHERE |= {"label_base", "file"} | _WITH_RECIPE
