@@ -73,6 +73,22 @@ AnswersOption = Annotated[
         rich_help_panel=Model,
     ),
 ]
+BudgetOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="The most queries that the model may answer. One that does not hold a whole pass sends nothing.",
+        rich_help_panel=Model,
+    ),
+]
+PriceOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SUM",
+        help="Price of 1,000 queries, in any currency: answers are kept, and equal inputs asked once.",
+        rich_help_panel=Model,
+    ),
+]
 TrustPickle = Annotated[
     bool,
     typer.Option(
@@ -97,6 +113,7 @@ def plan_command(
     are trained for it stay in the bank.
     """
     from vestige.auditing.cost_of_asking import lines_of_asking
+    from vestige.auditing.label_only import played_with
     from vestige.auditing.model_audit import cost_of
 
     audit_file = read_file(file)
@@ -113,8 +130,9 @@ def plan_command(
         return 0
     target = audit_file.model(trust_pickle=trust_pickle)
     members, nonmembers = audit_file.records()
+    wanted = played_with(selection.attacks, 0 if training is None else training.n_models)
     for line in lines_of_asking(
-        target, members, nonmembers, audit_file.querying(), seed, last_layer=selection.reads("gradients")
+        target, members, nonmembers, audit_file.querying(), seed, last_layer=selection.reads("gradients"), wanted=wanted
     ):
         print(line)
     if training is None:
@@ -142,7 +160,8 @@ def file_of_options(context: typer.Context) -> "AuditFile":
     _refuse(context, _ELSEWHERE, "beside predictions", "it does nothing for a model")
     if given["members"] is None or given["nonmembers"] is None:
         raise InputError("Expected --members and --nonmembers beside --model, found one of them or none.")
-    target = {name: given[name] for name in ("model", "access", "answers") if given[name] is not None}
+    names = ("model", "access", "answers", "budget", "price")
+    target = {name: given[name] for name in names if given[name] is not None}
     data = {"members": str(given["members"]), "nonmembers": str(given["nonmembers"]), "label": given["label"]}
     data |= {name: given[name] for name in ("id", "subject") if given[name] is not None}
     data |= {f"{name}s": given[name] for name in ("group", "input") if given[name]}
@@ -158,7 +177,7 @@ def file_of_options(context: typer.Context) -> "AuditFile":
     return audit_file_of(said, Path.cwd(), "the command line")
 
 
-_WITH_MODEL = {"model", "access", "answers", "trust_pickle"}
+_WITH_MODEL = {"model", "access", "answers", "budget", "price", "trust_pickle"}
 _WITH_RECIPE = {"bank", "models", "within", "ray"}
 _ELSEWHERE = {"shadow", "shadow_members", "shadow_nonmembers", "labels", "probabilities", "member", "positive"}
 _ELSEWHERE |= {"label_base", "file"} | _WITH_RECIPE

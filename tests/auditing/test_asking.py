@@ -1,6 +1,11 @@
 """Asking the audited model: levels of access, the ledger of a run, and what is noticed on the way."""
 
+import math
+import resource
 import sqlite3
+import subprocess
+import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,7 +22,7 @@ from vestige.auditing.asking import again_of
 from vestige.auditing.cost_of_asking import lines_of_asking
 from vestige.auditing.model_audit import cost_of
 from vestige.auditing.shadow_training import ShadowTraining
-from vestige.core.errors import BudgetError, InputError, RunFolderError, TargetError, UnsupportedModelError
+from vestige.core.errors import BudgetError, InputError, OutputError, RunFolderError, TargetError, UnsupportedModelError
 from vestige.core.outputs import GradientNorms
 from vestige.core.records import Codes, Records, joined
 from vestige.core.result import Queries, Validity
@@ -141,6 +146,18 @@ def test_gradient_access_adds_the_gradient_norm_whose_score_is_its_negative():
     assert spent(result).n_sent == 2 * 2 * N + 32
 
 
+def test_the_gradients_of_a_finished_run_are_not_paid_for_again(tmp_path):
+    members, nonmembers = sides()
+    asked = Querying("gradients", price=1.0, budget=2 * 2 * N + 32)
+    first, again = (
+        audit(network(), members=members, nonmembers=nonmembers, querying=asked, run=tmp_path / "run") for _ in range(2)
+    )
+    assert spent(first).n_sent == spent(again).n_sent == 2 * 2 * N + 32
+    pd.testing.assert_frame_equal(first.results, again.results)
+    free = audit(network(), members=members, nonmembers=nonmembers, querying=Querying("gradients"))
+    np.testing.assert_allclose(first.records["gradient_norm"], free.records["gradient_norm"], rtol=1e-6)
+
+
 def test_gradients_of_a_model_that_has_none_are_refused():
     members, nonmembers = sides()
     with pytest.raises(UnsupportedModelError, match="torch module for access to gradients"):
@@ -152,7 +169,9 @@ def test_gradients_of_a_model_that_has_none_are_refused():
     [
         ({"access": "all"}, "label, confidence, gradients"),
         ({"budget": 0}, "at least 1"),
+        ({"budget": True}, "whole queries"),
         ({"price": -1.0}, "0 or more"),
+        ({"price": math.nan}, "0 or more"),
     ],
 )
 def test_a_way_of_asking_that_is_none_is_refused(wrong, said):
@@ -161,6 +180,13 @@ def test_a_way_of_asking_that_is_none_is_refused(wrong, said):
 
 
 # ---------------------------------------------------------------------------- ledger, budget, price
+
+
+@pytest.mark.parametrize("wrong", ["price='2.50 EUR'", "price=True", "price=1j", "budget='100'", "budget=100.5"])
+def test_prices_and_budgets_of_another_type_are_refused_in_words(wrong):
+    code = f"import vestige\ntry:\n    vestige.Querying({wrong})\nexcept vestige.InputError as e:\n    print(e)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("Expected a ")
 
 
 def test_every_query_is_counted_and_priced(tmp_path):
@@ -199,6 +225,18 @@ def test_a_near_model_that_costs_nothing_is_counted_anew_when_the_run_is_played_
         assert spent(result).n_sent == 2 * N + 32
 
 
+def test_a_ledger_that_is_being_written_is_not_removed(tmp_path):
+    members, nonmembers = sides()
+    run = tmp_path / "run"
+
+    def twice(inputs):
+        with pytest.raises(RunFolderError, match=r"alone with queries\.sqlite"):
+            audit(probabilities_of, members=members, nonmembers=nonmembers, run=run)
+        return probabilities_of(inputs)
+
+    assert spent(audit(twice, members=members, nonmembers=nonmembers, run=run)).n_sent == 2 * N + 32
+
+
 def test_another_access_or_other_inputs_find_no_answers_of_this_one(tmp_path):
     members, nonmembers = sides()
     audit(FarDoor(), members=members, nonmembers=nonmembers, run=tmp_path / "run")
@@ -216,21 +254,47 @@ def test_a_budget_smaller_than_a_pass_sends_nothing():
     audit(door, members=members, nonmembers=nonmembers, querying=Querying(budget=132))
 
 
+def files_with(numbers, folder):
+    """The files of a run in which any of these numbers stands: as bytes, as text, or in a column of a table."""
+    found = set()
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        columns = pd.read_parquet(path).select_dtypes("float") if path.suffix == ".parquet" else pd.DataFrame()
+        there = columns.to_numpy(dtype=np.float64).ravel()
+        for value in numbers:
+            is_written = value.tobytes() in content or repr(float(value))[:9].encode() in content
+            if is_written or np.isclose(there, value, rtol=1e-7, atol=0).any():
+                found.add(path.name)
+    return found
+
+
 def test_label_access_leaves_no_probability_in_the_run(tmp_path):
     members, nonmembers = sides()
+    p = probabilities_of(joined(members, nonmembers).inputs).ravel()
+    audit(FarDoor(), members=members, nonmembers=nonmembers, run=tmp_path / "seen")
+    assert {"queries.sqlite", "records.parquet"} <= files_with(p, tmp_path / "seen")  # the search finds some
     audit(FarDoor(), members=members, nonmembers=nonmembers, querying=Querying("label"), run=tmp_path / "run")
-    stored = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
-    p = probabilities_of(joined(members, nonmembers).inputs)
-    for name, content in stored.items():
-        for value in p.ravel():
-            assert value.tobytes() not in content, name
-            assert repr(float(value))[:9].encode() not in content, name
+    assert files_with(p, tmp_path / "run") == set()
     with sqlite3.connect(tmp_path / "run" / "queries.sqlite") as db:
         kinds = {
             answers.split(b"|")[0] for (answers,) in db.execute("SELECT answers FROM queries WHERE answers != x''")
         }
     db.close()
     assert kinds == {b"predicted labels"}
+
+
+def test_a_disk_without_room_for_a_ledger_is_said_and_nothing_stays_of_it(tmp_path):
+    members, nonmembers = sides()
+    door = FarDoor()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"write queries\.sqlite"):
+            audit(door, members=members, nonmembers=nonmembers, run=tmp_path / "runs" / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert door.far.seen == []
+    assert list(tmp_path.iterdir()) == []
 
 
 # ------------------------------------------------------------------------------------- what is noticed
@@ -256,6 +320,18 @@ def test_a_random_model_is_noticed(access):
     assert check.validity is Validity.LIMITED
     assert "Asked again about 32 records" in check.message
     assert "evaluation mode" in check.remedy
+
+
+def test_a_network_that_ends_with_a_softmax_is_refused_with_its_cure():
+    members, nonmembers = sides()
+    model = torch.nn.Sequential(network(), torch.nn.Softmax(1))
+    for access in ("confidence", "gradients"):
+        with pytest.raises(TargetError, match=r"found probabilities: .* leave the softmax out of the module"):
+            audit(model, members=members, nonmembers=nonmembers, querying=Querying(access))
+    by_label = audit(model, members=members, nonmembers=nonmembers, querying=Querying("label"))
+    pd.testing.assert_frame_equal(
+        by_label.results, audit(network(), members=members, nonmembers=nonmembers, querying=Querying("label")).results
+    )
 
 
 def test_dropout_that_is_on_is_noticed():
@@ -314,6 +390,28 @@ def test_records_out_of_the_declared_range_are_refused_before_anything_is_sent()
     with pytest.raises(InputError, match=r"Expected a value in 0\.\.1"):
         audit(door, members=members, nonmembers=nonmembers, querying=Querying(inputs=InputSpace(low=0, high=1)))
     assert door.far.seen == []
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        (InputSpace(low=-9, high=9), r"found 300 for record 91; give"),
+        (InputSpace(dtype="uint8"), "fit the declared dtype uint8"),
+    ],
+)
+def test_a_record_that_is_none_of_the_declared_is_found_by_the_plan_and_before_others_are_paid_for(space, said):
+    def never(inputs):
+        raise AssertionError("asked")
+
+    members, nonmembers = sides()
+    x = np.abs(nonmembers.inputs)
+    x[40] = 300
+    querying, other = Querying(price=1.0, inputs=space), Records(x, nonmembers.labels, ids=nonmembers.ids)
+    members = Records(np.abs(members.inputs), members.labels, ids=members.ids)
+    with pytest.raises(InputError, match=said):
+        lines_of_asking(never, members, other, querying, 0)
+    with pytest.raises(InputError, match=said):
+        audit(never, members=members, nonmembers=other, querying=querying)
 
 
 # ---------------------------------------------------------------------------------- a table of predictions
@@ -415,6 +513,53 @@ def test_answers_that_were_paid_for_are_not_taken_for_those_of_another_function_
         audit(probabilities_of, members=turned[0], nonmembers=turned[1], querying=Querying(price=1.0), run=tmp_path)
 
 
+def forest_of(records, seed=0):
+    return RandomForestClassifier(3, random_state=seed).fit(records.inputs, records.labels)
+
+
+class Asking:
+    """What somebody may write around a model; it notes what it is asked."""
+
+    def __init__(self, model):
+        self.model, self.seen = model, []
+
+    def __call__(self, inputs):
+        self.seen.append(inputs)
+        return self.model.predict_proba(inputs)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda model: model,
+        lambda model: model.predict_proba,
+        lambda model: lambda inputs: model.predict_proba(inputs),
+        lambda model: partial(RandomForestClassifier.predict_proba, model),
+        Asking,
+    ],
+    ids=["estimator", "method", "closure", "partial", "instance"],
+)
+def test_answers_that_were_paid_for_are_not_taken_for_those_of_a_model_trained_otherwise(around, tmp_path):
+    members, nonmembers = sides()
+    asked, run = Querying(price=1.0), tmp_path / "run"
+    audit(around(forest_of(members)), members=members, nonmembers=nonmembers, querying=asked, run=run)
+    again = audit(around(forest_of(members)), members=members, nonmembers=nonmembers, querying=asked, run=run)
+    assert spent(again).n_sent == spent(again).n_kept == 2 * N + 32
+    other = around(forest_of(nonmembers))
+    with pytest.raises(RunFolderError, match="same model as before"):
+        audit(other, members=members, nonmembers=nonmembers, querying=asked, run=run)
+    assert not getattr(other, "seen", ())
+
+
+def test_other_records_in_the_run_of_a_paid_model_are_refused_before_anything_is_sent(tmp_path):
+    members, nonmembers = sides()
+    audit(FarDoor(), members=members, nonmembers=nonmembers, run=tmp_path / "run")
+    door, moved = FarDoor(), Records(members.inputs + 1, members.labels, ids=members.ids)
+    with pytest.raises(RunFolderError, match="same records as before"):
+        audit(door, members=moved, nonmembers=nonmembers, run=tmp_path / "run")
+    assert door.far.seen == []
+
+
 def test_the_same_is_not_trained_on_inputs_that_are_prepared_for_the_target_alone():
     members, nonmembers = sides()
     model = RandomForestClassifier(n_estimators=2).fit(members.inputs / 10, members.labels)
@@ -448,6 +593,15 @@ def test_the_plan_says_queries_and_money_and_sends_nothing():
     assert door.far.seen == []
     result = audit(door, members=members, nonmembers=nonmembers, querying=Querying(price=2.5, budget=200))
     assert spent(result).n_sent == 132
+
+
+def test_a_sum_below_a_hundredth_is_not_said_to_be_nothing():
+    members, nonmembers = sides()
+    asked = Querying(price=0.02)
+    assert lines_of_asking(FarDoor(), members, nonmembers, asked, 0)[2].startswith("0.0026 to pay")
+    assert "; 0.0026 at 0.02 per 1,000" in str(
+        audit(FarDoor(), members=members, nonmembers=nonmembers, querying=asked).queries
+    )
 
 
 def test_the_plan_counts_equal_inputs_once_where_answers_are_kept():

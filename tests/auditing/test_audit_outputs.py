@@ -145,3 +145,11 @@ def test_what_cannot_be_audited_is_refused_in_one_line(make, found):
     assert "found" in message
     assert "\n" not in message
     assert len(message) < 400
+
+
+def test_a_threshold_per_class_is_said_to_need_the_label(answers):
+    z, y, m, _ = answers
+    result = audit(Predictions(Logits(z), y, m))
+    known = {threat.attack: threat.knowledge for threat in result.threat_models}
+    assert known["entropy"] == ("members",)
+    assert "thresholds per class: label too" in result.provenance.definitions["knowledge"]

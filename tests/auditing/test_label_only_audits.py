@@ -26,10 +26,18 @@ from vestige import (
     Translations,
     audit,
 )
+from vestige.auditing.asking import reserved
 from vestige.auditing.audit_file import audit_file_of
+from vestige.auditing.cost_of_asking import lines_of_asking
+from vestige.auditing.label_only import played_with
+from vestige.auditing.selection import select
 from vestige.core.errors import BudgetError, TargetError
+from vestige.core.records import joined
 from vestige.core.targets import Part
 from vestige.signals.boundary import hop_skip_jump
+from vestige.targets.ledger import Ledger
+from vestige.targets.meter import Meter
+from vestige.targets.opening import open_target
 
 N = 120
 
@@ -61,6 +69,40 @@ def test_noise_tells_members_from_labels_alone():
     assert [p.n_queries for p in result.power if p.metric == "auc"] == [10]
     assert "label_only_likelihood_ratio" in {left.attack for left in result.not_run}
     assert (result.results.query("attack == 'noise_robustness'")["n_queries"] == 20).all()
+
+
+def test_fewer_copies_than_the_power_is_looked_at_are_played_too():
+    both = sides()
+    probe = NoisyCopies(5, FEW.choices)
+    result = audit(tree(both["members"]), **both, querying=Querying(access="label", label_only=(probe,)))
+    assert row(result, attack="noise_robustness", metric="auc", group="all").value > 0.5
+
+
+@pytest.mark.parametrize("kind", [BoundarySearch, SettledSearch])
+def test_a_search_that_cannot_start_is_refused_before_anything_is_asked(kind):
+    def never(inputs):
+        raise AssertionError("asked")
+
+    both, querying = sides(), Querying(access="label", label_only=(kind(n_queries=5),), price=1.0)
+    with pytest.raises(InputError, match="at least 13 queries a record"):
+        audit(never, **both, querying=querying)
+    with pytest.raises(InputError, match="at least 13 queries a record"):
+        lines_of_asking(never, both["members"], both["nonmembers"], querying, 0)
+
+
+@pytest.mark.parametrize(
+    ("attacks", "n_labels"),
+    [(["all"], 20), (["loss"], 0), (["noise_robustness"], 20), (["label_only_likelihood_ratio", "loss"], 0)],
+)
+def test_the_plan_counts_what_the_attacks_that_are_played_ask(attacks, n_labels):
+    both, selection = sides(), select(attacks)
+    querying = Querying(label_only=(FEW,), budget=2 * N + 32 + n_labels * 2 * N)
+    wanted = played_with(selection.attacks, n_shadows=0)
+    lines = lines_of_asking(tree(both["members"]), **both, querying=querying, seed=0, wanted=wanted)
+    assert lines[-1].startswith("0 of the budget")
+    result = audit(tree(both["members"]), **both, querying=querying, attacks=attacks)
+    assert result.queries is not None
+    assert result.queries.n_sent == querying.budget
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +258,15 @@ def test_a_model_that_remembers_nothing_gives_chance():
     other = {"members": both["members"], "nonmembers": both["nonmembers"].take(np.arange(60, N))}
     result = audit(model, **other, querying=Querying(access="label", label_only=(FEW,)))
     assert abs(row(result, attack="noise_robustness", metric="auc", group="all").value - 0.5) < 0.12
+
+
+def test_queries_that_took_a_kept_answer_are_none_of_those_that_a_run_has_sent():
+    both = sides()
+    pool, model = joined(both["members"], both["nonmembers"]), open_target(tree(both["members"]), 2)
+    ledger = Ledger(None, pool.n_records)
+    ledger.note("boundary_distance", np.arange(2), kept=np.arange(100))
+    querying = Querying("label", label_only=(BoundarySearch(n_queries=60),))
+    assert reserved(Meter(model, ledger), ledger, pool, querying, seed=0).label_only == 60 * 2 * N - 2
 
 
 def test_a_budget_that_does_not_hold_the_labels_sends_nothing():

@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import resource
 import shutil
 import stat
 import tomllib
@@ -327,3 +328,14 @@ def test_an_audit_that_is_refused_leaves_no_folders(tmp_path):
     with pytest.raises(ValueError, match="NaN"):
         audit(Predictions(Logits(z), y, m), run=tmp_path / "new" / "folders" / "run")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_is_said_once_and_nothing_of_the_run_stays(result, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"^Expected to write the run to \S+, found File too large; nothing was"):
+            run_folder.write(result, tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []

@@ -140,6 +140,21 @@ def test_a_budget_holds_the_views_or_nothing_is_asked(model, audited):
     assert lines[0] == "192 queries: 80 for 80 records, 32 of them again, to compare, 80 for 1 other views of each"
 
 
+def test_the_plan_counts_views_that_are_alike_once_where_answers_are_kept(model, bank):
+    alike = np.zeros((10, 1, 5, 5), dtype=np.float32)  # as each other, and as their mirror images
+    members, nonmembers = (replace(side, inputs=np.concatenate([alike, side.inputs[10:]])) for side in BOTH)
+    planned = lines_of_asking(model, members, nonmembers, Querying(views=VIEWS, price=1.0), 0)[0]
+    n_planned = int(planned.split(" queries")[0])
+    assert n_planned < 2 * 2 * N + 32 - 2 * 19
+    querying = Querying(views=VIEWS, price=1.0, budget=n_planned)
+    training = ShadowTraining(RECIPE, n_models=8, bank=bank)
+    result = vestige.audit(
+        model, members=members, nonmembers=nonmembers, querying=querying, training=training, attacks=USED
+    )
+    assert result.queries is not None
+    assert result.queries.n_sent == n_planned
+
+
 def test_the_plan_counts_views_in_disk_and_memory(model, bank):
     training = ShadowTraining(RECIPE, n_models=8, bank=bank)
     plain, wide = (cost_of(model, BOTH[0], BOTH[1], training, 0, Querying(views=views)) for views in (None, VIEWS))

@@ -298,11 +298,13 @@ def test_the_run_says_what_was_asked_and_can_be_asked_again_from_there(vestige, 
 
 def test_what_options_said_can_be_asked_again_as_a_file(vestige, made, tmp_path):
     arguments = [*beside(made, "boosted.ubj", "parquet", *PARQUET), "--access", "label", "--min-cell", "3"]
+    arguments += ["--budget", "5000", "--price", "0.5"]
     done = vestige("audit", *arguments, "--fail-if", "auc.upper > 0.99", "--out", tmp_path / "run")
     assert done.code == 0, done
     said = tomllib.loads((tmp_path / "run" / "audit.toml").read_text())
     assert (said["target"]["access"], said["data"]["id"], said["options"]["min_cell"]) == ("label", "row", 3)
     assert said["policy"]["fail_if"] == ["auc.upper > 0.99"]
+    assert (said["target"]["budget"], said["target"]["price"]) == (5000, 0.5)
     assert vestige("plan", tmp_path / "run" / "audit.toml").code == 0
 
 
@@ -446,6 +448,8 @@ OPTIONS: dict[str, tuple[str, str, list[str], list[str]]] = {
     "gradients of a graph": ("forest.onnx", "npz", ["--access", "gradients"], ["torch module", "confidence or label"]),
     "gradients of a table": ("answers.csv", "csv", [*CSV, "--access", "gradients"], ["torch module", "a table"]),
     "answers of a table": ("answers.csv", "csv", [*CSV, "--answers", "logits"], ["answers", "leave it out"]),
+    "a small budget": ("forest.skops", "csv", [*CSV, "--budget", "5"], ["budget of", "found 5", "was sent"]),
+    "a price that is none": ("forest.skops", "csv", [*CSV, "--price", "-1"], ["price of 0 or more", "found -1.0"]),
     "a shadow": ("forest.skops", "csv", [*CSV, "--shadow", "s.csv"], ["--shadow", "nothing for a model"]),
     "a positive class": ("forest.skops", "csv", [*CSV, "--positive", "p=1"], ["--positive", "nothing for a model"]),
     "labels apart": ("forest.skops", "csv", [*CSV, "--labels", "l.npy"], ["--labels", "nothing for a model"]),
@@ -475,6 +479,7 @@ def test_options_that_cannot_be_audited(vestige, made, tmp_path, name):
     [
         (["--access", "label"], ["--access beside --model", "nothing for predictions"]),
         (["--answers", "logits"], ["--answers beside --model"]),
+        (["--budget", "5"], ["--budget beside --model"]),
         (["--trust-pickle"], ["--trust-pickle beside --model"]),
         (["--bank", "bank"], ["--bank beside an AUDIT.toml"]),
         (["--within", "5m"], ["--within beside an AUDIT.toml"]),

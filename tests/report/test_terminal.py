@@ -6,6 +6,7 @@ from rich.console import Console
 
 from vestige.core.result import FindingState
 from vestige.report.terminal import print_result
+from vestige.report.wording import listing
 
 PAGE = "runs/clinic/report.html"
 
@@ -51,6 +52,16 @@ def test_the_page_is_named_last_and_never_broken(rich):
 
 def test_what_was_not_run_is_told(rich):
     assert "Not run: lira_online (needs reference models); boundary_distance" in printed(rich)
+
+
+def test_what_each_attack_sees_and_knows_is_told(rich):
+    text = " ".join(printed(rich).split())
+    assert len(rich.threat_models) > 1
+    assert "Threat models: " in text
+    for model in rich.threat_models:
+        assert model.attack in text.partition("Threat models: ")[2]
+    first = rich.threat_models[0]
+    assert f"(sees {first.interface}; knows {listing(list(first.knowledge))})" in text
 
 
 def test_text_is_never_read_as_markup(rich):

@@ -81,9 +81,15 @@ def test_another_model_s_file_is_refused(tmp_path):
     Ledger(tmp_path / "q.sqlite", 3, "model a").close()
     with pytest.raises(RunFolderError, match="same model as before, model a, found model b"):
         Ledger(tmp_path / "q.sqlite", 3, "model b")
-    with pytest.raises(RunFolderError, match="same records as before, 3, found 4"):
+    with pytest.raises(RunFolderError, match="same number of records as before, 3, found 4"):
         Ledger(tmp_path / "q.sqlite", 4, "model a")
     Ledger(tmp_path / "q.sqlite", 3, "model a").close()
+
+
+def test_a_ledger_of_other_records_is_refused(tmp_path):
+    Ledger(tmp_path / "q.sqlite", 3, inputs="those").close()
+    with pytest.raises(RunFolderError, match="same records as before, those, found these"):
+        Ledger(tmp_path / "q.sqlite", 3, inputs="these")
 
 
 def test_another_version_of_the_model_is_refused_and_its_answers_are_not_kept():

@@ -3,7 +3,16 @@ import pandas as pd
 import pytest
 from tests.targets.interfaces import Far, Known, White, probabilities_of
 
-from vestige.core.errors import BudgetError, InputError, RunFolderError, TargetError, UnsupportedModelError
+from vestige.core.errors import (
+    ArtefactError,
+    BudgetError,
+    InputError,
+    RunFolderError,
+    TargetError,
+    UnsupportedModelError,
+)
+from vestige.core.outputs import Logits, Probabilities
+from vestige.targets.checking import check_finite
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter, keys_of
 
@@ -37,7 +46,8 @@ def test_equal_inputs_are_asked_once(model):
     interface, ledger = model(), Ledger(None, 30)
     meter = Meter(interface, ledger, keep=True)
     doubled = np.concatenate([X, X[::-1]])
-    assert meter.n_to_ask(doubled) == 30
+    assert meter.n_to_ask(doubled) == meter.n_to_ask(X[:20], then=[X[10:], doubled]) == 30
+    assert Meter(Known(), ledger).n_to_ask(X, then=[X]) == 60
     answers = values(meter.answers(doubled, np.concatenate([RECORDS, RECORDS[::-1]]), "attack"))
     assert np.array_equal(answers, probabilities_of(doubled))
     assert len(interface.seen) == 30
@@ -136,6 +146,28 @@ def test_gradients_are_queries_and_not_every_model_has_them():
         Meter(Known(), ledger).gradient_norms(X, np.ones(30, dtype=int), RECORDS, "attack")
 
 
+def test_norms_of_gradients_that_were_paid_for_are_kept_for_their_input_and_label():
+    class Counting(White):
+        def gradient_norms(self, inputs, labels):
+            self.seen.extend(np.asarray(inputs).tolist())
+            return super().gradient_norms(inputs, labels)
+
+    many, labels = np.random.default_rng(1).normal(size=(70, 2)), np.arange(70) % 3
+    model, ledger = Counting(), Ledger(None, 70, budget=71)
+    meter = Meter(model, ledger, keep=True)
+    assert meter.n_norms_to_ask(many, labels) == 70
+    for _ in range(2):
+        norms = meter.gradient_norms(many, labels, np.arange(70), "attack")
+        np.testing.assert_array_equal(norms, many[:, 0] + labels)
+        assert len(model.seen) == 70
+    assert (ledger.spent.n_sent, ledger.spent.n_kept) == (70, 70)
+    other = meter.gradient_norms(many[:1], labels[:1] + 1, np.arange(1), "attack")
+    assert other == many[0, 0] + 1
+    assert meter.n_to_ask(many) == 70  # an answer is something else
+    with pytest.raises(BudgetError, match="budget of 72"):
+        meter.gradient_norms(many[:1], labels[:1] + 2, np.arange(1), "attack")
+
+
 @pytest.mark.parametrize("records", [np.arange(29), np.full(30, 30), np.full(30, -1)])
 def test_every_query_is_about_a_record(records):
     with pytest.raises(InputError, match=r"number of its record, in 0\.\.29"):
@@ -167,6 +199,45 @@ def test_arrays_in_a_table_that_differ_in_the_middle_have_different_keys():
     first, second, third = keys_of(pd.DataFrame({"embedding": [long, other, long.copy()]}))
     assert first != second
     assert first == third
+
+
+def test_an_answer_that_is_none_is_named_by_its_record_wherever_it_is_asked():
+    class Sour(Known):
+        def answers(self, inputs):
+            found = probabilities_of(inputs)
+            found[(inputs == X[20]).all(axis=1)] = np.nan
+            check_finite(found, "probabilities")
+            return super().answers(inputs)
+
+    for keep, rows in ((True, np.arange(30)), (False, np.arange(30)), (True, np.arange(10, 30)), (False, [3, 20, 4])):
+        meter = Meter(Sour(), Ledger(None, 30), keep=keep)
+        with pytest.raises(TargetError, match=r"first for record 21\.$"):
+            meter.answers(X[rows], np.array(rows), "attack")
+    many = np.concatenate([np.ones((70, 2)) * np.arange(70)[:, None], X[20:21]])
+    with pytest.raises(TargetError, match=r"first for record 71\.$"):
+        Meter(Sour(), Ledger(None, 71), keep=True).answers(many, np.arange(71), "attack")
+
+
+def test_answers_of_two_precisions_are_answers_of_one_kind():
+    class Wavering(Known):
+        def answers(self, inputs):
+            found = super().answers(inputs).whole()
+            return Probabilities(found.astype(np.float32) if len(inputs) < 64 else found)
+
+    many = np.random.default_rng(1).normal(size=(70, 2))
+    meter = Meter(Wavering(), Ledger(None, 70), keep=True)
+    np.testing.assert_allclose(values(meter.answers(many, np.arange(70), "attack")), probabilities_of(many), rtol=1e-6)
+
+
+def test_answers_of_two_kinds_are_refused():
+    class Turning(Known):
+        def answers(self, inputs):
+            found = super().answers(inputs)
+            return found if len(inputs) == 64 else Logits(np.log(found.whole()))
+
+    many = np.random.default_rng(1).normal(size=(70, 2))
+    with pytest.raises(ArtefactError, match="one kind, found logits and probabilities in the ledger"):
+        Meter(Turning(), Ledger(None, 70), keep=True).answers(many, np.arange(70), "attack")
 
 
 def test_a_far_model_that_leaves_records_out_is_named_and_what_it_answered_is_kept():

@@ -197,6 +197,7 @@ _DEFINITIONS: Mapping[str, str] = {
     "logarithms": "of given probabilities log max(p, 1e-30) (P1), so exact 0 and 1 are ordinary; of logits exact",
     "resolution": "a rate f needs at least 10 expected false positives, n_nonmembers * f >= 10",
     "balanced_accuracy": "(TPR + TNR) / 2, sides normalised separately",
+    "knowledge": "train, data, label, model: P3, table 3; members: of other records; thresholds per class: label too",
     "global and per_class": "P1: first observed known score with the best balanced accuracy, member iff score >= t",
     "strict": "P3: highest distinct known score with the best balanced accuracy, member iff score > t",
     "known_half": "random halves of the units, stratified by membership; each is known while the other is attacked",

@@ -1,7 +1,7 @@
 """Asking the audited model: a pass over its records, a sample of them again, and what it cost."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +11,13 @@ import numpy as np
 from jaxtyping import Int
 
 from vestige.auditing.label_only import LABEL_ONLY, n_queries_of
+from vestige.auditing.model_content import content_of
 from vestige.auditing.prediction_table import answers_from_table
 from vestige.auditing.querying import Querying
 from vestige.auditing.run_folder import QUERIES, forget_queries
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
+from vestige.core.inputs import InputSpace
 from vestige.core.outputs import GradientNorms, LastLayerGradients, Logits, Output, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.probabilities import softmax
@@ -27,16 +29,17 @@ from vestige.core.targets import Access, Answers, GradientInterface, Interface, 
 from vestige.core.views import MirrorAndShifts, with_views
 from vestige.evaluation import preflight
 from vestige.targets.access import ASK_FOR_LABELS, confidence_target, gradient_target, label_target, labels_only
-from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.answer_format import AnswerFormat, are_probabilities
 from vestige.targets.files.model_file import ModelFile
-from vestige.targets.ledger import Ledger, Spent
-from vestige.targets.meter import Meter
+from vestige.targets.ledger import Ledger, Spent, refuse_in_use
+from vestige.targets.meter import Meter, keys_of
 from vestige.targets.opening import open_target
 from vestige.targets.preprocessing import prepared_interface
 from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx
 
 _PASS, _AGAIN, _VIEWS = "one answer a record", "asked again", "views of a record"
 _GRADIENTS, _LAST_LAYER = "one gradient a record", "one gradient of the last layer a record"
+_CHECKED_AT_ONCE = 4096  # inputs that are prepared to see whether they can be
 _SAMPLE = 32  # records that are asked about again
 _SAME = 1e-4  # difference of a probability that rounding and another order of sums may explain
 
@@ -52,6 +55,7 @@ class Asked:
         checks: What a reader should know of it.
         queries: What it cost; None of a table, which is not asked.
         views: Its answers to all views of each record, those of one record after the other; None without views.
+        name: Which model it was, as the ledger knows it.
     """
 
     predictions: Predictions
@@ -60,6 +64,7 @@ class Asked:
     checks: tuple[Check, ...]
     queries: Queries | None
     views: Logits | Probabilities | None = None
+    name: str = ""
 
 
 def ask(
@@ -72,6 +77,7 @@ def ask(
     progress: Progress,
     *,
     last_layer: bool = False,
+    wanted: Collection[str] | None = None,
 ) -> Asked:
     """Ask a model about its members and nonmembers, once each.
 
@@ -84,6 +90,7 @@ def ask(
         seed: Of the sample that is asked about again.
         progress: Told how many answers are there.
         last_layer: Whether an attack reads the gradients of the last layer; only with access to gradients.
+        wanted: Attacks that are played, as of `n_queries_of`.
 
     Raises:
         InputError: The records do not fit each other, or the inputs what was declared of them.
@@ -102,10 +109,10 @@ def ask(
     progress("asking the target", 0, 1)
     model = open_target(target, pool.n_classes, pool.classes)
     interface = limited(target, model, querying)
-    name = _name_of(target, model, interface, pool)
+    name = _name_of(target, model, interface, pool, querying)
     with _ledger(interface, name, pool, querying, run) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
-        outputs, checks, views = _answers(meter, ledger, pool, querying, seed, last_layer)
+        outputs, checks, views = _answers(meter, ledger, pool, querying, seed, last_layer, wanted)
         predictions = predictions_of(outputs, pool, member)
         spent = ledger.spent
     held = preflight.stored_training_rows(_rows_in(target, model, members.inputs, querying))
@@ -118,6 +125,7 @@ def ask(
         tuple(checks),
         queries,
         views,
+        name,
     )
 
 
@@ -132,8 +140,7 @@ def labels_of(target: Any, asked: Asked, querying: Querying, run: Path, progress
     pool = asked.pool
     model = open_target(target, pool.n_classes, pool.classes)
     interface = limited(target, model, querying)
-    name = _name_of(target, model, interface, pool)
-    with _ledger(interface, name, pool, querying, run, anew=False) as ledger:
+    with _ledger(interface, asked.name, pool, querying, run, anew=False) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
         try:
             yield LabelView(lambda attack: label_target(meter, attack), ledger)
@@ -217,17 +224,22 @@ def _ledger(
         return
     made = [folder for folder in (run, *run.absolute().parents) if not folder.exists()]
     run.mkdir(parents=True, exist_ok=True)
-    is_kept, has_failed = keeps(interface, querying), True
+    is_kept = keeps(interface, querying)
     if anew and not is_kept:
+        refuse_in_use(run / QUERIES)
         forget_queries(run)  # a model that costs nothing is asked anew
-    ledger = Ledger(run / QUERIES, pool.n_records, identity, budget)
+    inputs = hashlib.sha256(b"".join(keys_of(pool.inputs))).hexdigest()[:16] if is_kept else ""
+    is_to_go = not (run / QUERIES).exists()
     try:
-        yield ledger
-        has_failed = False
+        with closing(Ledger(run / QUERIES, pool.n_records, identity, budget, inputs)) as ledger:
+            is_to_go = not is_kept
+            try:
+                yield ledger
+                is_to_go = False
+            finally:
+                is_to_go = is_to_go or ledger.spent == Spent(0, 0, 0, 0)
     finally:
-        is_empty = ledger.spent == Spent(0, 0, 0, 0)
-        ledger.close()
-        if is_empty or (has_failed and not is_kept):
+        if is_to_go:
             forget_queries(run)
             with suppress(OSError):  # only what was made for nothing
                 for folder in made:
@@ -239,17 +251,21 @@ def keeps(interface: Interface, querying: Querying) -> bool:
     return isinstance(interface, RemoteInterface) or querying.price is not None
 
 
-def _name_of(target: Any, model: Interface, interface: Interface, pool: Records) -> str:
-    """Which model is asked: one of this process by its file's content, or only by the name of its function or class."""
+def _name_of(target: Any, model: Interface, interface: Interface, pool: Records, querying: Querying) -> str:
+    """Which model is asked: one of this process by its file's content, or by its own where answers of it are kept."""
     if isinstance(interface, RemoteInterface):
         return interface.identity
+    read = ""
     if isinstance(target, ModelFile):
         with Path(target.path).open("rb") as file:
             of = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        read = f"{target.output} {getattr(target.factory, '__qualname__', '')}"
     else:
-        of = getattr(getattr(target, "function", target), "__qualname__", type(target).__qualname__)
-    declared = repr((pool.n_classes, pool.classes, getattr(target, "answers", None), getattr(model, "format", None)))
-    return f"of this process, {of}, answers {hashlib.sha256(declared.encode()).hexdigest()[:16]}"
+        asked = getattr(target, "function", target)
+        of = getattr(asked, "__qualname__", type(asked).__qualname__)
+        of += f" of content {content_of(asked)}" if keeps(interface, querying) else ""
+    declared = (pool.n_classes, pool.classes, getattr(target, "answers", None), getattr(model, "format", None), read)
+    return f"of this process, {of}, answers {hashlib.sha256(repr(declared).encode()).hexdigest()[:16]}"
 
 
 def _identity(name: str, querying: Querying) -> str:
@@ -281,38 +297,71 @@ class ToAsk:
 
 
 def reserved(
-    meter: Meter, ledger: Ledger, pool: Records, querying: Querying, seed: int, last_layer: bool = False
+    meter: Meter,
+    ledger: Ledger,
+    pool: Records,
+    querying: Querying,
+    seed: int,
+    last_layer: bool = False,
+    wanted: Collection[str] | None = None,
 ) -> ToAsk:
-    """Return what an audit will send at most, for which there is a budget: views may be alike, and asked once then.
+    """Return what an audit will send, label-only queries at most, for which there is a budget.
 
     Raises:
-        InputError: There are views to be asked, and the records are no images.
+        InputError: An input is none of those that were declared, or there are views of records that are no images.
         BudgetError: There is none; nothing was sent.
     """
+    querying.inputs.check(pool.inputs)
+    if meter.keeps:
+        _refuse_unpreparable(pool.inputs, querying.inputs)
     sample = pool.take(again_of(pool.n_records, seed)).inputs
-    gradients = (1 + last_layer) * pool.n_records if querying.access is Access.GRADIENTS else 0
-    views = 0 if querying.views is None else sum(map(meter.n_to_ask, querying.views.others(pool.inputs)))
-    sent = sum(n for attack, n in ledger.per_attack().items() if attack in LABEL_ONLY)
-    labels = max(0, n_queries_of(querying.label_only, pool, querying.inputs) - sent)  # of a run that goes on
-    to_ask = ToAsk(meter.n_to_ask(pool.inputs), meter.n_to_ask(sample, again=True), gradients, views, labels)
+    gradients = 0
+    if querying.access is Access.GRADIENTS:
+        gradients = meter.n_norms_to_ask(pool.inputs, pool.labels) + last_layer * pool.n_records
+    once = views = meter.n_to_ask(pool.inputs)
+    if querying.views is not None:
+        views = meter.n_to_ask(pool.inputs, then=querying.views.others(pool.inputs))
+    # What a run that goes on has sent already.
+    sent = sum(int(ledger.per_record(attack).sum()) for attack in LABEL_ONLY)
+    labels = max(0, n_queries_of(querying.label_only, pool, querying.inputs, wanted) - sent)
+    to_ask = ToAsk(once, meter.n_to_ask(sample, again=True), gradients, views - once, labels)
     ledger.reserve(to_ask.total)
     return to_ask
 
 
+def _refuse_unpreparable(inputs: Any, space: InputSpace) -> None:
+    """Refuse inputs that cannot be given to the model, all of them before the first is paid for."""
+    for start in range(0, 0 if space.changes_nothing else len(inputs), _CHECKED_AT_ONCE):
+        rows = slice(start, start + _CHECKED_AT_ONCE)
+        space.prepared(inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows])
+
+
 def _answers(
-    meter: Meter, ledger: Ledger, pool: Records, querying: Querying, seed: int, last_layer: bool
+    meter: Meter,
+    ledger: Ledger,
+    pool: Records,
+    querying: Querying,
+    seed: int,
+    last_layer: bool,
+    wanted: Collection[str] | None,
 ) -> tuple[list[Output], list[Check], Logits | Probabilities | None]:
     records, again = np.arange(pool.n_records), again_of(pool.n_records, seed)
     sample = pool.take(again).inputs
-    n_gradients = reserved(meter, ledger, pool, querying, seed, last_layer).gradients
+    reserved(meter, ledger, pool, querying, seed, last_layer, wanted)
     outputs: list[Output]
     if querying.access is Access.LABEL:
         first: Answers = _labels(meter, pool.inputs, records)
     else:
         first = confidence_target(meter, _PASS).answers(pool.inputs, records)
+        if isinstance(first, Logits) and are_probabilities(first.whole()):
+            raise TargetError(
+                "Expected logits of the model, found probabilities: every row is in 0..1 and sums to 1, and a softmax "
+                "would be applied twice; leave the softmax out of the module, or give a function that returns "
+                "vestige.Probabilities."
+            )
     outputs = [first]
     second = meter.answers(sample, again, _AGAIN, again=True)
-    if n_gradients:
+    if querying.access is Access.GRADIENTS:
         norms = gradient_target(meter, _GRADIENTS).gradient_norms(pool.inputs, pool.labels, records)
         outputs.append(GradientNorms(norms))
         if last_layer:

@@ -162,6 +162,7 @@ def play(
     model = target
     if members is not None and nonmembers is not None:
         from vestige.auditing.asking import ask
+        from vestige.auditing.label_only import played_with
         from vestige.auditing.label_only_audit import play_label_only
         from vestige.auditing.model_audit import refuse_recipe, train_references
 
@@ -169,8 +170,11 @@ def play(
         if training is not None:
             refuse_recipe(target, training, querying)
         with _ledger_folder(folder, querying) as place:
-            last_layer = selection.reads("gradients")
-            asked = ask(model, members, nonmembers, querying, place, options.seed, progress, last_layer=last_layer)
+            n_shadows = 0 if training is None else training.n_models
+            asked = ask(
+                model, members, nonmembers, querying, place, options.seed, progress,
+                last_layer=selection.reads("gradients"), wanted=played_with(selection.attacks, n_shadows),
+            )  # fmt: skip
             target = asked.predictions
             if training is not None:
                 trained = train_references(

@@ -1,6 +1,7 @@
 """What asking a model will cost: queries, time and money, said before anything is sent."""
 
 import time
+from collections.abc import Collection
 from contextlib import closing
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from vestige.auditing.asking import keeps, limited, reserved
 from vestige.auditing.querying import Querying
 from vestige.core.durations import duration
+from vestige.core.money import money
 from vestige.core.predictions import Predictions
 from vestige.core.records import Records, joined
 from vestige.core.targets import Interface
@@ -20,7 +22,14 @@ _TIMED = 256  # records that a model of this process is timed with
 
 
 def lines_of_asking(
-    target: Any, members: Records, nonmembers: Records, querying: Querying, seed: int, *, last_layer: bool = False
+    target: Any,
+    members: Records,
+    nonmembers: Records,
+    querying: Querying,
+    seed: int,
+    *,
+    last_layer: bool = False,
+    wanted: Collection[str] | None = None,
 ) -> list[str]:
     """Say what an audit will ask of a model, in lines.
 
@@ -34,6 +43,7 @@ def lines_of_asking(
         querying: How it may be asked.
         seed: Of the audit.
         last_layer: As of `ask`.
+        wanted: As of `ask`.
 
     Raises:
         BudgetError: The budget is smaller than this.
@@ -44,7 +54,7 @@ def lines_of_asking(
     interface = limited(target, open_target(target, pool.n_classes, pool.classes), querying)
     with closing(Ledger(None, pool.n_records, budget=querying.budget)) as ledger:
         meter = Meter(interface, ledger, keep=querying.price is not None)
-        to_ask = reserved(meter, ledger, pool, querying, seed, last_layer)
+        to_ask = reserved(meter, ledger, pool, querying, seed, last_layer, wanted)
     n = to_ask.total
     parts = [f"{to_ask.once:,} for {pool.n_records:,} records", f"{to_ask.again} of them again, to compare"]
     parts += [f"{to_ask.gradients:,} gradients"] if to_ask.gradients else []
@@ -53,7 +63,7 @@ def lines_of_asking(
     parts += [f"{to_ask.label_only:,} at most by label-only attacks"] if to_ask.label_only else []
     lines = [f"{n:,} queries: {', '.join(parts)}", _time(target, interface, pool, querying, n)]
     if querying.price is not None:
-        lines.append(f"{n * querying.price / 1000:,.2f} to pay, at {querying.price:g} per 1,000 queries")
+        lines.append(f"{money(n * querying.price / 1000)} to pay, at {querying.price:g} per 1,000 queries")
     if querying.budget is not None:
         lines.append(f"{querying.budget - n:,} of the budget of {querying.budget:,} queries are left then")
     return lines

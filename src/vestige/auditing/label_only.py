@@ -4,13 +4,15 @@ Each kind is a frozen value that says how many queries it costs and asks them. W
 models first and then on the target, is in `label_scores`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
@@ -361,24 +363,82 @@ def searched(
     )  # fmt: skip
 
 
-def n_queries_of(probes: tuple[Probe, ...], pool: Records, space: InputSpace) -> int:
-    """Return the most queries that the target may be asked, over all records; two strengths if two are chosen.
+RATIO, NETWORK = "label_only_likelihood_ratio", "nn_augmentation"
+"""Attacks that read the copies which another one asks about."""
+
+
+FEWEST = 4
+"""Models of a likelihood ratio that leaves one and its partner out."""
+
+
+def played_with(attacks: Iterable[Attack], n_shadows: int) -> tuple[str, ...]:
+    """Return the names of the attacks that so many shadow models allow, as far as queries depend on it."""
+    return tuple(attack.name for attack in attacks if attack.name != RATIO or n_shadows >= FEWEST)
+
+
+def attacks_of(probe: Probe) -> tuple[str, ...]:
+    """Return the attacks that read what a probe asks."""
+    if isinstance(probe, BoundarySearch):
+        return (probe.attack, *probe.calibrated)
+    if isinstance(probe, CombinedDistances | SettledSearch):
+        return (probe.attack,)
+    return (probe.attack, RATIO if isinstance(probe, NoisyCopies) else NETWORK)
+
+
+def n_queries_of(
+    probes: tuple[Probe, ...], pool: Records, space: InputSpace, wanted: Collection[str] | None = None
+) -> int:
+    """Return the most queries that the target may be asked, over all records.
+
+    Args:
+        probes: What is asked.
+        pool: The records.
+        space: What inputs may be.
+        wanted: Attacks that are played; all if omitted. What none of them reads is not asked, and noisy copies are
+            asked at a second strength only for a second attack.
 
     Raises:
-        InputError: A kind of copies does not fit the inputs.
+        InputError: A kind of copies does not fit the inputs, or a search cannot start from them or with so few queries.
     """
     total = 0
     for probe in probes:
+        n_attacks = len([name for name in attacks_of(probe) if wanted is None or name in wanted])
+        if not n_attacks:
+            continue
         if isinstance(probe, BoundarySearch | SettledSearch):
+            _refuse_no_start(probe, pool, space)
             total += probe.n_queries
         elif isinstance(probe, CombinedDistances):
             _refuse_no_images(pool, "combined distances")
+            _refuse_no_start(probe, pool, space)
             total += probe.n_queries_of_record
         else:
             copies: CopiesOfRecords = probe
             most = max(copies.n_queries(strength) for strength in copies.strengths(pool, space))
-            total += 2 * most if isinstance(probe, NoisyCopies) else most
+            total += n_attacks * most if isinstance(probe, NoisyCopies) else most
     return total * pool.n_records
+
+
+class _Silent:
+    """A target that is never asked: a search which comes to its first query has nothing against its inputs."""
+
+    def __init__(self, n_classes: int) -> None:
+        self.n_classes = n_classes
+
+    def labels(self, inputs: Any, records: Rows) -> Rows:
+        raise _ToBeAskedError
+
+
+class _ToBeAskedError(Exception):
+    pass
+
+
+def _refuse_no_start(
+    probe: BoundarySearch | SettledSearch | CombinedDistances, pool: Records, space: InputSpace
+) -> None:
+    """Refuse what a search would refuse, before anything is paid for."""
+    with suppress(_ToBeAskedError):
+        searched(probe.estimator, probe.n_queries, _Silent(pool.n_classes), pool, space, 0, np.arange(1))
 
 
 def _all(pool: Records) -> np.ndarray:

@@ -9,12 +9,16 @@ from vestige.attacks import CATALOGUE
 from vestige.auditing.label_distances import calibrated_search, combined_search, settled_search
 from vestige.auditing.label_findings import LabelQuestion, LabelScores, ShadowLabels
 from vestige.auditing.label_only import (
+    FEWEST,
+    NETWORK,
+    RATIO,
     BoundarySearch,
     CombinedDistances,
     CopiesOfRecords,
     NoisyCopies,
     Probe,
     SettledSearch,
+    attacks_of,
 )
 from vestige.auditing.references import fewest_on_a_side, partners_of, remaining
 from vestige.core.records import Records
@@ -23,10 +27,7 @@ from vestige.evaluation.strength import choose_on_shadows, choose_on_source
 from vestige.signals.label_only.agreement import agreement, prefix_counts
 
 _BY_NAME = {attack.name: attack for attack in CATALOGUE}
-_RATIO = "label_only_likelihood_ratio"
-_NETWORK = "nn_augmentation"
 _DRAWS = (10, 25, 50, 100, 250, 500, 1_000)  # queries at which the attack by noise is looked at
-_FEWEST = 4  # models of a likelihood ratio that leaves one and its partner out
 
 
 def label_scores(probes: Sequence[Probe], question: LabelQuestion) -> LabelScores:
@@ -49,7 +50,7 @@ def label_scores(probes: Sequence[Probe], question: LabelQuestion) -> LabelScore
     found = LabelScores(None if shadows is None else shadows.member)
     for probe in probes:
         if isinstance(probe, BoundarySearch):
-            if {probe.attack, *probe.calibrated} & set(wanted):
+            if set(attacks_of(probe)) & set(wanted):
                 calibrated_search(found, probe, question)
         elif isinstance(probe, CombinedDistances):
             if probe.attack in wanted:
@@ -57,14 +58,9 @@ def label_scores(probes: Sequence[Probe], question: LabelQuestion) -> LabelScore
         elif isinstance(probe, SettledSearch):
             if probe.attack in wanted:
                 settled_search(found, probe, question)
-        elif {probe.attack, *_also(probe)} & set(wanted):
+        elif set(attacks_of(probe)) & set(wanted):
             _count(found, probe, question)
     return found
-
-
-def _also(probe: CopiesOfRecords) -> tuple[str, ...]:
-    """Attacks that read the same copies."""
-    return (_RATIO,) if isinstance(probe, NoisyCopies) else (_NETWORK,)
 
 
 def _count(found: LabelScores, probe: CopiesOfRecords, question: LabelQuestion) -> None:
@@ -99,37 +95,37 @@ def _count(found: LabelScores, probe: CopiesOfRecords, question: LabelQuestion) 
         if shadows is not None:
             found.shadow_scores[probe.attack] = scores[chosen]
         if isinstance(probe, NoisyCopies):
-            budgets = tuple(n for n in _DRAWS if n <= correct.shape[1])
+            budgets = tuple(n for n in _DRAWS if n <= correct.shape[1]) or (correct.shape[1],)
             right = (question.predicted == pool.labels)[:, None]
             found.by_budget[probe.attack] = (budgets, np.where(right, prefix_counts(correct, budgets).T, 0.0))
-    if _NETWORK in wanted and _NETWORK in _also(probe) and "correct" not in found.signals:
-        correct = ask(chosen, _NETWORK)
+    if NETWORK in wanted and not isinstance(probe, NoisyCopies) and "correct" not in found.signals:
+        correct = ask(chosen, NETWORK)
         found.signals["correct"] = correct
         if of_source:
             found.shadow_signals["correct"] = of_source[chosen][0]
-        found.n_queries[_NETWORK] = correct.shape[1]
-        found.definitions[_NETWORK] = f"which of {correct.shape[1]} copies ({probe.attack}) are correct, strength {how}"
+        found.n_queries[NETWORK] = correct.shape[1]
+        found.definitions[NETWORK] = f"which of {correct.shape[1]} copies ({probe.attack}) are correct, strength {how}"
     if ratio is not None and shadows is not None and agreements is not None:
-        correct = ask(ratio, _RATIO)
-        attack = _BY_NAME[_RATIO].score
+        correct = ask(ratio, RATIO)
+        attack = _BY_NAME[RATIO].score
         signal, is_in = agreements[ratio], shadows.member
-        found.scores[_RATIO] = attack(agreement(correct), signal, is_in)
+        found.scores[RATIO] = attack(agreement(correct), signal, is_in)
         others = remaining(is_in, shadows.groups, 0)
-        found.shadow_scores[_RATIO] = attack(signal[0], signal[others], is_in[others])
-        found.n_queries[_RATIO] = correct.shape[1]
-        found.definitions[_RATIO] = (
+        found.shadow_scores[RATIO] = attack(signal[0], signal[others], is_in[others])
+        found.n_queries[RATIO] = correct.shape[1]
+        found.definitions[RATIO] = (
             f"strength {strengths[ratio]}, of {len(strengths)}, by the TPR at 1 % FPR of every shadow model in turn "
             f"as target; share of {correct.shape[1]} copies on the probit scale"
         )
-    elif isinstance(probe, NoisyCopies) and _RATIO in wanted:
-        found.not_run.append(NotRun(_RATIO, f"at least {_FEWEST} shadow models in pairs"))
+    elif isinstance(probe, NoisyCopies) and RATIO in wanted:
+        found.not_run.append(NotRun(RATIO, f"at least {FEWEST} shadow models in pairs"))
 
 
 def _asked_shadows(
     probe: CopiesOfRecords, strengths: Sequence[Any], shadows: ShadowLabels, question: LabelQuestion
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[np.ndarray] | None]:
     """The first model's answers at each strength with its own classes, and all models' agreement at each strength."""
-    pool, needs_all = question.pool, isinstance(probe, NoisyCopies) and _RATIO in question.wanted and _enough(shadows)
+    pool, needs_all = question.pool, isinstance(probe, NoisyCopies) and RATIO in question.wanted and _enough(shadows)
     of_source: list[tuple[np.ndarray, np.ndarray]] = []
     agreements: list[list[np.ndarray]] = [[] for _ in strengths]
     for number, model in enumerate(shadows.targets()):
@@ -146,7 +142,7 @@ def _asked_shadows(
 
 
 def _enough(shadows: ShadowLabels) -> bool:
-    if len(shadows.member) < _FEWEST:
+    if len(shadows.member) < FEWEST:
         return False
     left = shadows.member[remaining(shadows.member, shadows.groups, 0)]
     return len(left) > 0 and fewest_on_a_side(left) >= 1
@@ -158,7 +154,7 @@ def _ratio_strength(agreements: Sequence[np.ndarray], shadows: ShadowLabels) -> 
     partner = partners_of(shadows.member, shadows.groups)
     alone = np.full(len(shadows.member), -1)  # of larger groups the others stay: they choose a strength, score nobody
     return choose_on_shadows(
-        _BY_NAME[_RATIO].score, agreements, shadows.member, alone if partner is None else partner
+        _BY_NAME[RATIO].score, agreements, shadows.member, alone if partner is None else partner
     ).strength
 
 

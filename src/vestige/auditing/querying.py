@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from numbers import Integral, Real
 
 from vestige.auditing.label_only import Probe
 from vestige.core.errors import InputError
@@ -48,7 +50,23 @@ class Querying:
         kinds = [type(probe).__name__ for probe in self.label_only]
         if len(set(kinds)) < len(kinds):
             raise InputError(f"Expected each kind of label-only queries once, found {', '.join(kinds)}; leave one out.")
-        if self.budget is not None and (isinstance(self.budget, bool) or self.budget < 1):
-            raise InputError(f"Expected a budget of at least 1 query, found {self.budget}.")
-        if self.price is not None and not 0 <= self.price < math.inf:
-            raise InputError(f"Expected a price of 0 or more per 1,000 queries, found {self.price}.")
+        if self.budget is not None and (not _is_whole(self.budget) or self.budget < 1):
+            raise InputError(
+                f"Expected a budget of at least 1 query, in whole queries, found {self.budget!r}; leave it out for no "
+                "limit."
+            )
+        if self.price is not None:
+            if isinstance(self.price, bool) or not isinstance(self.price, Real | Decimal) or not _is_price(self.price):
+                raise InputError(
+                    f"Expected a price of 0 or more per 1,000 queries, as a plain number in any currency, found "
+                    f"{self.price!r}; leave it out if queries cost nothing."
+                )
+            object.__setattr__(self, "price", float(self.price))
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
+
+
+def _is_price(number: Real | Decimal) -> bool:
+    return 0 <= float(number) < math.inf

@@ -138,6 +138,8 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _reason(error: OSError) -> str:
+    if isinstance(error, OutputError) and isinstance(error.__cause__, OSError):
+        error = error.__cause__  # said already, of a folder that is gone by now
     return error.strerror or str(error).splitlines()[0]
 
 

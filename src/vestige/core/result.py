@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import pandas as pd
 
+from vestige.core.money import money
 from vestige.core.percent import percent
 
 RESULT_DTYPES: Mapping[str, str] = {
@@ -178,7 +179,7 @@ class Queries:
         parts = [f"{self.n_sent:,} queries answered, at most {self.most_per_record:,} about one record"]
         parts += [f"{self.n_kept:,} more took an answer that was kept"] if self.n_kept else []
         parts += [f"{self.n_failed:,} requests failed"] if self.n_failed else []
-        parts += [] if self.cost is None else [f"{self.cost:,.2f} at {self.price:g} per 1,000"]
+        parts += [] if self.cost is None else [f"{money(self.cost)} at {self.price:g} per 1,000"]
         return "; ".join(parts) + "."
 
 

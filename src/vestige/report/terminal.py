@@ -121,10 +121,21 @@ def _print_notes(result: AuditResult, rows: Rows, console: Console) -> None:
             needs.setdefault(left.needs, []).append(left.attack)
         listed = [f"{', '.join(attacks)} (needs {need})" for need, attacks in needs.items()]
         notes.append(f"Not run: {'; '.join(listed)}.")
+    notes.append(_threats(result))
     if not math.isnan(result.finding.p_value):
         notes.insert(0, f"Familywise p-value: {wording.p_value(result.finding.p_value)}.")
     for note in notes:
         console.print(Text(note), style="dim")
+
+
+def _threats(result: AuditResult) -> str:
+    """What each attack sees and knows, those that are alike together."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for model in result.threat_models:
+        knows = wording.listing(list(model.knowledge)) or "nothing else"
+        alike.setdefault((model.interface, knows), []).append(model.attack)
+    listed = [f"{', '.join(attacks)} (sees {sees}; knows {knows})" for (sees, knows), attacks in alike.items()]
+    return f"Threat models: {'; '.join(listed)}."
 
 
 def _resolvable_or_not(result: AuditResult, rows: Rows) -> list[Cell | None]:

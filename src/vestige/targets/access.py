@@ -1,11 +1,12 @@
-"""What an attack gets: an object of exactly the access it declared, with nothing more in its public names."""
+"""What an attack gets: an object of exactly the access it declared, with nothing more in it, whatever the name."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NoReturn, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from vestige.core.errors import BudgetError, TargetError
+from vestige.core.errors import BudgetError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import (
     Answers,
@@ -64,53 +65,59 @@ def predicted_labels(answers: Answers) -> PredictedLabels:
 def label_target(meter: Meter, attack: str) -> LabelTarget:
     """Return what a label-only attack gets.
 
-    Its errors do not quote the model's either, which could tell a probability; the first of them is in
+    It holds nothing, not even under a private name: this module alone knows which model it stands for. Its errors do
+    not quote the model's, which could tell a probability, and no frame of them holds one; the first of them is in
     `meter.failure`, for whoever runs the audit.
     """
-
-    def labels(inputs: Any, records: np.ndarray) -> np.ndarray:
-        failure: Exception
-        try:
-            answered = predicted_labels(meter.answers(inputs, records, attack))
-            return answered.whole()
-        except BudgetError:
-            raise  # counts queries, and knows no answer
-        except Exception as error:  # a function may raise anything, with an answer in it
-            failure = error
-        meter.failure = meter.failure or failure
-        raise TargetError("Expected a label for every query, found that the model did not answer; the audit says why.")
-
-    return _LabelView(meter.n_classes, labels)
+    return _known_as(_LabelView(meter.n_classes), meter, attack)
 
 
 def confidence_target(meter: Meter, attack: str) -> ConfidenceTarget:
-    """Return what an attack on confidences gets."""
-    return _ConfidenceView(meter, attack)
+    """Return what an attack on confidences gets; it holds as little."""
+    return _known_as(_ConfidenceView(meter.n_classes), meter, attack)
 
 
 def gradient_target(meter: Meter, attack: str) -> GradientTarget:
-    """Return what an attack on the parameters gets."""
-    return _GradientView(meter, attack)
+    """Return what an attack on the parameters gets; it holds as little."""
+    return _known_as(_GradientView(meter.n_classes), meter, attack)
 
 
-class _LabelView:
-    __slots__ = ("_labels", "n_classes")
+class _View:
+    """What an attack is handed: it is itself whoever copies it, and stays in its process."""
 
-    def __init__(self, n_classes: int, labels: Callable[[Any, np.ndarray], np.ndarray]) -> None:
-        self.n_classes, self._labels = n_classes, labels
+    __slots__ = ("__weakref__", "n_classes")
+
+    def __init__(self, n_classes: int) -> None:
+        self.n_classes = n_classes
+
+    def __copy__(self) -> "_View":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "_View":
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise UnsupportedModelError(
+            "Expected a target to be asked in its own process, found it on its way to another or into a file; ask it "
+            "here, and hand over the answers."
+        )
+
+
+class _LabelView(_View):
+    __slots__ = ()
 
     def labels(self, inputs: Any, records: np.ndarray) -> np.ndarray:
-        return self._labels(inputs, records)
+        found = _labels_or_why_not(self, inputs, records)
+        if isinstance(found, np.ndarray):
+            return found
+        raise found  # from here: the frames where it happened hold the model, and answers that are kept
 
 
-class _ConfidenceView:
-    __slots__ = ("_attack", "_meter", "n_classes")
-
-    def __init__(self, meter: Meter, attack: str) -> None:
-        self._meter, self._attack, self.n_classes = meter, attack, meter.n_classes
+class _ConfidenceView(_View):
+    __slots__ = ()
 
     def answers(self, inputs: Any, records: np.ndarray) -> Logits | Probabilities:
-        answers = self._meter.answers(inputs, records, self._attack)
+        answers = _MODELS[self].answers(inputs, records, _ATTACKS[self])
         if isinstance(answers, PredictedLabels):
             raise TargetError(f"Expected a number per class, found predicted labels; {ASK_FOR_LABELS}")
         return answers
@@ -120,7 +127,30 @@ class _GradientView(_ConfidenceView):
     __slots__ = ()
 
     def gradient_norms(self, inputs: Any, labels: np.ndarray, records: np.ndarray) -> np.ndarray:
-        return self._meter.gradient_norms(inputs, labels, records, self._attack)
+        return _MODELS[self].gradient_norms(inputs, labels, records, _ATTACKS[self])
 
     def last_layer_gradients(self, inputs: Any, labels: np.ndarray, records: np.ndarray) -> np.ndarray:
-        return self._meter.last_layer_gradients(inputs, labels, records, self._attack)
+        return _MODELS[self].last_layer_gradients(inputs, labels, records, _ATTACKS[self])
+
+
+_MODELS: "WeakKeyDictionary[_View, Meter]" = WeakKeyDictionary()
+_ATTACKS: "WeakKeyDictionary[_View, str]" = WeakKeyDictionary()
+
+_SomeView = TypeVar("_SomeView", bound=_View)
+
+
+def _known_as(view: _SomeView, meter: Meter, attack: str) -> _SomeView:
+    _MODELS[view], _ATTACKS[view] = meter, attack
+    return view
+
+
+def _labels_or_why_not(view: _LabelView, inputs: Any, records: np.ndarray) -> np.ndarray | TargetError:
+    """Return labels, or an error that tells nothing of the answers and comes from nowhere."""
+    meter = _MODELS[view]
+    try:
+        return predicted_labels(meter.answers(inputs, records, _ATTACKS[view])).whole()
+    except BudgetError as error:
+        return BudgetError(str(error))  # counts queries, and knows no answer
+    except Exception as error:  # a function may raise anything, with an answer in it
+        meter.failure = meter.failure or error
+    return TargetError("Expected a label for every query, found that the model did not answer; the audit says why.")

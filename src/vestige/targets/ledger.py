@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,7 @@ class Ledger:
         n_records: Records of the audit.
         identity: Which model, asked in which way. Answers of another one are not taken for its.
         budget: The most queries that may be sent, over all attacks and all starts of the audit; None for no limit.
+        inputs: Digest of the records, which the counts are about; not compared if empty.
 
     Raises:
         RunFolderError: The file belongs to another audit, or another process has it.
@@ -60,7 +61,9 @@ class Ledger:
         OutputError: It cannot be written.
     """
 
-    def __init__(self, file: Path | None, n_records: int, identity: str = "", budget: int | None = None) -> None:
+    def __init__(
+        self, file: Path | None, n_records: int, identity: str = "", budget: int | None = None, inputs: str = ""
+    ) -> None:
         self.file, self.n_records, self.budget = file, n_records, budget
         with self._errors():
             if file is not None:
@@ -75,7 +78,9 @@ class Ledger:
             self._about = dict(self._db.execute("SELECT name, value FROM about"))
         try:
             self._same("format", _FORMAT)
-            self._same("records", str(n_records))
+            self._same("number of records", str(n_records))
+            if inputs:
+                self._same("records", inputs)
             self._same("model", identity)
             self._read_counts()
             self._answers = dict(self._read_answers())
@@ -206,10 +211,7 @@ class Ledger:
             yield
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
-                raise RunFolderError(
-                    f"Expected to be alone with {name}, found another process that asks there; wait for it, or name "
-                    "another folder with --out."
-                ) from None
+                raise _not_alone(name) from None
             raise OutputError(f"Expected to write {name}, found: {error}; make room, it goes on from there.") from None
         except sqlite3.DatabaseError as error:
             raise ArtefactError(
@@ -220,6 +222,29 @@ class Ledger:
             raise OutputError(
                 f"Expected to write {name}, found {error.strerror or error}; name another place with --out."
             ) from None
+
+
+def refuse_in_use(file: Path) -> None:
+    """Refuse a ledger that another process has; whatever else may be wrong with it is not looked at.
+
+    Raises:
+        RunFolderError: Another process has it.
+    """
+    if not file.is_file():
+        return
+    with closing(sqlite3.connect(file, timeout=0.5)) as db:
+        try:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.DatabaseError as error:
+            if "locked" in str(error):
+                raise _not_alone(file.name) from None
+
+
+def _not_alone(name: str) -> RunFolderError:
+    return RunFolderError(
+        f"Expected to be alone with {name}, found another process that asks there; wait for it, or name another folder "
+        "with --out."
+    )
 
 
 _NOTHING, _ALL, _LIST, _COUNTS = b"", b"a", b"l", b"c"

@@ -1,7 +1,10 @@
 """What stands between every attack and a model: queries are counted, equal inputs asked once, answers kept."""
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -33,6 +36,7 @@ class Meter:
         progress: Told how many answers of a pass are there.
 
     Attributes:
+        keeps: Whether they are.
         failure: The first error that an attack was not told, because of what it could have read in it.
     """
 
@@ -40,15 +44,24 @@ class Meter:
         self, interface: Interface, ledger: Ledger, *, keep: bool = False, progress: Progress = silent
     ) -> None:
         self._interface, self._ledger, self._progress = interface, ledger, progress
-        self._keep = keep or isinstance(interface, RemoteInterface)
+        self.keeps = keep or isinstance(interface, RemoteInterface)
         self.n_classes = interface.n_classes
         self.failure: Exception | None = None
 
-    def n_to_ask(self, inputs: Any, *, again: bool = False) -> int:
-        """Return how many queries `answers` would send."""
-        if not self._keep:
+    def n_to_ask(self, inputs: Any, *, then: Iterable[Any] = (), again: bool = False) -> int:
+        """Return how many queries `answers` would send, for these inputs and others that are asked about then."""
+        if not self.keeps:
+            return len(inputs) + sum(map(len, then))
+        keys = dict.fromkeys(keys_of(inputs, _AGAIN if again else b""))
+        for others in then:
+            keys |= dict.fromkeys(keys_of(others))
+        return len(keys) - len(self._ledger.answers(list(keys)))
+
+    def n_norms_to_ask(self, inputs: Any, labels: np.ndarray) -> int:
+        """Return how many queries `gradient_norms` would send."""
+        if not self.keeps:
             return len(inputs)
-        keys = list(dict.fromkeys(keys_of(inputs, _AGAIN if again else b"")))
+        keys = list(dict.fromkeys(_keys_of_norms(inputs, labels)))
         return len(keys) - len(self._ledger.answers(keys))
 
     def answers(self, inputs: Any, records: np.ndarray, attack: str, *, again: bool = False) -> Answers:
@@ -66,25 +79,40 @@ class Meter:
             TargetError: The model does not answer. What it had answered before is kept.
         """
         records = _checked_records(records, len(inputs), self._ledger.n_records)
-        if not self._keep:
+        if not self.keeps:
             self._ledger.reserve(len(inputs))
-            answers = self._interface.answers(inputs)
+            with _naming(records):
+                answers = self._interface.answers(inputs)
             self._ledger.note(attack, records)
             return answers
-        return self._kept_or_asked(inputs, records, attack, keys_of(inputs, _AGAIN if again else b""))
+        packed = self._kept_or_asked(inputs, records, attack, keys_of(inputs, _AGAIN if again else b""), self._parts)
+        return _unpacked(packed, self.n_classes)
 
     def gradient_norms(self, inputs: Any, labels: np.ndarray, records: np.ndarray, attack: str) -> np.ndarray:
-        """Return the norm of the gradient of each input's loss; a gradient is a query like another.
+        """Return the norm of the gradient of each input's loss; a gradient is a query like another, and kept like one.
 
         Raises:
             UnsupportedModelError: The model gives no gradients.
             BudgetError: There is no budget; nothing was asked.
             TargetError: A norm is not finite.
         """
-        interface, records = self._reserved_for_gradients(inputs, records)
-        norms = interface.gradient_norms(inputs, labels)
-        self._ledger.note(attack, records)
-        return norms
+        interface = self._with_gradients()
+        records = _checked_records(records, len(inputs), self._ledger.n_records)
+        if not self.keeps or not len(inputs):
+            self._ledger.reserve(len(inputs))
+            norms = interface.gradient_norms(inputs, labels)
+            self._ledger.note(attack, records)
+            return norms
+
+        def parts(few: Any, of: np.ndarray) -> Iterator[_Norms]:
+            for start in range(0, len(few), _PAID_AT_ONCE):
+                rows = np.arange(start, min(start + _PAID_AT_ONCE, len(few)))
+                given = few.take(rows)
+                yield _Norms(rows, interface.gradient_norms(given.inputs, given.labels))
+
+        keys = _keys_of_norms(inputs, labels)
+        packed = self._kept_or_asked(_Labelled(inputs, labels), records, attack, keys, parts)
+        return np.frombuffer(b"".join(packed), dtype="<f8")
 
     def last_layer_gradients(self, inputs: Any, labels: np.ndarray, records: np.ndarray, attack: str) -> np.ndarray:
         """Return the gradient of each input's loss in the weights of the last layer, in float32.
@@ -94,7 +122,9 @@ class Meter:
             BudgetError: There is no budget; nothing was asked.
             TargetError: A gradient is not finite.
         """
-        interface, records = self._reserved_for_gradients(inputs, records)
+        interface = self._with_gradients()
+        records = _checked_records(records, len(inputs), self._ledger.n_records)
+        self._ledger.reserve(len(inputs))
         found: list[np.ndarray] = []
         for batch in interface.last_layer_gradients(inputs, labels):
             size = len(inputs) * batch[0].nbytes
@@ -108,14 +138,19 @@ class Meter:
         self._ledger.note(attack, records)
         return np.concatenate(found) if found else np.empty((0, 0, 0), dtype=np.float32)
 
-    def _reserved_for_gradients(self, inputs: Any, records: np.ndarray) -> tuple[GradientInterface, np.ndarray]:
+    def _with_gradients(self) -> GradientInterface:
         if not isinstance(self._interface, GradientInterface):
             raise UnsupportedModelError("Expected a torch module for gradients, found a model that gives answers only.")
-        records = _checked_records(records, len(inputs), self._ledger.n_records)
-        self._ledger.reserve(len(inputs))
-        return self._interface, records
+        return self._interface
 
-    def _kept_or_asked(self, inputs: Any, records: np.ndarray, attack: str, keys: list[bytes]) -> Answers:
+    def _kept_or_asked(
+        self,
+        inputs: Any,
+        records: np.ndarray,
+        attack: str,
+        keys: list[bytes],
+        parts: "Callable[[Any, np.ndarray], Iterator[Part | _Norms]]",
+    ) -> list[bytes]:
         known = self._ledger.answers(list(dict.fromkeys(keys)))
         first = {key: row for row, key in reversed(list(enumerate(keys))) if key not in known}
         rows = np.array(sorted(first.values()), dtype=np.intp)
@@ -124,9 +159,9 @@ class Meter:
         is_first[rows] = True
         self._ledger.note(attack, records[:0], kept=records[~is_first])
         done = 0
-        for part in self._parts(_taken(inputs, rows)) if rows.size else ():
+        for part in parts(_taken(inputs, rows), records[rows]) if rows.size else ():
             asked = rows[part.rows]
-            packed = _packed(part.answers)
+            packed = part.packed() if isinstance(part, _Norms) else _packed(part.answers)
             pairs = [(keys[row], answer) for row, answer in zip(asked.tolist(), packed, strict=True)]
             self._ledger.note(attack, records[asked], failed=part.n_failed, answers=pairs, version=part.version)
             known.update(pairs)
@@ -137,15 +172,69 @@ class Meter:
                 f"Expected an answer to each of {rows.size:,} queries, found {done:,}; those that came are kept, ask "
                 "again."
             )
-        return _unpacked([known[key] for key in keys], self.n_classes)
+        return [known[key] for key in keys]
 
-    def _parts(self, inputs: Any) -> Iterator[Part]:
+    def _parts(self, inputs: Any, records: np.ndarray) -> Iterator[Part]:
         if isinstance(self._interface, RemoteInterface):
-            yield from self._interface.answers_in_parts(inputs)
+            with _naming(records):
+                yield from self._interface.answers_in_parts(inputs)
             return
         for start in range(0, len(inputs), _PAID_AT_ONCE):
             rows = np.arange(start, min(start + _PAID_AT_ONCE, len(inputs)))
-            yield Part(rows, self._interface.answers(_taken(inputs, rows)))
+            with _naming(records[rows]):
+                answers = self._interface.answers(_taken(inputs, rows))
+            yield Part(rows, answers)
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """Inputs with their labels, of which some can be taken."""
+
+    inputs: Any
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def take(self, rows: np.ndarray) -> "_Labelled":
+        return _Labelled(_taken(self.inputs, rows), self.labels[rows])
+
+    __getitem__ = take
+
+
+@dataclass(frozen=True, eq=False)
+class _Norms:
+    """Some of the norms that were asked for; see `Part`."""
+
+    rows: np.ndarray
+    norms: np.ndarray
+    version: str = ""
+    n_failed: int = 0
+
+    def packed(self) -> list[bytes]:
+        return _rows(self.norms.astype("<f8"))
+
+
+def _keys_of_norms(inputs: Any, labels: np.ndarray) -> list[bytes]:
+    pairs = zip(keys_of(inputs, b"gradient norm"), np.asarray(labels).tolist(), strict=True)
+    return [hashlib.blake2b(b"%b%d" % pair, digest_size=KEY_BYTES).digest() for pair in pairs]
+
+
+@contextmanager
+def _naming(records: np.ndarray) -> Iterator[None]:
+    """Name records by their number in the audit, where an error counts those that were asked about."""
+
+    def named(found: re.Match[str]) -> str:
+        place = int(found[1].replace(",", "")) - 1
+        return f"for record {records[place] + 1:,}" if 0 <= place < len(records) else found[0]
+
+    try:
+        yield
+    except (InputError, TargetError) as error:
+        told = re.sub(r"\bfor record (\d[\d,]*)", named, str(error))
+        if told == str(error):
+            raise
+        raise type(error)(told) from error.__cause__
 
 
 def _checked_records(records: Any, n_inputs: int, n_records: int) -> np.ndarray:
@@ -214,11 +303,20 @@ def _packed(answers: Answers) -> list[bytes]:
 def _unpacked(packed: list[bytes], n_classes: int) -> Answers:
     if not packed:
         raise InputError("Expected at least one input to ask about, found none.")
-    kind, dtype, _ = (part.decode("latin-1") for part in packed[0].split(b"|", 2))
-    head = f"{kind}|{dtype}|".encode()
-    if not all(entry.startswith(head) and len(entry) == len(packed[0]) for entry in packed):
-        raise ArtefactError("Expected answers of one kind, found several in the ledger; start a new run folder.")
-    table = np.frombuffer(b"".join(entry[len(head) :] for entry in packed), dtype=dtype)
-    if kind == PredictedLabels.kind:
-        return PredictedLabels(table)
-    return _KINDS[kind](table.reshape(len(packed), n_classes))
+    heads: dict[bytes, list[int]] = {}
+    for row, entry in enumerate(packed):
+        heads.setdefault(entry[: entry.index(b"|", entry.index(b"|") + 1) + 1], []).append(row)
+    said = {head: head.decode("latin-1").split("|")[:2] for head in heads}
+    kinds = {kind for kind, _ in said.values()}
+    if len(kinds) > 1:
+        raise ArtefactError(
+            f"Expected answers of one kind, found {' and '.join(sorted(kinds))} in the ledger; let the model answer "
+            "with one, and start a new run folder."
+        )
+    [kind] = kinds
+    wide = () if kind == PredictedLabels.kind else (n_classes,)
+    table = np.empty((len(packed), *wide), dtype=np.result_type(*(dtype for _, dtype in said.values())))
+    for head, rows in heads.items():  # one, unless a function answers now in float32 and now in float64
+        content = np.frombuffer(b"".join(packed[row][len(head) :] for row in rows), dtype=said[head][1])
+        table[rows] = content.reshape(len(rows), *wide)
+    return _KINDS[kind](table)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from vestige.core.errors import InputError, UnsupportedModelError
+from vestige.core.inputs import InputSpace
 from vestige.targets.objects.carlini_wagner import carlini_wagner_distances
 
 with_foolbox = pytest.mark.skipif(importlib.util.find_spec("foolbox") is None, reason="an optional extra")
@@ -37,6 +38,31 @@ def test_g5_distances_of_a_plane_are_within_a_hundredth():
     assert found[:3].tolist() == [0, 0, 0]
     assert (found[3:] >= true[3:] - 1e-6).all()
     assert found[3:] == pytest.approx(true[3:], rel=0.02, abs=2e-3)
+
+
+@with_foolbox
+@pytest.mark.filterwarnings("ignore")
+def test_declared_inputs_are_prepared_and_distances_are_in_their_units():
+    layer, x, true = _plane(12)  # in 0..1, as the module is given them
+
+    class Images(nn.Module):
+        def forward(self, z):
+            assert z.shape[1:] == (3, 2, 2)
+            return layer((z * 0.25 + 0.5).permute(0, 2, 3, 1).reshape(len(z), 12))
+
+    pixels = np.rint(x.reshape(20, 2, 2, 3) * 255).astype(np.uint8)
+    space = InputSpace(low=0, high=255, mean=[127.5] * 3, scale=0.25 * 255, channels_first=True)
+    given = torch.from_numpy(space.prepared(pixels))
+    module = Images().eval()
+    with torch.no_grad():
+        y = module(given).argmax(1).numpy()
+    found = carlini_wagner_distances(module, pixels, y, 2, space, n_steps=300)
+    alone = carlini_wagner_distances(layer, pixels.reshape(20, 12).astype(np.float32) / 255, y, 2, (0, 1), n_steps=300)
+    assert not module.training
+    assert found == pytest.approx(255 * alone, rel=1e-3)
+    assert found == pytest.approx(255 * true, rel=0.1, abs=2)
+    with pytest.raises(InputError, match=r"Expected a value in 0\.\.200"):
+        carlini_wagner_distances(module, pixels + 100, y, 2, InputSpace(low=0, high=200))
 
 
 @with_foolbox

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import nn
 
 from vestige.core.errors import InputError
+from vestige.core.input_values import fitted_to
+from vestige.core.inputs import InputSpace
 from vestige.targets.objects.torch_module import TorchTarget
 from vestige.targets.refusals import missing_package
 
@@ -16,10 +18,10 @@ _BATCH = 256
 
 def carlini_wagner_distances(
     module: nn.Module,
-    inputs: Float[np.ndarray, " record *features"],
+    inputs: Shaped[np.ndarray, " record *features"],
     labels: Int[np.ndarray, " record"],
     n_classes: int,
-    bounds: tuple[Any, Any],
+    bounds: tuple[Any, Any] | InputSpace,
     *,
     n_steps: int = 1_000,
     step_size: float = 5e-3,
@@ -30,10 +32,11 @@ def carlini_wagner_distances(
 
     Args:
         module: Gives logits; it is asked in evaluation mode, and left in the mode it was in.
-        inputs: As the module is given them.
+        inputs: As the module is given them; with an `InputSpace` as they are in the records.
         labels: True class.
         n_classes: Number of classes.
-        bounds: Least and largest value of every feature.
+        bounds: Least and largest value of every feature; or what was declared of the inputs, by which they are prepared
+            for the module, and the distances are in the units of the records.
         n_steps: Steps of Adam at most, for each weight of the loss.
         step_size: Its step.
         n_searches: Weights that are tried, by bisection.
@@ -54,12 +57,25 @@ def carlini_wagner_distances(
         import foolbox
     except ModuleNotFoundError:
         raise missing_package("foolbox", "distances by gradients", "whitebox") from None
-    low, high = (float(side) if np.ndim(side) == 0 else np.nan for side in bounds)
-    if not low < high or inputs.min(initial=np.inf) < low or inputs.max(initial=-np.inf) > high:
+    if isinstance(bounds, InputSpace):
+        bounds.check(inputs)
+        low, high = (float(side.flat[0]) if (side == side.flat[0]).all() else np.nan for side in bounds.bounds(inputs))
+    else:
+        low, high = (float(side) if np.ndim(side) == 0 else np.nan for side in bounds)
+    least, most = (float(inputs.min()), float(inputs.max())) if inputs.size else (np.inf, -np.inf)
+    is_outside = not isinstance(bounds, InputSpace) and (least < low or most > high)
+    if not low < high or is_outside:
         raise InputError(
-            f"Expected inputs within two bounds that hold for every feature, found bounds {bounds} and inputs from "
-            f"{inputs.min(initial=np.inf):g} to {inputs.max(initial=-np.inf):g}; scale the features alike."
+            f"Expected inputs within two bounds that hold for every feature, found bounds {low:g} and {high:g} and "
+            f"inputs from {least:g} to {most:g}; scale the features alike."
         )
+    if isinstance(bounds, InputSpace):
+        unit = np.clip((inputs.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
+        found = carlini_wagner_distances(
+            _Prepared(module, bounds, low, high, inputs.shape[1:]), unit, labels, n_classes, (0, 1), n_steps=n_steps,
+            step_size=step_size, n_searches=n_searches, first_weight=first_weight,
+        )  # fmt: skip
+        return found * (high - low)
     attack = foolbox.attacks.L2CarliniWagnerAttack(
         binary_search_steps=n_searches, steps=n_steps, stepsize=step_size, initial_const=first_weight
     )
@@ -75,6 +91,26 @@ def carlini_wagner_distances(
     finally:
         module.train(was_training)
     return np.concatenate([np.empty(0), *parts])
+
+
+class _Prepared(nn.Module):
+    """A module that is asked about records as fractions of their range, and prepares them as was declared."""
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, module: nn.Module, space: InputSpace, low: float, high: float, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.module, self.low, self.width, self.channels_first = module, low, high - low, space.channels_first
+        self.training = module.training
+        for name, value, usual in (("mean", space.mean, 0.0), ("scale", space.scale, 1.0)):
+            fitted = torch.tensor(fitted_to(usual if value is None else value, shape, name), dtype=torch.float32)
+            self.register_buffer(name, fitted.to(next(iter(module.parameters()), fitted).device))
+
+    def forward(self, fractions: torch.Tensor) -> torch.Tensor:
+        x = (self.low + self.width * fractions - self.mean) / self.scale
+        found: torch.Tensor = self.module(x.movedim(-1, 1) if self.channels_first else x)
+        return found
 
 
 def _distances(attack: Any, model: Any, target: TorchTarget, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
