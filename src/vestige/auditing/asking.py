@@ -29,7 +29,7 @@ from vestige.core.targets import Access, Answers, GradientInterface, Interface, 
 from vestige.core.views import MirrorAndShifts, with_views
 from vestige.evaluation import preflight
 from vestige.targets.access import ASK_FOR_LABELS, confidence_target, gradient_target, label_target, labels_only
-from vestige.targets.answer_format import AnswerFormat, are_probabilities
+from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.model_file import ModelFile
 from vestige.targets.ledger import Ledger, Spent, refuse_in_use
 from vestige.targets.meter import Meter, keys_of
@@ -353,12 +353,6 @@ def _answers(
         first: Answers = _labels(meter, pool.inputs, records)
     else:
         first = confidence_target(meter, _PASS).answers(pool.inputs, records)
-        if isinstance(first, Logits) and are_probabilities(first.whole()):
-            raise TargetError(
-                "Expected logits of the model, found probabilities: every row is in 0..1 and sums to 1, and a softmax "
-                "would be applied twice; leave the softmax out of the module, or give a function that returns "
-                "vestige.Probabilities."
-            )
     outputs = [first]
     second = meter.answers(sample, again, _AGAIN, again=True)
     if querying.access is Access.GRADIENTS:

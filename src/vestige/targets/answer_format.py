@@ -123,7 +123,7 @@ class AnswerFormat:
         elif are_probabilities(found):
             raise TargetError(
                 "Expected logits, found probabilities: every row is in 0..1 and sums to 1, and a softmax would be "
-                "applied twice; declare the answers as probabilities."
+                "applied twice; declare the answers as probabilities, or leave the softmax out of the model."
             )
         if self.columns is None:
             return kind(found)
