@@ -169,8 +169,8 @@ from pathlib import Path
 import numpy as np
 from benchmarks.shadow_models import binary_records, tanh_network
 import functools
-from vestige.auditing.shadow_plan import ShadowPlan
-from vestige.auditing.shadows import train_shadows
+from vestige.auditing.shadows.plan import ShadowPlan
+from vestige.auditing.shadows.training import train_shadows
 from vestige.data.designs import complementary_pairs
 from vestige.training.bank import Bank
 from vestige.training.strategies import Strategy, groups_of

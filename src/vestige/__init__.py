@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vestige.auditing.audit import audit
-    from vestige.auditing.auxiliary_references import references_by_forgetting, references_from_scratch
-    from vestige.auditing.label_only import (
+    from vestige.auditing.label_only.probes import (
         BoundarySearch,
         CombinedDistances,
         NoisyCopies,
@@ -21,9 +20,10 @@ if TYPE_CHECKING:
         SettledSearch,
         Translations,
     )
-    from vestige.auditing.querying import Querying
+    from vestige.auditing.querying.settings import Querying
     from vestige.auditing.recipe_audit import audit_recipe
-    from vestige.auditing.shadow_training import ShadowTraining
+    from vestige.auditing.shadows.auxiliary_references import references_by_forgetting, references_from_scratch
+    from vestige.auditing.shadows.settings import ShadowTraining
     from vestige.core.attack import Attack
     from vestige.core.errors import (
         ArtefactError,
@@ -125,12 +125,12 @@ _HOME = {
     "PredictedLabels": "vestige.core.outputs",
     "Predictions": "vestige.core.predictions",
     "Probabilities": "vestige.core.outputs",
-    "Querying": "vestige.auditing.querying",
+    "Querying": "vestige.auditing.querying.settings",
     "RayCluster": "vestige.training.executors.ray_cluster",
     "Records": "vestige.core.records",
     "References": "vestige.core.references",
     "RunFolderError": "vestige.core.errors",
-    "ShadowTraining": "vestige.auditing.shadow_training",
+    "ShadowTraining": "vestige.auditing.shadows.settings",
     "SklearnRecipe": "vestige.training.sklearn_recipe",
     "SubjectScore": "vestige.core.options",
     "TargetError": "vestige.core.errors",
@@ -140,15 +140,15 @@ _HOME = {
     "VestigeError": "vestige.core.errors",
     "audit": "vestige.auditing.audit",
     "audit_recipe": "vestige.auditing.recipe_audit",
-    "BoundarySearch": "vestige.auditing.label_only",
-    "CombinedDistances": "vestige.auditing.label_only",
-    "SettledSearch": "vestige.auditing.label_only",
+    "BoundarySearch": "vestige.auditing.label_only.probes",
+    "CombinedDistances": "vestige.auditing.label_only.probes",
+    "SettledSearch": "vestige.auditing.label_only.probes",
     "NoiseStrength": "vestige.signals.label_only.noise",
-    "NoisyCopies": "vestige.auditing.label_only",
-    "Rotations": "vestige.auditing.label_only",
-    "Translations": "vestige.auditing.label_only",
-    "references_by_forgetting": "vestige.auditing.auxiliary_references",
-    "references_from_scratch": "vestige.auditing.auxiliary_references",
+    "NoisyCopies": "vestige.auditing.label_only.probes",
+    "Rotations": "vestige.auditing.label_only.probes",
+    "Translations": "vestige.auditing.label_only.probes",
+    "references_by_forgetting": "vestige.auditing.shadows.auxiliary_references",
+    "references_from_scratch": "vestige.auditing.shadows.auxiliary_references",
 }
 
 

@@ -12,7 +12,7 @@ from vestige.cli_run import written
 from vestige.core.errors import InputError
 
 if TYPE_CHECKING:
-    from vestige.auditing.audit_file import AuditFile
+    from vestige.auditing.files.audit_file import AuditFile
     from vestige.core.jobs import Executor
     from vestige.core.progress import Progress
     from vestige.core.result import AuditResult
@@ -112,9 +112,9 @@ def plan_command(
     Nothing is sent to a model that is far away or has a price. A few seconds are spent on measuring; shadow models that
     are trained for it stay in the bank.
     """
-    from vestige.auditing.cost_of_asking import lines_of_asking
-    from vestige.auditing.label_only import played_with
+    from vestige.auditing.label_only.probes import played_with
     from vestige.auditing.model_audit import cost_of
+    from vestige.auditing.querying.cost import lines_of_asking
 
     audit_file = read_file(file)
     selection = audit_file.selection()  # what the audit would refuse is refused here
@@ -145,7 +145,7 @@ def plan_command(
 
 def read_file(file: Path) -> "AuditFile":
     """Read an audit file; what its modules import later is looked for beside it too."""
-    from vestige.auditing.audit_file import read_audit_file
+    from vestige.auditing.files.audit_file import read_audit_file
 
     audit_file = read_audit_file(file)
     sys.path.append(str(audit_file.folder))
@@ -154,7 +154,7 @@ def read_file(file: Path) -> "AuditFile":
 
 def file_of_options(context: typer.Context) -> "AuditFile":
     """Return what an audit file would say, from the options of `vestige audit --model`."""
-    from vestige.auditing.audit_file import audit_file_of
+    from vestige.auditing.files.audit_file import audit_file_of
 
     given = context.params
     _refuse(context, _ELSEWHERE, "beside predictions", "it does nothing for a model")

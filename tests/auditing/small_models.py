@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from sklearn.naive_bayes import GaussianNB
 
-from vestige.auditing.shadow_plan import ShadowPlan, planned
-from vestige.auditing.shadows import Shadows, train_shadows
+from vestige.auditing.shadows.plan import ShadowPlan, planned
+from vestige.auditing.shadows.training import Shadows, train_shadows
 from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
 from vestige.data.designs import complementary_pairs

@@ -12,7 +12,7 @@ from tests.auditing import twin
 from tests.auditing.planted import ATTACKS, logits_of, predictions, row, rows, softmax, without_p_value
 
 from vestige import Arithmetic, InputError, Logits, Options, PredictedLabels, Predictions, Probabilities, audit
-from vestige.auditing import scoring
+from vestige.auditing.scoring import observation as scoring
 from vestige.core.result import RESULT_DTYPES, FindingState
 from vestige.core.seeds import stream
 from vestige.evaluation.intervals import auc_interval, balanced_accuracy_bounds, tpr_at_fpr_bounds

@@ -56,7 +56,7 @@ def test_shadow_networks_are_asked_for_gradients_and_thresholds_come_from_one_of
 
 def test_a_run_started_again_trains_nothing_and_ends_with_the_same_numbers(tmp_path, monkeypatch):
     first = audited(tmp_path / "run")
-    monkeypatch.setattr("vestige.auditing.shadow_work.train_group", None)
+    monkeypatch.setattr("vestige.auditing.shadows.job.train_group", None)
     again = audited(tmp_path / "run")
     pd.testing.assert_frame_equal(first.results, again.results)
     elsewhere = audited(tmp_path / "other")  # models are in the bank, with or without their gradients

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.auditing.references.test_scores import Kept, auc, target_of, two_logits
 from tests.auditing.small_models import plan_of, table
-from tests.auditing.test_references import Kept, auc, target_of, two_logits
 
 from vestige import AuditResult, ShadowTraining, audit
-from vestige.auditing.every_target import spread_of, values_of_targets
 from vestige.auditing.model_audit import design
-from vestige.auditing.references import ReferenceScores, left_without, score_with
+from vestige.auditing.references.scores import ReferenceScores, left_without, score_with
+from vestige.auditing.results.every_target import spread_of, values_of_targets
 from vestige.auditing.selection import select
-from vestige.auditing.shadow_references import checks_of_training, references_of
-from vestige.auditing.shadows import Shadows, train_shadows
+from vestige.auditing.shadows.references import checks_of_training, references_of
+from vestige.auditing.shadows.training import Shadows, train_shadows
 from vestige.core.errors import InputError, RunFolderError
 from vestige.core.options import SubjectScore
 from vestige.core.outputs import Phi

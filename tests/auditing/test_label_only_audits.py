@@ -26,10 +26,10 @@ from vestige import (
     Translations,
     audit,
 )
-from vestige.auditing.asking import reserved
-from vestige.auditing.audit_file import audit_file_of
-from vestige.auditing.cost_of_asking import lines_of_asking
-from vestige.auditing.label_only import played_with
+from vestige.auditing.files.audit_file import audit_file_of
+from vestige.auditing.label_only.probes import played_with
+from vestige.auditing.querying.asking import reserved
+from vestige.auditing.querying.cost import lines_of_asking
 from vestige.auditing.selection import select
 from vestige.core.errors import BudgetError, TargetError
 from vestige.core.records import joined

@@ -26,12 +26,13 @@ from tests.auditing.small_models import bayes, counting, failing, plan_of, table
 
 import vestige
 from vestige import AuditResult, InputError, Predictions, audit
-from vestige.auditing import model_audit, planning, run_folder
-from vestige.auditing.asking import ask
+from vestige.auditing import model_audit, run_folder
 from vestige.auditing.model_audit import cost_of, design, train_references
-from vestige.auditing.querying import Querying
-from vestige.auditing.references import ReferenceScores
-from vestige.auditing.shadow_training import ShadowTraining
+from vestige.auditing.querying.asking import ask
+from vestige.auditing.querying.settings import Querying
+from vestige.auditing.references.scores import ReferenceScores
+from vestige.auditing.shadows import cost as planning
+from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.core.errors import OutputError, RunFolderError, TrainingError, UnsupportedModelError
 from vestige.core.progress import silent
 from vestige.core.records import Records, joined

@@ -32,10 +32,10 @@ from vestige import (
     audit,
 )
 from vestige.attacks import CATALOGUE, bibtex, calibration_loss
-from vestige.auditing import planning
-from vestige.auditing.audit_file import audit_file_of
+from vestige.auditing.files.audit_file import audit_file_of
 from vestige.auditing.policy import parse_policy
 from vestige.auditing.selection import select
+from vestige.auditing.shadows import cost as planning
 from vestige.training.strategies import Measured, Strategy
 
 N = 400

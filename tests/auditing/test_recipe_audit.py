@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from tests.auditing.planted import row
 
 from vestige import InputError, Records, ShadowTraining, SklearnRecipe, audit_recipe
-from vestige.auditing.audit_file import read_audit_file
+from vestige.auditing.files.audit_file import read_audit_file
 
 
 def noise(n: int = 240, seed: int = 0, n_people: int | None = None) -> Records:

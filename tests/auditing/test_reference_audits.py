@@ -16,8 +16,8 @@ from vestige.attacks import (
     calibration_score,
 )
 from vestige.attacks.lira import lira_online
-from vestige.auditing.reference_phi import reference_phi
-from vestige.auditing.references import ReferenceScores, score_with
+from vestige.auditing.references.phi import reference_phi
+from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.core.result import Validity
 
 N = 300

@@ -18,11 +18,11 @@ import vestige
 from vestige import AuditResult, InputError, LikelihoodRatio, MirrorAndShifts, Querying, Records, ShadowTraining
 from vestige.attacks import CATALOGUE
 from vestige.attacks.lira import lira_offline, lira_online
-from vestige.auditing.audit_file import audit_file_of
-from vestige.auditing.cost_of_asking import lines_of_asking
-from vestige.auditing.mismatched_recipe import mismatched_recipe
+from vestige.auditing.files.audit_file import audit_file_of
 from vestige.auditing.model_audit import cost_of
-from vestige.auditing.references import score_with
+from vestige.auditing.querying.cost import lines_of_asking
+from vestige.auditing.references.scores import score_with
+from vestige.auditing.shadows.mismatched_recipe import mismatched_recipe
 from vestige.core.errors import BudgetError, RunFolderError
 from vestige.core.likelihood_ratio import Queries, Statistic
 from vestige.core.outputs import Logits, Phi, Probabilities
@@ -109,7 +109,7 @@ def test_target_and_shadow_models_are_asked_all_views(audited, model, tmp_path):
 
 def test_a_run_goes_on_with_the_same_views_only(audited, tmp_path, monkeypatch):
     first = audited(run=tmp_path / "run")
-    monkeypatch.setattr("vestige.auditing.shadow_work.train_group", None)  # nothing is trained again
+    monkeypatch.setattr("vestige.auditing.shadows.job.train_group", None)  # nothing is trained again
     again = audited(run=tmp_path / "run")
     np.testing.assert_array_equal(first.records["lira_online"], again.records["lira_online"])
     for other, there, here in ((None, "mirror", "none"), (NINE, "0", "1")):

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vestige.auditing.answers import (
+from vestige.auditing.querying.settings import Querying
+from vestige.auditing.references.phi import asked_alike
+from vestige.auditing.results.answers import (
     adversary_of,
     checks_of,
     n_queries_of,
@@ -17,19 +19,17 @@ from vestige.auditing.answers import (
     provenance_of,
     threat_models_of,
 )
-from vestige.auditing.case import Case, prepare_case
-from vestige.auditing.every_target import TargetValue, frame_of, spread_of, values_of_targets
-from vestige.auditing.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
-from vestige.auditing.operating_points import OperatingPoint, Rule, operating_points
-from vestige.auditing.partitions import partitions_of
-from vestige.auditing.power import power_of
-from vestige.auditing.querying import Querying
-from vestige.auditing.reference_phi import asked_alike
-from vestige.auditing.risk_of_records import risk_of
+from vestige.auditing.results.case import Case, prepare_case
+from vestige.auditing.results.every_target import TargetValue, frame_of, spread_of, values_of_targets
+from vestige.auditing.results.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
+from vestige.auditing.results.operating_points import OperatingPoint, Rule, operating_points
+from vestige.auditing.results.partitions import partitions_of
+from vestige.auditing.results.power import power_of
+from vestige.auditing.results.risk_of_records import risk_of
+from vestige.auditing.results.tidy import Common, Row, Table
+from vestige.auditing.results.worst import headline_of, p_value_row, worst_rows
 from vestige.auditing.selection import ALL, Selection, select
-from vestige.auditing.shadow_training import ShadowTraining
-from vestige.auditing.tidy import Common, Row, Table
-from vestige.auditing.worst import headline_of, p_value_row, worst_rows
+from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio
@@ -51,8 +51,8 @@ from vestige.evaluation.verdict import find, tail_fpr
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vestige.auditing.asking import Asked
-    from vestige.auditing.references import ReferenceScores
+    from vestige.auditing.querying.asking import Asked
+    from vestige.auditing.references.scores import ReferenceScores
 
 _CURVE_POINTS = 80
 
@@ -161,10 +161,10 @@ def play(
     scored, asked, labels = None, None, None
     model = target
     if members is not None and nonmembers is not None:
-        from vestige.auditing.asking import ask
-        from vestige.auditing.label_only import played_with
+        from vestige.auditing.label_only.probes import played_with
         from vestige.auditing.label_only_audit import play_label_only
         from vestige.auditing.model_audit import refuse_recipe, train_references
+        from vestige.auditing.querying.asking import ask
 
         trained = None
         if training is not None:
@@ -186,7 +186,7 @@ def play(
                     model, asked, querying, trained, selection, place, options.seed, progress
                 )
     if references is not None:
-        from vestige.auditing.references import score_with
+        from vestige.auditing.references.scores import score_with
 
         progress("scoring with reference models", 0, 1)
         if asked is not None and asked.views is not None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from vestige.auditing.asking import Asked, labels_of
-from vestige.auditing.label_findings import LabelQuestion, LabelScores
-from vestige.auditing.label_only import LABEL_ONLY
-from vestige.auditing.label_scores import label_scores
+from vestige.auditing.label_only.findings import LabelQuestion, LabelScores
+from vestige.auditing.label_only.probes import LABEL_ONLY
+from vestige.auditing.label_only.scores import label_scores
 from vestige.auditing.model_audit import TrainedReferences
-from vestige.auditing.querying import Querying
+from vestige.auditing.querying.asking import Asked, labels_of
+from vestige.auditing.querying.settings import Querying
 from vestige.auditing.selection import Selection
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.progress import Progress

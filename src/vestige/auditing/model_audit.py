@@ -12,18 +12,18 @@ import numpy as np
 from jaxtyping import Bool
 
 from vestige.attacks import CATALOGUE
-from vestige.auditing.asking import Asked, classifier_behind
-from vestige.auditing.label_findings import ShadowLabels
-from vestige.auditing.mismatched_recipe import mismatched_recipe
-from vestige.auditing.planning import Estimate, estimate
-from vestige.auditing.querying import Querying
-from vestige.auditing.references import ReferenceScores, score_with
+from vestige.auditing.label_only.findings import ShadowLabels
+from vestige.auditing.querying.asking import Asked, classifier_behind
+from vestige.auditing.querying.settings import Querying
+from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.auditing.run_folder import alone
-from vestige.auditing.shadow_labels import first_by_labels, labels_of_shadows
-from vestige.auditing.shadow_plan import ShadowPlan, planned
-from vestige.auditing.shadow_references import checks_of_training, references_of
-from vestige.auditing.shadow_training import HALF, SAME, ShadowTraining
-from vestige.auditing.shadows import Shadows, train_shadows
+from vestige.auditing.shadows.cost import Estimate, estimate
+from vestige.auditing.shadows.labels import first_by_labels, labels_of_shadows
+from vestige.auditing.shadows.mismatched_recipe import mismatched_recipe
+from vestige.auditing.shadows.plan import ShadowPlan, planned
+from vestige.auditing.shadows.references import checks_of_training, references_of
+from vestige.auditing.shadows.settings import HALF, SAME, ShadowTraining
+from vestige.auditing.shadows.training import Shadows, train_shadows
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from vestige.auditing.asking import predictions_of
 from vestige.auditing.audit import evaluate
-from vestige.auditing.case import prepare_case
 from vestige.auditing.model_audit import cost_of_training, trained
-from vestige.auditing.planning import Estimate
-from vestige.auditing.reference_phi import reference_phi
-from vestige.auditing.references import as_shadow, left_without, one_as_target, score_observed
+from vestige.auditing.querying.asking import predictions_of
+from vestige.auditing.references.phi import reference_phi
+from vestige.auditing.references.scores import as_shadow, left_without, one_as_target, score_observed
+from vestige.auditing.results.case import prepare_case
 from vestige.auditing.selection import ALL, Selection, select
-from vestige.auditing.shadow_references import checks_of_training, references_of
-from vestige.auditing.shadow_training import SAME, ShadowTraining
+from vestige.auditing.shadows.cost import Estimate
+from vestige.auditing.shadows.references import checks_of_training, references_of
+from vestige.auditing.shadows.settings import SAME, ShadowTraining
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio, Statistic

@@ -1,0 +1,1 @@
+"""An AUDIT.toml, read into the values that the other rooms take."""

@@ -1,0 +1,255 @@
+"""The tables of `audit.toml` that say which model is audited, and how it may be asked."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vestige.auditing.querying.settings import Querying
+from vestige.core.durations import seconds_of
+from vestige.core.errors import InputError
+from vestige.core.inputs import InputSpace
+from vestige.core.outputs import Logits, PredictedLabels, Probabilities
+from vestige.core.targets import Access
+from vestige.core.views import MirrorAndShifts
+from vestige.targets.answer_format import AnswerFormat, Kind
+from vestige.targets.opening import is_torch_module
+
+if TYPE_CHECKING:
+    from vestige.core.predictions import Predictions
+
+_KINDS: Mapping[str, Kind] = {"probabilities": Probabilities, "logits": Logits, "labels": PredictedLabels}
+_TABLES = (".csv", ".gz", ".parquet", ".npz")
+
+
+class Part(BaseModel):
+    """A table of an audit file: nothing unknown in it, no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ViewsPart(Part):
+    """`views` in `[target]`; see `MirrorAndShifts`."""
+
+    shift: int = 1
+    mirror: bool = True
+    channels: Literal["first", "last"] | None = None
+
+
+class TargetPart(Part):
+    """`[target]`: the model, and what the adversary gets of it.
+
+    Attributes:
+        model: `module:name`, a file, a URL, or a table of predictions.
+        access: label, confidence or gradients.
+        answers: What the model answers with, where it does not say it itself.
+        classes: The classes in the order of its answers' columns, if that is not the records'.
+        factory: `module:name` of a function that makes the network that weights in a file belong to.
+        output: Which of the model's outputs holds its answers.
+        budget: The most queries that may be sent.
+        price: Price of 1,000 queries.
+        views: Changed copies of each image that are asked about too.
+    """
+
+    model: str
+    access: Literal["label", "confidence", "gradients"] = "confidence"
+    answers: Literal["probabilities", "logits", "labels"] | None = None
+    classes: list[str | int] | None = None
+    factory: str | None = None
+    output: str | None = None
+    budget: int | None = None
+    price: float | None = None
+    views: ViewsPart | None = None
+
+
+class EndpointPart(Part):
+    """`[endpoint]`: how a model behind an address is asked.
+
+    Attributes:
+        headers: Names of HTTP headers and the environment variable each is taken from.
+        timeout: Time for one request, such as `30s`.
+        n_tries: Tries of one request.
+        per_second: Requests a second at most.
+        n_connections: Requests at a time.
+        batch: Records per request.
+        datatype: Type of the numbers that are sent, such as FP32.
+    """
+
+    headers: dict[str, str] = Field(default_factory=dict)
+    timeout: str = "30s"
+    n_tries: int = 6
+    per_second: float | None = None
+    n_connections: int = 4
+    batch: int = 32
+    datatype: str | None = None
+
+
+class InputsPart(Part):
+    """`[inputs]`: what inputs may be and how they become what the model is given; see `InputSpace`."""
+
+    low: float | list[Any] | dict[str, float] | None = None
+    high: float | list[Any] | dict[str, float] | None = None
+    mean: float | list[Any] | None = None
+    scale: float | list[Any] | None = None
+    dtype: str | None = None
+    categories: dict[str, list[str | int | float | bool]] = Field(default_factory=dict)
+    encoding: Literal["as_is", "codes", "one_hot"] = "as_is"
+    channels_first: bool = False
+
+    def space(self) -> InputSpace:
+        """Return what was declared.
+
+        Raises:
+            InputError: It contradicts itself.
+        """
+        said = self.model_dump()
+        said["categories"] = {name: tuple(values) for name, values in self.categories.items()}
+        return InputSpace(**said)
+
+
+def querying_of(target: TargetPart, inputs: InputsPart) -> Querying:
+    """Return how the model may be asked.
+
+    Raises:
+        InputError: A budget, price or range is none.
+    """
+    views = None if target.views is None else MirrorAndShifts(**target.views.model_dump())
+    return Querying(Access(target.access), inputs.space(), target.budget, target.price, views)
+
+
+def model_of(
+    part: TargetPart,
+    endpoint: EndpointPart | None,
+    folder: Path,
+    named: Callable[[str], Any],
+    read_table: "Callable[[Path], Predictions]",
+    *,
+    trust_pickle: bool = False,
+) -> Any:
+    """Return the model that an audit file names: an object of Python, a door, or predictions.
+
+    Args:
+        part: The table `target`.
+        endpoint: The table `endpoint`, if there is one.
+        folder: Where relative paths start.
+        named: Finds `module:name`.
+        read_table: Reads a table of predictions.
+        trust_pickle: Whether a file may be unpickled.
+
+    Raises:
+        InputError: There is no such model, or it is said to be two things.
+    """
+    if is_address(part.model):
+        return _endpoint(part, endpoint or EndpointPart())
+    if endpoint is not None:
+        raise InputError(f"Expected a URL as model beside [endpoint], found {part.model}; leave out the table.")
+    path = folder / part.model
+    is_file = ":" not in part.model or path.exists()
+    if is_file and path.suffix.lower() in _TABLES:
+        _only(part, "a table of predictions", "access")
+        if not path.is_file():
+            raise InputError(f"Expected a table of predictions at {part.model}, found no file; check the path.")
+        return read_table(path)
+    if is_file:
+        from vestige.targets.files.model_file import ModelFile
+
+        factory = None if part.factory is None else named(part.factory)
+        return ModelFile(path, _format(part), factory=factory, output=part.output, trust_pickle=trust_pickle)
+    _only(part, "an object of Python", "access", "answers", "classes", "budget", "price", "views")
+    return _of_python(named(part.model), part)
+
+
+def is_address(model: str) -> bool:
+    """Whether a model is behind an address, whatever is wrong with it."""
+    return "://" in model
+
+
+def _endpoint(part: TargetPart, said: EndpointPart) -> Any:
+    from vestige.targets.http.endpoint import Endpoint, Limits
+
+    limits = Limits(seconds_of(said.timeout), said.n_tries, said.per_second, said.n_connections, said.batch)
+    endpoint = Endpoint(
+        part.model,
+        _format(part) or AnswerFormat(),
+        output=part.output,
+        headers=said.headers,
+        limits=limits,
+        datatype=said.datatype,
+    )
+    # After the address was checked: before that it may hold a secret, which would be quoted.
+    _only(part, "an endpoint", "access", "answers", "classes", "output", "budget", "price", "views")
+    return endpoint
+
+
+def _format(part: TargetPart) -> AnswerFormat | None:
+    columns = None if part.classes is None else tuple(part.classes)
+    if part.answers is None and columns is None:
+        return None
+    return AnswerFormat(_KINDS[part.answers or "probabilities"], columns)
+
+
+def _only(part: TargetPart, what: str, *known: str) -> None:
+    """Refuse entries that would do nothing."""
+    idle = sorted(part.model_fields_set - {"model", *known})
+    if idle:
+        name = part.model if ":" in part.model else Path(part.model).name
+        raise InputError(f"Expected no {idle[0]} in [target] for {what} ({name}), found one; leave it out.")
+
+
+def _of_python(found: Any, part: TargetPart) -> Any:
+    from vestige.targets.objects.function import AnsweringFunction
+
+    if not _is_model(found):
+        if not callable(found):
+            raise InputError(f"Expected a model or a function as {part.model}, found {type(found).__name__}.")
+        if not _wants_inputs(found):
+            found = called(found, part.model)
+    format = _format(part)
+    if format is not None and not _is_model(found) and not callable(found):
+        raise InputError(
+            f"Expected {part.model}() to return a model or a function, found {type(found).__name__}; return one."
+        )
+    if format is not None and is_torch_module(found):
+        from vestige.targets.files.module_answers import AnsweringModule
+
+        return AnsweringModule(found, format)
+    if format is None or _is_model(found):
+        if format is not None:
+            raise InputError(
+                f"Expected no answers or classes in [target] for {part.model}, a model that says them itself, found "
+                "some; leave them out."
+            )
+        return found
+    return AnsweringFunction(found, format)
+
+
+def _is_model(found: Any) -> bool:
+    return is_torch_module(found) or hasattr(found, "predict") or hasattr(found, "interface")
+
+
+def _wants_inputs(function: Callable[..., Any]) -> bool:
+    """Whether a function answers for inputs; one without required arguments returns the model instead."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of compiled code
+        return True
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(p.kind in positional and p.default is p.empty for p in parameters)
+
+
+def called(function: Any, name: str) -> Any:
+    """Return what a user's function returns.
+
+    Raises:
+        InputError: It is none, or it failed.
+    """
+    if not callable(function):
+        raise InputError(f"Expected a model, records or a function as {name}, found {type(function).__name__}.")
+    try:
+        return function()
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(f"Expected {name}() to return something, found {type(error).__name__}: {error}.") from error

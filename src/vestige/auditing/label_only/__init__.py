@@ -1,0 +1,1 @@
+"""Attacks that see a class and nothing else: what is asked, and what is made of the answers."""

@@ -1,0 +1,1 @@
+"""How the audited model is asked, and what that costs."""

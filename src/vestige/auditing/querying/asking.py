@@ -1,0 +1,432 @@
+"""Asking the audited model: a pass over its records, a sample of them again, and what it cost."""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from vestige.auditing.label_only.probes import LABEL_ONLY, n_queries_of
+from vestige.auditing.querying.model_content import content_of
+from vestige.auditing.querying.prediction_table import answers_from_table
+from vestige.auditing.querying.settings import Querying
+from vestige.auditing.run_folder import QUERIES, forget_queries
+from vestige.core.digests import digest_of_columns
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError
+from vestige.core.inputs import InputSpace
+from vestige.core.outputs import GradientNorms, LastLayerGradients, Logits, Output, PredictedLabels, Probabilities
+from vestige.core.predictions import Predictions
+from vestige.core.probabilities import softmax
+from vestige.core.progress import Progress
+from vestige.core.records import Records, joined
+from vestige.core.result import Check, Queries, Validity
+from vestige.core.seeds import stream
+from vestige.core.targets import Access, Answers, GradientInterface, Interface, LabelTarget, RemoteInterface
+from vestige.core.views import MirrorAndShifts, with_views
+from vestige.evaluation import preflight
+from vestige.targets.access import ASK_FOR_LABELS, confidence_target, gradient_target, label_target, labels_only
+from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.files.model_file import ModelFile
+from vestige.targets.ledger import Ledger, Spent, refuse_in_use
+from vestige.targets.meter import Meter, keys_of
+from vestige.targets.opening import open_target
+from vestige.targets.preprocessing import prepared_interface
+from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx
+
+_PASS, _AGAIN, _VIEWS = "one answer a record", "asked again", "views of a record"
+_GRADIENTS, _LAST_LAYER = "one gradient a record", "one gradient of the last layer a record"
+_CHECKED_AT_ONCE = 4096  # inputs that are prepared to see whether they can be
+_SAMPLE = 32  # records that are asked about again
+_SAME = 1e-4  # difference of a probability that rounding and another order of sums may explain
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What asking a model gave.
+
+    Attributes:
+        predictions: Its answers, members first.
+        pool: The records, in that order.
+        classifier: What a recipe `same` may clone: the estimator behind the door, or what was given.
+        checks: What a reader should know of it.
+        queries: What it cost; None of a table, which is not asked.
+        views: Its answers to all views of each record, those of one record after the other; None without views.
+        name: Which model it was, as the ledger knows it.
+    """
+
+    predictions: Predictions
+    pool: Records
+    classifier: Any
+    checks: tuple[Check, ...]
+    queries: Queries | None
+    views: Logits | Probabilities | None = None
+    name: str = ""
+
+
+def ask(
+    target: Any,
+    members: Records,
+    nonmembers: Records,
+    querying: Querying,
+    run: Path | None,
+    seed: int,
+    progress: Progress,
+    *,
+    last_layer: bool = False,
+    wanted: Collection[str] | None = None,
+) -> Asked:
+    """Ask a model about its members and nonmembers, once each.
+
+    Args:
+        target: The model, a door to it, or a table of its predictions for these records, matched by id.
+        members: Records it was trained on.
+        nonmembers: Others.
+        querying: How it may be asked.
+        run: Folder with the ledger; in memory if None.
+        seed: Of the sample that is asked about again.
+        progress: Told how many answers are there.
+        last_layer: Whether an attack reads the gradients of the last layer; only with access to gradients.
+        wanted: Attacks that are played, as of `n_queries_of`.
+
+    Raises:
+        InputError: The records do not fit each other, or the inputs what was declared of them.
+        UnsupportedModelError: It is no classifier that could be asked, or not with this access.
+        TargetError: It does not answer, or with something else than was declared.
+        BudgetError: The budget is smaller than what is to be asked; nothing was.
+        RunFolderError: The run holds answers of another model.
+    """
+    pool = joined(members, nonmembers)
+    member = np.arange(pool.n_records) < members.n_records
+    if isinstance(target, Predictions):
+        if querying.views is not None:
+            raise InputError("Expected a model for views of its records, found a table; leave out the views.")
+        found = answers_from_table(target, pool, member, Access(querying.access))
+        return Asked(predictions_of(found, pool, member), pool, None, (), None)
+    progress("asking the target", 0, 1)
+    model = open_target(target, pool.n_classes, pool.classes)
+    interface = limited(target, model, querying)
+    name = _name_of(target, model, interface, pool, querying)
+    with _ledger(interface, name, pool, querying, run) as ledger:
+        meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
+        outputs, checks, views = _answers(meter, ledger, pool, querying, seed, last_layer, wanted)
+        predictions = predictions_of(outputs, pool, member)
+        spent = ledger.spent
+    held = preflight.stored_training_rows(_rows_in(target, model, members.inputs, querying))
+    checks += [] if held is None else [held]
+    queries = Queries(spent.n_sent, spent.n_kept, spent.n_failed, spent.most_per_record, querying.price)
+    return Asked(
+        predictions,
+        pool,
+        classifier_behind(target, model, querying),
+        tuple(checks),
+        queries,
+        views,
+        name,
+    )
+
+
+@contextmanager
+def labels_of(target: Any, asked: Asked, querying: Querying, run: Path, progress: Progress) -> "Iterator[LabelView]":
+    """Ask the same model again, by labels alone: its ledger goes on where the first pass ended.
+
+    Raises:
+        TargetError: It does not answer; with what it said, which a label-only attack is not told.
+        BudgetError: The budget is spent.
+    """
+    pool = asked.pool
+    model = open_target(target, pool.n_classes, pool.classes)
+    interface = limited(target, model, querying)
+    with _ledger(interface, asked.name, pool, querying, run, anew=False) as ledger:
+        meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
+        try:
+            yield LabelView(lambda attack: label_target(meter, attack), ledger)
+        except TargetError:
+            if meter.failure is None:
+                raise
+            failure = meter.failure
+        else:
+            return
+    raise failure
+
+
+@dataclass(frozen=True, eq=False)
+class LabelView:
+    """A model by its labels, for attacks by name, and what they have cost.
+
+    Attributes:
+        target: Gives the model to an attack.
+        ledger: What was asked.
+    """
+
+    target: Callable[[str], LabelTarget]
+    ledger: Ledger
+
+    def queries(self, before: Queries) -> Queries:
+        """Return all queries of the audit: those before are in the same ledger."""
+        spent = self.ledger.spent
+        return replace(
+            before, n_sent=spent.n_sent, n_kept=spent.n_kept, n_failed=spent.n_failed,
+            most_per_record=spent.most_per_record,
+        )  # fmt: skip
+
+
+def limited(target: Any, model: Interface, querying: Querying) -> Interface:
+    """Return the interface of a model, which was opened of a target, with the declared inputs and access.
+
+    Raises:
+        UnsupportedModelError: It gives no gradients, or labels alone, and more is asked for.
+    """
+    interface = prepared_interface(model, querying.inputs)
+    if querying.access is Access.LABEL:
+        return labels_only(interface)
+    if _declared(target, model).kind is PredictedLabels:  # refused before a query is paid for
+        raise UnsupportedModelError(f"Expected a number per class, found predicted labels; {ASK_FOR_LABELS}")
+    if querying.access is Access.GRADIENTS and not isinstance(interface, GradientInterface):
+        raise UnsupportedModelError(
+            "Expected a torch module for access to gradients, found a model that gives answers only; ask for access "
+            "confidence or label."
+        )
+    return interface
+
+
+def _declared(target: Any, model: Interface) -> AnswerFormat:
+    """What a model was said to answer with, by its door or by its kind; probabilities if nobody said it."""
+    said = (getattr(model, "format", None), getattr(target, "answers", None))
+    return next((format for format in said if isinstance(format, AnswerFormat)), AnswerFormat())
+
+
+def classifier_behind(target: Any, model: Interface, querying: Querying) -> Any:
+    """Return what a recipe `same` clones: the estimator behind a door; None if what it is given is prepared."""
+    return getattr(model, "estimator", target) if querying.inputs.changes_nothing else None
+
+
+def _rows_in(target: Any, model: Interface, members: Any, querying: Querying) -> Sequence[StoredRows]:
+    """Training rows that the model carries, as it was given them."""
+    given = members if querying.inputs.changes_nothing else querying.inputs.prepared(members)
+    if isinstance(target, ModelFile) and Path(target.path).suffix.lower() == ".onnx":
+        return stored_rows_of_onnx(target.path, given)
+    return stored_rows(model, given)
+
+
+@contextmanager
+def _ledger(
+    interface: Interface, name: str, pool: Records, querying: Querying, run: Path | None, *, anew: bool = True
+) -> Iterator[Ledger]:
+    """The ledger of a run. Nothing stays of it if nothing was asked, or in vain: another model may be next."""
+    identity, budget = _identity(name, querying), querying.budget
+    if run is None:
+        with closing(Ledger(None, pool.n_records, identity, budget)) as ledger:
+            yield ledger
+        return
+    made = [folder for folder in (run, *run.absolute().parents) if not folder.exists()]
+    run.mkdir(parents=True, exist_ok=True)
+    is_kept = keeps(interface, querying)
+    if anew and not is_kept:
+        refuse_in_use(run / QUERIES)
+        forget_queries(run)  # a model that costs nothing is asked anew
+    inputs = hashlib.sha256(b"".join(keys_of(pool.inputs))).hexdigest()[:16] if is_kept else ""
+    is_to_go = not (run / QUERIES).exists()
+    try:
+        with closing(Ledger(run / QUERIES, pool.n_records, identity, budget, inputs)) as ledger:
+            is_to_go = not is_kept
+            try:
+                yield ledger
+                is_to_go = False
+            finally:
+                is_to_go = is_to_go or ledger.spent == Spent(0, 0, 0, 0)
+    finally:
+        if is_to_go:
+            forget_queries(run)
+            with suppress(OSError):  # only what was made for nothing
+                for folder in made:
+                    folder.rmdir()
+
+
+def keeps(interface: Interface, querying: Querying) -> bool:
+    """Whether answers are kept: of a model that is far away or costs something."""
+    return isinstance(interface, RemoteInterface) or querying.price is not None
+
+
+def _name_of(target: Any, model: Interface, interface: Interface, pool: Records, querying: Querying) -> str:
+    """Which model is asked: one of this process by its file's content, or by its own where answers of it are kept."""
+    if isinstance(interface, RemoteInterface):
+        return interface.identity
+    read = ""
+    if isinstance(target, ModelFile):
+        with Path(target.path).open("rb") as file:
+            of = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        read = f"{target.output} {getattr(target.factory, '__qualname__', '')}"
+    else:
+        asked = getattr(target, "function", target)
+        of = getattr(asked, "__qualname__", type(asked).__qualname__)
+        of += f" of content {content_of(asked)}" if keeps(interface, querying) else ""
+    declared = (pool.n_classes, pool.classes, getattr(target, "answers", None), getattr(model, "format", None), read)
+    return f"of this process, {of}, answers {hashlib.sha256(repr(declared).encode()).hexdigest()[:16]}"
+
+
+def _identity(name: str, querying: Querying) -> str:
+    """Which model is asked and how, as far as its answers depend on it."""
+    space = digest_of_columns({"space": np.array([repr(querying.inputs)])})[:16]
+    return f"{name} ({querying.access}, inputs {space})"
+
+
+def again_of(n_records: int, seed: int) -> Int[np.ndarray, " record"]:
+    """Return the records that are asked about again."""
+    size = min(_SAMPLE, n_records)
+    return np.sort(stream(seed, "asked again").choice(n_records, size, replace=False))
+
+
+@dataclass(frozen=True)
+class ToAsk:
+    """Queries that an audit will send: each record, some again, gradients, other views, and label-only attacks'."""
+
+    once: int
+    again: int
+    gradients: int
+    views: int = 0
+    label_only: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.once + self.again + self.gradients + self.views + self.label_only
+
+
+def reserved(
+    meter: Meter,
+    ledger: Ledger,
+    pool: Records,
+    querying: Querying,
+    seed: int,
+    last_layer: bool = False,
+    wanted: Collection[str] | None = None,
+) -> ToAsk:
+    """Return what an audit will send, label-only queries at most, for which there is a budget.
+
+    Raises:
+        InputError: An input is none of those that were declared, or there are views of records that are no images.
+        BudgetError: There is none; nothing was sent.
+    """
+    querying.inputs.check(pool.inputs)
+    if meter.keeps:
+        _refuse_unpreparable(pool.inputs, querying.inputs)
+    sample = pool.take(again_of(pool.n_records, seed)).inputs
+    gradients = 0
+    if querying.access is Access.GRADIENTS:
+        gradients = meter.n_norms_to_ask(pool.inputs, pool.labels) + last_layer * pool.n_records
+    once = views = meter.n_to_ask(pool.inputs)
+    if querying.views is not None:
+        views = meter.n_to_ask(pool.inputs, then=querying.views.others(pool.inputs))
+    # What a run that goes on has sent already.
+    sent = sum(int(ledger.per_record(attack).sum()) for attack in LABEL_ONLY)
+    labels = max(0, n_queries_of(querying.label_only, pool, querying.inputs, wanted) - sent)
+    to_ask = ToAsk(once, meter.n_to_ask(sample, again=True), gradients, views - once, labels)
+    ledger.reserve(to_ask.total)
+    return to_ask
+
+
+def _refuse_unpreparable(inputs: Any, space: InputSpace) -> None:
+    """Refuse inputs that cannot be given to the model, all of them before the first is paid for."""
+    for start in range(0, 0 if space.changes_nothing else len(inputs), _CHECKED_AT_ONCE):
+        rows = slice(start, start + _CHECKED_AT_ONCE)
+        space.prepared(inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows])
+
+
+def _answers(
+    meter: Meter,
+    ledger: Ledger,
+    pool: Records,
+    querying: Querying,
+    seed: int,
+    last_layer: bool,
+    wanted: Collection[str] | None,
+) -> tuple[list[Output], list[Check], Logits | Probabilities | None]:
+    records, again = np.arange(pool.n_records), again_of(pool.n_records, seed)
+    sample = pool.take(again).inputs
+    reserved(meter, ledger, pool, querying, seed, last_layer, wanted)
+    outputs: list[Output]
+    if querying.access is Access.LABEL:
+        first: Answers = _labels(meter, pool.inputs, records)
+    else:
+        first = confidence_target(meter, _PASS).answers(pool.inputs, records)
+    outputs = [first]
+    second = meter.answers(sample, again, _AGAIN, again=True)
+    if querying.access is Access.GRADIENTS:
+        norms = gradient_target(meter, _GRADIENTS).gradient_norms(pool.inputs, pool.labels, records)
+        outputs.append(GradientNorms(norms))
+        if last_layer:
+            white = gradient_target(meter, _LAST_LAYER)
+            outputs.append(LastLayerGradients(white.last_layer_gradients(pool.inputs, pool.labels, records)))
+    checks = [_deterministic(first.whole()[again], second.whole(), type(first))]
+    if ledger.spent.n_failed:
+        failed = f"{ledger.spent.n_failed:,} requests gave no answer and were sent again."
+        checks.append(Check("failed_requests", Validity.VALID, failed))
+    return outputs, checks, None if querying.views is None else _views(meter, first, pool.inputs, querying.views)
+
+
+def _views(meter: Meter, first: Answers, inputs: Any, views: MirrorAndShifts) -> Logits | Probabilities:
+    """Answers to all views of each record, the record itself first; a view of all records at a time."""
+    target, records = confidence_target(meter, _VIEWS), np.arange(len(inputs))
+    kind = Logits if isinstance(first, Logits) else Probabilities
+    table = first.whole()
+    others = (target.answers(view, records).whole() for view in views.others(inputs))
+    return kind(with_views(table, others, views.n_views).reshape(-1, table.shape[1]))
+
+
+def _labels(meter: Meter, inputs: Any, records: np.ndarray) -> PredictedLabels:
+    """Ask as a label-only attack does; what it is not told of a failure, the user is."""
+    try:
+        return PredictedLabels(label_target(meter, _PASS).labels(inputs, records))
+    except TargetError:
+        if meter.failure is None:
+            raise
+        failure = meter.failure
+    raise failure
+
+
+def _deterministic(first: np.ndarray, second: np.ndarray, kind: type) -> Check:
+    """Compare the answers of a sample with those it gave to the same inputs before."""
+    name, n = "same_answers", len(first)
+    if kind is PredictedLabels:
+        differ = first != second
+        size = ""
+    else:
+        p, q = (softmax(t.astype(np.float64)) if kind is Logits else t for t in (first, second))
+        largest = np.abs(p - q).max(axis=1)
+        differ = largest > _SAME
+        size = f", by up to {largest.max():.2g} in a probability"
+    if not differ.any():
+        return Check(name, Validity.VALID, f"Asked again about {n} records, the model gave the same answers.")
+    return Check(
+        name,
+        Validity.LIMITED,
+        f"Asked again about {n} records, the model gave other answers for {int(differ.sum())}{size}: it is random, or "
+        "answers depend on what is asked with them.",
+        "Audit a model in evaluation mode, or a function that returns the mean of several answers: what is random "
+        "hides a leak from one query and not from many.",
+    )
+
+
+def predictions_of(outputs: Sequence[Output], pool: Records, member: np.ndarray) -> Predictions:
+    """Answers about a pool of records as predictions, with everything else that is known of the records."""
+    return Predictions(
+        outputs,
+        labels=pool.labels,
+        member=member,
+        ids=pool.ids,
+        subjects=pool.subjects,
+        groups=pool.groups,
+        inputs=_flat(pool.inputs),
+        order=pool.order,
+        classes=pool.classes,
+        notes=pool.notes,
+    )
+
+
+def _flat(inputs: Any) -> Any:
+    """Inputs as the blind baseline reads them: records x features."""
+    return inputs if hasattr(inputs, "columns") or inputs.ndim == 2 else inputs.reshape(len(inputs), -1)

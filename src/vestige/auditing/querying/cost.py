@@ -1,0 +1,85 @@
+"""What asking a model will cost: queries, time and money, said before anything is sent."""
+
+import time
+from collections.abc import Collection
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+
+from vestige.auditing.querying.asking import keeps, limited, reserved
+from vestige.auditing.querying.settings import Querying
+from vestige.core.durations import duration
+from vestige.core.money import money
+from vestige.core.predictions import Predictions
+from vestige.core.records import Records, joined
+from vestige.core.targets import Interface
+from vestige.targets.ledger import Ledger
+from vestige.targets.meter import Meter
+from vestige.targets.opening import open_target
+
+_TIMED = 256  # records that a model of this process is timed with
+
+
+def lines_of_asking(
+    target: Any,
+    members: Records,
+    nonmembers: Records,
+    querying: Querying,
+    seed: int,
+    *,
+    last_layer: bool = False,
+    wanted: Collection[str] | None = None,
+) -> list[str]:
+    """Say what an audit will ask of a model, in lines.
+
+    A model of this process that costs nothing is timed on a few records. To one that is far away, or has a price or a
+    budget, nothing is sent; its metadata may be read.
+
+    Args:
+        target: As of `audit`.
+        members: Records the model was trained on.
+        nonmembers: Others.
+        querying: How it may be asked.
+        seed: Of the audit.
+        last_layer: As of `ask`.
+        wanted: As of `ask`.
+
+    Raises:
+        BudgetError: The budget is smaller than this.
+    """
+    if isinstance(target, Predictions):
+        return ["No queries: the table has the answers."]
+    pool = joined(members, nonmembers)
+    interface = limited(target, open_target(target, pool.n_classes, pool.classes), querying)
+    with closing(Ledger(None, pool.n_records, budget=querying.budget)) as ledger:
+        meter = Meter(interface, ledger, keep=querying.price is not None)
+        to_ask = reserved(meter, ledger, pool, querying, seed, last_layer, wanted)
+    n = to_ask.total
+    parts = [f"{to_ask.once:,} for {pool.n_records:,} records", f"{to_ask.again} of them again, to compare"]
+    parts += [f"{to_ask.gradients:,} gradients"] if to_ask.gradients else []
+    if querying.views is not None:
+        parts.append(f"{to_ask.views:,} for {querying.views.n_views - 1} other views of each")
+    parts += [f"{to_ask.label_only:,} at most by label-only attacks"] if to_ask.label_only else []
+    lines = [f"{n:,} queries: {', '.join(parts)}", _time(target, interface, pool, querying, n)]
+    if querying.price is not None:
+        lines.append(f"{money(n * querying.price / 1000)} to pay, at {querying.price:g} per 1,000 queries")
+    if querying.budget is not None:
+        lines.append(f"{querying.budget - n:,} of the budget of {querying.budget:,} queries are left then")
+    return lines
+
+
+def _time(target: Any, interface: Interface, pool: Records, querying: Querying, n_queries: int) -> str:
+    limits = getattr(target, "limits", None)
+    if limits is not None:
+        n_requests = -(-n_queries // limits.batch)
+        at_once = f"{n_requests:,} requests of up to {limits.batch} records, {limits.n_connections} at a time"
+        if limits.per_second is None:
+            return f"{at_once}; the time depends on the server (no per_second is set)"
+        return f"{at_once}: at least {duration(n_requests / limits.per_second)} at {limits.per_second:g} per second"
+    if keeps(interface, querying) or querying.budget is not None:
+        return "the time is not known: nothing was sent to measure it"
+    few = pool.take(np.arange(min(_TIMED, pool.n_records))).inputs
+    begun = time.perf_counter()
+    interface.answers(few)
+    return f"about {duration((time.perf_counter() - begun) * n_queries / len(few))}, measured on {len(few)} records"

@@ -1,0 +1,72 @@
+"""`Querying`: what a user says of how the audited model may be asked."""
+
+import math
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from numbers import Integral, Real
+
+from vestige.auditing.label_only.probes import Probe
+from vestige.core.errors import InputError
+from vestige.core.inputs import InputSpace
+from vestige.core.targets import Access
+from vestige.core.views import MirrorAndShifts
+
+
+@dataclass(frozen=True, eq=False)
+class Querying:
+    """How the audited model may be asked.
+
+    Attributes:
+        access: What the adversary gets: the predicted `label`, the `confidence` in every class, or the `gradients`
+            too. Attacks that need more are left out, and nothing more is kept anywhere.
+        inputs: What its inputs may be and how they become what the model is given; if omitted they are given as they
+            are in the records.
+        budget: The most queries that the model may answer, over all attacks, and over all starts of the audit if its
+            answers are kept; None for no limit. Requests that fail are sent again and come on top.
+        price: Price of 1,000 queries. With a price, answers are kept and equal inputs asked once, as they are for a
+            model that is far away.
+        views: Changed copies of each image that the model is asked about besides the image itself, and shadow models
+            too: attacks with shadow models read all of them, others the image. Only with training, or with references
+            that were asked the same views.
+        label_only: What label-only attacks ask, each kind once: `NoisyCopies`, `Translations`, `Rotations`,
+            `BoundarySearch`, `CombinedDistances` or `SettledSearch`. They cost as many queries a record as each says.
+            Strengths are chosen on shadow models.
+    """
+
+    access: Access | str = Access.CONFIDENCE
+    inputs: InputSpace = field(default_factory=InputSpace)
+    budget: int | None = None
+    price: float | None = None
+    views: MirrorAndShifts | None = None
+    label_only: tuple[Probe, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "access", Access(self.access))  # a plain "label" is as good
+        except ValueError:
+            raise InputError(f"Expected one of {', '.join(Access)} as access, found {self.access!r}.") from None
+        if self.views is not None and self.views.channels is None and self.inputs.channels_first:
+            object.__setattr__(self, "views", replace(self.views, channels="last"))  # in the records; that is declared
+        kinds = [type(probe).__name__ for probe in self.label_only]
+        if len(set(kinds)) < len(kinds):
+            raise InputError(f"Expected each kind of label-only queries once, found {', '.join(kinds)}; leave one out.")
+        if self.budget is not None and (not _is_whole(self.budget) or self.budget < 1):
+            raise InputError(
+                f"Expected a budget of at least 1 query, in whole queries, found {self.budget!r}; leave it out for no "
+                "limit."
+            )
+        if self.price is not None:
+            if isinstance(self.price, bool) or not isinstance(self.price, Real | Decimal) or not _is_price(self.price):
+                raise InputError(
+                    f"Expected a price of 0 or more per 1,000 queries, as a plain number in any currency, found "
+                    f"{self.price!r}; leave it out if queries cost nothing."
+                )
+            object.__setattr__(self, "price", float(self.price))
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
+
+
+def _is_price(number: Real | Decimal) -> bool:
+    return 0 <= float(number) < math.inf

@@ -1,0 +1,1 @@
+"""Attacks with reference models: phi, and the scores made of it."""

@@ -1,0 +1,375 @@
+"""Attacks with reference models: from what these answered to scores of the target and of one of themselves."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from vestige.attacks import CATALOGUE
+from vestige.auditing.references.phi import ReferencePhi, reference_phi
+from vestige.core.attack import Attack
+from vestige.core.digests import digest_of_columns
+from vestige.core.errors import InputError
+from vestige.core.likelihood_ratio import LikelihoodRatio, Queries, Statistic, Variance
+from vestige.core.messages import what_is_needed
+from vestige.core.outputs import GradientNorms, Phi
+from vestige.core.predictions import Predictions
+from vestige.core.references import References
+from vestige.core.result import Check, NotRun, Validity
+from vestige.signals.privacy_score import privacy_score
+
+PER_RECORD_FROM = 32
+"""IN and OUT models of every record from which on its own spread is used (Carlini et al. 2022 use it for many)."""
+
+_MANY_SATURATED = 0.01  # share of certain answers from which on they are worth a warning
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceScores:
+    """What reference models add to an audit.
+
+    Attributes:
+        observed: What they and the target answered.
+        shadow: The answers of one of them, with its own members: thresholds are set there. None if none answered all.
+        attacks: Those that were played or tried.
+        scores: Scores of the target, per attack with reference models.
+        asked: How LiRA was asked to be played.
+        likelihood: How it is: with the variance that the number of models decides, where that was left open.
+        shadow_scores: The same of that shadow model; its own answers and its partner's are not used for them.
+        not_run: Attacks with reference models that could not be played, and what they need.
+        checks: What a reader should know of them.
+        definitions: How the scores were made where there are two ways.
+        by_forgetting: Whether the models began with the target's weights.
+    """
+
+    observed: ReferencePhi
+    shadow: Predictions | None
+    attacks: tuple[Attack, ...]
+    scores: Mapping[str, np.ndarray]
+    asked: LikelihoodRatio
+    likelihood: LikelihoodRatio
+    shadow_scores: Mapping[str, np.ndarray]
+    not_run: tuple[NotRun, ...]
+    checks: tuple[Check, ...]
+    definitions: Mapping[str, str]
+    by_forgetting: bool = False
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what they answered and of their training sets."""
+        seen = self.observed
+        columns = {"phi": seen.shadow_phi, "member": seen.is_in, "target": seen.phi}
+        columns |= {"population": seen.population_shadow_phi, "target's population": seen.population_phi}
+        if seen.shadow_gradient_norms is not None:
+            columns |= {"gradient norms": seen.shadow_gradient_norms}
+        return digest_of_columns(columns)
+
+    @cached_property
+    def privacy_score(self) -> np.ndarray | None:
+        """How far apart each record's IN and OUT models stand, by the first query; None with too few of either."""
+        seen = self.observed
+        if fewest_on_a_side(seen.is_in) < 2 or np.isnan(seen.shadow_phi).any():
+            return None
+        return privacy_score(seen.shadow_phi[:, :, 0], seen.is_in)
+
+    @property
+    def n_models(self) -> int:
+        """How many there are."""
+        return len(self.observed.is_in)
+
+
+def score_with(
+    references: References,
+    target: Predictions,
+    attacks: Sequence[Attack] = CATALOGUE,
+    checks: Sequence[Check] = (),
+    likelihood: LikelihoodRatio | None = None,
+) -> ReferenceScores:
+    """Score the target, and one reference model as if it were the target, by what the others answered.
+
+    The model that is left out takes those along whose training sets were drawn together with its own, because what
+    remains would otherwise tell by its numbers alone which records it was trained on.
+
+    Args:
+        references: What the reference models answered.
+        target: What the target answered.
+        attacks: Which attacks; those that need something else are passed over.
+        checks: What is known of them beside their answers.
+        likelihood: How LiRA is played; the defaults if omitted.
+
+    Raises:
+        InputError: Records, classes or answers of target and references do not fit, or not the statistic of LiRA.
+    """
+    asked = likelihood or LikelihoodRatio()
+    found = reference_phi(references, target, Statistic(asked.statistic))
+    scored = score_observed(found, lambda model: as_shadow(references, found, target, model), attacks, checks, asked)
+    definitions = {**scored.definitions, **_training(references)}
+    return replace(scored, definitions=definitions, by_forgetting=references.by_forgetting)
+
+
+def score_observed(
+    found: ReferencePhi,
+    shadow_of: Callable[[int], Predictions],
+    attacks: Sequence[Attack] = CATALOGUE,
+    checks: Sequence[Check] = (),
+    likelihood: LikelihoodRatio | None = None,
+) -> ReferenceScores:
+    """Score as `score_with` does, with answers that were brought to phi before.
+
+    Args:
+        found: What target and reference models answered.
+        shadow_of: Gives one reference model's answers, on which thresholds are then set.
+        attacks: As of `score_with`.
+        checks: As of `score_with`.
+        likelihood: As of `score_with`.
+    """
+    asked = likelihood or LikelihoodRatio()
+    attacks = [attack for attack in attacks if attack.needs_references]
+    fewest = fewest_on_a_side(found.is_in)
+    how = replace(asked, variance=asked.variance or _variance(fewest, asked))
+    scores, not_run = play_attacks(attacks, found, how)
+    first = next((i for i in range(len(found.is_in)) if not np.isnan(found.shadow_phi[i]).any()), None)
+    shadow_scores: Mapping[str, np.ndarray] = {}
+    shadow = None
+    if first is not None and found.is_in[first].any() and not found.is_in[first].all():
+        shadow = shadow_of(first)
+        others = left_without(found, first)
+        left = found.is_in[others]
+        # Else there are records that hardly anything is known of: thresholds from such scores would be of another kind.
+        if fewest_on_a_side(left) >= 2:
+            shadow_scores = play_attacks(attacks, one_as_target(found, first, others), how)[0]
+    return ReferenceScores(
+        found,
+        shadow,
+        tuple(attacks),
+        scores,
+        asked,
+        how,
+        {name: values for name, values in shadow_scores.items() if name in scores},
+        not_run,
+        (*checks, *_checks(found)),
+        {"reference models": _definition(found, fewest, how, first), **_definitions(how)},
+        False,
+    )
+
+
+def _variance(fewest: int, asked: LikelihoodRatio) -> Variance:
+    """Whose spread is taken where nobody said it."""
+    alone = fewest > PER_RECORD_FROM and asked.queries is Queries.MEAN
+    return Variance.PER_RECORD if alone else Variance.POOLED
+
+
+def play_attacks(
+    attacks: Sequence[Attack], found: ReferencePhi, likelihood: LikelihoodRatio
+) -> tuple[dict[str, np.ndarray], tuple[NotRun, ...]]:
+    """Play attacks that read what models with known members answered.
+
+    Without records of a population the audited ones stand for it: whose members they are is not looked at. Where an
+    attack has no word on several queries, its scores of single ones are averaged.
+
+    Returns:
+        Scores by name, and the attacks of ours that could not be played.
+
+    Raises:
+        InputError: An own attack failed.
+    """
+    scores, not_run = {}, []
+    nobody_in = not found.is_in.any(axis=0).all()
+    for attack in attacks:
+        if nobody_in and "is_in" not in attack.reads:  # a mean over all models would be one over OUT models
+            not_run.append(NotRun(attack.name, "models that were trained on each record"))
+            continue
+        try:
+            scores[attack.name] = _score(attack, found, likelihood)
+        except InputError as error:  # such as too few models on one side of some record
+            if attack.name not in _OURS:
+                raise  # an own attack that fails ends the audit by its name
+            not_run.append(NotRun(attack.name, what_is_needed(str(error))))
+    return scores, tuple(not_run)
+
+
+def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> np.ndarray:
+    if attack.name in _LIRA:
+        how = {name: getattr(likelihood, name) for name in ("center", "variance", "queries", "min_std")}
+        return attack.score(*found.of_lira, found.is_in, **how)
+    if "shadow_gradient_norms" in attack.reads:
+        if found.gradient_norms is None or found.shadow_gradient_norms is None:
+            raise InputError("Expected gradient norms of the target and of reference models, found none.")
+        return attack.score(found.gradient_norms, found.shadow_gradient_norms, found.is_in)
+    has_population = len(found.population_phi) > 0
+    queries = range(found.phi.shape[1])
+    signals = [
+        {
+            "phi": found.phi[:, q],
+            "shadow_phi": found.shadow_phi[:, :, q],
+            "is_in": found.is_in,
+            "population_phi": (found.population_phi if has_population else found.phi)[:, q],
+            "population_shadow_phi": (found.population_shadow_phi if has_population else found.shadow_phi)[:, :, q],
+            "population_is_in": found.population_is_in if has_population else found.is_in,
+        }
+        for q in queries
+    ]
+    return np.asarray(sum(attack.score(*(s[name] for name in attack.reads)) for s in signals) / len(signals))
+
+
+_OURS = {attack.name for attack in CATALOGUE}
+_LIRA = ("lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only")
+_DEFINITIONS = {
+    "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
+    "base_score, attack_r, calibration_loss": "on log p of the true class; offline with the power 0.33; ties count",
+    "calibration_confidence": "on p of the true class, where Watson et al. take the log of the largest",
+    "rmia": "gamma 1, >; population: other records that all models were asked about, or else the audited ones",
+    "privacy_score": "of records: |mean of IN phi - mean of OUT phi| / (std of IN + std of OUT)",
+    "saturation": "answers of exactly 0 or 1 stand log 2 beyond the largest other phi: half the smallest probability",
+}
+
+
+def left_without(found: ReferencePhi, model: int) -> np.ndarray:
+    """Which models remain when one is the target: all but its group, or but it and those that complement it."""
+    return remaining(found.is_in, found.groups, model)
+
+
+def remaining(is_in: np.ndarray, groups: np.ndarray | None, model: int) -> np.ndarray:
+    """As `left_without`, of training sets and groups."""
+    if groups is not None:
+        return np.asarray(groups != groups[model])
+    others = (is_in != ~is_in[model]).any(axis=1)
+    others[model] = False
+    return np.asarray(others)
+
+
+def fewest_on_a_side(is_in: np.ndarray) -> int:
+    """IN or OUT models of the record that has the fewest; 0 without any model."""
+    return int(min(is_in.sum(axis=0).min(), (~is_in).sum(axis=0).min()))
+
+
+def partners_of(is_in: np.ndarray, groups: np.ndarray | None) -> np.ndarray | None:
+    """Which model is left out with each, -1 for none; None if several are."""
+    if groups is not None:
+        _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        if sizes.max() > 2:
+            return None
+        together = (group[:, None] == group) & ~np.eye(group.size, dtype=bool)
+        return np.where(together.any(axis=1), together.argmax(axis=1), -1)
+    partner = np.full(len(is_in), -1)
+    for model, row in enumerate(is_in):
+        others = np.flatnonzero((is_in == ~row).all(axis=1))
+        if others.size > 1:
+            return None
+        partner[model] = others[0] if others.size else -1
+    return partner
+
+
+def one_as_target(found: ReferencePhi, model: int, others: np.ndarray) -> ReferencePhi:
+    """One reference model in the target's place, with some of the others."""
+    norms = found.shadow_gradient_norms
+    return ReferencePhi(
+        found.shadow_phi[model], found.shadow_phi[others], found.is_in[others],
+        found.population_shadow_phi[model], found.population_shadow_phi[others], found.population_is_in[others],
+        found.n_saturated, found.limit, found.order, found.by_id,
+        None if found.groups is None else found.groups[others],
+        None if found.shadow_statistic is None else found.shadow_statistic[model],
+        None if found.shadow_statistic is None else found.shadow_statistic[others],
+        None if norms is None else norms[model], None if norms is None else norms[others],
+    )  # fmt: skip
+
+
+def as_shadow(references: References, found: ReferencePhi, target: Predictions, model: int) -> Predictions:
+    """One reference model's answers to the records as they are, with its own members."""
+    if references.kind is Phi:
+        answers = found.shadow_phi[model, :, 0]  # without infinities
+    else:
+        answers = next(a for i, a in enumerate(references.models()) if i == model)[found.order]
+        answers = answers if answers.ndim == 2 else answers[:, 0]
+    outputs = [references.kind(answers)]
+    if found.shadow_gradient_norms is not None:
+        outputs.append(GradientNorms(found.shadow_gradient_norms[model]))
+    return Predictions(
+        outputs,
+        labels=target.labels,
+        member=found.is_in[model],
+        subjects=target.subjects,
+        classes=target.classes,
+    )
+
+
+def _checks(found: ReferencePhi) -> list[Check]:
+    checks = [] if found.by_id else [Check("reference_ids", Validity.LIMITED, _BY_ORDER, _GIVE_IDS)]
+    n_in, n_out = found.is_in.sum(axis=0), (~found.is_in).sum(axis=0)
+    one_sided = int(((n_in == 0) != (n_out == 0)).sum()) if n_in.any() else 0  # none IN at all is a design
+    if one_sided:
+        checks.append(
+            Check(
+                "records_on_one_side",
+                Validity.LIMITED,
+                f"{one_sided:,} of {n_in.size:,} records are in all or in none of the {len(found.is_in)} reference "
+                "models: attacks that compare both sides cannot judge them.",
+                "Leave these records out, or train more models.",
+            )
+        )
+    if found.n_saturated:
+        share = found.n_saturated / found.n_answers
+        many = share > _MANY_SATURATED
+        checks.append(
+            Check(
+                "saturated_answers",
+                Validity.LIMITED if many else Validity.VALID,
+                f"{found.n_saturated:,} of {found.n_answers:,} answers of target and reference models are exactly 0 or "
+                f"1: their phi was put at {found.limit:.4g} and its negative, log 2 beyond all others.",
+                "Save logits, or probabilities with more digits, where the model has them." if many else "",
+            )
+        )
+    return checks
+
+
+def _definition(found: ReferencePhi, fewest: int, likelihood: LikelihoodRatio, first: int | None) -> str:
+    words = (
+        f"{_STATISTICS[Statistic(likelihood.statistic)]}; Gaussians around the {likelihood.center} of {fewest} models "
+        f"or more on each side, {_SPREADS[Variance(str(likelihood.variance))]} standard deviation"
+    )
+    if found.phi.shape[1] > 1:
+        joint = likelihood.queries is Queries.FULL_COVARIANCE
+        how = (
+            "with one Gaussian over all of them for LiRA, scores averaged otherwise"
+            if joint
+            else "scores averaged over them"
+        )
+        words += f"; {found.phi.shape[1]} queries a record, {how}"
+    if first is not None:
+        words += f"; thresholds from reference model {first}, scored without itself and {_along(found, first)}"
+    return words
+
+
+def _along(found: ReferencePhi, model: int) -> str:
+    """Who is left out with a model, in words."""
+    size = 2 if found.groups is None else int((found.groups == found.groups[model]).sum())
+    return "its partner" if size <= 2 else f"the {size - 1} models drawn with it"
+
+
+def _definitions(likelihood: LikelihoodRatio) -> dict[str, str]:
+    center = "means of models, not medians" if likelihood.center == "mean" else "medians of models, not means"
+    floor = "" if likelihood.min_std == LikelihoodRatio().min_std else f", at least {likelihood.min_std:g}"
+    lira = f"{center}; standard deviations around the means, not corrected for the number of models{floor}"
+    return {"lira": lira, **_DEFINITIONS}
+
+
+_STATISTICS = {
+    Statistic.LOGIT: "phi = log(p / (1 - p)) of the true class",
+    Statistic.HINGE: "LiRA on the true class's logit less the largest other, other attacks on phi = log(p / (1 - p))",
+    Statistic.LOSS: "LiRA on log p of the true class, other attacks on phi = log(p / (1 - p))",
+}
+_SPREADS = {
+    Variance.PER_RECORD: "their own",
+    Variance.POOLED: "one pooled residual",
+    Variance.PUBLISHED_FIXED: "one raw, of the IN models (published code),",
+}
+
+
+def _training(references: References) -> dict[str, str]:
+    """What tells attacks by forgetting from those with models of new weights."""
+    return {"training of the references": references.training} if references.training else {}
+
+
+_BY_ORDER = "Reference models' answers have no ids: they were matched with the audited records by their order."
+_GIVE_IDS = "Give ids of both: another order of the records would look like no leak."

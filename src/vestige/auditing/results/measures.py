@@ -1,0 +1,170 @@
+"""From curves and calls to rows: every metric of one attack on one group of units."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vestige.auditing.results.operating_points import FPRS, Rule
+from vestige.auditing.results.tidy import NAN, Row
+from vestige.core.result import Status
+from vestige.evaluation.intervals import (
+    NO_INTERVAL,
+    Bounds,
+    Interval,
+    auc_interval,
+    balanced_accuracy_bounds,
+    f1_bounds,
+    is_resolvable,
+    nonmembers_needed,
+    precision_bounds,
+    rate_bounds,
+    tpr_at_fpr_bounds,
+)
+from vestige.evaluation.permutation import ks_p_value
+from vestige.evaluation.roc import Roc, best_point, point_at_fpr
+
+PRIORS = (0.5, 0.1, 0.01)
+"""Shares of members in the population for which precision is reported."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Units called members on each side."""
+
+    true_positives: int
+    n_members: int
+    false_positives: int
+    n_nonmembers: int
+
+
+def count_calls(called: np.ndarray, member: np.ndarray) -> Counts:
+    """Count the units called members on each side."""
+    true_positives = int(np.count_nonzero(called & member))
+    n_members = int(np.count_nonzero(member))
+    return Counts(true_positives, n_members, int(np.count_nonzero(called)) - true_positives, member.size - n_members)
+
+
+def curve_rows(curves: Mapping[tuple[str, str], Roc], level: float = 0.95) -> Iterator[Row]:
+    """AUC and TPR at the fixed false-positive rates of every (attack, group), all intervals in one go."""
+    points = [(key, fpr) for key in curves for fpr in FPRS]
+    bounds = tpr_at_fpr_bounds([curves[key] for key, _ in points], [fpr for _, fpr in points], level)
+    at = {point: Interval(float(bounds.lower[i]), float(bounds.upper[i])) for i, point in enumerate(points)}
+    for (attack, group), curve in curves.items():
+        m, n = curve.n_members, curve.n_nonmembers
+        definition = "P(member scores higher) + P(tie)/2"
+        yield Row(attack, "roc", "auc", group, curve.auc, auc_interval(curve, level), m, n, definition)
+        for fpr in FPRS:
+            point = point_at_fpr(curve, fpr)
+            resolvable = is_resolvable(fpr, n)
+            needs = "" if resolvable else f"; needs {nonmembers_needed(fpr):,} nonmembers"
+            yield Row(
+                attack,
+                "roc",
+                f"tpr_at_fpr_{fpr:g}",
+                group,
+                curve.rates_at(point)[0],
+                at[(attack, group), fpr],
+                m,
+                n,
+                f"TPR of the last ROC point with FPR <= {fpr:g}, no interpolation{needs}",
+                int(curve.false_positives[point]),
+                Status.OK if resolvable else Status.NOT_RESOLVABLE,
+            )
+
+
+def oracle_rows(attack: str, curve: Roc) -> Iterator[Row]:
+    """The best threshold on the target itself: optimistic, so without interval but with a p-value."""
+    point = best_point(curve)
+    m, n = curve.n_members, curve.n_nonmembers
+    false_positives = int(curve.false_positives[point])
+    counts = Counts(int(curve.true_positives[point]), m, false_positives, n)
+    yield Row(
+        attack, "oracle", "balanced_accuracy", "all", _balanced(counts), NO_INTERVAL, m, n,
+        "best (TPR+TNR)/2 over all thresholds on the target itself: optimistic", false_positives,
+    )  # fmt: skip
+    yield Row(
+        attack, "oracle", "p_value", "all", ks_p_value(curve), NO_INTERVAL, m, n,
+        "one-sided Kolmogorov-Smirnov test of members against nonmembers",
+    )  # fmt: skip
+
+
+def _balanced(c: Counts) -> float:
+    """P1's order of operations: ratios of counts, averaged; any other one differs in the last digit."""
+    return 0.5 * (c.true_positives / c.n_members + (c.n_nonmembers - c.false_positives) / c.n_nonmembers)
+
+
+def measure(name: str, c: Counts, level: float = 0.95) -> tuple[float, Bounds]:
+    """Value and interval of one metric of calls at a given threshold."""
+    counts = (c.true_positives, c.n_members, c.false_positives, c.n_nonmembers)
+    tpr, fpr = c.true_positives / c.n_members, c.false_positives / c.n_nonmembers
+    if name in ("recall", "tpr"):
+        return tpr, rate_bounds(c.true_positives, c.n_members, level)
+    if name == "fpr":
+        return fpr, rate_bounds(c.false_positives, c.n_nonmembers, level)
+    if name == "balanced_accuracy":
+        return _balanced(c), balanced_accuracy_bounds(*counts, level)
+    if name == "f1":
+        wrong = c.n_members - c.true_positives + c.false_positives
+        return 2 * c.true_positives / (2 * c.true_positives + wrong), f1_bounds(*counts, level)
+    prior = c.n_members / (c.n_members + c.n_nonmembers) if name == "precision" else float(name.rsplit("_", 1)[1])
+    accused = prior * tpr + (1 - prior) * fpr
+    return (prior * tpr / accused if accused else NAN), precision_bounds(*counts, prior, level)
+
+
+_PRECISION_AT = {
+    f"precision_at_prior_{prior:g}": f"precision where {prior:g} of the population are members" for prior in PRIORS
+}
+_RULE_METRICS = {
+    "balanced_accuracy": "(TPR + TNR) / 2",
+    "precision": "share of members among the accused, at this sample's ratio",
+    "recall": "share of the members accused (TPR)",
+    "f1": "2 TP / (2 TP + FP + FN), at this sample's ratio",
+    "fpr": "share of the nonmembers accused",
+    **_PRECISION_AT,
+}
+_FPR_METRICS = {
+    "tpr": "share of the members accused",
+    "fpr": "share of the nonmembers accused, realised",
+    **_PRECISION_AT,
+}
+
+
+def call_rows(
+    attack: str, group: str, rule: Rule, counts: Counts, level: float = 0.95, only: Sequence[str] = ()
+) -> Iterator[Row]:
+    """Every metric of one attack's calls at a threshold from elsewhere."""
+    metrics = _RULE_METRICS if rule.wanted_fpr is None else _FPR_METRICS
+    for name in only or metrics:
+        with np.errstate(divide="ignore", invalid="ignore"):  # nobody accused: the row becomes UNDEFINED
+            value, bounds = measure(name, counts, level)
+        yield Row(
+            attack, rule.threshold, name, group, value, Interval(float(bounds.lower), float(bounds.upper)),
+            counts.n_members, counts.n_nonmembers, f"{metrics[name]}; {rule.definition}", counts.false_positives,
+        )  # fmt: skip
+
+
+def worst_row(rows: Sequence[Row], attack: str, group: str, what: str, threshold: str) -> Row:
+    """The largest of several numbers with bounds that hold for all of them at once.
+
+    Args:
+        rows: The candidates, their intervals already at the simultaneous level.
+        attack: Attack of the new row: `worst`, or the one whose thresholds are compared.
+        group: Group of the new row.
+        what: Over what the bounds are simultaneous.
+        threshold: Threshold of the new row.
+
+    Returns:
+        The largest value, the largest lower and the largest upper bound: an interval for the largest true value. Where
+        no candidate is usable, the largest value with the candidates' status.
+    """
+    usable = [row for row in rows if row.usable]
+    top = max(usable or rows, key=lambda row: row.value)
+    lower = max((row.interval.lower for row in usable), default=NAN)
+    upper = max((row.interval.upper for row in usable), default=NAN)
+    where = "" if top.group == group else f" in {top.group}"
+    return Row(
+        attack, threshold, top.metric, group, top.value, Interval(lower, upper), top.n_members, top.n_nonmembers,
+        f"largest over {what}, here {top.attack}{where}, bounds simultaneous (Bonferroni); {top.definition}",
+        top.false_positives, top.status,
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""The units taken apart by class and by the groups a user names, small cells hidden."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from vestige.auditing.results.case import Case
+from vestige.auditing.results.measures import call_rows, count_calls
+from vestige.auditing.results.operating_points import OperatingPoint
+from vestige.auditing.results.tidy import Row, hidden_row, too_small
+from vestige.evaluation.roc import Roc, roc
+from vestige.evaluation.thresholds import decide
+from vestige.evaluation.units import Units, rows_of_levels
+
+_MOST_HIDDEN_NAMES = 5  # a column with more small groups than this may be one of ids
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """The units taken apart by class or by a group column.
+
+    Attributes:
+        names: Name of each group in the result table.
+        units: Units of one group only; a subject with records in two groups is two of them.
+        rows: Numbers of each group's units.
+        hidden: Groups that must not be shown.
+        min_cell: Smallest cell that may be shown.
+        is_class: Whether the groups are the classes.
+    """
+
+    names: tuple[str, ...]
+    units: Units
+    rows: list[np.ndarray]
+    hidden: np.ndarray
+    min_cell: int
+    is_class: bool
+
+    def _shown(self) -> Iterator[tuple[str, np.ndarray]]:
+        for name, rows, hidden in zip(self.names, self.rows, self.hidden, strict=True):
+            if not hidden and self.units.member[rows].any() and not self.units.member[rows].all():
+                yield name, rows
+
+    def curves(self, attack: str, scores: np.ndarray) -> dict[tuple[str, str], Roc]:
+        """A ROC per group that is shown and has both sides."""
+        unit_scores = self.units.score(scores)
+        found = {}
+        for name, rows in self._shown():
+            member = self.units.member[rows]
+            found[attack, name] = roc(unit_scores[rows][member], unit_scores[rows][~member])
+        return found
+
+    def call_rows(self, attack: str, scores: np.ndarray, point: OperatingPoint) -> Iterator[Row]:
+        """Every metric of the calls within each group."""
+        called = decide(self.units, scores, point.values, point.strict)
+        for name, rows in self._shown():
+            counts = count_calls(called[rows], self.units.member[rows])
+            yield from call_rows(attack, name, point.rule, counts)
+
+    def hidden_rows(self, attacks: tuple[str, ...]) -> Iterator[Row]:
+        """A row without numbers for each hidden group, or for all of them where their names could be people's."""
+        names = [name for name, hidden in zip(self.names, self.hidden, strict=True) if hidden]
+        if not self.is_class and len(names) > _MOST_HIDDEN_NAMES:
+            names = [f"{names[0].partition('=')[0]}={len(names)} small groups"]
+        for name in names:
+            for attack in attacks:
+                yield hidden_row(attack, name, self.min_cell)
+
+
+def partitions_of(case: Case) -> list[Partition]:
+    """Take the units apart by class and by each group column."""
+    groupings: list[tuple[str, np.ndarray, list[str]]] = [
+        ("class", case.labels, [case.target.class_name(c) for c in range(case.target.n_classes)])
+    ]
+    for name, values in case.target.groups.items():
+        found, codes = np.unique(values[case.keep], return_inverse=True)
+        groupings.append((name, codes, [str(level) for level in found]))
+    partitions = []
+    for name, codes, levels in groupings:
+        units, unit_codes = case.units.within(codes)
+        rows = rows_of_levels(unit_codes, len(levels))
+        n_members = np.array([np.count_nonzero(units.member[r]) for r in rows])
+        n_nonmembers = np.array([r.size for r in rows]) - n_members
+        partitions.append(
+            Partition(
+                names=tuple(f"{name}={level}" for level in levels),
+                units=units,
+                rows=rows,
+                hidden=too_small(n_members, n_nonmembers, case.options.min_cell),
+                min_cell=case.options.min_cell,
+                is_class=name == "class",
+            )
+        )
+    return partitions

@@ -1,0 +1,101 @@
+"""The privacy risk score of every record, and what may be shown of it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from vestige.auditing.results.case import Case
+from vestige.auditing.results.measures import Counts, call_rows, count_calls, measure
+from vestige.auditing.results.operating_points import Known, Rule
+from vestige.auditing.results.tidy import NAN, Row
+from vestige.core.options import Arithmetic
+from vestige.core.result import RiskSummary, Status
+from vestige.evaluation.intervals import NO_INTERVAL
+from vestige.evaluation.risk import Reliability, RiskTable, fit_risk, reliability, risk_scores
+
+_RISK_THRESHOLDS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # P1, table 6
+_ROUNDING = 1e-12
+_NAME = "privacy_risk_score"
+
+
+def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row]]:
+    """Score every record, and summarise over units what may be shown.
+
+    Returns:
+        The risk of every record, its summary, and rows for the result table; nothing where the class probabilities
+        are not known on both sides of the known records.
+    """
+    name = "modified_entropy"
+    if name not in case.scores or name not in case.known_scores or not case.known:
+        return None, None, []
+    entropy = -case.scores[name]
+    prior = case.options.risk_prior
+    risk = np.empty(entropy.size)
+    for part in case.known:
+        table = _risk_table(case, part, -part.of(case.known_scores[name]))
+        risk[part.attacked] = risk_scores(table, entropy[part.attacked], case.labels[part.attacked], prior)
+    unit_risk, member = case.units.score(risk), case.units.member
+    fit = reliability(unit_risk, member, prior)
+    cells = zip(fit.n_members, fit.n_nonmembers, strict=True)
+    shown = [all(n == 0 or n >= case.options.min_cell for n in cell) for cell in cells]
+    calls = [(t, count_calls(unit_risk >= t - _ROUNDING, member)) for t in _RISK_THRESHOLDS]
+    levels = np.linspace(0, 1, 101)
+    summary = RiskSummary(
+        prior=prior,
+        source=case.source,
+        cdf_risk=tuple(levels.tolist()),
+        cdf_members=_cdf(unit_risk[member], levels, case.options.min_cell),
+        bin_risk=tuple(r for r, s in zip(fit.risk, shown, strict=True) if s),
+        bin_member_fraction=tuple(f for f, s in zip(fit.member_fraction, shown, strict=True) if s),
+        rmse=fit.rmse,
+        rmse_weighted=fit.rmse_weighted,
+        thresholds=_RISK_THRESHOLDS,
+        precision=tuple(NAN if _hidden(c, case) else measure(f"precision_at_prior_{prior}", c)[0] for _, c in calls),
+        recall=tuple(NAN if _hidden(c, case) else c.true_positives / c.n_members for _, c in calls),
+    )
+    return risk, summary, [*_rmse_rows(case, fit), *(row for t, c in calls for row in _rows_at(t, c, case))]
+
+
+def _cdf(risk: np.ndarray, levels: np.ndarray, min_cell: int) -> tuple[float, ...]:
+    """Share of members at or below each level, in steps of at least `min_cell`: smaller ones wait for the next."""
+    cdf = np.empty(levels.size)
+    shown = 0
+    for i, below in enumerate(np.searchsorted(np.sort(risk), levels + _ROUNDING, side="right").tolist()):
+        rest = risk.size - below
+        if below == shown or (below - shown >= min_cell and (rest == 0 or rest >= min_cell)):
+            shown = below
+        cdf[i] = shown / risk.size
+    return tuple(cdf.tolist())
+
+
+def _hidden(counts: Counts, case: Case) -> bool:
+    """Whether the recall would show a few members: those above the threshold, or those below."""
+    return any(0 < n < case.options.min_cell for n in (counts.true_positives, counts.n_members - counts.true_positives))
+
+
+def _rows_at(threshold: float, counts: Counts, case: Case) -> Iterator[Row]:
+    rule = Rule("risk", f"{threshold:g}", f"member iff risk >= {threshold:g}, histograms from {case.source}")
+    for row in call_rows(_NAME, "all", rule, counts, only=("precision", "precision_at_prior_0.5", "recall")):
+        if _hidden(counts, case):
+            row = replace(row, value=NAN, interval=NO_INTERVAL, false_positives=None, status=Status.SUPPRESSED)
+        yield row
+
+
+def _rmse_rows(case: Case, fit: Reliability) -> Iterator[Row]:
+    sizes = (case.units.n_members, case.units.n_nonmembers)
+    for metric, value, weights in (("rmse", fit.rmse, "unweighted"), ("rmse_weighted", fit.rmse_weighted, "by units")):
+        definition = f"mean risk against share of members over ten equal bins, {weights}"
+        yield Row(_NAME, case.source, metric, "all", value, NO_INTERVAL, *sizes, definition)
+
+
+def _risk_table(case: Case, part: Known, entropy: np.ndarray) -> RiskTable:
+    member = np.asarray(part.units.of(part.units.member))
+    return fit_risk(
+        entropy,
+        part.labels,
+        member,
+        case.target.n_classes,
+        n_bins=case.options.risk_bins,
+        published_edges=case.options.arithmetic is Arithmetic.PUBLISHED,
+    )

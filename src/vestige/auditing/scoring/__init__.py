@@ -1,0 +1,1 @@
+"""From answers about records to scores of attacks."""

@@ -1,0 +1,257 @@
+"""One pass over the model's answers: check every row, score every attack, keep nothing that is records x classes."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from vestige.auditing.scoring.refusals import check_block, decimals_of, rows_that_miss_one
+from vestige.core.attack import Attack
+from vestige.core.digests import columns_of_inputs, update_with_columns
+from vestige.core.errors import InputError
+from vestige.core.options import Arithmetic
+from vestige.core.outputs import (
+    GradientNorms,
+    LastLayerGradients,
+    Logits,
+    Loss,
+    Output,
+    Phi,
+    PredictedLabels,
+    Probabilities,
+)
+from vestige.core.predictions import Predictions
+from vestige.core.probabilities import (
+    LOG_FLOOR,
+    ClassProbabilities,
+    as_published,
+    from_logits,
+    from_probabilities,
+    softmax,
+)
+from vestige.core.progress import Progress
+from vestige.core.result import NotRun
+from vestige.evaluation import preflight
+
+_BLOCK_ELEMENTS = 1 << 18  # 2 MB of float64: a block and its temporaries stay in the processor's cache
+_IN_FLIGHT = 4  # blocks read ahead; bounds the memory whatever the number of records
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What one pass over one model's answers gives.
+
+    Attributes:
+        scores: Score of every record, per attack that could run; higher means member.
+        predicted: Predicted class of every record, where it is known.
+        row_hashes: A 64-bit hash of each row of class probabilities or logits, where there are any.
+        decimals: To how many decimals probabilities are rounded so that rows miss 1; None where they are not.
+        digest: SHA-256 of the outputs and of every column given with them.
+        not_run: Attacks that need something else.
+    """
+
+    scores: Mapping[str, np.ndarray]
+    predicted: np.ndarray | None
+    row_hashes: np.ndarray | None
+    decimals: int | None
+    digest: str
+    not_run: tuple[NotRun, ...]
+
+
+def observe(
+    predictions: Predictions, attacks: Sequence[Attack], arithmetic: Arithmetic, progress: Progress, step: str
+) -> Observed:
+    """Read the outputs once, in blocks, and score them.
+
+    Args:
+        predictions: One model's answers.
+        attacks: Those that were asked for; what can be read of these answers is played.
+        arithmetic: float64 from logits, or P1's literal one.
+        progress: Told after every block.
+        step: What to call this pass.
+
+    Raises:
+        InputError: A value is not finite, a row is not a probability distribution, a loss is negative, an own attack
+            fails.
+    """
+    wanted, attacks = attacks, [a for a in attacks if set(a.reads) <= _available(predictions)]
+    reads_phi = any("phi" in a.reads for a in attacks)
+    n = predictions.n_records
+    scores = {a.name: np.empty(n) for a in attacks}
+    vector = _vector(predictions)
+    predicted = np.empty(n, dtype=np.int64) if "predicted" in _available(predictions) else None
+    hashes = np.empty(n, dtype=np.uint64) if vector is not None else None
+    missed: list[tuple[np.ndarray, np.ndarray]] = []
+    digest = hashlib.sha256()
+
+    def work(start: int, blocks: Mapping[type, np.ndarray]) -> int:
+        labels = predictions.labels[start : start + next(iter(blocks.values())).shape[0]]
+        rows = slice(start, start + labels.size)
+        for output in predictions.outputs:
+            check_block(output, blocks[type(output)], start)
+            if isinstance(output, Probabilities):
+                missed.append(rows_that_miss_one(blocks[type(output)], start))
+        signals = _signals(blocks, labels, arithmetic)
+        if reads_phi:
+            signals["phi"] = _phi(blocks, signals)
+        for attack in attacks:
+            scores[attack.name][rows] = attack.score(*(signals[name] for name in attack.reads))
+        if predicted is not None:
+            predicted[rows] = np.asarray(signals["predicted"])
+        if hashes is not None and vector is not None:
+            hashes[rows] = preflight.row_hashes(blocks[type(vector)])
+        return int(labels.size)
+
+    done = 0
+    for size in _in_threads(work, _blocks(predictions, digest)):
+        done += size
+        progress(step, done, n)
+    if done != n:
+        raise InputError(f"Expected {n:,} rows of outputs, found {done:,}; the file is truncated, save it again.")
+    _digest_columns(predictions, digest)
+    return Observed(
+        scores=scores,
+        predicted=predicted,
+        row_hashes=hashes,
+        decimals=decimals_of(predictions, missed),
+        digest=digest.hexdigest(),
+        not_run=tuple(NotRun(a.name, a.needs) for a in wanted if a not in attacks),
+    )
+
+
+def _digest_columns(predictions: Predictions, digest: Any) -> None:
+    """Every column that changes a run's files, each under its name."""
+    columns: dict[str, Any] = {
+        "labels": predictions.labels,
+        "member": predictions.member,
+        "ids": predictions.ids,
+        "subjects": predictions.subjects,
+        "classes": None if predictions.classes is None else np.array(predictions.classes),
+        **{f"group {name}": values for name, values in predictions.groups.items()},
+        **{f"order {name}": values for name, values in predictions.order.items()},
+    }
+    if predictions.inputs is not None:
+        columns |= columns_of_inputs(predictions.inputs)
+    update_with_columns(digest, columns)
+
+
+def whole_signals(
+    predictions: Predictions, keep: np.ndarray, labels: np.ndarray, arithmetic: Arithmetic
+) -> dict[str, np.ndarray]:
+    """Return what attacks that learn read, of some records, all in memory: what has a number per class too.
+
+    Args:
+        predictions: One model's answers; checked by `observe` before.
+        keep: Which records.
+        labels: Their classes, in the coding of the outputs.
+        arithmetic: As of `observe`.
+    """
+    blocks = {type(output): output.whole()[keep] for output in predictions.outputs}
+    signals = _signals(blocks, labels, arithmetic)
+    if "losses" in signals:
+        signals["phi"] = _phi(blocks, signals)
+    table = signals.pop("probabilities", None)
+    found = {name: np.asarray(values) for name, values in signals.items()}
+    if isinstance(table, ClassProbabilities):
+        found |= {"probabilities": np.asarray(table.p, dtype=np.float64), "log_probabilities": np.asarray(table.log_p)}
+    if LastLayerGradients in blocks:
+        found["gradients"] = blocks[LastLayerGradients]
+    return found
+
+
+def _vector(predictions: Predictions) -> Output | None:
+    """The output with a number per class: logits before probabilities, because they keep more digits."""
+    vector: Output | None = predictions.output(Logits) or predictions.output(Probabilities)
+    return vector
+
+
+def _available(predictions: Predictions) -> set[str]:
+    kinds = {type(output) for output in predictions.outputs}
+    found = {"labels"}
+    if kinds & {Logits, Probabilities}:
+        found |= {"predicted", "losses", "p_true", "phi", "probabilities"}
+    if kinds & {Loss, Phi}:
+        found |= {"losses", "p_true", "phi"}
+    if PredictedLabels in kinds:
+        found |= {"predicted"}
+    if GradientNorms in kinds:
+        found |= {"gradient_norms"}
+    return found
+
+
+def _signals(
+    blocks: Mapping[type, np.ndarray], labels: np.ndarray, arithmetic: Arithmetic
+) -> dict[str, np.ndarray | ClassProbabilities]:
+    """Everything the attacks read, for one block."""
+    signals: dict[str, np.ndarray | ClassProbabilities] = {"labels": labels}
+    if Logits in blocks or Probabilities in blocks:
+        table = _class_probabilities(blocks, arithmetic)
+        signals |= {
+            "probabilities": table,
+            "predicted": table.predicted,
+            "losses": -np.asarray(table.of(table.log_p, labels), dtype=np.float64),
+            "p_true": table.of(table.p, labels),
+        }
+    elif Phi in blocks:
+        phi = blocks[Phi].astype(np.float64)
+        signals |= {"losses": np.logaddexp(0.0, -phi), "p_true": special.expit(phi)}
+    elif Loss in blocks:
+        losses = blocks[Loss].astype(np.float64)
+        signals |= {"losses": losses, "p_true": np.exp(-losses)}
+    if GradientNorms in blocks:
+        signals["gradient_norms"] = blocks[GradientNorms]
+    if PredictedLabels in blocks:
+        signals["predicted"] = blocks[PredictedLabels]
+    return signals
+
+
+def _phi(blocks: Mapping[type, np.ndarray], signals: Mapping[str, np.ndarray | ClassProbabilities]) -> np.ndarray:
+    """Confidence in the true class on the logit scale; only own attacks read it of the answers alone."""
+    table, labels = signals.get("probabilities"), signals["labels"]
+    if isinstance(table, ClassProbabilities) and isinstance(labels, np.ndarray):
+        phi = table.of(table.log_p, labels) - table.of(table.log_not_p, labels)
+    elif Phi in blocks:
+        phi = blocks[Phi]
+    else:  # as of given probabilities, the logarithm has a floor
+        losses = blocks[Loss].astype(np.float64)
+        phi = -losses - np.log(np.maximum(-np.expm1(-losses), LOG_FLOOR))
+    return np.asarray(phi, dtype=np.float64)
+
+
+def _class_probabilities(blocks: Mapping[type, np.ndarray], arithmetic: Arithmetic) -> ClassProbabilities:
+    if arithmetic is Arithmetic.PUBLISHED:
+        return as_published(blocks[Probabilities] if Probabilities in blocks else softmax(blocks[Logits]))
+    return from_logits(blocks[Logits]) if Logits in blocks else from_probabilities(blocks[Probabilities])
+
+
+def _blocks(predictions: Predictions, digest: Any) -> Iterator[tuple[int, dict[type, np.ndarray]]]:
+    """Blocks of all outputs side by side; the digest sees the bytes in order."""
+    width = max(int(np.prod(o.table.shape[1:])) for o in predictions.outputs)
+    n_rows = max(1, _BLOCK_ELEMENTS // width)
+    kinds = [type(output) for output in predictions.outputs]
+    for output in predictions.outputs:
+        digest.update(f"{output.kind} {output.table.dtype} {output.table.shape}".encode())
+    start = 0
+    for parts in zip(*(o.table.blocks(n_rows) for o in predictions.outputs), strict=True):
+        for part in parts:
+            digest.update(np.ascontiguousarray(part).data)
+        yield start, dict(zip(kinds, parts, strict=True))
+        start += parts[0].shape[0]
+
+
+def _in_threads(
+    work: Callable[[int, Mapping[type, np.ndarray]], int], blocks: Iterator[tuple[int, dict[type, np.ndarray]]]
+) -> Iterator[int]:
+    """Work on blocks in two threads while the next ones are read; results in order. NumPy releases the lock."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        waiting: list[Future[int]] = []
+        for start, block in blocks:
+            waiting.append(pool.submit(work, start, block))
+            if len(waiting) >= _IN_FLIGHT:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()

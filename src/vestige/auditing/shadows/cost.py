@@ -1,0 +1,222 @@
+"""What shadow models will cost, before it is spent; and how many of them a given time allows."""
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from vestige.auditing.shadows.plan import ShadowPlan
+from vestige.auditing.shadows.training import train_shadows
+from vestige.core.durations import duration, in_seconds
+from vestige.core.errors import InputError, TrainingError
+from vestige.core.jobs import Executor
+from vestige.core.recipe import Recipe
+from vestige.core.records import Records
+from vestige.training.bank import Bank
+from vestige.training.executors.in_process import InProcess, n_cpus
+from vestige.training.executors.processes import Processes
+from vestige.training.facts import key_of
+from vestige.training.identity import is_reusable
+from vestige.training.strategies import Measured, Strategy, measure_torch
+
+_SHARE_OF_TIME = 0.9  # of what there is; the rest is for the audit itself
+_WORTH_PROCESSES = 30.0  # seconds that all models take, from which on two ways are measured
+_TRIES = 3  # models of which one must work to be measured
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What training shadow models costs.
+
+    Attributes:
+        n_models: Models.
+        n_asked: Models that were asked for; more than `n_models` if the time does not allow them.
+        n_stored: Those of `n_models` that are in the bank already and take no time.
+        epochs: Epochs of each; 0 where the recipe does not count any.
+        measured: Every way that was measured, the fastest first.
+        seconds: Wall time of all models that are not stored, by the fastest way.
+        disk: Bytes of their signals in the run.
+        memory: Bytes of the signals of one model and of the records, which are held at a time.
+        share: Of the records, that each is trained on.
+        n_views: Queries about each record that every model answers.
+    """
+
+    n_models: int
+    n_asked: int
+    n_stored: int
+    epochs: int
+    measured: tuple[Measured, ...]
+    seconds: float
+    disk: int
+    memory: int
+    share: Fraction = Fraction(1, 2)
+    n_views: int = 1
+
+    @property
+    def strategy(self) -> Strategy:
+        """The fastest way."""
+        return self.measured[0].strategy
+
+    def lines(self) -> list[str]:
+        """The estimate in words, a line each."""
+        first = self.measured[0]
+        epochs = f" x {self.epochs} epochs" if self.epochs else ""
+        lines = [
+            f"{self.n_models - self.n_stored} shadow models{epochs} x {in_seconds(first.seconds_per_model)} each = "
+            f"{duration(self.seconds)}, as {first.strategy}",
+            f"{_size(self.disk)} of signals on disk, {_size(self.memory)} in memory at a time",
+        ]
+        if self.n_stored:
+            lines.insert(0, f"{self.n_stored} of {self.n_models} shadow models are in the bank")
+        others = [f"{in_seconds(m.seconds_per_model)} as {m.strategy}" for m in self.measured[1:4]]
+        if others:
+            lines.append(f"measured as well: {'; '.join(others)}")
+        if self.n_views > 1:
+            lines.append(f"each is asked {self.n_views} views of every record, which takes time that was not measured")
+        if self.n_models < self.n_asked:
+            cost = what_is_given_up(self.n_models, self.n_asked, self.share)
+            lines.append(f"{self.n_models} instead of {self.n_asked} models fit the time: {cost}")
+        return lines
+
+
+def what_is_given_up(n_models: int, n_asked: int, share: Fraction = Fraction(1, 2)) -> str:
+    """Say what fewer models than were asked for cost: a mean of n models is known to 1/sqrt(n) of their spread.
+
+    Of the two means of a record, that of fewer models is meant.
+
+    Example:
+        >>> what_is_given_up(8, 32)[:66]
+        "each record's mean with and without it is known to 0.50 instead of"
+    """
+    now, asked = (1 / math.sqrt(n * min(share, 1 - share)) for n in (n_models, n_asked))
+    return (
+        f"each record's mean with and without it is known to {now:.2f} instead of {asked:.2f} standard deviations, and "
+        "fewer members are recognised at low false-positive rates"
+    )
+
+
+def estimate(
+    recipe: Recipe,
+    records: Records,
+    member: Bool[np.ndarray, "model record"],
+    *,
+    seed: int,
+    bank: Bank,
+    executor: Executor | None = None,
+    within: float = math.inf,
+    share: Fraction = Fraction(1, 2),
+    n_views: int = 1,
+) -> Estimate:
+    """Measure what a model costs, and say what all of them will.
+
+    Of a torch recipe a few steps are timed in every way it can be trained. Of any other one or a few models are
+    trained, which stay in the bank if the recipe's can.
+
+    Args:
+        recipe: How models are trained.
+        records: The pool.
+        member: Which record each is trained on.
+        seed: Of the audit.
+        bank: Where what is trained is kept.
+        executor: Who will work; this machine if omitted.
+        within: Seconds there are.
+        share: Of the records, that each is trained on; decides how many models are a group.
+        n_views: Queries about each record that every model answers.
+
+    Raises:
+        InputError: Not even two models, or one group, fit.
+        TrainingError: A model that was to be measured failed.
+    """
+    measured = _measured(recipe, records, member, seed, bank, executor)
+    stored = _stored(recipe, records, member, seed, bank)
+    size = share.denominator
+    seconds = measured[0].seconds_per_model * np.cumsum(~stored)[size - 1 :: size]  # of 2, 4, 6 ... models
+    n_fit = size * int(np.count_nonzero(seconds <= within * _SHARE_OF_TIME))
+    if n_fit < size:
+        raise InputError(
+            f"Expected time for {size} shadow models, about {duration(seconds[0] / _SHARE_OF_TIME)}, found "
+            f"{duration(within)}; give more with --within."
+        )
+    per_row = n_views * records.n_records * records.n_classes * (4 if hasattr(recipe, "epochs") else 8)
+    return Estimate(
+        n_fit,
+        len(member),
+        int(np.count_nonzero(stored[:n_fit])),
+        int(getattr(recipe, "epochs", 0)),
+        tuple(measured),
+        float(seconds[n_fit // size - 1]),
+        per_row * n_fit,
+        _size_of(records.inputs) + per_row,
+        share,
+        n_views,
+    )
+
+
+def _stored(recipe: Recipe, records: Records, member: np.ndarray, seed: int, bank: Bank) -> np.ndarray:
+    """Which models are in the bank."""
+    plan = ShadowPlan(recipe, records, member, seed, Strategy(), [], len(member))
+    if not is_reusable(plan.identity):
+        return np.zeros(len(member), dtype=bool)
+    return np.array([bank.has(key_of(plan.facts(i))) for i in range(len(member))])
+
+
+def _size_of(inputs: Any) -> int:
+    return int(inputs.memory_usage(deep=True).sum() if hasattr(inputs, "columns") else inputs.nbytes)
+
+
+def _measured(
+    recipe: Recipe, records: Records, member: np.ndarray, seed: int, bank: Bank, executor: Executor | None
+) -> Sequence[Measured]:
+    if hasattr(recipe, "network"):  # torch is imported by then
+        if executor is None:
+            return measure_torch(recipe, records, member, Processes)  # type: ignore[arg-type]
+        found = measure_torch(recipe, records, member, None, n_threads=executor.threads_each)  # type: ignore[arg-type]
+        return [Measured(m.strategy, m.seconds_per_model / executor.n_workers) for m in found]
+    return _measured_by_training(recipe, records, member, seed, bank, executor)
+
+
+def _measured_by_training(
+    recipe: Recipe, records: Records, member: np.ndarray, seed: int, bank: Bank, executor: Executor | None
+) -> list[Measured]:
+    """Train a model with all processors, then one on each, and compare."""
+    cpus = n_cpus()
+
+    def seconds(strategy: Strategy, models: Sequence[int]) -> float:
+        plan = ShadowPlan(recipe, records, member, seed, strategy, [[i] for i in models], len(models))
+        with tempfile.TemporaryDirectory() as folder:
+            begun = time.monotonic()
+            train_shadows(plan, Path(folder), bank, stop_at_failure=True)
+            elapsed = time.monotonic() - begun
+        noted = [bank.how(key_of(facts), facts) for facts in map(plan.facts, models)]
+        return max(float(how["seconds"]) for how in noted if how) if any(noted) else elapsed
+
+    together = Strategy(threads=(executor or InProcess()).threads_each)
+    first, of_one = _first_that_works(lambda model: seconds(together, [model]), min(_TRIES, len(member)))
+    if executor is not None:
+        return [Measured(together, of_one / executor.n_workers)]
+    found, others = [Measured(together, of_one)], list(range(first + 1, len(member)))[:cpus]
+    if cpus > 1 and of_one * len(member) > _WORTH_PROCESSES and len(others) == cpus:
+        apart = Strategy(n_processes=cpus, threads=1)
+        with suppress(TrainingError):
+            found.append(Measured(apart, seconds(apart, others) / cpus))
+    return sorted(found, key=lambda m: m.seconds_per_model)
+
+
+def _first_that_works(seconds: Callable[[int], float], n_tries: int) -> tuple[int, float]:
+    """The first model that can be trained and its time: one that fails is reported when all are trained."""
+    for model in range(n_tries - 1):
+        with suppress(TrainingError):
+            return model, seconds(model)
+    return n_tries - 1, seconds(n_tries - 1)
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{max(n_bytes, 1e5) / 1e6:.1f} MB"

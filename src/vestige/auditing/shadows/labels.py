@@ -1,0 +1,52 @@
+"""Shadow models that an audit has trained, as a label-only adversary asks them: by their labels, from the bank."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import numpy as np
+
+from vestige.auditing.label_only.findings import ShadowLabels
+from vestige.auditing.shadows.training import Shadows
+from vestige.core.errors import TrainingError
+from vestige.core.outputs import PredictedLabels
+from vestige.core.predictions import Predictions
+from vestige.core.targets import LabelTarget
+from vestige.targets.access import label_target, labels_only
+from vestige.targets.ledger import Ledger
+from vestige.targets.meter import Meter
+from vestige.targets.opening import open_target
+from vestige.training.bank import Bank
+from vestige.training.facts import key_of
+
+
+def labels_of_shadows(shadows: Shadows, bank: Bank) -> ShadowLabels:
+    """Return the models that are done, each by its labels, from the bank."""
+    plan, recipe, numbers = shadows.plan, shadows.plan.recipe, np.flatnonzero(shadows.done)
+
+    def targets() -> Iterator[LabelTarget]:
+        for number in numbers.tolist():
+            facts = plan.facts(number)
+            files = bank.get(key_of(facts), facts)
+            if files is None:
+                raise TrainingError(
+                    f"Expected shadow model {number} in the bank for label-only attacks, found none: models of this "
+                    "recipe have no safe format. Train scikit-learn estimators or torch modules."
+                )
+            interface = labels_only(open_target(recipe.load(files).classifier, plan.records.n_classes))
+            with closing(Ledger(None, plan.records.n_records)) as ledger:
+                yield label_target(Meter(interface, ledger), "shadow models")
+
+    return ShadowLabels(shadows.member, plan.drawn_together[shadows.done], targets)
+
+
+def first_by_labels(shadows: Shadows, target: Predictions) -> Predictions:
+    """Return the first model's classes of all records, with its own members: thresholds are set there."""
+    answers = next(shadows.store.table(shadows.kind, shadows.final_rows()[:1]).blocks(1))[0]
+    return Predictions(
+        PredictedLabels(answers.argmax(axis=-1)),
+        labels=target.labels,
+        member=shadows.member[0],
+        ids=target.ids,
+        subjects=target.subjects,
+        classes=target.classes,
+    )

@@ -1,0 +1,68 @@
+"""Shadow models that an audit has trained, as reference models, and what a reader should know of their training."""
+
+import numpy as np
+
+from vestige.auditing.run_folder import FAILURES
+from vestige.auditing.shadows.cost import what_is_given_up
+from vestige.auditing.shadows.job import GRADIENT_NORMS, LOGITS
+from vestige.auditing.shadows.training import Shadows
+from vestige.core.messages import few
+from vestige.core.outputs import Logits, Probabilities
+from vestige.core.references import References
+from vestige.core.result import Check, Validity
+
+
+def references_of(shadows: Shadows, views: Logits | Probabilities | None = None) -> References:
+    """Return the models that are done, with their answers when training had ended; records are the pool's.
+
+    Args:
+        shadows: What was trained and observed.
+        views: What the target answered to all views of each record, view by view of one record after the other; None
+            if it was asked about records as they are.
+    """
+    plan = shadows.plan
+    n = plan.records.n_records
+    return References(
+        Logits if shadows.kind == LOGITS else Probabilities,
+        shadows.store.table(shadows.kind, shadows.final_rows()),
+        shadows.member,
+        gradient_norms=shadows.store.read(GRADIENT_NORMS, rows=shadows.final_rows()) if plan.gradient_norms else None,
+        ids=np.arange(n) if plan.records.ids is None else plan.records.ids,
+        target=None if views is None else views.whole().reshape(n, -1, plan.records.n_classes),
+        target_kind=None if views is None else type(views),
+        groups=plan.drawn_together[shadows.done],
+    )
+
+
+def checks_of_training(shadows: Shadows) -> list[Check]:
+    """Say how many models there are, how they were trained, and what went wrong."""
+    plan = shadows.plan
+    n_done, n_failed = int(shadows.done.sum()), len(shadows.failures)
+    said = (
+        f"{n_done} shadow models on random {'halves' if plan.share.denominator == 2 else plan.share} of the "
+        f"{plan.records.n_records:,} audited records: {plan.strategy}."
+    )
+    checks = [Check("shadow_models", Validity.VALID, said)]
+    if shadows.mended:
+        mended = f"Stored signals were damaged and made anew: {few(shadows.mended)}."
+        checks.append(Check("mended_signals", Validity.VALID, mended))
+    if n_failed:  # an error may quote a record or a path: it stands in the run, not in a report
+        numbers = few([str(i) for i in sorted(shadows.failures)])
+        checks.append(
+            Check(
+                "failed_models",
+                Validity.LIMITED,
+                f"{n_failed} of {plan.n_models} shadow models failed: {numbers}.",
+                f"Read {FAILURES} in the run, or stop at the first failure, and mend the recipe; what was trained is "
+                "kept.",
+            )
+        )
+    if n_done + n_failed < plan.n_asked:
+        remedy = "Give more time; in a new run folder, for a plan of all of them."
+        if n_done + n_failed < plan.n_models:
+            remedy = "Start the audit again: it goes on where it ended."
+        cost = what_is_given_up(n_done, plan.n_asked, plan.share)
+        message = f"{n_done} of {plan.n_asked} shadow models fit the time there was: {cost}."
+        checks.append(Check("models_left_out", Validity.LIMITED, message, remedy))
+    handled: tuple[str, ...] = getattr(plan.recipe, "handled", tuple)()
+    return checks + [Check("recipe", Validity.VALID, f"{what}.") for what in handled]

@@ -1,0 +1,283 @@
+"""Shadow models of an audit: trained once, observed, and all of it resumable."""
+
+import json
+import math
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from vestige.auditing.run_folder import FAILURES, STORE
+from vestige.auditing.shadows.job import (
+    GRADIENT_NORMS,
+    LOGITS,
+    PROBABILITIES,
+    Shared,
+    Task,
+    Trained,
+    train_and_observe,
+)
+from vestige.auditing.shadows.plan import ShadowPlan
+from vestige.core.digests import digest_of_columns
+from vestige.core.errors import InputError, TrainingError
+from vestige.core.jobs import Executor, Outcome
+from vestige.core.progress import Progress, silent
+from vestige.core.signal_files import writable
+from vestige.core.signal_store import SignalStore
+from vestige.core.signals import DRAWN_TOGETHER, SignalLayout, VariableSpec
+from vestige.training.bank import Bank
+from vestige.training.executors.in_process import InProcess
+from vestige.training.executors.processes import Processes
+from vestige.training.facts import key_of
+from vestige.training.identity import is_reusable
+from vestige.training.strategies import Strategy
+
+
+@dataclass(frozen=True, eq=False)
+class Shadows:
+    """Shadow models that have been observed.
+
+    Attributes:
+        plan: What was asked.
+        store: What they answered; only rows of `done` models are complete.
+        done: Which models are.
+        failures: Why others are not, by number; those that are in neither were left out for lack of time.
+        mended: Signals that were found damaged in the run and made anew, in words.
+        n_trained: Models trained in this run; the others were there.
+        seconds: Wall time of this run.
+    """
+
+    plan: ShadowPlan
+    store: SignalStore
+    done: Bool[np.ndarray, " model"]
+    failures: Mapping[int, str]
+    n_trained: int
+    seconds: float
+    mended: tuple[str, ...] = ()
+
+    @property
+    def member(self) -> Bool[np.ndarray, "model record"]:
+        """Membership of the models that are done."""
+        rows: np.ndarray = self.plan.member[self.done]
+        return rows
+
+    @property
+    def kind(self) -> str:
+        """`logits` or `probabilities`."""
+        return LOGITS if LOGITS in self.store.variables else PROBABILITIES
+
+    def final_rows(self) -> list[int]:
+        """Rows of the store at the end of training, of the models that are done."""
+        return [self.plan.rows_of(int(i))[-1] for i in np.flatnonzero(self.done)]
+
+
+@dataclass
+class _Ledger:
+    """What is known of the models during a run."""
+
+    done: np.ndarray
+    failures: dict[int, str] = field(default_factory=dict)
+    n_trained: int = 0
+
+
+def train_shadows(
+    plan: ShadowPlan,
+    folder: Path,
+    bank: Bank,
+    *,
+    executor: Executor | None = None,
+    until: float = math.inf,
+    stop_at_failure: bool = False,
+    progress: Progress = silent,
+) -> Shadows:
+    """Train what is in neither the run nor the bank, observe what the run lacks, and write both.
+
+    Args:
+        plan: Which models, and how.
+        folder: The run; what it has is kept.
+        bank: Where models are kept.
+        executor: Who works; this process or several of this machine, as the strategy says, if omitted.
+        until: Value of `time.monotonic()` by which to end: no job is begun that would take longer, if it takes as long
+            as the longest one so far.
+        stop_at_failure: Whether the first model that fails ends the run, instead of being reported.
+        progress: Told after every model.
+
+    Raises:
+        TrainingError: All models failed, or one did and `stop_at_failure`, or there was time for none.
+        ArtefactError: A stored model is damaged or foreign, or the run's signals are of something else.
+        OutputError: The bank or the run cannot be written; what is there stays whole.
+    """
+    begun = time.monotonic()
+    books = _Books(plan, folder, bank, until)
+    progress("training shadow models", int(books.ledger.done.sum()), plan.n_models)
+    ledger = books.ledger
+    while books.waiting:
+        with ExitStack() as claims, closing(_outcomes(plan, executor, books.tasks(claims))) as outcomes:
+            for outcome in outcomes:
+                books.enter(outcome)
+                if ledger.failures and stop_at_failure:
+                    raise _failure_of(ledger)
+                progress("training shadow models", int(ledger.done.sum()) + len(ledger.failures), plan.n_models)
+        books.wait()
+    _note(folder / FAILURES, ledger.failures)
+    if ledger.failures and not ledger.done.any():
+        raise _failure_of(ledger)
+    if books.store is None or not ledger.done.any():
+        raise TrainingError("Expected at least one shadow model in the time there was, found none; give it more time.")
+    seconds = time.monotonic() - begun
+    return Shadows(plan, books.store, ledger.done, ledger.failures, ledger.n_trained, seconds, books.mended)
+
+
+def _outcomes(plan: ShadowPlan, executor: Executor | None, tasks: Iterator[Task]) -> Generator[Outcome, None, None]:
+    """Outcomes of the tasks; closed before they are through, nobody goes on with them."""
+    shared = Shared(plan.recipe, plan.records, plan.strategy, plan.checkpoints, plan.gradient_norms, plan.views)
+    yield from (executor or _executor_of(plan.strategy)).run(train_and_observe, shared, tasks)
+
+
+def _note(path: Path, failures: Mapping[int, str]) -> None:
+    """Write what models failed of: it may quote records, and is no part of a report."""
+    with writable(path.parent.name, path.name):
+        path.unlink(missing_ok=True)
+        if failures:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(json.dumps({f"model {i}": failures[i] for i in sorted(failures)}, indent=1) + "\n")
+
+
+def _failure_of(ledger: "_Ledger") -> TrainingError:
+    first = min(ledger.failures)
+    return TrainingError(f"Shadow model {first}: {ledger.failures[first]}")
+
+
+def _executor_of(strategy: Strategy) -> Executor:
+    return InProcess() if strategy.n_processes == 1 else Processes(strategy.n_processes, strategy.threads)
+
+
+class _Books:
+    """Which models are where; gives out tasks and enters what comes back.
+
+    Nobody waits for another process's models while others may wait for theirs: `tasks` ends instead, everything in
+    work is entered and its claims end, and only then `wait` does.
+    """
+
+    def __init__(self, plan: ShadowPlan, folder: Path, bank: Bank, until: float) -> None:
+        self.plan, self.path, self.bank, self.until = plan, folder / STORE, bank, until
+        self.facts = [plan.facts(i) for i in range(plan.n_models)]
+        self.keys = [key_of(facts) for facts in self.facts]
+        self.reusable = is_reusable(plan.identity)
+        self.store = SignalStore.open(self.path, self._layout(None)) if self.path.exists() else None
+        self.mended: tuple[str, ...] = ()
+        complete = np.zeros(len(plan.table()), dtype=bool)
+        if self.store is not None and self.reusable:  # else the recipe may have been another one
+            complete = self._undamaged(self.store)
+        done = np.array([complete[list(plan.rows_of(i))].all() for i in range(plan.n_models)])
+        self.ledger = _Ledger(done)
+        self.waiting = [tuple(group) for group in plan.groups if not done[group].all()]
+        self.claims: dict[tuple[int, ...], ExitStack] = {}
+        self.longest = 0.0  # seconds that a job has taken
+
+    def _undamaged(self, store: SignalStore) -> np.ndarray:
+        """Rows that are complete and as they were written: others are computed again."""
+        complete, damages = store.complete(), store.verify()
+        complete[[damage.row for damage in damages]] = False
+        self.mended = tuple(dict.fromkeys(f"{d.variable} of {store.models.named(d.row)}" for d in damages))
+        return complete
+
+    def _layout(self, variables: Mapping[str, VariableSpec] | None) -> SignalLayout:
+        plan = self.plan
+        if variables is None:
+            variables = {n: s for n, s in SignalStore.open(self.path).variables.items() if n != "member"}
+        member = np.repeat(plan.member, len(plan.checkpoints) + 1, axis=0)
+        made_from = {"data": plan.records.digest, "models": digest_of_columns({"keys": np.array(self.keys)})}
+        if plan.share.denominator != 2:  # of pairs, partners are told by their training sets
+            made_from[DRAWN_TOGETHER] = str(plan.share.denominator)
+        return SignalLayout(plan.table(), member, variables, ids=plan.records.ids, made_from=made_from)
+
+    def tasks(self, claims: ExitStack) -> Iterator[Task]:
+        """Give out groups that wait; those that another process is at wait on."""
+        groups, self.waiting = self.waiting, []
+        for group in groups:
+            if time.monotonic() + self.longest > self.until:
+                self.waiting = []
+                return
+            task = self._task(group, claims)
+            if task is None:
+                self.waiting.append(group)
+            elif task.wanted:
+                yield task
+
+    def wait(self) -> None:
+        """Wait until another process is through with the first of the groups that wait."""
+        if self.waiting:
+            self.bank.wait_for([self.keys[i] for i in self.waiting[0]], self.until)
+
+    def _task(self, group: tuple[int, ...], claims: ExitStack) -> Task | None:
+        """The task of a group; None if another process is training one of its models."""
+        wanted = tuple(i for i in group if not self.ledger.done[i])
+        missing = [i for i in wanted if not self._in_bank(i)]
+        if missing and self.reusable:
+            claim = self.bank.claim([self.keys[i] for i in missing])
+            if claim is None:
+                return None
+            self.claims[wanted] = claims.enter_context(ExitStack())
+            self.claims[wanted].enter_context(claim)
+        stored = {i: files for i in wanted if (files := self._stored(i)) is not None}
+        models = tuple(i for i in group if len(stored) < len(wanted) and not self._in_bank(i))
+        rows = np.packbits(self.plan.member[list(models)], axis=1)
+        return Task(wanted, stored, models, rows, tuple(map(self.plan.seed_of, models)))
+
+    def _in_bank(self, model: int) -> bool:
+        return self.reusable and self.bank.has(self.keys[model])
+
+    def _stored(self, model: int) -> Mapping[str, bytes] | None:
+        return self.bank.get(self.keys[model], self.facts[model]) if self.reusable else None
+
+    def enter(self, outcome: Outcome) -> None:
+        """Write what a job gave: models to the bank first, then signals to the run."""
+        task: Task = outcome.task
+        if outcome.error:
+            self.ledger.failures |= dict.fromkeys(task.wanted, outcome.error)
+        trained: Sequence[Trained] = outcome.result or ()
+        self.ledger.failures |= {t.model: t.error for t in trained if t.error}
+        good = [t for t in trained if not t.error]
+        if self.reusable:
+            entries = {
+                self.keys[t.model]: (self.facts[t.model], t.files, self._how(t)) for t in good if t.files is not None
+            }
+            if entries:
+                self.bank.put_all(entries)
+        for t in good:
+            try:
+                self._write(t)
+                self.ledger.n_trained += t.model not in task.stored
+            except InputError as error:  # such as probabilities where the others gave logits
+                self.ledger.failures[t.model] = str(error)
+        self.longest = max(self.longest, sum(t.seconds for t in trained))
+        if task.wanted in self.claims:
+            self.claims.pop(task.wanted).close()
+
+    def _how(self, trained: Trained) -> dict[str, Any]:
+        return {"strategy": asdict(self.plan.strategy), "seconds": round(trained.seconds, 3)}
+
+    def _write(self, trained: Trained) -> None:
+        if self.store is None:
+            self.store = SignalStore.create(self.path, self._layout(_specs(trained.rows[0])))
+        for row, values in zip(self.plan.rows_of(trained.model), trained.rows, strict=True):
+            self.store.write_row(row, values)
+        self.ledger.done[trained.model] = True
+
+
+def _specs(values: Mapping[str, np.ndarray]) -> dict[str, VariableSpec]:
+    return {
+        name: VariableSpec(
+            str(v.dtype),
+            n_queries=v.shape[1] if v.ndim == 3 else None,
+            n_classes=None if name == GRADIENT_NORMS else v.shape[-1],
+        )
+        for name, v in values.items()
+    }

@@ -1,0 +1,142 @@
+"""Attacks by distance on models whose distances are known: a ball of its own around every record."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from vestige import BoundarySearch, CombinedDistances, Records, SettledSearch, Translations
+from vestige.auditing.label_only.distances import references_of_records
+from vestige.auditing.label_only.findings import LabelQuestion, LabelScores, ShadowLabels
+from vestige.auditing.label_only.scores import label_scores
+from vestige.core.inputs import InputSpace
+from vestige.core.progress import silent
+from vestige.evaluation.roc import roc
+
+N = 300
+BOUNDARY, CALIBRATED, SETTLED = "boundary_distance", "calibrated_boundary_distance", "settled_boundary_distance"
+
+
+class Balls:
+    """Says class 1 within a record's radius of the record, 0 beyond; where the radius is below 0, the other way."""
+
+    n_classes = 2
+
+    def __init__(self, inputs: np.ndarray, radii: np.ndarray) -> None:
+        self.inputs, self.radii, self.n_asked = inputs, radii, np.zeros(len(inputs), dtype=int)
+
+    def labels(self, inputs: np.ndarray, records: np.ndarray) -> np.ndarray:
+        np.add.at(self.n_asked, records, 1)
+        moved = (inputs - self.inputs[records]).reshape(len(inputs), -1)
+        inside = np.linalg.norm(moved, axis=1) < np.abs(self.radii[records])
+        return np.asarray(inside == (self.radii[records] > 0)).astype(int)
+
+
+def planted(
+    n_models: int = 8, leak: float = 0.3, seed: int = 0
+) -> tuple[Records, np.ndarray, Balls, list[Balls], np.ndarray]:
+    """Records of very different difficulty, alike for all models; members stand a little farther."""
+    rng = np.random.default_rng(seed)
+    pool = Records(rng.random((N, 3)) * 0.01 + 5, np.ones(N, dtype=int))
+    is_in = np.repeat(rng.random((n_models // 2, N)) < 0.5, 2, axis=0)
+    is_in[1::2] = ~is_in[::2]
+    member = np.arange(N) < N // 2
+    difficulty = rng.uniform(-0.5, 4, size=N)
+    radii = [difficulty + leak * row + 0.05 * rng.normal(size=N) for row in (member, *is_in)]
+    target, *models = (Balls(np.asarray(pool.inputs), of_model) for of_model in radii)
+    return pool, member, target, models, is_in
+
+
+def played(probe, target: Balls, models: list[Balls], pool: Records, is_in: np.ndarray, wanted) -> LabelScores:
+    def targets() -> Iterator[Balls]:
+        yield from models
+
+    shadows = ShadowLabels(is_in, None, targets)
+    space = InputSpace(low=0.0, high=10.0)
+    question = LabelQuestion(
+        lambda attack: target, np.ones(N, dtype=int), pool, space, shadows, wanted, 0, silent
+    )  # fmt: skip
+    return label_scores((probe,), question)
+
+
+def auc_of(scores: np.ndarray, member: np.ndarray) -> float:
+    return roc(scores[member], scores[~member]).auc
+
+
+def test_comparing_with_models_that_never_saw_a_record_takes_its_difficulty_out():
+    pool, member, target, models, is_in = planted()
+    found = played(BoundarySearch(60, n_references=2), target, models, pool, is_in, (BOUNDARY, CALIBRATED))
+    assert auc_of(found.scores[BOUNDARY], member) < 0.62
+    assert auc_of(found.scores[CALIBRATED], member) > 0.95
+    assert auc_of(found.shadow_scores[CALIBRATED], is_in[0]) > 0.95
+    radii = np.array([model.radii for model in models])
+    used = references_of_records(ShadowLabels(is_in, None, lambda: iter(())), 2)
+    assert used is not None
+    expected = target.radii - (radii * used).sum(axis=0) / used.sum(axis=0)
+    np.testing.assert_allclose(found.scores[CALIBRATED], expected, atol=0.02)
+    budgets, by_budget = found.by_budget[CALIBRATED]
+    assert by_budget.shape == (N, len(budgets))
+
+
+def test_references_are_asked_about_what_they_never_saw_and_nothing_else():
+    pool, _, target, models, is_in = planted()
+    played(BoundarySearch(60, n_references=2), target, models, pool, is_in, (CALIBRATED,))
+    assert (models[0].n_asked > 0).all()  # thresholds are set on it
+    assert not models[1].n_asked.any()  # its training set is the rest: it would tell the first one's members
+    for model, row in zip(models[2:], is_in[2:], strict=True):
+        assert not model.n_asked[row].any()
+    assert (np.sum([model.n_asked > 0 for model in models[2:]], axis=0) == 2).all()
+
+
+def test_of_two_models_none_is_a_reference():
+    pool, _, target, models, is_in = planted(n_models=2)
+    found = played(BoundarySearch(60, n_references=1), target, models, pool, is_in, (BOUNDARY, CALIBRATED))
+    assert [left.attack for left in found.not_run] == [CALIBRATED]
+    assert set(found.scores) == {BOUNDARY}
+
+
+def test_without_a_leak_there_is_nothing_to_compare():
+    pool, member, target, models, is_in = planted(leak=0.0, seed=3)
+    found = played(BoundarySearch(60, n_references=3), target, models, pool, is_in, (CALIBRATED,))
+    assert auc_of(found.scores[CALIBRATED], member) == pytest.approx(0.5, abs=0.1)
+
+
+def test_distances_of_copies_are_standardised_by_the_first_shadow_model():
+    flat, member, target, models, is_in = planted(leak=2.0)
+    images = np.full((N, 3, 3, 1), 5.0)  # shifted by a pixel they are what they were
+    pool = Records(images, flat.labels)
+    target, *models = (Balls(images, model.radii) for model in (target, *models))
+    found = played(CombinedDistances(1, 40), target, models, pool, is_in, ("combined_distance",))
+    own, source = (np.maximum(model.radii, 0) for model in (target, models[0]))
+    expected = (own - source.mean()) / source.std()
+    np.testing.assert_allclose(found.scores["combined_distance"], expected, atol=0.02)
+    assert found.shadow_scores["combined_distance"].mean() == pytest.approx(0, abs=1e-9)
+    assert (target.n_asked <= 200).all()
+    assert found.n_queries["combined_distance"] == 200
+    assert not models[1].n_asked.any()
+    assert auc_of(found.scores["combined_distance"], member) > 0.7
+
+
+def test_copies_are_kept_of_target_and_first_shadow_model_for_networks_that_learn():
+    flat, _, target, models, is_in = planted()
+    pool = Records(np.full((N, 3, 3, 1), 5.0), flat.labels)
+    target, *models = (Balls(np.asarray(pool.inputs), model.radii) for model in (target, *models))
+    found = played(Translations((1,)), target, models, pool, is_in, ("nn_augmentation",))
+    assert not found.scores
+    for signals, model in ((found.signals, target), (found.shadow_signals, models[0])):
+        np.testing.assert_array_equal(signals["correct"], np.repeat((model.radii > 0)[:, None], 5, axis=1))
+    assert found.n_queries == {"nn_augmentation": 5}
+    assert not models[1].n_asked.any()
+
+
+def test_a_settled_search_keeps_the_side_of_the_source_s_threshold():
+    pool, _, target, models, is_in = planted(leak=2.0)
+    whole = played(BoundarySearch(150), target, models, pool, is_in, (BOUNDARY,))
+    whole_cost, target.n_asked[:] = target.n_asked.sum(), 0
+    found = played(SettledSearch(150), target, models, pool, is_in, (SETTLED,))
+    threshold = float(found.definitions[SETTLED].split("side of ")[1].split(",")[0])
+    same = (found.scores[SETTLED] > threshold) == (whole.scores[BOUNDARY] > threshold)
+    assert same.mean() >= 0.98
+    assert target.n_asked.sum() < 0.7 * whole_cost
+    np.testing.assert_array_equal(found.shadow_scores[SETTLED], whole.shadow_scores[BOUNDARY])
+    assert found.checks[0].name == "settled_search"

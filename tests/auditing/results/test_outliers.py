@@ -1,0 +1,45 @@
+"""Precision on outliers of a finished audit: joined by id, and larger where outliers leak and others do not."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vestige import InputError, Predictions, audit
+from vestige.auditing.results.outliers import precision_of_outliers
+
+N = 1000
+IDS = np.array([f"r{number}" for number in range(N)])
+
+
+def leaking_outliers() -> tuple[Any, np.ndarray, np.ndarray]:
+    """A tenth of the records points elsewhere, and the model gives away these alone."""
+    rng = np.random.default_rng(0)
+    apart, member = np.arange(N) % 10 == 0, np.arange(N) < N // 2
+    features = np.tile([10.0, 0, 0, 0, 0, 0, 0, 0], (N, 1)) + rng.normal(size=(N, 8))
+    features[apart] = rng.normal(size=(apart.sum(), 8))
+    p = np.where(apart, np.where(member, 0.9, 0.2), 0.5) + rng.uniform(-0.1, 0.1, N)
+    table = Predictions(np.column_stack([p, 1 - p]), np.zeros(N, dtype=int), member, ids=IDS)
+    return audit(table, attacks=["confidence"]), features, apart
+
+
+def test_what_leaks_of_outliers_is_seen_among_them_whatever_the_order():
+    result, features, _ = leaking_outliers()
+    found = precision_of_outliers(result, IDS, features, "confidence", 0.5, fraction=0.05)
+    assert found.outliers.value > 0.95
+    assert found.everyone.value < 0.65
+    assert found.interval.lower > 0.2
+    order = np.random.default_rng(1).permutation(N)
+    assert precision_of_outliers(result, IDS[order], features[order], "confidence", 0.5, fraction=0.05) == found
+
+
+def test_what_does_not_join_is_refused():
+    result, features, _ = leaking_outliers()
+    with pytest.raises(InputError, match="Expected features of every audited record, found none of 1 of 1,000"):
+        precision_of_outliers(result, IDS[1:], features[1:], "confidence", 0.5)
+    with pytest.raises(InputError, match="Expected an attack that was played, found loss"):
+        precision_of_outliers(result, IDS, features, "loss", 0.5)
+    with pytest.raises(InputError, match="Expected each id once, found 1 again"):
+        precision_of_outliers(result, np.append(IDS[1:], IDS[-1:]), features, "confidence", 0.5)
+    with pytest.raises(InputError, match="Expected an id per row"):
+        precision_of_outliers(result, IDS, features[1:], "confidence", 0.5)

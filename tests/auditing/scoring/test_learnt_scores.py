@@ -1,0 +1,125 @@
+"""Attacks that learn from known members, played in audits: only if asked for, and nobody is scored by his own side."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.auditing.planted import logits_of, predictions, row, rows
+
+from vestige import Logits, Loss, Options, PredictedLabels, Predictions, Querying, Records, audit
+from vestige.attacks import CATALOGUE
+from vestige.auditing.scoring.learnt_scores import Side, learnt_scores
+from vestige.core.progress import silent
+from vestige.core.result import NotRun
+from vestige.evaluation.roc import roc
+from vestige.evaluation.units import Units
+
+NETWORKS = ("nn_shokri", "nn_nasr", "nn_memguard")
+LEARNING = tuple(attack.name for attack in CATALOGUE if attack.learns)
+
+
+def test_attacks_that_learn_are_played_only_if_asked_for_by_name():
+    assert set(LEARNING) == {
+        *NETWORKS, "white_box_gradient", "nn_augmentation", "attack_p",
+        "quantile_regression_gaussian", "quantile_regression_at_fpr",
+    }  # fmt: skip
+    result = audit(predictions(200, 1.0, 0))
+    assert not set(LEARNING) & set(result.results["attack"])
+    assert NotRun("nn_nasr", "to be asked for by name: it learns from known members") in result.not_run
+
+
+@pytest.mark.parametrize("attack", [*NETWORKS, "attack_p", "quantile_regression_gaussian"])
+def test_with_a_known_half_each_half_is_scored_by_the_other(attack):
+    result = audit(predictions(600, 2.5, 1), attacks=["loss", attack])
+    assert row(result, attack=attack, metric="auc", group="all").value > 0.6
+    assert {"known_half_global", "known_half_per_class"} <= set(rows(result, attack=attack)["threshold"])
+    [threat] = [t for t in result.threat_models if t.attack == attack]
+    assert "members" in threat.knowledge
+    assert "train" not in threat.knowledge
+
+
+@pytest.mark.parametrize("attack", NETWORKS)
+def test_with_a_shadow_networks_learn_from_it(attack):
+    result = audit(predictions(400, 2.5, 1), predictions(400, 2.5, 2), attacks=["loss", attack])
+    assert row(result, attack=attack, metric="auc", group="all").value > 0.6
+    assert row(result, attack=attack, threshold="shadow_global", metric="balanced_accuracy", group="all").value > 0.55
+    [threat] = [t for t in result.threat_models if t.attack == attack]
+    assert {"train", "data"} <= set(threat.knowledge)
+    assert "members" not in threat.knowledge
+
+
+@pytest.mark.parametrize("attack", ["attack_p", "quantile_regression_gaussian"])
+def test_what_needs_the_target_s_own_nonmembers_takes_halves_of_both_models(attack):
+    result = audit(predictions(600, 2.5, 1), predictions(600, 2.5, 2), attacks=["loss", attack])
+    assert row(result, attack=attack, threshold="shadow_global", metric="balanced_accuracy", group="all").value > 0.55
+    assert "members" in next(t for t in result.threat_models if t.attack == attack).knowledge
+
+
+def test_classes_of_a_shadow_in_another_order_are_put_in_the_target_s():
+    logits, labels, member = logits_of(400, 2.5, 2)
+    order = [2, 0, 1]
+    straight = Predictions(Logits(logits), labels, member, classes=["a", "b", "c"])
+    turned = Predictions(Logits(logits[:, order]), np.argsort(order)[labels], member, classes=["c", "a", "b"])
+    target = predictions(400, 2.5, 1, classes=["a", "b", "c"])
+    one, other = (audit(target, shadow, attacks=["nn_shokri"]) for shadow in (straight, turned))
+    np.testing.assert_allclose(one.records["nn_shokri"], other.records["nn_shokri"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("attack", [*NETWORKS, "attack_p"])
+def test_nothing_is_learnt_where_there_is_nothing(attack):
+    aucs = []
+    for seed in range(6):
+        result = audit(predictions(300, 0.0, seed), attacks=[attack])
+        aucs.append(row(result, attack=attack, metric="auc", group="all").value)
+    assert np.mean(aucs) == pytest.approx(0.5, abs=4 * np.sqrt(301 / (12 * 150 * 150) / 6))
+
+
+def test_a_network_of_copies_learns_from_the_shadow_s():
+    rng = np.random.default_rng(0)
+    sides = []
+    for _ in range(2):
+        member = np.arange(400) < 200
+        table = Predictions(PredictedLabels(np.zeros(400, dtype=int)), np.zeros(400, dtype=int), member)
+        correct = rng.random((400, 5)) < np.where(member, 0.9, 0.5)[:, None]
+        everyone = np.ones(400, dtype=bool)
+        sides.append(Side(table, everyone, table.labels, Units(None, member), asked={"correct": correct}))
+    attacks = [attack for attack in CATALOGUE if attack.name == "nn_augmentation"]
+    found = learnt_scores(attacks, sides[0], sides[1], Options(), silent)
+    assert found.learnt_from == {"nn_augmentation": "shadow"}
+    scores = found.scores["nn_augmentation"]
+    assert roc(scores[:200], scores[200:]).auc > 0.8
+    known = found.known_scores["nn_augmentation"]
+    assert roc(known[:200], known[200:]).auc > 0.8
+
+
+def test_losses_alone_leave_the_networks_out_and_say_why():
+    losses = np.random.default_rng(0).exponential(size=200)
+    table = Predictions(Loss(losses), np.zeros(200, dtype=int), np.arange(200) < 100)
+    result = audit(table, attacks=["all", "nn_nasr", "attack_p"])
+    assert NotRun("nn_nasr", "probabilities or logits of every class") in result.not_run
+    assert "attack_p" in set(result.results["attack"])
+
+
+def test_the_white_box_attack_reads_gradients_of_the_last_layer():
+    import torch
+    from torch import nn
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 20)).astype(np.float32)
+    y = rng.integers(0, 2, size=400)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 2))
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(150):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(torch.from_numpy(x[:200])), torch.from_numpy(y[:200])).backward()
+        optimiser.step()
+    model.eval()
+    sides: dict[str, Any] = {"members": Records(x[:200], y[:200]), "nonmembers": Records(x[200:], y[200:])}
+    white = Querying(access="gradients")
+    result = audit(model, **sides, querying=white, attacks=["all", "white_box_gradient"])
+    assert row(result, attack="white_box_gradient", metric="auc", group="all").value > 0.7
+    assert result.queries is not None
+    assert result.queries.n_sent == 400 + 32 + 2 * 400
+    black = audit(model, **sides, attacks=["all", "white_box_gradient"])
+    assert NotRun("white_box_gradient", "access to the gradients of the last layer") in black.not_run

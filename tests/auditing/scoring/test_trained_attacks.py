@@ -1,0 +1,287 @@
+"""Cross-fitting: leaks are found, a null stays a null for classifiers that memorise, and nobody sees what it scores."""
+
+from functools import partial
+from math import sqrt
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.tree import DecisionTreeClassifier
+
+from vestige.attacks import attack_p, nn_memguard, nn_nasr, quantile_regression_at_fpr, quantile_regression_gaussian
+from vestige.auditing.scoring.trained_attacks import (
+    attack_p_from_halves,
+    folds_of,
+    learnt_from_halves,
+    learnt_from_shadow,
+    quantile_regression_from_halves,
+    regression_features,
+)
+from vestige.core.errors import InputError
+from vestige.core.known_members import member_log_odds
+from vestige.evaluation.roc import roc
+from vestige.evaluation.units import Units, halves, make_units
+
+MEMORISING = {
+    "nearest neighbour": KNeighborsClassifier(1),
+    "tree": DecisionTreeClassifier(random_state=0),
+}
+
+
+def reading_features(known_features, known_member, features, *, classifier):
+    """An attack on any features."""
+    return member_log_odds(known_features, known_member, features, classifier)
+
+
+def attack_with(classifier):
+    return partial(reading_features, classifier=classifier)
+
+
+def drawn(n, leak, seed, n_features=3):
+    """Features that tell membership by `leak`; halves and folds."""
+    rng = np.random.default_rng(seed)
+    member = rng.permutation(n) < n // 2
+    features = rng.normal(size=(n, n_features)) + leak * member[:, None]
+    units = Units(None, member)
+    first = halves(units, rng)
+    return features, member, first, folds_of(units, rng, first=first)
+
+
+def auc(scores, member):
+    return roc(scores[member], scores[~member]).auc
+
+
+# ----------------------------------------------------------------------------------------- folds
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 60), n_folds=st.integers(2, 6))
+def test_folds_have_their_share_of_each_side_and_half_and_never_part_a_person(seed, n, n_folds):
+    rng = np.random.default_rng(seed)
+    subjects = rng.integers(n, size=3 * n)
+    units = make_units(subjects, rng.random(n)[subjects] < 0.5)
+    first = halves(units, rng)
+    fold = folds_of(units, np.random.default_rng(seed), first=first, n_folds=n_folds)
+    assert all(np.unique(fold[subjects == subject]).size == 1 for subject in np.unique(subjects))
+    of_unit = np.array([fold[units.of_record == unit][0] for unit in range(units.member.size)])
+    for side in (units.member, ~units.member):
+        for half in (first, ~first):
+            counts = np.bincount(of_unit[side & half], minlength=n_folds)
+            assert counts.max() - counts.min() <= 1
+    again = folds_of(units, np.random.default_rng(seed), first=first, n_folds=n_folds)
+    np.testing.assert_array_equal(again, fold)
+
+
+def test_there_are_two_folds_at_least():
+    with pytest.raises(InputError, match="Expected at least 2 folds, found 1; 5 is a usual number"):
+        folds_of(Units(None, np.arange(6) < 3), np.random.default_rng(0), n_folds=1)
+
+
+# ---------------------------------------------------------------------------------- who sees whom
+
+
+def numbered(seen):
+    """An attack on row numbers that notes whom it was given."""
+
+    def attack(known_number, known_member, number):
+        seen.append((known_number, known_member, number))
+        return number.astype(np.float64)
+
+    return attack
+
+
+def test_halves_learn_from_the_other_half_and_within_a_half_from_other_folds():
+    _, member, first, fold = drawn(41, 0.0, 0)
+    seen: list = []
+    found = learnt_from_halves(numbered(seen), {"number": np.arange(41)}, member, first, fold)
+    np.testing.assert_array_equal(found.scores, np.arange(41))
+    np.testing.assert_array_equal(found.known_scores, np.arange(41))
+    assert len(seen) == 2 * (1 + 5)
+    for known, known_member, scored in seen:
+        np.testing.assert_array_equal(known_member, member[known])
+        assert not set(known) & set(scored)
+        assert np.unique(first[known]).size == 1
+        if first[scored[0]] == first[known[0]]:  # within a half: the rest of it, and nobody of the other one
+            assert np.unique(fold[scored]).size == 1
+            assert set(known) | set(scored) == set(np.flatnonzero(first == first[known[0]]))
+        else:
+            assert set(known) | set(scored) == set(range(41))
+
+
+def test_a_shadow_s_records_all_teach_what_scores_the_target_and_other_folds_what_scores_them():
+    _, member, _, _ = drawn(40, 0.0, 1)
+    fold, seen = np.arange(40) % 4, list[tuple]()
+    found = learnt_from_shadow(numbered(seen), {"number": np.arange(100, 107)}, {"number": np.arange(40)}, member, fold)
+    np.testing.assert_array_equal(found.scores, np.arange(100, 107))
+    np.testing.assert_array_equal(found.known_scores, np.arange(40))
+    assert set(seen[0][0]) == set(range(40))
+    for number, (known, known_member, scored) in enumerate(seen[1:]):
+        assert set(scored) == set(np.flatnonzero(fold == number))
+        assert set(known) == set(range(40)) - set(scored)
+        np.testing.assert_array_equal(known_member, member[known])
+
+
+@pytest.mark.parametrize("classifier", [GaussianNB(), *MEMORISING.values()], ids=lambda c: type(c).__name__)
+def test_membership_of_a_half_changes_no_score_of_it_and_that_of_a_record_not_its_own(classifier):
+    features, member, first, fold = drawn(120, 0.5, 2)
+    attack = attack_with(classifier)
+    before = learnt_from_halves(attack, {"features": features}, member, first, fold)
+    tampered = np.where(first, member, ~member)
+    after = learnt_from_halves(attack, {"features": features}, tampered, first, fold)
+    np.testing.assert_array_equal(after.scores[~first], before.scores[~first])
+    np.testing.assert_array_equal(after.known_scores[first], before.known_scores[first])
+    assert (after.scores[first] != before.scores[first]).any()
+    for record in (3, 40, 77):
+        flipped = member.copy()
+        flipped[record] = ~flipped[record]
+        after = learnt_from_halves(attack, {"features": features}, flipped, first, fold)
+        assert after.scores[record] == before.scores[record]
+        assert after.known_scores[record] == before.known_scores[record]
+
+
+def test_the_order_of_records_changes_nothing():
+    features, member, first, fold = drawn(120, 0.5, 3)
+    order = np.random.default_rng(4).permutation(120)
+    attack = attack_with(DecisionTreeClassifier(random_state=0))
+    before = learnt_from_halves(attack, {"features": features}, member, first, fold)
+    after = learnt_from_halves(attack, {"features": features[order]}, member[order], first[order], fold[order])
+    np.testing.assert_array_equal(after.scores, before.scores[order])
+    np.testing.assert_array_equal(after.known_scores, before.known_scores[order])
+    shadow, theirs, _, their_fold = drawn(80, 0.5, 5)
+    mixed = np.random.default_rng(6).permutation(80)
+    before = learnt_from_shadow(attack, {"features": features}, {"features": shadow}, theirs, their_fold)
+    after = learnt_from_shadow(
+        attack, {"features": features[order]}, {"features": shadow[mixed]}, theirs[mixed], their_fold[mixed]
+    )
+    np.testing.assert_array_equal(after.scores, before.scores[order])
+    np.testing.assert_array_equal(after.known_scores, before.known_scores[mixed])
+
+
+# ------------------------------------------------------------------------------- leaks and nulls
+
+
+@pytest.mark.parametrize("classifier", [GaussianNB(), *MEMORISING.values()], ids=lambda c: type(c).__name__)
+def test_a_planted_leak_is_found_from_halves_and_from_a_shadow(classifier):
+    features, member, first, fold = drawn(600, 0.8, 7)
+    found = learnt_from_halves(attack_with(classifier), {"features": features}, member, first, fold)
+    assert auc(found.scores, member) > 0.65
+    assert auc(found.known_scores, member) > 0.65
+    shadow, theirs, _, their_fold = drawn(400, 0.8, 8)
+    found = learnt_from_shadow(
+        attack_with(classifier), {"features": features}, {"features": shadow}, theirs, their_fold
+    )
+    assert auc(found.scores, member) > 0.65
+    assert auc(found.known_scores, theirs) > 0.65
+
+
+@pytest.mark.parametrize("classifier", MEMORISING.values(), ids=MEMORISING)
+def test_without_a_leak_a_classifier_that_memorises_is_at_chance(classifier):
+    """One that had been fitted on what it scores would have an area of 1."""
+    n, draws, areas = 60, 20, []
+    for seed in range(draws):
+        features, member, first, fold = drawn(n, 0.0, 1000 + seed)
+        found = learnt_from_halves(attack_with(classifier), {"features": features}, member, first, fold)
+        shadow, theirs, _, their_fold = drawn(n, 0.0, 2000 + seed)
+        crossed = learnt_from_shadow(
+            attack_with(classifier), {"features": features}, {"features": shadow}, theirs, their_fold
+        )
+        areas.append(
+            [
+                auc(found.scores, member), auc(found.known_scores, member),
+                auc(crossed.scores, member), auc(crossed.known_scores, theirs),
+            ]
+        )  # fmt: skip
+    means, spread = np.mean(areas, axis=0), np.std(areas, axis=0)
+    assert (np.abs(means - 0.5) < 3 * spread / sqrt(draws)).all()
+    assert (np.abs(means - 0.5) < 3 * sqrt((n + 1) / (12 * (n / 2) ** 2) / draws)).all()
+
+
+def test_without_a_leak_people_with_records_alike_are_at_chance():
+    """A person's records are nearly one: a nearest neighbour among them would know their side."""
+    areas = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        subjects = np.repeat(np.arange(40), 4)
+        units = make_units(subjects, (rng.permutation(40) < 20)[subjects])
+        features = rng.normal(size=(40, 3))[subjects] + 1e-3 * rng.normal(size=(160, 3))
+        first = halves(units, rng)
+        fold = folds_of(units, rng, first=first)
+        member = units.of(units.member)
+        found = learnt_from_halves(
+            attack_with(MEMORISING["nearest neighbour"]), {"features": features}, member, units.of(first), fold
+        )
+        areas.append([auc(units.score(s), units.member) for s in found])
+    assert (np.abs(np.mean(areas, axis=0) - 0.5) < 3 * np.std(areas, axis=0) / sqrt(20)).all()
+
+
+def test_attacks_of_the_catalogue_take_their_signals_by_name():
+    rng = np.random.default_rng(9)
+    _, member, first, fold = drawn(200, 0.0, 9)
+    p = rng.dirichlet(np.ones(3), size=200)
+    p[member] = (p[member] + 3 * np.array([1.0, 0.0, 0.0])) / 4
+    labels = np.zeros(200, dtype=int)
+    nasr = learnt_from_halves(
+        partial(nn_nasr, classifier=GaussianNB()),
+        {"log_probabilities": np.log(p), "labels": labels},
+        member,
+        first,
+        fold,
+    )
+    memguard = learnt_from_shadow(
+        partial(nn_memguard, classifier=GaussianNB()), {"probabilities": p}, {"probabilities": p}, member, fold
+    )
+    assert auc(nasr.scores, member) > 0.7
+    assert auc(memguard.known_scores, member) > 0.7
+
+
+# ---------------------------------------------------------------------------- known nonmembers
+
+
+def test_attack_p_knows_the_nonmembers_of_the_other_half_and_within_a_half_of_other_folds():
+    features, member, first, fold = drawn(150, 0.0, 10)
+    losses = np.abs(features[:, 0])
+    found = attack_p_from_halves(losses, member, first, fold)
+    for half in (first, ~first):
+        np.testing.assert_array_equal(found.scores[~half], attack_p(losses[~half], losses[half & ~member]))
+        for number in range(5):
+            rows, others = half & (fold == number), half & (fold != number) & ~member
+            np.testing.assert_array_equal(found.known_scores[rows], attack_p(losses[rows], losses[others]))
+
+
+@pytest.mark.parametrize("attack", [quantile_regression_gaussian, quantile_regression_at_fpr])
+def test_quantile_regressions_know_the_nonmembers_of_the_other_half_alone(attack):
+    features, member, first, _ = drawn(240, 0.0, 11)
+    signal = features[:, 0] + 0.5 * member
+    found = quantile_regression_from_halves(partial(attack, n_folds=2), signal, features, member, first)
+    tampered = np.where(first, member, ~member)
+    after = quantile_regression_from_halves(partial(attack, n_folds=2), signal, features, tampered, first)
+    np.testing.assert_array_equal(after.scores[~first], found.scores[~first])
+    np.testing.assert_array_equal(after.known_scores[first], found.known_scores[first])
+    assert (after.scores[first] != found.scores[first]).any()
+
+
+def test_quantile_regressions_find_a_leak_and_are_at_chance_without_one():
+    attack, areas = partial(quantile_regression_at_fpr, fpr=0.3, n_folds=2), []
+    for seed in range(12):
+        features, member, first, _ = drawn(200, 0.0, 100 + seed)
+        noise = np.random.default_rng(seed).normal(size=200)
+        found = quantile_regression_from_halves(attack, noise + 3 * features[:, 0], features, member, first)
+        areas.append([auc(scores, member) for scores in found])
+    assert (np.abs(np.mean(areas, axis=0) - 0.5) < 3 * sqrt(201 / (12 * 100 * 100) / 12)).all()
+    found = quantile_regression_from_halves(attack, noise + 3 * features[:, 0] + 2 * member, features, member, first)
+    assert all(auc(scores, member) > 0.6 for scores in found)
+
+
+def test_features_of_a_record_are_its_class_and_its_inputs_if_they_are_numbers():
+    labels, images = np.array([1, 0, 2]), np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+    found = regression_features(images, labels, 3)
+    np.testing.assert_array_equal(found, np.column_stack([np.eye(3)[labels], images.reshape(3, 4)]))
+    for none in (None, np.array(["a", "b", "c"])):
+        np.testing.assert_array_equal(regression_features(none, labels, 3), np.eye(3)[labels])
+    table = pd.DataFrame({"age": [30, 40, 50], "town": ["a", "b", "c"], "dose": pd.array([0.5, 1.5, 2.5], "Float64")})
+    expected = np.column_stack([np.eye(3)[labels], [30, 40, 50], [0.5, 1.5, 2.5]])
+    np.testing.assert_array_equal(regression_features(table, labels, 3), expected)
