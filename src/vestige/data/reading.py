@@ -1,6 +1,7 @@
 """One door for every format: the content of a file decides how it is read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from vestige.core.errors import InputError
 from vestige.core.predictions import Predictions
@@ -11,7 +12,11 @@ from vestige.data.tables import read_table
 
 
 def read_predictions(
-    path: PathLike, columns: Columns | None = None, *, classes: Sequence[str] | None = None
+    path: PathLike,
+    columns: Columns | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    members: Callable[[], Sequence[Any]] | None = None,
 ) -> tuple[Predictions, Predictions | None]:
     """Read predictions from one file, npz, CSV or Parquet.
 
@@ -19,6 +24,7 @@ def read_predictions(
         path: The file; its content decides the format, not its extension.
         columns: How its columns are named; an npz has names of its own, but for `order` and `label_base`.
         classes: Class names known from elsewhere.
+        members: As in `read_table`; an npz says itself who is a member.
 
     Returns:
         The target's predictions, and the shadow's if the file is an npz that holds some.
@@ -30,7 +36,7 @@ def read_predictions(
     if _is_npz(path):
         refuse_columns(columns, f"{file_name(path)}: ", "labels, member, ids, subjects, groups and inputs")
         return read_npz(path, label_base=columns.label_base, order=columns.order, classes=classes)
-    return read_table(path, columns, classes=classes), None
+    return read_table(path, columns, classes=classes, members=members), None
 
 
 def refuse_columns(columns: Columns, where: str, names: str) -> None:

@@ -1,7 +1,7 @@
 """Tables of predictions, CSV or Parquet: one with a member column, or one of members and one of nonmembers."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,14 @@ class _Part:
     distinct: Mapping[str, np.ndarray]  # values of the unused columns
 
 
-def read_table(path: PathLike, columns: Columns | None = None, *, classes: Sequence[str] | None = None) -> Predictions:
-    """Read predictions from a table with a member column.
+def read_table(
+    path: PathLike,
+    columns: Columns | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    members: Callable[[], Sequence[Any]] | None = None,
+) -> Predictions:
+    """Read predictions from a table with a member column, or with ids where it is known who is a member.
 
     The outputs are the columns `prob_<class>` or `logit_<class>`; else columns named exactly as the labels that
     occur; and or `loss`, `phi`, `predicted`. Labels are matched with these columns by name.
@@ -46,6 +52,7 @@ def read_table(path: PathLike, columns: Columns | None = None, *, classes: Seque
         path: CSV (comma, semicolon or tab; plain or gzipped; UTF-8) or Parquet.
         columns: How its columns are named.
         classes: Class names known from elsewhere, such as the target's for a shadow model.
+        members: Gives the ids of all members; asked only if there is no member column.
 
     Returns:
         The predictions.
@@ -57,11 +64,18 @@ def read_table(path: PathLike, columns: Columns | None = None, *, classes: Seque
     columns = Columns() if columns is None else columns
     file = _open(path, columns)
     with named(file.name):
-        require_columns(file.names, columns, member=True)
+        by_id = None if columns.member in file.names else members
+        if by_id is not None:
+            columns = replace(columns, id=columns.id or "id")
+        require_columns(file.names, columns, member=by_id is None)
         roles = _roles([file], columns, classes)
     part = _load(file, roles, columns)
     with named(file.name):
-        return _predictions([part], roles, columns, classes, _members(part, columns), file.name)
+        if by_id is None:
+            member = _members(part, columns)
+        else:
+            member = np.isin(part.named[str(roles.id)], [str(i) for i in by_id()])
+        return _predictions([part], roles, columns, classes, member, file.name)
 
 
 def read_two_tables(

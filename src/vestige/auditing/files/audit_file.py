@@ -162,7 +162,11 @@ class AuditFile(Part):
         from vestige.data import Columns, read_predictions
 
         columns = Columns(label=self.data.label, id=self.data.id)  # whose record it is, the records say
-        return read_predictions(path, columns)[0]
+        return read_predictions(path, columns, members=self._member_ids)[0]
+
+    def _member_ids(self) -> Sequence[Any]:
+        ids = self.records()[0].ids
+        return () if ids is None else ids.tolist()
 
     def records(self) -> tuple[Records, Records]:
         """Return members and nonmembers.
