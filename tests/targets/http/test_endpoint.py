@@ -370,6 +370,29 @@ def test_a_server_is_not_asked_any_more_once_nobody_listens():
         assert len(proxy.posts) == n
 
 
+def test_a_process_ends_though_an_iterator_is_still_open():
+    code = (
+        "import sys; import numpy as np\n"
+        "from vestige.targets.http.endpoint import Endpoint, Limits\n"
+        "interface = Endpoint(sys.argv[1], limits=Limits(batch=1)).interface(2)\n"
+        "parts = interface.answers_in_parts(np.ones((50, 3)))\n"
+        "print(len(next(parts).rows))"
+    )
+    with FaultyProxy(logistic) as proxy:
+        call = [sys.executable, "-c", code, f"{proxy.url}/v2/models/m"]
+        ended = subprocess.run(call, capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "1\n"
+
+
+def test_no_more_connections_are_open_than_requests(monkeypatch):
+    started = []
+    start = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", lambda self: (started.append(self.name), start(self))[1])
+    with FaultyProxy(logistic) as proxy:
+        endpoint(proxy, limits=Limits(batch=25, n_connections=40)).interface(2).answers(X)
+    assert started.count("vestige-endpoint") == 2
+
+
 def test_closing_does_not_wait_for_further_tries(monkeypatch):
     monkeypatch.setattr(sending, "_FIRST_WAIT", 30.0)
     monkeypatch.setattr(sending, "_LONGEST_WAIT", 30.0)

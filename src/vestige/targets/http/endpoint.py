@@ -3,12 +3,11 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
 from queue import SimpleQueue
-from threading import Event
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -223,10 +222,13 @@ class EndpointInterface:
             return len(ready)
 
         # A thread per connection and two queues: futures cost as much as the rest of what is done for a short answer.
-        pool = ThreadPoolExecutor(limits.n_connections, thread_name_prefix="vestige-endpoint")
+        # As daemons, because nobody ends them if the process ends before the iterator: it would wait for them forever.
+        threads: list[Thread] = []
         try:
-            for _ in range(limits.n_connections):
-                pool.submit(work)
+            for _ in range(min(limits.n_connections, -(-len(inputs) // limits.batch))):
+                thread = Thread(target=work, name="vestige-endpoint", daemon=True)
+                thread.start()
+                threads.append(thread)
             n_pending = submit(limits.n_connections + _WAITING)
             while n_pending:
                 found = done.get()
@@ -237,9 +239,10 @@ class EndpointInterface:
                     yield found
         finally:
             stop.set()
-            for _ in range(limits.n_connections):
+            for _ in threads:
                 todo.put(None)
-            pool.shutdown()
+            for thread in threads:
+                thread.join()
         if failure is not None:
             raise failure
 
