@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import torch
 from lightgbm import LGBMClassifier
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 from xgboost import XGBClassifier
@@ -135,3 +138,28 @@ def test_what_is_noted_of_queries_is_no_content():
     first = content_of(noting)
     noting(X)
     assert content_of(noting) == first
+
+
+def test_single_numbers_that_were_fitted_are_content():
+    base = FrozenEstimator(LogisticRegression().fit(X, Y))
+    first, second = (CalibratedClassifierCV(base).fit(X[rows], Y[rows]) for rows in (slice(40), slice(40, 80)))
+    assert np.abs(first.predict_proba(X) - second.predict_proba(X)).max() > 1e-3
+    assert content_of(first) != content_of(second)
+    assert content_of(pickle.loads(pickle.dumps(first))) == content_of(first)
+
+
+def test_a_temperature_is_content_of_a_network_and_a_counter_is_none():
+    class Scaled(torch.nn.Module):
+        def __init__(self, temperature):
+            super().__init__()
+            self.temperature, self.n_asked = temperature, 0
+
+        def forward(self, inputs):
+            self.n_asked += 1
+            return inputs / self.temperature
+
+    network = Scaled(2.0)
+    first = content_of(network)
+    network(torch.ones(1, 2))
+    assert content_of(network) == first
+    assert content_of(Scaled(1.5)) != first

@@ -23,9 +23,10 @@ def content_of(model: Any) -> str:
     """Return a digest of what decides a model's answers, as far as it can be seen.
 
     That is the numbers of every fitted model and array that it is, holds or refers to, and the code of functions on
-    the way; a model that is trained again has another digest, and the same one read from its file has the same. Lists
-    and mappings are searched for models alone: what else is in them may be what it notes of its queries. Whatever is
-    behind an address that a function asks is not seen.
+    the way; a model that is trained again has another digest, and the same one read from its file has the same. Single
+    numbers count if they are a network's or were fitted, which a name such as `threshold_` says. Lists and mappings of
+    others are searched for models alone: what else is in them may be what it notes of its queries. Whatever is behind
+    an address that a function asks is not seen.
 
     Args:
         model: A fitted model, a function or anything that can be called.
@@ -98,6 +99,9 @@ def _of_model(model: Any) -> Iterator[bytes]:
         yield _of(repr(model).encode())  # the layers, those without weights too
         for layer in model.modules():
             if not type(layer).__module__.startswith("torch."):
+                for name, value in vars(layer).items():
+                    if isinstance(value, float):  # such as a temperature
+                        yield _of(f"{name} {float(value)!r}".encode())
                 code = getattr(type(layer).forward, "__code__", None)
                 if code is not None:
                     yield _of_code(code)
@@ -122,7 +126,8 @@ def _parameters_of(model: Any) -> dict[str, Any]:
 class _Collector(pickle.Pickler):
     """Goes through all that an object holds and notes its arrays; what a pickle looks like, which differs, is dropped.
 
-    How often an array is met, and through which references, changes when a model answers or is read from a file.
+    How often an array is met, and through which references, changes when a model answers or is read from a file. Single
+    numbers may be a counter or a clock, unless they have the name of what was fitted.
     """
 
     def __init__(self) -> None:
@@ -141,7 +146,18 @@ class _Collector(pickle.Pickler):
         if isinstance(thing, bytes | bytearray | str) and len(thing) >= _LONG:
             self.found.add(_of(thing.encode() if isinstance(thing, str) else bytes(thing)))
             return "noted"
+        self.found.update(_fitted_numbers(thing))
         return None
+
+
+def _fitted_numbers(thing: Any) -> Iterator[bytes]:
+    """Digests of the single numbers that an object was fitted, alone or in a list: `a_` of a calibrator, `coef_`."""
+    held = getattr(thing, "__dict__", None)
+    for name, value in held.items() if isinstance(held, dict) else ():
+        if isinstance(name, str) and name.endswith("_") and not name.endswith("__"):
+            numbers = value if isinstance(value, list | tuple) else [value]
+            if numbers and all(isinstance(number, int | float | np.number | np.bool_) for number in numbers):
+                yield _of(f"{name} {np.array(numbers).tolist()!r}".encode())
 
 
 def _of_array(array: np.ndarray) -> bytes:
