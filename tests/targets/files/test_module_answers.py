@@ -90,3 +90,15 @@ def test_several_outputs_are_refused(answers):
 def test_other_classes_than_the_records_are_refused():
     with pytest.raises(TargetError, match=r"found \(60, 3\); give the model as many outputs"):
         module_target(perceptron(), None, 4, None).answers(X)
+
+
+def test_one_number_of_one_record_may_have_lost_its_axes():
+    class Squeezed(nn.Module):
+        def forward(self, inputs):
+            return inputs[:, :1].sigmoid().squeeze()
+
+    target = module_target(Squeezed(), AnswerFormat(Probabilities), 2, None)
+    many = np.resize(X, (513, X.shape[1]))  # the last block is of one record
+    expected = 1 / (1 + np.exp(-many[:, 0].astype(np.float64)))
+    np.testing.assert_allclose(table_of(target.answers(many))[:, 1], expected, atol=1e-6)
+    np.testing.assert_allclose(table_of(target.answers(many[:1]))[:, 1], expected[:1], atol=1e-6)

@@ -240,14 +240,24 @@ def two_logits() -> nn.Sequential:
     return module
 
 
-@pytest.mark.parametrize("last", [[], [nn.Flatten(0)]], ids=["column", "row"])
+class Squeezed(nn.Module):
+    """One number per record, and of a single record one without any axis."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs.squeeze()
+
+
+@pytest.mark.parametrize("last", [[], [nn.Flatten(0)], [Squeezed()]], ids=["column", "row", "squeezed"])
 def test_one_logit_is_that_of_the_second_of_two_classes(last):
     np.testing.assert_allclose(answers(one_logit(*last), n_classes=2), plain(two_logits()), atol=1e-6)
+    target = TorchTarget(one_logit(*last), 2)
+    for row in range(3):
+        np.testing.assert_allclose(target.answers(X[row : row + 1]).whole()[0], plain(two_logits())[row], atol=1e-6)
     with pytest.raises(TargetError, match=r"logits of shape \(40, 3\)"):
         answers(one_logit(*last), n_classes=3)
 
 
-@pytest.mark.parametrize("last", [[], [nn.Flatten(0)]], ids=["column", "row"])
+@pytest.mark.parametrize("last", [[], [nn.Flatten(0)], [Squeezed()]], ids=["column", "row", "squeezed"])
 def test_the_gradient_of_one_logit_is_that_of_the_binary_cross_entropy(last):
     module, labels, expected = one_logit(*last), Y % 2, []
     for x, y in zip(torch.from_numpy(X), labels, strict=True):

@@ -71,4 +71,6 @@ class DeclaredModule:
                 f"Expected answers as one tensor, found {type(found).__name__}; let the module return them alone."
             )
         found = found.float() if found.is_floating_point() else found
+        if len(given) == 1 and found.ndim == 0:  # as `squeeze()` leaves one number for one record
+            found = found.reshape(1)
         return found.cpu().numpy()

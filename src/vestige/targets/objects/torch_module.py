@@ -131,7 +131,7 @@ class TorchTarget:
             raise TargetError(
                 f"Expected logits as one tensor, found {type(found).__name__}; let the module return its logits alone."
             )
-        if self.n_classes == 2 and tuple(found.shape) in ((n_records,), (n_records, 1)):
+        if self.n_classes == 2 and _is_number_per_record(found, n_records):
             self._asked, found = _AgainstZero(self.module), _against_zero(found)
         check_shape(tuple(found.shape), n_records, self.n_classes, "logits")
         return found
@@ -165,8 +165,13 @@ class _AgainstZero(nn.Module):
         return _against_zero(self.module(inputs))
 
 
+def _is_number_per_record(found: Tensor, n_records: int) -> bool:
+    """Whether it is; of a single record without any axis too, as `squeeze()` leaves it."""
+    return tuple(found.shape) in ((n_records,), (n_records, 1)) or (n_records == 1 and found.ndim == 0)
+
+
 def _against_zero(logits: Tensor) -> Tensor:
-    second = logits.reshape(len(logits))
+    second = logits.reshape(-1)
     return torch.stack([torch.zeros_like(second), second], dim=1)
 
 
