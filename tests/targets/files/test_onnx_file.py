@@ -269,6 +269,13 @@ def test_codes_and_single_records_are_let_through(tmp_path, labels, n_classes):
     np.testing.assert_allclose(table_of(target.answers(X)), model.predict_proba(X), atol=1e-6)
 
 
+def test_labels_that_are_codes_of_classes_called_otherwise_are_let_through(tmp_path):
+    """Boosters want classes from 0 on, whatever the records call theirs."""
+    model = LogisticRegression().fit(X, Y)
+    target = open_onnx(saved(model, tmp_path), None, None, 3, ("1", "2", "3"))
+    np.testing.assert_allclose(table_of(target.answers(X)), model.predict_proba(X), atol=1e-6)
+
+
 @pytest.mark.parametrize("moved", [0.0, 1.0, 9.0])
 def test_labels_by_another_rule_than_the_largest_number_are_let_through(tmp_path, moved):
     from onnx import TensorProto, helper

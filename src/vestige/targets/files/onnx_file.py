@@ -168,7 +168,7 @@ class OnnxTarget:
         """
         if labels.shape not in ((len(largest),), (len(largest), 1)):
             return
-        codes = AnswerFormat(PredictedLabels).read(labels, len(largest), self.n_classes, self.classes).whole()
+        codes = self._codes_of(labels)
         most = {int(code): int(np.bincount(largest[codes == code]).argmax()) for code in np.unique(codes)}
         if len(most) > 1 and len(set(most.values())) == len(most) and any(a != b for a, b in most.items()):
             code = next(code for code, column in most.items() if code != column)
@@ -178,6 +178,16 @@ class OnnxTarget:
                 f"predicts {name} where column {most[code] + 1} of them is the largest; declare the classes in the "
                 "order of the columns (classes in [target], columns of AnswerFormat)."
             )
+
+    def _codes_of(self, labels: np.ndarray) -> np.ndarray:
+        """Predicted classes, by name, or by number where the graph was trained on codes of classes such as 1, 2, 3."""
+        read = AnswerFormat(PredictedLabels).read
+        try:
+            return read(labels, len(labels), self.n_classes, self.classes).whole()
+        except TargetError:
+            if labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < self.n_classes:
+                return labels.reshape(-1)
+            raise
 
     def _none(self) -> np.ndarray:
         """The answers for no records."""
