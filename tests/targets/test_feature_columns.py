@@ -144,3 +144,13 @@ def test_other_columns_are_left_to_the_estimator():
 def test_other_estimators_look_at_their_columns_themselves():
     assert columns_of_estimator(GridSearchCV(XGB, {})) is None  # not fitted
     assert columns_of_estimator(object()) is None
+
+
+def test_steps_that_are_no_pipeline_are_none():
+    class Walker:
+        steps, classes_ = 100, np.arange(3)
+
+        def predict_proba(self, inputs):
+            return np.full((len(inputs), 3), 1 / 3)
+
+    assert table_of(open_target(Walker(), 3).answers(X)).shape == (len(X), 3)

@@ -85,7 +85,8 @@ def _given_the_same(estimator: Any) -> Iterator[Any]:
         yield fold.estimator
     parts = getattr(estimator, "estimators_", ())
     yield from parts if isinstance(parts, list) and hasattr(estimator, "named_estimators_") else ()
-    steps = [step for _, step in getattr(estimator, "steps", ())]
+    known = getattr(estimator, "steps", None)  # of others it may be a number, such as how often they stepped
+    steps = [step for _, step in known] if isinstance(known, list) and hasattr(estimator, "named_steps") else []
     if steps and all(step in (None, "passthrough") for step in steps[:-1]):
         yield steps[-1]
 
