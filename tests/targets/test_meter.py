@@ -1,3 +1,6 @@
+import re
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +15,7 @@ from vestige.core.errors import (
     UnsupportedModelError,
 )
 from vestige.core.outputs import Logits, Probabilities
+from vestige.targets import meter as metering
 from vestige.targets.checking import check_finite
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter, keys_of
@@ -201,6 +205,23 @@ def test_arrays_in_a_table_that_differ_in_the_middle_have_different_keys():
     assert first == third
 
 
+def test_keys_are_those_of_the_rows_however_many_there_are(monkeypatch):
+    table = pd.DataFrame({"a": np.arange(25) % 7, "b": pd.Categorical(list("xyzxy") * 5), "c": np.arange(25) / 2})
+    whole = keys_of(table)
+    monkeypatch.setattr(metering, "_CUT_AT_ONCE", 4)
+    assert keys_of(table) == whole
+    assert keys_of(table.iloc[:0]) == []
+
+
+def test_keys_of_a_wide_table_take_no_object_per_entry():
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(20_000, 50)))
+    tracemalloc.start()
+    keys_of(table)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 5 * table.to_numpy().nbytes
+
+
 def test_an_answer_that_is_none_is_named_by_its_record_wherever_it_is_asked():
     class Sour(Known):
         def answers(self, inputs):
@@ -216,6 +237,16 @@ def test_an_answer_that_is_none_is_named_by_its_record_wherever_it_is_asked():
     many = np.concatenate([np.ones((70, 2)) * np.arange(70)[:, None], X[20:21]])
     with pytest.raises(TargetError, match=r"first for record 71\.$"):
         Meter(Sour(), Ledger(None, 71), keep=True).answers(many, np.arange(71), "attack")
+
+
+@pytest.mark.parametrize("said", ["found infinity in record {}, which JSON cannot hold.", "NaN, first for record {}."])
+def test_whatever_is_said_of_a_record_names_it_by_its_number(said):
+    class Remote(Far):
+        def answers_in_parts(self, inputs):
+            raise InputError(f"Expected numbers, {said.format(2)}")
+
+    with pytest.raises(InputError, match=re.escape(said.format("1,005"))):
+        Meter(Remote(), Ledger(None, 2_000)).answers(X[:3], np.array([7, 1_004, 9]), "attack")
 
 
 def test_answers_of_two_precisions_are_answers_of_one_kind():

@@ -17,6 +17,7 @@ from vestige.core.targets import Answers, GradientInterface, Interface, Part, Re
 from vestige.targets.ledger import KEY_BYTES, Ledger
 
 _PAID_AT_ONCE = 64  # inputs that a function is given at once whose answers are kept: what a crash may cost
+_CUT_AT_ONCE = 1 << 11  # inputs whose bytes are cut out for their keys: as objects they are several times as large
 _AGAIN = b"again"  # what keeps a second answer to the same input apart from the first
 _KINDS: dict[str, type[Probabilities] | type[Logits] | type[PredictedLabels]] = {
     kind.kind: kind for kind in (Probabilities, Logits, PredictedLabels)
@@ -225,13 +226,13 @@ def _naming(records: np.ndarray) -> Iterator[None]:
     """Name records by their number in the audit, where an error counts those that were asked about."""
 
     def named(found: re.Match[str]) -> str:
-        place = int(found[1].replace(",", "")) - 1
-        return f"for record {records[place] + 1:,}" if 0 <= place < len(records) else found[0]
+        place = int(found[2].replace(",", "")) - 1
+        return f"{found[1]} record {records[place] + 1:,}" if 0 <= place < len(records) else found[0]
 
     try:
         yield
     except (InputError, TargetError) as error:
-        told = re.sub(r"\bfor record (\d[\d,]*)", named, str(error))
+        told = re.sub(r"\b(for|in) record (\d+(?:,\d{3})*)", named, str(error))
         if told == str(error):
             raise
         raise type(error)(told) from error.__cause__
@@ -257,15 +258,16 @@ def keys_of(inputs: Any, salt: bytes = b"") -> list[bytes]:
     """
     table = hasattr(inputs, "columns")
     columns = [inputs.iloc[:, i] for i in range(inputs.shape[1])] if table else [inputs]
+    arrays = [np.asarray(values.astype(object) if hasattr(values, "cat") else values) for values in columns]
     head = hashlib.blake2b(salt, digest_size=KEY_BYTES, person=b"vestige-query")
-    texts = []
-    for i, values in enumerate(columns):
-        array = np.asarray(values.astype(object) if hasattr(values, "cat") else values)
+    for i, array in enumerate(arrays):
         head.update(f"{inputs.columns[i] if table else ''!r} {array.dtype} {array.shape[1:]}".encode())
-        texts.append(_bytes_of_rows(array))
     of = partial(hashlib.blake2b, digest_size=KEY_BYTES, key=head.digest())
-    rows = map(b"".join, zip(*texts, strict=True)) if len(texts) > 1 else texts[0] if texts else ()
-    return [of(row).digest() for row in rows]
+    keys: list[bytes] = []
+    for start in range(0, len(inputs), _CUT_AT_ONCE):
+        texts = [_bytes_of_rows(array[start : start + _CUT_AT_ONCE]) for array in arrays]
+        keys += [of(b"".join(row)).digest() for row in zip(*texts, strict=True)]
+    return keys
 
 
 def _bytes_of_rows(array: np.ndarray) -> list[bytes]:
