@@ -284,3 +284,7 @@ def test_a_body_says_the_same_without_orjson(monkeypatch):
     monkeypatch.setitem(sys.modules, "orjson", None)
     plain = body_of(table, Metadata(), None, "p")
     assert json.loads(plain) == json.loads(quick)
+
+
+def test_text_with_half_a_pair_of_utf_16_is_sent_as_it_is():
+    assert tensors(np.array(["x\udcff", "y"], dtype=object), Metadata())[0]["data"] == ["x\udcff", "y"]

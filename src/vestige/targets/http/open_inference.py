@@ -149,9 +149,10 @@ def _encoded(body: dict[str, Any]) -> bytes:
     """JSON by orjson if there is one: a dozen times as fast, where the standard library holds all connections up."""
     try:
         import orjson
-    except ModuleNotFoundError:
+
+        return bytes(orjson.dumps(body))
+    except (ModuleNotFoundError, TypeError):  # or half a pair of UTF-16 in damaged text, which orjson does not write
         return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
-    return bytes(orjson.dumps(body))
 
 
 def _refuse_other_columns(columns: Sequence[str], named: dict[str, Tensor]) -> None:
