@@ -431,6 +431,23 @@ def test_no_more_requests_are_under_way_than_connections():
     assert max(most) == 3
 
 
+def test_two_passes_at_once_share_the_connections_and_no_request_is_late_for_that():
+    with FaultyProxy(logistic, lambda r: slow(0.25) if r.method == "POST" else None) as proxy:
+        interface = endpoint(proxy, limits=Limits(batch=5, n_connections=1, timeout=0.4)).interface(2)
+        n_failed = []
+
+        def ask():
+            n_failed.append([part.n_failed for part in interface.answers_in_parts(X[:10])])
+
+        passes = [threading.Thread(target=ask) for _ in range(3)]
+        for one in passes:
+            one.start()
+        for one in passes:
+            one.join()
+    assert n_failed == [[0, 0]] * 3
+    assert len(proxy.posts) == 6
+
+
 def test_few_inputs_are_encoded_ahead():
     class Counted(np.ndarray):
         n_blocks = 0

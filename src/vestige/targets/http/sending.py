@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from threading import Event, Lock
+from threading import BoundedSemaphore, Event, Lock
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
@@ -164,6 +164,7 @@ class Sender:
     ) -> None:
         self._credentials, self._timeout, self._n_tries = credentials, timeout, n_tries
         self._pace, self._transport = _Pace(per_second), _transport(url, n_connections)
+        self._free = BoundedSemaphore(n_connections)
         given = {header.lower() for header in credentials.headers}
         self._headers = {header: value for header, value in _HEADERS.items() if header.lower() not in given}
         self._timeouts = {"timeout": {"connect": timeout, "read": timeout, "write": timeout, "pool": None}}
@@ -206,7 +207,8 @@ class Sender:
         self._pace.wait(stop)
         if stop.is_set():
             return _Failure("none yet", "ask again", False)
-        response, content = self._exchanged(url, body)
+        with self._free:  # to wait for a connection is not to wait for an answer: two passes at once share them
+            response, content = self._exchanged(url, body)
         return response if isinstance(response, _Failure) else self._read(response, content)
 
     def _exchanged(self, url: str, body: bytes | None) -> tuple[httpx.Response | _Failure, bytes]:
