@@ -42,6 +42,19 @@ def test_g5_distances_of_a_plane_are_within_a_hundredth():
 
 @with_foolbox
 @pytest.mark.filterwarnings("ignore")
+def test_one_logit_for_two_classes_has_the_same_distances():
+    layer, x, true = _plane()
+    one = nn.Linear(10, 1)
+    with torch.no_grad():
+        one.weight.copy_(layer.weight[1:] - layer.weight[:1])
+        one.bias.copy_(layer.bias[1:] - layer.bias[:1])
+        y = layer(torch.from_numpy(x)).argmax(1).numpy()
+    found = carlini_wagner_distances(one, x, y, 2, (0, 1), n_steps=300)
+    assert found == pytest.approx(true, rel=0.02, abs=2e-3)
+
+
+@with_foolbox
+@pytest.mark.filterwarnings("ignore")
 def test_declared_inputs_are_prepared_and_distances_are_in_their_units():
     layer, x, true = _plane(12)  # in 0..1, as the module is given them
 

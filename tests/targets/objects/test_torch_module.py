@@ -273,6 +273,13 @@ def test_a_sigmoid_is_no_logit():
         answers(one_logit(nn.Sigmoid()), n_classes=2)
 
 
+def test_probabilities_are_no_logits_though_a_single_record_was_asked_about_first():
+    target = TorchTarget(nn.Sequential(nn.Linear(6, 3), nn.Softmax(dim=1)), 3)
+    target.answers(X[:1])
+    with pytest.raises(TargetError, match="Expected logits, found probabilities"):
+        target.answers(X)
+
+
 def test_small_logits_are_no_fault_once_the_records_have_been_asked():
     """As those of inputs near the boundary, which a search asks about."""
     target = TorchTarget(one_logit(), 2)

@@ -83,7 +83,7 @@ def carlini_wagner_distances(
     module.eval()
     try:
         target = TorchTarget(module, n_classes)
-        model = foolbox.PyTorchModel(module, bounds=(low, high), device=target.device)
+        model = foolbox.PyTorchModel(target.per_class(inputs), bounds=(low, high), device=target.device)
         parts = [
             _distances(attack, model, target, inputs[start : start + _BATCH], labels[start : start + _BATCH])
             for start in range(0, len(inputs), _BATCH)

@@ -48,6 +48,17 @@ class TorchTarget:
         self._precision = precisions.pop() if len(precisions) == 1 else None
         _keep_freed_memory()
 
+    def per_class(self, inputs: Any) -> nn.Module:
+        """Return the module, or what gives a logit per class for it if it gives one for two of them.
+
+        Args:
+            inputs: Some, one of which it is asked about, in the mode it is in.
+        """
+        if len(inputs):
+            with torch.no_grad():
+                self._logits(self._tensor(inputs[:1]), 1)
+        return self._asked
+
     @torch.no_grad()
     def answers(self, inputs: Any) -> Logits:
         """Return the logits.
@@ -70,7 +81,7 @@ class TorchTarget:
         else:
             is_single = self._asked is not self.module
             AnswerFormat(Logits).read(found[:, 1:] if is_single else found, len(inputs), self.n_classes)
-            self._was_read = len(inputs) > 0
+            self._was_read = len(inputs) > 1  # of a single record it is not seen
         return Logits(found)
 
     def gradient_norms(self, inputs: Any, labels: Int[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
@@ -89,10 +100,8 @@ class TorchTarget:
         y = torch.from_numpy(np.array(labels, dtype=np.int64)).to(self.device)
         with left_as_it_was(self.module):
             self.module.eval()
-            with torch.no_grad():
-                self._logits(self._tensor(inputs[:1]), 1)
-            few_inputs = self._tensor(inputs[:_COMPARED])
-            squared_norms = answered(squared_norms_for, self._asked, few_inputs, y[:_COMPARED])
+            module, few_inputs = self.per_class(inputs), self._tensor(inputs[:_COMPARED])
+            squared_norms = answered(squared_norms_for, module, few_inputs, y[:_COMPARED])
             for start in range(0, len(inputs), size):
                 rows = slice(start, start + size)
                 squares = answered(squared_norms, self._tensor(inputs[rows]), y[rows])
@@ -117,10 +126,8 @@ class TorchTarget:
             rows = slice(start, start + size)
             with left_as_it_was(self.module):  # not across a yield: the caller may ask the module meanwhile
                 self.module.eval()
-                if not start:
-                    with torch.no_grad():
-                        self._logits(self._tensor(inputs[:1]), 1)
-                gradients = answered(last_layer_gradients, self._asked, self._tensor(inputs[rows]), y[rows])
+                module = self._asked if start else self.per_class(inputs)
+                gradients = answered(last_layer_gradients, module, self._tensor(inputs[rows]), y[rows])
                 found = gradients.float().cpu().numpy()
             check_finite(found, "gradients")
             yield found
@@ -159,7 +166,7 @@ class _AgainstZero(nn.Module):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self.module = module
+        self.module, self.training = module, module.training
 
     def forward(self, inputs: Tensor) -> Tensor:
         return _against_zero(self.module(inputs))
