@@ -77,6 +77,24 @@ def test_layers_without_weights_and_the_code_of_a_network_are_its_content():
     assert len({content_of(network) for network in networks}) == len(networks)
 
 
+def test_code_of_a_model_of_the_user_s_is_its_content():
+    class Rounded(LogisticRegression):
+        def predict_proba(self, inputs):
+            return self.rounded(super().predict_proba(inputs))
+
+        def rounded(self, answers):
+            return answers.round(2)
+
+    class Other(Rounded):
+        def rounded(self, answers):
+            return answers.round(1)
+
+    Other.__qualname__ = Rounded.__qualname__
+    first, again, other = (kind().fit(X, Y) for kind in (Rounded, Rounded, Other))
+    assert content_of(first) == content_of(again)
+    assert content_of(first) != content_of(other)
+
+
 def test_parameters_of_an_estimator_are_its_content_but_for_those_that_change_no_answer():
     one, five, busy = (KNeighborsClassifier(n, n_jobs=jobs).fit(X, Y) for n, jobs in ((1, None), (5, None), (1, 1)))
     assert content_of(one) == content_of(busy)

@@ -16,6 +16,7 @@ from vestige.targets.opening import is_torch_module
 
 _LONG = 64  # bytes or letters from which on a text may be a model's, such as a booster's trees
 _IDLE = ("n_jobs", "verbose")  # parameters that change no answer
+_LIBRARIES = ("builtins", "sklearn", "torch", "xgboost", "lightgbm", "catboost")  # whose code is not a user's
 _DEEP = 6  # steps from a function or an object of the user's to a model that it asks
 
 
@@ -95,16 +96,15 @@ def _is_model(thing: Any) -> bool:
 
 def _of_model(model: Any) -> Iterator[bytes]:
     yield _of(type(model).__qualname__.encode())
+    yield from _of_class(type(model))
     if is_torch_module(model):
         yield _of(repr(model).encode())  # the layers, those without weights too
         for layer in model.modules():
+            yield from _of_class(type(layer))
             if not type(layer).__module__.startswith("torch."):
                 for name, value in vars(layer).items():
                     if isinstance(value, float):  # such as a temperature
                         yield _of(f"{name} {float(value)!r}".encode())
-                code = getattr(type(layer).forward, "__code__", None)
-                if code is not None:
-                    yield _of_code(code)
     for name, value in _parameters_of(model).items():
         if isinstance(value, str | int | float | None) and name.rpartition("__")[2] not in _IDLE:
             yield _of(f"{name} {value!r}".encode())
@@ -114,6 +114,13 @@ def _of_model(model: Any) -> Iterator[bytes]:
     with suppress(Exception):  # what cannot be pickled ends the search in the same place every time
         collected.dump(model)
     yield from sorted(collected.found)
+
+
+def _of_class(kind: type) -> Iterator[bytes]:
+    """The code of a class of the user's: what it does to a model's answers, such as rounding them."""
+    for base in kind.__mro__:
+        if base.__module__.partition(".")[0] not in _LIBRARIES:
+            yield from (_of_code(part.__code__) for part in vars(base).values() if isinstance(part, types.FunctionType))
 
 
 def _parameters_of(model: Any) -> dict[str, Any]:
