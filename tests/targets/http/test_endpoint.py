@@ -620,6 +620,15 @@ def test_hosts_that_need_no_proxy_are_asked_themselves(monkeypatch):
         np.testing.assert_allclose(values(endpoint(proxy).interface(2).answers(X)), P, rtol=0, atol=1e-15)
 
 
+@pytest.mark.parametrize("named", ["::1", "[::1]", "h,::1", "[::1]:8080"])
+def test_an_address_of_version_6_needs_no_proxy_with_brackets_or_without(named, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert sending._proxy_of("http://[::1]:8080/v2/models/m") == "http://127.0.0.1:9"
+    monkeypatch.setenv("NO_PROXY", named)
+    assert sending._proxy_of("http://[::1]:8080/v2/models/m") is None
+    assert sending._proxy_of("http://127.0.0.1:8080/v2/models/m") == "http://127.0.0.1:9"
+
+
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1:9", "socks5://127.0.0.1:9", "http://127.0.0.1:none"])
 def test_a_proxy_that_cannot_be_used_is_named(url, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", url)

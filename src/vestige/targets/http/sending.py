@@ -311,7 +311,7 @@ def _proxy_of(url: str) -> str | None:
     parts = urlsplit(url)
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(parts.netloc):
+    if not proxy or proxy_bypass(parts.netloc) or proxy_bypass(parts.hostname or ""):  # ::1 is meant without brackets
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
 
