@@ -448,6 +448,25 @@ def test_two_passes_at_once_share_the_connections_and_no_request_is_late_for_tha
     assert len(proxy.posts) == 6
 
 
+def test_a_forked_process_has_connections_of_its_own():
+    code = (
+        "import os, sys; import numpy as np\n"
+        "from vestige.targets.http.endpoint import Endpoint, Limits\n"
+        "x = np.random.default_rng(2).normal(size=(200, 3))\n"
+        "interface = Endpoint(sys.argv[1], limits=Limits(batch=2, timeout=2.0)).interface(2)\n"
+        "expected = interface.answers(x).whole()\n"
+        "child = os.fork() == 0\n"
+        "rows = slice(None, None, -1 if child else 1)\n"
+        "wrong = sum((interface.answers(x[rows]).whole() != expected[rows]).any() for _ in range(3))\n"
+        "os._exit(bool(wrong)) if child else None\n"
+        "print(wrong, os.waitstatus_to_exitcode(os.wait()[1]))"
+    )
+    with FaultyProxy(logistic) as proxy:
+        call = [sys.executable, "-c", code, f"{proxy.url}/v2/models/m"]
+        ended = subprocess.run(call, capture_output=True, text=True, timeout=120, check=True)
+    assert ended.stdout == "0 0\n"
+
+
 def test_few_inputs_are_encoded_ahead():
     class Counted(np.ndarray):
         n_blocks = 0

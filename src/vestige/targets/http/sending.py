@@ -163,12 +163,16 @@ class Sender:
         n_connections: int,
     ) -> None:
         self._credentials, self._timeout, self._n_tries = credentials, timeout, n_tries
-        self._pace, self._transport = _Pace(per_second), _transport(url, n_connections)
-        self._free = BoundedSemaphore(n_connections)
+        self._pace, self._url, self._n_connections = _Pace(per_second), url, n_connections
+        self._connect()
         given = {header.lower() for header in credentials.headers}
         self._headers = {header: value for header, value in _HEADERS.items() if header.lower() not in given}
         self._timeouts = {"timeout": {"connect": timeout, "read": timeout, "write": timeout, "pool": None}}
+
+    def _connect(self) -> None:
+        self._free, self._transport = BoundedSemaphore(self._n_connections), _transport(self._url, self._n_connections)
         weakref.finalize(self, self._transport.close)
+        self._process = os.getpid()
 
     def send(self, url: str, body: bytes | None, stop: Event) -> Reply:
         """Post a body, or get what is at a URL without one, until it is answered.
@@ -207,6 +211,8 @@ class Sender:
         self._pace.wait(stop)
         if stop.is_set():
             return _Failure("none yet", "ask again", False)
+        if self._process != os.getpid():  # on connections that a fork shares, one process reads the other's answers
+            self._connect()
         with self._free:  # to wait for a connection is not to wait for an answer: two passes at once share them
             response, content = self._exchanged(url, body)
         return response if isinstance(response, _Failure) else self._read(response, content)
