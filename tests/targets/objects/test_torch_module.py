@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vestige.core.errors import InputError, TargetError
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits
 from vestige.core.targets import GradientTarget
 from vestige.papers.networks.convolutional import smallnet
@@ -266,6 +266,11 @@ def test_the_gradient_of_one_logit_is_that_of_the_binary_cross_entropy(last):
         nn.functional.binary_cross_entropy_with_logits(logit, torch.tensor([float(y)])).backward()
         expected.append(float(torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None]).norm()))
     np.testing.assert_allclose(TorchTarget(module, 2).gradient_norms(X, labels), expected, rtol=1e-5)
+
+
+def test_a_last_layer_of_one_logit_is_refused_by_the_name_of_its_module():
+    with pytest.raises(UnsupportedModelError, match=r"last layer of Sequential, found one for both; leave"):
+        next(TorchTarget(one_logit(), 2).last_layer_gradients(X, Y % 2))
 
 
 def test_a_sigmoid_is_no_logit():

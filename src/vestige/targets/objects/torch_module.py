@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vestige.core.errors import InputError, TargetError
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.messages import few
 from vestige.core.outputs import Logits
 from vestige.targets.answer_format import AnswerFormat
@@ -117,7 +117,8 @@ class TorchTarget:
         The module is in evaluation mode meanwhile, whatever mode it is in.
 
         Raises:
-            UnsupportedModelError: The logits are not what one `nn.Linear` gives, or its weights serve elsewhere too.
+            UnsupportedModelError: The logits are not what one `nn.Linear` gives, or its weights serve elsewhere too; or
+                it gives one logit for two classes.
             TargetError: The module does not give one logit per record and class, or a gradient is not finite.
         """
         size = _rows_within(inputs, _NUMBERS, _BATCH)
@@ -127,6 +128,11 @@ class TorchTarget:
             with left_as_it_was(self.module):  # not across a yield: the caller may ask the module meanwhile
                 self.module.eval()
                 module = self._asked if start else self.per_class(inputs)
+                if module is not self.module:
+                    raise UnsupportedModelError(
+                        f"Expected a logit for each of two classes from the last layer of {type(self.module).__name__},"
+                        " found one for both; leave white_box_gradient out, or give a module with two."
+                    )
                 gradients = answered(last_layer_gradients, module, self._tensor(inputs[rows]), y[rows])
                 found = gradients.float().cpu().numpy()
             check_finite(found, "gradients")
