@@ -100,8 +100,7 @@ class TorchTarget:
         y = torch.from_numpy(np.array(labels, dtype=np.int64)).to(self.device)
         with left_as_it_was(self.module):
             self.module.eval()
-            module, few_inputs = self.per_class(inputs), self._tensor(inputs[:_COMPARED])
-            squared_norms = answered(squared_norms_for, module, few_inputs, y[:_COMPARED])
+            squared_norms = answered(squared_norms_for, self.per_class(inputs), self._tensor(inputs[:_COMPARED]))
             for start in range(0, len(inputs), size):
                 rows = slice(start, start + size)
                 squares = answered(squared_norms, self._tensor(inputs[rows]), y[rows])
