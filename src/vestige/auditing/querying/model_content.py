@@ -171,7 +171,7 @@ def _of_array(array: np.ndarray) -> bytes:
     names = array.dtype.names
     if names is not None:  # bytes between the fields are anything
         return _of(b"".join(itertools.chain(map(str.encode, names), (_of_array(array[name]) for name in names))))
-    return _of(f"{array.dtype.str} {array.shape} ".encode() + (array.tobytes() if not array.dtype.hasobject else b""))
+    return _of(f"{array.dtype.str} {array.shape} ".encode(), b"" if array.dtype.hasobject else array.tobytes())
 
 
 def _of_tensor(tensor: Any) -> bytes:
@@ -179,8 +179,8 @@ def _of_tensor(tensor: Any) -> bytes:
 
     plain = tensor.detach().cpu()
     plain = (plain if plain.layout is torch.strided else plain.to_dense()).contiguous()
-    content = plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
-    return _of(f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + content)
+    content = plain.reshape(-1).view(torch.uint8).numpy() if plain.numel() else b""
+    return _of(f"{tensor.dtype} {tuple(tensor.shape)} ".encode(), content)
 
 
 def _of_code(code: types.CodeType) -> bytes:
@@ -198,5 +198,9 @@ def _of_constant(constant: Any) -> bytes:
     return repr(constant).encode()
 
 
-def _of(content: bytes) -> bytes:
-    return hashlib.sha256(content).digest()
+def _of(*pieces: Any) -> bytes:
+    """The digest of pieces one after the other, which are not put together: a model may be as large as the memory."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
