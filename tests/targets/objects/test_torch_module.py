@@ -268,6 +268,17 @@ def test_the_gradient_of_one_logit_is_that_of_the_binary_cross_entropy(last):
     np.testing.assert_allclose(TorchTarget(module, 2).gradient_norms(X, labels), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
+def test_gradients_are_taken_though_the_user_has_switched_them_off(without):
+    target = TorchTarget(two_logits(), 2)
+    norms, [last] = target.gradient_norms(X, Y % 2), list(target.last_layer_gradients(X, Y % 2))
+    with without():
+        np.testing.assert_array_equal(target.gradient_norms(X, Y % 2), norms)
+        np.testing.assert_array_equal(next(target.last_layer_gradients(X, Y % 2)), last)
+        assert not torch.is_grad_enabled()
+    assert norms.min() > 0
+
+
 def test_a_last_layer_of_one_logit_is_refused_by_the_name_of_its_module():
     with pytest.raises(UnsupportedModelError, match=r"last layer of Sequential, found one for both; leave"):
         next(TorchTarget(one_logit(), 2).last_layer_gradients(X, Y % 2))

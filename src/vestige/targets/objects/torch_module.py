@@ -97,9 +97,8 @@ class TorchTarget:
         if not len(inputs):
             return norms
         size = _rows_within(inputs, _GRADIENT_NUMBERS, _GRADIENT_BATCH)
-        y = torch.from_numpy(np.array(labels, dtype=np.int64)).to(self.device)
-        with left_as_it_was(self.module):
-            self.module.eval()
+        with _for_gradients(self.module):
+            y = self._classes_of(labels)
             squared_norms = answered(squared_norms_for, self.per_class(inputs), self._tensor(inputs[:_COMPARED]))
             for start in range(0, len(inputs), size):
                 rows = slice(start, start + size)
@@ -121,21 +120,24 @@ class TorchTarget:
             TargetError: The module does not give one logit per record and class, or a gradient is not finite.
         """
         size = _rows_within(inputs, _NUMBERS, _BATCH)
-        y = torch.from_numpy(np.array(labels, dtype=np.int64)).to(self.device)
         for start in range(0, len(inputs), size):
             rows = slice(start, start + size)
-            with left_as_it_was(self.module):  # not across a yield: the caller may ask the module meanwhile
-                self.module.eval()
+            with _for_gradients(self.module):  # not across a yield: the caller may ask the module meanwhile
                 module = self._asked if start else self.per_class(inputs)
                 if module is not self.module:
                     raise UnsupportedModelError(
                         f"Expected a logit for each of two classes from the last layer of {type(self.module).__name__},"
                         " found one for both; leave white_box_gradient out, or give a module with two."
                     )
-                gradients = answered(last_layer_gradients, module, self._tensor(inputs[rows]), y[rows])
+                gradients = answered(
+                    last_layer_gradients, module, self._tensor(inputs[rows]), self._classes_of(labels[rows])
+                )
                 found = gradients.float().cpu().numpy()
             check_finite(found, "gradients")
             yield found
+
+    def _classes_of(self, labels: Int[np.ndarray, " record"]) -> Tensor:
+        return torch.from_numpy(np.array(labels, dtype=np.int64)).to(self.device)
 
     def _logits(self, inputs: Tensor, n_records: int) -> Tensor:
         found = answered(self._asked, inputs)
@@ -215,6 +217,14 @@ def _keep_freed_memory() -> None:
     so a piece of nearly that size is asked for and freed, unused. Elsewhere this does nothing.
     """
     bytearray((32 << 20) - (1 << 16))
+
+
+@contextmanager
+def _for_gradients(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and gradients though an audit may stand in a `no_grad` of the user's: all norms would be 0."""
+    with left_as_it_was(module), torch.inference_mode(False), torch.enable_grad():
+        module.eval()
+        yield
 
 
 @contextmanager
