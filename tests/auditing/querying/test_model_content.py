@@ -78,9 +78,15 @@ def test_layers_without_weights_and_the_code_of_a_network_are_its_content():
 
 
 def test_code_of_a_model_of_the_user_s_is_its_content():
-    class Rounded(LogisticRegression):
+    class Rounded:
+        def __init__(self):
+            self.model = LogisticRegression().fit(X, Y)
+
+        def predict(self, inputs):
+            return self.model.predict(inputs)
+
         def predict_proba(self, inputs):
-            return self.rounded(super().predict_proba(inputs))
+            return self.rounded(self.model.predict_proba(inputs))
 
         def rounded(self, answers):
             return answers.round(2)
@@ -90,7 +96,7 @@ def test_code_of_a_model_of_the_user_s_is_its_content():
             return answers.round(1)
 
     Other.__qualname__ = Rounded.__qualname__
-    first, again, other = (kind().fit(X, Y) for kind in (Rounded, Rounded, Other))
+    first, again, other = (kind() for kind in (Rounded, Rounded, Other))
     assert content_of(first) == content_of(again)
     assert content_of(first) != content_of(other)
 

@@ -387,7 +387,12 @@ def test_a_process_ends_though_an_iterator_is_still_open():
 def test_no_more_connections_are_open_than_requests(monkeypatch):
     started = []
     start = threading.Thread.start
-    monkeypatch.setattr(threading.Thread, "start", lambda self: (started.append(self.name), start(self))[1])
+
+    def noted(thread):
+        started.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", noted)
     with FaultyProxy(logistic) as proxy:
         endpoint(proxy, limits=Limits(batch=25, n_connections=40)).interface(2).answers(X)
     assert started.count("vestige-endpoint") == 2
