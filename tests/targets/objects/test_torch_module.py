@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vestige.core.errors import InputError, TargetError
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits
 from vestige.core.targets import GradientTarget
 from vestige.papers.networks.convolutional import smallnet
@@ -279,3 +279,8 @@ def test_a_module_whose_gradients_cannot_be_taken_is_said_in_one_line():
     assert answers(module).shape == (40, 3)
     with pytest.raises(TargetError, match=r"found that it failed: RuntimeError: .*[Ii]nference"):
         TorchTarget(module, 3).gradient_norms(X, Y)
+
+
+def test_one_logit_has_no_gradients_of_a_layer_with_one_per_class():
+    with pytest.raises(UnsupportedModelError, match=r"found one for two classes; leave white_box_gradient out"):
+        list(TorchTarget(one_logit(), 2).last_layer_gradients(X, Y % 2))

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vestige.core.errors import InputError, TargetError
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.messages import few
 from vestige.core.outputs import Logits
 from vestige.targets.answer_format import AnswerFormat
@@ -120,6 +120,11 @@ class TorchTarget:
                 if not start:
                     with torch.no_grad():
                         self._logits(self._tensor(inputs[:1]), 1)
+                if self._asked is not self.module:
+                    raise UnsupportedModelError(
+                        "Expected a logit per class for gradients of the last layer, found one for two classes; leave "
+                        "white_box_gradient out, or give the module a second output."
+                    )
                 gradients = answered(last_layer_gradients, self._asked, self._tensor(inputs[rows]), y[rows])
                 found = gradients.float().cpu().numpy()
             check_finite(found, "gradients")
