@@ -19,7 +19,7 @@ _N_START = 4096  # bytes that are enough to tell every format below
 
 
 class Format(Enum):
-    """The shapes in which predictions come."""
+    """The shapes in which predictions and records come."""
 
     NPZ = "an npz file"
     NPY = "an npy file"
@@ -35,9 +35,9 @@ _OURS = {
     b"\x93NUMPY": Format.NPY,
 }
 
-_SAVE = "save the predictions as npz, CSV or Parquet"
+_SAVE = "save it as npz, CSV or Parquet"
 _PICKLE = ("a pickle", "pickles are never loaded; save an npz or CSV")
-_R_DATA = ("R's own data format", "save it with write.csv(predictions, row.names = FALSE)")
+_R_DATA = ("R's own data format", "save it with write.csv(DATA, row.names = FALSE)")
 _OTHERS = {
     b"\x80": _PICKLE,
     b"\x89HDF": ("an HDF5 file", _SAVE),
@@ -102,7 +102,7 @@ def readable(path: PathLike) -> Iterator[None]:
 
 
 def format_of(path: PathLike) -> Format:
-    """Return the format of a file of predictions.
+    """Return the format of a file of predictions or records.
 
     Args:
         path: The file; its content decides, not its extension.
@@ -117,7 +117,7 @@ def format_of(path: PathLike) -> Format:
     with readable(path):
         start = _start(Path(path))
     if not start:
-        raise InputError(f"{name}: Expected predictions, found an empty file; save it again.")
+        raise InputError(f"{name}: Expected npz, npy, CSV or Parquet, found an empty file; save it again.")
     for magic, ours in _OURS.items():
         if start.startswith(magic):
             return ours

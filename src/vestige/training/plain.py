@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vestige.core.errors import InputError
+from vestige.core.memory import keep_freed_memory
 from vestige.core.recipe import Hook, Model
 from vestige.core.records import Records
 from vestige.training.checking import check_finite, check_losses, check_width, naming_failures
@@ -55,6 +56,7 @@ def train(
         TrainingError: The recipe raised, or its weights or answers are not what they should be.
         InputError: An option or the records do not suit the recipe.
     """
+    keep_freed_memory()
     device = device_of(device)
     check_options(recipe, validation, checkpoints)
     inputs, labels = tensors_of(records, device)

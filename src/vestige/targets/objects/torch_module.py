@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
+from vestige.core.memory import keep_freed_memory
 from vestige.core.messages import few
 from vestige.core.outputs import Logits
 from vestige.targets.answer_format import AnswerFormat
@@ -46,7 +47,7 @@ class TorchTarget:
         self.device = torch.device("cpu") if first is None else first.device
         precisions = {p.dtype for p in module.parameters() if p.is_floating_point()}
         self._precision = precisions.pop() if len(precisions) == 1 else None
-        _keep_freed_memory()
+        keep_freed_memory()
 
     def per_class(self, inputs: Any) -> nn.Module:
         """Return the module, or what gives a logit per class for it if it gives one for two of them.
@@ -126,12 +127,11 @@ class TorchTarget:
                 module = self._asked if start else self.per_class(inputs)
                 if module is not self.module:
                     raise UnsupportedModelError(
-                        f"Expected a logit for each of two classes from the last layer of {type(self.module).__name__},"
-                        " found one for both; leave white_box_gradient out, or give a module with two."
+                        "Expected a logit per class for gradients of the last layer, found one for two classes; leave "
+                        "white_box_gradient out, or give the module a second output."
                     )
-                gradients = answered(
-                    last_layer_gradients, module, self._tensor(inputs[rows]), self._classes_of(labels[rows])
-                )
+                y = self._classes_of(labels[rows])
+                gradients = answered(last_layer_gradients, module, self._tensor(inputs[rows]), y)
                 found = gradients.float().cpu().numpy()
             check_finite(found, "gradients")
             yield found
@@ -208,15 +208,6 @@ def _rows_within(inputs: Any, n_numbers: int, bounds: tuple[int, int]) -> int:
     """How many records have so many numbers, within bounds."""
     least, most = bounds
     return min(max(n_numbers // max(1, int(np.prod(np.shape(inputs)[1:]))), least), most)
-
-
-def _keep_freed_memory() -> None:
-    """Let the memory of one block serve the next: else its pages are fetched anew, which takes as long as a network.
-
-    The allocator of Linux (glibc) gives back whatever exceeds twice the largest piece that was ever freed, up to 32 MB;
-    so a piece of nearly that size is asked for and freed, unused. Elsewhere this does nothing.
-    """
-    bytearray((32 << 20) - (1 << 16))
 
 
 @contextmanager
