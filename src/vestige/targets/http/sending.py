@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from threading import BoundedSemaphore, Event, Lock
+from queue import SimpleQueue
+from threading import Event, Lock
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
@@ -170,8 +171,12 @@ class Sender:
         self._timeouts = {"timeout": {"connect": timeout, "read": timeout, "write": timeout, "pool": None}}
 
     def _connect(self) -> None:
-        self._free, self._transport = BoundedSemaphore(self._n_connections), _transport(self._url, self._n_connections)
-        weakref.finalize(self, self._transport.close)
+        # One connection each: a common pool looks after all of them at every request.
+        connections = _connections(self._url, self._n_connections)
+        self._free: SimpleQueue[httpx.HTTPTransport] = SimpleQueue()
+        for connection in connections:
+            self._free.put(connection)
+            weakref.finalize(self, connection.close)
         self._process = os.getpid()
 
     def send(self, url: str, body: bytes | None, stop: Event) -> Reply:
@@ -213,11 +218,18 @@ class Sender:
             return _Failure("none yet", "ask again", False)
         if self._process != os.getpid():  # on connections that a fork shares, one process reads the other's answers
             self._connect()
-        with self._free:  # to wait for a connection is not to wait for an answer: two passes at once share them
-            response, content = self._exchanged(url, body)
+        connection = (
+            self._free.get()
+        )  # before the clock: two passes share them, and to wait for one is no fault of the server
+        try:
+            response, content = self._exchanged(connection, url, body)
+        finally:
+            self._free.put(connection)
         return response if isinstance(response, _Failure) else self._read(response, content)
 
-    def _exchanged(self, url: str, body: bytes | None) -> tuple[httpx.Response | _Failure, bytes]:
+    def _exchanged(
+        self, connection: httpx.HTTPTransport, url: str, body: bytes | None
+    ) -> tuple[httpx.Response | _Failure, bytes]:
         end = time.monotonic() + self._timeout
         try:
             # By the transport itself: what a client adds to it, such as cookies, is not wanted and costs as much again.
@@ -228,7 +240,7 @@ class Sender:
                 content=body,
                 extensions=self._timeouts,
             )
-            with closing(self._transport.handle_request(request)) as response:
+            with closing(connection.handle_request(request)) as response:
                 return response, b"".join(_chunks(response, end))
         except httpx.TimeoutException:
             late = _Failure(f"none within {self._timeout:g} s", "raise timeout or use smaller batches", True)
@@ -294,23 +306,16 @@ class Sender:
         return brief(" ".join("".join(c if c.isprintable() else " " for c in hidden).split()), _QUOTED)
 
 
-def _transport(url: str, n_connections: int) -> httpx.HTTPTransport:
+def _connections(url: str, n_connections: int) -> list[httpx.HTTPTransport]:
     """Connections to a host, through the proxy that the environment names for it."""
-    proxy = _proxy_of(url)
-    transport = None
+    proxy, one = _proxy_of(url), httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEPT)
     with suppress(OSError, ValueError, httpx.InvalidURL, ImportError):  # a SOCKS proxy needs a package of its own
-        transport = httpx.HTTPTransport(
-            limits=httpx.Limits(
-                max_connections=n_connections, max_keepalive_connections=n_connections, keepalive_expiry=_KEPT
-            ),
-            proxy=proxy,
-        )
-    if transport is None:
-        raise InputError(
-            "Expected certificates that can be read and a proxy's URL in the environment, found others; check "
-            "SSL_CERT_FILE, SSL_CERT_DIR, HTTP_PROXY, HTTPS_PROXY and ALL_PROXY."
-        )
-    return transport
+        trusted = httpx.create_ssl_context()
+        return [httpx.HTTPTransport(verify=trusted, limits=one, proxy=proxy) for _ in range(n_connections)]
+    raise InputError(
+        "Expected certificates that can be read and a proxy's URL in the environment, found others; check "
+        "SSL_CERT_FILE, SSL_CERT_DIR, HTTP_PROXY, HTTPS_PROXY and ALL_PROXY."
+    )
 
 
 def _proxy_of(url: str) -> str | None:
