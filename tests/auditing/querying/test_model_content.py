@@ -172,6 +172,22 @@ def test_single_numbers_that_were_fitted_are_content():
     assert content_of(pickle.loads(pickle.dumps(first))) == content_of(first)
 
 
+def test_a_threshold_is_content_of_an_object_and_a_counter_is_none():
+    class Asked:
+        def __init__(self, threshold, kind="hard"):
+            self.threshold, self.kind, self.n_asked = threshold, kind, 0
+
+        def __call__(self, inputs):
+            self.n_asked += 1
+            return inputs > self.threshold
+
+    asked = Asked(0.5)
+    first = content_of(asked)
+    asked(X)
+    assert content_of(asked) == first == content_of(Asked(0.5))
+    assert len({first, content_of(Asked(0.6)), content_of(Asked(0.5, "soft"))}) == 3
+
+
 def test_a_temperature_is_content_of_a_network_and_a_counter_is_none():
     class Scaled(torch.nn.Module):
         def __init__(self, temperature):

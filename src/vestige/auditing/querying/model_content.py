@@ -25,9 +25,10 @@ def content_of(model: Any) -> str:
 
     That is the numbers of every fitted model and array that it is, holds or refers to, and the code of functions on
     the way; a model that is trained again has another digest, and the same one read from its file has the same. Single
-    numbers count if they are a network's or were fitted, which a name such as `threshold_` says. Lists and mappings of
-    others are searched for models alone: what else is in them may be what it notes of its queries. Whatever is behind
-    an address that a function asks is not seen.
+    numbers count if they are a network's or were fitted, which a name such as `threshold_` says. Fractions and texts of
+    a user's own object count too; its whole numbers do not, which may count its queries. Lists and mappings are searched
+    for models alone: what else is in them may be what is noted of queries. Whatever is behind an address that a
+    function asks is not seen.
 
     Args:
         model: A fitted model, a function or anything that can be called.
@@ -81,9 +82,8 @@ def _parts(thing: Any) -> Iterator[Any]:
                 yield known
     elif hasattr(thing, "__dict__"):
         yield type(thing).__call__ if callable(thing) else None
-        for value in vars(thing).values():
-            if not isinstance(value, str | float):  # which may be a note or a clock
-                yield value
+        # A text or fraction may be a note or a clock: then answers are refused, which is better than those of another.
+        yield from vars(thing).values()
 
 
 def _is_neighbour(thing: Any, function: types.FunctionType) -> bool:
