@@ -26,9 +26,9 @@ def content_of(model: Any) -> str:
     That is the numbers of every fitted model and array that it is, holds or refers to, and the code of functions on
     the way; a model that is trained again has another digest, and the same one read from its file has the same. Single
     numbers count if they are a network's or were fitted, which a name such as `threshold_` says. Fractions and texts of
-    a user's own object count too; its whole numbers do not, which may count its queries. Lists and mappings are searched
-    for models alone: what else is in them may be what is noted of queries. Whatever is behind an address that a
-    function asks is not seen.
+    a user's own object count too; its whole numbers do not, which may count its queries. Lists and mappings are
+    searched for models alone: what else is in them may be what is noted of queries. Whatever is behind an address that
+    a function asks is not seen.
 
     Args:
         model: A fitted model, a function or anything that can be called.
