@@ -120,7 +120,7 @@ class AnswerFormat:
         check_finite(found, kind.kind, first)
         if kind is Probabilities:
             _check_probabilities(found, first)
-        elif are_probabilities(found):
+        elif _are_probabilities(found):
             raise TargetError(
                 "Expected logits, found probabilities: every row is in 0..1 and sums to 1, and a softmax would be "
                 "applied twice; declare the answers as probabilities, or leave the softmax out of the model."
@@ -189,7 +189,7 @@ def _typed(kind: Any, found: Any) -> Any:
         raise TargetError(str(error)) from None
 
 
-def are_probabilities(found: np.ndarray) -> bool:
+def _are_probabilities(found: np.ndarray) -> bool:
     """Whether numbers that were said to be logits are none; a single row may be by chance, hardly two of them."""
     if len(found) < 2 or found.min() < 0 or found.max() > 1:
         return False

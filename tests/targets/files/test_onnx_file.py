@@ -196,9 +196,9 @@ def test_a_planted_pickle_does_not_run(tmp_path):
 def test_an_operator_of_another_library_is_refused(tmp_path):
     from onnx import helper
 
-    nodes = [helper.make_node("Mine", ["x"], ["probabilities"], domain="my.library")]
+    nodes = [helper.make_node("Mine", ["x"], ["probabilities"], domain="org.example")]
     path = graph_of(tmp_path / "m.onnx", {"probabilities": ""}, nodes=nodes)
-    with pytest.raises(InputError, match=r"found a damaged or foreign file.*my.library"):
+    with pytest.raises(InputError, match=r"found a damaged or foreign file.*org.example"):
         open_onnx(path, None, None, 3, None)
 
 

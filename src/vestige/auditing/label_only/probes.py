@@ -1,7 +1,7 @@
 """What label-only attacks ask: copies of every record, or its way to the decision boundary, at a strength to be chosen.
 
 Each kind is a frozen value that says how many queries it costs and asks them. What is made of the answers, on shadow
-models first and then on the target, is in `label_scores`.
+models first and then on the target, is in `scores`.
 """
 
 from collections.abc import Callable, Collection, Iterable

@@ -15,7 +15,7 @@ from vestige.auditing.querying.model_content import content_of
 from vestige.auditing.querying.prediction_table import answers_from_table
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.run_folder import QUERIES, forget_queries
-from vestige.core.digests import digest_of_columns
+from vestige.core.digests import columns_of_inputs, digest_of_columns
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.inputs import InputSpace
 from vestige.core.outputs import GradientNorms, LastLayerGradients, Logits, Output, PredictedLabels, Probabilities
@@ -32,7 +32,7 @@ from vestige.targets.access import ASK_FOR_LABELS, confidence_target, gradient_t
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.model_file import ModelFile
 from vestige.targets.ledger import Ledger, Spent, refuse_in_use
-from vestige.targets.meter import Meter, keys_of
+from vestige.targets.meter import Meter
 from vestige.targets.opening import open_target
 from vestige.targets.preprocessing import prepared_interface
 from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx
@@ -228,7 +228,7 @@ def _ledger(
     if anew and not is_kept:
         refuse_in_use(run / QUERIES)
         forget_queries(run)  # a model that costs nothing is asked anew
-    inputs = hashlib.sha256(b"".join(keys_of(pool.inputs))).hexdigest()[:16] if is_kept else ""
+    inputs = digest_of_columns(columns_of_inputs(pool.inputs))[:16] if is_kept else ""
     is_to_go = not (run / QUERIES).exists()
     try:
         with closing(Ledger(run / QUERIES, pool.n_records, identity, budget, inputs)) as ledger:

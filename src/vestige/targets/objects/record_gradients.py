@@ -1,6 +1,6 @@
 """The norm of every single record's gradient: of a block at once, layer by layer, where that can be relied on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
-Weights = Mapping[str, Tensor]
+Weights = dict[str, Tensor]
 
 _ROUNDING = 1e-4
 """Relative difference of two ways that rounding may explain."""
@@ -31,7 +31,7 @@ def squared_norms_for(module: nn.Module, inputs: Tensor) -> "partial[Tensor]":
     """
     weights = weights_of(module)
     with torch.no_grad():
-        labels = functional_call(module, dict(weights), (inputs.clone(),)).argmin(dim=1)
+        labels = functional_call(module, weights, (inputs.clone(),)).argmin(dim=1)
     plain = squared_norms_one_by_one(module, weights, inputs, labels)
     for laid_out in (weights_of(module, torch.channels_last), weights):
         with suppress(RuntimeError, _Indivisible):
@@ -55,7 +55,7 @@ def squared_norms_one_by_one(module: nn.Module, weights: Weights, inputs: Tensor
     """Return the squared norm of each record's gradient, a record at a time: slow, and right for every module."""
     squares = torch.zeros(len(inputs), dtype=torch.float64, device=inputs.device)
     for i in range(len(inputs)):
-        logits = functional_call(module, dict(weights), (inputs[i : i + 1].clone(),))
+        logits = functional_call(module, weights, (inputs[i : i + 1].clone(),))
         loss, scale = _scaled_loss(logits, labels[i : i + 1])
         if loss.requires_grad:
             gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
@@ -70,7 +70,7 @@ def squared_norms_by_layer(module: nn.Module, weights: Weights, inputs: Tensor, 
     One pass forward and one back serve the whole block; no gradient of a parameter is summed over records.
     """
     with _calls_of_layers(module, len(inputs)) as calls:
-        logits = functional_call(module, dict(weights), (inputs.clone(),))
+        logits = functional_call(module, weights, (inputs.clone(),))
     loss, scale = _scaled_loss(logits, labels)
     gradients = torch.autograd.grad(loss, [edge for _, _, edge in calls], allow_unused=True)
     squares = torch.zeros(len(inputs), dtype=torch.float64, device=inputs.device)
