@@ -117,7 +117,8 @@ class _ConfidenceView(_View):
     __slots__ = ()
 
     def answers(self, inputs: Any, records: np.ndarray) -> Logits | Probabilities:
-        answers = _MODELS[self].answers(inputs, records, _ATTACKS[self])
+        meter, attack = _ASKED[self]
+        answers = meter.answers(inputs, records, attack)
         if isinstance(answers, PredictedLabels):
             raise TargetError(f"Expected a number per class, found predicted labels; {ASK_FOR_LABELS}")
         return answers
@@ -127,28 +128,30 @@ class _GradientView(_ConfidenceView):
     __slots__ = ()
 
     def gradient_norms(self, inputs: Any, labels: np.ndarray, records: np.ndarray) -> np.ndarray:
-        return _MODELS[self].gradient_norms(inputs, labels, records, _ATTACKS[self])
+        meter, attack = _ASKED[self]
+        return meter.gradient_norms(inputs, labels, records, attack)
 
     def last_layer_gradients(self, inputs: Any, labels: np.ndarray, records: np.ndarray) -> np.ndarray:
-        return _MODELS[self].last_layer_gradients(inputs, labels, records, _ATTACKS[self])
+        meter, attack = _ASKED[self]
+        return meter.last_layer_gradients(inputs, labels, records, attack)
 
 
-_MODELS: "WeakKeyDictionary[_View, Meter]" = WeakKeyDictionary()
-_ATTACKS: "WeakKeyDictionary[_View, str]" = WeakKeyDictionary()
+_ASKED: "WeakKeyDictionary[_View, tuple[Meter, str]]" = WeakKeyDictionary()
+"""What each view stands for: the model behind its meter, and the attack that asks."""
 
 _SomeView = TypeVar("_SomeView", bound=_View)
 
 
 def _known_as(view: _SomeView, meter: Meter, attack: str) -> _SomeView:
-    _MODELS[view], _ATTACKS[view] = meter, attack
+    _ASKED[view] = meter, attack
     return view
 
 
 def _labels_or_why_not(view: _LabelView, inputs: Any, records: np.ndarray) -> np.ndarray | TargetError:
     """Return labels, or an error that tells nothing of the answers and comes from nowhere."""
-    meter = _MODELS[view]
+    meter, attack = _ASKED[view]
     try:
-        return predicted_labels(meter.answers(inputs, records, _ATTACKS[view])).whole()
+        return predicted_labels(meter.answers(inputs, records, attack)).whole()
     except BudgetError as error:
         return BudgetError(str(error))  # counts queries, and knows no answer
     except Exception as error:  # a function may raise anything, with an answer in it
