@@ -84,31 +84,31 @@ def test_the_example_runs(name, tmp_path):
     assert ("gradient_norm" in set(results["attack"])) == (name == "torch_network")
 
 
-def test_an_own_attack_keeps_the_laws_and_is_audited(tmp_path):
-    file = EXAMPLES / "own_attack.py"
+def printed_by(name: str, folder: Path) -> str:
+    """What an example of one short file prints, run in a folder of its own."""
+    file = EXAMPLES / name
     assert len(file.read_text().splitlines()) <= 20
     done = subprocess.run(
-        [sys.executable, str(file)], cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True,
+        [sys.executable, str(file)], cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True,
         capture_output=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "margin keeps the laws" in done.stdout
-    assert "LEAK SHOWN" in done.stdout
+    return done.stdout
+
+
+def test_an_own_attack_keeps_the_laws_and_is_audited(tmp_path):
+    printed = printed_by("own_attack.py", tmp_path)
+    assert "margin keeps the laws" in printed
+    assert "LEAK SHOWN" in printed
     results = pd.read_parquet(tmp_path / "RUN" / "results.parquet")
     ours = results[results["attack"] == "entropy"]
     assert len(results[results["attack"] == "margin"]) == len(ours) > 20
 
 
 def test_an_audit_by_labels_alone_chooses_everything_on_shadow_models(tmp_path):
-    file = EXAMPLES / "label_only.py"
-    assert len(file.read_text().splitlines()) <= 20
-    done = subprocess.run(
-        [sys.executable, str(file)], cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True,
-        capture_output=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "LEAK SHOWN" in done.stdout
-    assert "has 8 models like it" in done.stdout
+    printed = printed_by("label_only.py", tmp_path)
+    assert "LEAK SHOWN" in printed
+    assert "has 8 models like it" in printed
     played = pd.read_parquet(tmp_path / "RUN" / "results.parquet")
     assert {
         "noise_robustness", "label_only_likelihood_ratio", "boundary_distance", "calibrated_boundary_distance",
