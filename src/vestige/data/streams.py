@@ -5,6 +5,7 @@ Plain reads into fresh blocks, never a memory map: mapped pages that were read c
 
 import io
 import lzma
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -23,8 +24,11 @@ OpenStream = Callable[[], AbstractContextManager[ByteStream]]
 
 _N_READ = 1 << 20  # bytes per read: a zip entry is unpacked in pieces of this size
 
-# What the standard library raises on a damaged or encrypted zip entry.
-_DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, NotImplementedError)
+DAMAGES = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(RuntimeError, NotImplementedError, KeyError, OverflowError, UnicodeDecodeError),
+)
+"""What the standard library raises on a damaged or encrypted zip file, or on an entry of it."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def readable_array(name: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except _DAMAGES as error:
+    except DAMAGES as error:
         found = "an encrypted one" if "encrypted" in str(error) else "a truncated or damaged one"
         raise InputError(f"{name}: Expected a whole array, found {found}; save it again.") from None
 
