@@ -67,7 +67,7 @@ def _arrays() -> dict[str, np.ndarray]:
     return {
         "logits": logits,
         "labels": rng.integers(0, 3, N),
-        "member": np.arange(N) % 2,
+        "member": np.arange(N) // 2 % 2,
         "ids": np.array([f"p{i}" for i in range(N)]),
         "subjects": np.arange(N) // 2,
         "group_ward": np.array(["a", "b", "c"])[np.arange(N) % 3],

@@ -161,6 +161,19 @@ def load_array(stream: ByteStream, name: str) -> np.ndarray:
             array: np.ndarray = npy_format.read_array(stream, allow_pickle=False)
         except ValueError:
             raise InputError(f"{name}: Expected a whole array, found a truncated one; save it again.") from None
+    return text_as_text(array, name)
+
+
+def text_as_text(array: np.ndarray, name: str) -> np.ndarray:
+    """Return text that was saved as bytes decoded, and anything else as it is, once text is known to be text.
+
+    Raises:
+        InputError: Bytes are not UTF-8, or numbers stand where characters should.
+    """
+    if array.dtype.kind == "U":
+        codes = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
+        if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+            raise InputError(f"{name}: Expected text, found numbers that are no characters; save it again.")
     if array.dtype.kind != "S":
         return array
     try:
