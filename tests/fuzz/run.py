@@ -40,8 +40,9 @@ def _parts(part: str, n: int, folder: Path) -> Iterable[tuple[str, Callable[[], 
 
         import_everything()
         return [(f.name, lambda f=f: audit_mutants(f, n, folder)) for f in FORMATS if f.command]
-    from tests.fuzz.models import MODELS, ask_mutants
+    from tests.fuzz.models import MODELS, ask_mutants, import_libraries
 
+    import_libraries()
     return [(m.name, lambda m=m: ask_mutants(m, n, folder)) for m in MODELS]
 
 
