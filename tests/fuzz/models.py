@@ -174,10 +174,10 @@ def import_libraries() -> None:
 def ask_mutants(stored: StoredModel, n: int, folder: Path, first: int = 0, seconds: float = 5.0) -> Outcome:
     """Open and ask mutants by their seeds; every other one is damaged where the format stays what it is."""
     path = emptied(folder) / f"model{stored.suffix}"
-    code, said = _forked(lambda: stored.write(path))
+    code, said = forked(lambda: stored.write(path))
     assert code == 0, said
     sound = path.read_bytes()
-    code, said = _forked(lambda: _asked(stored, path))
+    code, said = forked(lambda: _asked(stored, path))
     assert (code, said) == (0, "read"), said
     found, begun = Outcome(), time.perf_counter()
     before, apart.SECONDS = apart.SECONDS, seconds
@@ -186,7 +186,7 @@ def ask_mutants(stored: StoredModel, n: int, folder: Path, first: int = 0, secon
             rng = np.random.default_rng([seed, *stored.name.encode()])
             inside = seed % 2 == 1
             path.write_bytes((stored.inside if inside else mutants.damaged)(sound, rng))
-            code, said = _forked(lambda: _asked(stored, path))
+            code, said = forked(lambda: _asked(stored, path))
             found.n += 1
             found.n_inside += inside
             found.n_read += said == "read"
@@ -200,7 +200,7 @@ def ask_mutants(stored: StoredModel, n: int, folder: Path, first: int = 0, secon
 
 
 def _asked(stored: StoredModel, path: Path) -> str:
-    apart.subprocess = _Forking
+    apart.subprocess = forking
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -211,7 +211,7 @@ def _asked(stored: StoredModel, path: Path) -> str:
     return "read"
 
 
-def _forked(do: Callable[[], Any]) -> tuple[int, str]:
+def forked(do: Callable[[], Any]) -> tuple[int, str]:
     """Do it in a forked process; its exit code, negative for a signal, and what it returns, raises or prints."""
     replies, reply = os.pipe()
     process = os.fork()
@@ -232,7 +232,7 @@ def _forked(do: Callable[[], Any]) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), said
 
 
-class _Forking:
+class forking:
     """Stands for `subprocess` in `apart`: the child is forked, and serves as one that was started."""
 
     PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
