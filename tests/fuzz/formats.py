@@ -85,7 +85,11 @@ def _table() -> pd.DataFrame:
 
 def _records_table() -> pd.DataFrame:
     rng = np.random.default_rng(1)
-    columns: dict[str, Any] = {"age": rng.integers(0, 90, N), "dose": rng.normal(size=N), "ward": ["a", "b é"] * (N // 2)}
+    columns: dict[str, Any] = {
+        "age": rng.integers(0, 90, N),
+        "dose": rng.normal(size=N),
+        "ward": ["a", "b é"] * (N // 2),
+    }
     return pd.DataFrame({**columns, "seen": pd.date_range("2024-01-01", periods=N), "label": [0, 1] * (N // 2)})
 
 

@@ -86,7 +86,9 @@ def _in_onnx(content: bytes, rng: np.random.Generator) -> bytes:
     for _ in range(int(rng.integers(1, 4))):
         attribute = attributes[int(rng.integers(len(attributes)))]
         if len(attribute.ints):
-            attribute.ints[int(rng.integers(len(attribute.ints)))] = int(rng.choice([-1, 0, 1, 7, 2**20, 2**40, -(2**62)]))
+            attribute.ints[int(rng.integers(len(attribute.ints)))] = int(
+                rng.choice([-1, 0, 1, 7, 2**20, 2**40, -(2**62)])
+            )
         elif len(attribute.floats):
             attribute.floats[int(rng.integers(len(attribute.floats)))] = float(rng.choice([np.nan, np.inf, 1e30, -1.0]))
         elif len(attribute.strings):
@@ -138,7 +140,9 @@ def _in_lines(content: bytes, rng: np.random.Generator) -> bytes:
         i = at[int(rng.integers(len(at)))]
         name, _, values = lines[i].partition(b"=")
         numbers = values.split(b" ")
-        numbers[int(rng.integers(len(numbers)))] = bytes(rng.choice([b"0", b"-1", b"1", b"99", b"1e9", b"2147483648", b"x"]))
+        numbers[int(rng.integers(len(numbers)))] = bytes(
+            rng.choice([b"0", b"-1", b"1", b"99", b"1e9", b"2147483648", b"x"])
+        )
         lines[i] = name + b"=" + b" ".join(numbers)
     return b"\n".join(lines)
 

@@ -159,9 +159,10 @@ def _note_on_gaps(names: Sequence[str]) -> tuple[str, ...]:
         numbers = {int(name) for name in names}
     except ValueError:
         return ()
-    left_out = [str(i) for i in range(min(numbers), max(numbers)) if i not in numbers] if len(numbers) > 2 else []
-    if not 0 < len(left_out) < len(numbers):
+    n_left_out = max(numbers) - min(numbers) + 1 - len(numbers)  # counted first: the largest may be any number
+    if len(numbers) < 3 or not 0 < n_left_out < len(numbers):
         return ()
+    left_out = [str(i) for i in range(min(numbers), max(numbers)) if i not in numbers]
     return (
         f"Labels run from {min(numbers)} to {max(numbers)} without {few(left_out)}: only classes that occur are "
         "counted; name all classes if a model has more.",

@@ -41,9 +41,7 @@ class EstimatorApart(InterfaceApart):
         estimator: What the child loaded without harm, loaded here too: to be looked at and cloned, not to be asked.
     """
 
-    def __init__(
-        self, path: Path, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None
-    ) -> None:
+    def __init__(self, path: Path, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None) -> None:
         super().__init__("skops.io", open_skops, path, answers, n_classes, classes)
         self.estimator = _loaded(path)
 
