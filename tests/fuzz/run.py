@@ -1,7 +1,7 @@
-"""Run the fuzz and store what came of it, format by format: `python -m tests.fuzz.run PART N [FORMAT...] [--into FILE]`.
+"""Run the fuzz and store what came of it by format: `python -m tests.fuzz.run PART N [FORMAT...] [--into FILE]`.
 
-FILE is `results.json` beside this file if omitted. PART is `reading` (readers in this process), `audits` (whole audits by the command line) or `models` (stored models,
-opened and asked).
+FILE is `results.json` beside this file if omitted. PART is `reading` (readers in this process), `audits` (whole audits
+by the command line) or `models` (stored models, opened and asked).
 """
 
 import argparse
@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,16 @@ def _parts(part: str, n: int, folder: Path) -> Iterable[tuple[str, Callable[[], 
     if part == "reading":
         from tests.fuzz.reading import read_mutants
 
-        return [(f.name, lambda f=f: read_mutants(f, n, folder)) for f in FORMATS]
+        return [(f.name, partial(read_mutants, f, n, folder)) for f in FORMATS]
     if part == "audits":
         from tests.fuzz.audits import AUDITED, audit_mutants, import_everything
 
         import_everything()
-        return [(f.name, lambda f=f: audit_mutants(f, n, folder)) for f in AUDITED]
+        return [(f.name, partial(audit_mutants, f, n, folder)) for f in AUDITED]
     from tests.fuzz.models import MODELS, ask_mutants, import_libraries
 
     import_libraries()
-    return [(m.name, lambda m=m: ask_mutants(m, n, folder)) for m in MODELS]
+    return [(m.name, partial(ask_mutants, m, n, folder)) for m in MODELS]
 
 
 def _store(into: Path, part: str, name: str, outcome: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""No damaged file ends in anything but a value or one line: a hundred mutants of each format here, thousands if asked."""
+"""A damaged file ends in a value or in one line: a hundred mutants of each format here, thousands if asked."""
 
 import subprocess
 import sys
