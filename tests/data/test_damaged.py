@@ -75,6 +75,15 @@ def test_dates_without_a_unit(tmp_path):
     refused(lambda: read_npy(*paths), "labels.npy: Expected numbers, text or dates, found datetime64 without a unit")
 
 
+def test_a_header_that_is_no_python(tmp_path):
+    for name in ("logits", "labels", "member"):
+        np.save(tmp_path / f"{name}.npy", NPZ["probs" if name == "logits" else name])
+    content = (tmp_path / "member.npy").read_bytes()
+    (tmp_path / "member.npy").write_bytes(content.replace(b"{'descr'", b"{'descr\"", 1).replace(b"False", b"Fal e", 1))
+    paths = [tmp_path / f"{name}.npy" for name in ("logits", "labels", "member")]
+    refused(lambda: read_npy(*paths), "member.npy: Expected an array saved by NumPy, found a damaged or foreign header")
+
+
 def no_utf8():
     odd = pa.array([b"a", b"\xff", b"c", b"d"])
     return pa.Array.from_buffers(pa.string(), 4, odd.buffers())
