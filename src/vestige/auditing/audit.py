@@ -44,6 +44,7 @@ from vestige.core.seeds import stream
 from vestige.core.targets import Access
 from vestige.evaluation.intervals import tpr_at_fpr_bounds
 from vestige.evaluation.permutation import familywise_test
+from vestige.evaluation.record_numbers import comparable_scores
 from vestige.evaluation.roc import Roc, point_at_fpr, roc
 from vestige.evaluation.thresholds import decide
 from vestige.evaluation.verdict import find, tail_fpr
@@ -321,11 +322,11 @@ def evaluate(
     worst = _tabulate(case, curves, table, progress)
     progress("testing all attacks together", 0, 1)
     headline = headline_of(worst, units)
+    alike, n_records = comparable_scores(
+        units, list(case.scores.values()), stream(case.options.seed, "equal numbers of records")
+    )
     test = familywise_test(
-        list(unit_scores.values()),
-        units.member,
-        tail_fpr(headline),
-        stream(case.options.seed, "relabel"),
+        alike, units.member, tail_fpr(headline), stream(case.options.seed, "relabel"), strata=n_records
     )
     table.extend([p_value_row(test.p_value, len(curves), units)])
     in_turn: tuple[TargetValue, ...] = ()

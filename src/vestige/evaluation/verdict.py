@@ -44,7 +44,8 @@ def find(
 
     LEAK SHOWN if the familywise permutation p-value is at most .05. Otherwise NO LEAK SHOWN ABOVE u, if the audit
     resolves a false-positive rate of .01, its simultaneous upper bound u is at most .05, and no attack scores members
-    significantly lower: turned round, such an attack would recognise them. Otherwise UNDECIDED.
+    significantly lower: turned round, such an attack would recognise them. Otherwise UNDECIDED, as where the test had
+    nobody to compare.
 
     Args:
         headline: The worst attack's power, None where no rate is resolvable.
@@ -58,6 +59,8 @@ def find(
     Returns:
         The finding; `smallest_visible_tpr` from a planted control.
     """
+    if not test.comparable:
+        headline = None
     fpr = tail_fpr(headline)
     visible = smallest_visible_tpr(n_members, n_nonmembers, fpr, test.critical_z)
     crowd = "members" if unit == "record" else "people the model was trained on"
@@ -67,6 +70,12 @@ def find(
         sentence = _leak_sentence(headline, test, crowd)
     elif state is FindingState.NO_LEAK_SHOWN and headline is not None:
         sentence = _no_leak_sentence(headline, visible, crowd)
+    elif not test.comparable:
+        visible = float("nan")
+        sentence = (
+            "No leak could be looked for: a person's score depends on how many records they have, and no number of "
+            "records occurs on both sides"
+        )
     elif inverted:
         sentence = (
             "Members score significantly lower than nonmembers: the scores tell them apart, but the wrong way round; "

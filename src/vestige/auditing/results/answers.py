@@ -15,6 +15,7 @@ from vestige.core.predictions import Predictions
 from vestige.core.result import Adversary, Check, NotRun, Provenance, ThreatModel, Validity
 from vestige.evaluation import preflight
 from vestige.evaluation.roc import Roc
+from vestige.evaluation.units import on_both_sides
 
 
 def not_tested_of(case: Case) -> str:
@@ -47,9 +48,10 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
     if case.observed.row_hashes is not None:
         checks.append(preflight.equal_predictions(case.observed.row_hashes[keep], member))
     checks.append(preflight.rounded_probabilities(case.observed.decimals))
-    checks.append(_left_out(target, keep))
-    if case.shadow is not None and case.shadow_keep is not None:
-        check = _left_out(case.shadow, case.shadow_keep)
+    checks.append(_left_out(target))
+    checks.append(case.people)
+    if case.shadow is not None:
+        check = _left_out(case.shadow)
         if check is not None:
             check = replace(check, name=f"shadow_{check.name}", message=f"In the shadow's records: {check.message}")
         checks.append(check)
@@ -70,10 +72,11 @@ def _as_text(ids: np.ndarray | None) -> np.ndarray | None:
     return None if ids is None else ids.astype(np.str_)
 
 
-def _left_out(predictions: Predictions, keep: np.ndarray) -> Check | None:
-    n_records = int(np.count_nonzero(~keep))
-    n_subjects = 0 if predictions.subjects is None or not n_records else np.unique(predictions.subjects[~keep]).size
-    return preflight.subjects_on_both_sides(n_subjects, n_records)
+def _left_out(predictions: Predictions) -> Check | None:
+    if predictions.subjects is None:
+        return None
+    mixed = on_both_sides(predictions.subjects, predictions.member)
+    return preflight.subjects_on_both_sides(np.unique(predictions.subjects[mixed]).size, int(np.count_nonzero(mixed)))
 
 
 def threat_models_of(case: Case) -> tuple[ThreatModel, ...]:
@@ -203,9 +206,11 @@ _DEFINITIONS: Mapping[str, str] = {
     "known_half": "random halves of the units, stratified by membership; each is known while the other is attacked",
     "oracle": "best threshold on the target itself: optimistic, no interval; p-value of Kolmogorov-Smirnov",
     "worst": "largest over attacks (thresholds, groups), bounds simultaneous by Bonferroni",
-    "p_value": "max-T permutation of units over all attacks, by AUC and by members among the top share of all units",
+    "p_value": "max-T permutation of units (people: of equally many records, scores centred and scaled per number) "
+    "over all attacks, by AUC and by members among the top share, and twice that share, of all units",
     "risk": "P1: prior * h_in / (prior * h_in + (1 - prior) * h_out) of modified entropy in log bins per class",
-    "subject": "its records' mean (or maximum) score; class thresholds: against the mean of its records' thresholds",
+    "subject": "its records' mean (or maximum) score; class thresholds: against the mean of its records' thresholds; "
+    "compared with subjects of as many records where the sides differ in numbers",
     "leak shown": "familywise p <= 0.05",
     "no leak shown": "not shown, FPR 0.01 resolvable, and the worst attack's upper bound there at most 5 %",
 }

@@ -8,6 +8,7 @@ import numpy as np
 from vestige.auditing.label_only.findings import LabelScores
 from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.results.operating_points import Known, known_halves, known_shadow
+from vestige.auditing.results.people import comparable_people
 from vestige.auditing.scoring.learnt_scores import LearntScores, Side, learnt_scores
 from vestige.auditing.scoring.observation import Observed, observe
 from vestige.auditing.selection import Selection
@@ -15,6 +16,7 @@ from vestige.core.errors import InputError
 from vestige.core.options import Options, SubjectScore
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
+from vestige.core.result import Check
 from vestige.core.seeds import stream
 from vestige.evaluation.units import Units, halves, make_units, on_both_sides
 
@@ -27,7 +29,8 @@ class Case:
         selection: The attacks that were asked for.
         options: What could change a number.
         target: What was given; `keep` selects the records that are evaluated.
-        keep: False for records of subjects that are on both sides. All arrays below are of kept records.
+        keep: False for records of subjects that are on both sides, or without anybody on the other side who has as
+            many records. All arrays below are of kept records.
         labels: Class of each record.
         member: Side of each record.
         units: Records or subjects.
@@ -42,6 +45,7 @@ class Case:
         shadow_digest: Digest of its predictions; empty without one.
         references: What reference models add, if there are any.
         labels_asked: What label-only attacks add.
+        people: Whether people on both sides have equally many records; None without subjects.
     """
 
     selection: Selection
@@ -62,6 +66,7 @@ class Case:
     shadow_digest: str
     references: ReferenceScores | None = None
     labels_asked: LabelScores = field(default_factory=LabelScores)
+    people: Check | None = None
 
     @property
     def n_references(self) -> int:
@@ -95,6 +100,7 @@ def prepare_case(
     if not any(attack.learns for attack in selection.attacks):
         _refuse_without({**observed.scores, **ours}, selection)
     keep, units = _units_of(target, options.subject_score)
+    keep, units, people = comparable_people(keep, units, stream(options.seed, "matched people"))
     labels, member = target.labels[keep], target.member[keep]
     scores = {name: values[keep] for name, values in {**observed.scores, **ours}.items()}
     side = Side(target, keep, labels, units, asked=by_labels.signals)
@@ -106,7 +112,7 @@ def prepare_case(
         return Case(
             selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
             "known_half", known_halves(units, labels, first) if both else (), {**scores, **learnt.known_scores},
-            None, None, "", references, by_labels,
+            None, None, "", references, by_labels, people,
         )  # fmt: skip
     codes = _codes(shadow, target)
     shadow_labels = np.asarray(codes[shadow.labels])
@@ -128,7 +134,7 @@ def prepare_case(
     return Case(
         selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
         "shadow", known_shadow(shadow_units, other.labels, labels.size), {**of_shadow, **learnt.known_scores},
-        shadow, shadow_keep, seen.digest, references, by_labels,
+        shadow, shadow_keep, seen.digest, references, by_labels, people,
     )  # fmt: skip
 
 

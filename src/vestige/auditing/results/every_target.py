@@ -17,11 +17,13 @@ from vestige.auditing.references.scores import (
     play_attacks,
 )
 from vestige.auditing.results.operating_points import FPRS
+from vestige.auditing.results.people import comparable_people
 from vestige.core.leave_one_out import leave_one_out_per_record, leave_one_out_pooled, record_blocks
 from vestige.core.likelihood_ratio import Center, LikelihoodRatio, Queries, Variance
 from vestige.core.options import SubjectScore
 from vestige.core.progress import Progress
-from vestige.core.result import Spread
+from vestige.core.result import Spread, Validity
+from vestige.core.seeds import stream
 from vestige.evaluation.intervals import is_resolvable, mean_interval
 from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.evaluation.units import make_units, on_both_sides
@@ -152,6 +154,9 @@ def _values(
     if not member[keep].any() or member[keep].all():
         return
     units = make_units(None if subjects is None else subjects[keep], member[keep], combine)
+    keep, units, people = comparable_people(keep, units, stream(model, "matched people"))
+    if people is not None and people.validity is Validity.CONFOUNDED:
+        return
     for attack, of_records in scores.items():
         s = units.score(of_records[keep])
         curve = roc(s[units.member], s[~units.member])
