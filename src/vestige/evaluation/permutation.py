@@ -10,6 +10,7 @@ farther than one of twenty. People with different numbers are then not alike, le
 records looks like a leak. Relabelled within equal numbers, they are.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -25,7 +26,7 @@ _MANY = 5_000
 _DRAWS = 1999
 _SHIFTS = 9_999
 """Rotations within strata: there are more than could all be looked at, so they are drawn."""
-_TAILS = (1, 2)
+TAILS = (1, 2)
 """Tails that are counted, in times the wanted share: recognised members that stand just above the threshold fill the
 second where they cannot reach into the first."""
 _PRIOR_UNITS = 5
@@ -127,6 +128,16 @@ def familywise_test(
     )
 
 
+def tail_size(share: float, n: int) -> int:
+    """How many of n units are a tail of this share: at least one, at most all.
+
+    Example:
+        >>> tail_size(0.01, 150), tail_size(2.0, 150)
+        (2, 150)
+    """
+    return min(n, max(1, math.ceil(share * n)))
+
+
 def _columns(scores: Float[np.ndarray, " unit"], fpr: float) -> Iterator[Float[np.ndarray, " unit"]]:
     """Mid-ranks and membership of the top shares, each with mean 0 and variance 1 over the units."""
     n = scores.size
@@ -135,7 +146,7 @@ def _columns(scores: Float[np.ndarray, " unit"], fpr: float) -> Iterator[Float[n
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     ends = np.append(starts[1:], n)
     sizes = ends - starts
-    tops = {min(n, max(1, int(np.ceil(times * fpr * n)))) for times in _TAILS}
+    tops = {tail_size(times * fpr, n) for times in TAILS}
     for of_tie in ((starts + ends - 1) / 2, *(np.clip(ends - (n - top), 0, sizes) / sizes for top in sorted(tops))):
         column = np.empty(n)
         column[order] = np.repeat(of_tie, sizes)

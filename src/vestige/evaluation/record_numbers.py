@@ -136,4 +136,4 @@ def matched_records(units: Units, rng: np.random.Generator) -> Bool[np.ndarray, 
     """
     wanted = alike_numbers(units.n_records)
     people = matched(wanted, units.member, rng)
-    return _drawn(units, wanted, rng) & units.of(people)
+    return np.asarray(_drawn(units, wanted, rng) & units.of(people))

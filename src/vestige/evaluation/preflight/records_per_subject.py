@@ -68,8 +68,8 @@ def records_per_subject(n_records: Int[np.ndarray, " unit"], member: Bool[np.nda
     return Check(
         name,
         Validity.LIMITED,
-        f"{message}. Only people with equal numbers were compared: {n_in:,} members and {n_out:,} nonmembers; the other "
-        f"{member.size - n_in - n_out:,} were left out.",
+        f"{message}. Only people with equal numbers were compared, {n_in:,} members and {n_out:,} nonmembers; the "
+        f"other {member.size - n_in - n_out:,} were left out.",
         cure,
     )
 
