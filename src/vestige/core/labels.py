@@ -1,6 +1,6 @@
 """Classes and labels: class names, and labels as codes 0..K-1 matched with them by name."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,22 @@ class Classes:
     names: tuple[str, ...] | None
     numbers: tuple[int, ...] | None
     size: int | None
+
+
+class SortedNames(tuple[str, ...]):
+    """Class names in an order that nobody gave: sorted. The columns of a model may be in another one."""
+
+
+def class_order(names: Collection[str]) -> SortedNames:
+    """Return class names in one order for all files: by number if all are integers, else sorted as text.
+
+    Example:
+        >>> list(class_order(["10", "9"])), list(class_order(["b", "a", "10"]))
+        (['9', '10'], ['10', 'a', 'b'])
+    """
+    if all(isinstance(number_of_text(name), int) for name in names):
+        return SortedNames(sorted(names, key=int))
+    return SortedNames(sorted(names))
 
 
 def as_codes(values: Any, what: str, n: int, other: str, classes: Classes) -> np.ndarray:
@@ -121,6 +137,9 @@ def codes_of_classes(
 ) -> tuple[int, ...]:
     """Return the codes of classes that somebody else names: all of them by name, else all of them as codes.
 
+    As codes only where the records' classes have no names, or names in an order that somebody gave: sorted names are
+    no reason to take the class 0 of a model for the first of them.
+
     Args:
         values: The classes, such as the `classes_` of a fitted estimator.
         what: What they are called in messages.
@@ -128,7 +147,7 @@ def codes_of_classes(
         names: The records' class names, if they have some.
 
     Raises:
-        InputError: Some are neither.
+        InputError: Some are neither, or codes beside names that are merely sorted.
 
     Example:
         >>> codes_of_classes(["sick", "well"], "classes", 2, ("well", "sick")), codes_of_classes([1, 2], "classes", 3)
@@ -146,6 +165,12 @@ def codes_of_classes(
         raise InputError(
             f"Expected {what} among the classes of the records, {known}, found {found!r}; name the records' classes "
             "so, or all of them (classes in [data], or of Records) if some have no records."
+        )
+    if unknown and isinstance(names, SortedNames):
+        raise InputError(
+            f"Expected {what} among the classes of the records, {few(names, 5)}, found numbers such as {unknown[0]!r}, "
+            "of which nobody said which class each is; name the records' classes in the order of these numbers "
+            "(classes in [data], or of Records), or label the records by them."
         )
     return tuple(map(_whole, values)) if unknown else tuple(code for code in by_name if code is not None)
 

@@ -1,23 +1,12 @@
 """Labels are matched with classes by name, as text: never by position, never by alphabet."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from vestige.core.errors import InputError
+from vestige.core.labels import class_order, number_of_text
 from vestige.core.messages import few
-
-
-def class_order(names: Collection[str]) -> tuple[str, ...]:
-    """Return class names in one order for all files: by number if all are integers, else sorted as text.
-
-    Example:
-        >>> class_order(["10", "9"]), class_order(["b", "a", "10"])
-        (('9', '10'), ('10', 'a', 'b'))
-    """
-    if all(_is_integer(name) for name in names):
-        return tuple(sorted(names, key=int))
-    return tuple(sorted(names))
 
 
 def codes_of_array(values: np.ndarray, classes: Sequence[str] | None, label_base: int, what: str) -> np.ndarray:
@@ -143,8 +132,7 @@ def integers_if_all(values: np.ndarray) -> np.ndarray:
 
 
 def _is_integer(name: str) -> bool:
-    digits = name.removeprefix("-")
-    return digits.isascii() and digits.isdigit() and str(int(name)) == name
+    return isinstance(number_of_text(name), int)
 
 
 def _counts_from_zero(classes: Sequence[str]) -> bool:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from vestige.core.errors import InputError
+from vestige.core.labels import class_order
 from vestige.core.messages import few
 from vestige.core.records import Codes, Records
-from vestige.data.classes import class_order
 from vestige.data.formats import PathLike, named
 from vestige.data.npz import NpzFile
 from vestige.data.record_columns import RecordColumns, refuse_shared_ids

@@ -60,6 +60,13 @@ class AnswerFormat:
             return format._labels(array, n_records, n_classes, classes)
         return format._numbers(array, n_records, n_classes, classes, first)
 
+    def says_classes(self, found: Any) -> bool:
+        """Whether an answer says which class is which: its columns have names, or it is the name itself."""
+        if self.columns is not None or (columns := getattr(found, "columns", None)) is not None and len(columns) > 1:
+            return True
+        values = np.asarray(found.whole() if isinstance(found, PredictedLabels) else found)
+        return values.dtype.kind in "USO"
+
     def _labels(
         self, found: np.ndarray, n_records: int, n_classes: int, classes: Sequence[str] | None
     ) -> PredictedLabels:
