@@ -100,3 +100,7 @@ def test_a_page_that_misses_its_checksum_is_refused(tmp_path, door):
     damaged_in_a_page(path)
     with pytest.raises(InputError, match=r"scores\.parquet: Expected a whole Parquet file, found a truncated or"):
         read_it(path)
+
+
+def test_text_that_numpy_would_cut_is_refused(read):
+    refused(lambda: read(label=["a\0", "a"]), "in column label", "null character in data row 1")

@@ -10,6 +10,10 @@ from vestige.core.columns import as_array, column
 from vestige.core.errors import InputError
 from vestige.core.messages import few
 
+LARGEST_CODE = 65_535
+"""Largest label that stands for the number of a class among 0..K-1; larger ones are names, such as product numbers."""
+
+_MOST = 2.0**53  # from here on a float is no exact whole number
 _FROM_1 = "if the labels count from 1, pass --label-base 1 (command line) or {} - 1 (Python)"
 
 
@@ -68,6 +72,11 @@ def as_codes(values: Any, what: str, n: int, other: str, classes: Classes) -> np
         raise InputError(
             f"Expected classes as {what}, found {found.dtype} values such as {found.flat[0]!r}; "
             "regression targets are not supported."
+        )
+    if found.size and (float(found.max()) >= _MOST or float(found.min()) <= -_MOST):
+        raise InputError(
+            f"Expected whole numbers below 2^53 as {what}, found {found.dtype} values up to {found.max()}, which are no "
+            "codes of classes; give the classes as text, and name them."
         )
     codes = found.astype(np.int64)
     if classes.names is not None and classes.numbers is not None:
@@ -130,6 +139,19 @@ def number_of_text(name: Any) -> Any:
     """Return the number that a text spells, or what was given."""
     digits = name.removeprefix("-") if isinstance(name, str) else ""
     return int(name) if digits.isascii() and digits.isdigit() and str(int(name)) == name else name
+
+
+def names_of_numbers(values: np.ndarray) -> SortedNames | None:
+    """Return the classes that occur in labels which are too large to be codes; None if they can be codes.
+
+    Example:
+        >>> names_of_numbers(np.array([10**9, 7])), names_of_numbers(np.array([2, 0]))
+        (('7', '1000000000'), None)
+    """
+    is_whole = values.dtype.kind in "iu" or (values.dtype.kind == "f" and bool(np.all(np.floor(values) == values)))
+    if values.ndim != 1 or not is_whole or not values.size or not LARGEST_CODE < float(values.max()) < _MOST:
+        return None
+    return class_order([str(int(value)) for value in np.unique(values)])
 
 
 def codes_of_classes(

@@ -1,7 +1,7 @@
 """`Records`: what models are trained on and asked about, and whose records they are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,15 @@ import numpy as np
 from vestige.core.columns import as_array, by_name, column, index_of, same_index
 from vestige.core.digests import columns_of_inputs, digest_of_columns
 from vestige.core.errors import InputError
-from vestige.core.labels import Classes, SortedNames, as_codes, as_numbers, class_order, number_of_text
+from vestige.core.labels import (
+    Classes,
+    SortedNames,
+    as_codes,
+    as_numbers,
+    class_order,
+    names_of_numbers,
+    number_of_text,
+)
 from vestige.core.messages import few
 
 
@@ -28,7 +36,7 @@ class Records:
         order: Columns of time or order, a mapping as `groups`.
         classes: Class names in the order of the codes, kept as text, or only how many classes there are. If omitted: of
             labels that are text, those that occur, sorted (numbers by their value); of labels that are numbers, none,
-            and there are as many as the largest label says.
+            and there are as many as the largest label says; or, above 65,535, those that occur, as names.
         notes: What a reader of the file noticed and a user should know.
         n_classes: Number of classes.
 
@@ -151,10 +159,10 @@ def _classes_of(given: Any, labels: Any) -> Classes:
     if given is None:
         found = as_array(labels)
         if found.dtype.kind not in "OUS":
-            return Classes(None, None, None)
+            return _of_numbers(found)
         text = column(labels, "labels", found.size, "labels")
         if text.dtype.kind not in "US":
-            return Classes(None, None, None)
+            return _of_numbers(text)
         names = class_order([str(v) for v in np.unique(text.astype(np.str_))])
         return Classes(names, None, len(names))
     entries = tuple(given)
@@ -162,6 +170,11 @@ def _classes_of(given: Any, labels: Any) -> Classes:
     if len(set(names)) != len(names):
         raise InputError(f"Expected class names that differ, found {few(names)}.")
     return Classes(names, as_numbers([number_of_text(c) for c in entries]), len(names))
+
+
+def _of_numbers(labels: np.ndarray) -> Classes:
+    names = names_of_numbers(labels)
+    return Classes(names, None if names is None else as_numbers([int(name) for name in names]), names and len(names))
 
 
 def _unique(ids: np.ndarray) -> np.ndarray:
@@ -189,6 +202,7 @@ def joined(first: Records, second: Records) -> Records:
     for what, a, b in (("ids", first.ids, second.ids), ("subjects", first.subjects, second.subjects)):
         if (a is None) != (b is None):
             raise InputError(f"Expected {what} for both sets of records or for neither, found them for one.")
+    first, second = _of_all_classes(first, second)
     if first.classes != second.classes:
         raise InputError(
             f"Expected the same classes, found {few(first.classes or ('none',), 5)} and "
@@ -209,6 +223,21 @@ def joined(first: Records, second: Records) -> Records:
         classes=n_classes if given is None else as_given(given),
         notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
     )
+
+
+def _of_all_classes(first: Records, second: Records) -> tuple[Records, Records]:
+    """Both with the classes of both, where nobody gave any and those that occur differ."""
+    if not (isinstance(first.classes, SortedNames) and isinstance(second.classes, SortedNames)):
+        return first, second
+    if first.classes == second.classes:
+        return first, second
+    names = class_order({*first.classes, *second.classes})
+    code = {name: number for number, name in enumerate(names)}
+    sides = []
+    for own in (first, second):
+        codes = np.array([code[name] for name in own.classes])
+        sides.append(replace(own, labels=codes[own.labels], classes=as_given(names)))
+    return sides[0], sides[1]
 
 
 def _both(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

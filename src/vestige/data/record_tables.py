@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vestige.core.errors import InputError
-from vestige.core.labels import class_order
+from vestige.core.labels import as_numbers, class_order, number_of_text
 from vestige.core.messages import few
 from vestige.core.records import Records, as_given
 from vestige.data import cells
@@ -156,13 +156,11 @@ def _classes(
 
 def _note_on_gaps(names: Sequence[str]) -> tuple[str, ...]:
     """A model may have outputs for classes that do not occur here."""
-    try:
-        numbers = {int(name) for name in names}
-    except ValueError:
+    whole = as_numbers([number_of_text(name) for name in names])
+    numbers = set(whole or ())
+    if len(numbers) < 3 or not 0 < max(numbers) - min(numbers) + 1 - len(numbers) < len(numbers):
         return ()
-    left_out = [str(i) for i in range(min(numbers), max(numbers)) if i not in numbers] if len(numbers) > 2 else []
-    if not 0 < len(left_out) < len(numbers):
-        return ()
+    left_out = [str(i) for i in range(min(numbers), max(numbers)) if i not in numbers]
     return (
         f"Labels run from {min(numbers)} to {max(numbers)} without {few(left_out)}: only classes that occur are "
         "counted; name all classes if a model has more.",

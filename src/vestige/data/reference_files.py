@@ -32,8 +32,9 @@ def read_references(path: PathLike, *, label_base: int = 0, classes: Sequence[st
 
     Keys: `reference_phi` (models x records), `reference_logits` or `reference_probs` (models x records x classes),
     each with an axis of queries after the records if there are several, the record as it is first; `reference_member`
-    (models x records, 0 and 1); optional `reference_ids`, `reference_labels`, `reference_classes` (names of the columns), and `target_phi`, `target_logits` or
-    `target_probs`: what the target answered about the same records and queries. Large arrays stay in the file.
+    (models x records, 0 and 1); optional `reference_ids`, `reference_labels`, `reference_classes` (names of the
+    columns), and `target_phi`, `target_logits` or `target_probs`: what the target answered about the same records and
+    queries. Large arrays stay in the file.
 
     Args:
         path: File or folder. Nothing in it is unpickled.
@@ -75,9 +76,9 @@ def _of_arrays(file: "NpzFile | _ZarrGroup", label_base: int, classes: Sequence[
     def optional(key: str) -> np.ndarray | None:
         return file.load(key) if key in file.keys else None
 
-    own = next((key for key in (REFERENCE + "classes", "classes") if key in file.keys), None)
-    if own is not None:
-        names = class_names(file.load(own), f"{file.name}[{own}]")
+    key_of_names = next((key for key in (REFERENCE + "classes", "classes") if key in file.keys), None)
+    if key_of_names is not None:
+        names = class_names(file.load(key_of_names), f"{file.name}[{key_of_names}]")
         refuse_other_classes(names, classes, "the reference models")
     labels = optional(REFERENCE + "labels")
     answers = file.table(REFERENCE + kind)
@@ -207,8 +208,8 @@ class _WholeArray:
 
     def _incomplete(self, found: str) -> InputError:
         return InputError(
-            f"{self.name}: Expected every chunk of the Zarr array, found {found}; write it again, also chunks that hold "
-            'nothing but the fill value (config={"write_empty_chunks": True}).'
+            f"{self.name}: Expected every chunk of the Zarr array, found {found}; write it again, also the chunks that "
+            'hold nothing but the fill value (config={"write_empty_chunks": True}).'
         )
 
 
