@@ -422,11 +422,12 @@ def _records(case: Case, risk: np.ndarray | None) -> "pd.DataFrame":
     columns: dict[str, object] = {"id": np.flatnonzero(keep) if target.ids is None else target.ids[keep]}
     if target.subjects is not None:
         columns["subject"] = target.subjects[keep]
-    columns["label"] = (
-        case.labels
-        if target.classes is None
-        else pd.Categorical.from_codes(case.labels, categories=pd.Index(target.classes))
-    )
+    if case.label_values is not None:
+        columns["label"] = case.label_values[case.labels]
+    elif target.classes is None:
+        columns["label"] = case.labels
+    else:
+        columns["label"] = pd.Categorical.from_codes(case.labels, categories=pd.Index(target.classes))
     columns |= {name: values[keep] for name, values in target.groups.items()}
     columns["member"] = case.member
     columns |= case.scores

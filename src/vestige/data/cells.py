@@ -32,7 +32,8 @@ def texts(column: Any, name: str) -> np.ndarray:
     """Return a column as text, every entry there.
 
     Raises:
-        InputError: An entry is missing, or holds a line break (a quote that was never closed).
+        InputError: An entry is missing, or holds a line break (a quote that was never closed) or a null character,
+            without which NumPy would read it.
     """
     import pyarrow as pa
     from pyarrow import compute
@@ -46,7 +47,10 @@ def texts(column: Any, name: str) -> np.ndarray:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise InputError(f"Expected text or numbers in column {name}, found {column.type}; convert it.") from None
     _refuse(compute.equal(column, ""), name, "is missing", "fill it in or leave the row out")
-    _refuse(compute.match_substring(column, "\n"), name, "runs over several lines", "close the quotes before it")
+    _refuse(
+        compute.match_substring_regex(column, "[\n\r]"), name, "runs over several lines", "close the quotes before it"
+    )
+    _refuse(compute.match_substring(column, "\0"), name, "holds a null character", "save the table again as text")
     return np.array(column.to_pylist(), dtype=np.str_)
 
 

@@ -153,7 +153,8 @@ def _parquet(path: Path) -> Iterator[Any]:
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path, pre_buffer=False) as file:  # a buffer would hold whole row groups
+        # A buffer would hold whole row groups.
+        with parquet.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
             yield file
     except (pa.ArrowException, OSError):
         raise InputError(

@@ -28,7 +28,7 @@ class ParquetFile:
 
         columns = list(dict.fromkeys([*text, *numeric]))
         try:
-            with parquet.ParquetFile(self.path) as file:
+            with parquet.ParquetFile(self.path, page_checksum_verification=True) as file:
                 return file.read(columns=columns)
         except (pa.ArrowException, OSError):
             raise _damaged(self.name) from None
