@@ -16,6 +16,7 @@ from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.result import AuditResult
 from vestige.core.signal_store import FOLDER
 from vestige.core.stopping import cleaning_up_when_stopped
+from vestige.report.renderer import RENDERER, NotDrawn
 
 MANIFEST = "manifest.json"
 PLAN, PARTIAL_PLAN = "shadows.json", "shadows.partial"
@@ -56,6 +57,8 @@ def prepare(folder: Path) -> None:
         raise OutputError(
             f"Expected to write the run to {folder}, found {_reason(error)}; name another place with --out."
         ) from None
+    with suppress(NotDrawn):  # the page will say it
+        RENDERER.begin()  # it is ready when the numbers are
 
 
 @contextmanager
@@ -203,11 +206,11 @@ def _write_files(result: AuditResult, folder: Path, manifest: Mapping[str, Any],
     if len(result.targets):
         write_targets(result.targets, folder)
     write_json(result, folder)
-    write_page(result, folder)
     (folder / SOURCES).write_text(_sources(result))
     said = {"attacks": {"use": list(result.provenance.attacks)}, "options": dict(result.provenance.options)}
     (folder / "audit.toml").write_text(_toml({**asked, **said}))
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    write_page(result, folder)  # last: pictures can fail
 
 
 def _sources(result: AuditResult) -> str:

@@ -1,12 +1,16 @@
 """Names that come from files, made harmless for whoever shows them: a page, a picture, a terminal."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
+
+import numpy as np
 
 _LONGEST = 200  # letters of a name that are shown; a renderer of text may take time that grows with its square
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # what is not seen, moves the rest, or is no letter
 _JOINERS = frozenset("\u200c\u200d")  # written within words of Persian and Hindi, and in emoji
 _MOST_MARKS = 8  # that stand on one letter
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def harmless(text: str) -> str:
@@ -50,6 +54,19 @@ def harmless_names(names: Iterable[object]) -> list[str]:
         taken.add(text)
         shown.append(text)
     return shown
+
+
+def encodable(values: np.ndarray) -> np.ndarray:
+    r"""Return values with halves of pairs of UTF-16 in texts written as their codes: no file can hold them.
+
+    Example:
+        >>> encodable(np.array(["a", "b\ud800"])).tolist()
+        ['a', 'b\\ud800']
+    """
+    if values.dtype.kind not in "OU" or not any(isinstance(v, str) and _HALF.search(v) for v in values.tolist()):
+        return values
+    shown = [_HALF.sub(lambda half: _code(half[0]), v) if isinstance(v, str) else v for v in values.tolist()]
+    return np.array(shown, dtype=object if values.dtype.kind == "O" else None)
 
 
 def _code(letter: str) -> str:

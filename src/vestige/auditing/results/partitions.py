@@ -9,6 +9,7 @@ from vestige.auditing.results.case import Case
 from vestige.auditing.results.measures import call_rows, count_calls
 from vestige.auditing.results.operating_points import OperatingPoint
 from vestige.auditing.results.tidy import Row, hidden_row, too_small
+from vestige.core.names import harmless_names
 from vestige.evaluation.roc import Roc, roc
 from vestige.evaluation.thresholds import decide
 from vestige.evaluation.units import Units, rows_of_levels
@@ -76,14 +77,15 @@ def partitions_of(case: Case) -> list[Partition]:
         found, codes = np.unique(values[case.keep], return_inverse=True)
         groupings.append((name, codes, [str(level) for level in found]))
     partitions = []
-    for name, codes, levels in groupings:
+    columns = ["class", *harmless_names(case.target.groups)]
+    for column, (name, codes, levels) in zip(columns, groupings, strict=True):
         units, unit_codes = case.units.within(codes)
         rows = rows_of_levels(unit_codes, len(levels))
         n_members = np.array([np.count_nonzero(units.member[r]) for r in rows])
         n_nonmembers = np.array([r.size for r in rows]) - n_members
         partitions.append(
             Partition(
-                names=tuple(f"{name}={level}" for level in levels),
+                names=tuple(f"{column}={level}" for level in harmless_names(levels)),
                 units=units,
                 rows=rows,
                 hidden=too_small(n_members, n_nonmembers, case.options.min_cell),
