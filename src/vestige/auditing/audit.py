@@ -34,6 +34,7 @@ from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.messages import few
+from vestige.core.names import encodable, harmless, harmless_names
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress, silent
@@ -312,7 +313,7 @@ def evaluate(
     with_references = [attack.name for attack in case.selection.attacks if attack.needs_references]
     common = Common(
         units.name,
-        case.options.name,
+        harmless(case.options.name),
         access,
         {attack.name: attack.access for attack in case.selection.attacks},
         {**dict.fromkeys(["worst", *with_references], n_queries_of(case)), **case.labels_asked.n_queries},
@@ -419,16 +420,18 @@ def _records(case: Case, risk: np.ndarray | None) -> "pd.DataFrame":
     import pandas as pd
 
     target, keep = case.target, case.keep
-    columns: dict[str, object] = {"id": np.flatnonzero(keep) if target.ids is None else target.ids[keep]}
+    columns: dict[str, object] = {"id": np.flatnonzero(keep) if target.ids is None else encodable(target.ids[keep])}
     if target.subjects is not None:
-        columns["subject"] = target.subjects[keep]
+        columns["subject"] = encodable(target.subjects[keep])
     if case.label_values is not None:
         columns["label"] = case.label_values[case.labels]
     elif target.classes is None:
         columns["label"] = case.labels
     else:
-        columns["label"] = pd.Categorical.from_codes(case.labels, categories=pd.Index(target.classes))
-    columns |= {name: values[keep] for name, values in target.groups.items()}
+        classes = pd.Index(encodable(np.asarray(target.classes)))
+        columns["label"] = pd.Categorical.from_codes(case.labels, categories=classes)
+    names = harmless_names(target.groups)
+    columns |= {name: encodable(values[keep]) for name, values in zip(names, target.groups.values(), strict=True)}
     columns["member"] = case.member
     columns |= case.scores
     if risk is not None:

@@ -161,6 +161,8 @@ class Queries:
         n_failed: Requests that were sent and gave no answer.
         most_per_record: The most queries that were sent about one record.
         price: Price of 1,000 queries; None where none was said.
+        n_unanswered: Queries that it may have answered though no answer came: their request failed, or the process
+            ended before. They count against a budget.
     """
 
     n_sent: int
@@ -168,17 +170,19 @@ class Queries:
     n_failed: int
     most_per_record: int
     price: float | None = None
+    n_unanswered: int = 0
 
     @property
     def cost(self) -> float | None:
-        """Price of all queries that were answered; None where none was said."""
-        return None if self.price is None else self.n_sent * self.price / 1000
+        """Price of all queries that may have been answered; None where none was said."""
+        return None if self.price is None else (self.n_sent + self.n_unanswered) * self.price / 1000
 
     def __str__(self) -> str:
         """All of it in a sentence."""
         parts = [f"{self.n_sent:,} queries answered, at most {self.most_per_record:,} about one record"]
         parts += [f"{self.n_kept:,} more took an answer that was kept"] if self.n_kept else []
         parts += [f"{self.n_failed:,} requests failed"] if self.n_failed else []
+        parts += [f"{self.n_unanswered:,} queries may have been answered too"] if self.n_unanswered else []
         parts += [] if self.cost is None else [f"{money(self.cost)} at {self.price:g} per 1,000"]
         return "; ".join(parts) + "."
 

@@ -10,6 +10,7 @@ from vestige.auditing.results.measures import call_rows, count_calls
 from vestige.auditing.results.operating_points import OperatingPoint
 from vestige.auditing.results.people import comparable_rows
 from vestige.auditing.results.tidy import Row, hidden_row, too_small
+from vestige.core.names import harmless_names
 from vestige.core.seeds import stream
 from vestige.evaluation.roc import Roc, roc
 from vestige.evaluation.thresholds import decide
@@ -79,7 +80,8 @@ def partitions_of(case: Case) -> list[Partition]:
         found, codes = np.unique(values[case.keep], return_inverse=True)
         groupings.append((name, codes, [str(level) for level in found]))
     partitions = []
-    for name, codes, levels in groupings:
+    columns = ["class", *harmless_names(case.target.groups)]
+    for column, (name, codes, levels) in zip(columns, groupings, strict=True):
         units, unit_codes = case.units.within(codes)
         rng = stream(case.options.seed, "matched people of a group")
         rows = [comparable_rows(of_level, units, rng) for of_level in rows_of_levels(unit_codes, len(levels))]
@@ -87,7 +89,7 @@ def partitions_of(case: Case) -> list[Partition]:
         n_nonmembers = np.array([r.size for r in rows]) - n_members
         partitions.append(
             Partition(
-                names=tuple(f"{name}={level}" for level in levels),
+                names=tuple(f"{column}={level}" for level in harmless_names(levels)),
                 units=units,
                 rows=rows,
                 hidden=too_small(n_members, n_nonmembers, case.options.min_cell),
