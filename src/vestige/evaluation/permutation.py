@@ -2,8 +2,9 @@
 
 Under "membership has nothing to do with the scores" every relabelling of the units is as likely as the real one.
 The largest of all statistics is compared with its own distribution over relabellings, so looking at many attacks costs
-nothing extra. Nothing in the statistics is fitted on membership: they are sums, over members, of numbers computed
-from all units together.
+nothing extra. The statistics are sums, over members, of numbers computed from all units together, and these numbers
+must not depend on what is relabelled. An attack that learnt from the membership of some units scores only the others,
+and only these are relabelled for it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,9 +27,10 @@ class FamilywiseTest:
     """Result of the test.
 
     Attributes:
-        p_value: Share of relabellings (the real one included) whose largest statistic is at least as large.
-        z: The largest standardised statistic.
-        critical_z: What the largest must exceed for a p-value of at most .05.
+        p_value: Share of relabellings (the real one included) whose largest statistic is at least as large; of several
+            sets of units the smallest, times their number.
+        z: The largest standardised statistic, of the set with the smallest share.
+        critical_z: What the largest must exceed, in any set, for a p-value of at most .05.
     """
 
     p_value: float
@@ -48,8 +50,13 @@ def familywise_test(
     the members, which is the AUC, and the number of members among the highest `fpr` of the units, which is the power
     at a low false-positive rate. Ties count by mid-ranks and by fractions.
 
+    Attacks that score the same units are tested together, on these units alone. Where there are several such sets,
+    because some attacks learnt from the membership of the units that they do not score, their p-values are combined by
+    Bonferroni, which holds however they depend on each other.
+
     Args:
-        scores: Score of every unit, one array per attack; higher means member.
+        scores: Score of every unit, one array per attack; higher means member. NaN where an attack scores nobody; its
+            other scores must not depend on the membership of the units that it scores.
         member: Side of every unit. Subjects are relabelled whole because they are the units.
         fpr: Share of the units that makes the tail.
         rng: Random stream of the relabellings.
@@ -66,10 +73,38 @@ def familywise_test(
     Source:
         Westfall & Young 1993 (max-T); Lehmann & Romano 2005, theorem 15.2.1 (any group of relabellings will do).
     """
+    sets: dict[bytes, tuple[np.ndarray, list[np.ndarray]]] = {}
+    for values in scores:
+        scored = ~np.isnan(values)
+        sets.setdefault(scored.tobytes(), (scored, []))[1].append(values[scored])
+    level = 0.05 / max(1, len(sets))
+    tests = [_test_together(of_set, member[scored], fpr, rng, level) for scored, of_set in sets.values()]
+    if not tests:
+        return _nothing_to_test(level)
+    strongest = min(tests, key=lambda test: test.p_value)
+    return FamilywiseTest(
+        p_value=min(1.0, len(tests) * strongest.p_value),
+        z=strongest.z,
+        critical_z=max(test.critical_z for test in tests),
+    )
+
+
+def _nothing_to_test(level: float) -> FamilywiseTest:
+    return FamilywiseTest(p_value=1.0, z=0.0, critical_z=float(special.ndtri(1 - level)))
+
+
+def _test_together(
+    scores: Sequence[Float[np.ndarray, " unit"]],
+    member: Bool[np.ndarray, " unit"],
+    fpr: float,
+    rng: np.random.Generator,
+    level: float,
+) -> FamilywiseTest:
+    """The test of attacks that all score the same units; its critical value is for a p-value of at most `level`."""
     columns: Iterator[np.ndarray] = (c for s in scores for c in _columns(s, fpr))
     first = next(columns, None)
     if first is None:  # every attack gives everybody the same score
-        return FamilywiseTest(p_value=1.0, z=0.0, critical_z=float(special.ndtri(0.95)))
+        return _nothing_to_test(level)
     columns = chain([first], columns)
     observed, others = (_by_rotation if member.size >= _MANY else _by_shuffling)(columns, member, rng)
     scale = _standardiser(member)
@@ -78,7 +113,7 @@ def familywise_test(
     return FamilywiseTest(
         p_value=(1 + as_large) / (1 + others.size),
         z=observed * scale,
-        critical_z=float(np.quantile(others, 0.95)) * scale,
+        critical_z=float(np.quantile(others, 1 - level)) * scale,
     )
 
 
