@@ -28,7 +28,7 @@ from vestige.attacks.lira import lira_in_only, lira_offline, lira_offline_two_si
 from vestige.attacks.loss import loss
 from vestige.attacks.max_confidence import max_confidence
 from vestige.attacks.modified_entropy import modified_entropy
-from vestige.attacks.nn import nn_augmentation, nn_memguard, nn_nasr, nn_shokri
+from vestige.attacks.nn import nn_augmentation, nn_memguard, nn_nasr, nn_nasr_logits, nn_shokri
 from vestige.attacks.noise_robustness import noise_robustness
 from vestige.attacks.quantile_regression import quantile_regression_at_fpr, quantile_regression_gaussian
 from vestige.attacks.rmia import rmia_offline, rmia_online
@@ -43,7 +43,7 @@ __all__ = [
     "calibration_loss", "calibration_score", "combined_distance", "confidence", "correctness",
     "empirical_bayes_offline", "empirical_bayes_online", "entropy", "gradient_norm", "lira_in_only", "lira_offline",
     "lira_offline_two_sided", "lira_online", "loss", "max_confidence", "modified_entropy", "nn_augmentation",
-    "nn_memguard", "nn_nasr", "nn_shokri", "noise_robustness", "quantile_regression_at_fpr",
+    "nn_memguard", "nn_nasr", "nn_nasr_logits", "nn_shokri", "noise_robustness", "quantile_regression_at_fpr",
     "quantile_regression_gaussian", "rmia_offline", "rmia_online", "white_box_gradient",
 ]  # fmt: skip
 
@@ -353,12 +353,23 @@ CATALOGUE: tuple[Attack, ...] = (
     Attack(
         "nn_nasr",
         nn_nasr,
+        ("known_probabilities", "known_labels", "known_member", "probabilities", "labels"),
+        "probabilities or logits of every class, and records of known membership",
+        "confidence",
+        ("label", "members"),
+        "log-odds of membership by a classifier of probabilities and class",
+        "Nasr et al. 2018",
+        ("nasr2018machine",),
+    ),
+    Attack(
+        "nn_nasr_logits",
+        nn_nasr_logits,
         ("known_log_probabilities", "known_labels", "known_member", "log_probabilities", "labels"),
         "probabilities or logits of every class, and records of known membership",
         "confidence",
         ("label", "members"),
         "log-odds of membership by a classifier of log-probabilities and class",
-        "Nasr et al. 2018",
+        "Nasr et al. 2018, published code",
         ("nasr2018machine",),
     ),
     Attack(

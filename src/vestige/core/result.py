@@ -377,8 +377,9 @@ class AuditResult:
         queries: What was asked of the model; None where predictions were given.
         finding: Answer 3: what was shown.
         results: Tidy table with the columns of `RESULT_DTYPES`; safe to release.
-        records: One row per record: id, subject, label, groups, member, a score per attack, risk, and with reference
-            models the privacy score (how vulnerable, whatever the target). Disclosive.
+        records: One row per record: id, subject, label, groups, member, a score per attack (missing where the attack
+            learnt from the record), risk, and with reference models the privacy score (how vulnerable, whatever the
+            target). Disclosive.
         rocs: A drawable ROC per attack.
         targets: With reference models, every one of them in turn as the target: columns `model`, `attack`, `metric` and
             `value`. Empty where there are none, or too few.

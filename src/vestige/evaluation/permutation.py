@@ -2,8 +2,9 @@
 
 Under "membership has nothing to do with the scores" every relabelling of the units is as likely as the real one.
 The largest of all statistics is compared with its own distribution over relabellings, so looking at many attacks costs
-nothing extra. Nothing in the statistics is fitted on membership: they are sums, over members, of numbers computed
-from all units together.
+nothing extra. The statistics are sums, over members, of numbers computed from all units together, and these numbers
+must not depend on what is relabelled. An attack that learnt from the membership of some units scores only the others,
+and only these are relabelled for it.
 
 A person's mean or largest score is distributed as the number of its records makes it: one of two records strays
 farther than one of twenty. People with different numbers are then not alike, leak or no leak, and a side with more
@@ -38,9 +39,10 @@ class FamilywiseTest:
     """Result of the test.
 
     Attributes:
-        p_value: Share of relabellings (the real one included) whose largest statistic is at least as large.
-        z: The largest standardised statistic.
-        critical_z: What the largest must exceed for a p-value of at most .05.
+        p_value: Share of relabellings (the real one included) whose largest statistic is at least as large; of several
+            sets of units the smallest, times their number.
+        z: The largest standardised statistic, of the set with the smallest share.
+        critical_z: What the largest must exceed, in any set, for a p-value of at most .05.
         comparable: False where no stratum has units of both sides, so that nothing could be tested.
     """
 
@@ -69,8 +71,13 @@ def familywise_test(
     stratum, so that no stratum fills the tail by its spread alone; that takes both sides together, and so costs no
     exactness. A stratum of one side only says nothing, and is left out.
 
+    Attacks that score the same units are tested together, on these units alone. Where there are several such sets,
+    because some attacks learnt from the membership of the units that they do not score, their p-values are combined by
+    Bonferroni, which holds however they depend on each other.
+
     Args:
-        scores: Score of every unit, one array per attack; higher means member.
+        scores: Score of every unit, one array per attack; higher means member. NaN where an attack scores nobody; its
+            other scores must not depend on the membership of the units that it scores.
         member: Side of every unit. Subjects are relabelled whole because they are the units.
         fpr: Share of the units that makes the tail.
         rng: Random stream of the relabellings.
@@ -95,13 +102,46 @@ def familywise_test(
         aligned within strata). Deviation: aligned in spread as well, and after a transformation to normal scores, so
         that infinite scores are numbers too.
     """
+    sets: dict[bytes, tuple[np.ndarray, list[np.ndarray]]] = {}
+    for values in scores:
+        scored = ~np.isnan(values)
+        sets.setdefault(scored.tobytes(), (scored, []))[1].append(values[scored])
+    level = 0.05 / max(1, len(sets))
+    tests = [
+        _test_together(of_set, member[scored], fpr, rng, None if strata is None else strata[scored], level)
+        for scored, of_set in sets.values()
+    ]
+    if not tests:
+        return _nothing_to_test(level)
+    strongest = min(tests, key=lambda test: test.p_value)
+    return FamilywiseTest(
+        p_value=min(1.0, len(tests) * strongest.p_value),
+        z=strongest.z,
+        critical_z=max(test.critical_z for test in tests),
+        comparable=any(test.comparable for test in tests),
+    )
+
+
+def _nothing_to_test(level: float, comparable: bool = True) -> FamilywiseTest:
+    return FamilywiseTest(1.0, 0.0, float(special.ndtri(1 - level)), comparable)
+
+
+def _test_together(
+    scores: Sequence[Float[np.ndarray, " unit"]],
+    member: Bool[np.ndarray, " unit"],
+    fpr: float,
+    rng: np.random.Generator,
+    strata: Int[np.ndarray, " unit"] | None,
+    level: float,
+) -> FamilywiseTest:
+    """The test of attacks that all score the same units; its critical value is for a p-value of at most `level`."""
     n = member.size
     if strata is None:
         units, bounds = np.arange(n), np.array([0, n])
     else:
         units, bounds = _mixed_strata(strata, member)
     if not units.size:
-        return FamilywiseTest(1.0, 0.0, float(special.ndtri(0.95)), comparable=False)
+        return _nothing_to_test(level, comparable=False)
     whole = bounds.size == 2 and units.size == n
     if not whole:
         scores, member = [_aligned(s[units], bounds) for s in scores], member[units]
@@ -111,7 +151,7 @@ def familywise_test(
         columns = _standardised_within(columns, member, bounds)
     first = next(columns, None)
     if first is None:  # every attack gives everybody the same score
-        return FamilywiseTest(p_value=1.0, z=0.0, critical_z=float(special.ndtri(0.95)))
+        return _nothing_to_test(level)
     columns = chain([first], columns)
     if member.size < _MANY:
         observed, others = _by_shuffling(columns, member, bounds, rng)
@@ -124,7 +164,7 @@ def familywise_test(
     return FamilywiseTest(
         p_value=(1 + as_large) / (1 + others.size),
         z=observed * scale,
-        critical_z=float(np.quantile(others, 0.95)) * scale,
+        critical_z=float(np.quantile(others, 1 - level)) * scale,
     )
 
 

@@ -43,6 +43,7 @@ def find(
     unit: str,
     not_tested: str,
     inverted: bool = False,
+    share: float = 1.0,
 ) -> Finding:
     """Say what the attacks showed.
 
@@ -54,11 +55,12 @@ def find(
     Args:
         headline: The worst attack's power, None where no rate is resolvable.
         test: The familywise permutation test.
-        n_members: Units on the members' side.
-        n_nonmembers: Units on the nonmembers' side.
+        n_members: Units on the members' side, of the attack that scores the fewest.
+        n_nonmembers: Units on the nonmembers' side, of the same.
         unit: `record` or `subject`.
-        inverted: Whether an attack scores members significantly lower than nonmembers.
         not_tested: The stronger attackers that were not played, such as "attackers with reference models".
+        inverted: Whether an attack scores members significantly lower than nonmembers.
+        share: Of all units, how many that attack scores: one that learnt from the other half scores half of them.
 
     Returns:
         The finding; `smallest_visible_tpr` from planted controls.
@@ -69,7 +71,8 @@ def find(
     visible = smallest_visible_tpr(n_members, n_nonmembers, fpr, test.critical_z)
     crowd = "members" if unit == "record" else "people the model was trained on"
     state = _state(headline, test, inverted)
-    n_needed = _needed(headline, test, n_members, n_nonmembers) if state is FindingState.UNDECIDED else 0
+    needed = _needed(headline, test, n_members, n_nonmembers) if state is FindingState.UNDECIDED else 0
+    n_needed = math.ceil(needed / share)
     if state is FindingState.LEAK_SHOWN:
         sentence = _leak_sentence(headline, test, crowd)
     elif state is FindingState.NO_LEAK_SHOWN and headline is not None:

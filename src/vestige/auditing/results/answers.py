@@ -96,7 +96,10 @@ def threat_models_of(case: Case) -> tuple[ThreatModel, ...]:
             n_queries = (
                 n_queries_of(case) if attack.needs_references else case.labels_asked.n_queries.get(attack.name, 1)
             )
-            models.append(ThreatModel(attack.name, attack.access, attack.definition, words, n_queries, attack.source))
+            learnt = f"; {_OF_HALF}" if np.isnan(case.scores[attack.name]).any() else ""
+            models.append(
+                ThreatModel(attack.name, attack.access, f"{attack.definition}{learnt}", words, n_queries, attack.source)
+            )
     return tuple(models)
 
 
@@ -154,6 +157,7 @@ def not_run_of(case: Case) -> tuple[NotRun, ...]:
     return tuple(missing)
 
 
+_OF_HALF = "learnt from one half of the records, which it does not score"
 _LEFT_OUT = "to be asked for: it was left out on request"
 _NOT_ASKED = "to be asked for by name: it learns from known members"
 
@@ -203,11 +207,13 @@ _DEFINITIONS: Mapping[str, str] = {
     "knowledge": "train, data, label, model: P3, table 3; members: of other records; thresholds per class: label too",
     "global and per_class": "P1: first observed known score with the best balanced accuracy, member iff score >= t",
     "strict": "P3: highest distinct known score with the best balanced accuracy, member iff score > t",
-    "known_half": "random halves of the units, stratified by membership; each is known while the other is attacked",
+    "known_half": "random halves of the units, stratified by membership; each is known while the other is attacked; "
+    "attacks that learn do so from one of them and are scored on the other alone",
     "oracle": "best threshold on the target itself: optimistic, no interval; p-value of Kolmogorov-Smirnov",
     "worst": "largest over attacks (thresholds, groups), bounds simultaneous by Bonferroni",
     "p_value": "max-T permutation of units (people: of equally many records, scores centred and scaled per number) "
-    "over all attacks, by AUC and by members among the top share, and twice that share, of all units",
+    "over all attacks, by AUC and by members among the top share, and twice that share, of all units; attacks that "
+    "learnt from half of the units on the other half, both tests combined by Bonferroni",
     "risk": "P1: prior * h_in / (prior * h_in + (1 - prior) * h_out) of modified entropy in log bins per class",
     "subject": "its records' mean (or maximum) score; class thresholds: against the mean of its records' thresholds; "
     "compared with subjects of as many records where the sides differ in numbers",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -23,6 +24,27 @@ from vestige.evaluation.units import Units, halves, make_units, on_both_sides
 
 
 @dataclass(frozen=True, eq=False)
+class Scored:
+    """Attacks that score the same records, and these records.
+
+    Attributes:
+        attacks: Their names.
+        records: Which of a case's records they score.
+        units: Records or subjects, of these alone.
+        labels: Class of each of these records.
+    """
+
+    attacks: tuple[str, ...]
+    records: np.ndarray
+    units: Units
+    labels: np.ndarray
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """What belongs to these records, of one value per record of the case."""
+        return values if self.records.all() else values[self.records]
+
+
+@dataclass(frozen=True, eq=False)
 class Case:
     """The target's records as they are evaluated, after one pass over the outputs of both models.
 
@@ -35,7 +57,7 @@ class Case:
         labels: Class of each record.
         member: Side of each record.
         units: Records or subjects.
-        scores: Score of each record, per attack.
+        scores: Score of each record, per attack; NaN where an attack does not score it, because it learnt from it.
         observed: What the pass over the target gave for all given records.
         learnt: What attacks gave that learn from known members.
         source: Where thresholds come from: `shadow` or `known_half`.
@@ -70,6 +92,27 @@ class Case:
     labels_asked: LabelScores = field(default_factory=LabelScores)
     people: Check | None = None
     label_values: np.ndarray | None = None
+
+    @cached_property
+    def scored(self) -> tuple[Scored, ...]:
+        """The attacks by the records that they score: those that score all first."""
+        alike: dict[bytes, list[str]] = {}
+        masks = {}
+        for attack, scores in self.scores.items():
+            mask = ~np.isnan(scores)
+            key = mask.tobytes()
+            masks[key] = mask
+            alike.setdefault(key, []).append(attack)
+        whole_first = sorted(alike, key=lambda key: -np.count_nonzero(masks[key]))
+        return tuple(
+            Scored(
+                tuple(alike[key]),
+                masks[key],
+                self.units if masks[key].all() else self.units.restricted(masks[key]),
+                self.labels[masks[key]],
+            )
+            for key in whole_first
+        )
 
     @property
     def n_references(self) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vestige.auditing.results.case import Case
+from vestige.auditing.results.case import Case, Scored
 from vestige.auditing.results.measures import call_rows, count_calls
 from vestige.auditing.results.operating_points import OperatingPoint
 from vestige.auditing.results.people import comparable_rows
@@ -71,8 +71,8 @@ class Partition:
                 yield hidden_row(attack, name, self.min_cell)
 
 
-def partitions_of(case: Case) -> list[Partition]:
-    """Take the units apart by class and by each group column."""
+def partitions_of(case: Case, scored: Scored) -> list[Partition]:
+    """Take the units that some attacks score apart by class and by each group column."""
     groupings: list[tuple[str, np.ndarray, list[str]]] = [
         ("class", case.labels, [case.target.class_name(c) for c in range(case.target.n_classes)])
     ]
@@ -82,7 +82,7 @@ def partitions_of(case: Case) -> list[Partition]:
     partitions = []
     columns = ["class", *harmless_names(case.target.groups)]
     for column, (name, codes, levels) in zip(columns, groupings, strict=True):
-        units, unit_codes = case.units.within(codes)
+        units, unit_codes = scored.units.within(scored.of(codes))
         rng = stream(case.options.seed, "matched people of a group")
         rows = [comparable_rows(of_level, units, rng) for of_level in rows_of_levels(unit_codes, len(levels))]
         n_members = np.array([np.count_nonzero(units.member[r]) for r in rows])
