@@ -187,27 +187,6 @@ def f1_bounds(
     return Bounds(2 / (1 + ratio.upper), 2 / (1 + ratio.lower))
 
 
-def mean_interval(values: Float[np.ndarray, " draw"], level: float = 0.95) -> Interval:
-    """Student's interval for the mean of independent draws; NaN for fewer than two.
-
-    Args:
-        values: One number per draw.
-        level: Confidence.
-
-    Example:
-        >>> lower, upper = mean_interval(np.array([0.5, 0.7]))
-        >>> round(lower, 3), round(upper, 3)
-        (-0.671, 1.871)
-
-    Source:
-        Student 1908.
-    """
-    if values.size < 2:
-        return NO_INTERVAL
-    half = float(special.stdtrit(values.size - 1, (1 + level) / 2)) * float(values.std(ddof=1)) / np.sqrt(values.size)
-    return Interval(float(values.mean() - half), float(values.mean() + half))
-
-
 def auc_interval(curve: Roc, level: float = 0.95) -> Interval:
     """Interval of the area: DeLong's variance on the logit scale, with the t quantile where few pairs overlap.
 
