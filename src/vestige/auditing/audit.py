@@ -21,7 +21,13 @@ from vestige.auditing.results.answers import (
     threat_models_of,
 )
 from vestige.auditing.results.case import Case, Scored, prepare_case
-from vestige.auditing.results.every_target import TargetValue, frame_of, spread_of, values_of_targets
+from vestige.auditing.results.every_target import (
+    TargetValue,
+    effects_of_references,
+    frame_of,
+    spread_of,
+    values_of_targets,
+)
 from vestige.auditing.results.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
 from vestige.auditing.results.operating_points import OperatingPoint, Rule, operating_points
 from vestige.auditing.results.partitions import Partition, partitions_of
@@ -41,7 +47,7 @@ from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress, silent
 from vestige.core.records import Records
 from vestige.core.references import References
-from vestige.core.result import AuditResult, Preflight, RocBand, Validity
+from vestige.core.result import AuditResult, Preflight, RocBand, Spread, Validity
 from vestige.core.seeds import stream
 from vestige.core.targets import Access
 from vestige.evaluation.intervals import tpr_at_fpr_bounds
@@ -332,9 +338,12 @@ def evaluate(
     )
     table.extend([p_value_row(test.p_value, curves)])
     in_turn: tuple[TargetValue, ...] = ()
+    spread: tuple[Spread, ...] = ()
     everyone = everyone or case.references
     if everyone is not None:
-        in_turn = values_of_targets(everyone, case.target.subjects, case.options.subject_score, progress)
+        how = case.target.subjects, case.options.subject_score
+        in_turn = values_of_targets(everyone, *how, progress)
+        spread = spread_of(in_turn, everyone.observed, effects_of_references(everyone, *how, in_turn, progress))
     risk, summary, rows = risk_of(case)
     table.extend(rows)
     progress("checking the test itself", 0, 1)
@@ -359,7 +368,7 @@ def evaluate(
         records=_records(case, risk),
         rocs=_bands(curves),
         targets=frame_of(in_turn),
-        spread=() if everyone is None else spread_of(in_turn, everyone.observed),
+        spread=spread,
         power=power_of(case),
         risk=summary,
         not_run=not_run_of(case),

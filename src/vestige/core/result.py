@@ -283,10 +283,12 @@ class Spread:
         metric: `auc` or `tpr_at_fpr_...`.
         n_targets: Models that were the target.
         mean: Mean over them.
-        lower: 95 % interval of the mean over training runs: Student's, models whose training sets were drawn together
-            counted as one draw. Targets share the models that score them. NaN for one draw.
+        lower: 95 % interval of the expected mean over trainings of all models, target and references, on these records:
+            a jackknife over what was drawn together, each left out as the target and as a reference, because targets
+            share the models that score them. NaN where too few models remain for that.
         upper: Its upper bound.
-        std: Standard deviation over targets, not of the mean.
+        std: Standard deviation of one target's value over trainings, not of the mean: that between targets, and what
+            they share.
         smallest: The smallest value.
         largest: The largest one.
     """
