@@ -75,8 +75,8 @@ def as_codes(values: Any, what: str, n: int, other: str, classes: Classes) -> np
         )
     if found.size and (float(found.max()) >= _MOST or float(found.min()) <= -_MOST):
         raise InputError(
-            f"Expected whole numbers below 2^53 as {what}, found {found.dtype} values up to {found.max()}, which are no "
-            "codes of classes; give the classes as text, and name them."
+            f"Expected whole numbers below 2^53 as {what}, found {found.dtype} values up to {found.max()}, which are "
+            "no codes of classes; give the classes as text, and name them."
         )
     codes = found.astype(np.int64)
     if classes.names is not None and classes.numbers is not None:

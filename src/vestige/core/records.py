@@ -10,6 +10,7 @@ import numpy as np
 from vestige.core.columns import as_array, by_name, column, index_of, same_index
 from vestige.core.digests import columns_of_inputs, digest_of_columns
 from vestige.core.errors import InputError
+from vestige.core.ids import as_ids, joined_ids
 from vestige.core.labels import (
     Classes,
     SortedNames,
@@ -84,8 +85,8 @@ class Records:
         set_(self, "labels", as_codes(self.labels, "labels", n, "inputs", classes))
         set_(self, "classes", classes.names)
         set_(self, "n_classes", int(self.labels.max()) + 1 if classes.size is None else classes.size)
-        set_(self, "ids", None if self.ids is None else _unique(column(self.ids, "ids", n, "inputs")))
-        set_(self, "subjects", None if self.subjects is None else column(self.subjects, "subjects", n, "inputs"))
+        set_(self, "ids", None if self.ids is None else _unique(as_ids(self.ids, "ids", n, "inputs")))
+        set_(self, "subjects", None if self.subjects is None else as_ids(self.subjects, "subjects", n, "inputs"))
         set_(self, "groups", {name: column(v, f"group {name}", n, "inputs") for name, v in groups.items()})
         set_(self, "order", {name: column(v, f"order {name}", n, "inputs") for name, v in order.items()})
 
@@ -216,8 +217,8 @@ def joined(first: Records, second: Records) -> Records:
     return Records(
         _stacked(first.inputs, second.inputs),
         np.concatenate([first.labels, second.labels]),
-        ids=None if first.ids is None else np.concatenate([first.ids, second.ids]),
-        subjects=None if first.subjects is None else np.concatenate([first.subjects, second.subjects]),
+        ids=_joined(first.ids, second.ids),
+        subjects=_joined(first.subjects, second.subjects),
         groups=_both(first.groups, second.groups),
         order=_both(first.order, second.order),
         classes=n_classes if given is None else as_given(given),
@@ -238,6 +239,10 @@ def _of_all_classes(first: Records, second: Records) -> tuple[Records, Records]:
         codes = np.array([code[name] for name in own.classes])
         sides.append(replace(own, labels=codes[own.labels], classes=as_given(names)))
     return sides[0], sides[1]
+
+
+def _joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    return None if first is None or second is None else joined_ids(first, second)
 
 
 def _both(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vestige.core.errors import InputError
+from vestige.core.ids import without_fractions
 from vestige.core.labels import as_numbers, class_order, number_of_text
 from vestige.core.messages import few
 from vestige.core.records import Records, as_given
@@ -108,10 +109,11 @@ def _load(file: _File, roles: RecordRoles) -> _Part:
 
 
 def _records(parts: Sequence[_Part], roles: RecordRoles, classes: Sequence[Any] | None) -> Records:
-    def joined(column: str | None) -> np.ndarray | None:
+    def joined(column: str | None, *, are_ids: bool = True) -> np.ndarray | None:
         if column is None:
             return None
-        return integers_if_all(np.concatenate([part.named[column] for part in parts]))
+        texts = np.concatenate([part.named[column] for part in parts])
+        return integers_if_all(without_fractions(texts) if are_ids else texts)
 
     codes, names, notes = _classes(np.concatenate([part.labels for part in parts]), roles.label, classes)
     if roles.id is not None:
@@ -122,7 +124,7 @@ def _records(parts: Sequence[_Part], roles: RecordRoles, classes: Sequence[Any] 
         codes,
         ids=joined(roles.id),
         subjects=joined(roles.subject),
-        groups={group: joined(group) for group in roles.groups},
+        groups={group: joined(group, are_ids=False) for group in roles.groups},
         order={name: _joined_order([part.order[name] for part in parts]) for name in roles.order},
         classes=as_given(names),
         notes=(*notes, *_notes(parts, roles.unused)),

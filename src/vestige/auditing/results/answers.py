@@ -56,7 +56,7 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
             check = replace(check, name=f"shadow_{check.name}", message=f"In the shadow's records: {check.message}")
         checks.append(check)
         if not case.n_references:
-            checks.append(preflight.shadow_overlap(_as_text(target.ids), _as_text(case.shadow.ids)))
+            checks.append(preflight.shadow_overlap(target.ids, case.shadow.ids))
     if case.references is not None:
         checks.extend(case.references.checks)
         checks.append(preflight.reference_counts(case.references.observed.is_in[:, keep], member, of_record))
@@ -65,11 +65,6 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
     checks.extend(case.labels_asked.checks)
     checks += [Check("columns", Validity.VALID, note) for note in target.notes]
     return [check for check in checks if check is not None]
-
-
-def _as_text(ids: np.ndarray | None) -> np.ndarray | None:
-    """Ids to compare between files: one may hold them as numbers, the other as text."""
-    return None if ids is None else ids.astype(np.str_)
 
 
 def _left_out(predictions: Predictions) -> Check | None:
