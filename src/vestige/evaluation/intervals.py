@@ -254,7 +254,7 @@ def _area_of_two_values(curve: Roc, tail: float) -> Interval:
     m, n = curve.n_members, curve.n_nonmembers
     tp, fp = int(curve.true_positives[1]), int(curve.false_positives[1])
     (t_lb, t_ub), (f_lb, f_ub) = (
-        _wilson(np.float64(hits), np.float64(of), float(special.stdtrit(of - 1, 1 - tail)))
+        _wilson(np.asarray(float(hits)), np.asarray(float(of)), float(special.stdtrit(of - 1, 1 - tail)))
         for hits, of in ((tp, m), (fp, n))
     )
     t, f = tp / m, fp / n
