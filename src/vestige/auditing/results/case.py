@@ -42,6 +42,7 @@ class Case:
         shadow_digest: Digest of its predictions; empty without one.
         references: What reference models add, if there are any.
         labels_asked: What label-only attacks add.
+        shadow_losses: Losses of all records of the shadow, if they are known.
     """
 
     selection: Selection
@@ -62,6 +63,7 @@ class Case:
     shadow_digest: str
     references: ReferenceScores | None = None
     labels_asked: LabelScores = field(default_factory=LabelScores)
+    shadow_losses: np.ndarray | None = None
 
     @property
     def n_references(self) -> int:
@@ -128,7 +130,7 @@ def prepare_case(
     return Case(
         selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
         "shadow", known_shadow(shadow_units, other.labels, labels.size), {**of_shadow, **learnt.known_scores},
-        shadow, shadow_keep, seen.digest, references, by_labels,
+        shadow, shadow_keep, seen.digest, references, by_labels, seen.losses,
     )  # fmt: skip
 
 
