@@ -70,6 +70,7 @@ class Case:
         labels_asked: What label-only attacks add.
         people: Whether people on both sides have equally many records; None without subjects.
         label_values: Number that each class stands for, where labels are numbers without names and not all occur.
+        shadow_losses: Losses of all records of the shadow, if they are known.
     """
 
     selection: Selection
@@ -92,6 +93,7 @@ class Case:
     labels_asked: LabelScores = field(default_factory=LabelScores)
     people: Check | None = None
     label_values: np.ndarray | None = None
+    shadow_losses: np.ndarray | None = None
 
     @cached_property
     def scored(self) -> tuple[Scored, ...]:
@@ -185,6 +187,7 @@ def prepare_case(
         selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
         "shadow", known_shadow(shadow_units, other.labels, labels.size), {**of_shadow, **learnt.known_scores},
         shadow, shadow_keep, seen.digest, references, by_labels, people=people, label_values=values,
+        shadow_losses=seen.losses,
     )  # fmt: skip
 
 
