@@ -73,6 +73,7 @@ def all_checks(audit: HonestAudit, seed: int) -> list[Check]:
         preflight.equal_predictions(preflight.row_hashes(audit.scores.T), audit.member),
         preflight.shadow_overlap(np.arange(side.size), np.arange(side.size) + side.size),
         preflight.subjects_on_both_sides(0, 0),
+        preflight.records_per_subject(np.bincount(number), side) if audit.units is not None else None,
         preflight.rounded_probabilities(None),
     ]
     return [check for check in checks if check is not None]
