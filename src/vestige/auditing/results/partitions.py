@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from vestige.auditing.results.case import Case
+from vestige.auditing.results.differences import Column, hidden_groups
 from vestige.auditing.results.measures import call_rows, count_calls
 from vestige.auditing.results.operating_points import OperatingPoint
-from vestige.auditing.results.tidy import Row, hidden_row, too_small
+from vestige.auditing.results.tidy import Row, hidden_row
 from vestige.evaluation.roc import Roc, roc
 from vestige.evaluation.thresholds import decide
 from vestige.evaluation.units import Units, rows_of_levels
@@ -75,20 +76,23 @@ def partitions_of(case: Case) -> list[Partition]:
     for name, values in case.target.groups.items():
         found, codes = np.unique(values[case.keep], return_inverse=True)
         groupings.append((name, codes, [str(level) for level in found]))
-    partitions = []
-    for name, codes, levels in groupings:
+    taken_apart, columns = [], []
+    for _, codes, levels in groupings:
         units, unit_codes = case.units.within(codes)
         rows = rows_of_levels(unit_codes, len(levels))
         n_members = np.array([np.count_nonzero(units.member[r]) for r in rows])
         n_nonmembers = np.array([r.size for r in rows]) - n_members
-        partitions.append(
-            Partition(
-                names=tuple(f"{name}={level}" for level in levels),
-                units=units,
-                rows=rows,
-                hidden=too_small(n_members, n_nonmembers, case.options.min_cell),
-                min_cell=case.options.min_cell,
-                is_class=name == "class",
-            )
+        taken_apart.append((units, rows))
+        columns.append(Column(codes, n_members, n_nonmembers))
+    hidden = hidden_groups(columns, case.member, case.units.of_record, case.options.min_cell)
+    return [
+        Partition(
+            names=tuple(f"{name}={level}" for level in levels),
+            units=units,
+            rows=rows,
+            hidden=of_column,
+            min_cell=case.options.min_cell,
+            is_class=name == "class",
         )
-    return partitions
+        for (name, _, levels), (units, rows), of_column in zip(groupings, taken_apart, hidden, strict=True)
+    ]
