@@ -137,8 +137,10 @@ def open_csv(path: PathLike, found: Format, label: str) -> CsvFile:
         try:
             # Bytes that are no UTF-8 may stand in a column nobody needs: only the names must be right.
             sample = stream.read(_N_SAMPLE).decode("utf-8-sig", errors="replace")
-        except EOFError:
-            raise InputError(f"{name}: Expected a whole gzip file, found a truncated one; save it again.") from None
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise InputError(
+                f"{name}: Expected a whole gzip file, found a truncated or damaged one; save it again."
+            ) from None
     splits = {delimiter: _header(sample, delimiter) for delimiter in _DELIMITERS}
     delimiter = max(_DELIMITERS, key=lambda d: (label in splits[d], len(splits[d])))
     names = splits[delimiter]

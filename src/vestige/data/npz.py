@@ -16,7 +16,7 @@ from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, Predi
 from vestige.core.predictions import Predictions
 from vestige.data.classes import codes_of_array, names_in_order
 from vestige.data.formats import Format, PathLike, expect_format, file_name, named, readable
-from vestige.data.streams import ByteStream, NpyStream, check_size, load_array, read_header, readable_array
+from vestige.data.streams import DAMAGES, ByteStream, NpyStream, check_size, load_array, read_header, readable_array
 
 SHADOW = "shadow_"
 REFERENCE = "reference_"
@@ -44,7 +44,7 @@ class NpzFile:
             with readable(path), zipfile.ZipFile(self.path) as archive:
                 entries = archive.namelist()
                 self._sizes = {entry: archive.getinfo(entry).file_size for entry in entries}
-        except zipfile.BadZipFile:
+        except DAMAGES:
             raise InputError(
                 f"{self.name}: Expected a whole npz file, found a truncated or damaged one; copy or save it again."
             ) from None

@@ -11,7 +11,7 @@ import numpy as np
 
 from vestige.core.blocks import BlockTable
 from vestige.core.errors import ArtefactError, InputError
-from vestige.core.messages import few
+from vestige.core.messages import brief, few
 from vestige.core.outputs import Logits, Output, Phi, Probabilities
 from vestige.core.references import References
 from vestige.core.signal_files import read_identity
@@ -20,6 +20,7 @@ from vestige.core.signals import AT_THE_END, DRAWN_TOGETHER, MEMBER
 from vestige.data.classes import codes_of_array
 from vestige.data.formats import Format, PathLike, expect_format, file_name, named, readable
 from vestige.data.npz import REFERENCE, NpzFile, class_names, refuse_other_classes
+from vestige.data.streams import text_as_text
 
 _TARGET = "target_"
 _KINDS: dict[str, type[Output]] = {"logits": Logits, "probs": Probabilities, "phi": Phi}
@@ -153,7 +154,7 @@ class _ZarrGroup:
     def load(self, key: str) -> np.ndarray:
         """Return a whole array; text as text."""
         values = np.asarray(self._whole(key)[:])
-        return values.astype(np.str_) if values.dtype.kind in "OT" else values
+        return text_as_text(values.astype(np.str_) if values.dtype.kind in "OT" else values, f"{self.name}[{key}]")
 
     def table(self, key: str) -> BlockTable:
         """Return an array to be read in blocks."""
@@ -245,7 +246,7 @@ def _refuse_codecs(path: Path, name: str) -> None:
         unknown = sorted(found - _CODECS)
         if unknown:
             raise InputError(
-                f"{name}: Expected Zarr codecs for numbers and text, found {unknown[0]}, which is not read: some run "
+                f"{name}: Expected Zarr codecs for numbers and text, found {brief(unknown[0])}, which is not read: some run "
                 "code. Write the arrays with zarr's own codecs."
             )
 

@@ -1,5 +1,6 @@
 """Three tables: the results and those of reference models, made to be released, and the records, which must not be."""
 
+import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,10 @@ def write_results(results: pd.DataFrame, folder: Path) -> None:
         _write_parquet(tidy, file, {})
     with replacing(folder / "results.csv") as file:
         harmless = {name: tidy[name].map(cell_of_text) for name, kind in RESULT_DTYPES.items() if kind == "str"}
-        tidy.assign(**harmless).to_csv(file, index=False, lineterminator="\n")
+        # A carriage return ends a line for some readers, and Python quotes it from 3.13 on only.
+        has_returns = any(column.str.contains("\r").any() for column in harmless.values())
+        quoting = csv.QUOTE_NONNUMERIC if has_returns else csv.QUOTE_MINIMAL
+        tidy.assign(**harmless).to_csv(file, index=False, lineterminator="\n", quoting=quoting)
 
 
 def cell_of_text(text: str) -> str:

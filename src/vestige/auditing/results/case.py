@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from vestige.auditing.label_only.findings import LabelScores
 from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.results.operating_points import Known, known_halves, known_shadow
+from vestige.auditing.results.people import comparable_people
 from vestige.auditing.scoring.learnt_scores import LearntScores, Side, learnt_scores
 from vestige.auditing.scoring.observation import Observed, observe
 from vestige.auditing.selection import Selection
@@ -16,8 +18,30 @@ from vestige.core.options import Options, SubjectScore
 from vestige.core.outputs import PredictedLabels
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
+from vestige.core.result import Check
 from vestige.core.seeds import stream
 from vestige.evaluation.units import Units, halves, make_units, on_both_sides
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Attacks that score the same records, and these records.
+
+    Attributes:
+        attacks: Their names.
+        records: Which of a case's records they score.
+        units: Records or subjects, of these alone.
+        labels: Class of each of these records.
+    """
+
+    attacks: tuple[str, ...]
+    records: np.ndarray
+    units: Units
+    labels: np.ndarray
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """What belongs to these records, of one value per record of the case."""
+        return values if self.records.all() else values[self.records]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +52,12 @@ class Case:
         selection: The attacks that were asked for.
         options: What could change a number.
         target: What was given; `keep` selects the records that are evaluated.
-        keep: False for records of subjects that are on both sides. All arrays below are of kept records.
+        keep: False for records of subjects that are on both sides, or without anybody on the other side who has as
+            many records. All arrays below are of kept records.
         labels: Class of each record.
         member: Side of each record.
         units: Records or subjects.
-        scores: Score of each record, per attack.
+        scores: Score of each record, per attack; NaN where an attack does not score it, because it learnt from it.
         observed: What the pass over the target gave for all given records.
         learnt: What attacks gave that learn from known members.
         source: Where thresholds come from: `shadow` or `known_half`.
@@ -43,7 +68,9 @@ class Case:
         shadow_digest: Digest of its predictions; empty without one.
         references: What reference models add, if there are any.
         labels_asked: What label-only attacks add.
+        people: Whether people on both sides have equally many records; None without subjects.
         label_values: Number that each class stands for, where labels are numbers without names and not all occur.
+        shadow_losses: Losses of all records of the shadow, if they are known.
     """
 
     selection: Selection
@@ -64,7 +91,30 @@ class Case:
     shadow_digest: str
     references: ReferenceScores | None = None
     labels_asked: LabelScores = field(default_factory=LabelScores)
+    people: Check | None = None
     label_values: np.ndarray | None = None
+    shadow_losses: np.ndarray | None = None
+
+    @cached_property
+    def scored(self) -> tuple[Scored, ...]:
+        """The attacks by the records that they score: those that score all first."""
+        alike: dict[bytes, list[str]] = {}
+        masks = {}
+        for attack, scores in self.scores.items():
+            mask = ~np.isnan(scores)
+            key = mask.tobytes()
+            masks[key] = mask
+            alike.setdefault(key, []).append(attack)
+        whole_first = sorted(alike, key=lambda key: -np.count_nonzero(masks[key]))
+        return tuple(
+            Scored(
+                tuple(alike[key]),
+                masks[key],
+                self.units if masks[key].all() else self.units.restricted(masks[key]),
+                self.labels[masks[key]],
+            )
+            for key in whole_first
+        )
 
     @property
     def n_references(self) -> int:
@@ -102,6 +152,7 @@ def prepare_case(
     if values is not None and observed.predicted is not None:
         observed = replace(observed, predicted=np.searchsorted(values, observed.predicted))
     keep, units = _units_of(target, options.subject_score)
+    keep, units, people = comparable_people(keep, units, stream(options.seed, "matched people"))
     labels, member = target.labels[keep], target.member[keep]
     scores = {name: values[keep] for name, values in {**observed.scores, **ours}.items()}
     side = Side(target, keep, labels, units, asked=by_labels.signals)
@@ -113,7 +164,7 @@ def prepare_case(
         return Case(
             selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
             "known_half", known_halves(units, labels, first) if both else (), {**scores, **learnt.known_scores},
-            None, None, "", references, by_labels, values,
+            None, None, "", references, by_labels, people=people, label_values=values,
         )  # fmt: skip
     codes = _codes(shadow, target)
     shadow_labels = np.asarray(codes[shadow.labels])
@@ -135,7 +186,8 @@ def prepare_case(
     return Case(
         selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
         "shadow", known_shadow(shadow_units, other.labels, labels.size), {**of_shadow, **learnt.known_scores},
-        shadow, shadow_keep, seen.digest, references, by_labels, values,
+        shadow, shadow_keep, seen.digest, references, by_labels, people=people, label_values=values,
+        shadow_losses=seen.losses,
     )  # fmt: skip
 
 

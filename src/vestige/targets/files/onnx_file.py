@@ -14,7 +14,7 @@ from vestige.core.targets import Answers, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.onnx_inputs import feeds, inputs_of
 from vestige.targets.files.padded_blocks import padded_blocks
-from vestige.targets.refusals import answered, damaged, missing_package
+from vestige.targets.refusals import answered, damaged
 
 _BLOCK = 4096
 _NUMBERS = ("tensor(float)", "tensor(double)", "tensor(float16)")
@@ -35,12 +35,10 @@ def open_onnx(
 
     Raises:
         InputError: The file is damaged, or does not say which output is read, and as what.
-        UnsupportedModelError: onnxruntime is not installed, or an input takes no records.
+        UnsupportedModelError: An input takes no records.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise missing_package("onnxruntime", "an ONNX file", "onnx") from None
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
