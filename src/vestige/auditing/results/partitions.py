@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from vestige.auditing.results.case import Case, Scored
+from vestige.auditing.results.differences import Column, hidden_groups
 from vestige.auditing.results.measures import call_rows, count_calls
 from vestige.auditing.results.operating_points import OperatingPoint
 from vestige.auditing.results.people import comparable_rows
-from vestige.auditing.results.tidy import Row, hidden_row, too_small
+from vestige.auditing.results.tidy import Row, hidden_row
 from vestige.core.names import harmless_names
 from vestige.core.seeds import stream
 from vestige.evaluation.roc import Roc, roc
@@ -79,22 +80,29 @@ def partitions_of(case: Case, scored: Scored) -> list[Partition]:
     for name, values in case.target.groups.items():
         found, codes = np.unique(values[case.keep], return_inverse=True)
         groupings.append((name, codes, [str(level) for level in found]))
-    partitions = []
-    columns = ["class", *harmless_names(case.target.groups)]
-    for column, (name, codes, levels) in zip(columns, groupings, strict=True):
-        units, unit_codes = scored.units.within(scored.of(codes))
+    taken_apart, columns = [], []
+    for _, codes, levels in groupings:
+        of_scored = scored.of(codes)
+        units, unit_codes = scored.units.within(of_scored)
         rng = stream(case.options.seed, "matched people of a group")
         rows = [comparable_rows(of_level, units, rng) for of_level in rows_of_levels(unit_codes, len(levels))]
         n_members = np.array([np.count_nonzero(units.member[r]) for r in rows])
         n_nonmembers = np.array([r.size for r in rows]) - n_members
-        partitions.append(
-            Partition(
-                names=tuple(f"{column}={level}" for level in harmless_names(levels)),
-                units=units,
-                rows=rows,
-                hidden=too_small(n_members, n_nonmembers, case.options.min_cell),
-                min_cell=case.options.min_cell,
-                is_class=name == "class",
-            )
+        taken_apart.append((units, rows))
+        columns.append(Column(of_scored, n_members, n_nonmembers))
+    member = np.asarray(scored.units.of(scored.units.member))
+    hidden = hidden_groups(columns, member, scored.units.of_record, case.options.min_cell)
+    names = ["class", *harmless_names(case.target.groups)]
+    return [
+        Partition(
+            names=tuple(f"{name}={level}" for level in harmless_names(levels)),
+            units=units,
+            rows=rows,
+            hidden=of_column,
+            min_cell=case.options.min_cell,
+            is_class=place == 0,
         )
-    return partitions
+        for place, (name, (_, _, levels), (units, rows), of_column) in enumerate(
+            zip(names, groupings, taken_apart, hidden, strict=True)
+        )
+    ]
