@@ -53,7 +53,7 @@ from vestige.targets.opening import open_target
 
 X = np.random.default_rng(1).normal(size=(50, 3))
 P = np.array([probabilities(row) for row in X.tolist()])
-SECRET = "Bearer s3cr3t-Token/4711"
+SECRET = "Bearer s3cr3t-Token/Xylo"  # letters that no port, address or path of a test has
 
 
 @pytest.fixture(autouse=True)
@@ -222,7 +222,7 @@ def test_retry_after_is_waited_for():
     with FaultyProxy(logistic, lambda r: plan.get(r.nth) if r.method == "POST" else None) as proxy:
         endpoint(proxy).interface(2).answers(X[:1])
     first, second = proxy.posts
-    assert 1 <= second.at - first.at < 3
+    assert second.at - first.at >= 1
 
 
 def test_retry_after_is_a_number_or_a_date_and_bounded():
@@ -409,26 +409,48 @@ def test_closing_does_not_wait_for_further_tries(monkeypatch):
             time.sleep(0.005)
         start = time.monotonic()
         parts.close()
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 30
     assert sum(bad in request.body for request in proxy.posts) == 1
 
 
-def test_the_rate_is_bounded_for_all_connections_together():
-    with FaultyProxy(logistic) as proxy:
-        endpoint(proxy, limits=Limits(batch=1, per_second=100.0)).interface(2).answers(X[:20])
-    sent = [request.at for request in proxy.posts]
-    # 19 gaps of 10 ms, less what a busy machine delays the first one by; without a bound they are some ms in all.
-    assert sent[-1] - sent[0] >= 0.12
+def test_the_rate_is_bounded_for_all_connections_together(monkeypatch):
+    class Clock:  # that stands still, so that the pace alone says when each may go
+        @staticmethod
+        def monotonic():
+            return 1000.0
+
+    class Stop(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            return False
+
+    waits = []
+    monkeypatch.setattr(sending, "time", Clock)
+    pace = sending._Pace(100.0)
+    crew = [threading.Thread(target=lambda: [pace.wait(Stop()) for _ in range(5)]) for _ in range(4)]
+    for one in crew:
+        one.start()
+    for one in crew:
+        one.join()
+    assert sorted(waits) == pytest.approx([k / 100 for k in range(1, 20)])  # and the first goes at once
 
 
 def test_no_more_requests_are_under_way_than_connections():
-    running, most = Counter[str](), []
+    lock, three, running, most = threading.Lock(), threading.Barrier(3), 0, []
 
     def model(request):
-        running["n"] += request.method == "POST"
-        most.append(running["n"])
+        nonlocal running
+        if request.method == "GET":
+            return logistic(request)
+        with lock:
+            running += 1
+            most.append(running)
+            is_early = len(most) <= 3
+        if is_early:  # three come together, or this fails
+            three.wait(60)
         time.sleep(0.005)
-        running["n"] -= request.method == "POST"
+        with lock:
+            running -= 1
         return logistic(request)
 
     with FaultyProxy(model) as proxy:
@@ -437,8 +459,9 @@ def test_no_more_requests_are_under_way_than_connections():
 
 
 def test_two_passes_at_once_share_the_connections_and_no_request_is_late_for_that():
-    with FaultyProxy(logistic, lambda r: slow(0.25) if r.method == "POST" else None) as proxy:
-        interface = endpoint(proxy, limits=Limits(batch=5, n_connections=1, timeout=0.4)).interface(2)
+    # The third waits 2 s for the others, and a busy machine has 1.5 s for each.
+    with FaultyProxy(logistic, lambda r: slow(1.0) if r.method == "POST" else None) as proxy:
+        interface = endpoint(proxy, limits=Limits(batch=10, n_connections=1, timeout=2.5)).interface(2)
         n_failed = []
 
         def ask():
@@ -449,8 +472,8 @@ def test_two_passes_at_once_share_the_connections_and_no_request_is_late_for_tha
             one.start()
         for one in passes:
             one.join()
-    assert n_failed == [[0, 0]] * 3
-    assert len(proxy.posts) == 6
+    assert n_failed == [[0]] * 3
+    assert len(proxy.posts) == 3
 
 
 def test_a_forked_process_has_connections_of_its_own():
@@ -715,7 +738,7 @@ def test_a_secret_that_the_server_repeats_is_hidden(fault, token):
                 door.interface(2, ("a", "b")).answers(X[:1])
             text = shown(caught.value).lower()
             assert "s3cr3t" not in text
-            assert "4711" not in text
+            assert "xylo" not in text
 
 
 def test_the_variable_is_named_when_the_server_does_not_let_in(token):
