@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from tests.attacks.observed import leaky_logits
 
-from vestige.attacks import CATALOGUE, nn_memguard, nn_nasr, nn_shokri, white_box_gradient
+from vestige.attacks import CATALOGUE, nn_memguard, nn_nasr, nn_nasr_logits, nn_shokri, white_box_gradient
 from vestige.core.errors import InputError
 from vestige.core.known_members import member_log_odds
 from vestige.core.probabilities import from_logits
@@ -92,7 +92,8 @@ def test_each_reads_the_features_of_its_paper(recorder):
     member[:4] = [True, True, False, False]
     p, classes = signals["probabilities"], np.eye(5)[signals["labels"]]
     features = {
-        "nn_nasr": np.column_stack([signals["log_probabilities"], classes]),
+        "nn_nasr": np.column_stack([p, classes]),
+        "nn_nasr_logits": np.column_stack([signals["log_probabilities"], classes]),
         "nn_memguard": np.sort(p, axis=1),
         "white_box_gradient": np.column_stack([p, classes, signals["losses"], signals["gradients"].reshape(20, -1)]),
     }
@@ -242,5 +243,6 @@ def test_they_can_be_called_by_position():
     p, log_p, y = (signals[name] for name in ("probabilities", "log_probabilities", "labels"))
     options = {"classifier": GaussianNB()}
     assert nn_shokri(p, y, member, p, y, **options).shape == (12,)
-    assert nn_nasr(log_p, y, member, log_p, y, **options).shape == (12,)
+    assert nn_nasr(p, y, member, p, y, **options).shape == (12,)
+    assert nn_nasr_logits(log_p, y, member, log_p, y, **options).shape == (12,)
     assert nn_memguard(p, member, p, **options).shape == (12,)

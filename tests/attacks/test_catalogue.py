@@ -35,7 +35,7 @@ def test_the_names_are_those_of_the_issues():
         "attack_r", "calibration_loss", "calibration_confidence", "calibration_gradient_norm",
         "calibration_score", "rmia_online", "rmia_offline", "attack_p",
         "quantile_regression_gaussian", "quantile_regression_at_fpr",
-        "nn_shokri", "nn_nasr", "nn_memguard", "white_box_gradient",
+        "nn_shokri", "nn_nasr", "nn_nasr_logits", "nn_memguard", "white_box_gradient",
         "rotations", "translations", "nn_augmentation", "noise_robustness", "label_only_likelihood_ratio",
         "calibrated_boundary_distance", "combined_distance", "settled_boundary_distance",
     ]  # fmt: skip

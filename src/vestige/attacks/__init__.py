@@ -28,7 +28,7 @@ from vestige.attacks.lira import lira_in_only, lira_offline, lira_offline_two_si
 from vestige.attacks.loss import loss
 from vestige.attacks.max_confidence import max_confidence
 from vestige.attacks.modified_entropy import modified_entropy
-from vestige.attacks.nn import nn_augmentation, nn_memguard, nn_nasr, nn_shokri
+from vestige.attacks.nn import nn_augmentation, nn_memguard, nn_nasr, nn_nasr_logits, nn_shokri
 from vestige.attacks.noise_robustness import noise_robustness
 from vestige.attacks.quantile_regression import quantile_regression_at_fpr, quantile_regression_gaussian
 from vestige.attacks.rmia import rmia_offline, rmia_online
@@ -43,7 +43,7 @@ __all__ = [
     "calibration_loss", "calibration_score", "combined_distance", "confidence", "correctness",
     "empirical_bayes_offline", "empirical_bayes_online", "entropy", "gradient_norm", "lira_in_only", "lira_offline",
     "lira_offline_two_sided", "lira_online", "loss", "max_confidence", "modified_entropy", "nn_augmentation",
-    "nn_memguard", "nn_nasr", "nn_shokri", "noise_robustness", "quantile_regression_at_fpr",
+    "nn_memguard", "nn_nasr", "nn_nasr_logits", "nn_shokri", "noise_robustness", "quantile_regression_at_fpr",
     "quantile_regression_gaussian", "rmia_offline", "rmia_online", "white_box_gradient",
 ]  # fmt: skip
 
@@ -63,6 +63,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "1 if the predicted class is the true one",
         "Song & Mittal 2021, eq. 5",
         ("song2021systematic",),
+        monotone=True,
     ),
     Attack(
         "loss",
@@ -74,6 +75,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "-(cross-entropy loss)",
         "Yeom et al. 2018",
         ("yeom2018privacy",),
+        monotone=True,
     ),
     Attack(
         "confidence",
@@ -85,6 +87,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "probability of the true class",
         "Song & Mittal 2021, eq. 6",
         ("song2021systematic",),
+        monotone=True,
     ),
     Attack(
         "max_confidence",
@@ -118,6 +121,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "-(modified entropy)",
         "Song & Mittal 2021, eq. 8",
         ("song2021systematic",),
+        monotone=True,
     ),
     Attack(
         "gradient_norm",
@@ -129,6 +133,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "-(L2 norm of the gradient of the record's loss)",
         "Watson et al. 2022, section 2",
         ("watson2022importance",),
+        monotone=True,
     ),
     Attack(
         "boundary_distance",
@@ -140,6 +145,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "L2 distance to the nearest input found that is decided otherwise",
         "Choquette-Choo et al. 2021, section 3.4",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
     Attack(
         "lira_online",
@@ -316,6 +322,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "share of the population with at least the record's loss",
         "Ye et al. 2022",
         ("ye2022enhanced",),
+        monotone=True,
     ),
     Attack(
         "quantile_regression_gaussian",
@@ -353,12 +360,23 @@ CATALOGUE: tuple[Attack, ...] = (
     Attack(
         "nn_nasr",
         nn_nasr,
+        ("known_probabilities", "known_labels", "known_member", "probabilities", "labels"),
+        "probabilities or logits of every class, and records of known membership",
+        "confidence",
+        ("label", "members"),
+        "log-odds of membership by a classifier of probabilities and class",
+        "Nasr et al. 2018",
+        ("nasr2018machine",),
+    ),
+    Attack(
+        "nn_nasr_logits",
+        nn_nasr_logits,
         ("known_log_probabilities", "known_labels", "known_member", "log_probabilities", "labels"),
         "probabilities or logits of every class, and records of known membership",
         "confidence",
         ("label", "members"),
         "log-odds of membership by a classifier of log-probabilities and class",
-        "Nasr et al. 2018",
+        "Nasr et al. 2018, published code",
         ("nasr2018machine",),
     ),
     Attack(
@@ -393,6 +411,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "number of turned copies that get the true class",
         "Choquette-Choo et al. 2021, section 3.3",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
     Attack(
         "translations",
@@ -404,6 +423,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "number of shifted copies that get the true class",
         "Choquette-Choo et al. 2021, section 3.3",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
     Attack(
         "nn_augmentation",
@@ -426,6 +446,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "share of noisy copies that get the true class, 0 if the record does not",
         "Choquette-Choo et al. 2021, section 3.4",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
     Attack(
         "label_only_likelihood_ratio",
@@ -459,6 +480,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "mean over shifted copies of their L2 distances to the decision boundary, standardised by a source model",
         "Choquette-Choo et al. 2021, section 3.4",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
     Attack(
         "settled_boundary_distance",
@@ -470,6 +492,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "L2 distance found until a record's side of a shadow model's threshold stands; only that side counts",
         "Choquette-Choo et al. 2021, section 3.4; when to end is ours",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
 )
 """Every attack, in the order of the tables."""

@@ -283,10 +283,12 @@ class Spread:
         metric: `auc` or `tpr_at_fpr_...`.
         n_targets: Models that were the target.
         mean: Mean over them.
-        lower: 95 % interval of the mean over training runs: Student's, models whose training sets were drawn together
-            counted as one draw. Targets share the models that score them. NaN for one draw.
+        lower: 95 % interval of the expected mean over trainings of all models, target and references, on these records:
+            a jackknife over what was drawn together, each left out as the target and as a reference, because targets
+            share the models that score them. NaN where too few models remain for that.
         upper: Its upper bound.
-        std: Standard deviation over targets, not of the mean.
+        std: Standard deviation of one target's value over trainings, not of the mean: that between targets, and what
+            they share.
         smallest: The smallest value.
         largest: The largest one.
     """
@@ -377,8 +379,9 @@ class AuditResult:
         queries: What was asked of the model; None where predictions were given.
         finding: Answer 3: what was shown.
         results: Tidy table with the columns of `RESULT_DTYPES`; safe to release.
-        records: One row per record: id, subject, label, groups, member, a score per attack, risk, and with reference
-            models the privacy score (how vulnerable, whatever the target). Disclosive.
+        records: One row per record: id, subject, label, groups, member, a score per attack (missing where the attack
+            learnt from the record), risk, and with reference models the privacy score (how vulnerable, whatever the
+            target). Disclosive.
         rocs: A drawable ROC per attack.
         targets: With reference models, every one of them in turn as the target: columns `model`, `attack`, `metric` and
             `value`. Empty where there are none, or too few.

@@ -145,7 +145,8 @@ def _harmless(value: Any) -> Any:
 
 def _facts(result: AuditResult, rows: Rows) -> list[tuple[str, str]]:
     """List what was audited, in the order a reader asks."""
-    sizes = next((cell for name in rows.attacks if (cell := rows.get(name, "roc", "auc"))), Cell())
+    cells = [cell for name in rows.attacks if (cell := rows.get(name, "roc", "auc"))]
+    sizes = max(cells, key=lambda cell: cell.n_nonmembers or 0, default=Cell())  # what learns scores half of them
     unit = f"{rows.unit}s"
     facts = [
         (f"Member {unit}", wording.count(sizes.n_members)),

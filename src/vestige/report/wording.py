@@ -27,6 +27,7 @@ _ATTACKS = {
     "attack_p": "Attack P",
     "nn_shokri": "Classifier of Shokri et al.",
     "nn_nasr": "Classifier of Nasr et al.",
+    "nn_nasr_logits": "Classifier of Nasr et al., logits",
     "nn_memguard": "Classifier of MemGuard",
     "nn_augmentation": "Classifier of augmented copies",
     "calibration_loss": "Calibrated loss",

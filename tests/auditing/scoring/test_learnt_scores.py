@@ -14,7 +14,7 @@ from vestige.core.result import NotRun
 from vestige.evaluation.roc import roc
 from vestige.evaluation.units import Units
 
-NETWORKS = ("nn_shokri", "nn_nasr", "nn_memguard")
+NETWORKS = ("nn_shokri", "nn_nasr", "nn_nasr_logits", "nn_memguard")
 LEARNING = tuple(attack.name for attack in CATALOGUE if attack.learns)
 
 
@@ -29,13 +29,20 @@ def test_attacks_that_learn_are_played_only_if_asked_for_by_name():
 
 
 @pytest.mark.parametrize("attack", [*NETWORKS, "attack_p", "quantile_regression_gaussian"])
-def test_with_a_known_half_each_half_is_scored_by_the_other(attack):
+def test_without_a_shadow_one_half_teaches_and_the_other_alone_is_scored(attack):
     result = audit(predictions(600, 2.5, 1), attacks=["loss", attack])
     assert row(result, attack=attack, metric="auc", group="all").value > 0.6
     assert {"known_half_global", "known_half_per_class"} <= set(rows(result, attack=attack)["threshold"])
     [threat] = [t for t in result.threat_models if t.attack == attack]
     assert "members" in threat.knowledge
     assert "train" not in threat.knowledge
+    assert "learnt from one half of the records" in threat.feature
+    scored = result.records[attack].notna()
+    assert scored.groupby(result.records["member"]).sum().tolist() == [150, 150]
+    assert result.records["loss"].notna().all()
+    for name, n in ((attack, 150), ("loss", 300)):
+        of_all = rows(result, attack=name, group="all")
+        assert set(of_all["n_members"]) == set(of_all["n_nonmembers"]) == {n}
 
 
 @pytest.mark.parametrize("attack", NETWORKS)

@@ -18,6 +18,8 @@ from vestige.auditing.run_folder import QUERIES, forget_queries
 from vestige.core.digests import columns_of_inputs, digest_of_columns
 from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError
 from vestige.core.inputs import InputSpace
+from vestige.core.labels import SortedNames
+from vestige.core.messages import few
 from vestige.core.outputs import GradientNorms, LastLayerGradients, Logits, Output, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.probabilities import softmax
@@ -115,6 +117,8 @@ def ask(
         outputs, checks, views = _answers(meter, ledger, pool, querying, seed, last_layer, wanted)
         predictions = predictions_of(outputs, pool, member)
         spent = ledger.spent
+    taken = _classes_taken(target, model, pool)
+    checks += [] if taken is None else [taken]
     held = preflight.stored_training_rows(_rows_in(target, model, members.inputs, querying))
     checks += [] if held is None else [held]
     queries = queries_of(spent, querying)
@@ -194,6 +198,27 @@ def limited(target: Any, model: Interface, querying: Querying) -> Interface:
             "confidence or label."
         )
     return interface
+
+
+def _classes_taken(target: Any, model: Interface, pool: Records) -> Check | None:
+    """Say which column was taken for which class where the records' classes have names and the model's have none."""
+    names = pool.classes
+    if names is None or list(names) == list(map(str, range(len(names)))):
+        return None
+    if getattr(model, "names_classes", False) or _declared(target, model).columns is not None:
+        return None
+    taken = few([f"{number} for {name}" for number, name in enumerate(names)], 12)
+    sorted_ = isinstance(names, SortedNames)
+    order = "sorted, as nobody gave an order" if sorted_ else "in the order that was given"
+    return Check(
+        "class_columns",
+        Validity.VALID,
+        f"{'Warning: the' if sorted_ else 'The'} model's answers name no classes: they were taken in the order of the "
+        f"records' classes, {order}: column {taken}.",
+        "If the model was trained with another order, name the classes in that order (classes in [data] or of Records)."
+        if sorted_
+        else "",
+    )
 
 
 def _declared(target: Any, model: Interface) -> AnswerFormat:

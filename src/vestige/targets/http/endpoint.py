@@ -162,7 +162,7 @@ class EndpointInterface:
     def __init__(
         self, endpoint: Endpoint, sender: "Sender", n_classes: int, classes: Sequence[str] | None = None
     ) -> None:
-        self.n_classes, self._classes = n_classes, classes
+        self.n_classes, self._classes, self.names_classes = n_classes, classes, False
         self._endpoint, self._sender = endpoint, sender
         self._address = address_of(endpoint.url)
         found = sender.send(self._address.url, None, Event())
@@ -282,6 +282,7 @@ class EndpointInterface:
                 f"{brief(response.output)!r}, as labels are; name another output, such as predict_proba, or declare "
                 "the answers as predicted labels."
             )
+        self.names_classes = read.says_classes(response.values)
         return read.read(response.values, end - start, self.n_classes, self._classes, first=start)
 
     def _of_other_version(self, part: Part | None, versions: list[str]) -> VestigeError | None:
