@@ -1,9 +1,11 @@
 """A model behind HTTP: the same answers as at home, whatever the network does, and secrets that stay secret."""
 
+import base64
 import contextlib
 import json
 import logging
 import pickle
+import re
 import socket
 import ssl
 import subprocess
@@ -12,6 +14,7 @@ import threading
 import time
 import traceback
 from collections import Counter
+from urllib.parse import quote, quote_plus, unquote
 
 import numpy as np
 import pandas as pd
@@ -752,6 +755,45 @@ def test_words_around_a_secret_stay_and_short_secrets_are_hidden_as_a_whole():
     assert found.hidden('x abc y, "0123456789"; \\"0123456789\\" Basic') == "x *** y,***;*** Basic"
     assert found.hidden("ab 0123456") == "ab 0123456"
     assert "0123" not in repr(found)
+
+
+TOKEN = "s3cr3t-Token/Xylo+phone"
+
+
+def _in_longer_text(n_before: int, encode):
+    return encode(b"x" * n_before + b"{Authorization: Bearer " + TOKEN.encode() + b"}").decode()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        quote(TOKEN, safe=""),
+        quote_plus(TOKEN).lower(),
+        "".join(f"%{byte:02X}" for byte in TOKEN.encode()),
+        TOKEN.encode().hex(),
+        TOKEN.encode().hex(":").upper(),
+        TOKEN[::-1],
+        json.dumps(TOKEN),
+        *(_in_longer_text(n, encode) for n in range(3) for encode in (base64.b64encode, base64.urlsafe_b64encode)),
+    ],
+)
+def test_a_secret_is_hidden_however_it_is_written(told):
+    hidden = sending.Credentials(("A",), {"Authorization": f"Bearer {TOKEN}"}).hidden(f"no name {told} here")
+    assert hidden.startswith("no name")
+    assert hidden.endswith("here")
+    kept = re.sub(r"\*+", "", hidden)
+    # What is left of the words around it decodes to nothing of the secret.
+    for text in (kept, kept[::-1], unquote(kept)):
+        assert not any(TOKEN[i : i + 6].lower() in text.lower() for i in range(len(TOKEN) - 5))
+    assert len(kept) - len("no name  here") <= len(told) - len(TOKEN)
+
+
+@pytest.mark.parametrize("told", ["ada:xylophone-7", "user ada", "password xylophone-7", "'ada', 'xylophone-7'"])
+def test_user_and_password_of_a_basic_header_are_hidden(told):
+    header = "Basic " + base64.b64encode(b"ada-l:xylophone-7").decode()
+    hidden = sending.Credentials(("A",), {"Authorization": header}).hidden(told.replace("ada", "ada-l"))
+    assert "xylo" not in hidden
+    assert "ada" not in hidden
 
 
 def test_a_variable_that_is_missing_is_named_before_anything_is_sent(monkeypatch):
