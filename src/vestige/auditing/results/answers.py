@@ -187,6 +187,11 @@ _LEFT_OUT = "to be asked for: it was left out on request"
 _NOT_ASKED = "to be asked for by name: it learns from known members"
 
 
+def options_as_text(options: Options) -> dict[str, str | int | float]:
+    """Return the options as a run holds them."""
+    return {name: _plain(getattr(options, name)) for name in Options.__dataclass_fields__}
+
+
 def _plain(value: str | int | float) -> str | int | float:
     """An option as TOML and JSON can hold it: a member of an enumeration by its name."""
     return str(value) if isinstance(value, str) else value
@@ -208,7 +213,7 @@ def provenance_of(case: Case) -> Provenance:
         reference_digest="" if case.references is None else case.references.digest,
         n_records=case.target.n_records,
         n_left_out=int(np.count_nonzero(~case.keep)),
-        options={name: _plain(getattr(options, name)) for name in Options.__dataclass_fields__},
+        options=options_as_text(options),
         attacks=case.selection.asked,
         likelihood_ratio={} if case.references is None else case.references.asked.as_text(),
         definitions={
