@@ -186,6 +186,7 @@ def provenance_of(case: Case) -> Provenance:
         definitions={
             **_DEFINITIONS,
             **({} if case.references is None else case.references.definitions),
+            **case.learnt.definitions,
             **case.labels_asked.definitions,
             "attacks": case.selection.definition,
         },
