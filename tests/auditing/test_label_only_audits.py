@@ -322,7 +322,7 @@ class Dying:
     def answers(self, inputs: Any) -> PredictedLabels:
         return PredictedLabels(self.fitted.predict(inputs))
 
-    def answers_in_parts(self, inputs: Any) -> Iterator[Part]:
+    def answers_in_parts(self, inputs: Any, allowance: Any = None) -> Iterator[Part]:
         for start in range(0, len(inputs), 50):
             rows = np.arange(start, min(start + 50, len(inputs)))
             if self.left < rows.size:

@@ -52,6 +52,37 @@ _WHITE_BOX = (
     "probabilities", "labels", "losses", "gradients",
 )  # fmt: skip
 
+_LIRA: tuple[Attack, ...] = (
+    Attack(
+        "lira_online", lira_online, ("phi", "shadow_phi", "is_in"),
+        "shadow models trained on random halves of the audited records",
+        "loss", ("train", "data", "label"),
+        "log-likelihood ratio of phi under models trained on the record and models that were not",
+        "Carlini et al. 2022", ("carlini2022membership",),
+    ),
+    Attack(
+        "lira_offline", lira_offline, ("phi", "shadow_phi", "is_in"),
+        "shadow models not trained on the audited records",
+        "loss", ("train", "data", "label"),
+        "z-score of phi among models not trained on the record",
+        "Carlini et al. 2022, offline attack", ("carlini2022membership",),
+    ),
+    Attack(
+        "lira_offline_two_sided", lira_offline_two_sided, ("phi", "shadow_phi", "is_in"),
+        "shadow models not trained on the audited records",
+        "loss", ("train", "data", "label"),
+        "-(log-density of phi under models not trained on the record)",
+        "Carlini et al. 2022, published code", ("carlini2022membership",),
+    ),
+    Attack(
+        "lira_in_only", lira_in_only, ("phi", "shadow_phi", "is_in"),
+        "shadow models trained on random halves of the audited records",
+        "loss", ("train", "data", "label"),
+        "log-density of phi under models trained on the record",
+        "Carlini et al. 2022, IN half of the online attack", ("carlini2022membership",),
+    ),
+)  # fmt: skip
+
 _NETWORKS: tuple[Attack, ...] = (
     Attack(
         "nn_shokri", nn_shokri,
@@ -106,6 +137,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "1 if the predicted class is the true one",
         "Song & Mittal 2021, eq. 5",
         ("song2021systematic",),
+        monotone=True,
     ),
     Attack(
         "loss",
@@ -117,6 +149,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "-(cross-entropy loss)",
         "Yeom et al. 2018",
         ("yeom2018privacy",),
+        monotone=True,
     ),
     Attack(
         "confidence",
@@ -128,6 +161,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "probability of the true class",
         "Song & Mittal 2021, eq. 6",
         ("song2021systematic",),
+        monotone=True,
     ),
     Attack(
         "max_confidence",
@@ -161,6 +195,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "-(modified entropy)",
         "Song & Mittal 2021, eq. 8",
         ("song2021systematic",),
+        monotone=True,
     ),
     Attack(
         "gradient_norm",
@@ -172,6 +207,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "-(L2 norm of the gradient of the record's loss)",
         "Watson et al. 2022, eq. 2",
         ("watson2022importance",),
+        monotone=True,
     ),
     Attack(
         "boundary_distance",
@@ -183,51 +219,9 @@ CATALOGUE: tuple[Attack, ...] = (
         "L2 distance to the nearest input found that is decided otherwise",
         "Choquette-Choo et al. 2021, section 3.4",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
-    Attack(
-        "lira_online",
-        lira_online,
-        ("phi", "shadow_phi", "is_in"),
-        "shadow models trained on random halves of the audited records",
-        "loss",
-        ("train", "data", "label"),
-        "log-likelihood ratio of phi under models trained on the record and models that were not",
-        "Carlini et al. 2022",
-        ("carlini2022membership",),
-    ),
-    Attack(
-        "lira_offline",
-        lira_offline,
-        ("phi", "shadow_phi", "is_in"),
-        "shadow models not trained on the audited records",
-        "loss",
-        ("train", "data", "label"),
-        "z-score of phi among models not trained on the record",
-        "Carlini et al. 2022, offline attack",
-        ("carlini2022membership",),
-    ),
-    Attack(
-        "lira_offline_two_sided",
-        lira_offline_two_sided,
-        ("phi", "shadow_phi", "is_in"),
-        "shadow models not trained on the audited records",
-        "loss",
-        ("train", "data", "label"),
-        "-(log-density of phi under models not trained on the record)",
-        "Carlini et al. 2022, published code",
-        ("carlini2022membership",),
-    ),
-    Attack(
-        "lira_in_only",
-        lira_in_only,
-        ("phi", "shadow_phi", "is_in"),
-        "shadow models trained on random halves of the audited records",
-        "loss",
-        ("train", "data", "label"),
-        "log-density of phi under models trained on the record",
-        "Carlini et al. 2022, IN half of the online attack",
-        ("carlini2022membership",),
-    ),
+    *_LIRA,
     Attack(
         "empirical_bayes_online",
         empirical_bayes_online,
@@ -359,6 +353,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "share of the population with at least the record's loss",
         "Ye et al. 2022",
         ("ye2022enhanced",),
+        monotone=True,
     ),
     Attack(
         "quantile_regression_gaussian",
@@ -394,6 +389,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "number of turned copies that get the true class",
         "Choquette-Choo et al. 2021, section 3.3",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
     Attack(
         "translations",
@@ -405,6 +401,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "number of shifted copies that get the true class",
         "Choquette-Choo et al. 2021, section 3.3",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
     Attack(
         "nn_augmentation",
@@ -428,6 +425,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "share of noisy copies that get the true class, 0 if the record does not",
         "Choquette-Choo et al. 2021, section 3.4",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
     Attack(
         "label_only_likelihood_ratio",
@@ -461,6 +459,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "mean over shifted copies of their L2 distances to the decision boundary, standardised by a source model",
         "Choquette-Choo et al. 2021, section 3.4",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
     Attack(
         "settled_boundary_distance",
@@ -472,6 +471,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "L2 distance found until a record's side of a shadow model's threshold stands; only that side counts",
         "Choquette-Choo et al. 2021, section 3.4; when to end is ours",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
 )
 """Every attack, in the order of the tables."""

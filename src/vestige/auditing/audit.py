@@ -21,7 +21,13 @@ from vestige.auditing.results.answers import (
     threat_models_of,
 )
 from vestige.auditing.results.case import Case, Scored, prepare_case
-from vestige.auditing.results.every_target import TargetValue, frame_of, spread_of, values_of_targets
+from vestige.auditing.results.every_target import (
+    TargetValue,
+    effects_of_references,
+    frame_of,
+    spread_of,
+    values_of_targets,
+)
 from vestige.auditing.results.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
 from vestige.auditing.results.operating_points import OperatingPoint, Rule, natural_point, operating_points
 from vestige.auditing.results.partitions import Partition, partitions_of
@@ -35,16 +41,18 @@ from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.messages import few
+from vestige.core.names import encodable, harmless, harmless_names
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress, silent
 from vestige.core.records import Records
 from vestige.core.references import References
-from vestige.core.result import AuditResult, Preflight, RocBand, Validity
+from vestige.core.result import AuditResult, Preflight, RocBand, Spread, Validity
 from vestige.core.seeds import stream
 from vestige.core.targets import Access
 from vestige.evaluation.intervals import tpr_at_fpr_bounds
 from vestige.evaluation.permutation import familywise_test
+from vestige.evaluation.record_numbers import comparable_scores
 from vestige.evaluation.roc import Roc, point_at_fpr, roc
 from vestige.evaluation.thresholds import decide
 from vestige.evaluation.verdict import find, tail_fpr
@@ -312,7 +320,7 @@ def evaluate(
     with_references = [attack.name for attack in case.selection.attacks if attack.needs_references]
     common = Common(
         units.name,
-        case.options.name,
+        harmless(case.options.name),
         access,
         {attack.name: attack.access for attack in case.selection.attacks},
         {**dict.fromkeys(["worst", *with_references], n_queries_of(case)), **case.labels_asked.n_queries},
@@ -322,17 +330,20 @@ def evaluate(
     worst = _tabulate(case, curves, table, progress)
     progress("testing all attacks together", 0, 1)
     headline = headline_of(worst)
+    alike, n_records = comparable_scores(
+        units, list(case.scores.values()), stream(case.options.seed, "equal numbers of records")
+    )
     test = familywise_test(
-        [units.score(values) for values in case.scores.values()],
-        units.member,
-        tail_fpr(headline),
-        stream(case.options.seed, "relabel"),
+        alike, units.member, tail_fpr(headline), stream(case.options.seed, "relabel"), strata=n_records
     )
     table.extend([p_value_row(test.p_value, curves)])
     in_turn: tuple[TargetValue, ...] = ()
+    spread: tuple[Spread, ...] = ()
     everyone = everyone or case.references
     if everyone is not None:
-        in_turn = values_of_targets(everyone, case.target.subjects, case.options.subject_score, progress)
+        how = case.target.subjects, case.options.subject_score
+        in_turn = values_of_targets(everyone, *how, progress)
+        spread = spread_of(in_turn, everyone.observed, effects_of_references(everyone, *how, in_turn, progress))
     risk, summary, rows = risk_of(case)
     table.extend(rows)
     progress("checking the test itself", 0, 1)
@@ -357,7 +368,7 @@ def evaluate(
         records=_records(case, risk),
         rocs=_bands(curves),
         targets=frame_of(in_turn),
-        spread=() if everyone is None else spread_of(in_turn, everyone.observed),
+        spread=spread,
         power=power_of(case),
         risk=summary,
         not_run=not_run_of(case),
@@ -449,15 +460,18 @@ def _records(case: Case, risk: np.ndarray | None) -> "pd.DataFrame":
     import pandas as pd
 
     target, keep = case.target, case.keep
-    columns: dict[str, object] = {"id": np.flatnonzero(keep) if target.ids is None else target.ids[keep]}
+    columns: dict[str, object] = {"id": np.flatnonzero(keep) if target.ids is None else encodable(target.ids[keep])}
     if target.subjects is not None:
-        columns["subject"] = target.subjects[keep]
-    columns["label"] = (
-        case.labels
-        if target.classes is None
-        else pd.Categorical.from_codes(case.labels, categories=pd.Index(target.classes))
-    )
-    columns |= {name: values[keep] for name, values in target.groups.items()}
+        columns["subject"] = encodable(target.subjects[keep])
+    if case.label_values is not None:
+        columns["label"] = case.label_values[case.labels]
+    elif target.classes is None:
+        columns["label"] = case.labels
+    else:
+        classes = pd.Index(encodable(np.asarray(target.classes)))
+        columns["label"] = pd.Categorical.from_codes(case.labels, categories=classes)
+    names = harmless_names(target.groups)
+    columns |= {name: encodable(values[keep]) for name, values in zip(names, target.groups.values(), strict=True)}
     columns["member"] = case.member
     columns |= case.scores
     if risk is not None:

@@ -47,6 +47,12 @@ class Attack:
         citations: Keys of the papers' BibTeX entries, for `vestige.attacks.bibtex`; none for an own attack.
         natural_threshold: The score above which the attack itself calls a record a member, such as log-odds of 0; None
             if it only ranks.
+        monotone: Whether the score is one rising function, the same for all records, of the model's confidence in the
+            record's true class. Members below nonmembers then mean that the two were exchanged. They do not for a
+            ratio of densities, which falls on either side of a peak, for what is measured against other models'
+            answers about the record, whose distribution may be skewed, for confidence in whatever class, or for what
+            is learnt from known members, which is exchanged along with them; nor for an own attack, unless its
+            `Attack` says so.
     """
 
     name: str
@@ -59,6 +65,7 @@ class Attack:
     source: str
     citations: tuple[str, ...] = ()
     natural_threshold: float | None = None
+    monotone: bool = False
 
     @property
     def learns(self) -> bool:

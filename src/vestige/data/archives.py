@@ -130,7 +130,7 @@ def _whole(where: str) -> Iterator[None]:
         raise _damaged(where, "gzip") from None
     except tarfile.TarError:
         raise _damaged(where, "tar") from None
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError):  # also a way of packing that does not exist
         raise _damaged(where, "zip") from None
 
 

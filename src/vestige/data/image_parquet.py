@@ -4,7 +4,6 @@ import json
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -19,6 +18,7 @@ from vestige.core.progress import Progress, silent
 from vestige.core.records import Codes, Records
 from vestige.data.formats import Format, PathLike, expect_format, named
 from vestige.data.image_decoding import stack_images
+from vestige.data.parquet_file import opened_parquet, whole_columns
 from vestige.data.row_ids import row_ids
 
 _N_BATCH = 2048  # encoded images held at once
@@ -81,14 +81,14 @@ def read_image_parquet(
 
 def _part(path: Path, image: str, label: str) -> _Part:
     expect_format(path, Format.PARQUET)
-    with _parquet(path) as file:
+    with opened_parquet(path, pre_buffer=False) as file:
         schema = file.schema_arrow
         for name, option in ((image, "image"), (label, "label")):
             if name not in schema.names:
                 raise InputError(
                     f"{path.name}: Expected a column {name}, found {few(schema.names)}; name another with {option}=."
                 )
-        labels = file.read(columns=[label]).column(0)
+        labels = whole_columns(file.read(columns=[label]), path.name).column(0)
         plain = labels.to_numpy() if labels.null_count == 0 else np.array(labels.to_pylist(), dtype=object)
     with named(path.name):
         checked = column(plain, f"column {label}", len(plain), "images")
@@ -126,7 +126,7 @@ def _classes(metadata: Any, label: str) -> tuple[str, ...] | None:
 def _encoded(part: _Part, image: str) -> Iterator[list[bytes | None]]:
     from pyarrow import compute
 
-    with _parquet(part.path) as file:
+    with opened_parquet(part.path, pre_buffer=False) as file:
         for batch in file.iter_batches(_N_BATCH, columns=[part.images]):
             values = batch.column(0)
             yield (values if part.images == image else compute.struct_field(values, "bytes")).to_pylist()
@@ -145,17 +145,3 @@ def _ids(parts: Sequence[_Part]) -> np.ndarray:
     files = Counter(part.name for part in parts)
     names = [p.name if files[p.name] == 1 else f"{p.path.resolve().parent.name}/{p.name}" for p in parts]
     return np.concatenate([row_ids(name, part.labels.size) for name, part in zip(names, parts, strict=True)])
-
-
-@contextmanager
-def _parquet(path: Path) -> Iterator[Any]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(path, pre_buffer=False) as file:  # a buffer would hold whole row groups
-            yield file
-    except (pa.ArrowException, OSError):
-        raise InputError(
-            f"{path.name}: Expected a whole Parquet file, found a truncated or damaged one; copy or save it again."
-        ) from None

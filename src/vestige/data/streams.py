@@ -5,6 +5,7 @@ Plain reads into fresh blocks, never a memory map: mapped pages that were read c
 
 import io
 import lzma
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -23,8 +24,11 @@ OpenStream = Callable[[], AbstractContextManager[ByteStream]]
 
 _N_READ = 1 << 20  # bytes per read: a zip entry is unpacked in pieces of this size
 
-# What the standard library raises on a damaged or encrypted zip entry.
-_DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, NotImplementedError)
+DAMAGES = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(RuntimeError, NotImplementedError, KeyError, OverflowError, UnicodeDecodeError),
+)
+"""What the standard library raises on a damaged or encrypted zip file, or on an entry of it."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def readable_array(name: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except _DAMAGES as error:
+    except DAMAGES as error:
         found = "an encrypted one" if "encrypted" in str(error) else "a truncated or damaged one"
         raise InputError(f"{name}: Expected a whole array, found {found}; save it again.") from None
 
@@ -157,6 +161,19 @@ def load_array(stream: ByteStream, name: str) -> np.ndarray:
             array: np.ndarray = npy_format.read_array(stream, allow_pickle=False)
         except ValueError:
             raise InputError(f"{name}: Expected a whole array, found a truncated one; save it again.") from None
+    return text_as_text(array, name)
+
+
+def text_as_text(array: np.ndarray, name: str) -> np.ndarray:
+    """Return text that was saved as bytes decoded, and anything else as it is, once text is known to be text.
+
+    Raises:
+        InputError: Bytes are not UTF-8, or numbers stand where characters should.
+    """
+    if array.dtype.kind == "U":
+        codes = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
+        if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+            raise InputError(f"{name}: Expected text, found numbers that are no characters; save it again.")
     if array.dtype.kind != "S":
         return array
     try:

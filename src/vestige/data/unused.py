@@ -32,13 +32,21 @@ def distinct_values(file: _Loads, unused: Sequence[str]) -> dict[str, np.ndarray
         tables = [file.load([], looked_at)] if looked_at else []  # one pass over the file
     except InputError:
         tables = list(_readable(file, looked_at))
-    return {name: _distinct(table[name]) for table in tables for name in table.column_names}
+    found = {name: table[name] for table in tables for name in table.column_names}
+    return {name: _distinct(values) for name, values in found.items() if not _is_nested(values)}
 
 
 def _readable(file: _Loads, names: Sequence[str]) -> Iterator[Any]:
     for name in names:
         with suppress(InputError):
             yield file.load([], [name])
+
+
+def _is_nested(column: Any) -> bool:
+    """Whether its values are lists or the like, which name nobody."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_nested(column.type))
 
 
 def _distinct(column: Any) -> np.ndarray:

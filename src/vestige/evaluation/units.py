@@ -42,6 +42,13 @@ class Units:
         """Units on the nonmembers' side."""
         return self.member.size - self.n_members
 
+    @property
+    def n_records(self) -> Int[np.ndarray, " unit"]:
+        """Records of each unit."""
+        if self.of_record is None:
+            return np.ones(self.member.size, dtype=np.int64)
+        return np.bincount(self.of_record, minlength=self.member.size)
+
     def score(self, scores: Float[np.ndarray, " record"]) -> Float[np.ndarray, " unit"]:
         """One score per unit: the mean (or maximum) over its records."""
         if self.of_record is None:

@@ -98,7 +98,9 @@ class QueriesPart(_Part):
     price: Number
     """Price of 1,000 queries; null where none was said."""
     cost: Number
-    """Price of all of them."""
+    """Price of all that may have been answered."""
+    n_unanswered: Count
+    """Queries that it may have answered though no answer came."""
 
 
 class FindingPart(_Part):
@@ -290,7 +292,7 @@ class ReportDocument(_Part):
     what they stand on. Rates are fractions. It holds no record, id, input or path.
     """
 
-    schema_version: Literal["1.2"] = "1.2"
+    schema_version: Literal["1.3"] = "1.3"
     """Version of this document's schema."""
     validity: ValidityPart
     """Answer 1."""
@@ -367,7 +369,7 @@ def json_schema() -> dict[str, Any]:
 
     Example:
         >>> json_schema()["properties"]["schema_version"]["const"]
-        '1.2'
+        '1.3'
     """
     schema = ReportDocument.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **schema}

@@ -9,6 +9,7 @@ import numpy as np
 from vestige.core.errors import BudgetError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import (
+    Allowance,
     Answers,
     ConfidenceTarget,
     GradientTarget,
@@ -50,8 +51,8 @@ class _RemoteLabels(_Labels):
     def identity(self) -> str:
         return self._remote.identity
 
-    def answers_in_parts(self, inputs: Any) -> Iterator[Part]:
-        for part in self._remote.answers_in_parts(inputs):
+    def answers_in_parts(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[Part]:
+        for part in self._remote.answers_in_parts(inputs, allowance):
             yield Part(part.rows, predicted_labels(part.answers), part.version, part.n_failed)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vestige.core.errors import InputError
+from vestige.core.ids import id_texts
 from vestige.core.likelihood_ratio import Statistic
 from vestige.core.messages import few
 from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, Probabilities
@@ -173,8 +174,8 @@ def _matched(references: References, target: Predictions) -> tuple[Int[np.ndarra
             "are matched."
         )
     theirs, ours = references.ids, target.ids
-    if (theirs.dtype.kind in "iu") != (ours.dtype.kind in "iu"):  # 7 in one file is "7" in the other
-        theirs, ours = theirs.astype(np.str_), ours.astype(np.str_)
+    if theirs.dtype.kind != ours.dtype.kind:  # 7 in one file is "7" in the other
+        theirs, ours = id_texts(theirs), id_texts(ours)
     by_id = np.argsort(theirs, kind="stable")
     place = np.minimum(np.searchsorted(theirs, ours, sorter=by_id), theirs.size - 1)
     order = by_id[place]

@@ -8,7 +8,10 @@ import numpy as np
 from vestige.auditing.results.case import Case, Scored
 from vestige.auditing.results.measures import call_rows, count_calls
 from vestige.auditing.results.operating_points import OperatingPoint
+from vestige.auditing.results.people import comparable_rows
 from vestige.auditing.results.tidy import Row, hidden_row, too_small
+from vestige.core.names import harmless_names
+from vestige.core.seeds import stream
 from vestige.evaluation.roc import Roc, roc
 from vestige.evaluation.thresholds import decide
 from vestige.evaluation.units import Units, rows_of_levels
@@ -23,7 +26,8 @@ class Partition:
     Attributes:
         names: Name of each group in the result table.
         units: Units of one group only; a subject with records in two groups is two of them.
-        rows: Numbers of each group's units.
+        rows: Numbers of each group's units; where the sides' people have different numbers of records there, of those
+            who can be compared.
         hidden: Groups that must not be shown.
         min_cell: Smallest cell that may be shown.
         is_class: Whether the groups are the classes.
@@ -76,14 +80,16 @@ def partitions_of(case: Case, scored: Scored) -> list[Partition]:
         found, codes = np.unique(values[case.keep], return_inverse=True)
         groupings.append((name, codes, [str(level) for level in found]))
     partitions = []
-    for name, codes, levels in groupings:
+    columns = ["class", *harmless_names(case.target.groups)]
+    for column, (name, codes, levels) in zip(columns, groupings, strict=True):
         units, unit_codes = scored.units.within(scored.of(codes))
-        rows = rows_of_levels(unit_codes, len(levels))
+        rng = stream(case.options.seed, "matched people of a group")
+        rows = [comparable_rows(of_level, units, rng) for of_level in rows_of_levels(unit_codes, len(levels))]
         n_members = np.array([np.count_nonzero(units.member[r]) for r in rows])
         n_nonmembers = np.array([r.size for r in rows]) - n_members
         partitions.append(
             Partition(
-                names=tuple(f"{name}={level}" for level in levels),
+                names=tuple(f"{column}={level}" for level in harmless_names(levels)),
                 units=units,
                 rows=rows,
                 hidden=too_small(n_members, n_nonmembers, case.options.min_cell),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vestige.core.errors import InputError, UnsupportedModelError
+from vestige.core.ids import id_texts
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, Probabilities
 from vestige.core.progress import Progress, silent
@@ -170,7 +171,7 @@ def _refuse_shared(name: str, others: Records, audited: Records) -> None:
     for what, one, other in (("records", others.ids, audited.ids), ("subjects", others.subjects, audited.subjects)):
         if one is None or other is None:
             continue
-        shared = np.intersect1d(one.astype(np.str_), other.astype(np.str_))
+        shared = np.intersect1d(id_texts(one), id_texts(other))
         if shared.size:
             raise InputError(
                 f"Expected {name} records that are not audited, found {shared.size:,} {what} that are, such as "

@@ -10,6 +10,7 @@ from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.core.skops_types import PACKAGES, foreign_types
 from vestige.core.targets import Interface
 from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.files.apart import InterfaceApart
 from vestige.targets.objects.estimator import LabelEstimatorTarget
 from vestige.targets.opening import open_target
 from vestige.targets.refusals import damaged, missing_package
@@ -28,6 +29,24 @@ def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes
         InputError: The file is damaged, or holds no fitted classifier.
         UnsupportedModelError: It names types of packages that are not known; nothing was made of it.
     """
+    return estimator_target(path, _loaded(path), answers, n_classes, classes)
+
+
+class EstimatorApart(InterfaceApart):
+    """Asks the estimator in a skops file in a child process, for a damaged forest crashes where one record falls.
+
+    Arguments and errors are those of `open_skops`.
+
+    Attributes:
+        estimator: What the child loaded without harm, loaded here too: to be looked at and cloned, not to be asked.
+    """
+
+    def __init__(self, path: Path, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None) -> None:
+        super().__init__(open_skops, path, answers, n_classes, classes)
+        self.estimator = _loaded(path)
+
+
+def _loaded(path: Path) -> Any:
     try:
         import skops.io
     except ImportError:
@@ -44,7 +63,7 @@ def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes
             f"Expected an estimator made of {few(PACKAGES)} in {path.name}, found {few(foreign, 3)}; nothing was "
             "loaded. Open it yourself if you trust it, and pass the estimator."
         )
-    return estimator_target(path, estimator, answers, n_classes, classes)
+    return estimator
 
 
 def estimator_target(

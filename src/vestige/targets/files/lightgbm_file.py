@@ -12,7 +12,7 @@ from vestige.core.targets import Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.feature_columns import columns_of_lightgbm
 from vestige.targets.files.boosted import BoosterTarget
-from vestige.targets.refusals import damaged, missing_package
+from vestige.targets.refusals import damaged
 
 _OBJECTIVES = ("binary", "multiclass")  # of "multiclassova" the numbers of a record do not sum to 1
 
@@ -28,13 +28,11 @@ def open_lightgbm(path: Path, answers: AnswerFormat | None, n_classes: int, clas
 
     Raises:
         InputError: The file is damaged, or no model of LightGBM.
-        UnsupportedModelError: The objective is not that of a classifier, or lightgbm is not installed.
+        UnsupportedModelError: The objective is not that of a classifier.
     """
     objective = _objective(path)
-    try:
-        import lightgbm
-    except ImportError:
-        raise missing_package("lightgbm", "a LightGBM model", "boosting") from None
+    import lightgbm
+
     try:
         booster = lightgbm.Booster(model_file=path)
     except (lightgbm.basic.LightGBMError, ValueError, KeyError, TypeError) as error:

@@ -1,5 +1,6 @@
 """A model in a file as a door: the suffix says which format it is, and each format is one module."""
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from vestige.core.errors import InputError
 from vestige.core.messages import brief
 from vestige.core.targets import Interface
 from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.files.apart import InterfaceApart
 from vestige.targets.refusals import missing_package
 
 
@@ -89,41 +91,44 @@ def _suffixes(opened: Opened) -> str:
 
 
 def _onnx(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
+    _require("onnxruntime", "an ONNX file", "onnx")
     from vestige.targets.files.onnx_file import open_onnx
 
-    return open_onnx(path, file.answers, file.output, n_classes, classes)
+    return InterfaceApart(open_onnx, path, file.answers, file.output, n_classes, classes)
 
 
 def _program(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
-    _require_torch("an exported program")
+    _require("torch", "an exported program", "torch")
     from vestige.targets.files.exported_program import open_program
 
     return open_program(path, file.answers, n_classes, classes)
 
 
 def _weights(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
-    _require_torch("weights")
+    _require("torch", "weights", "torch")
     from vestige.targets.files.torch_weights import open_weights
 
     return open_weights(path, file.factory, file.answers, n_classes, classes)
 
 
 def _skops(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
-    from vestige.targets.files.estimator_file import open_skops
+    from vestige.targets.files.estimator_file import EstimatorApart
 
-    return open_skops(path, file.answers, n_classes, classes)
+    return EstimatorApart(path, file.answers, n_classes, classes)
 
 
 def _xgboost(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
+    _require("xgboost", "an XGBoost model", "boosting")
     from vestige.targets.files.xgboost_file import open_xgboost
 
-    return open_xgboost(path, file.answers, n_classes, classes)
+    return InterfaceApart(open_xgboost, path, file.answers, n_classes, classes)
 
 
 def _lightgbm(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
+    _require("lightgbm", "a LightGBM model", "boosting")
     from vestige.targets.files.lightgbm_file import open_lightgbm
 
-    return open_lightgbm(path, file.answers, n_classes, classes)
+    return InterfaceApart(open_lightgbm, path, file.answers, n_classes, classes)
 
 
 def _pickle(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
@@ -132,11 +137,9 @@ def _pickle(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] 
     return open_pickle(path, file.trust_pickle, file.answers, n_classes, classes)
 
 
-def _require_torch(what: str) -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise missing_package("torch", what, "torch") from None
+def _require(package: str, what: str, extra: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise missing_package(package, what, extra)
 
 
 _FORMATS: dict[str, Opened] = {

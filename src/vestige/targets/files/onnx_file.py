@@ -14,7 +14,7 @@ from vestige.core.targets import Answers, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.onnx_inputs import feeds, inputs_of
 from vestige.targets.files.padded_blocks import padded_blocks
-from vestige.targets.refusals import answered, damaged, missing_package
+from vestige.targets.refusals import answered, damaged
 
 _BLOCK = 4096
 _NUMBERS = ("tensor(float)", "tensor(double)", "tensor(float16)")
@@ -35,12 +35,10 @@ def open_onnx(
 
     Raises:
         InputError: The file is damaged, or does not say which output is read, and as what.
-        UnsupportedModelError: onnxruntime is not installed, or an input takes no records.
+        UnsupportedModelError: An input takes no records.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise missing_package("onnxruntime", "an ONNX file", "onnx") from None
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
@@ -123,6 +121,7 @@ class OnnxTarget:
     ) -> None:
         self.session, self.output, self.format, self._label = session, output, format, label
         self.n_classes, self.classes, self.inputs = n_classes, classes, inputs_of(session)
+        self.names_classes = False
         fixed = next((entry.shape[0] for entry in self.inputs if entry.shape[0] is not None), None)
         self.least, self.most = (1, _BLOCK) if fixed is None else (max(1, fixed), max(1, fixed))
 
@@ -151,7 +150,9 @@ class OnnxTarget:
                     f"{self.output}; export the model so that its first axis is the records."
                 )
             found.append(answered[:n_records])
-        read = format.read(np.concatenate(found) if found else self._none(), len(inputs), self.n_classes, self.classes)
+        whole = np.concatenate(found) if found else self._none()
+        self.names_classes = format.says_classes(whole)
+        read = format.read(whole, len(inputs), self.n_classes, self.classes)
         if labels is not None and format.columns is None and not isinstance(read, PredictedLabels):
             self._refuse_other_order(labels, read.whole()[: len(labels)].argmax(axis=1))
         self._label = None if found else self._label  # once is enough

@@ -18,7 +18,7 @@ from vestige.core.targets import Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.feature_columns import columns_of_xgboost
 from vestige.targets.files.boosted import BoosterTarget
-from vestige.targets.refusals import damaged, missing_package
+from vestige.targets.refusals import damaged
 
 
 def _as_it_is(found: np.ndarray) -> np.ndarray:
@@ -53,12 +53,10 @@ def open_xgboost(path: Path, answers: AnswerFormat | None, n_classes: int, class
 
     Raises:
         InputError: The file is damaged, or no model of XGBoost.
-        UnsupportedModelError: The objective is not that of a classifier, or xgboost is not installed.
+        UnsupportedModelError: The objective is not that of a classifier.
     """
-    try:
-        import xgboost
-    except ImportError:
-        raise missing_package("xgboost", "an XGBoost model", "boosting") from None
+    import xgboost
+
     booster = xgboost.Booster()
     try:
         booster.load_model(path)

@@ -1,0 +1,168 @@
+"""A model file in a process of its own: whatever a damaged one does to the library that reads it ends there.
+
+Libraries that read models trust the numbers in them: an index beyond a table, or a tree that leads back to itself, ends
+or stops the whole process, without an exception, when the file is read or later, at the one record that gets there. So
+a child opens the file and answers every question, with limits of time and memory.
+"""
+
+import io
+import json
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vestige.core import errors
+from vestige.core.errors import InputError, TargetError, VestigeError
+from vestige.core.messages import brief
+from vestige.core.outputs import Logits, PredictedLabels, Probabilities
+from vestige.core.targets import Answers, Interface
+from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.files.child import received, send
+
+SECONDS = 60.0
+"""Time to read a file, or to answer, and as much again for every 60 MB of it, or for every 600 records."""
+
+_BYTES_A_SECOND, _RECORDS_A_SECOND = 1_000_000, 10
+_KINDS: dict[str, type[Probabilities] | type[Logits] | type[PredictedLabels]] = {
+    kind.__name__: kind for kind in (Probabilities, Logits, PredictedLabels)
+}
+_START = """
+import json, signal, sys
+signal.alarm(300)
+sys.path[:] = json.loads(sys.argv[1])
+from vestige.targets.files.child import serve
+serve()
+"""
+
+
+class InterfaceApart:
+    """Asks a model in a child process, which opens its file.
+
+    Args:
+        open_file: Opens the file: a function of a module beside this one.
+        path: The file.
+        given: What else the function is given.
+
+    Raises:
+        InputError: The file is damaged: its library refuses it, crashes, or comes to no end.
+        UnsupportedModelError: As the function raises it.
+    """
+
+    def __init__(self, open_file: Callable[..., Interface], path: Path, *given: Any) -> None:
+        self._path, self._opening = path, pickle.dumps((open_file, path, *given), protocol=5)
+        self._one_at_a_time = threading.Lock()
+        self._child, said = self._opened()
+        self.n_classes: int = said["n_classes"]
+        if said["kind"] is not None:
+            declared = (entry for entry in given if isinstance(entry, AnswerFormat))
+            self.format = next(declared, AnswerFormat(_KINDS[said["kind"]]))
+
+    def answers(self, inputs: Any) -> Answers:
+        """Return what the model answers.
+
+        Raises:
+            TargetError: It fails or crashes, or its answers are not what they were said to be.
+        """
+        with self._one_at_a_time:
+            if self._child.has_ended:  # at what it was asked before
+                self._child, _ = self._opened()
+            content = pickle.dumps(inputs, protocol=5)
+            said, values = self._child.told(content, SECONDS + len(inputs) / _RECORDS_A_SECOND, len(content))
+        if "reason" in said:
+            raise TargetError(
+                f"Expected the model in {brief(self._path.name)} to answer, found that {_failed(said)}; export it again, "
+                "or give records like those it was made for."
+            )
+        kind = _KINDS[said["kind"]]
+        return kind(np.load(io.BytesIO(values), allow_pickle=False))
+
+    def _opened(self) -> tuple["_Child", dict[str, Any]]:
+        n_bytes = self._path.stat().st_size
+        child = _Child()
+        weakref.finalize(self, child.end)
+        said, _ = child.told(self._opening, SECONDS + n_bytes / _BYTES_A_SECOND, n_bytes)
+        if "reason" in said:
+            child.end()
+            raise InputError(
+                f"Expected a whole model in {brief(self._path.name)}, found a damaged or foreign file: "
+                f"{_failed(said)}; export it again."
+            )
+        return child, said
+
+
+def _failed(said: dict[str, Any]) -> str:
+    return f"{said['error']}: {brief(said['reason'], 200)}" if said["error"] else said["reason"]
+
+
+class _Child:
+    """The process, which does one thing after the other."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _START, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # where a library that crashes prints what it was doing
+        )
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def told(self, content: bytes, seconds: float, n_bytes: int) -> tuple[dict[str, Any], bytes]:
+        """Hand over something to be done in a time, about so many bytes, and return what came of it.
+
+        `reason` in it says why nothing did, which is no exception of ours.
+
+        Raises:
+            VestigeError: What the child raised.
+        """
+        requests, replies = self._process.stdin, self._process.stdout
+        assert requests is not None
+        assert replies is not None
+        try:
+            send(requests, json.dumps([round(seconds), n_bytes]).encode())
+            send(requests, content)
+            said, values = json.loads(received(replies)), received(replies)
+        except (OSError, EOFError):
+            self.end()
+            return {"error": "", "reason": _ending(self._process.returncode, seconds)}, b""
+        except BaseException:  # an interrupt: what it is doing is no longer asked for
+            self.end()
+            raise
+        for text in said["warnings"]:
+            warnings.warn(text, stacklevel=5)
+        if "message" in said:
+            raise _error(said["error"], said["message"])
+        return said, values
+
+    def end(self) -> None:
+        """Kill it if it has not ended."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):  # what it was not given any more
+                if pipe is not None:
+                    pipe.close()
+
+
+def _error(name: str, message: str) -> VestigeError:
+    kind: type[VestigeError] = getattr(errors, name)
+    return kind(message)
+
+
+def _ending(status: int, seconds: float) -> str:
+    if status == -signal.SIGALRM:
+        return f"its library did not come to an end within {seconds:,.0f} seconds"
+    how = signal.Signals(-status).name if status < 0 else f"with exit status {status}"
+    return f"its library ended the process that was reading it ({how})"

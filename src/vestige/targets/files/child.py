@@ -1,0 +1,108 @@
+"""The child process of `apart`: it opens a model file and answers, within limits, until nobody asks any more."""
+
+import contextlib
+import io
+import json
+import os
+import pickle
+import resource
+import signal
+import traceback
+import warnings
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+
+from vestige.core.errors import VestigeError
+from vestige.core.targets import Interface
+from vestige.targets.refusals import reason
+
+_MEMORY = 8 << 30  # bytes, beside what it has when it is given something to do
+_MEMORY_PER_BYTE = 32  # and more for every byte of the file, or of the records
+
+
+def serve() -> None:
+    """Do what comes in by the standard input, and reply by the standard output, which is taken from the libraries."""
+    requests, replies = open(0, "rb", closefd=False), open(os.dup(1), "wb")  # noqa: SIM115  # until it ends
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # at once, whatever a library is doing
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")  # if memory is short, this process is the one to end
+    signal.alarm(0)
+    interface: Interface | None = None
+    while True:
+        try:
+            seconds, n_bytes = json.loads(received(requests))
+            content = received(requests)
+        except EOFError:
+            return
+        with _limited(seconds, n_bytes):
+            interface, said, values = _done(interface, content)
+        send(replies, json.dumps(said).encode())
+        send(replies, values)
+
+
+def send(pipe: IO[bytes], content: bytes) -> None:
+    """Write bytes, their number before them."""
+    pipe.write(len(content).to_bytes(8, "little"))
+    pipe.write(content)
+    pipe.flush()
+
+
+def received(pipe: IO[bytes]) -> bytes:
+    """Return bytes that were sent.
+
+    Raises:
+        EOFError: The other process has ended.
+    """
+    start = pipe.read(8)
+    content = pipe.read(int.from_bytes(start, "little"))
+    if len(start) < 8 or len(content) < int.from_bytes(start, "little"):
+        raise EOFError
+    return content
+
+
+@contextlib.contextmanager
+def _limited(seconds: int, n_bytes: int) -> Iterator[None]:
+    """Let the kernel end this process if it takes too long or too much: no library can keep it from that."""
+    page, (_, hardest) = resource.getpagesize(), resource.getrlimit(resource.RLIMIT_DATA)
+    with open("/proc/self/statm") as sizes:
+        now = int(sizes.read().split()[5]) * page
+    most = now + _MEMORY + _MEMORY_PER_BYTE * n_bytes
+    resource.setrlimit(
+        resource.RLIMIT_DATA, (most if hardest == resource.RLIM_INFINITY else min(most, hardest), hardest)
+    )
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+
+
+def _done(interface: Interface | None, content: bytes) -> tuple[Interface | None, dict[str, Any], bytes]:
+    """Open the file, or ask the model: the interface, what there is to say, and answers as NumPy saves them."""
+    said: dict[str, Any]
+    values = b""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("default")
+        try:
+            if interface is None:
+                open_file, *given = pickle.loads(content)
+                interface = open_file(*given)
+                format = getattr(interface, "format", None)
+                said = {"n_classes": interface.n_classes, "kind": None if format is None else format.kind.__name__}
+            else:
+                answers = interface.answers(pickle.loads(content))
+                said, values = {"kind": type(answers).__name__}, _saved(answers.whole())
+        except VestigeError as error:
+            said = {"error": type(error).__name__, "message": str(error)}
+        except BaseException as error:  # libraries in Rust raise what is no Exception
+            said = {"error": type(error).__name__, "reason": reason(error), "stack": traceback.format_exc()}
+    return interface, said | {"warnings": [str(warning.message) for warning in warned]}, values
+
+
+def _saved(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    return stream.getvalue()

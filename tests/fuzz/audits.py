@@ -1,0 +1,108 @@
+"""Whole audits of damaged files by the command line, each in a process of its own that has imported everything before.
+
+Forked, not started: an audit of a small file takes less time than to import what it needs.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tests.fuzz.formats import Fuzzed, emptied
+from tests.fuzz.mutants import damaged
+from tests.fuzz.reading import Outcome
+
+_SECONDS = 240  # on a machine that is busy otherwise
+_CODES = (0, 2, 3, 4)
+
+
+def audit_mutants(fuzzed: Fuzzed, n: int, folder: Path, first: int = 0) -> Outcome:
+    """Audit mutants by their seeds; every other one is damaged inside a container that stays sound."""
+    files = fuzzed.make(emptied(folder))
+    sound = {path: path.read_bytes() for path in files}
+    there = set(os.listdir(folder))
+    code, said = run_forked(["audit", *fuzzed.command, "--out", "RUN", "-q"], folder)
+    assert code == 0, said
+    found, begun = Outcome(), time.perf_counter()
+    for seed in range(first, first + n):
+        rng = np.random.default_rng([seed, *fuzzed.name.encode()])
+        path, inside = files[int(rng.integers(len(files)))], seed % 2 == 1
+        path.write_bytes((fuzzed.inside if inside else damaged)(sound[path], rng))
+        os.rename(emptied(folder / "RUN"), folder.with_name("gone"))
+        folder.with_name("gone").rmdir()
+        code, said = run_forked(["audit", *fuzzed.command, "--out", "RUN", "-q"], folder)
+        path.write_bytes(sound[path])
+        found.n += 1
+        found.n_inside += inside
+        found.n_read += code == 0
+        found.n_read_inside += inside and code == 0
+        if wrong := _what_is_wrong(code, said, set(os.listdir(folder)) - there, folder / "RUN"):
+            found.faults.append(f"{seed} ({path.name}): {wrong}")
+    found.seconds = time.perf_counter() - begun
+    return found
+
+
+def _what_is_wrong(code: int, said: str, new: set[str], run: Path) -> str:
+    """Empty if an audit ended as it may."""
+    line = said.strip()
+    if code not in _CODES:
+        return f"exit code {code}: {line[-300:]}"
+    if code and ("\n" in line or not line.startswith("vestige: ")):
+        return f"not one line with exit code {code}: {line[-300:]}"
+    if "Traceback" in line:
+        return f"a traceback: {line[-300:]}"
+    if new - {"RUN"}:
+        return f"left behind: {sorted(new)}"
+    is_whole = (run / "manifest.json").is_file() and (run / "report.html").is_file()
+    if code == 0 and not is_whole:
+        return "no whole run with exit code 0"
+    if code == 2 and run.exists():
+        return f"a run with exit code 2: {sorted(os.listdir(run))}"
+    return ""
+
+
+def run_forked(arguments: Sequence[str], folder: Path) -> tuple[int, str]:
+    """Run the command line in a folder; its exit code, negative for a signal, and its standard error."""
+    log = folder.with_name("stderr.txt")
+    process = os.fork()
+    if process == 0:
+        try:
+            os.chdir(folder)
+            signal.alarm(_SECONDS)
+            err, out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), os.open(os.devnull, os.O_WRONLY)
+            os.dup2(err, 2)
+            os.dup2(out, 1)
+            sys.argv = ["vestige", *arguments]
+            from vestige.cli import _exit_code
+
+            code = _exit_code()
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            code = 99
+        sys.stderr.flush()
+        os._exit(code)
+    _, status = os.waitpid(process, 0)
+    return os.waitstatus_to_exitcode(status), log.read_text(errors="replace")
+
+
+def import_everything() -> None:
+    """Import what audits import, so that a forked process need not; nothing of it may start a thread."""
+    import altair  # noqa: F401
+    import pandas  # noqa: F401
+    import pyarrow.csv
+    import pyarrow.parquet  # noqa: F401
+    import scipy.stats  # noqa: F401
+    import sklearn.ensemble  # noqa: F401
+    import vl_convert  # noqa: F401
+    import xarray  # noqa: F401
+
+    import vestige.auditing.audit
+    import vestige.auditing.model_audit
+    import vestige.auditing.run_folder
+    import vestige.cli
+    import vestige.report  # noqa: F401
