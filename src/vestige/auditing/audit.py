@@ -30,7 +30,7 @@ from vestige.auditing.results.every_target import (
     values_of_targets,
 )
 from vestige.auditing.results.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
-from vestige.auditing.results.operating_points import OperatingPoint, Rule, operating_points
+from vestige.auditing.results.operating_points import OperatingPoint, Rule, natural_point, operating_points
 from vestige.auditing.results.partitions import Partition, partitions_of
 from vestige.auditing.results.power import power_of
 from vestige.auditing.results.risk_of_records import risk_of
@@ -439,6 +439,9 @@ def _curves(case: Case) -> dict[str, Roc]:
 
 def _operating_points(case: Case, scored: Scored, attack: str) -> Iterator[OperatingPoint]:
     """Every rule's threshold, for the records that the attack scores."""
+    natural = case.selection.natural_threshold(attack)
+    if natural is not None:
+        yield natural_point(natural, scored.labels.size)
     known = tuple(part for part in case.known if (part.attacked & scored.records).any())
     if attack not in case.known_scores or not known:
         return

@@ -63,6 +63,8 @@ class ReferenceScores:
         columns |= {"population": seen.population_shadow_phi, "target's population": seen.population_phi}
         if seen.shadow_gradient_norms is not None:
             columns |= {"gradient norms": seen.shadow_gradient_norms}
+        if seen.shadow_max_log_p is not None:
+            columns |= {"largest": seen.shadow_max_log_p}
         return digest_of_columns(columns)
 
     @cached_property
@@ -197,6 +199,10 @@ def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> 
         if found.gradient_norms is None or found.shadow_gradient_norms is None:
             raise InputError("Expected gradient norms of the target and of reference models, found none.")
         return attack.score(found.gradient_norms, found.shadow_gradient_norms, found.is_in)
+    if "shadow_max_log_p" in attack.reads:
+        if found.max_log_p is None or found.shadow_max_log_p is None:
+            raise InputError(f"Expected {attack.needs}, found none.")
+        return attack.score(found.max_log_p, found.shadow_max_log_p, found.is_in)
     has_population = len(found.population_phi) > 0
     queries = range(found.phi.shape[1])
     signals = [
@@ -218,7 +224,7 @@ _LIRA = ("lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only"
 _DEFINITIONS = {
     "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
     "base_score, attack_r, calibration_loss": "on log p of the true class; offline with the power 0.33; ties count",
-    "calibration_confidence": "on p of the true class, where Watson et al. take the log of the largest",
+    "calibration_confidence": "on the log of the largest probability, whatever the true class (Watson et al., eq. 3)",
     "rmia": "gamma 1, >; population: other records that all models were asked about, or else the audited ones",
     "privacy_score": "of records: |mean of IN phi - mean of OUT phi| / (std of IN + std of OUT)",
     "saturation": "answers of exactly 0 or 1 stand log 2 beyond the largest other phi: half the smallest probability",
@@ -263,7 +269,7 @@ def partners_of(is_in: np.ndarray, groups: np.ndarray | None) -> np.ndarray | No
 
 def one_as_target(found: ReferencePhi, model: int, others: np.ndarray) -> ReferencePhi:
     """One reference model in the target's place, with some of the others."""
-    norms = found.shadow_gradient_norms
+    norms, surest = found.shadow_gradient_norms, found.shadow_max_log_p
     return ReferencePhi(
         found.shadow_phi[model], found.shadow_phi[others], found.is_in[others],
         found.population_shadow_phi[model], found.population_shadow_phi[others], found.population_is_in[others],
@@ -272,6 +278,7 @@ def one_as_target(found: ReferencePhi, model: int, others: np.ndarray) -> Refere
         None if found.shadow_statistic is None else found.shadow_statistic[model],
         None if found.shadow_statistic is None else found.shadow_statistic[others],
         None if norms is None else norms[model], None if norms is None else norms[others],
+        None if surest is None else surest[model], None if surest is None else surest[others],
     )  # fmt: skip
 
 

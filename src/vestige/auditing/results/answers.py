@@ -219,6 +219,7 @@ def provenance_of(case: Case) -> Provenance:
         definitions={
             **_DEFINITIONS,
             **({} if case.references is None else case.references.definitions),
+            **case.learnt.definitions,
             **case.labels_asked.definitions,
             "attacks": case.selection.definition,
         },
@@ -238,7 +239,8 @@ _DEFINITIONS: Mapping[str, str] = {
     "global and per_class": "P1: first observed known score with the best balanced accuracy, member iff score >= t",
     "strict": "P3: highest distinct known score with the best balanced accuracy, member iff score > t",
     "known_half": "random halves of the units, stratified by membership; each is known while the other is attacked; "
-    "attacks that learn do so from one of them and are scored on the other alone",
+    "attacks that learn do so from one of them and are scored on the other alone, on which the privacy risk score is "
+    "counted too",
     "oracle": "best threshold on the target itself: optimistic, no interval; p-value of Kolmogorov-Smirnov",
     "worst": "largest over attacks (thresholds, groups), bounds simultaneous by Bonferroni",
     "p_value": "max-T permutation of units (people: of equally many records, scores centred and scaled per number) "

@@ -13,6 +13,7 @@ from vestige.core.options import Arithmetic
 from vestige.core.result import RiskSummary, Status
 from vestige.evaluation.intervals import NO_INTERVAL
 from vestige.evaluation.risk import Reliability, RiskTable, fit_risk, reliability, risk_scores
+from vestige.evaluation.units import Units
 
 _RISK_THRESHOLDS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # P1, table 6
 _ROUNDING = 1e-12
@@ -21,6 +22,8 @@ _NAME = "privacy_risk_score"
 
 def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row]]:
     """Score every record, and summarise over units what may be shown.
+
+    Of two halves that are known for each other, one alone is counted: a coincidence of both would count twice.
 
     Returns:
         The risk of every record, its summary, and rows for the result table; nothing where the class probabilities
@@ -35,7 +38,9 @@ def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row
     for part in case.known:
         table = _risk_table(case, part, -part.of(case.known_scores[name]))
         risk[part.attacked] = risk_scores(table, entropy[part.attacked], case.labels[part.attacked], prior)
-    unit_risk, member = case.units.score(risk), case.units.member
+    counted = case.known[0].attacked
+    units = case.units if counted.all() else case.units.restricted(counted)
+    unit_risk, member = units.score(risk[counted]), units.member
     fit = reliability(unit_risk, member, prior)
     cells = zip(fit.n_members, fit.n_nonmembers, strict=True)
     shown = [all(n == 0 or n >= case.options.min_cell for n in cell) for cell in cells]
@@ -54,7 +59,11 @@ def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row
         precision=tuple(NAN if _hidden(c, case) else measure(f"precision_at_prior_{prior}", c)[0] for _, c in calls),
         recall=tuple(NAN if _hidden(c, case) else c.true_positives / c.n_members for _, c in calls),
     )
-    return risk, summary, [*_rmse_rows(case, fit), *(row for t, c in calls for row in _rows_at(t, c, case))]
+    return (
+        risk,
+        summary,
+        [*_rmse_rows(case.source, units, fit), *(row for t, c in calls for row in _rows_at(t, c, case))],
+    )
 
 
 def _cdf(risk: np.ndarray, levels: np.ndarray, min_cell: int) -> tuple[float, ...]:
@@ -82,11 +91,11 @@ def _rows_at(threshold: float, counts: Counts, case: Case) -> Iterator[Row]:
         yield row
 
 
-def _rmse_rows(case: Case, fit: Reliability) -> Iterator[Row]:
-    sizes = (case.units.n_members, case.units.n_nonmembers)
+def _rmse_rows(source: str, units: Units, fit: Reliability) -> Iterator[Row]:
+    sizes = (units.n_members, units.n_nonmembers)
     for metric, value, weights in (("rmse", fit.rmse, "unweighted"), ("rmse_weighted", fit.rmse_weighted, "by units")):
         definition = f"mean risk against share of members over ten equal bins, {weights}"
-        yield Row(_NAME, case.source, metric, "all", value, NO_INTERVAL, *sizes, definition)
+        yield Row(_NAME, source, metric, "all", value, NO_INTERVAL, *sizes, definition)
 
 
 def _risk_table(case: Case, part: Known, entropy: np.ndarray) -> RiskTable:
