@@ -229,8 +229,9 @@ def provenance_of(case: Case) -> Provenance:
 _DEFINITIONS: Mapping[str, str] = {
     "score": "higher = more likely a member, for every attack",
     "interval": "95 %, for this model over records or subjects; not over training runs",
-    "auc": "P(member scores higher than nonmember) + P(tie)/2; DeLong on the logit scale",
-    "tpr_at_fpr": "last point of the tie-safe ROC with FPR <= f, no interpolation; the threshold's uncertainty inside",
+    "auc": "P(member scores higher than nonmember) + P(tie)/2; score interval with DeLong's variance",
+    "tpr_at_fpr": "last point of the tie-safe ROC with FPR <= f, no interpolation: without ties its true FPR averages "
+    "(floor(f n) + 1) / (n + 1); the threshold's uncertainty inside",
     "probabilities": "as given; a row may miss 1 by 1e-4, or rounded to d decimals by K/2 units of the last (LIMITED)",
     "logarithms": "of given probabilities log max(p, 1e-30) (P1), so exact 0 and 1 are ordinary; of logits exact",
     "resolution": "a rate f needs at least 10 expected false positives, n_nonmembers * f >= 10",
@@ -246,7 +247,8 @@ _DEFINITIONS: Mapping[str, str] = {
     "p_value": "max-T permutation of units (people: of equally many records, scores centred and scaled per number) "
     "over all attacks, by AUC and by members among the top share, and twice that share, of all units; attacks that "
     "learnt from half of the units on the other half, both tests combined by Bonferroni",
-    "risk": "P1: prior * h_in / (prior * h_in + (1 - prior) * h_out) of modified entropy in log bins per class",
+    "risk": "P1: prior * h_in / (prior * h_in + (1 - prior) * h_out) of modified entropy in log bins per class; "
+    "one record more on each side of a bin, unless arithmetic is published",
     "subject": "its records' mean (or maximum) score; class thresholds: against the mean of its records' thresholds; "
     "compared with subjects of as many records where the sides differ in numbers",
     "leak shown": "familywise p <= 0.05",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from vestige.auditing.results.measures import Counts, call_rows, count_calls, me
 from vestige.auditing.results.operating_points import Known, Rule
 from vestige.auditing.results.tidy import NAN, Row
 from vestige.core.options import Arithmetic
+from vestige.core.outputs import Logits, Probabilities
+from vestige.core.predictions import Predictions
+from vestige.core.probabilities import published_dtype
 from vestige.core.result import RiskSummary, Status
 from vestige.evaluation.intervals import NO_INTERVAL
 from vestige.evaluation.risk import Reliability, RiskTable, fit_risk, reliability, risk_scores
@@ -32,11 +36,15 @@ def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row
     name = "modified_entropy"
     if name not in case.scores or name not in case.known_scores or not case.known:
         return None, None, []
+    published = case.options.arithmetic is Arithmetic.PUBLISHED
     entropy = -case.scores[name]
+    known = -case.known_scores[name]
+    if published:  # its histograms are of the entropies as they were computed
+        entropy, known = entropy.astype(_dtype_of(case.target)), known.astype(_dtype_of(case.shadow or case.target))
     prior = case.options.risk_prior
     risk = np.empty(entropy.size)
     for part in case.known:
-        table = _risk_table(case, part, -part.of(case.known_scores[name]))
+        table = _risk_table(case, part, part.of(known), published)
         risk[part.attacked] = risk_scores(table, entropy[part.attacked], case.labels[part.attacked], prior)
     counted = case.known[0].attacked
     units = case.units if counted.all() else case.units.restricted(counted)
@@ -84,7 +92,8 @@ def _hidden(counts: Counts, case: Case) -> bool:
 
 
 def _rows_at(threshold: float, counts: Counts, case: Case) -> Iterator[Row]:
-    rule = Rule("risk", f"{threshold:g}", f"member iff risk >= {threshold:g}, histograms from {case.source}")
+    counted = "" if case.options.arithmetic is Arithmetic.PUBLISHED else ", one record more a bin and side"
+    rule = Rule("risk", f"{threshold:g}", f"member iff risk >= {threshold:g}, histograms from {case.source}{counted}")
     for row in call_rows(_NAME, "all", rule, counts, only=("precision", "precision_at_prior_0.5", "recall")):
         if _hidden(counts, case):
             row = replace(row, value=NAN, interval=NO_INTERVAL, false_positives=None, status=Status.SUPPRESSED)
@@ -98,13 +107,14 @@ def _rmse_rows(source: str, units: Units, fit: Reliability) -> Iterator[Row]:
         yield Row(_NAME, source, metric, "all", value, NO_INTERVAL, *sizes, definition)
 
 
-def _risk_table(case: Case, part: Known, entropy: np.ndarray) -> RiskTable:
+def _dtype_of(predictions: Predictions) -> np.dtype[Any]:
+    """What P1's arithmetic computes entropies in: its probabilities, or the softmax of logits."""
+    output = predictions.output(Probabilities) or predictions.output(Logits)
+    return published_dtype(output.table.dtype)
+
+
+def _risk_table(case: Case, part: Known, entropy: np.ndarray, published: bool) -> RiskTable:
     member = np.asarray(part.units.of(part.units.member))
     return fit_risk(
-        entropy,
-        part.labels,
-        member,
-        case.target.n_classes,
-        n_bins=case.options.risk_bins,
-        published_edges=case.options.arithmetic is Arithmetic.PUBLISHED,
+        entropy, part.labels, member, case.target.n_classes, n_bins=case.options.risk_bins, published=published
     )
