@@ -146,6 +146,10 @@ def judge(policy: Policy, result: AuditResult) -> Judgement:
     shown = f"{policy.attack} {policy.metric}.{policy.bound} is {worst:.4g}"
     if _COMPARISONS[policy.comparison](worst, policy.limit):
         return Judgement(Outcome.BROKEN, f"'{policy.text}' holds: {shown}.")
-    if any(check.name == "inverted_scores" and check.validity is not Validity.VALID for check in result.preflight.checks):
-        return Judgement(Outcome.UNDECIDED, f"'{policy.text}' is undecided: an attack scores members lower than others.")
+    if any(
+        check.name == "inverted_scores" and check.validity is not Validity.VALID for check in result.preflight.checks
+    ):
+        return Judgement(
+            Outcome.UNDECIDED, f"'{policy.text}' is undecided: an attack scores members lower than others."
+        )
     return Judgement(Outcome.PASSED, f"'{policy.text}' does not hold: {shown}.")

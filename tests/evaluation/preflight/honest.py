@@ -123,7 +123,9 @@ def all_checks(audit: HonestAudit, seed: int) -> list[Check]:
     rocs = {f"attack {k}": roc(m[side], m[~side]) for k, m in enumerate(means)}
     n_members = int(side.sum())
     losses = losses_from_phi(audit.shadow_phi)
-    behaviours = [preflight.behaviour(loss, is_in, audit.units) for loss, is_in in zip(losses, audit.is_in, strict=True)]
+    behaviours = [
+        preflight.behaviour(loss, is_in, audit.units) for loss, is_in in zip(losses, audit.is_in, strict=True)
+    ]
     checks = [
         preflight.blind_inputs(audit.inputs, audit.labels, audit.member, audit.units, seed),
         preflight.blind_labels(audit.labels, audit.member, audit.units),

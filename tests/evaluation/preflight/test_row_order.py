@@ -77,7 +77,9 @@ def test_every_check_says_the_same_in_any_order(design):
 
 def test_the_law_is_asked_of_every_check():
     source = Path(honest.__file__).read_text(encoding="utf-8")
-    assert [name for name in preflight.__all__ if f"preflight.{name}(" not in source and name not in WITHOUT_RECORDS] == []
+    assert [
+        name for name in preflight.__all__ if f"preflight.{name}(" not in source and name not in WITHOUT_RECORDS
+    ] == []
 
 
 def test_a_whole_audit_says_the_same_in_any_order():

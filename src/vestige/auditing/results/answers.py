@@ -50,9 +50,7 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
     if case.observed.predicted is not None:
         predicted = case.observed.predicted[keep]
         checks.append(preflight.accuracy_below_chance(predicted, case.labels, member, of_record, target.n_classes))
-        checks.append(
-            preflight.unrecognised_classes(predicted, case.labels, member, of_record, target.class_name)
-        )
+        checks.append(preflight.unrecognised_classes(predicted, case.labels, member, of_record, target.class_name))
     if case.observed.row_hashes is not None:
         checks.append(preflight.equal_predictions(case.observed.row_hashes[keep], member, of_record))
     checks.append(preflight.rounded_probabilities(case.observed.decimals))

@@ -13,7 +13,7 @@ LEVEL = 0.003
 """Honest audits flagged at most; shared by all comparisons."""
 
 MARGIN = 0.05
-"""Accuracy or mean confidence that one training more or less makes of itself, where spread over trainings is unknown."""
+"""Accuracy or mean confidence by which trainings may differ of themselves, where their spread is not known."""
 
 _FEW, _MANY = 3, 6  # shadow models from which on their spread is known at all, and well enough to do without a margin
 _FEWEST = 20  # records on each side
