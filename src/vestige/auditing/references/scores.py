@@ -14,7 +14,7 @@ from vestige.core.attack import Attack
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import Counts, LikelihoodRatio, Queries, Statistic, Variance
-from vestige.core.messages import what_is_needed
+from vestige.core.messages import few, what_is_needed
 from vestige.core.outputs import GradientNorms, Phi
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
@@ -154,7 +154,7 @@ def score_observed(
         how,
         {name: values for name, values in shadow_scores.items() if name in scores},
         not_run,
-        (*checks, *_checks(found), *more),
+        (*checks, *_checks(found), *_missing_answers(found, not_run), *more),
         {"reference models": _definition(found, fewest, how, chosen, first), **_definitions(how)},
         False,
     )
@@ -315,6 +315,7 @@ def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> 
 
 
 _OURS = {attack.name for attack in CATALOGUE}
+_OF_PHI = {attack.name for attack in CATALOGUE if attack.needs_references and "shadow_phi" in attack.reads}
 _LIRA = ("lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only")
 _DEFINITIONS = {
     "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
@@ -423,6 +424,30 @@ def _checks(found: ReferencePhi) -> list[Check]:
             )
         )
     return checks
+
+
+def _missing_answers(found: ReferencePhi, not_run: Sequence[NotRun]) -> list[Check]:
+    """Say what models did not answer, and which attacks that cost."""
+    missing = np.isnan(found.shadow_phi).any(axis=2)
+    others = int(np.isnan(found.population_shadow_phi).any(axis=2).sum())
+    if not missing.any() and not others:
+        return []
+    message = (
+        f"{int(missing.sum()):,} of {missing.size:,} answers of reference models about audited records are missing "
+        f"({int(missing.any(axis=1).sum())} models, {int(missing.any(axis=0).sum()):,} records)"
+    )
+    message += f", and {others:,} about other records" if others else ""
+    fell = [left.attack for left in not_run if left.attack in _OF_PHI]
+    if not fell:
+        return [Check("missing_answers", Validity.VALID, f"{message}; attacks do without them.")]
+    return [
+        Check(
+            "missing_answers",
+            Validity.LIMITED,
+            f"{message}: {few(fell, 10)} could not be played, and may be stronger than what was.",
+            "Ask the models again, or leave these models or records out.",
+        )
+    ]
 
 
 def _definition(found: ReferencePhi, fewest: int, likelihood: LikelihoodRatio, chosen: str, first: int | None) -> str:

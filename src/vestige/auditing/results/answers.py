@@ -71,12 +71,10 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
         checks.extend(case.references.checks)
         checks.append(preflight.reference_counts(is_in, member, of_record))
         checks.append(preflight.reference_membership(phi, member, shadow_phi, is_in, of_record))
-        own = preflight.behaviour(losses_from_phi(phi), member, of_record)
-        theirs = [
-            preflight.behaviour(losses_from_phi(values), inside, of_record)
-            for values, inside in zip(shadow_phi, is_in, strict=True)
-        ]
         if not case.references.by_forgetting:  # such models began where the target ended, and are meant to differ
+            models = zip([phi, *shadow_phi], [member, *is_in], strict=True)
+            with np.errstate(invalid="ignore"):  # where a model did not answer
+                own, *theirs = (preflight.behaviour(losses_from_phi(p), inside, of_record) for p, inside in models)
             checks.append(preflight.shadow_training(own, theirs))
     elif case.labels_asked.is_in is not None:
         checks.append(preflight.reference_counts(case.labels_asked.is_in[:, keep], member, of_record))
