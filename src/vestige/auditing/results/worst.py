@@ -70,5 +70,6 @@ def p_value_row(p_value: float, n_attacks: int, units: Units) -> Row:
     """Make the row of the permutation test over all attacks."""
     return Row(
         "worst", "roc", "p_value", "all", p_value, NO_INTERVAL, units.n_members, units.n_nonmembers,
-        f"familywise permutation test over {n_attacks} attacks, by AUC and by the tails of one and two times the headline rate",
+        f"familywise permutation test over {n_attacks} attacks, by AUC and by the tails of one and two times the "
+        "headline rate",
     )  # fmt: skip
