@@ -200,7 +200,8 @@ class Finding:
         tpr_lb: Its simultaneous lower bound over the attacks.
         tpr_ub: Its simultaneous upper bound: the `u` of NO LEAK SHOWN ABOVE u.
         p_value: Familywise permutation p-value over all attacks.
-        smallest_visible_tpr: The smallest planted leak this audit sees in 4 of 5 cases, at the headline rate.
+        smallest_visible_tpr: The smallest planted leak this audit sees in 4 of 5 cases, at the headline rate, wherever
+            above its threshold.
         n_needed: Nonmembers (and members) that would decide it; 0 where it is decided.
     """
 

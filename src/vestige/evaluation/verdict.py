@@ -191,7 +191,7 @@ def smallest_visible_tpr(n_members: int, n_nonmembers: int, fpr: float, critical
 
     Example:
         >>> round(smallest_visible_tpr(1000, 1000, 0.01, 2.4), 3)
-        0.033
+        0.03
 
     Source:
         Ours.

@@ -121,7 +121,7 @@ class FindingPart(_Part):
     p_value: Number
     """Familywise permutation p-value over all attacks."""
     smallest_visible_tpr: Number
-    """The smallest planted leak this audit sees in 4 of 5 cases, at the headline rate."""
+    """The smallest planted leak this audit sees in 4 of 5 cases, at the headline rate, wherever above its threshold."""
     n_needed: Count
     """Nonmembers (and members) that would decide it; 0 where it is decided."""
 

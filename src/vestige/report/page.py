@@ -182,7 +182,7 @@ def _finding_numbers(finding: Finding) -> list[tuple[str, str, str, str]]:
         remark = "chance of a result this strong if nothing leaked, over all attacks"
         numbers.append(("p-value", wording.p_value(finding.p_value), "", remark))
     if not math.isnan(finding.smallest_visible_tpr):
-        remark = "of the members recognised; this audit sees such a leak in 4 of 5 cases"
+        remark = "of the members recognised, on top of all scores or just above the threshold; seen in 4 of 5 cases"
         numbers.append(("Smallest visible leak", wording.percent(finding.smallest_visible_tpr), "", remark))
     if finding.n_needed:
         numbers.append(("Needed to decide", wording.count(finding.n_needed), "", "members and as many nonmembers"))

@@ -74,5 +74,6 @@ def p_value_row(p_value: float, curves: Mapping[str, Roc]) -> Row:
     most = max(curves.values(), key=lambda curve: curve.n_nonmembers)
     return Row(
         "worst", "roc", "p_value", "all", p_value, NO_INTERVAL, most.n_members, most.n_nonmembers,
-        f"familywise permutation test over {len(curves)} attacks, by AUC and by the tail at the headline rate",
+        f"familywise permutation test over {len(curves)} attacks, by AUC and by the tails of one and two times the "
+        "headline rate",
     )  # fmt: skip
