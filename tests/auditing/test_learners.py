@@ -165,3 +165,26 @@ def test_what_decides_by_itself_is_shown_at_its_own_threshold():
     assert found.value == pytest.approx(expected)
     assert found.value > 0.55
     assert rows(result, attack="loss", threshold="natural").empty
+
+
+def test_the_privacy_risk_score_of_two_halves_is_counted_on_one():
+    """Each half's histograms judge the other: with both counted, intervals of its precision covered .90."""
+    result = audit(predictions(600, 1.0, 9), attacks=["modified_entropy"])
+    of_risk = rows(result, attack="privacy_risk_score")
+    assert set(of_risk["n_members"]) == set(of_risk["n_nonmembers"]) == {150}
+    assert result.records["risk"].notna().all()
+    shadow = audit(predictions(600, 1.0, 9), predictions(400, 1.0, 10), attacks=["modified_entropy"])
+    assert set(rows(shadow, attack="privacy_risk_score")["n_members"]) == {300}
+
+
+@pytest.mark.slow
+def test_intervals_of_the_risk_scores_precision_cover():
+    rng, misses = np.random.default_rng(11), []
+    attack = "privacy_risk_score"
+    for seed in range(200):
+        signals, member = answers(300, 0.0, rng)
+        table = Predictions(Probabilities(signals["probabilities"]), signals["labels"], member)
+        result = audit(table, attacks=["modified_entropy"], options=Options(seed=seed))
+        found = row(result, attack=attack, threshold="risk_0.5", metric="precision_at_prior_0.5")
+        misses.append(not found.lower <= 0.5 <= found.upper)
+    assert np.mean(misses) <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
