@@ -15,8 +15,9 @@ LEVEL = 0.002
 LEVEL_WITHIN = 0.001
 """The same for fewer: repeats that keep to one side."""
 
-CONFOUNDED_SHARE = 0.05
-"""Share of the nonmembers that are copies of members, beyond chance, from which on the sides are no two sides."""
+CONFOUNDED_SHARE = 0.4
+"""Share of the nonmembers that are copies of members, beyond chance, from which on the sides are no two sides: of two
+equal ones, dealing anew leaves half of the copies across."""
 
 TOLERATED_REPEATS = 0.05
 """Below this share of the records repeats move no interval that could be seen."""
@@ -39,7 +40,7 @@ def duplicates(
 
     Returns:
         A check of nonmembers that equal a member: LIMITED if there are more than by chance at `LEVEL`, CONFOUNDED if
-        besides these are more than 5 % of the nonmembers. Without subjects, one of repeated inputs: LIMITED if above
+        besides these are above 40 % of the nonmembers. Without subjects, one of repeated inputs: LIMITED if above
         5 % of the records are repeated and fewer are across the sides than by chance at `LEVEL_WITHIN`.
 
     Raises:

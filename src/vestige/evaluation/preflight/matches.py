@@ -128,4 +128,4 @@ def _relabelled(
         sides = rng.permuted(np.arange(moved.size) < among[:, None], axis=1)
         inside = (records.T @ sides.T.astype(np.float64)).T
         drawn.append(np.where(inside > 0.5, size - inside, 0).sum(axis=1))
-    return np.rint(np.concatenate(drawn))
+    return np.asarray(np.rint(np.concatenate(drawn)))
