@@ -114,7 +114,8 @@ def run_forked(arguments: Sequence[str], folder: Path) -> tuple[int, str]:
             os.dup2(err, 2)
             os.dup2(out, 1)
             sys.argv = ["vestige", *arguments]
-            apart.subprocess, apart.SECONDS = forking, 5.0
+            setattr(apart, "subprocess", forking)  # noqa: B010  # what it imports is not its to give
+            apart.SECONDS = 5.0
             from vestige.cli import _exit_code
 
             code = _exit_code()

@@ -118,7 +118,7 @@ def _beside_predictions(make: Callable[[Path], list[Path]]) -> Callable[[Path], 
     """What writes predictions beside, which are not damaged."""
 
     def both(folder: Path) -> list[Path]:
-        np.savez(folder / "t.npz", **_arrays())
+        _npz(_arrays())(folder / "t.npz")
         return make(folder)
 
     return both

@@ -165,9 +165,9 @@ def import_libraries() -> None:
     """Import what opens models, so that a forked process need not; nothing of it may start a thread."""
     import lightgbm  # noqa: F401
     import onnxruntime  # noqa: F401
-    import skops.io
     import sklearn.ensemble
     import sklearn.neighbors  # noqa: F401
+    import skops.io  # noqa: F401
     import torch
     import torch.export
     import xgboost  # noqa: F401
@@ -204,7 +204,7 @@ def ask_mutants(stored: StoredModel, n: int, folder: Path, first: int = 0, secon
 
 
 def _asked(stored: StoredModel, path: Path) -> str:
-    apart.subprocess = forking
+    setattr(apart, "subprocess", forking)  # noqa: B010  # what it imports is not its to give
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -121,7 +121,7 @@ def read_header(stream: ByteStream, name: str) -> Header:
             version = npy_format.read_magic(stream)
             read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
             shape, fortran_order, dtype = read(stream)
-        except (ValueError, tokenize.TokenError):
+        except (ValueError, TypeError, SyntaxError, IndexError, MemoryError, tokenize.TokenError):  # it is a literal
             raise InputError(
                 f"{name}: Expected an array saved by NumPy, found a damaged or foreign header; save it again "
                 "with numpy.save or numpy.savez."

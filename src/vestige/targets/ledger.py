@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vestige.core.errors import ArtefactError, BudgetError, OutputError, RunFolderError
+from vestige.core.messages import brief
 
 _SCHEMA = """
 BEGIN;
@@ -312,8 +313,8 @@ class Ledger:
             raise OutputError(f"Expected to write {name}, found: {error}; make room, it goes on from there.") from None
         except sqlite3.DatabaseError as error:
             raise ArtefactError(
-                f"Expected a ledger of queries in {name}, found a damaged file ({error}); move it away, and what it "
-                "held is asked again."
+                f"Expected a ledger of queries in {name}, found a damaged file ({brief(str(error), 120)}); move "
+                "it away, and what it held is asked again."
             ) from None
         except OSError as error:
             raise OutputError(

@@ -20,6 +20,7 @@ class Model:
     """It does what the first record says."""
 
     n_classes = 2
+    format: AnswerFormat
 
     def answers(self, inputs):
         odd = {1: crash, 2: hang, 3: exhaust, 4: raise_odd, 5: warn}.get(int(inputs[0, 0]))

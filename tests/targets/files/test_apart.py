@@ -1,4 +1,4 @@
-"""A model file whose library crashes, hangs, eats memory or raises what is no Exception costs a line, not the process."""
+"""A model file whose library crashes, hangs, eats memory or raises oddly costs a line, not the process."""
 
 import signal
 

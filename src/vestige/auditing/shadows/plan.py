@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from vestige.auditing.run_folder import PARTIAL_PLAN, PLAN
 from vestige.core.digests import digest_of_columns
@@ -135,12 +136,23 @@ def planned(
     return plan
 
 
+class _Stored(BaseModel):
+    """What the plan of a run says, of the types that it is used as."""
+
+    model_config = ConfigDict(strict=True)
+    format: Literal[1]
+    strategy: Strategy
+    groups: list[list[int]]
+    asked: dict[str, JsonValue]
+
+
 def _read_plan(path: Path) -> tuple[Strategy, list[list[int]], Mapping[str, Any]]:
     try:
         there = json.loads(path.read_text())
-        if there.pop("digest") != _digest_of(there) or there["format"] != _FORMAT:
+        if there.pop("digest") != _digest_of(there):
             raise ValueError
-        return Strategy(**there["strategy"]), there["groups"], there["asked"]
+        stored = _Stored(**there)
+        return stored.strategy, stored.groups, stored.asked
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise RunFolderError(
             f"Expected the plan of shadow models in {path.name}, found it damaged; remove the folder "

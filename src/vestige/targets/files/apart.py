@@ -82,8 +82,8 @@ class InterfaceApart:
             said, values = self._child.told(content, SECONDS + len(inputs) / _RECORDS_A_SECOND, len(content))
         if "reason" in said:
             raise TargetError(
-                f"Expected the model in {brief(self._path.name)} to answer, found that {_failed(said)}; export it again, "
-                "or give records like those it was made for."
+                f"Expected the model in {brief(self._path.name)} to answer, found that {_failed(said)}; export it "
+                "again, or give records like those it was made for."
             )
         kind = _KINDS[said["kind"]]
         return kind(np.load(io.BytesIO(values), allow_pickle=False))
