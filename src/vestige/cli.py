@@ -334,11 +334,13 @@ def _run(
     quiet: bool,
     attacks: tuple[str, ...] = ("all",),
 ) -> "AuditResult":
-    from vestige.auditing.audit import audit
+    from vestige.auditing.audit import play
+    from vestige.auditing.selection import select
 
     def audited(progress: "Progress") -> "AuditResult":
-        return audit(
-            target, shadow, references=references, attacks=attacks, options=options, progress=progress
+        return play(
+            target, shadow, references=references, members=None, nonmembers=None, querying=None, training=None,
+            likelihood=None, selection=select(attacks), folder=out, options=options, progress=progress,
         )  # fmt: skip
 
     return written(audited, out, asked, quiet)

@@ -1,4 +1,4 @@
-"""Attacks that learn, without a leak: how often is one shown? `python -m tests.auditing.learners_study`, an hour or two.
+"""Attacks that learn, without a leak: how often is one shown? `python -m tests.auditing.learners_study`, two hours.
 
 One half of the records is learnt from, the other alone is scored and tested, as in an audit without a shadow model.
 Answers of members and nonmembers are drawn alike, so that every leak shown is false. A study with a leak asks whether

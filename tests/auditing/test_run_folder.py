@@ -22,7 +22,19 @@ from rich.console import Console
 from tests.auditing.planted import logits_of
 
 import vestige.report
-from vestige import Logits, Options, OutputError, Predictions, RunFolderError, audit
+from vestige import (
+    FunctionRecipe,
+    Logits,
+    Options,
+    OutputError,
+    Predictions,
+    Records,
+    RunFolderError,
+    ShadowTraining,
+    TargetError,
+    audit,
+    audit_recipe,
+)
 from vestige.auditing import run_folder
 from vestige.report.renderer import RENDERER
 
@@ -46,7 +58,8 @@ def _target(seed: int = 51, **columns) -> Predictions:
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """Of all files but the ledger, whose pages change when it is opened."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "queries.sqlite"}
 
 
 def _same_but_for_the_time(a: dict[str, bytes], b: dict[str, bytes]) -> bool:
@@ -490,3 +503,62 @@ def test_names_of_groups_and_classes_end_no_audit_and_move_no_terminal(tmp_path)
     printed = io.StringIO()
     vestige.report.print_result(found, Console(file=printed), None)
     assert {c for c in printed.getvalue() if not c.isprintable()} <= {"\n"}
+
+
+# ------------------------------------------------------------------------ another audit's run, refused at once
+
+
+def test_predictions_of_another_audit_are_refused_before_anything_is_computed(run):
+    before = _contents(run)
+    for other in (
+        lambda: audit(_target(seed=53), run=run, progress=_computing),
+        lambda: audit(_target(), options=Options(seed=77), run=run, progress=_computing),
+        lambda: audit(_target(), attacks=["loss"], run=run, progress=_computing),
+        lambda: audit(_target(), _target(seed=54), run=run, progress=_computing),
+    ):
+        with pytest.raises(RunFolderError, match="--out"):
+            other()
+    assert _contents(run) == before
+
+
+def _never(inputs):
+    raise AssertionError("asked before looking")
+
+
+def _sides(seed: int = 0):
+    rng = np.random.default_rng(seed)
+    return {
+        name: Records(rng.normal(size=(40, 2)), rng.integers(0, 2, 40), ids=np.arange(40) + 40 * k)
+        for k, name in enumerate(("members", "nonmembers"))
+    }
+
+
+def _asked(inputs):
+    p = 1 / (1 + np.exp(-np.asarray(inputs)[:, 0]))
+    return np.column_stack([p, 1 - p])
+
+
+def test_models_and_recipes_of_another_audit_are_refused_before_anything_is_asked_or_trained(run, tmp_path):
+    audit(_asked, **_sides(), run=tmp_path / "asked")
+    recipe = ShadowTraining(FunctionRecipe(lambda inputs, labels, *, seed: _never), bank=tmp_path / "bank")
+    before = _contents(run), _contents(tmp_path / "asked")
+    for other in (
+        lambda: audit(_never, **_sides(), run=run),
+        lambda: audit(_never, **_sides(1), run=tmp_path / "asked"),
+        lambda: audit(_never, **_sides(), run=tmp_path / "asked", options=Options(seed=7)),
+        lambda: audit(_target(), run=tmp_path / "asked", progress=_computing),
+        lambda: audit_recipe(_sides()["members"], recipe, run=run),
+        lambda: audit_recipe(_sides()["members"], recipe, run=tmp_path / "asked"),
+    ):
+        with pytest.raises(RunFolderError, match="--out"):
+            other()
+    assert (_contents(run), _contents(tmp_path / "asked")) == before
+    audit(_asked, **_sides(), run=tmp_path / "asked")  # and its own is played again
+
+
+def test_a_near_model_that_fails_leaves_the_finished_run_its_ledger(tmp_path):
+    audit(_asked, **_sides(), run=tmp_path / "run")
+    with pytest.raises(TargetError, match="asked before looking"):
+        audit(_never, **_sides(), run=tmp_path / "run")
+    assert (tmp_path / "run" / "queries.sqlite").exists()
+    audit(_asked, **_sides(), run=tmp_path / "run")

@@ -20,9 +20,10 @@ def test_what_is_shown_can_be_seen_and_written(text):
     assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\ufeff")
 
 
-@pytest.mark.parametrize(
-    "text", ["ward 7", "Zürich", "東京", "क्षि", "ไม่", "می\u200cخواهم", "👩\u200d⚕️", "Việt", "a×b", ""]
-)
+PERSIAN = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
+
+
+@pytest.mark.parametrize("text", ["ward 7", "Zürich", "東京", "क्षि", "ไม่", PERSIAN, "👩\u200d⚕️", "Việt", "a×b", ""])
 def test_names_of_every_script_stay_as_they_are(text):
     assert harmless(text) == text
 

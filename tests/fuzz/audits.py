@@ -7,16 +7,54 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from tests.fuzz.formats import Fuzzed, emptied
-from tests.fuzz.mutants import damaged
+from tests.fuzz.formats import FORMATS, Fuzzed, emptied
+from tests.fuzz.models import MODELS, StoredModel, forked, forking, import_libraries
+from tests.fuzz.mutants import damaged, in_text
 from tests.fuzz.reading import Outcome
+from tests.targets.model_files import X, Y
+
+from vestige.targets.files import apart
 
 _SECONDS = 240  # on a machine that is busy otherwise
 _CODES = (0, 2, 3, 4)
+
+
+def _with_records(stored: StoredModel) -> Callable[[Path], list[Path]]:
+    def make(folder: Path) -> list[Path]:
+        path = folder / f"model{stored.suffix}"
+        code, said = forked(lambda: stored.write(path))
+        assert code == 0, said
+        for name, rows in (("members", slice(0, 30)), ("nonmembers", slice(30, 60))):
+            table = "".join(f"{a},{b},{c},{label}\n" for (a, b, c), label in zip(X[rows], Y[rows], strict=True))
+            (folder / f"{name}.csv").write_text(f"a,b,c,label\n{table}")
+        return [path]
+
+    return make
+
+
+def _with_audit_file(folder: Path) -> list[Path]:
+    make = _with_records(next(m for m in MODELS if m.suffix == ".ubj"))
+    make(folder)
+    said = '[target]\nmodel = "model.ubj"\naccess = "confidence"\n[data]\nmembers = "members.csv"\n'
+    (folder / "audit.toml").write_text(f'{said}nonmembers = "nonmembers.csv"\nlabel = "label"\n[options]\nseed = 3\n')
+    return [folder / "audit.toml"]
+
+
+_WITH = ("--members", "members.csv", "--nonmembers", "nonmembers.csv", "--label", "label")
+AUDITED = (
+    *(fuzzed for fuzzed in FORMATS if fuzzed.command),
+    Fuzzed("audit.toml", _with_audit_file, lambda _: None, in_text, ("audit.toml",)),
+    *(
+        Fuzzed(m.name, _with_records(m), lambda _: None, m.inside, ("--model", f"model{m.suffix}", *_WITH))
+        for m in MODELS
+        if not m.given
+    ),
+)
+"""What whole audits are made of: the formats that hold predictions, and those models that need no code beside them."""
 
 
 def audit_mutants(fuzzed: Fuzzed, n: int, folder: Path, first: int = 0) -> Outcome:
@@ -76,6 +114,7 @@ def run_forked(arguments: Sequence[str], folder: Path) -> tuple[int, str]:
             os.dup2(err, 2)
             os.dup2(out, 1)
             sys.argv = ["vestige", *arguments]
+            apart.subprocess, apart.SECONDS = forking, 5.0
             from vestige.cli import _exit_code
 
             code = _exit_code()
@@ -106,3 +145,5 @@ def import_everything() -> None:
     import vestige.auditing.run_folder
     import vestige.cli
     import vestige.report  # noqa: F401
+
+    import_libraries()

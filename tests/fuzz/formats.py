@@ -104,12 +104,24 @@ def _references(path: Path) -> None:
         pass
 
 
-def _saved(name: str, write: Callable[[Path], Any]) -> Callable[[Path], list[Path]]:
+def saved(name: str, write: Callable[[Path], Any]) -> Callable[[Path], list[Path]]:
+    """What writes one file into a folder."""
+
     def make(folder: Path) -> list[Path]:
         write(folder / name)
         return [folder / name]
 
     return make
+
+
+def _beside_predictions(make: Callable[[Path], list[Path]]) -> Callable[[Path], list[Path]]:
+    """What writes predictions beside, which are not damaged."""
+
+    def both(folder: Path) -> list[Path]:
+        np.savez(folder / "t.npz", **_arrays())
+        return make(folder)
+
+    return both
 
 
 def _csv(table: Callable[[], pd.DataFrame]) -> Callable[[Path], Any]:
@@ -311,19 +323,19 @@ _LOCATION = "\n".join(f'"{i % 30 + 1}",' + ",".join("01"[(i * j) % 2] for j in r
 
 FORMATS = (
     Fuzzed(
-        "csv", _saved("t.csv", _csv(_table)), lambda f: _all_of(read_predictions(f / "t.csv")), mutants.in_text,
+        "csv", saved("t.csv", _csv(_table)), lambda f: _all_of(read_predictions(f / "t.csv")), mutants.in_text,
         ("t.csv",),
     ),
     Fuzzed(
-        "csv.gz", _saved("t.csv.gz", _csv(_table)), lambda f: _all_of(read_predictions(f / "t.csv.gz")),
+        "csv.gz", saved("t.csv.gz", _csv(_table)), lambda f: _all_of(read_predictions(f / "t.csv.gz")),
         mutants.in_gzip, ("t.csv.gz",),
     ),
     Fuzzed(
-        "parquet", _saved("t.parquet", lambda path: _table().to_parquet(path)),
+        "parquet", saved("t.parquet", lambda path: _table().to_parquet(path)),
         lambda f: _all_of(read_predictions(f / "t.parquet")), mutants.in_parquet, ("t.parquet",),
     ),
     Fuzzed(
-        "npz", _saved("t.npz", _npz(_arrays())), lambda f: _all_of(read_predictions(f / "t.npz")), mutants.in_zip,
+        "npz", saved("t.npz", _npz(_arrays())), lambda f: _all_of(read_predictions(f / "t.npz")), mutants.in_zip,
         ("t.npz",),
     ),
     Fuzzed(
@@ -331,52 +343,55 @@ FORMATS = (
         ("logits.npy", "--labels", "labels.npy", "--member", "member.npy", "--id", "ids.npy"),
     ),
     Fuzzed(
-        "csv of records", _saved("r.csv", _csv(_records_table)), lambda f: read_records(f / "r.csv"), mutants.in_text
+        "csv of records", saved("r.csv", _csv(_records_table)), lambda f: read_records(f / "r.csv"), mutants.in_text
     ),
     Fuzzed(
-        "parquet of records", _saved("r.parquet", lambda path: _records_table().to_parquet(path)),
+        "parquet of records", saved("r.parquet", lambda path: _records_table().to_parquet(path)),
         lambda f: read_records(f / "r.parquet", RecordColumns(order=("seen",))), mutants.in_parquet,
     ),
     Fuzzed(
         "npz of records",
-        _saved("r.npz", _npz({"inputs": np.eye(N), "labels": np.arange(N) % 2, "ids": np.arange(N)})),
+        saved("r.npz", _npz({"inputs": np.eye(N), "labels": np.arange(N) % 2, "ids": np.arange(N)})),
         lambda f: read_records(f / "r.npz"), mutants.in_zip,
     ),
     Fuzzed("idx", _idx, lambda f: read_idx_images(f / "images.gz", f / "labels"), _idx_inside),
     Fuzzed(
-        "cifar, binary", _saved("c.tar.gz", lambda path: tarred(path, binary10())),
+        "cifar, binary", saved("c.tar.gz", lambda path: tarred(path, binary10())),
         lambda f: read_cifar10(f / "c.tar.gz"), mutants.in_tar,
     ),
     Fuzzed(
-        "cifar, python", _saved("c.tar.gz", lambda path: tarred(path, python10())),
+        "cifar, python", saved("c.tar.gz", lambda path: tarred(path, python10())),
         lambda f: read_cifar10(f / "c.tar.gz"), mutants.in_tar,
     ),
     Fuzzed("image folder", _pngs, lambda f: read_image_folder(f / "set"), mutants.in_text),
     Fuzzed(
-        "parquet of images", _saved("i.parquet", _image_parquet), lambda f: read_image_parquet(f / "i.parquet"),
+        "parquet of images", saved("i.parquet", _image_parquet), lambda f: read_image_parquet(f / "i.parquet"),
         mutants.in_parquet,
     ),
-    Fuzzed("german credit", _saved("german.data", _uci(_GERMAN, 9)), lambda f: read_german_credit(f / "german.data"),
+    Fuzzed("german credit", saved("german.data", _uci(_GERMAN, 9)), lambda f: read_german_credit(f / "german.data"),
            mutants.in_text),
-    Fuzzed("hepatitis", _saved("hepatitis.data", _uci(_HEPATITIS, 9)), lambda f: read_hepatitis(f / "hepatitis.data"),
+    Fuzzed("hepatitis", saved("hepatitis.data", _uci(_HEPATITIS, 9)), lambda f: read_hepatitis(f / "hepatitis.data"),
            mutants.in_text),
     Fuzzed(
-        "location30", _saved("l.zip", lambda path: zipped(path, {"bangkok": _LOCATION.encode()})),
+        "location30", saved("l.zip", lambda path: zipped(path, {"bangkok": _LOCATION.encode()})),
         lambda f: read_location30(f / "l.zip"), mutants.in_zip,
     ),
     Fuzzed(
-        "npz of references", _saved("refs.npz", _npz(_reference_arrays(), np.savez)),
-        lambda f: _references(f / "refs.npz"), mutants.in_zip,
+        "npz of references", _beside_predictions(saved("refs.npz", _npz(_reference_arrays(), np.savez))),
+        lambda f: _references(f / "refs.npz"), mutants.in_zip, ("t.npz", "--reference", "refs.npz"),
     ),
-    Fuzzed("zarr 3 of references", _zarr(3), lambda f: _references(f / "refs.zarr"), _json_or_bytes),
+    Fuzzed(
+        "zarr 3 of references", _beside_predictions(_zarr(3)), lambda f: _references(f / "refs.zarr"), _json_or_bytes,
+        ("t.npz", "--reference", "refs.zarr"),
+    ),
     Fuzzed("zarr 2 of references", _zarr(2), lambda f: _references(f / "refs.zarr"), _json_or_bytes),
     Fuzzed("signals of a run", _run, lambda f: _references(f / "run"), _json_or_bytes),
     Fuzzed(
-        "audit.toml", _saved("audit.toml", lambda path: path.write_text(_AUDIT)),
-        lambda f: read_audit_file(f / "audit.toml"), mutants.in_text, ("audit.toml",),
+        "audit.toml", saved("audit.toml", lambda path: path.write_text(_AUDIT)),
+        lambda f: read_audit_file(f / "audit.toml"), mutants.in_text,
     ),
     Fuzzed("ledger", _ledger, _of_ledger, _ledger_inside),
-    Fuzzed("plan", _saved("shadows.json", _plan), lambda f: _read_plan(f / "shadows.json"), _in_plan),
+    Fuzzed("plan", saved("shadows.json", _plan), lambda f: _read_plan(f / "shadows.json"), _in_plan),
     Fuzzed("bank", _bank, _of_bank, _json_or_bytes),
 )  # fmt: skip
 

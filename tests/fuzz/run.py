@@ -39,12 +39,13 @@ def _parts(part: str, n: int, folder: Path) -> Iterable[tuple[str, Callable[[], 
 
         return [(f.name, lambda f=f: read_mutants(f, n, folder)) for f in FORMATS]
     if part == "audits":
-        from tests.fuzz.audits import audit_mutants, import_everything
+        from tests.fuzz.audits import AUDITED, audit_mutants, import_everything
 
         import_everything()
-        return [(f.name, lambda f=f: audit_mutants(f, n, folder)) for f in FORMATS if f.command]
-    from tests.fuzz.models import MODELS, ask_mutants
+        return [(f.name, lambda f=f: audit_mutants(f, n, folder)) for f in AUDITED]
+    from tests.fuzz.models import MODELS, ask_mutants, import_libraries
 
+    import_libraries()
     return [(m.name, lambda m=m: ask_mutants(m, n, folder)) for m in MODELS]
 
 

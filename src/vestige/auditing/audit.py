@@ -17,6 +17,7 @@ from vestige.auditing.results.answers import (
     n_queries_of,
     not_run_of,
     not_tested_of,
+    options_as_text,
     provenance_of,
     threat_models_of,
 )
@@ -29,12 +30,14 @@ from vestige.auditing.results.every_target import (
     values_of_targets,
 )
 from vestige.auditing.results.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
-from vestige.auditing.results.operating_points import OperatingPoint, Rule, operating_points
+from vestige.auditing.results.operating_points import OperatingPoint, Rule, natural_point, operating_points
 from vestige.auditing.results.partitions import Partition, partitions_of
 from vestige.auditing.results.power import power_of
 from vestige.auditing.results.risk_of_records import risk_of
 from vestige.auditing.results.tidy import Common, Row, Table
 from vestige.auditing.results.worst import headline_of, p_value_row, worst_rows
+from vestige.auditing.run_folder import MANIFEST, attacks_and_options, refuse_another
+from vestige.auditing.scoring.observation import digest_of
 from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.core.attack import Attack
@@ -166,6 +169,9 @@ def play(
     _refuse_mixtures(target, shadow, references, members, nonmembers, querying, training)
     _refuse_unplayable(selection, training, references)
     _refuse_without_shadows(training, references, querying, likelihood)
+    refuse_another(folder, **attacks_and_options(selection.asked, options_as_text(options)))
+    if members is None and isinstance(target, Predictions):
+        _refuse_others_predictions(folder, target, shadow)
     querying = querying or Querying()
     scored, asked, labels = None, None, None
     model = target
@@ -185,6 +191,7 @@ def play(
                 last_layer=selection.reads("gradients"), wanted=played_with(selection.attacks, n_shadows),
             )  # fmt: skip
             target = asked.predictions
+            _refuse_others_predictions(folder, target)
             if training is not None:
                 trained = train_references(
                     asked, training, folder, options.seed, progress, selection.attacks, querying.views, likelihood
@@ -207,9 +214,19 @@ def play(
                 f"they lack {scored.not_run[0].needs}. Most attacks need 2 models that were trained on each record and "
                 "2 that were not."
             )
+        refuse_another(folder, inputs={"references": scored.digest})
         shadow = scored.shadow
     case = prepare_case(target, shadow, selection, options, progress, scored, labels)
     return evaluate(case, asked, progress)
+
+
+def _refuse_others_predictions(folder: Path | None, target: Predictions, shadow: Predictions | None = None) -> None:
+    """Refuse the run of an audit of other answers, before they are looked at."""
+    if folder is None or not (folder / MANIFEST).is_file():
+        return
+    refuse_another(folder, inputs={"target": digest_of(target)})
+    if shadow is not None:
+        refuse_another(folder, inputs={"shadow": digest_of(shadow)})
 
 
 @contextmanager
@@ -422,6 +439,9 @@ def _curves(case: Case) -> dict[str, Roc]:
 
 def _operating_points(case: Case, scored: Scored, attack: str) -> Iterator[OperatingPoint]:
     """Every rule's threshold, for the records that the attack scores."""
+    natural = case.selection.natural_threshold(attack)
+    if natural is not None:
+        yield natural_point(natural, scored.labels.size)
     known = tuple(part for part in case.known if (part.attacked & scored.records).any())
     if attack not in case.known_scores or not known:
         return

@@ -116,6 +116,38 @@ def alone(folder: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
+def refuse_another(folder: Path | None, **known: Any) -> None:
+    """Refuse the run of another audit as soon as enough of this one is known, before more is computed.
+
+    Args:
+        folder: Of the run; nothing is refused if None, or if no run is finished there.
+        known: What is known of a manifest: `attacks`, `options`, or some of the `inputs`; what is left out may differ.
+
+    Raises:
+        RunFolderError: It is another's.
+    """
+    if folder is not None and (folder / MANIFEST).is_file():
+        _same_audit(folder, known)
+
+
+def refuse_without(folder: Path, name: str) -> None:
+    """Refuse a finished run that lacks a file which this audit's would have, before anything is computed.
+
+    Raises:
+        RunFolderError: It lacks it.
+    """
+    if (folder / MANIFEST).is_file() and not (folder / name).is_file():
+        raise RunFolderError(
+            f"Expected {folder} to hold a run of the same audit, found one without {name}; name another folder with "
+            "--out."
+        )
+
+
+def attacks_and_options(asked: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attacks and options as a manifest holds them."""
+    return {"attacks": {name: digest or "ours" for name, digest in asked.items()}, "options": dict(options)}
+
+
 def what_is_kept(folder: Path) -> str:
     """Say what an audit that was stopped leaves in its folder, and how to go on."""
     kept = ["the earlier run"] if (folder / MANIFEST).is_file() else []
@@ -167,8 +199,7 @@ def _manifest(result: AuditResult) -> dict[str, Any]:
         "created": p.created,
         "seed": p.seed,
         "inputs": {"target": p.target_digest, "shadow": p.shadow_digest, "references": p.reference_digest},
-        "attacks": {name: digest or "ours" for name, digest in p.attacks.items()},
-        "options": dict(p.options),
+        **attacks_and_options(p.attacks, p.options),
         "likelihood_ratio": dict(p.likelihood_ratio),
     }
 
@@ -177,15 +208,16 @@ def _same_audit(folder: Path, manifest: Mapping[str, Any]) -> None:
     try:
         there = json.loads((folder / MANIFEST).read_text())
         found = {key: there[key] for key in ("format", "inputs", "attacks", "options")}
+        found["inputs"] = {name: found["inputs"][name] for name in manifest.get("inputs", {})}
         # Runs of before there was a choice played LiRA as the defaults do.
-        usual = LikelihoodRatio().as_text() if manifest["likelihood_ratio"] else {}
+        usual = LikelihoodRatio().as_text() if manifest.get("likelihood_ratio") else {}
         found["likelihood_ratio"] = there.get("likelihood_ratio", usual)
     except (OSError, ValueError, KeyError, TypeError):
         raise RunFolderError(
             f"Expected a run's {MANIFEST} in {folder}, found one that cannot be read; name another folder with --out."
         ) from None
     for key, value in found.items():
-        if value != manifest[key]:
+        if key in manifest and value != manifest[key]:
             raise RunFolderError(
                 f"Expected {folder} to hold a run of the same {key}, found {_short(value)} there and "
                 f"{_short(manifest[key])} here; name another folder with --out."

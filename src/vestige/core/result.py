@@ -35,7 +35,8 @@ RESULT_DTYPES: Mapping[str, str] = {
 """Columns of `results.parquet`, one schema for every kind of audit.
 
 attack: an attack's name; `worst`: the largest value over all attacks, with simultaneous bounds; `privacy_risk_score`.
-threshold: where the operating point is from: `roc` (no threshold is chosen), `shadow_*`, `known_half_*`, `oracle`,
+threshold: where the operating point is from: `roc` (no threshold is chosen), `shadow_*`, `known_half_*`, `natural`
+    (the attack's own decision, such as log-odds above 0), `oracle`,
     `any` (the largest over an attack's thresholds, with simultaneous bounds), `risk_*` (a level of the privacy risk
     score); for the score's RMSE what it was fitted on, `shadow` or `known_half`.
 group: `all`, `class=NAME`, `GROUP=VALUE`, or `worst_class` / `worst_group` (simultaneous over attacks and groups).

@@ -51,7 +51,7 @@ class GradientInterface(Interface, Protocol):
         """Return the L2 norm of the gradient of each record's own cross-entropy, over all parameters.
 
         Source:
-            Watson et al. 2022, section on scores; evaluation mode, no regulariser.
+            Watson et al. 2022, eq. 2; evaluation mode, no regulariser.
         """
 
     def last_layer_gradients(

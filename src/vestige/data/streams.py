@@ -132,6 +132,8 @@ def read_header(stream: ByteStream, name: str) -> Header:
             f"{name}: Expected numbers or text, found an object array, which is a pickle; pickles are never loaded: "
             "convert it first, with .astype(float) or .astype(str)."
         )
+    if dtype.kind in "mM" and np.datetime_data(dtype)[0] == "generic":
+        raise InputError(f"{name}: Expected numbers, text or dates, found {dtype} without a unit; save it with one.")
     return Header(tuple(int(n) for n in shape), bool(fortran_order), dtype, n_bytes)
 
 

@@ -259,7 +259,7 @@ def _area_of_two_values(curve: Roc, tail: float) -> Interval:
     )
     t, f = tp / m, fp / n
     lower, upper = curve.auc - np.hypot(t - t_lb, f_ub - f) / 2, curve.auc + np.hypot(t_ub - t, f - f_lb) / 2
-    return Interval(float(max(lower, 0.0)), float(min(upper, 1.0)))
+    return Interval(max(float(lower), 0.0), min(float(upper), 1.0))
 
 
 def _plain_variance(area: float, curve: Roc) -> float:

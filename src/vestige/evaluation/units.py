@@ -55,7 +55,8 @@ class Units:
             return scores
         if self.combine is SubjectScore.MAXIMUM:
             highest = np.full(self.member.size, -np.inf)
-            np.maximum.at(highest, self.of_record, scores)
+            with np.errstate(invalid="ignore"):  # whom an attack does not score has no highest score either
+                np.maximum.at(highest, self.of_record, scores)
             return highest
         return self.mean(scores)
 

@@ -134,7 +134,7 @@ class ResultRow(_Part):
     attack: str
     """An attack's name, or `worst`: the largest over all attacks, with simultaneous bounds."""
     threshold: str
-    """Where the operating point is from: `roc`, `shadow_*`, `known_half_*`, `oracle`."""
+    """Where the operating point is from: `roc`, `shadow_*`, `known_half_*`, `natural`, `oracle`."""
     metric: str
     """What was measured."""
     group: str

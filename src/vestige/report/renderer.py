@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import weakref
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -109,11 +110,9 @@ class Renderer:
 
 
 def _write(stream: Any, line: bytes) -> None:
-    try:
+    with suppress(OSError, ValueError):  # it is gone, which the reader sees
         stream.write(line)
         stream.flush()
-    except (OSError, ValueError):  # it is gone, which the reader sees
-        pass
 
 
 def _ended(process: "subprocess.Popen[bytes]", owner: int) -> None:
@@ -123,10 +122,8 @@ def _ended(process: "subprocess.Popen[bytes]", owner: int) -> None:
     process.kill()
     for stream in (process.stdin, process.stdout):
         if stream is not None:
-            try:
+            with suppress(OSError):
                 stream.close()
-            except OSError:
-                pass
     process.wait()
 
 

@@ -1,4 +1,4 @@
-"""What a process that draws does: one chart a line in, one line out. It is run as a script, and imports nothing of ours.
+"""What a process that draws does: one chart a line in, one line out. It is run as a script and imports none of ours.
 
 The renderer may end the whole process or never come back; this one is there to be lost.
 """

@@ -72,6 +72,8 @@ def rule(threshold: str) -> str:
     """
     if threshold == "oracle":
         return "Oracle, the best threshold on the target itself"
+    if threshold == "natural":
+        return "The attack's own decision (log-odds above 0)"
     for prefix, source in _SOURCES.items():
         if threshold.startswith(f"{prefix}_"):
             kind = threshold.removeprefix(f"{prefix}_")

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -51,10 +51,10 @@ class Spent:
 class Ledger:
     """Counts queries per record and attack, and keeps answers, in one SQLite file or in memory.
 
-    Before a query is sent it is taken from the budget, with the operating system when `take` returns; so whatever a kill
-    cuts off is counted. What is noted is there when `note` returns, count and answers in one transaction. If the machine
-    fails, the last of both may be lost. One process at a time, whose threads may take. Kept answers are held in memory
-    too, about 0.2 kB each. Every row has a checksum, which is compared when the file is opened.
+    Before a query is sent it is taken from the budget, with the operating system when `take` returns; so whatever a
+    kill cuts off is counted. What is noted is there when `note` returns, count and answers in one transaction. If the
+    machine fails, the last of both may be lost. One process at a time, whose threads may take. Kept answers are held in
+    memory too, about 0.2 kB each. Every row has a checksum, which is compared when the file is opened.
 
     Args:
         file: Where it is kept, readable by its owner only; in memory if None.
@@ -64,6 +64,7 @@ class Ledger:
         inputs: Digest of the records, which the counts are about; not compared if empty.
         forget: Whether to forget what is noted, where no answers are kept; never how much was asked.
         forget_answers: Whether to forget answers too.
+        forget_records: Whether to forget which records it was about, too.
 
     Raises:
         RunFolderError: The file belongs to another audit, or another process has it.
@@ -81,6 +82,7 @@ class Ledger:
         *,
         forget: bool = False,
         forget_answers: bool = False,
+        forget_records: bool = True,
     ) -> None:
         self.file, self.n_records, self.budget = file, n_records, budget
         self._lock = RLock()
@@ -93,12 +95,14 @@ class Ledger:
         try:
             with self._errors():
                 self._open()
-                if forget_answers or (forget and not self._answers):
-                    self._forget()
-            self._same("format", _FORMAT)
-            self._same("number of records", str(n_records))
-            if inputs:
-                self._same("records", inputs)
+            about = {"number of records": str(n_records)} | ({"records": inputs} if inputs else {})
+            is_to_forget = forget_answers or (forget and not self._answers)
+            if is_to_forget and forget_records:
+                self._forget((_ASKED,))
+            for name, value in {"format": _FORMAT, **about}.items():
+                self._same(name, value)
+            if is_to_forget and not forget_records:  # once it is known to be about these
+                self._forget((_ASKED, "format", *about))
             self._same("model", identity)
         except BaseException:
             self.close()
@@ -123,14 +127,18 @@ class Ledger:
             self._about[name] = value
         self._read()
 
-    def _forget(self) -> None:
+    def _forget(self, but: tuple[str, ...]) -> None:
+        with self._errors():
+            self._forget_all(but)
+
+    def _forget_all(self, but: tuple[str, ...]) -> None:
         asked = str(self._n_asked)
         self._db.execute("BEGIN")
         self._db.execute("DELETE FROM queries")
-        self._db.execute("DELETE FROM about WHERE name != ?", (_ASKED,))
+        self._db.execute(f"DELETE FROM about WHERE name NOT IN ({', '.join('?' * len(but))})", but)
         self._put(_BEFORE, asked)
         self._db.execute("COMMIT")
-        self._about = {_ASKED: asked, _BEFORE: asked}
+        self._about = {name: self._about[name] for name in but if name in self._about} | {_BEFORE: asked}
         self._read()
 
     def close(self) -> None:

@@ -1,9 +1,10 @@
 """Does the interval of a mean over training runs cover the mean over trainings of all models?
 
 From the root: `python -m tests.auditing.results.training_runs_study`, about half an hour on one core; less with
-`--models 8` or fewer `--draws`. Prints a table and writes `training_runs.json` beside this file. Phi of record i under
-model m is `a_i + d_i (1 + u_m) [i trained on] + noise`: the records' a_i ~ N(0, 2^2) and d_i are drawn once per scenario, models
-and noise anew in every draw. The true value is the mean over all draws of a scenario.
+`--models 8` or fewer `--draws`. Prints a table and writes `training_runs.json` beside this file.
+
+Phi of record i under model m is `a_i + d_i (1 + u_m) [i trained on] + noise`: the records' a_i ~ N(0, 2^2) and d_i are
+drawn once per scenario, models and noise anew in every draw. The true value is the mean over all draws of a scenario.
 """
 
 import argparse

@@ -66,6 +66,7 @@ class _LikelihoodRatio(Part):
     variance: Literal["pooled", "per_record", "published_fixed"] | None = None
     queries: Literal["mean", "full_covariance"] = "mean"
     min_std: float = 1e-3
+    counts: Literal["all", "smallest"] = "all"
 
 
 class _Reference(Part):

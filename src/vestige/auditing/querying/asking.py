@@ -14,7 +14,7 @@ from vestige.auditing.label_only.probes import LABEL_ONLY, n_queries_of
 from vestige.auditing.querying.model_content import content_of
 from vestige.auditing.querying.prediction_table import answers_from_table
 from vestige.auditing.querying.settings import Querying
-from vestige.auditing.run_folder import QUERIES, forget_queries
+from vestige.auditing.run_folder import MANIFEST, QUERIES, forget_queries, refuse_without
 from vestige.core.digests import columns_of_inputs, digest_of_columns
 from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError
 from vestige.core.inputs import InputSpace
@@ -253,14 +253,16 @@ def _ledger(
         with closing(Ledger(None, pool.n_records, identity, budget)) as ledger:
             yield ledger
         return
+    refuse_without(run, QUERIES)
     made = [folder for folder in (run, *run.absolute().parents) if not folder.exists()]
     run.mkdir(parents=True, exist_ok=True)
     is_kept = keeps(interface, querying)
-    inputs = digest_of_columns(columns_of_inputs(pool.inputs))[:16] if is_kept else ""
+    is_finished = (run / MANIFEST).is_file()
+    inputs = digest_of_columns(columns_of_inputs(pool.inputs))[:16]
     is_to_go = not (run / QUERIES).exists()
 
     def opened() -> Ledger:
-        forget = {"forget": anew, "forget_answers": anew and not is_kept}
+        forget = {"forget": anew, "forget_answers": anew and not is_kept, "forget_records": not is_finished}
         return Ledger(run / QUERIES, pool.n_records, identity, budget, inputs, **forget)
 
     try:
@@ -272,7 +274,7 @@ def _ledger(
             forget_queries(run)  # nothing in it was paid for
             found = opened()
         with closing(found) as ledger:
-            is_to_go = not is_kept
+            is_to_go = not is_kept and not is_finished
             try:
                 yield ledger
                 is_to_go = False
@@ -287,7 +289,7 @@ def _ledger(
 
 
 def keeps(interface: Interface, querying: Querying) -> bool:
-    """Whether answers are kept: of a model that is far away, costs something or has a budget, which is for all starts."""
+    """Whether answers are kept: of a model that is far away, has a price, or a budget, which is for all starts."""
     return isinstance(interface, RemoteInterface) or querying.price is not None or querying.budget is not None
 
 

@@ -71,12 +71,10 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
         checks.extend(case.references.checks)
         checks.append(preflight.reference_counts(is_in, member, of_record))
         checks.append(preflight.reference_membership(phi, member, shadow_phi, is_in, of_record))
-        own = preflight.behaviour(losses_from_phi(phi), member, of_record)
-        theirs = [
-            preflight.behaviour(losses_from_phi(values), inside, of_record)
-            for values, inside in zip(shadow_phi, is_in, strict=True)
-        ]
         if not case.references.by_forgetting:  # such models began where the target ended, and are meant to differ
+            models = zip([phi, *shadow_phi], [member, *is_in], strict=True)
+            with np.errstate(invalid="ignore"):  # where a model did not answer
+                own, *theirs = (preflight.behaviour(losses_from_phi(p), inside, of_record) for p, inside in models)
             checks.append(preflight.shadow_training(own, theirs))
     elif case.labels_asked.is_in is not None:
         checks.append(preflight.reference_counts(case.labels_asked.is_in[:, keep], member, of_record))
@@ -187,6 +185,11 @@ _LEFT_OUT = "to be asked for: it was left out on request"
 _NOT_ASKED = "to be asked for by name: it learns from known members"
 
 
+def options_as_text(options: Options) -> dict[str, str | int | float]:
+    """Return the options as a run holds them."""
+    return {name: _plain(getattr(options, name)) for name in Options.__dataclass_fields__}
+
+
 def _plain(value: str | int | float) -> str | int | float:
     """An option as TOML and JSON can hold it: a member of an enumeration by its name."""
     return str(value) if isinstance(value, str) else value
@@ -208,12 +211,13 @@ def provenance_of(case: Case) -> Provenance:
         reference_digest="" if case.references is None else case.references.digest,
         n_records=case.target.n_records,
         n_left_out=int(np.count_nonzero(~case.keep)),
-        options={name: _plain(getattr(options, name)) for name in Options.__dataclass_fields__},
+        options=options_as_text(options),
         attacks=case.selection.asked,
         likelihood_ratio={} if case.references is None else case.references.asked.as_text(),
         definitions={
             **_DEFINITIONS,
             **({} if case.references is None else case.references.definitions),
+            **case.learnt.definitions,
             **case.labels_asked.definitions,
             "attacks": case.selection.definition,
         },
@@ -223,8 +227,9 @@ def provenance_of(case: Case) -> Provenance:
 _DEFINITIONS: Mapping[str, str] = {
     "score": "higher = more likely a member, for every attack",
     "interval": "95 %, for this model over records or subjects; not over training runs",
-    "auc": "P(member scores higher than nonmember) + P(tie)/2; DeLong on the logit scale",
-    "tpr_at_fpr": "last point of the tie-safe ROC with FPR <= f, no interpolation; the threshold's uncertainty inside",
+    "auc": "P(member scores higher than nonmember) + P(tie)/2; score interval with DeLong's variance",
+    "tpr_at_fpr": "last point of the tie-safe ROC with FPR <= f, no interpolation: without ties its true FPR averages "
+    "(floor(f n) + 1) / (n + 1); the threshold's uncertainty inside",
     "probabilities": "as given; a row may miss 1 by 1e-4, or rounded to d decimals by K/2 units of the last (LIMITED)",
     "logarithms": "of given probabilities log max(p, 1e-30) (P1), so exact 0 and 1 are ordinary; of logits exact",
     "resolution": "a rate f needs at least 10 expected false positives, n_nonmembers * f >= 10",
@@ -233,13 +238,15 @@ _DEFINITIONS: Mapping[str, str] = {
     "global and per_class": "P1: first observed known score with the best balanced accuracy, member iff score >= t",
     "strict": "P3: highest distinct known score with the best balanced accuracy, member iff score > t",
     "known_half": "random halves of the units, stratified by membership; each is known while the other is attacked; "
-    "attacks that learn do so from one of them and are scored on the other alone",
+    "attacks that learn do so from one of them and are scored on the other alone, on which the privacy risk score is "
+    "counted too",
     "oracle": "best threshold on the target itself: optimistic, no interval; p-value of Kolmogorov-Smirnov",
     "worst": "largest over attacks (thresholds, groups), bounds simultaneous by Bonferroni",
     "p_value": "max-T permutation of units (people: of equally many records, scores centred and scaled per number) "
     "over all attacks, by AUC and by members among the top share, and twice that share, of all units; attacks that "
     "learnt from half of the units on the other half, both tests combined by Bonferroni",
-    "risk": "P1: prior * h_in / (prior * h_in + (1 - prior) * h_out) of modified entropy in log bins per class",
+    "risk": "P1: prior * h_in / (prior * h_in + (1 - prior) * h_out) of modified entropy in log bins per class; "
+    "one record more on each side of a bin, unless arithmetic is published",
     "subject": "its records' mean (or maximum) score; class thresholds: against the mean of its records' thresholds; "
     "compared with subjects of as many records where the sides differ in numbers",
     "leak shown": "familywise p <= 0.05",

@@ -20,7 +20,7 @@ from vestige.auditing.references.scores import (
 from vestige.auditing.results.operating_points import FPRS
 from vestige.auditing.results.people import comparable_people
 from vestige.core.leave_one_out import leave_one_out_per_record, leave_one_out_pooled, record_blocks
-from vestige.core.likelihood_ratio import Center, LikelihoodRatio, Queries, Variance
+from vestige.core.likelihood_ratio import Center, Counts, LikelihoodRatio, Queries, Variance
 from vestige.core.options import SubjectScore
 from vestige.core.progress import Progress
 from vestige.core.result import Spread, Validity
@@ -206,7 +206,7 @@ def _groups_of(found: ReferencePhi, models: list[int]) -> Int[np.ndarray, " turn
 
 def _is_plain(likelihood: LikelihoodRatio) -> bool:
     """Whether LiRA is what `leave_one_out` computes."""
-    plain = likelihood.center is Center.MEAN and likelihood.queries is Queries.MEAN
+    plain = likelihood.center is Center.MEAN and likelihood.queries is Queries.MEAN and likelihood.counts is Counts.ALL
     return plain and likelihood.variance is not Variance.PUBLISHED_FIXED
 
 
@@ -334,7 +334,7 @@ def _variance_of_mean(
     share = len(effects) / (len(effects) - 1)
     noise = [np.var(e.changes, ddof=1) * (1 / len(e.changes) - 1 / e.n_draws) for e in effects if len(e.changes) > 1]
     influence = own + np.sqrt(1 / share) * (of_block.mean() - of_block)
-    variance = float(influence @ influence) - sum(noise) / share
+    variance = float(influence @ influence) - float(np.sum(noise)) / share
     return max(variance, float(own @ own)), len(with_targets) - 1
 
 

@@ -1,8 +1,9 @@
 """Attacks that learn from known members, as an audit plays them: on half of its own records, or on a shadow model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -68,12 +69,14 @@ class LearntScores:
         known_scores: Scores of the records on which thresholds are set, per attack; for some there are none.
         learnt_from: Per attack, `shadow` or `known_half`.
         not_run: Attacks that could not be played, and what they need.
+        definitions: By attack, how it was played where there are two ways.
     """
 
     scores: Mapping[str, np.ndarray]
     known_scores: Mapping[str, np.ndarray]
     learnt_from: Mapping[str, str]
     not_run: tuple[NotRun, ...]
+    definitions: Mapping[str, str] = field(default_factory=dict)
 
 
 def learnt_scores(
@@ -93,9 +96,12 @@ def learnt_scores(
         return LearntScores({}, {}, {}, ())
     ours = whole_signals(target.predictions, target.keep, target.labels, options.arithmetic) | target.kept
     theirs = {} if shadow is None else _signals_of_shadow(shadow, options)
-    scores, known_scores, learnt_from, not_run = {}, {}, {}, []
+    scores, known_scores, learnt_from, not_run, definitions = {}, {}, {}, [], {}
     for done, attack in enumerate(wanted):
         progress("learning from known members", done, len(wanted))
+        definition = ""
+        if "gradients" in attack.reads:
+            attack, definition = _with_branches(attack, target.predictions.n_classes)
         own = {name.removeprefix("known_") for name in attack.reads if name != "known_member"}
         from_shadow = shadow is not None and "known_member" in attack.reads and own <= set(theirs)
         try:
@@ -114,7 +120,19 @@ def learnt_scores(
             continue
         scores[attack.name] = found.scores
         learnt_from[attack.name] = "shadow" if from_shadow else "known_half"
-    return LearntScores(scores, known_scores, learnt_from, tuple(not_run))
+        if definition:
+            definitions[attack.name] = definition
+    return LearntScores(scores, known_scores, learnt_from, tuple(not_run), definitions)
+
+
+def _with_branches(attack: Attack, n_classes: int) -> tuple[Attack, str]:
+    """An attack that reads gradients, with a network that has a branch for them where torch is installed."""
+    if find_spec("torch") is None:
+        return attack, "one network for all features side by side, because torch is not installed"
+    from vestige.training.white_box_network import WhiteBoxNetwork
+
+    score = partial(attack.score, classifier=WhiteBoxNetwork(n_classes))
+    return replace(attack, score=score), "a network with a branch for each kind of feature, filters over the gradients"
 
 
 def _signals_of_shadow(shadow: Side, options: Options) -> dict[str, np.ndarray]:

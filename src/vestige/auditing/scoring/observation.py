@@ -129,6 +129,19 @@ def observe(
     )
 
 
+def digest_of(predictions: Predictions) -> str:
+    """Return the digest of predictions that `observe` gives, without looking at what they say.
+
+    Raises:
+        InputError: They cannot be read.
+    """
+    digest = hashlib.sha256()
+    for _ in _blocks(predictions, digest):
+        pass
+    _digest_columns(predictions, digest)
+    return digest.hexdigest()
+
+
 def _digest_columns(predictions: Predictions, digest: Any) -> None:
     """Every column that changes a run's files, each under its name."""
     columns: dict[str, Any] = {

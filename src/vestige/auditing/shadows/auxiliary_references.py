@@ -64,7 +64,7 @@ def references_from_scratch(
         (1, 8, False)
 
     Source:
-        Watson et al. 2022, section 3.2; several models, each of a subsample, as in their section 4.3.
+        Watson et al. 2022, section 4.1; several models, each of a subsample, as in their section 4.3.
     """
     pools = _Pools.of(auxiliary, members, nonmembers, validation)
     draws = _draws(auxiliary.n_records, n_models, share, seed)
@@ -122,7 +122,7 @@ def references_by_forgetting(
         True
 
     Source:
-        Watson et al. 2022, section 3.2, calibration via forgetting. Deviation: their code continues the optimiser's
+        Watson et al. 2022, section 3, calibration via forgetting. Deviation: their code continues the optimiser's
         state and its schedule as well, which a model that is handed over does not have.
     """
     pools = _Pools.of(auxiliary, members, nonmembers, validation)

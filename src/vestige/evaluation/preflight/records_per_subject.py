@@ -14,7 +14,7 @@ from vestige.evaluation.roc import Roc, roc
 LEVEL = 0.002
 """Honest random splits flagged at most; shared by two tests."""
 
-N_DRAWS = 9_999
+N_DRAWS = 4_999
 """Draws of the null, where the approximate p-value is small."""
 
 

@@ -40,7 +40,8 @@ def reference_membership(
 
     Returns:
         CONFOUNDED if at least half of the models, or all of them on average, gain less than 0.4 of what the target
-        (or the median model) does, at `LEVEL` (normal approximation, Bonferroni over models); LIMITED if fewer do. None where no model has 20 units on each side.
+        (or the median model) does, at `LEVEL` (normal approximation, Bonferroni over models); LIMITED if fewer do.
+        None where no model has 20 units on each side.
 
     Example:
         >>> rng = np.random.default_rng(0)

@@ -13,8 +13,9 @@ LEVEL = 0.003
 """Honest audits flagged at most; shared by all comparisons."""
 
 MARGIN = 0.05
-"""Accuracy or mean confidence that one training more or less makes of itself, where spread over trainings is unknown."""
+"""Accuracy or mean confidence by which trainings may differ of themselves, where their spread is not known."""
 
+_FEW, _MANY = 3, 6  # shadow models from which on their spread is known at all, and well enough to do without a margin
 _FEWEST = 20  # records on each side
 _LEAST_LOSS = 1e-12
 
@@ -113,9 +114,9 @@ def shadow_training(target: Behaviour | None, shadows: Sequence[Behaviour | None
         for row, name in enumerate(("log_loss", "accuracy", "confidence")):
             own, variance = getattr(target, name)[place], target.variances[row][place]
             theirs = np.array([getattr(shadow, name)[place] for shadow in known])
-            if name != "confidence" and theirs.size > 2:
+            if name != "confidence" and theirs.size >= _FEW:
                 p_values.append(_p_prediction(own, variance, theirs))
-            if name != "log_loss":
+            if name != "log_loss" and theirs.size < _MANY:
                 of_theirs = float(np.mean([shadow.variances[row][place] for shadow in known]))
                 spread = max(of_theirs, float(theirs.var(ddof=1)) if theirs.size > 1 else 0.0)
                 p_values.append(_p_margin(own - float(theirs.mean()), variance + spread))

@@ -41,7 +41,7 @@ import json, signal, sys
 signal.alarm(300)
 sys.path[:] = json.loads(sys.argv[1])
 from vestige.targets.files.child import serve
-serve()
+serve(sys.argv[2])
 """
 
 
@@ -49,6 +49,7 @@ class InterfaceApart:
     """Asks a model in a child process, which opens its file.
 
     Args:
+        library: What the function imports, which does not count as reading the file.
         open_file: Opens the file: a function of a module beside this one.
         path: The file.
         given: What else the function is given.
@@ -58,8 +59,9 @@ class InterfaceApart:
         UnsupportedModelError: As the function raises it.
     """
 
-    def __init__(self, open_file: Callable[..., Interface], path: Path, *given: Any) -> None:
-        self._path, self._opening = path, pickle.dumps((open_file, path, *given), protocol=5)
+    def __init__(self, library: str, open_file: Callable[..., Interface], path: Path, *given: Any) -> None:
+        self._library, self._path = library, path
+        self._opening = pickle.dumps((open_file, path, *given), protocol=5)
         self._one_at_a_time = threading.Lock()
         self._child, said = self._opened()
         self.n_classes: int = said["n_classes"]
@@ -88,7 +90,7 @@ class InterfaceApart:
 
     def _opened(self) -> tuple["_Child", dict[str, Any]]:
         n_bytes = self._path.stat().st_size
-        child = _Child()
+        child = _Child(self._library)
         weakref.finalize(self, child.end)
         said, _ = child.told(self._opening, SECONDS + n_bytes / _BYTES_A_SECOND, n_bytes)
         if "reason" in said:
@@ -107,9 +109,9 @@ def _failed(said: dict[str, Any]) -> str:
 class _Child:
     """The process, which does one thing after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, library: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps(sys.path)],
+            [sys.executable, "-c", _START, json.dumps(sys.path), library],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # where a library that crashes prints what it was doing

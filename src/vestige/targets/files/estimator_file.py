@@ -13,7 +13,7 @@ from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.apart import InterfaceApart
 from vestige.targets.objects.estimator import LabelEstimatorTarget
 from vestige.targets.opening import open_target
-from vestige.targets.refusals import damaged, missing_package
+from vestige.targets.refusals import damaged
 
 
 def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None) -> Interface:
@@ -42,15 +42,13 @@ class EstimatorApart(InterfaceApart):
     """
 
     def __init__(self, path: Path, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None) -> None:
-        super().__init__(open_skops, path, answers, n_classes, classes)
+        super().__init__("skops.io", open_skops, path, answers, n_classes, classes)
         self.estimator = _loaded(path)
 
 
 def _loaded(path: Path) -> Any:
-    try:
-        import skops.io
-    except ImportError:
-        raise missing_package("skops", "a skops file", "estimators") from None
+    import skops.io
+
     content = path.read_bytes()
     try:
         types = skops.io.get_untrusted_types(data=content)

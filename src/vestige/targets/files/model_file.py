@@ -94,7 +94,7 @@ def _onnx(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | 
     _require("onnxruntime", "an ONNX file", "onnx")
     from vestige.targets.files.onnx_file import open_onnx
 
-    return InterfaceApart(open_onnx, path, file.answers, file.output, n_classes, classes)
+    return InterfaceApart("onnxruntime", open_onnx, path, file.answers, file.output, n_classes, classes)
 
 
 def _program(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
@@ -112,6 +112,7 @@ def _weights(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str]
 
 
 def _skops(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
+    _require("skops", "a skops file", "estimators")
     from vestige.targets.files.estimator_file import EstimatorApart
 
     return EstimatorApart(path, file.answers, n_classes, classes)
@@ -121,14 +122,14 @@ def _xgboost(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str]
     _require("xgboost", "an XGBoost model", "boosting")
     from vestige.targets.files.xgboost_file import open_xgboost
 
-    return InterfaceApart(open_xgboost, path, file.answers, n_classes, classes)
+    return InterfaceApart("xgboost", open_xgboost, path, file.answers, n_classes, classes)
 
 
 def _lightgbm(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
     _require("lightgbm", "a LightGBM model", "boosting")
     from vestige.targets.files.lightgbm_file import open_lightgbm
 
-    return InterfaceApart(open_lightgbm, path, file.answers, n_classes, classes)
+    return InterfaceApart("lightgbm", open_lightgbm, path, file.answers, n_classes, classes)
 
 
 def _pickle(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
