@@ -24,6 +24,8 @@ Number = Annotated[float | None, BeforeValidator(_null_for_nan)]
 
 Count = Annotated[int, Field(ge=0)]
 
+_MOST_GROUPS = 50  # of a column whose rows stand in the document
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True, use_attribute_docstrings=True)
@@ -305,7 +307,9 @@ class ReportDocument(_Part):
     finding: FindingPart
     """Answer 3."""
     results: tuple[ResultRow, ...]
-    """The rows of `results.parquet`."""
+    """The rows of `results.parquet`; of a column with more groups those of the 50 with the largest areas."""
+    groups_left_out: Mapping[str, Count]
+    """By column, groups whose rows are in `results.parquet` alone; empty where all are here."""
     rocs: tuple[RocPart, ...]
     """A ROC per attack."""
     spread: tuple[SpreadPart, ...]
@@ -332,13 +336,15 @@ def to_document(result: AuditResult) -> ReportDocument:
     Raises:
         pydantic.ValidationError: A value is not of the type the schema gives it.
     """
+    results, left_out = _largest_groups(result.results)
     return ReportDocument(
         validity=ValidityPart(answer=result.validity, checks=_parts(CheckPart, result.preflight.checks)),
         adversary=AdversaryPart.model_validate(result.adversary),
         threat_models=_parts(ThreatModelPart, result.threat_models),
         queries=None if result.queries is None else QueriesPart.model_validate(result.queries),
         finding=FindingPart.model_validate(result.finding),
-        results=_rows(result.results),
+        results=_rows(results),
+        groups_left_out=left_out,
         rocs=_parts(RocPart, result.rocs),
         spread=_parts(SpreadPart, result.spread),
         power=_parts(PowerPart, result.power),
@@ -382,6 +388,19 @@ def schema_text() -> str:
 
 def _parts(kind: type[Part], values: Iterable[object]) -> tuple[Part, ...]:
     return tuple(kind.model_validate(value) for value in values)
+
+
+def _largest_groups(results: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Rows without those of all but the groups of each column whose area is largest: there may be thousands."""
+    of_groups = results[results["group"].str.contains("=", regex=False)]
+    areas = of_groups[of_groups["metric"] == "auc"].groupby("group", sort=False)["value"].max()
+    areas = areas.fillna(-1.0)  # hidden ones, of which there are few, come last
+    columns = areas.index.to_series().str.partition("=")[0]
+    place = areas.groupby(columns.to_numpy(), sort=False).rank(method="first", ascending=False)
+    beyond = place.index[place > _MOST_GROUPS]
+    left_out = columns.loc[beyond].value_counts(sort=False)
+    counts = {str(column): int(n) for column, n in left_out.items()}
+    return results[~results["group"].isin(beyond)], counts
 
 
 def _rows(results: pd.DataFrame) -> tuple[ResultRow, ...]:
