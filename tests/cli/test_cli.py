@@ -22,6 +22,7 @@ from tests.cli.conftest import ENVIRONMENT, N_SHADOW, Done, N, arrays, save_csv,
 from typer.main import get_command
 
 from vestige import cli
+from vestige.core import stopping
 
 PYTHON = (sys.executable, "-m", "vestige")
 ESCAPE = "\x1b"
@@ -277,6 +278,23 @@ main()
     assert done.stdout == ""
     assert "RuntimeError: planted" in done.stderr
     assert os.listdir(tmp_path) == []
+
+
+def test_a_stop_of_which_a_library_made_another_error_is_an_interruption(monkeypatch, capfd):
+    """As NumPy does where it reads the format of a buffer."""
+
+    def translated(**_: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt as error:
+            raise ValueError("not a valid buffer") from error
+
+    monkeypatch.setattr(cli, "app", translated)
+    monkeypatch.setattr(stopping, "_RECEIVED", [])
+    with stopping.stopping_raises():
+        assert cli._exit_code() == 128 + signal.SIGTERM
+    said = "vestige: interrupted by SIGTERM; nothing was written; the same command starts again.\n"
+    assert capfd.readouterr().err == said
 
 
 def test_an_interruption_is_no_fault(monkeypatch, capfd):
