@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Exit codes 0 done, 2 bad input, 3 policy broken, 4 undecided, 70 our fault."""
 
 import gc
+import signal
 import sys
 from dataclasses import asdict
 from io import TextIOWrapper
@@ -29,11 +30,11 @@ from vestige.cli_model import (
     refuse_without_model,
 )
 from vestige.cli_predictions import positive_of, read_beside, read_references_beside, read_target
-from vestige.cli_run import Attacks, cannot_print, is_unprinted, printing, written
+from vestige.cli_run import KEPT, Attacks, cannot_print, is_unprinted, printing, written
 from vestige.core.errors import InputError, VestigeError
 from vestige.core.names import harmless
 from vestige.core.options import Arithmetic, Options, SubjectScore
-from vestige.core.stopping import Stopped, stopping_raises
+from vestige.core.stopping import received, stopping_raises
 
 if TYPE_CHECKING:
     from vestige.core.predictions import Predictions
@@ -373,8 +374,11 @@ def main() -> None:
 
 
 def _exit_code() -> int:
+    KEPT.clear()
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # so Typer says it
+            return _interrupted()
         return code if isinstance(code, int) else 0
     except VestigeError as error:
         _complain(" ".join(str(error).split()))
@@ -384,12 +388,11 @@ def _exit_code() -> int:
         if message:  # empty where the help was printed for lack of a command
             _complain(f"{message} Try 'vestige --help'.")
         return BAD_INPUT
-    except (KeyboardInterrupt, typer.Abort) as error:
-        by = f" by {error}" if isinstance(error, Stopped) else ""
-        notes = getattr(error, "__notes__", None) or ["nothing was written; the same command starts again."]
-        _complain(f"interrupted{by}; {' '.join(notes)}")
-        return 128 + error.number if isinstance(error, Stopped) else INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):
+        return _interrupted()
     except Exception as error:
+        if received() is not None:  # a library made another error of it
+            return _interrupted()
         if isinstance(error, OSError) and cannot_print():
             raise  # to `main`, which says it
         import traceback
@@ -397,6 +400,15 @@ def _exit_code() -> int:
         traceback.print_exc()
         _complain("internal error, which is our fault; please report the lines above.")
         return INTERNAL_ERROR
+
+
+def _interrupted() -> int:
+    """Say what is kept, and how to go on."""
+    number = received()
+    by = "" if number is None else f" by {signal.Signals(number).name}"
+    kept = KEPT[-1] if KEPT else "nothing was written; the same command starts again."
+    _complain(f"interrupted{by}; {kept}")
+    return INTERRUPTED if number is None else 128 + number
 
 
 def _complain(message: str) -> None:

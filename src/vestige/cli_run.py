@@ -35,8 +35,8 @@ def written(
             result = audited(progress)
             progress("writing the run", 0, 1)
             write(result, out, asked)
-    except KeyboardInterrupt as stopped:
-        stopped.add_note(what_is_kept(out))
+    except BaseException:
+        KEPT.append(what_is_kept(out))  # for a command that is interrupted
         raise
     if not quiet:
         from rich.console import Console
@@ -49,6 +49,8 @@ def written(
 
 
 _UNPRINTED: list[OSError] = []
+KEPT: list[str] = []
+"""What a run that was interrupted keeps."""
 
 
 @contextmanager

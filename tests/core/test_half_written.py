@@ -122,3 +122,18 @@ def test_a_folder_in_its_place_has_neither_mark_nor_lock(tmp_path):
         os.rename(folder, tmp_path / "run")
         settle(tmp_path / "run")
     assert os.listdir(tmp_path / "run") == []
+
+
+def test_a_stop_at_the_moment_of_removal_leaves_nothing(tmp_path, monkeypatch):
+    settled = []
+
+    def stopped(folder):
+        settled.append(folder)
+        if len(settled) == 1:
+            raise KeyboardInterrupt
+        settle(folder)
+
+    monkeypatch.setattr("vestige.core.half_written.settle", stopped)
+    with pytest.raises(KeyboardInterrupt), half_written(tmp_path, "run"):
+        pass
+    assert os.listdir(tmp_path) == []

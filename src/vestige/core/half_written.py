@@ -39,17 +39,21 @@ def half_written(parent: Path, name: str) -> Iterator[Path]:
     from filelock import FileLock  # here, because few commands write
 
     folder = parent / f".{name}-{secrets.token_hex(16)}"
-    folder.mkdir(mode=0o700)
     lock = FileLock(folder / LOCK, mode=0o600)
     try:
+        folder.mkdir(mode=0o700)
         with suppress(NotImplementedError):  # a file system without locks: what a kill leaves there stays
             lock.acquire(timeout=0)
         (folder / MARK).write_text(_SAID)  # after the lock: who sees the mark sees the lock
         yield folder
     finally:
-        with suppress(OSError):
-            _remove(folder)
-        lock.release()
+        try:
+            _remove_quietly(folder)
+        except BaseException:  # told to stop at this very moment
+            _remove_quietly(folder)
+            raise
+        finally:
+            lock.release()
 
 
 def settle(folder: Path) -> None:
@@ -79,6 +83,11 @@ def remove_left_behind(parent: Path, name: str) -> None:
     for path in found:
         with suppress(OSError, Timeout, NotImplementedError), FileLock(path / LOCK, timeout=0):
             _remove(path)
+
+
+def _remove_quietly(folder: Path) -> None:
+    with suppress(OSError):
+        _remove(folder)
 
 
 def _remove(folder: Path) -> None:

@@ -9,6 +9,14 @@ from types import FrameType
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
+_RECEIVED: list[int] = []
+
+
+def received() -> int | None:
+    """Return the signal that told this process to stop; what is raised since may be what others made of it."""
+    return _RECEIVED[-1] if _RECEIVED else None
+
+
 class Stopped(KeyboardInterrupt):
     """Raised where a process is told to stop, so that whatever cleans up after Ctrl-C cleans up.
 
@@ -34,6 +42,7 @@ def stopping_raises() -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> None:
         for other in ours:  # asked once is enough, and cleaning up is not to be interrupted
             signal.signal(other, signal.SIG_IGN)
+        _RECEIVED.append(number)
         raise Stopped(number)
 
     try:
@@ -51,7 +60,8 @@ def cleaning_up_when_stopped() -> Iterator[None]:
     try:
         with stopping_raises():
             yield
-    except Stopped as stopped:
-        if signal.getsignal(stopped.number) is signal.SIG_DFL:
-            signal.raise_signal(stopped.number)
+    except BaseException:
+        number = received()
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.raise_signal(number)
         raise
