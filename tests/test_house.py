@@ -29,6 +29,8 @@ SIGNALS = {
     "phi",
     "shadow_phi",
     "shadow_gradient_norms",
+    "max_log_p",
+    "shadow_max_log_p",
     "is_in",
     "population_phi",
     "population_shadow_phi",

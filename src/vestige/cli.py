@@ -1,7 +1,10 @@
 """The command line: parse, call, print. Exit codes 0 done, 2 bad input, 3 policy broken, 4 undecided, 70 our fault."""
 
+import gc
+import signal
 import sys
 from dataclasses import asdict
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,9 +30,11 @@ from vestige.cli_model import (
     refuse_without_model,
 )
 from vestige.cli_predictions import positive_of, read_beside, read_references_beside, read_target
-from vestige.cli_run import Attacks, written
+from vestige.cli_run import KEPT, Attacks, cannot_print, is_unprinted, printing, written
 from vestige.core.errors import InputError, VestigeError
+from vestige.core.names import harmless
 from vestige.core.options import Arithmetic, Options, SubjectScore
+from vestige.core.stopping import received, stopping_raises
 
 if TYPE_CHECKING:
     from vestige.core.predictions import Predictions
@@ -331,11 +336,13 @@ def _run(
     quiet: bool,
     attacks: tuple[str, ...] = ("all",),
 ) -> "AuditResult":
-    from vestige.auditing.audit import audit
+    from vestige.auditing.audit import play
+    from vestige.auditing.selection import select
 
     def audited(progress: "Progress") -> "AuditResult":
-        return audit(
-            target, shadow, references=references, attacks=attacks, options=options, progress=progress
+        return play(
+            target, shadow, references=references, members=None, nonmembers=None, querying=None, training=None,
+            likelihood=None, selection=select(attacks), folder=out, options=options, progress=progress,
         )  # fmt: skip
 
     return written(audited, out, asked, quiet)
@@ -349,34 +356,61 @@ def _gate(policies: list[Any], result: "AuditResult", quiet: bool) -> int:
     for judgement in judgements:
         if quiet and judgement.outcome is Outcome.PASSED:
             continue
-        print(f"vestige: {judgement.outcome.name.lower()}: {judgement.reason}", file=sys.stderr)
+        _complain(f"{judgement.outcome.name.lower()}: {judgement.reason}")
     outcomes = {judgement.outcome for judgement in judgements}
     return int(next((o for o in (Outcome.BROKEN, Outcome.UNDECIDED) if o in outcomes), Outcome.PASSED))
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    sys.exit(_exit_code())
+    gc.set_threshold(100_000, 20, 100)  # importing makes objects that stay: looking for garbage among them is a tenth
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may have fewer letters than a report
+    code = BAD_INPUT
+    with stopping_raises(), printing("make room, or let something else read it"):
+        code = _exit_code()
+    sys.exit(BAD_INPUT if is_unprinted() and code == 0 else code)
 
 
 def _exit_code() -> int:
+    KEPT.clear()
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # so Typer says it
+            return _interrupted()
         return code if isinstance(code, int) else 0
     except VestigeError as error:
-        print(f"vestige: {' '.join(str(error).split())}", file=sys.stderr)
+        _complain(" ".join(str(error).split()))
         return BAD_INPUT
     except _UsageError as error:
         message = " ".join(error.format_message().split())
         if message:  # empty where the help was printed for lack of a command
-            print(f"vestige: {message} Try 'vestige --help'.", file=sys.stderr)
+            _complain(f"{message} Try 'vestige --help'.")
         return BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
-        print("vestige: interrupted; nothing was written.", file=sys.stderr)
-        return INTERRUPTED
-    except Exception:
+        return _interrupted()
+    except Exception as error:
+        if received() is not None:  # a library made another error of it
+            return _interrupted()
+        if isinstance(error, OSError) and cannot_print():
+            raise  # to `main`, which says it
         import traceback
 
         traceback.print_exc()
-        print("vestige: internal error, which is our fault; please report the lines above.", file=sys.stderr)
+        _complain("internal error, which is our fault; please report the lines above.")
         return INTERNAL_ERROR
+
+
+def _interrupted() -> int:
+    """Say what is kept, and how to go on."""
+    number = received()
+    by = "" if number is None else f" by {signal.Signals(number).name}"
+    kept = KEPT[-1] if KEPT else "nothing was written; the same command starts again."
+    _complain(f"interrupted{by}; {kept}")
+    return INTERRUPTED if number is None else 128 + number
+
+
+def _complain(message: str) -> None:
+    """One line on standard error, whatever the names in it hold."""
+    print(f"vestige: {harmless(message)}", file=sys.stderr)

@@ -10,6 +10,7 @@ import typer
 
 from vestige.cli_run import written
 from vestige.core.errors import InputError
+from vestige.core.messages import few
 
 if TYPE_CHECKING:
     from vestige.auditing.files.audit_file import AuditFile
@@ -77,7 +78,8 @@ BudgetOption = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="The most queries that the model may answer. One that does not hold a whole pass sends nothing.",
+        help="The most queries that the model may answer, over all starts into one run, with those of requests that "
+        "failed. One that does not hold a whole pass sends nothing.",
         rich_help_panel=Model,
     ),
 ]
@@ -109,14 +111,17 @@ def plan_command(
 ) -> int:
     """Say what an audit will cost: queries, time and money for the model, and training shadow models.
 
-    Nothing is sent to a model that is far away or has a price. A few seconds are spent on measuring; shadow models that
-    are trained for it stay in the bank.
+    What AUDIT.toml names as module:name is imported, and functions in it are called, as `vestige audit` does: plan only
+    what you would run. Nothing is sent to a model that is far away or has a price or a budget. A few seconds are spent
+    on measuring; shadow models that are trained for it stay in the bank.
     """
     from vestige.auditing.label_only.probes import played_with
     from vestige.auditing.model_audit import cost_of
     from vestige.auditing.querying.cost import lines_of_asking
 
     audit_file = read_file(file)
+    if modules := audit_file.modules():
+        print(f"Runs code of yours, as the audit does: {few(modules)}.")
     selection = audit_file.selection()  # what the audit would refuse is refused here
     audit_file.likelihood()
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))

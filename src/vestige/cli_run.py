@@ -1,5 +1,6 @@
 """What every command that makes a run shares: progress on a terminal, and writing and printing what was found."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,19 +28,63 @@ def written(
     audited: "Callable[[Progress], AuditResult]", out: Path, asked: dict[str, Any], quiet: bool
 ) -> "AuditResult":
     """Audit, write the run and print what was found."""
-    from vestige.auditing.run_folder import write
+    from vestige.auditing.run_folder import what_is_kept, write
 
-    with bar(quiet) as progress:
-        result = audited(progress)
-        progress("writing the run", 0, 1)
-        write(result, out, asked)
+    try:
+        with bar(quiet) as progress:
+            result = audited(progress)
+            progress("writing the run", 0, 1)
+            write(result, out, asked)
+    except BaseException:
+        KEPT.append(what_is_kept(out))  # for a command that is interrupted
+        raise
     if not quiet:
         from rich.console import Console
 
         from vestige.report import print_result
 
-        print_result(result, Console(), str(out / "report.html"))
+        with printing(f"the run is in {out}"):
+            print_result(result, Console(), str(out / "report.html"))
     return result
+
+
+_UNPRINTED: list[OSError] = []
+KEPT: list[str] = []
+"""What a run that was interrupted keeps."""
+
+
+@contextmanager
+def printing(otherwise: str) -> Iterator[None]:
+    """Let what is done not fail because it cannot be printed: say so in one line instead.
+
+    A reader who has gone away, as `head` does, is told nothing.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if not cannot_print():
+            raise
+        with open(os.devnull, "w") as nowhere:  # what is left in the buffer would fail again at the end
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            _UNPRINTED.append(error)
+            found = error.strerror or error
+            print(f"vestige: Expected to print to standard output, found: {found}; {otherwise}.", file=sys.stderr)
+
+
+def cannot_print() -> bool:
+    """Whether what is left to be printed cannot be; it was somebody else's error if it can."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+def is_unprinted() -> bool:
+    """Whether something was not printed that somebody could have read."""
+    return bool(_UNPRINTED)
 
 
 @contextmanager

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
 from tests.attacks.observed import leaky_logits
 
-from vestige.attacks import CATALOGUE, nn_memguard, nn_nasr, nn_shokri, white_box_gradient
+from vestige.attacks import CATALOGUE, nn_memguard, nn_nasr, nn_nasr_logits, nn_shokri, white_box_gradient
 from vestige.core.errors import InputError
 from vestige.core.known_members import member_log_odds
 from vestige.core.probabilities import from_logits
@@ -92,7 +93,8 @@ def test_each_reads_the_features_of_its_paper(recorder):
     member[:4] = [True, True, False, False]
     p, classes = signals["probabilities"], np.eye(5)[signals["labels"]]
     features = {
-        "nn_nasr": np.column_stack([signals["log_probabilities"], classes]),
+        "nn_nasr": np.column_stack([p, classes]),
+        "nn_nasr_logits": np.column_stack([signals["log_probabilities"], classes]),
         "nn_memguard": np.sort(p, axis=1),
         "white_box_gradient": np.column_stack([p, classes, signals["losses"], signals["gradients"].reshape(20, -1)]),
     }
@@ -242,5 +244,25 @@ def test_they_can_be_called_by_position():
     p, log_p, y = (signals[name] for name in ("probabilities", "log_probabilities", "labels"))
     options = {"classifier": GaussianNB()}
     assert nn_shokri(p, y, member, p, y, **options).shape == (12,)
-    assert nn_nasr(log_p, y, member, log_p, y, **options).shape == (12,)
+    assert nn_nasr(p, y, member, p, y, **options).shape == (12,)
+    assert nn_nasr_logits(log_p, y, member, log_p, y, **options).shape == (12,)
     assert nn_memguard(p, member, p, **options).shape == (12,)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_of_an_overfitted_model_nasr_s_finds_more_in_probabilities_than_in_their_logarithms():
+    """The paper's network reads probabilities; standardised logarithms drown what is said of the likely classes."""
+    rng = np.random.default_rng(8)
+    weights, n = rng.normal(size=(40, 10)), 800
+    x = rng.normal(size=(n, 40))
+    y = (x @ weights + 4 * rng.gumbel(size=(n, 10))).argmax(axis=1)
+    member = np.arange(n) < n // 2
+    model = MLPClassifier((100,), max_iter=25, learning_rate_init=0.003, random_state=0).fit(x[member], y[member])
+    p = model.predict_proba(x)
+    log_p, known = np.log(np.maximum(p, 1e-30)), rng.permutation(n) < n // 2
+    areas = []
+    for attack, answers in ((nn_nasr, p), (nn_nasr_logits, log_p)):
+        scores = attack(answers[known], y[known], member[known], answers[~known], y[~known])
+        areas.append(roc(scores[member[~known]], scores[~member[~known]]).auc)
+    assert areas[0] > 0.75
+    assert areas[0] > areas[1] + 0.08

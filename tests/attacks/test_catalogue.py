@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import log_expit
 from tests.attacks.observed import leaky_logits, referred, score
 
 from vestige import attacks
@@ -35,7 +36,7 @@ def test_the_names_are_those_of_the_issues():
         "attack_r", "calibration_loss", "calibration_confidence", "calibration_gradient_norm",
         "calibration_score", "rmia_online", "rmia_offline", "attack_p",
         "quantile_regression_gaussian", "quantile_regression_at_fpr",
-        "nn_shokri", "nn_nasr", "nn_memguard", "white_box_gradient",
+        "nn_shokri", "nn_nasr", "nn_nasr_logits", "nn_memguard", "white_box_gradient",
         "rotations", "translations", "nn_augmentation", "noise_robustness", "label_only_likelihood_ratio",
         "calibrated_boundary_distance", "combined_distance", "settled_boundary_distance",
     ]  # fmt: skip
@@ -162,6 +163,8 @@ def score_referred(attack, phi, shadow_phi, is_in):
     signals = {"phi": phi, "shadow_phi": shadow_phi, "is_in": is_in}
     signals |= {f"population_{name}": values for name, values in signals.items()}
     signals |= {"gradient_norms": np.logaddexp(0, -phi), "shadow_gradient_norms": np.logaddexp(0, -shadow_phi)}
+    # As if the true class were the likeliest for all: what is said of other classes has no part here.
+    signals |= {"max_log_p": log_expit(phi), "shadow_max_log_p": log_expit(shadow_phi)}
     return attack.score(*(signals[name] for name in attack.reads))
 
 
@@ -172,6 +175,10 @@ def test_what_is_known_of_reference_models_is_handed_and_never_the_target_s_memb
     if attack.name == "calibration_gradient_norm":
         assert attack.reads == ("gradient_norms", "shadow_gradient_norms", "is_in")
         assert (attack.access, attack.knowledge) == ("gradients", ("train", "data", "label", "model"))
+        return
+    if attack.name == "calibration_confidence":
+        assert attack.reads == ("max_log_p", "shadow_max_log_p", "is_in")
+        assert (attack.access, attack.knowledge) == ("confidence", ("train", "data"))
         return
     assert attack.reads[:2] == ("phi", "shadow_phi")
     assert set(attack.reads[2:]) <= {"is_in", "population_phi", "population_shadow_phi", "population_is_in"}

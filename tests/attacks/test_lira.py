@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal, norm, rankdata
 
 from vestige.attacks.lira import lira_in_only, lira_offline, lira_offline_two_sided, lira_online
 from vestige.core.errors import InputError
-from vestige.core.likelihood_ratio import Center, Queries, Variance
+from vestige.core.likelihood_ratio import Center, Counts, Queries, Variance
 from vestige.data.designs import complementary_pairs, partner
 from vestige.evaluation.roc import roc
 
@@ -218,6 +218,47 @@ def test_every_score_equals_the_double_loop_with_answers_missing(attack, center,
     found = attack(phi, shadow_phi, is_in, center=center, variance=variance, min_std=min_std)
     expected = naive(phi, shadow_phi, is_in, variance, min_std, attack=attack, center=center)
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def published_script(phi, shadow_phi, is_in, fixed, attack):
+    """The authors' script by its steps: lists cut to the shortest over records, then medians and deviations."""
+    n = is_in.shape[1]
+    ins = [shadow_phi[is_in[:, j], j] for j in range(n)]
+    outs = [shadow_phi[~is_in[:, j], j] for j in range(n)]
+    ins, outs = (np.array([one[: min(map(len, lists))] for one in lists]) for lists in (ins, outs))
+    std_in = np.std(ins) if fixed else np.std(ins, axis=1)
+    std_out = np.std(ins if attack is lira_online else outs) if fixed else np.std(outs, axis=1)
+    log_in = norm.logpdf(phi, np.median(ins, axis=1), std_in + 1e-30)
+    log_out = norm.logpdf(phi, np.median(outs, axis=1), std_out + 1e-30)
+    return log_in - log_out if attack is lira_online else -log_out
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("attack", [lira_online, lira_offline_two_sided])
+def test_the_smallest_counts_are_those_of_the_published_script(attack, fixed):
+    rng = np.random.default_rng(11)
+    is_in = rng.random((16, 80)) < 0.5  # a record is in 3 to 13 of them
+    shadow_phi = rng.normal(size=is_in.shape) + 2 * is_in + 3 * rng.normal(size=80)
+    phi = rng.normal(size=80)
+    variance = Variance.PUBLISHED_FIXED if fixed else Variance.PER_RECORD
+    how = {"center": Center.MEDIAN, "variance": variance, "min_std": 1e-12}
+    found = attack(phi, shadow_phi, is_in, counts=Counts.SMALLEST, **how)
+    np.testing.assert_allclose(found, published_script(phi, shadow_phi, is_in, fixed, attack), rtol=1e-9)
+    assert not np.allclose(found, attack(phi, shadow_phi, is_in, **how))
+    pairs = complementary_pairs(16, 80, seed=0)  # as many of every record: nothing to cut
+    np.testing.assert_array_equal(
+        attack(phi, shadow_phi, pairs, counts=Counts.SMALLEST, **how), attack(phi, shadow_phi, pairs, **how)
+    )
+
+
+def test_smallest_counts_leave_out_answers_that_are_missing():
+    rng = np.random.default_rng(12)
+    is_in = np.arange(8)[:, None] % 2 == np.zeros(3, dtype=int)
+    shadow_phi = rng.normal(size=(8, 3))
+    shadow_phi[0, 1] = np.nan  # so the first three that answered are left of the four IN models
+    found = lira_in_only(np.zeros(3), shadow_phi, is_in, variance=Variance.PER_RECORD, counts=Counts.SMALLEST)
+    left = [shadow_phi[[0, 2, 4], 0], shadow_phi[[2, 4, 6], 1], shadow_phi[[0, 2, 4], 2]]
+    np.testing.assert_allclose(found, [norm.logpdf(0, one.mean(), one.std()) for one in left])
 
 
 @pytest.mark.parametrize("attack", FAMILY)

@@ -12,7 +12,7 @@ from tests.auditing.small_models import plan_of, table
 from vestige import AuditResult, ShadowTraining, audit
 from vestige.auditing.model_audit import design
 from vestige.auditing.references.scores import ReferenceScores, left_without, score_with
-from vestige.auditing.results.every_target import spread_of, values_of_targets
+from vestige.auditing.results.every_target import effects_of_references, spread_of, values_of_targets
 from vestige.auditing.selection import select
 from vestige.auditing.shadows.references import checks_of_training, references_of
 from vestige.auditing.shadows.training import Shadows, train_shadows
@@ -117,7 +117,11 @@ def test_what_is_said_of_pairs_changes_no_number():
         np.testing.assert_array_equal(values, other.shadow_scores[name])
     both = [values_of_targets(s, None, SubjectScore.MEAN, silent) for s in (one, other)]
     assert both[0] == both[1]
-    assert spread_of(both[0], one.observed) == spread_of(both[1], other.observed)
+    effects = [
+        effects_of_references(s, None, SubjectScore.MEAN, v, silent) for s, v in zip((one, other), both, strict=True)
+    ]
+    assert effects[0] == effects[1]
+    assert spread_of(both[0], one.observed, effects[0]) == spread_of(both[1], other.observed, effects[1])
 
 
 # ------------------------------------------------------------------------------------- plans and stores

@@ -47,8 +47,9 @@ from vestige.targets.ledger import Ledger
 N, N_FEATURES, BATCH, N_CONNECTIONS = 60, 3, 4, 3
 N_QUERIES = 2 * N + 32  # a pass, and a sample again
 UNSURE = N_CONNECTIONS + 2  # requests: one at every connection, one that is next, one that is being written down
-SECRET = "Bearer s3cr3t-Token/4711-of-nobody"
+SECRET = "Bearer s3cr3t-Token/Xylophone-of-nobody"
 HERE = Path(__file__).resolve().parents[2]
+FAULTS_AFTER = (status(503), garbage, cut_off, shortened)
 FAULTS = (status(503), status(429), garbage, cut_off, shortened)
 
 
@@ -158,7 +159,7 @@ def test_an_audit_of_a_real_server_through_many_faults_ends_as_without(tmp_path)
 
 
 def test_an_endpoint_that_died_is_asked_for_the_rest_alone(undisturbed, tmp_path):
-    run, terms = tmp_path / "run", Querying(budget=N_QUERIES, price=2.5)
+    run, terms = tmp_path / "run", Querying(price=2.5)
     log = Log(after(13, cut_off))
     with FaultyProxy(logistic, log) as proxy:
         with pytest.raises(TargetError, match="Expected an answer from") as raised:
@@ -173,7 +174,8 @@ def test_an_endpoint_that_died_is_asked_for_the_rest_alone(undisturbed, tmp_path
     assert told["n_sent"] == N_QUERIES
     assert told["most_per_record"] == 2
     assert told["price"] == 2.5
-    assert told["cost"] == pytest.approx(N_QUERIES * 2.5 / 1000)
+    assert told["n_unanswered"] == log.n_spoilt * BATCH  # cut off, they may have been computed
+    assert told["cost"] == pytest.approx((N_QUERIES + log.n_spoilt * BATCH) * 2.5 / 1000)
 
 
 def test_a_budget_smaller_than_a_pass_sends_no_query(tmp_path):
@@ -181,6 +183,35 @@ def test_a_budget_smaller_than_a_pass_sends_no_query(tmp_path):
         with pytest.raises(BudgetError, match=f"budget of {N_QUERIES} queries or more, found {N_QUERIES - 1}"):
             audit(door(proxy), **SIDES, querying=Querying(budget=N_QUERIES - 1), run=tmp_path / "run")
         assert {request.method for request in proxy.requests} == {"GET"}  # what the model says of itself
+
+
+@pytest.mark.parametrize("more", [0, 20, 60])
+def test_requests_that_were_computed_and_failed_count_against_the_budget(tmp_path, more):
+    """By the server's own count, over all starts until nothing more is allowed, or the audit is done."""
+    log, budget = Log(sometimes(FAULTS_AFTER, 0.25, seed=5)), N_QUERIES + more
+    with FaultyProxy(logistic, log) as proxy:
+        for _ in range(3):
+            try:
+                audit(door(proxy), **SIDES, querying=Querying(budget=budget), run=tmp_path / "run")
+            except BudgetError as error:
+                assert f"found {budget}" in str(error)
+        computed = sum(len(rows_of(request)) for request in proxy.posts)
+    with ledger_of(tmp_path / "run", 2 * N) as ledger:
+        assert ledger.n_asked == computed <= budget
+        assert log.n_spoilt * BATCH <= ledger.spent.n_unanswered + BATCH
+
+
+def test_what_never_reached_the_model_costs_no_budget(tmp_path):
+    faults = (status(429), status(401), status(413))
+    with FaultyProxy(logistic, Log(sometimes(faults[:1], 0.3, seed=5))) as proxy:
+        result = audit(door(proxy), **SIDES, querying=Querying(budget=N_QUERIES), run=tmp_path / "run")
+    assert spent(result).n_failed >= 5
+    assert (spent(result).n_sent, spent(result).n_unanswered) == (N_QUERIES, 0)
+    for fault in faults[1:]:
+        with FaultyProxy(logistic, Log(after(0, fault))) as proxy:
+            with pytest.raises(TargetError, match="Expected an answer from"):
+                audit(door(proxy, n_tries=2), **SIDES, querying=Querying(budget=N_QUERIES), run=tmp_path / "other")
+        assert not (tmp_path / "other").exists()
 
 
 def test_a_server_that_answers_at_random_is_noticed(undisturbed):

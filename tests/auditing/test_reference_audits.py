@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.special import log_expit
+from scipy.special import log_expit, log_softmax
 from tests.auditing.planted import row
 
 from vestige import GradientNorms, InputError, Logits, Options, Phi, Predictions, Probabilities, References, audit
 from vestige.attacks import (
-    calibration_confidence,
     calibration_gradient_norm,
     calibration_loss,
     calibration_score,
@@ -70,11 +69,46 @@ def test_calibrated_scores_are_means_over_queries():
     theirs, ours = shadow_phi[..., None] + rng.normal(size=(8, N, 10)), phi[:, None] + rng.normal(size=(N, 10))
     target = predictions(ours[:, 0], member, ids=np.arange(N))
     found = score_with(References(Phi, theirs, is_in, ids=np.arange(N), target=ours), target)
-    for name, attack in (("calibration_loss", calibration_loss), ("calibration_confidence", calibration_confidence)):
-        by_draw = [attack(ours[:, q], theirs[:, :, q], is_in) for q in range(10)]
-        np.testing.assert_allclose(found.scores[name], np.mean(by_draw, axis=0), rtol=0, atol=1e-12)
+    by_draw = [calibration_loss(ours[:, q], theirs[:, :, q], is_in) for q in range(10)]
+    np.testing.assert_allclose(found.scores["calibration_loss"], np.mean(by_draw, axis=0), rtol=0, atol=1e-12)
     whole = calibration_score(log_expit(ours), log_expit(theirs), is_in=is_in)
     np.testing.assert_allclose(found.scores["calibration_loss"], whole, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_queries", [1, 3])
+@pytest.mark.parametrize("kind", [Logits, Probabilities])
+def test_calibrated_confidence_is_of_the_largest_probability_whatever_the_label(kind, n_queries):
+    """Watson et al. 2022, eq. 3 and 5. The true class is right for some records and wrong for others."""
+    _, member, _, is_in = drawn()
+    rng = np.random.default_rng(8)
+    logits = 3 * rng.normal(size=(9, N, n_queries, 4))
+    log_p = log_softmax(logits, axis=-1)
+    answers = (logits if kind is Logits else np.exp(log_p)).reshape(9, N, *([n_queries] * (n_queries > 1)), 4)
+    order, labels = rng.permutation(N), rng.integers(0, 4, N)
+    references = References(
+        kind, answers[1:][:, order], is_in[:, order], ids=order, labels=labels[order], target=answers[0][order]
+    )
+    first = answers[0] if n_queries == 1 else answers[0][:, 0]
+    target = Predictions(kind(first), labels, member, ids=np.arange(N))
+    found = score_with(references, target)
+    surest = log_p.max(axis=-1)
+    expected = calibration_score(surest[0], surest[1:], is_in=is_in)
+    name = "calibration_confidence"
+    np.testing.assert_allclose(found.scores[name], expected, rtol=0, atol=1e-9)
+    others = (is_in != ~is_in[0]).any(axis=1) & (np.arange(8) > 0)  # without itself and its partner
+    expected = calibration_score(surest[1], surest[1:][others], is_in=is_in[others])
+    np.testing.assert_allclose(found.shadow_scores[name], expected, rtol=0, atol=1e-9)
+    turned = replace(references, labels=((labels + 1) % 4)[order])
+    other = score_with(turned, Predictions(kind(first), (labels + 1) % 4, member, ids=np.arange(N)))
+    np.testing.assert_array_equal(other.scores[name], found.scores[name])
+
+
+def test_phi_alone_does_not_tell_the_largest_probability():
+    phi, member, shadow_phi, is_in = drawn()
+    found = score_with(References(Phi, shadow_phi, is_in), predictions(phi, member))
+    assert "calibration_confidence" not in found.scores
+    [why] = [left for left in found.not_run if left.attack == "calibration_confidence"]
+    assert why.needs.startswith("probabilities or logits of every class")
 
 
 def test_gradient_norms_of_references_calibrate_those_of_the_target_and_of_the_shadow():

@@ -1,11 +1,15 @@
 """A run folder is whole or not there, is one audit's, and gives nobody away."""
 
 import getpass
+import io
 import json
 import os
 import resource
 import shutil
+import signal
 import stat
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,11 +18,25 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from tests.auditing.planted import logits_of
 
 import vestige.report
-from vestige import Logits, Options, OutputError, Predictions, RunFolderError, audit
+from vestige import (
+    FunctionRecipe,
+    Logits,
+    Options,
+    OutputError,
+    Predictions,
+    Records,
+    RunFolderError,
+    ShadowTraining,
+    TargetError,
+    audit,
+    audit_recipe,
+)
 from vestige.auditing import run_folder
+from vestige.report.renderer import RENDERER
 
 FILES = {
     "attacks.bib",
@@ -40,7 +58,8 @@ def _target(seed: int = 51, **columns) -> Predictions:
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """Of all files but the ledger, whose pages change when it is opened."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "queries.sqlite"}
 
 
 def _same_but_for_the_time(a: dict[str, bytes], b: dict[str, bytes]) -> bool:
@@ -339,3 +358,207 @@ def test_a_full_disk_is_said_once_and_nothing_of_the_run_stays(result, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------ others' folders, and signals
+
+STOPPED = """
+import os, signal, sys, time
+from pathlib import Path
+import numpy as np
+import vestige.report
+from vestige import Predictions, audit
+
+number, run, umask = int(sys.argv[1]), Path(sys.argv[2]), os.umask(0)
+document = vestige.report.write_json
+
+def stopped(*arguments):
+    document(*arguments)
+    (partial,) = run.parent.glob(".run-*")
+    assert partial.stat().st_mode & 0o777 == 0o700, oct(partial.stat().st_mode)
+    assert (partial / "records.parquet").exists()
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+vestige.report.write_json = stopped
+p = np.random.default_rng(0).uniform(0.1, 0.9, 80)
+audit(Predictions(np.column_stack([p, 1 - p]), np.zeros(80, dtype=int), np.arange(80) < 40), run=run)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_an_audit_that_is_told_to_stop_while_it_writes_leaves_nothing(tmp_path, number):
+    ended = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(int(number)), str(tmp_path / "run")], capture_output=True, text=True
+    )
+    assert ended.returncode == -number, ended.stderr
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["clinic", "cl[i]nic", "cl*nic", "c"])
+def test_hidden_folders_beside_the_run_stay(tmp_path, name):
+    mine = [f".{name}-2023-backup", ".clinic-2023-backup", f".{name}-999999-abc", f".{name}-0-{'0' * 32}"]
+    for other in dict.fromkeys(mine):
+        (tmp_path / other).mkdir()
+        (tmp_path / other / "work").write_text("mine")
+    audit(_target(), run=tmp_path / name)
+    with pytest.raises(RunFolderError):
+        audit(_target(seed=53), run=tmp_path / name)
+    for other in mine:
+        assert (tmp_path / other / "work").read_text() == "mine"
+
+
+def test_copies_of_the_ledger_stay(tmp_path):
+    for name in ("queries.sqlite", "queries.sqlite-wal", "queries.sqlite.backup", "queries.sqlite-2023"):
+        (tmp_path / name).write_text("")
+    run_folder.forget_queries(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["queries.sqlite-2023", "queries.sqlite.backup"]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_what_a_killed_audit_left_is_removed_by_the_next(tmp_path, exists):
+    run = tmp_path / "run"
+    if exists:
+        run.mkdir()
+    code = STOPPED.replace('run.parent.glob(".run-*")', 'run.parent.rglob(".run-*")')
+    ended = subprocess.run([sys.executable, "-c", code, "9", str(run)], capture_output=True, text=True)
+    assert ended.returncode == -9, ended.stderr
+    assert len(list(tmp_path.rglob("records.parquet"))) == 1
+    audit(_target(), run=run)
+    assert os.listdir(tmp_path) == ["run"]
+    assert set(os.listdir(run)) == FILES
+
+
+def _computing(step: str, done: int, total: int) -> None:
+    raise AssertionError("computed before looking")
+
+
+@pytest.mark.parametrize("place", ["link", "file", "file/run", "file/a/b", "n" * 250, "a" * 300 + "/run"])
+def test_a_place_that_cannot_be_used_is_refused_before_anything_is_computed(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "at all")
+    with pytest.raises(OutputError, match="--out"):
+        audit(_target(), run=tmp_path / place, progress=_computing)
+    assert sorted(os.listdir(tmp_path)) == ["file", "link"]
+
+
+def test_a_place_that_nobody_can_write_is_refused_before_anything_is_computed():
+    with pytest.raises(OutputError, match=r"/proc/vestige/run, found .*--out"):
+        audit(_target(), run="/proc/vestige/run", progress=_computing)
+
+
+def test_a_run_that_is_a_folder_of_its_own_disk_is_written_inside_it(result, tmp_path, monkeypatch):
+    """What is beside a mounted folder is on another disk, from which nothing can be moved."""
+    (tmp_path / "run").mkdir()
+    replace = os.replace
+
+    def on_one_disk(source, target):
+        assert (tmp_path / "run") in Path(source).parents
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", on_one_disk)
+    run_folder.write(result, tmp_path / "run")
+    assert set(os.listdir(tmp_path / "run")) == FILES
+
+
+# ------------------------------------------------------------------------ a page that cannot be drawn
+
+
+def test_a_picture_that_cannot_be_drawn_is_told_on_the_page(result, tmp_path, monkeypatch):
+    monkeypatch.setattr("vestige.report.renderer._SCRIPT", tmp_path / "nowhere.py")
+    RENDERER._end()
+    run_folder.write(result, tmp_path / "run")
+    RENDERER._end()
+    assert set(os.listdir(tmp_path / "run")) == FILES
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count("This picture could not be drawn: the renderer ended") == 5
+    assert "<svg" not in page
+
+
+def test_a_page_that_cannot_be_drawn_does_not_lose_the_run(result, tmp_path, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("vestige.report.page._facts", broken)
+    run_folder.write(result, tmp_path / "run")
+    assert set(os.listdir(tmp_path / "run")) == FILES
+    assert "This page could not be drawn (ZeroDivisionError)" in (tmp_path / "run" / "report.html").read_text()
+
+
+NAMES = ["a\x07b", "red\x1b[31m", "turned\u202e", "\ufffe", "\x00", "x" * 5000, "x" * 5001, "\ud800"]
+
+
+def test_names_of_groups_and_classes_end_no_audit_and_move_no_terminal(tmp_path):
+    z, y, m = logits_of(N, 1.0, seed=51)
+    groups = {"wa\x1b[31mrd": np.array(NAMES)[np.arange(N) % len(NAMES)]}
+    target = Predictions(Logits(z), y, m, groups=groups, classes=("c\x00", "c\x07", "c\\x07"))
+    found = audit(target, run=tmp_path / "run", options=Options(min_cell=1, name="na\x1bme"))
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count("<svg") == 6
+    assert {c for c in page if not c.isprintable()} <= {"\n"}
+    assert {c for c in (tmp_path / "run" / "results.csv").read_text() if not c.isprintable()} <= {"\n"}
+    table = found.results
+    assert table["group"].str.startswith("wa\\x1b[31mrd=").any()
+    assert table["group"].nunique() == 1 + len(NAMES) + 3 + 2  # all, groups, classes, and the worst of each
+    printed = io.StringIO()
+    vestige.report.print_result(found, Console(file=printed), None)
+    assert {c for c in printed.getvalue() if not c.isprintable()} <= {"\n"}
+
+
+# ------------------------------------------------------------------------ another audit's run, refused at once
+
+
+def test_predictions_of_another_audit_are_refused_before_anything_is_computed(run):
+    before = _contents(run)
+    for other in (
+        lambda: audit(_target(seed=53), run=run, progress=_computing),
+        lambda: audit(_target(), options=Options(seed=77), run=run, progress=_computing),
+        lambda: audit(_target(), attacks=["loss"], run=run, progress=_computing),
+        lambda: audit(_target(), _target(seed=54), run=run, progress=_computing),
+    ):
+        with pytest.raises(RunFolderError, match="--out"):
+            other()
+    assert _contents(run) == before
+
+
+def _never(inputs):
+    raise AssertionError("asked before looking")
+
+
+def _sides(seed: int = 0):
+    rng = np.random.default_rng(seed)
+    return {
+        name: Records(rng.normal(size=(40, 2)), rng.integers(0, 2, 40), ids=np.arange(40) + 40 * k)
+        for k, name in enumerate(("members", "nonmembers"))
+    }
+
+
+def _asked(inputs):
+    p = 1 / (1 + np.exp(-np.asarray(inputs)[:, 0]))
+    return np.column_stack([p, 1 - p])
+
+
+def test_models_and_recipes_of_another_audit_are_refused_before_anything_is_asked_or_trained(run, tmp_path):
+    audit(_asked, **_sides(), run=tmp_path / "asked")
+    recipe = ShadowTraining(FunctionRecipe(lambda inputs, labels, *, seed: _never), bank=tmp_path / "bank")
+    before = _contents(run), _contents(tmp_path / "asked")
+    for other in (
+        lambda: audit(_never, **_sides(), run=run),
+        lambda: audit(_never, **_sides(1), run=tmp_path / "asked"),
+        lambda: audit(_never, **_sides(), run=tmp_path / "asked", options=Options(seed=7)),
+        lambda: audit(_target(), run=tmp_path / "asked", progress=_computing),
+        lambda: audit_recipe(_sides()["members"], recipe, run=run),
+        lambda: audit_recipe(_sides()["members"], recipe, run=tmp_path / "asked"),
+    ):
+        with pytest.raises(RunFolderError, match="--out"):
+            other()
+    assert (_contents(run), _contents(tmp_path / "asked")) == before
+    audit(_asked, **_sides(), run=tmp_path / "asked")  # and its own is played again
+
+
+def test_a_near_model_that_fails_leaves_the_finished_run_its_ledger(tmp_path):
+    audit(_asked, **_sides(), run=tmp_path / "run")
+    with pytest.raises(TargetError, match="asked before looking"):
+        audit(_never, **_sides(), run=tmp_path / "run")
+    assert (tmp_path / "run" / "queries.sqlite").exists()
+    audit(_asked, **_sides(), run=tmp_path / "run")

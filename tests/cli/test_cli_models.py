@@ -257,7 +257,8 @@ def test_shadow_models_are_trained_like_the_model(vestige, own):
     path = audit_toml(own, {"model": "clinic_models:forest"}, more=recipe)
     planned = vestige("plan", path, "--bank", own / "bank")
     assert planned.code == 0, planned
-    assert planned.out.startswith("152 queries: 120 for 120 records")
+    assert planned.out.startswith("Runs code of yours, as the audit does: ")
+    assert "\n152 queries: 120 for 120 records" in planned.out
     assert "model" in planned.out.split("\n", 2)[2]
     done = vestige("audit", path, "--out", own / "run", "--bank", own / "bank", "--models", 6, "-q")
     assert done == (0, "", "")

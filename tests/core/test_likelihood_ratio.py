@@ -11,10 +11,11 @@ def test_plain_names_are_as_good_and_all_are_told():
     assert found == LikelihoodRatio(Statistic.HINGE, Center.MEDIAN, Variance.PUBLISHED_FIXED, Queries.MEAN, 0.01)
     assert found.as_text() == {
         "statistic": "hinge", "center": "median", "variance": "published_fixed", "queries": "mean", "min_std": 0.01,
+        "counts": "all",
     }  # fmt: skip
     assert LikelihoodRatio().as_text() == {
-        "statistic": "logit", "center": "mean", "variance": "by_n_models", "queries": "mean",
-        "min_std": 0.001,
+        "statistic": "logit", "center": "mean", "variance": "better_on_reference_models", "queries": "mean",
+        "min_std": 0.001, "counts": "all",
     }  # fmt: skip
 
 
@@ -26,6 +27,7 @@ def test_plain_names_are_as_good_and_all_are_told():
         ({"variance": "own"}, "one of pooled, per_record, published_fixed as variance"),
         ({"queries": "all"}, "one of mean, full_covariance as queries"),
         ({"queries": "full_covariance", "variance": "per_record"}, "pooled variance beside the covariance of queries"),
+        ({"counts": "some"}, "one of all, smallest as counts"),
         ({"min_std": 0.0}, "floor above 0 as min_std, found 0"),
         ({"min_std": float("nan")}, "floor above 0 as min_std"),
     ],

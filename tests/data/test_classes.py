@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from tests.data.refusals import refused
 
+from vestige.core.errors import InputError
+from vestige.data import read_records
 from vestige.data.classes import (
     class_order,
     codes_of_array,
@@ -76,3 +78,27 @@ def test_only_plain_integers_become_integers(kept):
 
 def test_plain_integers_become_integers():
     np.testing.assert_array_equal(integers_if_all(np.array(["-3", "0", "12"])), [-3, 0, 12])
+
+
+@pytest.mark.parametrize(
+    "text", ["1_0", "1e1", "1e+1", "+10", " 10", "10 ", "10\t", "\u0661\u0660", "0xA", "nan", "inf", "10.", "010"]
+)
+def test_text_is_a_number_only_as_files_spell_one(text):
+    with pytest.raises(InputError, match="Expected labels among the classes"):
+        codes_of_names(np.array([text, "9"]), ("9", "10"), 0, "labels")
+    codes, _, classes = codes_without_columns(np.array([text, "10"]), None, 0)
+    assert classes is not None
+    assert len(set(classes)) == 2
+    assert codes[0] != codes[1]
+
+
+@pytest.mark.parametrize(("text", "value"), [("1e+05", 100_000), ("1.5e+06", 1_500_000), ("10.0", 10), ("-1", -1)])
+def test_whole_numbers_as_r_and_python_write_them_are_the_same_class(text, value):
+    np.testing.assert_array_equal(codes_of_names(np.array([text]), ("x", str(value)), 0, "labels"), [1])
+
+
+def test_gaps_are_counted_without_going_through_them(tmp_path):
+    (tmp_path / "a.csv").write_text("label,x\n1,1\n5,2\n1_000,3\n")
+    assert read_records(tmp_path / "a.csv").notes == ()
+    (tmp_path / "a.csv").write_text(f"label,x\n1,1\n2,2\n{10**15},3\n")
+    assert read_records(tmp_path / "a.csv").n_classes == 3

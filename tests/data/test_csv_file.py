@@ -7,7 +7,7 @@ import pytest
 from tests.data.refusals import refused
 
 from vestige.core.outputs import Probabilities
-from vestige.data import Columns, read_table
+from vestige.data import Columns, read_records, read_table
 
 PLAIN = "label,member,prob_a,prob_b\na,1,0.75,0.25\nb,0,0.5,0.5\n"
 
@@ -111,8 +111,9 @@ def test_a_long_column_that_starts_with_whole_numbers(read):
         ("label,label,member,loss\na,a,1,1\n", ("one column label, found 2",)),
         ("label member prob_a prob_b\na 1 .5 .5\n", ("a column label, found label member prob_a prob_b",)),
         ("\n\n", ("a column label",)),
-        ('label,member,loss\n"a,1,0.5\nb,0,0.5\n', ("3 fields", "found 1")),
-        ('member,loss,label\n1,0.5,"a\n0,0.5,b\n', ("label", "several lines in data row 1", "quotes")),
+        ('label,member,loss\n"a,1,0.5\nb,0,0.5\n', ("quote to be closed", "line 2, column label")),
+        ('member,loss,label\n1,0.5,"a\n0,0.5,b\n', ("quote to be closed", "line 2, column label")),
+        ('member,loss,label\n1,0.5,"a\nb"\n0,0.5,b\n', ("label", "several lines in data row 1", "quotes")),
         (PLAIN.replace("\na,", "\n\xe9,").encode("latin-1"), ("UTF-8", "Latin-1", "fileEncoding")),
         (PLAIN.replace("prob_a", "prob_\xe9").encode("latin-1"), ("UTF-8", "Latin-1", "fileEncoding")),
         (gzip.compress(PLAIN.encode() * 9, mtime=0)[:-9], ("gzip", "truncated")),
@@ -150,3 +151,63 @@ def test_messages_stay_short_and_on_one_line(read):
     assert len(long) < 300
     wide = refused(lambda: read('"a\nb",' + "y" * 5000 + "\n1,2\n"), "a column label, found a b, yyy")
     assert len(wide) < 300
+
+
+def table(notes, rows=40, ends="\n"):
+    """A table with a column of free text that nobody needs, between those that are needed."""
+    lines = ["id,label,note,member,prob_a,prob_b"]
+    for i in range(rows):
+        lines.append(f"{i},{'ab'[i % 2]},{notes.get(i, 'fine')},{i % 2},{i / 64},{1 - i / 64}")
+    return ends.join([*lines, ""])
+
+
+@pytest.mark.parametrize(
+    ("notes", "line", "until"),
+    [
+        ({7: '"never closed'}, 9, "the end of the table"),
+        ({7: '"never closed', 30: '"of another row"'}, 9, "line 32"),
+        ({7: '"never closed', 30: 'of 5"'}, 9, "line 32"),
+        ({7: '"never closed', 8: 'of 5"'}, 9, "line 10"),
+        ({7: '"never closed', 9: 'of 5"'}, 9, "line 11"),
+        ({3: '"of ""two""\nlines"', 7: '"never closed', 30: '""'}, 10, "the end of the table"),
+        ({7: '"closed, and "" with a quote"', 39: '"never closed'}, 41, "the end of the table"),
+    ],
+)
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_open_quote_in_a_column_that_is_not_needed_is_refused(read, notes, line, until, ends, packed):
+    text = table(notes, ends=ends).encode()
+    message = refused(lambda: read(gzip.compress(text) if packed else text), "every quote to be closed", "column note")
+    assert f"in line {line}, " in message
+    assert until in message
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        {7: '"of two\nlines"'},
+        {7: '"of two\nlines, with, commas, in, them"'},
+        {7: '"a letter\n\nDear Sir,\n""yes"" and ""no"".\n"', 8: '"5"" tall"'},
+        {7: 'a " within', 8: '5"', 9: "it's"},
+        {39: '"\n"'},
+    ],
+)
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_text_over_several_lines_that_is_not_needed_is_read(read, notes, ends):
+    found = read(table(notes, ends=ends))
+    assert found.n_records == 40
+    np.testing.assert_array_equal(found.ids, np.arange(40))
+
+
+def test_an_open_quote_among_the_inputs_of_records_is_refused(tmp_path):
+    (tmp_path / "records.csv").write_text(table({7: '"never closed', 30: 'of 5"'}))
+    refused(lambda: read_records(tmp_path / "records.csv"), "records.csv: Expected every quote to be closed")
+
+
+@pytest.mark.parametrize("cell", ['"a\rb"', '"a\nb"'])
+def test_a_label_of_two_lines_is_refused(read, cell):
+    refused(lambda: read(PLAIN.replace("\na,", f"\n{cell},")), "in column label")
+
+
+def test_empty_lines_are_no_rows(read):
+    assert same_as_plain(read(PLAIN.replace("\n", "\n\n") + "\n\n"))

@@ -10,6 +10,7 @@ from PIL import Image
 from tests.data.published import cut, real
 from tests.data.refusals import refused
 
+from vestige.core.errors import InputError
 from vestige.data.image_parquet import read_image_parquet
 
 
@@ -192,3 +193,15 @@ def test_cifar_10_as_jpeg():
     for row in (0, 2_047, 2_048, 9_999):
         expected = np.asarray(Image.open(io.BytesIO(table["image"][row].as_py())))
         np.testing.assert_array_equal(records.inputs[row], expected)
+
+
+def test_a_page_that_misses_its_checksum_is_refused(tmp_path):
+    columns = {"image": [encoded(image, "PNG") for image in pixels(2)], "label": [271_828, 314_159]}
+    plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    path = saved(tmp_path / "a.parquet", columns, write_page_checksum=True, **plain)
+    content = bytearray(path.read_bytes())
+    place = content.find(np.int64(314_159).tobytes())
+    content[place] ^= 2
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.parquet: Expected a whole Parquet file, found a truncated or damaged"):
+        read_image_parquet(path)

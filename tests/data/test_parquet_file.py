@@ -7,8 +7,9 @@ import pytest
 from pyarrow import parquet
 from tests.data.refusals import refused
 
+from vestige.core.errors import InputError
 from vestige.core.outputs import Probabilities
-from vestige.data import Columns, read_table
+from vestige.data import Columns, read_records, read_table
 
 BASE = {"label": ["a", "b"], "member": [1, 0], "prob_a": [0.75, 0.5], "prob_b": [0.25, 0.5]}
 
@@ -77,3 +78,29 @@ def test_a_damaged_page(read, tmp_path):
     data[4:200] = b"\xff" * 196
     path.write_bytes(data)
     refused(lambda: read_table(path), "scores.parquet: Expected a whole Parquet file", "damaged")
+
+
+def damaged_in_a_page(path):
+    """One bit of a number, where only a checksum tells."""
+    content = bytearray(path.read_bytes())
+    place = content.find(np.float64(0.71875).tobytes())
+    assert place > 0
+    content[place + 6] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("door", ["predictions", "records"])
+def test_a_page_that_misses_its_checksum_is_refused(tmp_path, door):
+    path = tmp_path / "scores.parquet"
+    columns = BASE | {"id": ["x", "y"], "prob_a": [0.71875, 0.5], "prob_b": [0.28125, 0.5]}
+    plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    parquet.write_table(pa.table(columns), path, write_page_checksum=True, **plain)
+    read_it = read_table if door == "predictions" else read_records
+    read_it(path)
+    damaged_in_a_page(path)
+    with pytest.raises(InputError, match=r"scores\.parquet: Expected a whole Parquet file, found a truncated or"):
+        read_it(path)
+
+
+def test_text_that_numpy_would_cut_is_refused(read):
+    refused(lambda: read(label=["a\0", "a"]), "in column label", "null character in data row 1")

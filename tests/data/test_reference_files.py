@@ -167,3 +167,55 @@ def test_damaged_and_foreign_folders_are_refused(tmp_path):
     (tmp_path / "table.csv").write_text("reference_phi\n1\n")
     with pytest.raises(InputError, match="Expected an npz file, found a text table"):
         read_references(tmp_path / "table.csv")
+
+
+def chunked(folder: Path, zarr_format: Any, **how: Any) -> Path:
+    group = zarr.create_group(folder / "references.zarr", zarr_format=zarr_format)
+    for name, values in {"reference_phi": PHI, "reference_member": MEMBER}.items():
+        array = group.create_array(name, shape=values.shape, dtype=values.dtype, **how)
+        array[:] = values
+    return folder / "references.zarr"
+
+
+WRITTEN_OUT = {"config": {"write_empty_chunks": True}}
+
+
+@pytest.mark.parametrize(
+    ("zarr_format", "how"),
+    [
+        (2, {"chunks": (1, 3)}),
+        (2, {"chunks": (1, 3), "chunk_key_encoding": {"name": "v2", "separator": "/"}}),
+        (3, {"chunks": (1, 3)}),
+        (3, {"chunks": (1, 3), "shards": (2, 6)}),
+    ],
+)
+@pytest.mark.parametrize("key", ["reference_phi", "reference_member"])
+def test_a_missing_chunk_is_no_chunk_of_zeros(tmp_path, zarr_format, how, key):
+    path = chunked(tmp_path, zarr_format, **how, **WRITTEN_OUT)
+    np.testing.assert_array_equal(whole(read_references(path)), PHI)
+    objects = sorted(p for p in (path / key).rglob("*") if p.is_file() and not p.name.startswith((".z", "zarr.json")))
+    objects[1].unlink()
+    with pytest.raises(InputError, match=rf"references\.zarr\[{key}\]: Expected every chunk of the Zarr array, found"):
+        whole(read_references(path))
+
+
+@pytest.mark.parametrize("key", ["reference_phi", "reference_member"])
+def test_a_chunk_that_is_missing_in_a_shard_is_noticed(tmp_path, key):
+    path = chunked(tmp_path, 3, chunks=(1, 3), shards=(2, 6), **WRITTEN_OUT)
+    del zarr.open_group(path, mode="r+")[key]
+    values = {"reference_phi": PHI, "reference_member": MEMBER}[key]
+    array = zarr.open_group(path, mode="r+").create_array(
+        key, shape=values.shape, dtype=values.dtype, chunks=(1, 3), shards=(2, 6), **WRITTEN_OUT
+    )
+    array[:, :3] = values[:, :3]  # the writer was killed
+    assert array.nchunks == array.nchunks_initialized
+    with pytest.raises(InputError, match="Expected every chunk of the Zarr array, found some missing in a shard"):
+        whole(read_references(path))
+
+
+def test_reference_models_with_their_columns_in_another_order_are_refused(tmp_path):
+    arrays = {"reference_logits": LOGITS, "reference_member": MEMBER, "reference_classes": np.array(["b", "a", "c"])}
+    path = as_npz(tmp_path, **arrays)
+    assert read_references(path, classes=["b", "a", "c"]).n_models == MODELS
+    with pytest.raises(InputError, match="Expected the target's classes a, b, c in this order, found b, a, c for the"):
+        read_references(path, classes=["a", "b", "c"])

@@ -60,8 +60,10 @@ class Scenario:
         fprs: Rates of the TPR; those that the size does not resolve are left out.
         records: Records per unit; more than one means subjects, with correlation 1/2 between their records.
         step: Scores are rounded to multiples of this; 0 leaves them.
-        two_valued: Scores are 1 with probability .8 (members) and .6 (nonmembers), else 0.
-        everything: With AUC and the metrics at a threshold; otherwise TPR at the rates alone.
+        tie_at: Share of nonmembers above the boundary between two rounded values; 0 leaves the boundaries.
+        right: Scores are 1 with these probabilities of members and of nonmembers, else 0; none for normal scores.
+        area: With AUC.
+        at_threshold: With the metrics at a threshold.
     """
 
     name: str
@@ -71,8 +73,10 @@ class Scenario:
     fprs: tuple[float, ...] = (0.1, 0.01, 0.001)
     records: int = 1
     step: float = 0.0
-    two_valued: bool = False
-    everything: bool = True
+    tie_at: float = 0.0
+    right: tuple[float, float] | None = None
+    area: bool = True
+    at_threshold: bool = True
 
     @property
     def spread(self) -> float:
@@ -86,8 +90,19 @@ class Scenario:
 
     def above(self, score: Any, shift: float) -> Any:
         """P(unit's score >= score)."""
-        grid = np.ceil(np.asarray(score) / self.step - 1e-9) * self.step if self.step else np.asarray(score)
-        return norm.sf((grid - self.step / 2 - shift) / self.spread)
+        return norm.sf((self.up(score) - self.step / 2 - shift) / self.spread)
+
+    @property
+    def offset(self) -> float:
+        """Where rounded values stand from multiples of the step."""
+        return (norm.isf(self.tie_at) + self.step / 2) % self.step if self.tie_at else 0.0
+
+    def up(self, score: Any) -> Any:
+        """The lowest value at or above a score."""
+        score = np.asarray(score)
+        if not self.step:
+            return score
+        return np.ceil((score - self.offset) / self.step - 1e-9) * self.step + self.offset
 
     def sample(self, shift: float, n: int, rng: np.random.Generator, units: Units | None) -> np.ndarray:
         """Scores of one side's units."""
@@ -95,14 +110,15 @@ class Scenario:
             shared = np.repeat(rng.normal(size=n), self.records)
             return units.score(shift + (shared + rng.normal(size=shared.size)) / sqrt(2))
         scores = rng.normal(shift, size=n)
-        return np.round(scores / self.step) * self.step if self.step else scores
+        return np.round((scores - self.offset) / self.step) * self.step + self.offset if self.step else scores
 
     def draws(self, shift: float, n_draws: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Member and nonmember scores, again and again."""
-        sides = (self.n_members, shift, 0.8), (self.n_nonmembers, 0.0, 0.6)
+        rates = self.right or (0.0, 0.0)
+        sides = (self.n_members, shift, rates[0]), (self.n_nonmembers, 0.0, rates[1])
         units = [self.units(n) for n, *_ in sides]
         for _ in range(n_draws):
-            if self.two_valued:
+            if self.right:
                 members, nonmembers = ((rng.random(n) < p).astype(float) for n, _, p in sides)
             else:
                 members, nonmembers = (self.sample(d, n, rng, u) for (n, d, _), u in zip(sides, units, strict=True))
@@ -117,12 +133,12 @@ class Scenario:
 
 def truth(scenario: Scenario, shift: float, metric: str) -> float:
     """The true value of a metric, in closed form."""
-    if scenario.two_valued:  # the only points between the corners are (.6, .8): the area is the gap's accuracy
-        return 0.5 + (0.8 - 0.6) / 2 if metric == "auc" else 0.0
+    if scenario.right:  # one point between the corners, so the area is its balanced accuracy
+        return 0.5 + (scenario.right[0] - scenario.right[1]) / 2 if metric == "auc" else 0.0
     if metric == "auc":
         if not scenario.step:
             return float(norm.cdf(shift / (scenario.spread * sqrt(2))))
-        grid = np.arange(-12, 12, scenario.step)
+        grid = np.arange(-12, 12, scenario.step) + scenario.offset
         at, below_next = scenario.above(grid, 0.0), scenario.above(grid + scenario.step, 0.0)
         member_mid = (scenario.above(grid, shift) + scenario.above(grid + scenario.step, shift)) / 2
         return float(np.sum((at - below_next) * member_mid))
@@ -130,7 +146,7 @@ def truth(scenario: Scenario, shift: float, metric: str) -> float:
         fpr = float(metric.removeprefix("tpr_at_fpr_"))
         score = norm.isf(fpr) * scenario.spread
         if scenario.step:  # the lowest value of the grid that accuses no more than this
-            score = np.ceil((score + scenario.step / 2) / scenario.step) * scenario.step
+            score = scenario.up(score + scenario.step / 2)
         return float(scenario.above(score, shift))
     t, f = float(scenario.above(scenario.threshold, shift)), float(scenario.above(scenario.threshold, 0.0))
     return float(value_at_threshold(metric, t, f, scenario.n_members, scenario.n_nonmembers))
@@ -187,7 +203,7 @@ def simulate(
             estimate = np.array([c.tpr[point_at_fpr(c, fpr)] for c in curves])
             bounds = tpr_at_fpr_bounds(curves, [fpr] * len(curves), level)
             found.setdefault(f"tpr_at_fpr_{fpr:g}", []).append(np.stack([estimate, *bounds]))
-        if scenario.everything:
+        if scenario.area:
             areas = np.array([(c.auc, *auc_interval(c, level)) for c in curves]).T
             found.setdefault("auc", []).append(areas)
         curves.clear()
@@ -200,7 +216,7 @@ def simulate(
     if curves:
         flush()
     triples: dict[str, Triple] = {metric: tuple(np.concatenate(parts, axis=1)) for metric, parts in found.items()}
-    if scenario.everything and not scenario.two_valued:
+    if scenario.at_threshold and not scenario.right:
         tp, fp = np.array(positives).T
         m, n = scenario.n_members, scenario.n_nonmembers
         for metric in AT_A_THRESHOLD:
@@ -216,6 +232,9 @@ def why_degenerate(scenario: Scenario, metric: str, true: float) -> str:
         hits, misses = n * true, n * (1 - true)
         if min(hits, misses) < FEWEST_EVENTS:
             return f"{hits:.2g} expected hits, {misses:.2g} expected misses"
+    out_of_order = min(scenario.n_members, scenario.n_nonmembers) * (1 - true)
+    if metric == "auc" and out_of_order < FEWEST_EVENTS:
+        return f"{out_of_order:.2g} units of the smaller side expected out of order"
     return ""
 
 
@@ -275,7 +294,7 @@ def all_scenarios() -> list[Scenario]:
     for n in (200, 1000):
         scenarios += [Scenario(name, (d,), n, n) for name, d in (("null", 0.0), ("d' = 1", 1.0), ("d' = 2", 2.0))]
         scenarios.append(Scenario("ties: d' = 1, rounded to 0.25", (1.0,), n, n, step=0.25))
-        scenarios.append(Scenario("ties: right or wrong, .8 against .6", (0.0,), n, n, fprs=(0.1,), two_valued=True))
+        scenarios.append(Scenario("ties: right or wrong, .8 against .6", (0.0,), n, n, fprs=(0.1,), right=(0.8, 0.6)))
         for records in (5, 10):
             scenarios += [
                 Scenario(f"subjects, {name}", (d,), n, n, records=records)
@@ -284,9 +303,24 @@ def all_scenarios() -> list[Scenario]:
     scenarios += [Scenario("AUC near 1: d' = 4", (4.0,), n, n) for n in (200, 1000)]
     scenarios += [Scenario("d' = 1, unequal sides", (1.0,), m, n) for m, n in ((1000, 200), (100, 1000))]
     scenarios += [
-        Scenario(name, (d,), 10_000, 10_000, fprs=(0.01, 0.001), everything=False)
+        Scenario(name, (d,), 10_000, 10_000, fprs=(0.01, 0.001), area=False, at_threshold=False)
         for name, d in (("null", 0.0), ("d' = 1", 1.0), ("d' = 2", 2.0))
     ]
+    for n, step in ((200, 1.0), (1000, 0.25), (1000, 1.0)):
+        for above in (0.1, 0.102):
+            scenarios += [
+                Scenario(
+                    f"ties of {step:g} at {above:g}, {name}", (d,), n, n, (0.1,), 1, step, above, None, False, False
+                )
+                for name, d in (("null", 0.0), ("d' = 1", 1.0), ("d' = 2", 2.0))
+            ]
+    for m, n in ((20, 20), (20, 180), (180, 20), (60, 60)):
+        scenarios += [
+            Scenario(f"right or wrong, {a:g} against {b:g}", (0.0,), m, n, (), right=(a, b))
+            for a, b in ((0.8, 0.6), (0.5, 0.5), (0.3, 0.1), (0.1, 0.1))
+        ]
+        scenarios += [Scenario(f"few, d' = {d:g}", (d,), m, n, (), at_threshold=False) for d in (0.0, 1.0, 2.0, 3.5)]
+        scenarios.append(Scenario("few, d' = 1, rounded to 1", (1.0,), m, n, (), step=1.0, at_threshold=False))
     scenarios.append(Scenario("six attacks, null", (0.0,) * 6, 200, 200))
     scenarios.append(Scenario("six attacks, d' = 1 each", (1.0,) * 6, 1000, 1000))
     scenarios.append(Scenario("six attacks, one at d' = 1", (1.0, *(0.0,) * 5), 1000, 1000))

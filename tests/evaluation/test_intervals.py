@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from vestige.evaluation.intervals import (
     auc_interval,
@@ -170,9 +170,20 @@ def twin_of_auc_interval(members, nonmembers, level):
     psi = (members[:, None] > nonmembers) + (members[:, None] == nonmembers) / 2
     area, m, n = psi.mean(), members.size, nonmembers.size
     variance = psi.mean(axis=1).var(ddof=1) / m + psi.mean(axis=0).var(ddof=1) / n
-    overlapping = min((members <= nonmembers.max()).sum(), (nonmembers >= members.min()).sum())
-    half = stats.t(max(3, overlapping)).ppf((1 + level) / 2) * sqrt(variance) / (area * (1 - area))
-    return [special.expit(special.logit(area) + s * half) for s in (-1, 1)]
+
+    def plain(a):  # Newcombe 2006, method 5
+        half = (m + n) / 2 - 1
+        return a * (1 - a) / (m * n) * (1 + half * (1 - a) / (2 - a) + half * a / (1 + a))
+
+    seen = min((members <= nonmembers.max()).sum(), (nonmembers >= members.min()).sum())
+    ratio = variance / plain(area)
+    ratio = max(ratio, (seen * ratio + 4) / (seen + 4))
+    quantile = stats.t(seen + 3).ppf((1 + level) / 2)
+
+    def beyond(other):
+        return (area - other) ** 2 - quantile**2 * ratio * plain(other)
+
+    return [optimize.brentq(beyond, area, end, xtol=1e-14) for end in (0.0, 1.0)]
 
 
 @pytest.mark.parametrize("shift", [0.5, 1.0, 3.0])
@@ -182,15 +193,39 @@ def test_auc_interval_is_its_definition_pair_by_pair(shift, decimals, level):
     rng = np.random.default_rng(0)
     members, nonmembers = rng.normal(shift, size=60).round(decimals), rng.normal(size=45).round(decimals)
     found = auc_interval(roc(members, nonmembers), level)
-    np.testing.assert_allclose(found, twin_of_auc_interval(members, nonmembers, level), rtol=1e-10)
+    np.testing.assert_allclose(found, twin_of_auc_interval(members, nonmembers, level), atol=1e-10)
 
 
 def test_few_overlapping_units_widen_the_auc_interval():
     nonmembers = np.arange(1000.0)
     curve = roc(np.append(np.arange(2000.0, 2999.0), 900.5), nonmembers)  # one member out of order
-    width = np.diff(special.logit(np.array(auc_interval(curve))))[0]
-    normal = 2 * stats.norm.ppf(0.975) * sqrt(curve.auc_variance) / (curve.auc * (1 - curve.auc))
-    assert width / normal == pytest.approx(stats.t(3).ppf(0.975) / stats.norm.ppf(0.975))
+    normal = 2 * stats.norm.ppf(0.975) * sqrt(curve.auc_variance)
+    assert np.diff(np.array(auc_interval(curve)))[0] > 1.5 * normal
+
+
+def test_right_or_wrong_is_a_difference_of_rates():
+    """Newcombe's method 10, with Student's quantiles, by its formula."""
+    for tp, m, fp, n in ((9, 10, 30, 200), (1, 20, 0, 20), (20, 20, 12, 180)):
+        members, nonmembers = np.repeat([1.0, 0.0], [tp, m - tp]), np.repeat([1.0, 0.0], [fp, n - fp])
+        bounds = []
+        for hits, of in ((tp, m), (fp, n)):
+            z2, p = stats.t(of - 1).ppf(0.975) ** 2, hits / of
+            half = sqrt(z2) * sqrt(p * (1 - p) / of + z2 / (4 * of**2))
+            bounds.append(((p + z2 / (2 * of) - half) / (1 + z2 / of), (p + z2 / (2 * of) + half) / (1 + z2 / of)))
+        (t_lb, t_ub), (f_lb, f_ub) = bounds
+        t, f = tp / m, fp / n
+        area = (t + 1 - f) / 2
+        expected = area - np.hypot(t - t_lb, f_ub - f) / 2, area + np.hypot(t_ub - t, f - f_lb) / 2
+        assert tuple(auc_interval(roc(members, nonmembers))) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("values", [np.array([0.0, 1.0]), np.array([0.0, 0.5, 1.0])])
+def test_the_interval_of_few_values_turns_with_sides_and_scores(values):
+    rng = np.random.default_rng(4)
+    members, nonmembers = rng.choice(values, size=12), rng.choice(values, size=150)
+    found = auc_interval(roc(members, nonmembers))
+    for other in (auc_interval(roc(-members, -nonmembers)), auc_interval(roc(nonmembers, members))):
+        assert (1 - other.upper, 1 - other.lower) == pytest.approx(tuple(found), abs=1e-9)
 
 
 SMALL = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=30).map(np.array)
@@ -214,8 +249,7 @@ def test_auc_interval_turns_with_the_scores():
 @pytest.mark.parametrize(("m", "n"), [(1, 1), (1, 50), (20, 30), (1000, 1000)])
 def test_a_perfect_separation_has_the_exact_one_sided_bound(m, n):
     members, nonmembers = np.arange(m) + 100.0 + n, np.arange(n) * 1.0
-    one_sided = 0.0125  # two statements of 1.25 % share 2.5 %
-    edge = one_sided ** (1 / m) * one_sided ** (1 / n)
+    edge = 0.025 ** (1 / min(m, n))  # so many pairs without a common unit are all in order
     assert tuple(auc_interval(roc(members, nonmembers))) == pytest.approx((edge, 1.0))
     assert tuple(auc_interval(roc(-members, -nonmembers))) == pytest.approx((0.0, 1 - edge))
 
@@ -248,7 +282,7 @@ def curves_of_all_kinds() -> list[tuple[Roc, float]]:
     for shift in (0.0, 1.0, 3.5):
         cases.append((roc(rng.normal(shift, size=300), rng.normal(size=200)), 0.1))
         cases.append((roc(rng.normal(shift, size=400), rng.normal(size=3000)), 0.01))
-    cases.append((roc(rng.normal(1, size=500).round(1), rng.normal(size=1000).round(1)), 0.05))
+    cases.append((roc(rng.normal(1, size=500).round(2), rng.normal(size=1000).round(2)), 0.05))
     cases.append((roc(rng.normal(1, size=30), rng.normal(size=100)), 0.1))
     return cases
 
@@ -294,6 +328,22 @@ def test_tpr_bounds_are_the_quantiles_of_200_000_draws():
         for bound, probability in zip(bounds, (0.025, 0.975), strict=True):
             standard_error = sqrt(probability * (1 - probability) / draws)
             assert abs(np.mean(rates <= bound[0]) - probability) < 3 * standard_error
+
+
+@pytest.mark.parametrize(("tied", "wider"), [(0, "neither"), (1, "neither"), (400, "both")])
+def test_members_tied_at_the_wanted_rate_may_be_in_or_out(tied, wider):
+    """100 of 1,000 nonmembers above a score that many members share: whether its rate is .1 is an even bet."""
+    nonmembers = np.arange(1000.0)
+    members = np.sort(np.append(np.full(tied, 899.5), np.linspace(0, 1100, 1000 - tied)))
+    (lower,), (upper,) = tpr_at_fpr_bounds([roc(members, nonmembers)], [0.1])
+    without, with_it = int((members > 899.5).sum()), int((members >= 899.5).sum())
+    if wider == "both":
+        tail = 0.0125
+        assert lower == pytest.approx(stats.beta(without + 0.5, 1000 - without + 0.5).ppf(tail), abs=1e-6)
+        assert upper == pytest.approx(stats.beta(with_it + 0.5, 1000 - with_it + 0.5).ppf(1 - tail), abs=1e-6)
+    else:
+        assert lower > stats.beta(without + 0.5, 1000 - without + 0.5).ppf(1e-4)
+        assert upper < stats.beta(with_it + 0.5, 1000 - with_it + 0.5).ppf(1 - 1e-4)
 
 
 def test_tpr_bounds_nest_in_the_level_and_are_the_same_every_time():

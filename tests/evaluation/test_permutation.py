@@ -168,6 +168,128 @@ def test_exceeding_the_critical_z_is_being_significant():
         assert (found.p_value <= 0.05) >= (found.z > found.critical_z + 1e-9)
 
 
+# ----------------------------------------------------------------------------------- within strata
+
+
+def people(n_in, n_out, rng, leak=0.0, combine=SubjectScore.MEAN):
+    """Scores of three attacks of people with so many records each, members first."""
+    counts = np.concatenate([n_in, n_out])
+    subjects = np.repeat(np.arange(counts.size), counts)
+    member = subjects < len(n_in)
+    units = make_units(subjects, member, combine)
+    one = rng.normal(0, 0.7, size=counts.size)[subjects] + rng.normal(size=subjects.size) + leak * member
+    scores = [one, -np.exp(-one), (one + rng.normal(size=one.size) > 0).astype(float)]
+    return [units.score(s) for s in scores], units.member, counts
+
+
+@pytest.mark.parametrize("combine", list(SubjectScore))
+@pytest.mark.parametrize(("n", "draws"), [(120, 200), (2600, 25)])
+def test_people_with_twice_as_many_records_are_no_leak(combine, n, draws):
+    rng = np.random.default_rng([n, 1])
+    within = []
+    for _ in range(draws):
+        n_in, n_out = rng.integers(1, 7, size=n), 2 * rng.integers(1, 7, size=n)
+        if combine is SubjectScore.MAXIMUM:  # the side with more has the larger maximum
+            n_in, n_out = n_out, n_in
+        scores, member, counts = people(n_in, n_out, rng, combine=combine)
+        within.append(familywise_test(scores, member, 0.1, rng, counts).p_value)
+    for level in (0.05, 0.2, 0.5):
+        assert abs(np.mean(np.array(within) <= level) - level) < 3 * sqrt(level * (1 - level) / draws)
+    assert familywise_test(scores, member, 0.1, rng).p_value < 0.05  # as if they were exchangeable
+
+
+@pytest.mark.parametrize("n", [150, 2600])
+def test_a_leak_is_seen_among_those_with_equal_numbers(n):
+    rng = np.random.default_rng(20)
+    found = []
+    for _ in range(15):
+        scores, member, counts = people(rng.integers(1, 7, size=n), rng.integers(2, 9, size=n), rng, leak=0.6)
+        found.append(familywise_test(scores, member, 0.1, rng, counts).p_value <= 0.05)
+    assert np.mean(found) >= 0.9
+
+
+def test_strata_cost_little_where_the_numbers_are_alike():
+    rng = np.random.default_rng(21)
+    with_strata, without = [], []
+    for _ in range(100):
+        scores, member, counts = people(rng.geometric(0.25, size=150), rng.geometric(0.25, size=150), rng, leak=0.3)
+        with_strata.append(familywise_test(scores, member, 0.1, rng, counts).p_value <= 0.05)
+        without.append(familywise_test(scores, member, 0.1, rng).p_value <= 0.05)
+    assert 0.5 < np.mean(without) < 0.95
+    assert np.mean(with_strata) > np.mean(without) - 0.1
+
+
+def test_small_strata_have_the_exact_p_value():
+    """All 6 x 3 relabellings of two strata; the tail holds everybody."""
+    from itertools import combinations, product
+
+    scores = np.array([8.0, 1, 7, 2, 60, 30, 50])
+    strata, member = np.array([4, 4, 4, 4, 9, 9, 9]), np.array([1, 0, 1, 0, 1, 0, 0], dtype=bool)
+    normal = stats.norm.ppf(stats.rankdata(scores) / 8)
+    centred = np.concatenate([part - part.mean() for part in (normal[:4], normal[4:])])
+    squares = [float(part @ part) for part in (centred[:4], centred[4:])]
+    common = sum(squares) / 5
+    spread = np.sqrt([(s + 5 * common) / (k + 5) for s, k in zip(squares, (3, 2), strict=True)])
+    ranks = stats.rankdata(centred / np.repeat(spread, [4, 3]))
+    sums = [ranks[[*a, b]].sum() for a, b in product(combinations(range(4), 2), range(4, 7))]
+    exact = np.mean(np.array(sums) >= ranks[member].sum() - 1e-9)
+    found = familywise_test([scores], member, 1.0, np.random.default_rng(0), strata)
+    assert abs(found.p_value - exact) < 4 * sqrt(exact * (1 - exact) / 2000)
+    assert found.z == pytest.approx((ranks[member].sum() - np.mean(sums)) / np.std(sums))
+
+
+def test_shuffling_and_rotation_within_strata_agree(monkeypatch):
+    rng = np.random.default_rng(22)
+    for leak in (0.0, 0.1):
+        scores, member, counts = people(rng.integers(1, 5, size=900), rng.integers(1, 6, size=1500), rng, leak=leak)
+        shuffled = familywise_test(scores, member, 0.05, np.random.default_rng(2), counts)
+        with monkeypatch.context() as patch:
+            patch.setattr(permutation, "_MANY", 1)
+            rotated = familywise_test(scores, member, 0.05, np.random.default_rng(2), counts)
+        assert rotated.z == pytest.approx(shuffled.z, rel=1e-9)
+        assert rotated.critical_z == pytest.approx(shuffled.critical_z, abs=0.15)
+        p = (rotated.p_value + shuffled.p_value) / 2
+        assert abs(rotated.p_value - shuffled.p_value) < 4 * sqrt(p * (1 - p) * (1 / 1999 + 1 / 9999)) + 1 / 1999
+
+
+@pytest.mark.parametrize("n", [200, 6000])
+def test_one_stratum_is_none(n):
+    rng = np.random.default_rng(23)
+    member, scores = rng.permutation(n) < n // 3, three_attacks(n, rng)
+    without = familywise_test(scores, member, 0.05, np.random.default_rng(0))
+    assert familywise_test(scores, member, 0.05, np.random.default_rng(0), np.full(n, 7)) == without
+
+
+@pytest.mark.parametrize("n", [100, 3000])
+def test_strata_of_one_side_say_nothing(n):
+    rng = np.random.default_rng(24)
+    scores, member, counts = people(rng.integers(1, 4, size=n), rng.integers(1, 4, size=n), rng, leak=0.1)
+    alone = familywise_test(scores, member, 0.1, np.random.default_rng(0), counts)
+    more = [np.append(s, [s.max() + 5] * 60) for s in scores]  # members with numbers of their own, on top
+    sides, numbers = np.append(member, [True] * 60), np.append(counts, np.repeat([50, 0], 30))
+    assert familywise_test(more, sides, 0.1, np.random.default_rng(0), numbers) == alone
+    assert familywise_test([more[0][-60:]], sides[-60:], 0.1, rng, numbers[-60:]).comparable is False
+    assert alone.comparable
+
+
+@pytest.mark.parametrize("n", [100, 3000])
+def test_within_strata_sides_and_increasing_transforms_keep_the_level(n):
+    """The sides swapped, scores infinite and tied: still a p-value, and a separate order in each stratum is enough."""
+    rng = np.random.default_rng(25)
+    scores, member, counts = people(rng.integers(1, 4, size=n), rng.integers(2, 6, size=n), rng)
+    scores = [np.where(s > np.quantile(s, 0.9), np.inf, s.round(1)) for s in scores[:2]]
+    for sides in (member, ~member):
+        found = familywise_test(scores, sides, 0.1, rng, counts)
+        assert np.isfinite([found.z, found.critical_z]).all()
+        assert 0 < found.p_value <= 1
+    same = [
+        familywise_test(s, member, 0.1, np.random.default_rng(0), counts) for s in (scores, [3 * s + 1 for s in scores])
+    ]
+    assert same[0] == same[1]
+    constant = familywise_test([counts.astype(float)], member, 0.1, rng, counts)  # the number itself as the score
+    assert (constant.p_value, constant.comparable) == (1.0, True)
+
+
 # -------------------------------------------------------------------------- Kolmogorov-Smirnov
 
 

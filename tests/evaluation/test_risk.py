@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vestige.evaluation.risk import RiskTable, fit_risk, reliability, risk_scores
 
-RULES = pytest.mark.parametrize("published", [False, True], ids=["default edges", "published edges"])
+RULES = pytest.mark.parametrize("published", [False, True], ids=["default", "published"])
 PRIORS = (0.5, 0.1, 0.9)
 
 
@@ -21,16 +21,24 @@ def literal_fit(inside, outside, n_bins, published):
     if not published:
         edges[0], edges[-1] = low, high
 
-    def shares(values):
+    def counted(values):
         counts = [0] * n_bins
         for v in values:
             for i in range(n_bins):
                 if edges[i] <= v < edges[i + 1] or (i == n_bins - 1 and v == edges[-1]):
                     counts[i] += 1
                     break
-        return [c / len(values) for c in counts]
+        return counts
 
-    return edges, shares(a), shares(b)
+    ours, theirs = counted(a), counted(b)
+    if published:
+        return edges, [c / len(a) for c in ours], [c / len(b) for c in theirs]
+    seen = [c + d > 0 for c, d in zip(ours, theirs, strict=True)]
+    return (
+        edges,
+        [(c + 1) / (len(a) + n_bins) if s else 0 for c, s in zip(ours, seen, strict=True)],
+        [(c + 1) / (len(b) + n_bins) if s else 0 for c, s in zip(theirs, seen, strict=True)],
+    )
 
 
 def literal_score(edges, h1, h2, value, prior):
@@ -62,7 +70,7 @@ def test_the_published_lookup_record_by_record(published, n_bins):
     rng = np.random.default_rng(0)
     for _ in range(10):
         entropy, labels, member = known(rng)
-        table = fit_risk(entropy, labels, member, 3, n_bins=n_bins, published_edges=published)
+        table = fit_risk(entropy, labels, member, 3, n_bins=n_bins, published=published)
         asked = np.concatenate([np.exp(rng.normal(scale=8, size=150)), entropy, [0.0, 1e9], table.edges.ravel()])
         classes = rng.integers(3, size=asked.size)
         for prior in PRIORS:
@@ -92,8 +100,9 @@ def test_an_empty_bin_takes_the_nearest_with_mass_and_the_lower_of_two():
 def test_the_default_edges_lose_no_point(values, n_bins, data):
     member = np.array(data.draw(st.permutations([True, False, *[i % 2 == 0 for i in range(len(values) - 2)]])))
     table = fit_risk(np.array(values), np.zeros(len(values), dtype=int), member, 1, n_bins=n_bins)
-    assert table.members.sum() == pytest.approx(1.0, abs=1e-12)
-    assert table.nonmembers.sum() == pytest.approx(1.0, abs=1e-12)
+    for shares, side in ((table.members, member), (table.nonmembers, ~member)):
+        counted = shares * (side.sum() + n_bins) - (shares > 0)
+        assert counted.sum() == pytest.approx(side.sum(), abs=1e-9)
     assert (np.diff(table.edges[0]) >= 0).all()
     assert np.isfinite(risk_scores(table, np.array(values), np.zeros(len(values), dtype=int))).all()
 
@@ -102,11 +111,11 @@ def test_the_published_edges_lose_an_extreme_point():
     largest = next(v for v in np.linspace(1, 2, 101) if 10 ** np.log10(v) < v)
     entropy, member = np.array([0.01, 0.02, 0.05, largest]), np.array([True, True, False, False])
     labels = np.zeros(4, dtype=int)
-    published = fit_risk(entropy, labels, member, 1, published_edges=True)
+    published = fit_risk(entropy, labels, member, 1, published=True)
     default = fit_risk(entropy, labels, member, 1)
     assert published.nonmembers.sum() == 0.5
-    assert default.nonmembers.sum() == 1.0
-    assert published.members.sum() == default.members.sum() == 1.0
+    assert published.members.sum() == 1.0
+    assert default.nonmembers[0, -1] == 2 / 7  # one of two, and one more in each of five bins
 
 
 @RULES
@@ -115,7 +124,7 @@ def test_g7_identical_distributions_say_the_prior(published, prior):
     values = np.exp(np.random.default_rng(1).normal(size=50))
     entropy, member = np.tile(values, 2), np.repeat([True, False], 50)
     labels = np.zeros(100, dtype=int)
-    table = fit_risk(entropy, labels, member, 1, published_edges=published)
+    table = fit_risk(entropy, labels, member, 1, published=published)
     np.testing.assert_allclose(risk_scores(table, entropy, labels, prior), prior, rtol=1e-12)
 
 
@@ -124,9 +133,46 @@ def test_g7_disjoint_distributions_say_1_and_0(published):
     rng = np.random.default_rng(2)
     entropy, member = np.append(rng.uniform(0.001, 0.01, 50), rng.uniform(1, 2, 50)), np.repeat([True, False], 50)
     labels = np.zeros(100, dtype=int)
-    table = fit_risk(entropy, labels, member, 1, published_edges=published)
+    table = fit_risk(entropy, labels, member, 1, published=published)
     for prior in PRIORS:
-        np.testing.assert_array_equal(risk_scores(table, entropy, labels, prior), member)
+        found = risk_scores(table, entropy, labels, prior)
+        if published:
+            np.testing.assert_array_equal(found, member)
+        else:  # nearly: fifty records are no proof
+            odds = found / (1 - found) * (1 - prior) / prior
+            assert (np.where(member, odds, 1 / odds) > 5).all()
+            assert ((found > 0) & (found < 1)).all()
+
+
+@pytest.mark.parametrize(("n", "prior"), [(15, 0.5), (15, 0.1), (40, 0.1)])
+def test_few_known_records_of_no_leak_prove_nothing(n, prior):
+    """Without a leak a score that says p is right in a share p: the published counts say 1 of those it knows least."""
+    rng = np.random.default_rng(8)
+    errors = {True: [], False: []}
+    highest = []
+    for _ in range(200):
+        entropy, member = np.exp(rng.normal(size=2 * n)), np.repeat([True, False], n)
+        others = np.exp(rng.normal(size=200))
+        labels = np.zeros(200, dtype=int)
+        for published in errors:
+            table = fit_risk(entropy, labels[: 2 * n], member, 1, published=published)
+            risk = risk_scores(table, others, labels, prior)
+            errors[published].append(np.mean((risk - prior) ** 2))  # what is true of every record is the prior
+            if not published:
+                highest.append(risk.max())
+    assert np.mean(errors[False]) < 0.8 * np.mean(errors[True])
+    assert np.mean(np.array(highest) > 0.95) < 0.01
+
+
+def test_sides_of_unequal_sizes_say_the_prior_where_nothing_leaks():
+    rng = np.random.default_rng(9)
+    for n_in in (10, 90):
+        found = []
+        for _ in range(400):
+            entropy, member = np.exp(rng.normal(size=100)), np.arange(100) < n_in
+            table = fit_risk(entropy, np.zeros(100, dtype=int), member, 1)
+            found.append(risk_scores(table, np.exp(rng.normal(size=100)), np.zeros(100, dtype=int)).mean())
+        assert np.mean(found) == pytest.approx(0.5, abs=0.07)
 
 
 def test_g7_the_even_prior_is_the_unweighted_formula():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from vestige.core.errors import InputError
-from vestige.evaluation.roc import Roc, allowed_false_positives, best_point, point_at_fpr, roc
+from vestige.evaluation.roc import Roc, allowed_false_positives, best_point, expected_fpr, point_at_fpr, roc
 
 FEW_VALUES = st.sampled_from([-np.inf, -1.0, 0.0, 0.25, 1.0, 2.0, np.inf])
 ANY_VALUES = st.floats(allow_nan=False) | FEW_VALUES
@@ -165,3 +165,14 @@ def test_delong_variance_without_ties():
 
 def test_a_single_unit_has_no_variance():
     assert np.isnan(roc(np.array([1.0]), np.array([0.0, 2.0])).auc_variance)
+
+
+@pytest.mark.parametrize(("n", "fpr"), [(150, 0.1), (100, 0.1), (1000, 0.01)])
+def test_the_true_rate_of_the_point_averages_what_is_said(n, fpr):
+    rng, true = np.random.default_rng(0), []
+    for _ in range(2000):
+        nonmembers = rng.random(n)  # the true rate above t is 1 - t
+        curve = roc(np.array([2.0, *rng.random(2000)]), nonmembers)
+        true.append(1 - curve.thresholds[point_at_fpr(curve, fpr)])
+    assert np.mean(true) == pytest.approx(expected_fpr(fpr, n), abs=4 * np.std(true) / np.sqrt(2000) + 1e-3)
+    assert expected_fpr(fpr, n) > fpr

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from vestige import Loss, Options, Predictions, audit
 from vestige.report.document import ReportDocument, json_schema, schema_text, to_document, write_json
 
 
@@ -54,7 +55,7 @@ def test_nan_is_null(minimal, rich, tmp_path):
 def test_the_three_answers_stand_apart(rich, tmp_path):
     write_json(rich, tmp_path)
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["schema_version"] == "1.2"
+    assert report["schema_version"] == "1.3"
     assert report["validity"]["answer"] == "LIMITED"
     assert report["adversary"]["knowledge"] == "one shadow model"
     assert report["finding"]["state"] == "LEAK SHOWN"
@@ -79,3 +80,23 @@ def test_many_classes_stay_small(many_classes, tmp_path):
     write_json(many_classes, tmp_path)
     assert len(many_classes.results) == 10_000
     assert (tmp_path / "report.json").stat().st_size < 5e6
+
+
+def test_many_groups_do_not_make_it_large():
+    rng = np.random.default_rng(0)
+    n_groups = 70
+    n = 4 * n_groups
+    groups = {"ward": np.tile(np.arange(n_groups), 4), "sex": np.arange(n) % 2}
+    member = np.arange(n) < n // 2
+    predictions = Predictions(Loss(rng.random(n)), np.arange(n) % 3, member, groups=groups)
+    result = audit(predictions, options=Options(min_cell=0))
+    document = to_document(result)
+    shown = {row.group for row in document.results}
+    areas = result.results[result.results.metric == "auc"].groupby("group").value.max()
+    wards = areas[areas.index.str.startswith("ward=")].sort_values(ascending=False)
+    here = sorted(name for name in shown if name.startswith("ward="))
+    assert len(wards) == n_groups
+    assert len(here) == 50
+    assert wards[here].min() >= wards.drop(here).max()
+    assert document.groups_left_out == {"ward": n_groups - 50}
+    assert {"sex=0", "sex=1", "class=2", "all"} <= shown

@@ -188,7 +188,7 @@ class _Far:
     def __init__(self, plane):
         self.plane = plane
 
-    def answers_in_parts(self, inputs):
+    def answers_in_parts(self, inputs, allowance=None):
         for start in range(0, len(inputs), 64):
             rows = np.arange(start, min(start + 64, len(inputs)))
             yield Part(rows, PredictedLabels(self.plane.labels(inputs[rows], rows)))

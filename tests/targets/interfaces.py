@@ -29,7 +29,7 @@ class Far(Known):
         super().__init__()
         self.dies_after, self.version, self.batch = dies_after, version, batch
 
-    def answers_in_parts(self, inputs):
+    def answers_in_parts(self, inputs, allowance=None):
         starts = list(range(0, len(inputs), self.batch))
         for number, start in enumerate(reversed(starts)):
             if number == self.dies_after:

@@ -1,5 +1,9 @@
+import contextlib
 import sqlite3
 import stat
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -152,3 +156,156 @@ def test_many_queries_about_a_record_are_counted_in_full(tmp_path, times):
     assert again.spent == Spent(times + 2, times + 1, 0, times)
     assert again.per_attack() == {"attack": 2 * times + 3}
     again.close()
+
+
+# ------------------------------------------------------------------------------ what may have been answered
+
+
+def reopened(file, **given):
+    ledger = Ledger(file, 10, "m", **given)
+    ledger.close()
+    return ledger
+
+
+def test_what_was_taken_is_spent_though_nothing_was_noted(tmp_path):
+    file = tmp_path / "q.sqlite"
+    ledger = Ledger(file, 10, "m", budget=12)
+    ledger.take(8)
+    ledger.note("attack", np.arange(5))  # three are under way
+    ledger._db.close()  # as a kill does
+    again = Ledger(file, 10, "m", budget=12)
+    assert again.n_asked == 8
+    assert again.spent == Spent(5, 0, 0, 1, n_unanswered=3)
+    again.take(4)
+    with pytest.raises(BudgetError, match=r"of which 12 are spent, 7 of them by requests that failed or were cut off"):
+        again.take(1)
+    assert again.n_asked == 12
+    again.close()
+
+
+def test_a_query_is_on_the_disk_before_it_is_sent(tmp_path):
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from vestige.targets.ledger import Ledger\n"
+        "Ledger(Path(sys.argv[1]), 10, 'm').take(7)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "q.sqlite")]).returncode == -9
+    assert reopened(tmp_path / "q.sqlite").n_asked == 7
+
+
+def test_what_surely_was_not_sent_is_given_back(tmp_path):
+    ledger = Ledger(tmp_path / "q.sqlite", 10, "m", budget=5)
+    ledger.take(5)
+    ledger.give_back(5)
+    ledger.take(5)
+    ledger.close()
+    assert reopened(tmp_path / "q.sqlite").n_asked == 5
+
+
+def test_threads_take_no_more_than_there_is(tmp_path):
+    ledger, refused = Ledger(tmp_path / "q.sqlite", 10, "m", budget=150), []
+
+    def take():
+        for _ in range(100):
+            try:
+                ledger.take(1)
+            except BudgetError:
+                refused.append(1)
+
+    crew = [threading.Thread(target=take) for _ in range(3)]
+    for one in crew:
+        one.start()
+    for one in crew:
+        one.join()
+    assert (ledger.n_asked, len(refused)) == (150, 150)
+    ledger.close()
+    assert reopened(tmp_path / "q.sqlite").n_asked == 150
+
+
+def test_the_count_outlives_what_is_forgotten(tmp_path):
+    file = tmp_path / "q.sqlite"
+    for start in range(3):
+        ledger = Ledger(file, 10, f"model {start}", forget=True)
+        ledger.take(10)
+        ledger.note("attack", np.arange(10))
+        assert ledger.spent == Spent(10, 0, 0, 1)
+        assert ledger.n_asked == 10 * (start + 1)
+        ledger.close()
+    with pytest.raises(BudgetError, match="of which 30 are spent"):
+        Ledger(file, 10, "another", budget=39, forget=True).reserve(10)
+
+
+def test_answers_are_not_forgotten_unless_they_are_to_be(tmp_path):
+    file = tmp_path / "q.sqlite"
+    ledger = Ledger(file, 10, "m")
+    ledger.note("attack", np.array([1]), answers=[(b"k" * 16, b"answer")])
+    ledger.close()
+    kept = Ledger(file, 10, "m", forget=True)
+    assert kept.answers([b"k" * 16]) == {b"k" * 16: b"answer"}
+    kept.close()
+    with pytest.raises(RunFolderError, match="same model"):
+        Ledger(file, 10, "another", forget=True)
+    emptied = Ledger(file, 10, "another", forget=True, forget_answers=True)
+    assert emptied.answers([b"k" * 16]) == {}
+    emptied.close()
+
+
+# ---------------------------------------------------------------------------------------------- damage
+
+
+@pytest.fixture
+def written(tmp_path):
+    file = tmp_path / "q.sqlite"
+    ledger = Ledger(file, 10, "m", inputs="those")
+    ledger.take(10)
+    for i in range(5):
+        pairs = [(f"{2 * i + k:016}".encode(), b"predicted labels|<i8|" + bytes(8)) for k in range(2)]
+        ledger.note("attack", np.array([2 * i, 2 * i + 1]), answers=pairs, failed=i)
+    ledger.close()
+    return file
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE queries SET answers = zeroblob(length(answers)) WHERE number = 3",
+        "UPDATE queries SET inputs = x'" + "00" * 32 + "' WHERE number = 1",
+        "UPDATE queries SET sent = x'6c00000000' WHERE number = 2",
+        "UPDATE queries SET failed = 7 WHERE number = 5",
+        "UPDATE queries SET kept = x'6c00000000' WHERE number = 2",
+        "UPDATE queries SET attack = 'other' WHERE number = 2",
+        "UPDATE queries SET attack = CAST(x'ff' AS TEXT) WHERE number = 2",
+        "UPDATE queries SET checksum = checksum + 1 WHERE number = 4",
+        "UPDATE about SET value = '1' WHERE name = 'asked'",
+        "UPDATE about SET value = 'n' WHERE name = 'model'",
+    ],
+)
+def test_a_row_that_is_not_as_it_was_written_is_refused_in_one_line(written, change):
+    with contextlib.closing(sqlite3.connect(written)) as db, db:
+        assert db.execute(change).rowcount == 1
+    with pytest.raises(ArtefactError, match=r"ledger of queries in q\.sqlite, found .* not as .* written") as caught:
+        Ledger(written, 10, "m", inputs="those")
+    assert "\n" not in str(caught.value)
+
+
+def test_flipped_labels_are_never_taken_for_answers(written):
+    """Every bit of every kept answer, in the file itself."""
+    content = written.read_bytes()
+    at = content.index(b"predicted labels|<i8|" + bytes(8)) + len(b"predicted labels|<i8|")
+    for place in range(at, at + 8):
+        for bit in range(8):
+            spoilt = bytearray(content)
+            spoilt[place] ^= 1 << bit
+            written.write_bytes(spoilt)
+            with pytest.raises(ArtefactError, match="not as it was written"):
+                Ledger(written, 10, "m", inputs="those")
+
+
+def test_a_ledger_of_before_there_were_checksums_is_refused(tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "q.sqlite")) as db, db:
+        db.execute("CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        db.execute("INSERT INTO about VALUES ('format', 'vestige-queries-1')")
+    with pytest.raises(ArtefactError, match=r"of an earlier version, without checksums.*move it away"):
+        Ledger(tmp_path / "q.sqlite", 3)

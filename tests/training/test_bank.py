@@ -208,3 +208,12 @@ def test_a_file_system_without_locks(bank, monkeypatch):
         bank.claim([KEY])
     with pytest.raises(OutputError, match="Expected to open the bank"):
         Bank(bank.folder)
+
+
+def test_what_is_not_the_bank_s_own_stays(tmp_path):
+    for name in ("staging-2023", "ready-for-release", "staging-", f"staging-{'0' * 31}g"):
+        (tmp_path / "bank" / "journal" / name / "Documents").mkdir(parents=True)
+    (tmp_path / "bank" / "Documents").mkdir()
+    Bank(tmp_path / "bank")
+    assert len(list((tmp_path / "bank" / "journal").glob("*/Documents"))) == 4
+    assert (tmp_path / "bank" / "Documents").exists()

@@ -97,7 +97,7 @@ def test_waiting_lasts_as_long_as_the_claim(claims):
     assert waiting.is_alive()
     with claim:
         pass
-    waiting.join(5)
+    waiting.join(60)
     assert not waiting.is_alive()
 
 

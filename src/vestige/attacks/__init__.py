@@ -28,7 +28,7 @@ from vestige.attacks.lira import lira_in_only, lira_offline, lira_offline_two_si
 from vestige.attacks.loss import loss
 from vestige.attacks.max_confidence import max_confidence
 from vestige.attacks.modified_entropy import modified_entropy
-from vestige.attacks.nn import nn_augmentation, nn_memguard, nn_nasr, nn_shokri
+from vestige.attacks.nn import nn_augmentation, nn_memguard, nn_nasr, nn_nasr_logits, nn_shokri
 from vestige.attacks.noise_robustness import noise_robustness
 from vestige.attacks.quantile_regression import quantile_regression_at_fpr, quantile_regression_gaussian
 from vestige.attacks.rmia import rmia_offline, rmia_online
@@ -43,13 +43,87 @@ __all__ = [
     "calibration_loss", "calibration_score", "combined_distance", "confidence", "correctness",
     "empirical_bayes_offline", "empirical_bayes_online", "entropy", "gradient_norm", "lira_in_only", "lira_offline",
     "lira_offline_two_sided", "lira_online", "loss", "max_confidence", "modified_entropy", "nn_augmentation",
-    "nn_memguard", "nn_nasr", "nn_shokri", "noise_robustness", "quantile_regression_at_fpr",
+    "nn_memguard", "nn_nasr", "nn_nasr_logits", "nn_shokri", "noise_robustness", "quantile_regression_at_fpr",
     "quantile_regression_gaussian", "rmia_offline", "rmia_online", "white_box_gradient",
 ]  # fmt: skip
 
 _WHITE_BOX = (
     "known_probabilities", "known_labels", "known_losses", "known_gradients", "known_member",
     "probabilities", "labels", "losses", "gradients",
+)  # fmt: skip
+
+_LIRA: tuple[Attack, ...] = (
+    Attack(
+        "lira_online", lira_online, ("phi", "shadow_phi", "is_in"),
+        "shadow models trained on random halves of the audited records",
+        "loss", ("train", "data", "label"),
+        "log-likelihood ratio of phi under models trained on the record and models that were not",
+        "Carlini et al. 2022", ("carlini2022membership",),
+    ),
+    Attack(
+        "lira_offline", lira_offline, ("phi", "shadow_phi", "is_in"),
+        "shadow models not trained on the audited records",
+        "loss", ("train", "data", "label"),
+        "z-score of phi among models not trained on the record",
+        "Carlini et al. 2022, offline attack", ("carlini2022membership",),
+    ),
+    Attack(
+        "lira_offline_two_sided", lira_offline_two_sided, ("phi", "shadow_phi", "is_in"),
+        "shadow models not trained on the audited records",
+        "loss", ("train", "data", "label"),
+        "-(log-density of phi under models not trained on the record)",
+        "Carlini et al. 2022, published code", ("carlini2022membership",),
+    ),
+    Attack(
+        "lira_in_only", lira_in_only, ("phi", "shadow_phi", "is_in"),
+        "shadow models trained on random halves of the audited records",
+        "loss", ("train", "data", "label"),
+        "log-density of phi under models trained on the record",
+        "Carlini et al. 2022, IN half of the online attack", ("carlini2022membership",),
+    ),
+)  # fmt: skip
+
+_NETWORKS: tuple[Attack, ...] = (
+    Attack(
+        "nn_shokri", nn_shokri,
+        ("known_probabilities", "known_labels", "known_member", "probabilities", "labels"),
+        "probabilities or logits of every class, and records of known membership",
+        "confidence", ("label", "members"),
+        "log-odds of membership by a classifier per class, of the probabilities",
+        "Shokri et al. 2017", ("shokri2017membership",), natural_threshold=0.0,
+    ),
+    Attack(
+        "nn_nasr", nn_nasr,
+        ("known_probabilities", "known_labels", "known_member", "probabilities", "labels"),
+        "probabilities or logits of every class, and records of known membership",
+        "confidence", ("label", "members"),
+        "log-odds of membership by a classifier of probabilities and class",
+        "Nasr et al. 2018", ("nasr2018machine",), natural_threshold=0.0,
+    ),
+    Attack(
+        "nn_nasr_logits", nn_nasr_logits,
+        ("known_log_probabilities", "known_labels", "known_member", "log_probabilities", "labels"),
+        "probabilities or logits of every class, and records of known membership",
+        "confidence", ("label", "members"),
+        "log-odds of membership by a classifier of log-probabilities and class",
+        "Nasr et al. 2018, published code", ("nasr2018machine",), natural_threshold=0.0,
+    ),
+    Attack(
+        "nn_memguard", nn_memguard,
+        ("known_probabilities", "known_member", "probabilities"),
+        "probabilities or logits of every class, and records of known membership",
+        "confidence", ("members",),
+        "log-odds of membership by a classifier of the sorted probabilities",
+        "Jia et al. 2019", ("jia2019memguard",), natural_threshold=0.0,
+    ),
+    Attack(
+        "white_box_gradient", white_box_gradient,
+        _WHITE_BOX,
+        "access to the gradients of a torch module, and records of known membership",
+        "gradients", ("label", "model", "members"),
+        "log-odds of membership by a classifier of probabilities, class, loss and last layer's gradient",
+        "Nasr et al. 2019", ("nasr2019comprehensive",), natural_threshold=0.0,
+    ),
 )  # fmt: skip
 
 CATALOGUE: tuple[Attack, ...] = (
@@ -63,6 +137,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "1 if the predicted class is the true one",
         "Song & Mittal 2021, eq. 5",
         ("song2021systematic",),
+        monotone=True,
     ),
     Attack(
         "loss",
@@ -74,6 +149,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "-(cross-entropy loss)",
         "Yeom et al. 2018",
         ("yeom2018privacy",),
+        monotone=True,
     ),
     Attack(
         "confidence",
@@ -85,6 +161,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "probability of the true class",
         "Song & Mittal 2021, eq. 6",
         ("song2021systematic",),
+        monotone=True,
     ),
     Attack(
         "max_confidence",
@@ -118,6 +195,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "-(modified entropy)",
         "Song & Mittal 2021, eq. 8",
         ("song2021systematic",),
+        monotone=True,
     ),
     Attack(
         "gradient_norm",
@@ -127,8 +205,9 @@ CATALOGUE: tuple[Attack, ...] = (
         "gradients",
         ("label", "model"),
         "-(L2 norm of the gradient of the record's loss)",
-        "Watson et al. 2022, section 2",
+        "Watson et al. 2022, eq. 2",
         ("watson2022importance",),
+        monotone=True,
     ),
     Attack(
         "boundary_distance",
@@ -140,51 +219,9 @@ CATALOGUE: tuple[Attack, ...] = (
         "L2 distance to the nearest input found that is decided otherwise",
         "Choquette-Choo et al. 2021, section 3.4",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
-    Attack(
-        "lira_online",
-        lira_online,
-        ("phi", "shadow_phi", "is_in"),
-        "shadow models trained on random halves of the audited records",
-        "loss",
-        ("train", "data", "label"),
-        "log-likelihood ratio of phi under models trained on the record and models that were not",
-        "Carlini et al. 2022",
-        ("carlini2022membership",),
-    ),
-    Attack(
-        "lira_offline",
-        lira_offline,
-        ("phi", "shadow_phi", "is_in"),
-        "shadow models not trained on the audited records",
-        "loss",
-        ("train", "data", "label"),
-        "z-score of phi among models not trained on the record",
-        "Carlini et al. 2022, offline attack",
-        ("carlini2022membership",),
-    ),
-    Attack(
-        "lira_offline_two_sided",
-        lira_offline_two_sided,
-        ("phi", "shadow_phi", "is_in"),
-        "shadow models not trained on the audited records",
-        "loss",
-        ("train", "data", "label"),
-        "-(log-density of phi under models not trained on the record)",
-        "Carlini et al. 2022, published code",
-        ("carlini2022membership",),
-    ),
-    Attack(
-        "lira_in_only",
-        lira_in_only,
-        ("phi", "shadow_phi", "is_in"),
-        "shadow models trained on random halves of the audited records",
-        "loss",
-        ("train", "data", "label"),
-        "log-density of phi under models trained on the record",
-        "Carlini et al. 2022, IN half of the online attack",
-        ("carlini2022membership",),
-    ),
+    *_LIRA,
     Attack(
         "empirical_bayes_online",
         empirical_bayes_online,
@@ -248,18 +285,18 @@ CATALOGUE: tuple[Attack, ...] = (
         "loss",
         ("train", "data", "label"),
         "log p less its mean over models not trained on the record",
-        "Watson et al. 2022, eq. 4",
+        "Watson et al. 2022, eq. 5",
         ("watson2022importance",),
     ),
     Attack(
         "calibration_confidence",
         calibration_confidence,
-        ("phi", "shadow_phi", "is_in"),
-        "shadow models not trained on the audited records",
-        "loss",
-        ("train", "data", "label"),
-        "p of the true class less its mean over models not trained on the record",
-        "Watson et al. 2022, eq. 4",
+        ("max_log_p", "shadow_max_log_p", "is_in"),
+        "probabilities or logits of every class, of the model and of shadow models not trained on the audited records",
+        "confidence",
+        ("train", "data"),
+        "log of the largest probability less its mean over models not trained on the record",
+        "Watson et al. 2022, eq. 5",
         ("watson2022importance",),
     ),
     Attack(
@@ -270,7 +307,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "gradients",
         ("train", "data", "label", "model"),
         "mean gradient norm over models not trained on the record less the target's",
-        "Watson et al. 2022, eq. 4",
+        "Watson et al. 2022, eq. 5",
         ("watson2022importance",),
     ),
     Attack(
@@ -281,7 +318,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "loss",
         ("train", "data", "label"),
         "score less its mean over these models",
-        "Watson et al. 2022, eq. 4",
+        "Watson et al. 2022, eq. 5",
         ("watson2022importance",),
     ),
     Attack(
@@ -316,6 +353,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "share of the population with at least the record's loss",
         "Ye et al. 2022",
         ("ye2022enhanced",),
+        monotone=True,
     ),
     Attack(
         "quantile_regression_gaussian",
@@ -338,51 +376,9 @@ CATALOGUE: tuple[Attack, ...] = (
         "signal - quantile(x), of nonmembers like x",
         "Bertran et al. 2023",
         ("bertran2023scalable",),
+        natural_threshold=0.0,
     ),
-    Attack(
-        "nn_shokri",
-        nn_shokri,
-        ("known_probabilities", "known_labels", "known_member", "probabilities", "labels"),
-        "probabilities or logits of every class, and records of known membership",
-        "confidence",
-        ("label", "members"),
-        "log-odds of membership by a classifier per class, of the probabilities",
-        "Shokri et al. 2017",
-        ("shokri2017membership",),
-    ),
-    Attack(
-        "nn_nasr",
-        nn_nasr,
-        ("known_log_probabilities", "known_labels", "known_member", "log_probabilities", "labels"),
-        "probabilities or logits of every class, and records of known membership",
-        "confidence",
-        ("label", "members"),
-        "log-odds of membership by a classifier of log-probabilities and class",
-        "Nasr et al. 2018",
-        ("nasr2018machine",),
-    ),
-    Attack(
-        "nn_memguard",
-        nn_memguard,
-        ("known_probabilities", "known_member", "probabilities"),
-        "probabilities or logits of every class, and records of known membership",
-        "confidence",
-        ("members",),
-        "log-odds of membership by a classifier of the sorted probabilities",
-        "Jia et al. 2019",
-        ("jia2019memguard",),
-    ),
-    Attack(
-        "white_box_gradient",
-        white_box_gradient,
-        _WHITE_BOX,
-        "access to the gradients of a torch module, and records of known membership",
-        "gradients",
-        ("label", "model", "members"),
-        "log-odds of membership by a classifier of probabilities, class, loss and last layer's gradient",
-        "Nasr et al. 2019",
-        ("nasr2019comprehensive",),
-    ),
+    *_NETWORKS,
     Attack(
         "rotations",
         augmentation_count,
@@ -393,6 +389,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "number of turned copies that get the true class",
         "Choquette-Choo et al. 2021, section 3.3",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
     Attack(
         "translations",
@@ -404,6 +401,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "number of shifted copies that get the true class",
         "Choquette-Choo et al. 2021, section 3.3",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
     Attack(
         "nn_augmentation",
@@ -415,6 +413,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "log-odds of membership by a classifier per class, of which copies get the true class",
         "Choquette-Choo et al. 2021, section 3.3",
         ("choquettechoo2021labelonly",),
+        natural_threshold=0.0,
     ),
     Attack(
         "noise_robustness",
@@ -426,6 +425,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "share of noisy copies that get the true class, 0 if the record does not",
         "Choquette-Choo et al. 2021, section 3.4",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
     Attack(
         "label_only_likelihood_ratio",
@@ -459,6 +459,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "mean over shifted copies of their L2 distances to the decision boundary, standardised by a source model",
         "Choquette-Choo et al. 2021, section 3.4",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
     Attack(
         "settled_boundary_distance",
@@ -470,6 +471,7 @@ CATALOGUE: tuple[Attack, ...] = (
         "L2 distance found until a record's side of a shadow model's threshold stands; only that side counts",
         "Choquette-Choo et al. 2021, section 3.4; when to end is ours",
         ("choquettechoo2021labelonly",),
+        monotone=True,
     ),
 )
 """Every attack, in the order of the tables."""

@@ -2,10 +2,9 @@
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.special import expit
 
 from vestige.core.errors import InputError
-from vestige.core.log_means import log_confidence, out_counts, refuse_infinite
+from vestige.core.log_means import log_confidence, out_counts
 
 
 def calibration_loss(
@@ -32,8 +31,9 @@ def calibration_loss(
         [0.]
 
     Source:
-        Watson et al. 2022, https://arxiv.org/abs/2111.08440, calibrated loss. Deviation: the references are those
-        shadow models that were not trained on the record, instead of models trained on disjoint public data.
+        Watson et al. 2022, https://arxiv.org/abs/2111.08440, eq. 1 (the loss) in eq. 5 (its calibration). Deviation:
+        the references are those shadow models that were not trained on the record, instead of models trained on
+        disjoint public data.
     """
     counts, score = out_counts(is_in), log_confidence(phi)
     above = np.zeros_like(score)
@@ -43,42 +43,33 @@ def calibration_loss(
 
 
 def calibration_confidence(
-    phi: Float[np.ndarray, " record"],
-    shadow_phi: Float[np.ndarray, "model record"],
+    max_log_p: Float[np.ndarray, " record"],
+    shadow_max_log_p: Float[np.ndarray, "model record"],
     is_in: Bool[np.ndarray, "model record"],
 ) -> Float[np.ndarray, " record"]:
-    """Score each record by how much surer of its true class the target is than its OUT models are on average.
+    """Score each record by how much surer of any class the target is than its OUT models are on average.
 
     Args:
-        phi: The target's logit-scaled confidence in the true class [logit], finite.
-        shadow_phi: That of every shadow model [logit], finite.
+        max_log_p: Logarithm of the largest probability that the target answers [nats].
+        shadow_max_log_p: That of every shadow model.
         is_in: Whether each shadow model was trained on each record.
 
     Returns:
-        `p_target - mean p_OUT`, in [-1, 1]; higher means member.
+        `max_i log p_i - mean max_i log p_i of the OUT models` [nats]; higher means member. The label is not used.
 
     Raises:
-        InputError: Some record has no OUT model, or some phi is not finite.
+        InputError: Some record has no OUT model, there is no record or model, or some number is not finite.
 
     Example:
-        >>> shadow_phi, is_in = np.array([[0.0], [5.0]]), np.array([[False], [True]])
-        >>> print(calibration_confidence(np.array([np.log(3.0)]), shadow_phi, is_in))
-        [0.25]
+        >>> theirs, is_in = np.log([[0.5], [1.0]]), np.array([[False], [True]])
+        >>> print(calibration_confidence(np.log([0.9]), theirs, is_in).round(3))
+        [0.588]
 
     Source:
-        Watson et al. 2022, https://arxiv.org/abs/2111.08440, calibrated confidence. Deviations: the probability of the
-        true class, where they take the logarithm of the largest one, which is calibrated by `calibration_score` of
-        `max_confidence`; references as in `calibration_loss`.
+        Watson et al. 2022, https://arxiv.org/abs/2111.08440, eq. 3 (the confidence) in eq. 5 (its calibration);
+        references as in `calibration_loss`.
     """
-    counts = out_counts(is_in)
-    refuse_infinite(phi)
-    # Near 1 the differences of p are those of 1 - p, of which float64 keeps every digit.
-    sure, own = phi > 0, _odd_side(phi, phi > 0)
-    above = np.zeros(own.shape)
-    for row, trained in zip(shadow_phi, is_in, strict=True):
-        refuse_infinite(row)
-        above += np.where(trained, 0.0, np.where(sure, -1.0, 1.0) * (own - _odd_side(row, sure)))
-    return np.asarray(above / counts)
+    return calibration_score(max_log_p, shadow_max_log_p, is_in=is_in)
 
 
 def calibration_gradient_norm(
@@ -105,8 +96,8 @@ def calibration_gradient_norm(
         [2.]
 
     Source:
-        Watson et al. 2022, https://arxiv.org/abs/2111.08440, calibrated gradient norm; references as in
-        `calibration_loss`.
+        Watson et al. 2022, https://arxiv.org/abs/2111.08440, eq. 2 (the gradient norm) in eq. 5 (its
+        calibration); references as in `calibration_loss`.
     """
     own, theirs = (-np.asarray(norms, dtype=np.float64) for norms in (gradient_norms, shadow_gradient_norms))
     return calibration_score(own, theirs, is_in=is_in)
@@ -137,8 +128,8 @@ def calibration_score(
         [2. 0.]
 
     Source:
-        Watson et al. 2022, https://arxiv.org/abs/2111.08440, definition of the calibrated score, with the mean over
-        references and over draws where the authors' code also offers sums, maxima and medians.
+        Watson et al. 2022, https://arxiv.org/abs/2111.08440, eq. 5, with the mean over references and over draws where
+        the authors' code also offers sums, maxima and medians.
     """
     if score.size == 0 or not len(reference_scores):
         raise InputError(
@@ -153,11 +144,6 @@ def calibration_score(
     for row, left_out in zip(reference_scores, trained, strict=True):
         above += np.where(left_out, 0.0, own - _mean_over_draws(row))
     return np.asarray(above / counts)
-
-
-def _odd_side(phi: np.ndarray, sure: np.ndarray) -> np.ndarray:
-    """Of records that are sure 1 - p, of the others p."""
-    return np.asarray(expit(np.where(sure, -1.0, 1.0) * phi.astype(np.float64)))
 
 
 def _mean_over_draws(score: np.ndarray) -> np.ndarray:

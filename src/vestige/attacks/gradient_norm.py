@@ -18,6 +18,6 @@ def gradient_norm(gradient_norms: Float[np.ndarray, " record"]) -> Float[np.ndar
         array([-0.5, -2. ])
 
     Source:
-        Watson et al. 2022, section 2; evaluation mode, no regulariser, one record at a time.
+        Watson et al. 2022, eq. 2; evaluation mode, no regulariser, one record at a time.
     """
     return -np.asarray(gradient_norms, dtype=np.float64)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vestige.core.errors import InputError
-from vestige.core.likelihood_ratio import Center, Queries, Variance
+from vestige.core.likelihood_ratio import Center, Counts, Queries, Variance
 from vestige.core.phi import check_phi
 
 
@@ -24,6 +24,7 @@ def lira_online(
     variance: Variance = Variance.POOLED,
     queries: Queries = Queries.MEAN,
     min_std: float = 1e-3,
+    counts: Counts = Counts.ALL,
 ) -> Float[np.ndarray, " record"]:
     """Score each record by the log-likelihood ratio of the target's phi under IN and OUT models.
 
@@ -35,6 +36,7 @@ def lira_online(
         variance: Whose spread is used.
         queries: What is made of several queries per record.
         min_std: Floor of a standard deviation [logit].
+        counts: How many of a record's models on one side are used.
 
     Returns:
         Log-likelihood ratio [nats]; higher means member.
@@ -52,12 +54,12 @@ def lira_online(
 
     Source:
         Carlini et al. 2022, online attack. Differs by default from the authors' script in taking means where it takes
-        medians, in pooling residuals instead of raw values, and in using each side's own spread; the published
-        choices are options.
+        medians, in pooling residuals instead of raw values, in using each side's own spread, and in using all models
+        of a record where it uses as many as every record has; the published choices are options.
     """
     ours, theirs = _checked(phi, shadow_phi)
-    inside = _fitted(ours, _one_side(theirs, is_in, "trained on it"), center, variance, queries, min_std)
-    outside = _fitted(ours, _one_side(theirs, ~is_in, "not trained on it"), center, variance, queries, min_std)
+    inside = _fitted(ours, _one_side(theirs, is_in, "trained on it", counts), center, variance, queries, min_std)
+    outside = _fitted(ours, _one_side(theirs, ~is_in, "not trained on it", counts), center, variance, queries, min_std)
     if variance is Variance.PUBLISHED_FIXED:
         outside = _Gaussian(outside.offset, inside.std, outside.axes)
     return _joined(_log_density(inside) - _log_density(outside), queries)
@@ -72,6 +74,7 @@ def lira_offline(
     variance: Variance = Variance.POOLED,
     queries: Queries = Queries.MEAN,
     min_std: float = 1e-3,
+    counts: Counts = Counts.ALL,
 ) -> Float[np.ndarray, " record"]:
     """Score each record by how far the target's phi lies above that of OUT models, in standard deviations.
 
@@ -86,6 +89,7 @@ def lira_offline(
         variance: Whose spread is used.
         queries: What is made of several queries per record.
         min_std: Floor of a standard deviation [logit].
+        counts: How many of a record's models on one side are used.
 
     Returns:
         z-score [standard deviations]; higher means member.
@@ -104,7 +108,7 @@ def lira_offline(
         from z = 8.3 on. By default as different from the authors' script as `lira_online`.
     """
     ours, theirs = _checked(phi, shadow_phi)
-    outside = _fitted(ours, _one_side(theirs, ~is_in, "not trained on it"), center, variance, queries, min_std)
+    outside = _fitted(ours, _one_side(theirs, ~is_in, "not trained on it", counts), center, variance, queries, min_std)
     if queries is Queries.MEAN:
         return _joined(outside.offset / outside.std, queries)
     rise = outside.axes.sum(axis=0) / outside.std[0]  # of all queries by 1, in the coordinates of the axes
@@ -121,6 +125,7 @@ def lira_offline_two_sided(
     variance: Variance = Variance.POOLED,
     queries: Queries = Queries.MEAN,
     min_std: float = 1e-3,
+    counts: Counts = Counts.ALL,
 ) -> Float[np.ndarray, " record"]:
     """Score each record by how unlikely the target's phi is under OUT models, be it too high or too low.
 
@@ -135,6 +140,7 @@ def lira_offline_two_sided(
         variance: Whose spread is used.
         queries: What is made of several queries per record.
         min_std: Floor of a standard deviation [logit].
+        counts: How many of a record's models on one side are used.
 
     Returns:
         Negated log-density [nats]; higher means member.
@@ -151,7 +157,7 @@ def lira_offline_two_sided(
         Carlini et al. 2022, published code of the offline attack; their text has the one-sided `lira_offline`.
     """
     ours, theirs = _checked(phi, shadow_phi)
-    outside = _fitted(ours, _one_side(theirs, ~is_in, "not trained on it"), center, variance, queries, min_std)
+    outside = _fitted(ours, _one_side(theirs, ~is_in, "not trained on it", counts), center, variance, queries, min_std)
     return _joined(-_log_density(outside), queries)
 
 
@@ -164,6 +170,7 @@ def lira_in_only(
     variance: Variance = Variance.POOLED,
     queries: Queries = Queries.MEAN,
     min_std: float = 1e-3,
+    counts: Counts = Counts.ALL,
 ) -> Float[np.ndarray, " record"]:
     """Score each record by how likely the target's phi is under IN models.
 
@@ -177,6 +184,7 @@ def lira_in_only(
         variance: Whose spread is used.
         queries: What is made of several queries per record.
         min_std: Floor of a standard deviation [logit].
+        counts: How many of a record's models on one side are used.
 
     Returns:
         Log-density [nats]; higher means member.
@@ -194,7 +202,9 @@ def lira_in_only(
     """
     ours, theirs = _checked(phi, shadow_phi)
     return _joined(
-        _log_density(_fitted(ours, _one_side(theirs, is_in, "trained on it"), center, variance, queries, min_std)),
+        _log_density(
+            _fitted(ours, _one_side(theirs, is_in, "trained on it", counts), center, variance, queries, min_std)
+        ),
         queries,
     )
 
@@ -256,8 +266,12 @@ def _checked(phi: np.ndarray, shadow_phi: np.ndarray) -> tuple[np.ndarray, np.nd
     return ours, np.asarray(shadow_phi, dtype=np.float64).reshape(n_models, n_records, n_queries)
 
 
-def _one_side(theirs: np.ndarray, side: np.ndarray, name: str) -> _Side:
-    return _Side(np.where(side[:, :, None], theirs, np.nan), name)
+def _one_side(theirs: np.ndarray, side: np.ndarray, name: str, counts: Counts) -> _Side:
+    phi = np.where(side[:, :, None], theirs, np.nan)
+    if counts is Counts.SMALLEST:
+        rank = np.cumsum(~np.isnan(phi), axis=0)  # of each answer among those of its record and query
+        phi[rank > rank[-1].min()] = np.nan
+    return _Side(phi, name)
 
 
 def _fitted(

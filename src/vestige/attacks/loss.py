@@ -18,6 +18,6 @@ def loss(losses: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
         array([-0.5, -2. ])
 
     Source:
-        Yeom et al. 2018, adversary 2; Watson et al. 2022, section 2.
+        Yeom et al. 2018, adversary 2; Watson et al. 2022, eq. 1.
     """
     return -np.asarray(losses, dtype=np.float64)

@@ -64,6 +64,49 @@ def nn_shokri(
 
 
 def nn_nasr(
+    known_probabilities: Float[np.ndarray, "known class"],
+    known_labels: Int[np.ndarray, " known"],
+    known_member: Bool[np.ndarray, " known"],
+    probabilities: Float[np.ndarray, "record class"],
+    labels: Int[np.ndarray, " record"],
+    *,
+    classifier: Any = None,
+) -> Float[np.ndarray, " record"]:
+    """Score each record by a classifier that reads the probability of every class and which is the true one.
+
+    Args:
+        known_probabilities: What the model that the known belong to answered about them.
+        known_labels: Their classes, as columns of the answers.
+        known_member: Their side.
+        probabilities: What the target answered about the records to be scored.
+        labels: Their classes.
+        classifier: Anything with `fit` and `predict_proba`, copied. None: standardised columns and a network with
+            hidden layers of 512, 128 and 64.
+
+    Returns:
+        Log-odds of membership, the probabilities bounded below by 1e-30; higher means member.
+
+    Raises:
+        InputError: Fewer than 2 known on a side, lengths, columns or labels that do not fit, or something is not
+            finite.
+
+    Example:
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> known, member = np.array([[0.99, 0.01], [0.6, 0.4]] * 4), np.array([True, False] * 4)
+        >>> score = nn_nasr(known, np.zeros(8, int), member, known[:2], np.zeros(2, int), classifier=GaussianNB())
+        >>> bool(score[0] > 0 > score[1])
+        True
+
+    Source:
+        Nasr et al. 2018, https://arxiv.org/abs/1807.05852, whose network reads the prediction vector, as compared with
+        in Song & Mittal 2021; for what the published code reads see `nn_nasr_logits`. Deviations: answer and label
+        enter one network (the sizes are those of the published network for Texas, whose two branches of 512-64 and 64
+        meet in 64) instead of two branches; columns are standardised; larger initial weights; 10 epochs.
+    """
+    return _answer_and_class(known_probabilities, known_labels, known_member, probabilities, labels, classifier)
+
+
+def nn_nasr_logits(
     known_log_probabilities: Float[np.ndarray, "known class"],
     known_labels: Int[np.ndarray, " known"],
     known_member: Bool[np.ndarray, " known"],
@@ -80,39 +123,30 @@ def nn_nasr(
         known_member: Their side.
         log_probabilities: What the target answered about the records to be scored [nats], finite.
         labels: Their classes.
-        classifier: Anything with `fit` and `predict_proba`, copied. None: standardised columns and a network with
-            hidden layers of 512, 128 and 64.
+        classifier: As of `nn_nasr`.
 
     Returns:
-        Log-odds of membership, the probabilities bounded below by 1e-30; higher means member.
+        As `nn_nasr`.
 
     Raises:
-        InputError: Fewer than 2 known on a side, lengths, columns or labels that do not fit, or something is not
-            finite.
+        InputError: As `nn_nasr`.
 
     Example:
         >>> from sklearn.naive_bayes import GaussianNB
-        >>> known, member = np.log(np.array([[0.99, 0.01], [0.6, 0.4]] * 4)), np.array([True, False] * 4)
-        >>> score = nn_nasr(known, np.zeros(8, int), member, known[:2], np.zeros(2, int), classifier=GaussianNB())
+        >>> known, zeros = np.log(np.array([[0.99, 0.01], [0.6, 0.4]] * 4)), np.zeros(8, int)
+        >>> score = nn_nasr_logits(
+        ...     known, zeros, np.array([True, False] * 4), known[:2], zeros[:2], classifier=GaussianNB()
+        ... )
         >>> bool(score[0] > 0 > score[1])
         True
 
     Source:
-        Nasr et al. 2018, https://arxiv.org/abs/1807.05852, as compared with in Song & Mittal 2021. The paper says that
-        the network reads the prediction vector, the published code gives it logits. Deviations: log-probabilities,
-        which are the logits up to a shift per record and which a model that answers with probabilities has as well;
-        answer and label enter one network (the sizes are those of the published network for Texas, whose two branches
-        of 512-64 and 64 meet in 64) instead of two branches; columns are standardised; cross-entropy, as in the
-        paper, where the published code takes squared errors; larger initial weights; 10 epochs.
+        The published code of Nasr et al. 2018, https://arxiv.org/abs/1807.05852, which gives its network logits where
+        the paper says predictions. Deviations: log-probabilities, which are the logits up to a shift per record and
+        which a model that answers with probabilities has as well; cross-entropy, as in the paper, where the code takes
+        squared errors; otherwise as `nn_nasr`.
     """
-    n_classes = log_probabilities.shape[1]
-    check_known(known_log_probabilities, known_member, log_probabilities)
-    return member_log_odds(
-        np.column_stack([known_log_probabilities, one_hot(known_labels, n_classes)]),
-        known_member,
-        np.column_stack([log_probabilities, one_hot(labels, n_classes)]),
-        _standardised(_network(512, 128, 64, epochs=10)) if classifier is None else classifier,
-    )
+    return _answer_and_class(known_log_probabilities, known_labels, known_member, log_probabilities, labels, classifier)
 
 
 def nn_memguard(
@@ -208,6 +242,25 @@ def nn_augmentation(
     check_known(known_bits, known_member, bits)
     model = _network(10, 10, epochs=30, step=0.01) if classifier is None else classifier
     return _by_class(known_bits, known_labels, known_member, bits, labels, model)
+
+
+def _answer_and_class(
+    known_answers: np.ndarray,
+    known_labels: np.ndarray,
+    known_member: np.ndarray,
+    answers: np.ndarray,
+    labels: np.ndarray,
+    classifier: Any,
+) -> Float[np.ndarray, " record"]:
+    """Log-odds by one classifier of a number per class and of which class is the true one."""
+    n_classes = answers.shape[1]
+    check_known(known_answers, known_member, answers)
+    return member_log_odds(
+        np.column_stack([known_answers, one_hot(known_labels, n_classes)]),
+        known_member,
+        np.column_stack([answers, one_hot(labels, n_classes)]),
+        _standardised(_network(512, 128, 64, epochs=10)) if classifier is None else classifier,
+    )
 
 
 def _by_class(

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,34 +17,45 @@ from vestige.auditing.results.answers import (
     n_queries_of,
     not_run_of,
     not_tested_of,
+    options_as_text,
     provenance_of,
     threat_models_of,
 )
-from vestige.auditing.results.case import Case, prepare_case
-from vestige.auditing.results.every_target import TargetValue, frame_of, spread_of, values_of_targets
+from vestige.auditing.results.case import Case, Scored, prepare_case
+from vestige.auditing.results.every_target import (
+    TargetValue,
+    effects_of_references,
+    frame_of,
+    spread_of,
+    values_of_targets,
+)
 from vestige.auditing.results.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
-from vestige.auditing.results.operating_points import OperatingPoint, Rule, operating_points
-from vestige.auditing.results.partitions import partitions_of
+from vestige.auditing.results.operating_points import OperatingPoint, Rule, natural_point, operating_points
+from vestige.auditing.results.partitions import Partition, partitions_of
 from vestige.auditing.results.power import power_of
 from vestige.auditing.results.risk_of_records import risk_of
 from vestige.auditing.results.tidy import Common, Row, Table
 from vestige.auditing.results.worst import headline_of, p_value_row, worst_rows
+from vestige.auditing.run_folder import MANIFEST, attacks_and_options, refuse_another
+from vestige.auditing.scoring.observation import digest_of
 from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.messages import few
+from vestige.core.names import encodable, harmless, harmless_names
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress, silent
 from vestige.core.records import Records
 from vestige.core.references import References
-from vestige.core.result import AuditResult, Preflight, RocBand, Validity
+from vestige.core.result import AuditResult, Preflight, RocBand, Spread, Validity
 from vestige.core.seeds import stream
 from vestige.core.targets import Access
 from vestige.evaluation.intervals import tpr_at_fpr_bounds
 from vestige.evaluation.permutation import familywise_test
+from vestige.evaluation.record_numbers import comparable_scores
 from vestige.evaluation.roc import Roc, point_at_fpr, roc
 from vestige.evaluation.thresholds import decide
 from vestige.evaluation.verdict import find, tail_fpr
@@ -157,6 +169,9 @@ def play(
     _refuse_mixtures(target, shadow, references, members, nonmembers, querying, training)
     _refuse_unplayable(selection, training, references)
     _refuse_without_shadows(training, references, querying, likelihood)
+    refuse_another(folder, **attacks_and_options(selection.asked, options_as_text(options)))
+    if members is None and isinstance(target, Predictions):
+        _refuse_others_predictions(folder, target, shadow)
     querying = querying or Querying()
     scored, asked, labels = None, None, None
     model = target
@@ -176,6 +191,7 @@ def play(
                 last_layer=selection.reads("gradients"), wanted=played_with(selection.attacks, n_shadows),
             )  # fmt: skip
             target = asked.predictions
+            _refuse_others_predictions(folder, target)
             if training is not None:
                 trained = train_references(
                     asked, training, folder, options.seed, progress, selection.attacks, querying.views, likelihood
@@ -198,9 +214,19 @@ def play(
                 f"they lack {scored.not_run[0].needs}. Most attacks need 2 models that were trained on each record and "
                 "2 that were not."
             )
+        refuse_another(folder, inputs={"references": scored.digest})
         shadow = scored.shadow
     case = prepare_case(target, shadow, selection, options, progress, scored, labels)
     return evaluate(case, asked, progress)
+
+
+def _refuse_others_predictions(folder: Path | None, target: Predictions, shadow: Predictions | None = None) -> None:
+    """Refuse the run of an audit of other answers, before they are looked at."""
+    if folder is None or not (folder / MANIFEST).is_file():
+        return
+    refuse_another(folder, inputs={"target": digest_of(target)})
+    if shadow is not None:
+        refuse_another(folder, inputs={"shadow": digest_of(shadow)})
 
 
 @contextmanager
@@ -305,13 +331,13 @@ def evaluate(
         everyone: The models that are the target in turn; those of the case if omitted.
     """
     units, access = case.units, case.selection.access_of(case.scores)
-    unit_scores = {name: units.score(values) for name, values in case.scores.items()}
-    curves = {name: roc(s[units.member], s[~units.member]) for name, s in unit_scores.items()}
+    curves = _curves(case)
+    fewest = min(curves.values(), key=lambda curve: curve.n_nonmembers)
     n_references = case.n_references
     with_references = [attack.name for attack in case.selection.attacks if attack.needs_references]
     common = Common(
         units.name,
-        case.options.name,
+        harmless(case.options.name),
         access,
         {attack.name: attack.access for attack in case.selection.attacks},
         {**dict.fromkeys(["worst", *with_references], n_queries_of(case)), **case.labels_asked.n_queries},
@@ -320,18 +346,21 @@ def evaluate(
     table = Table(common)
     worst = _tabulate(case, curves, table, progress)
     progress("testing all attacks together", 0, 1)
-    headline = headline_of(worst, units)
-    test = familywise_test(
-        list(unit_scores.values()),
-        units.member,
-        tail_fpr(headline),
-        stream(case.options.seed, "relabel"),
+    headline = headline_of(worst)
+    alike, n_records = comparable_scores(
+        units, list(case.scores.values()), stream(case.options.seed, "equal numbers of records")
     )
-    table.extend([p_value_row(test.p_value, len(curves), units)])
+    test = familywise_test(
+        alike, units.member, tail_fpr(headline), stream(case.options.seed, "relabel"), strata=n_records
+    )
+    table.extend([p_value_row(test.p_value, curves)])
     in_turn: tuple[TargetValue, ...] = ()
+    spread: tuple[Spread, ...] = ()
     everyone = everyone or case.references
     if everyone is not None:
-        in_turn = values_of_targets(everyone, case.target.subjects, case.options.subject_score, progress)
+        how = case.target.subjects, case.options.subject_score
+        in_turn = values_of_targets(everyone, *how, progress)
+        spread = spread_of(in_turn, everyone.observed, effects_of_references(everyone, *how, in_turn, progress))
     risk, summary, rows = risk_of(case)
     table.extend(rows)
     progress("checking the test itself", 0, 1)
@@ -342,12 +371,21 @@ def evaluate(
         adversary=adversary_of(case, access),
         threat_models=threat_models_of(case),
         queries=None if asked is None else asked.queries,
-        finding=find(headline, test, units.n_members, units.n_nonmembers, units.name, not_tested_of(case), inverted),
+        finding=find(
+            headline,
+            test,
+            fewest.n_members,
+            fewest.n_nonmembers,
+            units.name,
+            not_tested_of(case),
+            inverted,
+            share=fewest.n_nonmembers / units.n_nonmembers,
+        ),
         results=table.frame(),
         records=_records(case, risk),
         rocs=_bands(curves),
         targets=frame_of(in_turn),
-        spread=() if everyone is None else spread_of(in_turn, everyone.observed),
+        spread=spread,
         power=power_of(case),
         risk=summary,
         not_run=not_run_of(case),
@@ -357,45 +395,66 @@ def evaluate(
 
 def _tabulate(case: Case, curves: Mapping[str, Roc], table: Table, progress: Progress) -> list[Row]:
     """Fill the table, attack by attack and group by group; return the rows of what is worst."""
-    partitions = partitions_of(case)
     group_curves: dict[tuple[str, str], Roc] = {}
     calls: dict[tuple[str, Rule], Counts] = {}
-    for done, (attack, scores) in enumerate(case.scores.items()):
-        progress("setting thresholds", done, len(curves))
-        for point in _operating_points(case, attack):
-            called = decide(case.units, scores, point.values, point.strict)
-            counts = count_calls(called, case.units.member)
-            if not (attack == "correctness" and point.rule.kind in ("per_class", "strict")):
-                calls[attack, point.rule] = counts  # correctness has no threshold: one rule by three names
-            table.extend(call_rows(attack, "all", point.rule, counts))
-            if point.rule.kind in ("global", "per_class"):
-                for partition in partitions:
-                    table.extend(partition.call_rows(attack, scores, point))
-        table.extend(oracle_rows(attack, curves[attack]))
-        for partition in partitions:
-            group_curves |= partition.curves(attack, scores)
+    hidden: list[Row] = []
+    every_partition: list[Partition] = []
+    for scored in case.scored:
+        partitions = partitions_of(case, scored)
+        for attack in scored.attacks:
+            progress("setting thresholds", list(curves).index(attack), len(curves))
+            scores = scored.of(case.scores[attack])
+            for point in _operating_points(case, scored, attack):
+                counts = count_calls(decide(scored.units, scores, point.values, point.strict), scored.units.member)
+                if not (attack == "correctness" and point.rule.kind in ("per_class", "strict")):
+                    calls[attack, point.rule] = counts  # correctness has no threshold: one rule by three names
+                table.extend(call_rows(attack, "all", point.rule, counts))
+                if point.rule.kind in ("global", "per_class"):
+                    for partition in partitions:
+                        table.extend(partition.call_rows(attack, scores, point))
+            table.extend(oracle_rows(attack, curves[attack]))
+            for partition in partitions:
+                group_curves |= partition.curves(attack, scores)
+        hidden.extend(row for partition in partitions for row in partition.hidden_rows(scored.attacks))
+        every_partition += partitions
     progress("computing intervals", 0, 1)
     table.extend(curve_rows({(attack, "all"): curve for attack, curve in curves.items()}))
     table.extend(curve_rows(group_curves))
-    for partition in partitions:
-        table.extend(partition.hidden_rows(tuple(curves)))
-    worst = list(worst_rows(curves, calls, group_curves, partitions))
+    table.extend(hidden)
+    worst = list(worst_rows(curves, calls, group_curves, every_partition))
     table.extend(worst)
     return worst
 
 
-def _operating_points(case: Case, attack: str) -> Iterator[OperatingPoint]:
-    if attack not in case.known_scores or not case.known:
-        return iter(())
-    return operating_points(
+def _curves(case: Case) -> dict[str, Roc]:
+    """The ROC of every attack, over the units that it scores."""
+    curves = {}
+    for scored in case.scored:
+        member = scored.units.member
+        for attack in scored.attacks:
+            of_units = scored.units.score(scored.of(case.scores[attack]))
+            curves[attack] = roc(of_units[member], of_units[~member])
+    return curves
+
+
+def _operating_points(case: Case, scored: Scored, attack: str) -> Iterator[OperatingPoint]:
+    """Every rule's threshold, for the records that the attack scores."""
+    natural = case.selection.natural_threshold(attack)
+    if natural is not None:
+        yield natural_point(natural, scored.labels.size)
+    known = tuple(part for part in case.known if (part.attacked & scored.records).any())
+    if attack not in case.known_scores or not known:
+        return
+    for point in operating_points(
         attack,
         case.source,
-        case.known,
+        known,
         case.known_scores[attack],
         case.labels,
         case.target.n_classes,
         case.options.arithmetic,
-    )
+    ):
+        yield replace(point, values=scored.of(point.values))
 
 
 def _bands(curves: Mapping[str, Roc]) -> tuple[RocBand, ...]:
@@ -418,15 +477,18 @@ def _records(case: Case, risk: np.ndarray | None) -> "pd.DataFrame":
     import pandas as pd
 
     target, keep = case.target, case.keep
-    columns: dict[str, object] = {"id": np.flatnonzero(keep) if target.ids is None else target.ids[keep]}
+    columns: dict[str, object] = {"id": np.flatnonzero(keep) if target.ids is None else encodable(target.ids[keep])}
     if target.subjects is not None:
-        columns["subject"] = target.subjects[keep]
-    columns["label"] = (
-        case.labels
-        if target.classes is None
-        else pd.Categorical.from_codes(case.labels, categories=pd.Index(target.classes))
-    )
-    columns |= {name: values[keep] for name, values in target.groups.items()}
+        columns["subject"] = encodable(target.subjects[keep])
+    if case.label_values is not None:
+        columns["label"] = case.label_values[case.labels]
+    elif target.classes is None:
+        columns["label"] = case.labels
+    else:
+        classes = pd.Index(encodable(np.asarray(target.classes)))
+        columns["label"] = pd.Categorical.from_codes(case.labels, categories=classes)
+    names = harmless_names(target.groups)
+    columns |= {name: encodable(values[keep]) for name, values in zip(names, target.groups.values(), strict=True)}
     columns["member"] = case.member
     columns |= case.scores
     if risk is not None:

@@ -16,7 +16,7 @@ from vestige.auditing.label_only.findings import ShadowLabels
 from vestige.auditing.querying.asking import Asked, classifier_behind
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.references.scores import ReferenceScores, score_with
-from vestige.auditing.run_folder import alone
+from vestige.auditing.run_folder import PLAN, alone, refuse_without
 from vestige.auditing.shadows.cost import Estimate, estimate
 from vestige.auditing.shadows.labels import first_by_labels, labels_of_shadows
 from vestige.auditing.shadows.mismatched_recipe import mismatched_recipe
@@ -172,6 +172,7 @@ def trained(
 ) -> Shadows:
     """Train the shadow models of a pool, or take them from the run or the bank; errors as `train_references`."""
     begun = time.monotonic()
+    refuse_without(run, PLAN)
     bank = Bank(training.bank)
     found: list[Estimate] = []
 

@@ -140,10 +140,16 @@ def judge(policy: Policy, result: AuditResult) -> Judgement:
         needed = ""
         if policy.metric.startswith("tpr_at_fpr_"):
             n = nonmembers_needed(float(policy.metric.rsplit("_", 1)[1]))
-            needed = f"; {n:,} nonmembers would decide it, this audit has {int(rows['n_nonmembers'].iloc[0]):,}"
+            needed = f"; {n:,} scored nonmembers would decide it, this audit has {int(rows['n_nonmembers'].iloc[0]):,}"
         return Judgement(Outcome.UNDECIDED, f"'{policy.text}' is undecided: not resolvable{needed}.")
     worst = float(usable[policy.bound].max())
     shown = f"{policy.attack} {policy.metric}.{policy.bound} is {worst:.4g}"
     if _COMPARISONS[policy.comparison](worst, policy.limit):
         return Judgement(Outcome.BROKEN, f"'{policy.text}' holds: {shown}.")
+    if any(
+        check.name == "inverted_scores" and check.validity is not Validity.VALID for check in result.preflight.checks
+    ):
+        return Judgement(
+            Outcome.UNDECIDED, f"'{policy.text}' is undecided: an attack scores members lower than others."
+        )
     return Judgement(Outcome.PASSED, f"'{policy.text}' does not hold: {shown}.")

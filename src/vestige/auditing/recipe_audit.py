@@ -15,7 +15,9 @@ from vestige.auditing.model_audit import cost_of_training, trained
 from vestige.auditing.querying.asking import predictions_of
 from vestige.auditing.references.phi import reference_phi
 from vestige.auditing.references.scores import as_shadow, left_without, one_as_target, score_observed
+from vestige.auditing.results.answers import options_as_text
 from vestige.auditing.results.case import prepare_case
+from vestige.auditing.run_folder import attacks_and_options, refuse_another
 from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadows.cost import Estimate
 from vestige.auditing.shadows.references import checks_of_training, references_of
@@ -94,6 +96,7 @@ def play_recipe(
 ) -> AuditResult:
     """Audit as `audit_recipe` does, and write no result; `folder` gets what training leaves."""
     recipe = refuse_recipe_without_model(training)
+    refuse_another(folder, **attacks_and_options(selection.asked, options_as_text(options)))
     with nullcontext(folder) if folder is not None else tempfile.TemporaryDirectory(prefix="vestige-") as place:
         shadows = trained(recipe, records, training, Path(place), options.seed, progress, None)
         references = references_of(shadows, None)

@@ -4,8 +4,6 @@ import fcntl
 import json
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,9 +11,12 @@ from typing import Any
 
 from vestige.attacks import CATALOGUE, bibtex
 from vestige.core.errors import OutputError, RunFolderError
+from vestige.core.half_written import LOCK, MARK, half_written, is_half_written, remove_left_behind, settle
 from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.result import AuditResult
 from vestige.core.signal_store import FOLDER
+from vestige.core.stopping import cleaning_up_when_stopped
+from vestige.report.renderer import RENDERER, NotDrawn
 
 MANIFEST = "manifest.json"
 PLAN, PARTIAL_PLAN = "shadows.json", "shadows.partial"
@@ -36,29 +37,50 @@ def prepare(folder: Path) -> None:
         OutputError: A file is in the way, or the folder cannot be made.
         RunFolderError: The folder holds something that is not a run.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"Expected a folder for the run, found a file at {folder}; name another with --out.")
-    ours = any((folder / name).is_file() for name in (MANIFEST, PLAN, QUERIES))
-    if not ours and folder.is_dir() and any(path.name != PARTIAL_PLAN for path in folder.iterdir()):
-        raise RunFolderError(
-            f"Expected an empty folder or an earlier run of this audit, found other files in {folder}; name another "
-            "with --out."
-        )
-    _remove_leftovers(folder)
-    there = next(parent for parent in folder.absolute().parents if parent.exists())
+    if os.path.lexists(folder) and not folder.is_dir():
+        found = "a link to nothing" if folder.is_symlink() else "a file"
+        raise OutputError(f"Expected a folder for the run, found {found} at {folder}; name another with --out.")
     try:
-        with tempfile.TemporaryDirectory(dir=there, prefix=".vestige-"):
-            pass
+        with _parents(folder) as where:
+            for place in {folder.parent, where}:  # beside it too: there was no folder when the other was killed
+                remove_left_behind(place, folder.name)
+            others = [path for path in folder.iterdir() if path.name != PARTIAL_PLAN] if folder.is_dir() else []
+            others = [path for path in others if not is_half_written(path, folder.name)]
+            if others and not any((folder / name).is_file() for name in (MANIFEST, PLAN, QUERIES)):
+                raise RunFolderError(
+                    f"Expected an empty folder or an earlier run of this audit, found other files in {folder}; name "
+                    "another with --out."
+                )
+            with half_written(where, folder.name):
+                pass
     except OSError as error:
         raise OutputError(
-            f"Expected to write to {there}, found {_reason(error)}; name another place with --out."
+            f"Expected to write the run to {folder}, found {_reason(error)}; name another place with --out."
         ) from None
+    with suppress(NotDrawn):  # the page will say it
+        RENDERER.begin()  # it is ready when the numbers are
+
+
+@contextmanager
+def _parents(folder: Path) -> Iterator[Path]:
+    """Where a run is written before it has its name; folders that are made for it go again if nothing comes of it.
+
+    In the folder itself if there is one: it may be a mounted disk, and what is beside it on another.
+    """
+    made = [parent for parent in folder.absolute().parents if not parent.exists()]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        yield folder if folder.is_dir() else folder.parent
+    finally:
+        with suppress(OSError):  # those that now hold the run do not
+            for parent in made:
+                parent.rmdir()
 
 
 def forget_queries(folder: Path) -> None:
     """Remove the ledger of a run, so that the audit, played again, counts its own queries."""
-    for path in folder.glob(f"{QUERIES}*"):
-        path.unlink()
+    for end in ("", "-wal", "-shm", "-journal"):  # by name: a copy that somebody put beside it is theirs
+        (folder / f"{QUERIES}{end}").unlink(missing_ok=True)
 
 
 @contextmanager
@@ -94,6 +116,48 @@ def alone(folder: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
+def refuse_another(folder: Path | None, **known: Any) -> None:
+    """Refuse the run of another audit as soon as enough of this one is known, before more is computed.
+
+    Args:
+        folder: Of the run; nothing is refused if None, or if no run is finished there.
+        known: What is known of a manifest: `attacks`, `options`, or some of the `inputs`; what is left out may differ.
+
+    Raises:
+        RunFolderError: It is another's.
+    """
+    if folder is not None and (folder / MANIFEST).is_file():
+        _same_audit(folder, known)
+
+
+def refuse_without(folder: Path, name: str) -> None:
+    """Refuse a finished run that lacks a file which this audit's would have, before anything is computed.
+
+    Raises:
+        RunFolderError: It lacks it.
+    """
+    if (folder / MANIFEST).is_file() and not (folder / name).is_file():
+        raise RunFolderError(
+            f"Expected {folder} to hold a run of the same audit, found one without {name}; name another folder with "
+            "--out."
+        )
+
+
+def attacks_and_options(asked: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attacks and options as a manifest holds them."""
+    return {"attacks": {name: digest or "ours" for name, digest in asked.items()}, "options": dict(options)}
+
+
+def what_is_kept(folder: Path) -> str:
+    """Say what an audit that was stopped leaves in its folder, and how to go on."""
+    kept = ["the earlier run"] if (folder / MANIFEST).is_file() else []
+    kept += ["the count of queries and the answers that are kept"] if (folder / QUERIES).is_file() else []
+    kept += ["what shadow models answered, and the models in the bank"] if (folder / PLAN).is_file() else []
+    if not kept:
+        return "nothing was written; the same command starts again."
+    return f"kept in {folder}: {', '.join(kept)}; the same command goes on from there."
+
+
 def write(result: AuditResult, folder: Path, asked: Mapping[str, Any] | None = None) -> None:
     """Write every file of a run, or none.
 
@@ -109,32 +173,15 @@ def write(result: AuditResult, folder: Path, asked: Mapping[str, Any] | None = N
     manifest = _manifest(result)
     if folder.is_dir() and (folder / MANIFEST).is_file():
         _same_audit(folder, manifest)
-    partial = None
-    made = [parent for parent in folder.absolute().parents if not parent.exists()]
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-{os.getpid()}-"))
-        _write_files(result, partial, manifest, asked or {})
-        _move(partial, folder)
+        with cleaning_up_when_stopped(), _parents(folder) as where, half_written(where, folder.name) as partial:
+            _write_files(result, partial, manifest, asked or {})
+            _move(partial, folder)
     except OSError as error:
         raise OutputError(
             f"Expected to write the run to {folder}, found {_reason(error)}; nothing was written. Make room or name "
             "another place with --out."
         ) from None
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
-        with suppress(OSError):  # parents made for nothing go again; those that now hold the run do not
-            for parent in made:
-                parent.rmdir()
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process left half-written beside the folder: it holds the disclosive records too."""
-    for path in folder.absolute().parent.glob(f".{folder.name}-*-*"):
-        process = path.name.removeprefix(f".{folder.name}-").partition("-")[0]
-        if process.isdecimal() and not Path("/proc", process).exists() and Path("/proc/self").exists():
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _reason(error: OSError) -> str:
@@ -152,8 +199,7 @@ def _manifest(result: AuditResult) -> dict[str, Any]:
         "created": p.created,
         "seed": p.seed,
         "inputs": {"target": p.target_digest, "shadow": p.shadow_digest, "references": p.reference_digest},
-        "attacks": {name: digest or "ours" for name, digest in p.attacks.items()},
-        "options": dict(p.options),
+        **attacks_and_options(p.attacks, p.options),
         "likelihood_ratio": dict(p.likelihood_ratio),
     }
 
@@ -162,15 +208,16 @@ def _same_audit(folder: Path, manifest: Mapping[str, Any]) -> None:
     try:
         there = json.loads((folder / MANIFEST).read_text())
         found = {key: there[key] for key in ("format", "inputs", "attacks", "options")}
+        found["inputs"] = {name: found["inputs"][name] for name in manifest.get("inputs", {})}
         # Runs of before there was a choice played LiRA as the defaults do.
-        usual = LikelihoodRatio().as_text() if manifest["likelihood_ratio"] else {}
+        usual = LikelihoodRatio().as_text() if manifest.get("likelihood_ratio") else {}
         found["likelihood_ratio"] = there.get("likelihood_ratio", usual)
     except (OSError, ValueError, KeyError, TypeError):
         raise RunFolderError(
             f"Expected a run's {MANIFEST} in {folder}, found one that cannot be read; name another folder with --out."
         ) from None
     for key, value in found.items():
-        if value != manifest[key]:
+        if key in manifest and value != manifest[key]:
             raise RunFolderError(
                 f"Expected {folder} to hold a run of the same {key}, found {_short(value)} there and "
                 f"{_short(manifest[key])} here; name another folder with --out."
@@ -186,17 +233,16 @@ def _short(value: object) -> str:
 def _write_files(result: AuditResult, folder: Path, manifest: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     from vestige.report import write_json, write_page, write_records, write_results, write_targets
 
-    folder.chmod(0o755)
     write_results(result.results, folder)
     write_records(result.records, folder)
     if len(result.targets):
         write_targets(result.targets, folder)
     write_json(result, folder)
-    write_page(result, folder)
     (folder / SOURCES).write_text(_sources(result))
     said = {"attacks": {"use": list(result.provenance.attacks)}, "options": dict(result.provenance.options)}
     (folder / "audit.toml").write_text(_toml({**asked, **said}))
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    write_page(result, folder)  # last: pictures can fail
 
 
 def _sources(result: AuditResult) -> str:
@@ -234,7 +280,10 @@ def _move(partial: Path, folder: Path) -> None:
     """Put a finished folder in its place; over an earlier run file by file, the manifest last."""
     if not folder.exists():
         os.rename(partial, folder)
+        folder.chmod(0o755)  # not before: half-written, it is nobody else's business
+        settle(folder)
         return
-    names = sorted((path.name for path in partial.iterdir()), key=lambda name: name == MANIFEST)
+    names = sorted({path.name for path in partial.iterdir()} - {MARK, LOCK}, key=lambda name: (name == MANIFEST, name))
     for name in names:
         os.replace(partial / name, folder / name)
+    settle(folder)  # of a process that was killed between giving the folder its name and this

@@ -40,6 +40,10 @@ class Selection:
         """Whether one of the attacks reads this signal."""
         return any(signal in attack.reads for attack in self.attacks)
 
+    def natural_threshold(self, name: str) -> float | None:
+        """The score above which an attack itself calls a record a member; None if it only ranks."""
+        return next((attack.natural_threshold for attack in self.attacks if attack.name == name), None)
+
     @property
     def own(self) -> tuple[str, ...]:
         """Names of the own attacks."""

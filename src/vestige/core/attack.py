@@ -11,6 +11,7 @@ KNOWLEDGE = ("train", "data", "label", "model", "members")
 _OF_REFERENCES = (
     "shadow_phi",
     "shadow_gradient_norms",
+    "shadow_max_log_p",
     "is_in",
     "population_phi",
     "population_shadow_phi",
@@ -27,7 +28,8 @@ class Attack:
         score: The pure function. Of `probabilities` it gets `ClassProbabilities`: p, 1 - p and their logarithms.
         reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`, `phi`,
             `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`, or
-            `gradient_norms`, `shadow_gradient_norms` and `is_in`; of some the same of a population, `population_...`;
+            `gradient_norms`, `shadow_gradient_norms` and `is_in`, or `max_log_p` (of the surest class),
+            `shadow_max_log_p` and `is_in`; of some the same of a population, `population_...`;
             `score` and `reference_scores` of any attack; and `signal`, `features` and `is_known_nonmember`; of
             label-only ones `correct` and `noise_correct`, of each augmented or noisy copy, `agreement` and
             `shadow_agreement`, what their share is, and `boundary_distances`; `signed_distances`, minus where the model
@@ -43,6 +45,14 @@ class Attack:
         definition: The score in one line.
         source: Paper and equation.
         citations: Keys of the papers' BibTeX entries, for `vestige.attacks.bibtex`; none for an own attack.
+        natural_threshold: The score above which the attack itself calls a record a member, such as log-odds of 0; None
+            if it only ranks.
+        monotone: Whether the score is one rising function, the same for all records, of the model's confidence in the
+            record's true class. Members below nonmembers then mean that the two were exchanged. They do not for a
+            ratio of densities, which falls on either side of a peak, for what is measured against other models'
+            answers about the record, whose distribution may be skewed, for confidence in whatever class, or for what
+            is learnt from known members, which is exchanged along with them; nor for an own attack, unless its
+            `Attack` says so.
     """
 
     name: str
@@ -54,6 +64,8 @@ class Attack:
     definition: str
     source: str
     citations: tuple[str, ...] = ()
+    natural_threshold: float | None = None
+    monotone: bool = False
 
     @property
     def learns(self) -> bool:
@@ -64,4 +76,9 @@ class Attack:
     def needs_references(self) -> bool:
         """Whether it reads what models with known members among the audited records answered, and nothing else."""
         reads = set(self.reads)
-        return bool({"shadow_phi", "is_in"} & reads) and reads <= {"phi", "gradient_norms", *_OF_REFERENCES}
+        return bool({"shadow_phi", "is_in"} & reads) and reads <= {
+            "phi",
+            "gradient_norms",
+            "max_log_p",
+            *_OF_REFERENCES,
+        }

@@ -40,7 +40,31 @@ def column(values: Any, what: str, n: int, other: str = "the outputs") -> np.nda
     same_length(what, found.size, n, other)
     if found.dtype.kind in "fmM":
         refuse_missing(np.isnan(found) if found.dtype.kind == "f" else np.isnat(found), what)
-    return found
+    return _as_stored(found, what)
+
+
+def _as_stored(found: np.ndarray, what: str) -> np.ndarray:
+    """A column as a table can be written of it: in this machine's byte order, bytes as text.
+
+    What could not be written is refused here, before anything is computed with it.
+    """
+    if found.dtype.kind == "S":
+        try:
+            return np.char.decode(found, "utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"Expected UTF-8 text as {what}, found other bytes; decode them to text.") from None
+    if found.dtype.kind not in "biufUmM":
+        raise InputError(
+            f"Expected numbers, text or dates as {what}, found {found.dtype} values; convert them to text or to floats."
+        )
+    if found.dtype.kind == "f" and found.dtype.itemsize not in (4, 8):
+        narrow = found.astype(np.float64)
+        if bool(np.any(narrow != found)):
+            raise InputError(
+                f"Expected numbers of float64 as {what}, found {found.dtype} values that it cannot hold; convert them."
+            )
+        return narrow
+    return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
 
 
 def as_array(values: Any) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Classes and labels: class names, and labels as codes 0..K-1 matched with them by name."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,10 @@ from vestige.core.columns import as_array, column
 from vestige.core.errors import InputError
 from vestige.core.messages import few
 
+LARGEST_CODE = 65_535
+"""Largest label that stands for the number of a class among 0..K-1; larger ones are names, such as product numbers."""
+
+_MOST = 2.0**53  # from here on a float is no exact whole number
 _FROM_1 = "if the labels count from 1, pass --label-base 1 (command line) or {} - 1 (Python)"
 
 
@@ -20,6 +24,22 @@ class Classes:
     names: tuple[str, ...] | None
     numbers: tuple[int, ...] | None
     size: int | None
+
+
+class SortedNames(tuple[str, ...]):
+    """Class names in an order that nobody gave: sorted. The columns of a model may be in another one."""
+
+
+def class_order(names: Collection[str]) -> SortedNames:
+    """Return class names in one order for all files: by number if all are integers, else sorted as text.
+
+    Example:
+        >>> list(class_order(["10", "9"])), list(class_order(["b", "a", "10"]))
+        (['9', '10'], ['10', 'a', 'b'])
+    """
+    if all(isinstance(number_of_text(name), int) for name in names):
+        return SortedNames(sorted(names, key=int))
+    return SortedNames(sorted(names))
 
 
 def as_codes(values: Any, what: str, n: int, other: str, classes: Classes) -> np.ndarray:
@@ -52,6 +72,11 @@ def as_codes(values: Any, what: str, n: int, other: str, classes: Classes) -> np
         raise InputError(
             f"Expected classes as {what}, found {found.dtype} values such as {found.flat[0]!r}; "
             "regression targets are not supported."
+        )
+    if found.size and (float(found.max()) >= _MOST or float(found.min()) <= -_MOST):
+        raise InputError(
+            f"Expected whole numbers below 2^53 as {what}, found {found.dtype} values up to {found.max()}, which are "
+            "no codes of classes; give the classes as text, and name them."
         )
     codes = found.astype(np.int64)
     if classes.names is not None and classes.numbers is not None:
@@ -116,10 +141,26 @@ def number_of_text(name: Any) -> Any:
     return int(name) if digits.isascii() and digits.isdigit() and str(int(name)) == name else name
 
 
+def names_of_numbers(values: np.ndarray) -> SortedNames | None:
+    """Return the classes that occur in labels which are too large to be codes; None if they can be codes.
+
+    Example:
+        >>> names_of_numbers(np.array([10**9, 7])), names_of_numbers(np.array([2, 0]))
+        (('7', '1000000000'), None)
+    """
+    is_whole = values.dtype.kind in "iu" or (values.dtype.kind == "f" and bool(np.all(np.floor(values) == values)))
+    if values.ndim != 1 or not is_whole or not values.size or not LARGEST_CODE < float(values.max()) < _MOST:
+        return None
+    return class_order([str(int(value)) for value in np.unique(values)])
+
+
 def codes_of_classes(
     values: Sequence[Any], what: str, n_classes: int, names: Sequence[str] | None = None
 ) -> tuple[int, ...]:
     """Return the codes of classes that somebody else names: all of them by name, else all of them as codes.
+
+    As codes only where the records' classes have no names, or names in an order that somebody gave: sorted names are
+    no reason to take the class 0 of a model for the first of them.
 
     Args:
         values: The classes, such as the `classes_` of a fitted estimator.
@@ -128,7 +169,7 @@ def codes_of_classes(
         names: The records' class names, if they have some.
 
     Raises:
-        InputError: Some are neither.
+        InputError: Some are neither, or codes beside names that are merely sorted.
 
     Example:
         >>> codes_of_classes(["sick", "well"], "classes", 2, ("well", "sick")), codes_of_classes([1, 2], "classes", 3)
@@ -146,6 +187,12 @@ def codes_of_classes(
         raise InputError(
             f"Expected {what} among the classes of the records, {known}, found {found!r}; name the records' classes "
             "so, or all of them (classes in [data], or of Records) if some have no records."
+        )
+    if unknown and isinstance(names, SortedNames):
+        raise InputError(
+            f"Expected {what} among the classes of the records, {few(names, 5)}, found numbers such as {unknown[0]!r}, "
+            "of which nobody said which class each is; name the records' classes in the order of these numbers "
+            "(classes in [data], or of Records), or label the records by them."
         )
     return tuple(map(_whole, values)) if unknown else tuple(code for code in by_name if code is not None)
 

@@ -30,9 +30,9 @@ class Variance(StrEnum):
     """Whose spread a record's is taken to be."""
 
     POOLED = "pooled"
-    """That of all records' residuals from their own means, one for IN and one for OUT models: for few models."""
+    """That of all records' residuals from their own means, one for IN and one for OUT models."""
     PER_RECORD = "per_record"
-    """Its own: for many models, about 32 on each side and more."""
+    """Its own, of two models or more on each side."""
     PUBLISHED_FIXED = "published_fixed"
     """That of all phi as they are, of IN models for both sides, as in the published code: for its numbers only. It
     counts what records differ in; attacks that know one side only take that side's."""
@@ -47,6 +47,15 @@ class Queries(StrEnum):
     """One Gaussian over the queries of a record, with the covariance of all records' residuals."""
 
 
+class Counts(StrEnum):
+    """How many of a record's models on one side are used."""
+
+    ALL = "all"
+    """All of them."""
+    SMALLEST = "smallest"
+    """As many as the record with the fewest has, the first ones, as in the published code: for its numbers."""
+
+
 @dataclass(frozen=True)
 class LikelihoodRatio:
     """How LiRA is played, online, offline and on IN models; the other attacks with shadow models have no such choice.
@@ -54,11 +63,13 @@ class LikelihoodRatio:
     Attributes:
         statistic: What the Gaussians are fitted to: `logit`, `hinge` or `loss`.
         center: Where they stand: at the `mean` or the `median` of the models.
-        variance: Whose spread is used: `pooled`, `per_record` or `published_fixed`. If omitted, pooled up to 32 IN and
-            OUT models of some record and its own from there on; pooled with the covariance of queries.
+        variance: Whose spread is used: `pooled`, `per_record` or `published_fixed`. If omitted, pooled or its own,
+            whichever finds more members of reference models in turn: the target has no say. Pooled where too few
+            models remain for that, and with the covariance of queries.
         queries: What is made of several queries a record: `mean` of their scores, or one Gaussian with their
             `full_covariance`.
         min_std: Floor of a standard deviation, in the units of the statistic.
+        counts: How many of a record's IN and OUT models are used: `all`, or the `smallest` number over records.
 
     Raises:
         InputError: There is no such choice, or two do not go together.
@@ -76,9 +87,11 @@ class LikelihoodRatio:
     variance: Variance | str | None = None
     queries: Queries | str = Queries.MEAN
     min_std: float = 1e-3
+    counts: Counts | str = Counts.ALL
 
     def __post_init__(self) -> None:
-        for name, kind in (("statistic", Statistic), ("center", Center), ("variance", Variance), ("queries", Queries)):
+        kinds = {"statistic": Statistic, "center": Center, "variance": Variance, "queries": Queries, "counts": Counts}
+        for name, kind in kinds.items():
             value = getattr(self, name)
             if value is None and name == "variance":
                 continue
@@ -99,6 +112,6 @@ class LikelihoodRatio:
         """Return every choice as text and numbers."""
         said = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
-            name: "by_n_models" if value is None else float(value) if name == "min_std" else str(value)
+            name: "better_on_reference_models" if value is None else float(value) if name == "min_std" else str(value)
             for name, value in said.items()
         }

@@ -12,8 +12,8 @@ class Arithmetic(StrEnum):
     STABLE = "stable"
     """float64; logarithms from logits without forming 1 - p. The default."""
     PUBLISHED = "published"
-    """P1's script to the digit: the given dtype, 1 - p as it rounds, its histogram edges, 0 as the threshold of a
-    class without both sides."""
+    """P1's script to the digit: the given dtype, 1 - p as it rounds, its histogram edges and counts without the record
+    more that a bin of the privacy risk score is given, 0 as the threshold of a class without both sides."""
 
 
 class SubjectScore(StrEnum):

@@ -8,6 +8,7 @@ import numpy as np
 
 from vestige.core.columns import by_name, column, index_of, same_index, same_length
 from vestige.core.errors import InputError
+from vestige.core.ids import as_ids
 from vestige.core.labels import Classes, as_codes, as_numbers, number_of_text
 from vestige.core.messages import few
 from vestige.core.outputs import Output, PredictedLabels, Probabilities, _Output
@@ -77,7 +78,7 @@ class Predictions:
         set_(self, "member", member)
         set_(self, "classes", classes.names)
         set_(self, "ids", None if self.ids is None else _as_ids(self.ids, n, member))
-        set_(self, "subjects", None if self.subjects is None else column(self.subjects, "subjects", n))
+        set_(self, "subjects", None if self.subjects is None else as_ids(self.subjects, "subjects", n))
         set_(self, "groups", {name: column(values, f"group {name}", n) for name, values in groups.items()})
         set_(self, "order", {name: column(values, f"order {name}", n) for name, values in order.items()})
         if self.inputs is not None:
@@ -176,7 +177,7 @@ def _as_member(values: Any, n: int, other: str) -> np.ndarray:
 
 
 def _as_ids(values: Any, n: int, member: np.ndarray) -> np.ndarray:
-    ids = column(values, "ids", n)
+    ids = as_ids(values, "ids", n)
     unique, first, counts = np.unique(ids, return_index=True, return_counts=True)
     if unique.size == n:
         return ids

@@ -111,13 +111,25 @@ def as_published(probabilities: Any) -> ClassProbabilities:
         Song & Mittal 2021, published code.
     """
     p = np.asarray(probabilities)
-    if p.dtype.kind != "f" or p.dtype == np.float16:  # neither whole numbers nor half precision can hold the floor
-        p = p.astype(np.float32)
+    p = p.astype(published_dtype(p.dtype), copy=False)
     floor = p.dtype.type(LOG_FLOOR)
     not_p = 1 - p
     return ClassProbabilities(
         p.argmax(axis=1), p, not_p, np.log(np.maximum(p, floor)), np.log(np.maximum(not_p, floor))
     )
+
+
+def published_dtype(given: Any) -> np.dtype[Any]:
+    """Return the type that P1's literal arithmetic is carried out in: the given one if it can hold the floor.
+
+    Neither whole numbers nor half precision can; they are taken as float32.
+
+    Example:
+        >>> published_dtype(np.float64), published_dtype(np.float16)
+        (dtype('float64'), dtype('float32'))
+    """
+    given = np.dtype(given)
+    return np.dtype(np.float32) if given.kind != "f" or given == np.float16 else given
 
 
 def softmax(logits: Any) -> np.ndarray:

@@ -1,7 +1,7 @@
 """`Records`: what models are trained on and asked about, and whose records they are."""
 
-from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,16 @@ import numpy as np
 from vestige.core.columns import as_array, by_name, column, index_of, same_index
 from vestige.core.digests import columns_of_inputs, digest_of_columns
 from vestige.core.errors import InputError
-from vestige.core.labels import Classes, as_codes, as_numbers, number_of_text
+from vestige.core.ids import as_ids, joined_ids
+from vestige.core.labels import (
+    Classes,
+    SortedNames,
+    as_codes,
+    as_numbers,
+    class_order,
+    names_of_numbers,
+    number_of_text,
+)
 from vestige.core.messages import few
 
 
@@ -27,8 +36,8 @@ class Records:
         groups: Subpopulations to report on, a mapping: a name and one value per record each.
         order: Columns of time or order, a mapping as `groups`.
         classes: Class names in the order of the codes, kept as text, or only how many classes there are. If omitted: of
-            labels that are text, those that occur, sorted; of labels that are numbers, none, and there are as many as
-            the largest label says.
+            labels that are text, those that occur, sorted (numbers by their value); of labels that are numbers, none,
+            and there are as many as the largest label says; or, above 65,535, those that occur, as names.
         notes: What a reader of the file noticed and a user should know.
         n_classes: Number of classes.
 
@@ -76,8 +85,8 @@ class Records:
         set_(self, "labels", as_codes(self.labels, "labels", n, "inputs", classes))
         set_(self, "classes", classes.names)
         set_(self, "n_classes", int(self.labels.max()) + 1 if classes.size is None else classes.size)
-        set_(self, "ids", None if self.ids is None else _unique(column(self.ids, "ids", n, "inputs")))
-        set_(self, "subjects", None if self.subjects is None else column(self.subjects, "subjects", n, "inputs"))
+        set_(self, "ids", None if self.ids is None else _unique(as_ids(self.ids, "ids", n, "inputs")))
+        set_(self, "subjects", None if self.subjects is None else as_ids(self.subjects, "subjects", n, "inputs"))
         set_(self, "groups", {name: column(v, f"group {name}", n, "inputs") for name, v in groups.items()})
         set_(self, "order", {name: column(v, f"order {name}", n, "inputs") for name, v in order.items()})
 
@@ -111,13 +120,22 @@ class Records:
             subjects=None if self.subjects is None else self.subjects[rows],
             groups={name: values[rows] for name, values in self.groups.items()},
             order={name: values[rows] for name, values in self.order.items()},
-            classes=self.n_classes if self.classes is None else Codes(self.classes),
+            classes=self.n_classes if self.classes is None else as_given(self.classes),
             notes=self.notes,
         )
 
 
 class Codes(tuple[Any, ...]):
     """Class names beside labels that are codes already: 0 is the first class, even if another one is called "0"."""
+
+
+class _SortedCodes(Codes):
+    """The same, of names in an order that nobody gave."""
+
+
+def as_given(names: Sequence[str]) -> Codes:
+    """Return class names beside labels that are codes already; sorted ones stay known as such."""
+    return _SortedCodes(names) if isinstance(names, SortedNames) else Codes(names)
 
 
 def _positions(rows: np.ndarray, n_records: int) -> np.ndarray:
@@ -138,21 +156,26 @@ def _classes_of(given: Any, labels: Any) -> Classes:
         return Classes(None, None, int(given))
     if isinstance(given, Codes):
         names = tuple(str(c) for c in given)
-        return Classes(names, None, len(names))
+        return Classes(SortedNames(names) if isinstance(given, _SortedCodes) else names, None, len(names))
     if given is None:
         found = as_array(labels)
         if found.dtype.kind not in "OUS":
-            return Classes(None, None, None)
+            return _of_numbers(found)
         text = column(labels, "labels", found.size, "labels")
         if text.dtype.kind not in "US":
-            return Classes(None, None, None)
-        names = tuple(str(v) for v in np.unique(text.astype(np.str_)))
+            return _of_numbers(text)
+        names = class_order([str(v) for v in np.unique(text.astype(np.str_))])
         return Classes(names, None, len(names))
     entries = tuple(given)
-    names = tuple(str(c) for c in entries)
+    names = tuple(str(c) for c in entries) if not isinstance(given, SortedNames) else given
     if len(set(names)) != len(names):
         raise InputError(f"Expected class names that differ, found {few(names)}.")
     return Classes(names, as_numbers([number_of_text(c) for c in entries]), len(names))
+
+
+def _of_numbers(labels: np.ndarray) -> Classes:
+    names = names_of_numbers(labels)
+    return Classes(names, None if names is None else as_numbers([int(name) for name in names]), names and len(names))
 
 
 def _unique(ids: np.ndarray) -> np.ndarray:
@@ -180,6 +203,7 @@ def joined(first: Records, second: Records) -> Records:
     for what, a, b in (("ids", first.ids, second.ids), ("subjects", first.subjects, second.subjects)):
         if (a is None) != (b is None):
             raise InputError(f"Expected {what} for both sets of records or for neither, found them for one.")
+    first, second = _of_all_classes(first, second)
     if first.classes != second.classes:
         raise InputError(
             f"Expected the same classes, found {few(first.classes or ('none',), 5)} and "
@@ -189,16 +213,36 @@ def joined(first: Records, second: Records) -> Records:
         if list(one) != list(other):
             raise InputError(f"Expected the same {what}, found {few(list(one))} and {few(list(other))}.")
     n_classes = max(first.n_classes, second.n_classes)
+    given = first.classes if isinstance(second.classes, SortedNames) else second.classes
     return Records(
         _stacked(first.inputs, second.inputs),
         np.concatenate([first.labels, second.labels]),
-        ids=None if first.ids is None else np.concatenate([first.ids, second.ids]),
-        subjects=None if first.subjects is None else np.concatenate([first.subjects, second.subjects]),
+        ids=_joined(first.ids, second.ids),
+        subjects=_joined(first.subjects, second.subjects),
         groups=_both(first.groups, second.groups),
         order=_both(first.order, second.order),
-        classes=n_classes if first.classes is None else Codes(first.classes),
+        classes=n_classes if given is None else as_given(given),
         notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
     )
+
+
+def _of_all_classes(first: Records, second: Records) -> tuple[Records, Records]:
+    """Both with the classes of both, where nobody gave any and those that occur differ."""
+    if not (isinstance(first.classes, SortedNames) and isinstance(second.classes, SortedNames)):
+        return first, second
+    if first.classes == second.classes:
+        return first, second
+    names = class_order({*first.classes, *second.classes})
+    code = {name: number for number, name in enumerate(names)}
+    sides = []
+    for own in (first, second):
+        codes = np.array([code[name] for name in own.classes])
+        sides.append(replace(own, labels=codes[own.labels], classes=as_given(names)))
+    return sides[0], sides[1]
+
+
+def _joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    return None if first is None or second is None else joined_ids(first, second)
 
 
 def _both(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

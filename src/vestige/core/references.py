@@ -9,6 +9,7 @@ import numpy as np
 from vestige.core.blocks import ArrayTable, BlockTable
 from vestige.core.columns import column
 from vestige.core.errors import InputError
+from vestige.core.ids import as_ids
 from vestige.core.outputs import Logits, Phi, Probabilities
 
 KINDS = (Phi, Logits, Probabilities)
@@ -160,7 +161,7 @@ def _as_membership(values: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _as_ids(values: Any, n: int) -> np.ndarray:
-    ids = column(values, "ids of the references", n, "records")
+    ids = as_ids(values, "ids of the references", n, "records")
     unique, counts = np.unique(ids, return_counts=True)
     if unique.size < n:
         raise InputError(

@@ -35,7 +35,8 @@ RESULT_DTYPES: Mapping[str, str] = {
 """Columns of `results.parquet`, one schema for every kind of audit.
 
 attack: an attack's name; `worst`: the largest value over all attacks, with simultaneous bounds; `privacy_risk_score`.
-threshold: where the operating point is from: `roc` (no threshold is chosen), `shadow_*`, `known_half_*`, `oracle`,
+threshold: where the operating point is from: `roc` (no threshold is chosen), `shadow_*`, `known_half_*`, `natural`
+    (the attack's own decision, such as log-odds above 0), `oracle`,
     `any` (the largest over an attack's thresholds, with simultaneous bounds), `risk_*` (a level of the privacy risk
     score); for the score's RMSE what it was fitted on, `shadow` or `known_half`.
 group: `all`, `class=NAME`, `GROUP=VALUE`, or `worst_class` / `worst_group` (simultaneous over attacks and groups).
@@ -161,6 +162,8 @@ class Queries:
         n_failed: Requests that were sent and gave no answer.
         most_per_record: The most queries that were sent about one record.
         price: Price of 1,000 queries; None where none was said.
+        n_unanswered: Queries that it may have answered though no answer came: their request failed, or the process
+            ended before. They count against a budget.
     """
 
     n_sent: int
@@ -168,17 +171,19 @@ class Queries:
     n_failed: int
     most_per_record: int
     price: float | None = None
+    n_unanswered: int = 0
 
     @property
     def cost(self) -> float | None:
-        """Price of all queries that were answered; None where none was said."""
-        return None if self.price is None else self.n_sent * self.price / 1000
+        """Price of all queries that may have been answered; None where none was said."""
+        return None if self.price is None else (self.n_sent + self.n_unanswered) * self.price / 1000
 
     def __str__(self) -> str:
         """All of it in a sentence."""
         parts = [f"{self.n_sent:,} queries answered, at most {self.most_per_record:,} about one record"]
         parts += [f"{self.n_kept:,} more took an answer that was kept"] if self.n_kept else []
         parts += [f"{self.n_failed:,} requests failed"] if self.n_failed else []
+        parts += [f"{self.n_unanswered:,} queries may have been answered too"] if self.n_unanswered else []
         parts += [] if self.cost is None else [f"{money(self.cost)} at {self.price:g} per 1,000"]
         return "; ".join(parts) + "."
 
@@ -195,7 +200,8 @@ class Finding:
         tpr_lb: Its simultaneous lower bound over the attacks.
         tpr_ub: Its simultaneous upper bound: the `u` of NO LEAK SHOWN ABOVE u.
         p_value: Familywise permutation p-value over all attacks.
-        smallest_visible_tpr: The smallest planted leak this audit sees in 4 of 5 cases, at the headline rate.
+        smallest_visible_tpr: The smallest planted leak this audit sees in 4 of 5 cases, at the headline rate, wherever
+            above its threshold.
         n_needed: Nonmembers (and members) that would decide it; 0 where it is decided.
     """
 
@@ -279,10 +285,12 @@ class Spread:
         metric: `auc` or `tpr_at_fpr_...`.
         n_targets: Models that were the target.
         mean: Mean over them.
-        lower: 95 % interval of the mean over training runs: Student's, models whose training sets were drawn together
-            counted as one draw. Targets share the models that score them. NaN for one draw.
+        lower: 95 % interval of the expected mean over trainings of all models, target and references, on these records:
+            a jackknife over what was drawn together, each left out as the target and as a reference, because targets
+            share the models that score them. NaN where too few models remain for that.
         upper: Its upper bound.
-        std: Standard deviation over targets, not of the mean.
+        std: Standard deviation of one target's value over trainings, not of the mean: that between targets, and what
+            they share.
         smallest: The smallest value.
         largest: The largest one.
     """
@@ -373,8 +381,9 @@ class AuditResult:
         queries: What was asked of the model; None where predictions were given.
         finding: Answer 3: what was shown.
         results: Tidy table with the columns of `RESULT_DTYPES`; safe to release.
-        records: One row per record: id, subject, label, groups, member, a score per attack, risk, and with reference
-            models the privacy score (how vulnerable, whatever the target). Disclosive.
+        records: One row per record: id, subject, label, groups, member, a score per attack (missing where the attack
+            learnt from the record), risk, and with reference models the privacy score (how vulnerable, whatever the
+            target). Disclosive.
         rocs: A drawable ROC per attack.
         targets: With reference models, every one of them in turn as the target: columns `model`, `attack`, `metric` and
             `value`. Empty where there are none, or too few.

@@ -64,7 +64,7 @@ def read_ids(folder: Path) -> np.ndarray | None:
 
     if not (folder / IDS).exists():
         return None
-    ids = pq.read_table(folder / IDS).column("id").to_numpy()
+    ids = pq.read_table(folder / IDS, page_checksum_verification=True).column("id").to_numpy()
     return np.array(ids.tolist()) if ids.dtype == object else np.asarray(ids)
 
 

@@ -51,7 +51,7 @@ class GradientInterface(Interface, Protocol):
         """Return the L2 norm of the gradient of each record's own cross-entropy, over all parameters.
 
         Source:
-            Watson et al. 2022, section on scores; evaluation mode, no regulariser.
+            Watson et al. 2022, eq. 2; evaluation mode, no regulariser.
         """
 
     def last_layer_gradients(
@@ -82,6 +82,29 @@ class Part:
 
 
 @runtime_checkable
+class Allowance(Protocol):
+    """Queries that may be sent, counted before they are; from any thread."""
+
+    def take(self, n_queries: int) -> None:
+        """Count queries that are about to be sent, each time that they are.
+
+        Raises:
+            BudgetError: There is no budget for them; they must not be sent.
+        """
+
+    def give_back(self, n_queries: int) -> None:
+        """Count queries no longer that were taken, but surely never reached the model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """What one request takes of an allowance, each time that it is sent."""
+
+    allowance: Allowance
+    n_queries: int
+
+
+@runtime_checkable
 class RemoteInterface(Interface, Protocol):
     """A model that is far away: answers come in parts, and each is kept as soon as it is there."""
 
@@ -89,10 +112,15 @@ class RemoteInterface(Interface, Protocol):
     def identity(self) -> str:
         """Which model this is, without anything secret: answers that were kept belong to this one."""
 
-    def answers_in_parts(self, inputs: Any) -> Iterator[Part]:
+    def answers_in_parts(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[Part]:
         """Answer as `answers` does, in any order, each part as soon as it is there.
 
+        Args:
+            inputs: As of `answers`.
+            allowance: What queries are taken from before they are sent, and before they are sent again.
+
         Raises:
+            BudgetError: The allowance is spent.
             TargetError: It does not answer. Parts that were given before stay answered.
         """
 

@@ -32,7 +32,8 @@ def texts(column: Any, name: str) -> np.ndarray:
     """Return a column as text, every entry there.
 
     Raises:
-        InputError: An entry is missing, or holds a line break (a quote that was never closed).
+        InputError: An entry is missing, or holds a line break (a quote that was never closed) or a null character,
+            without which NumPy would read it.
     """
     import pyarrow as pa
     from pyarrow import compute
@@ -42,12 +43,26 @@ def texts(column: Any, name: str) -> np.ndarray:
     if pa.types.is_boolean(column.type):  # as Python spells them, and names columns after them
         column = compute.if_else(column, "True", "False")
     try:
-        column = column.cast(pa.string())
+        column = _spelled(column) if pa.types.is_floating(column.type) else column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise InputError(f"Expected text or numbers in column {name}, found {column.type}; convert it.") from None
     _refuse(compute.equal(column, ""), name, "is missing", "fill it in or leave the row out")
-    _refuse(compute.match_substring(column, "\n"), name, "runs over several lines", "close the quotes before it")
+    _refuse(
+        compute.match_substring_regex(column, "[\n\r]"), name, "runs over several lines", "close the quotes before it"
+    )
+    _refuse(compute.match_substring(column, "\0"), name, "holds a null character", "save the table again as text")
     return np.array(column.to_pylist(), dtype=np.str_)
+
+
+def _spelled(column: Any) -> Any:
+    """Floats as text; whole numbers without a fraction or exponent, as a column of whole numbers has them."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    wide = column.cast(pa.float64())
+    is_whole = compute.and_(compute.equal(compute.floor(wide), wide), compute.less(compute.abs(wide), 2.0**53))
+    whole = compute.if_else(is_whole, wide, 0.0).cast(pa.int64()).cast(pa.string())
+    return compute.if_else(is_whole, whole, column.cast(pa.string()))
 
 
 def names(column: Any, name: str) -> np.ndarray:

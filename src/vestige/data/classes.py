@@ -1,23 +1,16 @@
 """Labels are matched with classes by name, as text: never by position, never by alphabet."""
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from vestige.core.errors import InputError
+from vestige.core.labels import class_order, number_of_text
 from vestige.core.messages import few
 
-
-def class_order(names: Collection[str]) -> tuple[str, ...]:
-    """Return class names in one order for all files: by number if all are integers, else sorted as text.
-
-    Example:
-        >>> class_order(["10", "9"]), class_order(["b", "a", "10"])
-        (('9', '10'), ('10', 'a', 'b'))
-    """
-    if all(_is_integer(name) for name in names):
-        return tuple(sorted(names, key=int))
-    return tuple(sorted(names))
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)(\.0+)?|-?[1-9](\.[0-9]+)?e\+[0-9]{2,}")
 
 
 def codes_of_array(values: np.ndarray, classes: Sequence[str] | None, label_base: int, what: str) -> np.ndarray:
@@ -143,8 +136,7 @@ def integers_if_all(values: np.ndarray) -> np.ndarray:
 
 
 def _is_integer(name: str) -> bool:
-    digits = name.removeprefix("-")
-    return digits.isascii() and digits.isdigit() and str(int(name)) == name
+    return isinstance(number_of_text(name), int)
 
 
 def _counts_from_zero(classes: Sequence[str]) -> bool:
@@ -152,20 +144,18 @@ def _counts_from_zero(classes: Sequence[str]) -> bool:
 
 
 def _numbers(names: Sequence[str]) -> list[float] | None:
-    try:
-        return [float(name) for name in names]
-    except ValueError:
-        return None
+    """Numbers as files spell them; Python would also read `1_0`, `nan`, spaces and digits of other scripts."""
+    return [float(name) for name in names] if all(_NUMBER.fullmatch(name) for name in names) else None
 
 
 def _integers(names: Sequence[str]) -> list[int] | None:
-    """Whole numbers from `1`, `1.0` or `True`; None if a name is something else or, as `007`, not a plain number."""
+    """Whole numbers from `1`, `1.0`, R's `1e+05` or `True`; None if a name is something else or, as `007`, a code."""
     if set(names) and {name.lower() for name in names} <= {"true", "false"}:
         return [int(name.lower() == "true") for name in names]
-    if any(name[:1] == "0" and name[1:2].isdigit() for name in names):
+    if not all(_WHOLE.fullmatch(name) for name in names):
         return None
-    numbers = _numbers(names)
-    if numbers is None or not all(abs(x) < 2**53 and x == int(x) for x in numbers):
+    numbers = [float(name) for name in names]
+    if not all(abs(x) < 2**53 and x == int(x) for x in numbers):
         return None
     return [int(x) for x in numbers]
 

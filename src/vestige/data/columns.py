@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vestige.core.errors import InputError
+from vestige.core.labels import class_order
 from vestige.core.messages import few
-from vestige.data.classes import class_order, spellings
+from vestige.data.classes import spellings
 
 PROBABILITY = "prob_"
 LOGIT = "logit_"

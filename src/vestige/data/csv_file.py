@@ -6,16 +6,19 @@ import io
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from vestige.core.errors import InputError
 from vestige.core.messages import brief
+from vestige.data.csv_quotes import refuse_open_quotes
 from vestige.data.formats import Format, PathLike, file_name, readable
 
 _N_SAMPLE = 1 << 22  # bytes: the header, and rows enough to see a decimal comma
 _N_SAMPLE_ROWS = 100
+_N_SHOWN = 1 << 18  # characters that are kept to see where a table has numbers
 _DELIMITERS = (",", ";", "\t")
 _MISSING = ["", "NA", "NaN", "nan", "null", "NULL", "N/A", "n/a", "#N/A", "<NA>"]
 NO_ROWS = "Expected a row per record, found a header without rows; save it again."
@@ -36,25 +39,61 @@ class CsvFile:
     delimiter: str
     decimal: str
     packed: bool
+    sample: str = field(default="", repr=False)
 
     def load(self, numeric: Sequence[str], text: Sequence[str]) -> Any:
         """Read columns into a pyarrow Table: `numeric` as float64, `text` as strings, both with nulls.
 
         Raises:
-            InputError: A number is none, a row is too short or too long, or the text is not UTF-8.
+            InputError: A number is none, a row is too short or too long, a quote is never closed, or the text is not
+                UTF-8.
         """
         import pyarrow as pa
 
         with readable(self.path):
             try:
-                return self._read(numeric, text, use_threads=True)
+                found = self._read(numeric, text, use_threads=True)
+                if found.num_rows < self._n_lines - 1:  # some cells run over several lines, or lines are empty
+                    self._refuse_open_quotes()
+                return found
             except (pa.ArrowInvalid, EOFError):
                 pass
+            self._refuse_open_quotes()
             try:
                 # Only a reader with a single thread knows the number of the row.
                 return self._read(numeric, text, use_threads=False)
             except (pa.ArrowInvalid, EOFError) as error:
                 raise InputError(f"{self.name}: {_told(str(error), self.names)}") from None
+
+    @cached_property
+    def _n_lines(self) -> int:
+        """Line ends; one more if the last line has none. Rows of a table are fewer where a cell has several lines."""
+        n, end = 0, b"\n"
+        with self._opened() as stream:
+            while block := stream.read(_N_SAMPLE):
+                n += block.count(b"\n") + block.count(b"\r") - block.count(b"\r\n")
+                n -= end == b"\r" and block[:1] == b"\n"
+                end = block[-1:]
+        return n + (end not in b"\r\n")
+
+    @cached_property
+    def _has_open_quotes(self) -> InputError | None:
+        with self._opened() as stream:
+            lines = io.TextIOWrapper(cast(BinaryIO, stream), "utf-8-sig", errors="replace", newline=None)
+            try:
+                refuse_open_quotes(lines, self.names, self.delimiter, self.sample, self.decimal)
+            except InputError as error:
+                return InputError(f"{self.name}: {error}")
+            except (EOFError, zlib.error):  # a damaged gzip file, which is told elsewhere
+                return None
+        return None
+
+    def _refuse_open_quotes(self) -> None:
+        if self._has_open_quotes is not None:
+            raise self._has_open_quotes
+
+    def _opened(self) -> Any:
+        return gzip.open(self.path) if self.packed else self.path.open("rb")
 
     def _read(self, numeric: Sequence[str], text: Sequence[str], *, use_threads: bool) -> Any:
         import pyarrow as pa
@@ -108,7 +147,7 @@ def open_csv(path: PathLike, found: Format, label: str) -> CsvFile:
     if any("\ufffd" in column for column in names):
         raise InputError(f"{name}: {_NOT_UTF8}")
     decimal = "," if delimiter != "," and _has_decimal_comma(sample, delimiter) else "."
-    return CsvFile(Path(path), name, tuple(names), delimiter, decimal, packed)
+    return CsvFile(Path(path), name, tuple(names), delimiter, decimal, packed, sample[:_N_SHOWN])
 
 
 def _rows(sample: str, delimiter: str) -> Any:

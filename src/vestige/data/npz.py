@@ -134,7 +134,7 @@ def read_npz_shadow(path: PathLike, *, label_base: int = 0, classes: Sequence[st
         if shadow is not None:
             return shadow
         whole = _read_part(file, "", label_base, (), classes)
-        _same_classes(whole.classes, classes)
+        refuse_other_classes(whole.classes, classes, "the shadow model")
         return whole
 
 
@@ -142,7 +142,7 @@ def _read_shadow_part(file: NpzFile, label_base: int, classes: Sequence[str] | N
     if not any(SHADOW + key in file.keys for key in _MAIN_KEYS):
         return None
     shadow = _read_part(file, SHADOW, label_base, (), classes)
-    _same_classes(shadow.classes, classes)
+    refuse_other_classes(shadow.classes, classes, "the shadow model")
     return shadow
 
 
@@ -156,7 +156,7 @@ def _read_part(
 
     own_classes = optional("classes")
     if own_classes is not None:
-        classes = _class_names(own_classes, f"{file.name}[{prefix}classes]")
+        classes = class_names(own_classes, f"{file.name}[{prefix}classes]")
     labels, predicted = file.load(prefix + "labels"), optional("predicted")
     if classes is None and not any(prefix + key in file.keys for key in ("logits", "probs")):
         classes = names_in_order(labels, predicted)  # no column has to be matched with a class
@@ -216,7 +216,12 @@ def _groups(file: NpzFile, prefix: str) -> dict[str, np.ndarray]:
     return groups | {key.removeprefix(start): file.load(key) for key in file.keys if key.startswith(start)}
 
 
-def _class_names(classes: np.ndarray, name: str) -> tuple[str, ...]:
+def class_names(classes: np.ndarray, name: str) -> tuple[str, ...]:
+    """Return the names in an array of them.
+
+    Raises:
+        InputError: It holds something else.
+    """
     if classes.ndim != 1 or classes.dtype.kind not in "Uiub":
         raise InputError(
             f"{name}: Expected one class name per column, found {classes.dtype} of shape {classes.shape}; "
@@ -241,11 +246,16 @@ def _check_keys(file: NpzFile, prefix: str, order: Sequence[str]) -> None:
             raise InputError(f"Expected the array {key}, found {found}; name another with --order.")
 
 
-def _same_classes(shadow: Sequence[str] | None, target: Sequence[str] | None) -> None:
-    if shadow is not None and target is not None and tuple(shadow) != tuple(target):
+def refuse_other_classes(found: Sequence[str] | None, target: Sequence[str] | None, model: str) -> None:
+    """Refuse columns of a model that are named otherwise than the target's, or in another order.
+
+    Raises:
+        InputError: They are.
+    """
+    if found is not None and target is not None and tuple(found) != tuple(target):
         raise InputError(
-            f"Expected the target's classes {few(target)} in this order, found {few(shadow)} for the "
-            "shadow model; save both with the same columns."
+            f"Expected the target's classes {few(target)} in this order, found {few(found)} for {model}; save both "
+            "with the same columns."
         )
 
 

@@ -312,7 +312,7 @@ def p4_quarters(n_pool: int, *, seed: int, subjects: Any = None) -> QuarterSplit
         (31, 31)
 
     Source:
-        Watson et al. 2022, experiments and published code.
+        Watson et al. 2022, section 4.1 and published code.
     """
     quarter = _n_units(n_pool, subjects) // 4
     return QuarterSplit(*disjoint_pools([quarter] * 4, n_pool, seed=seed, subjects=subjects))
@@ -338,7 +338,7 @@ def p4_public_game(split: QuarterSplit, *, seed: int, subjects: Any = None) -> P
         (200, 100, 100)
 
     Source:
-        Watson et al. 2022, section 4.2: the public set is halved, one half plays the members. Ours: which model
+        Watson et al. 2022, section 4.1: the public set is halved, one half plays the members. Ours: which model
         calibrates that game, of which the paper says nothing.
     """
     rows = np.flatnonzero(split.public_nonmembers)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vestige.core.errors import InputError
+from vestige.core.ids import id_texts
 from vestige.core.messages import few
 
 _ROW_NAMES = re.compile(r"|__index_level_\d+__")  # R's unnamed column, and what pandas adds to Parquet
@@ -90,7 +91,7 @@ def refuse_shared_ids(ids: Sequence[np.ndarray]) -> None:
     Raises:
         InputError: There are some.
     """
-    found, counts = np.unique(np.concatenate([np.unique(own) for own in ids]), return_counts=True)
+    found, counts = np.unique(np.concatenate([np.unique(id_texts(own)) for own in ids]), return_counts=True)
     shared = found[counts > 1]
     if shared.size:
         raise InputError(

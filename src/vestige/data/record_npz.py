@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from vestige.core.errors import InputError
+from vestige.core.labels import class_order, names_of_numbers
 from vestige.core.messages import few
 from vestige.core.records import Codes, Records
-from vestige.data.classes import class_order
 from vestige.data.formats import PathLike, named
 from vestige.data.npz import NpzFile
 from vestige.data.record_columns import RecordColumns, refuse_shared_ids
@@ -84,7 +84,8 @@ def _classes(files: Sequence[NpzFile], classes: Sequence[Any] | None) -> tuple[s
         return tuple(str(name) for name in classes)
     labels = [file.load("labels") for file in files]
     if any(own.ndim != 1 or own.dtype.kind not in "US" for own in labels):
-        return None
+        alike = all(own.ndim == 1 and own.dtype.kind in "iuf" for own in labels)
+        return names_of_numbers(np.concatenate(labels)) if alike else None
     return class_order({str(name) for own in labels for name in np.unique(own.astype(np.str_))})
 
 

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from vestige.core.errors import InputError
+from vestige.core.ids import without_fractions
+from vestige.core.labels import as_numbers, class_order, number_of_text
 from vestige.core.messages import few
-from vestige.core.records import Codes, Records
+from vestige.core.records import Records, as_given
 from vestige.data import cells
-from vestige.data.classes import class_order, codes_of_names, integers_if_all, refuse_regression, spellings
+from vestige.data.classes import codes_of_names, integers_if_all, refuse_regression, spellings
 from vestige.data.csv_file import NO_ROWS, CsvFile, open_csv
 from vestige.data.formats import Format, PathLike, expect_format, named
 from vestige.data.parquet_file import ParquetFile, open_parquet
@@ -107,10 +109,11 @@ def _load(file: _File, roles: RecordRoles) -> _Part:
 
 
 def _records(parts: Sequence[_Part], roles: RecordRoles, classes: Sequence[Any] | None) -> Records:
-    def joined(column: str | None) -> np.ndarray | None:
+    def joined(column: str | None, *, are_ids: bool = True) -> np.ndarray | None:
         if column is None:
             return None
-        return integers_if_all(np.concatenate([part.named[column] for part in parts]))
+        texts = np.concatenate([part.named[column] for part in parts])
+        return integers_if_all(without_fractions(texts) if are_ids else texts)
 
     codes, names, notes = _classes(np.concatenate([part.labels for part in parts]), roles.label, classes)
     if roles.id is not None:
@@ -121,9 +124,9 @@ def _records(parts: Sequence[_Part], roles: RecordRoles, classes: Sequence[Any] 
         codes,
         ids=joined(roles.id),
         subjects=joined(roles.subject),
-        groups={group: joined(group) for group in roles.groups},
+        groups={group: joined(group, are_ids=False) for group in roles.groups},
         order={name: _joined_order([part.order[name] for part in parts]) for name in roles.order},
-        classes=Codes(names),
+        classes=as_given(names),
         notes=(*notes, *_notes(parts, roles.unused)),
     )
 
@@ -155,12 +158,9 @@ def _classes(
 
 def _note_on_gaps(names: Sequence[str]) -> tuple[str, ...]:
     """A model may have outputs for classes that do not occur here."""
-    try:
-        numbers = {int(name) for name in names}
-    except ValueError:
-        return ()
-    n_left_out = max(numbers) - min(numbers) + 1 - len(numbers)  # counted first: the largest may be any number
-    if len(numbers) < 3 or not 0 < n_left_out < len(numbers):
+    whole = as_numbers([number_of_text(name) for name in names])
+    numbers = set(whole or ())
+    if len(numbers) < 3 or not 0 < max(numbers) - min(numbers) + 1 - len(numbers) < len(numbers):
         return ()
     left_out = [str(i) for i in range(min(numbers), max(numbers)) if i not in numbers]
     return (

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from vestige.core.signal_store import FOLDER, SignalStore
 from vestige.core.signals import AT_THE_END, DRAWN_TOGETHER, MEMBER
 from vestige.data.classes import codes_of_array
 from vestige.data.formats import Format, PathLike, expect_format, file_name, named, readable
-from vestige.data.npz import REFERENCE, NpzFile
+from vestige.data.npz import REFERENCE, NpzFile, class_names, refuse_other_classes
 from vestige.data.streams import text_as_text
 
 _TARGET = "target_"
@@ -31,8 +33,9 @@ def read_references(path: PathLike, *, label_base: int = 0, classes: Sequence[st
 
     Keys: `reference_phi` (models x records), `reference_logits` or `reference_probs` (models x records x classes),
     each with an axis of queries after the records if there are several, the record as it is first; `reference_member`
-    (models x records, 0 and 1); optional `reference_ids`, `reference_labels`, and `target_phi`, `target_logits` or
-    `target_probs`: what the target answered about the same records and queries. Large arrays stay in the file.
+    (models x records, 0 and 1); optional `reference_ids`, `reference_labels`, `reference_classes` (names of the
+    columns), and `target_phi`, `target_logits` or `target_probs`: what the target answered about the same records and
+    queries. Large arrays stay in the file.
 
     Args:
         path: File or folder. Nothing in it is unpickled.
@@ -74,6 +77,10 @@ def _of_arrays(file: "NpzFile | _ZarrGroup", label_base: int, classes: Sequence[
     def optional(key: str) -> np.ndarray | None:
         return file.load(key) if key in file.keys else None
 
+    key_of_names = next((key for key in (REFERENCE + "classes", "classes") if key in file.keys), None)
+    if key_of_names is not None:
+        names = class_names(file.load(key_of_names), f"{file.name}[{key_of_names}]")
+        refuse_other_classes(names, classes, "the reference models")
     labels = optional(REFERENCE + "labels")
     answers = file.table(REFERENCE + kind)
     target = optional(_TARGET + kind)
@@ -146,35 +153,85 @@ class _ZarrGroup:
 
     def load(self, key: str) -> np.ndarray:
         """Return a whole array; text as text."""
-        name = f"{self.name}[{key}]"
-        values = np.asarray(_read(self._arrays[key], slice(None), name))
-        return text_as_text(values.astype(np.str_) if values.dtype.kind in "OT" else values, name)
+        values = np.asarray(self._whole(key)[:])
+        return text_as_text(values.astype(np.str_) if values.dtype.kind in "OT" else values, f"{self.name}[{key}]")
 
     def table(self, key: str) -> BlockTable:
         """Return an array to be read in blocks."""
-        return _ZarrTable(self._arrays[key], f"{self.name}[{key}]")
+        return _ZarrTable(self._whole(key))
+
+    def _whole(self, key: str) -> "_WholeArray":
+        return _WholeArray(self._arrays[key], f"{self.name}[{key}]")
 
 
 class _ZarrTable:
     """A Zarr array as a `BlockTable`."""
 
-    def __init__(self, array: Any, name: str) -> None:
-        self.name = name
-        self.shape: tuple[int, ...] = tuple(array.shape)
-        self.dtype: np.dtype[Any] = np.dtype(array.dtype)
+    def __init__(self, array: "_WholeArray") -> None:
+        self.name = array.name
+        self.shape: tuple[int, ...] = array.shape
+        self.dtype: np.dtype[Any] = array.dtype
         self._array = array
 
     def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
         """Yield consecutive blocks of at most `n_rows` rows."""
         for start in range(0, self.shape[0], n_rows):
-            yield np.asarray(_read(self._array, slice(start, start + n_rows), self.name))
+            yield np.asarray(self._array[start : start + n_rows])
 
 
-def _read(array: Any, rows: slice, name: str) -> Any:
+class _WholeArray:
+    """A Zarr array of which every chunk is there: zarr itself reads a missing one as fill values, such as zeros.
+
+    Chunks that hold nothing but fill values are often left out when an array is written, and look like lost ones. So
+    they are required; whoever means them writes them. A shard is one file of many chunks: whether those are all in it
+    is seen by reading it with two fill values.
+
+    Raises:
+        InputError: A chunk is missing or damaged, here or when rows are read.
+    """
+
+    def __init__(self, array: Any, name: str) -> None:
+        self.name, self.shape, self.dtype = name, tuple(array.shape), np.dtype(array.dtype)
+        with _readable_zarr(name):
+            n_missing = array.nchunks - array.nchunks_initialized
+        if n_missing > 0:
+            raise self._incomplete(f"{n_missing:,} of {array.nchunks:,} missing")
+        is_text = self.dtype.kind in "OTUS"
+        fills = [None] if array.shards is None else ["", "-"] if is_text else [0, 1]
+        self._arrays = [array if fill is None else _with_fill_value(array, fill) for fill in fills]
+
+    def __getitem__(self, rows: slice) -> Any:
+        with _readable_zarr(self.name):
+            found = [np.asarray(array[rows]) for array in self._arrays]
+        if any(not _same_entries(found[0], other) for other in found[1:]):
+            raise self._incomplete("some missing in a shard")
+        return found[0]
+
+    def _incomplete(self, found: str) -> InputError:
+        return InputError(
+            f"{self.name}: Expected every chunk of the Zarr array, found {found}; write it again, also the chunks that "
+            'hold nothing but the fill value (config={"write_empty_chunks": True}).'
+        )
+
+
+@contextmanager
+def _readable_zarr(name: str) -> Iterator[None]:
     try:
-        return array[rows]
+        yield
     except (OSError, ValueError, RuntimeError, KeyError, TypeError):  # zarr's and its codecs' own
         raise InputError(f"{name}: Expected a whole Zarr array, found a damaged one; write it again.") from None
+
+
+def _with_fill_value(array: Any, fill: Any) -> Any:
+    """The same array, of which what is missing reads as another value."""
+    import zarr
+
+    metadata = replace(array.metadata, fill_value=fill if isinstance(fill, str) else array.dtype.type(fill))
+    return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=array.store_path, config=array.config))
+
+
+def _same_entries(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
 
 
 def _refuse_codecs(path: Path, name: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from vestige.core.blocks import ArrayTable
 from vestige.core.errors import InputError
+from vestige.core.ids import id_texts, without_fractions
 from vestige.core.messages import few
 from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
@@ -74,7 +75,7 @@ def read_table(
         if by_id is None:
             member = _members(part, columns)
         else:
-            member = np.isin(part.named[str(roles.id)], [str(i) for i in by_id()])
+            member = np.isin(id_texts(part.named[str(roles.id)]), id_texts(list(by_id())))
         return _predictions([part], roles, columns, classes, member, file.name)
 
 
@@ -210,10 +211,11 @@ def _predictions(
     member: np.ndarray,
     name: str,
 ) -> Predictions:
-    def joined(column: str | None) -> np.ndarray | None:
+    def joined(column: str | None, *, are_ids: bool = True) -> np.ndarray | None:
         if column is None:
             return None
-        return integers_if_all(np.concatenate([part.named[column] for part in parts]))
+        texts = np.concatenate([part.named[column] for part in parts])
+        return integers_if_all(without_fractions(texts) if are_ids else texts)
 
     labels = np.concatenate([part.labels for part in parts])
     predicted = [part.predicted for part in parts if part.predicted is not None]
@@ -225,7 +227,7 @@ def _predictions(
         member=member,
         ids=joined(roles.id),
         subjects=joined(roles.subject),
-        groups={group: joined(group) for group in roles.groups},
+        groups={group: joined(group, are_ids=False) for group in roles.groups},
         inputs=_joined_inputs([part.inputs for part in parts]),
         order={column: _joined_order([part.order[column] for part in parts]) for column in roles.order},
         classes=known,

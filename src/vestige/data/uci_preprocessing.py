@@ -68,7 +68,7 @@ def adult_p4(records: Records) -> Records:
         InputError: The inputs are no table.
 
     Source:
-        P4, section 5, and its code.
+        P4, section 4.1, and its code.
     """
     table = _table(records)
     numbers = table.select_dtypes("number")
@@ -95,7 +95,7 @@ def ordinal_p4(records: Records) -> Records:
         InputError: The inputs are no table, or all values of a column are missing.
 
     Source:
-        P4, section 5, and its code. It takes both sets from OpenML with ordinal codes. Which of Hepatitis' two values
+        P4, section 4.1, and its code. It takes both sets from OpenML with ordinal codes. Which of Hepatitis' two values
         is 0 there is not known; the other way round a column is 1 less its value here.
     """
     table = _table(records)

@@ -4,7 +4,7 @@ They do not speak of another training run. Each is tested for coverage and width
 (`tests/evaluation/coverage.json`), under the null, under leaks, with ties and near the edges.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,13 @@ from vestige.evaluation.roc import Roc, allowed_false_positives
 
 MIN_EXPECTED_FALSE_POSITIVES = 10
 """Below this many expected false positives an operating point is not resolvable: the threshold is too uncertain."""
+
+_UNITS_OF_NONE = 4
+"""Units that the plain variance of an area weighs as much as, beside those that are out of order."""
+
+_JUMPS = (1.0, 4.0)
+"""Members tied on one score, in standard deviations of the number above it: from where bounds are widened, to where
+they are those with and without the tie."""
 
 _PLACES = 128  # places of the threshold looked at: all there are where few are possible, else as many, evenly spaced
 
@@ -87,8 +94,13 @@ def rate_bounds(hits: Count, n: Count, level: float = 0.95) -> Bounds:
     Source:
         Wilson 1927; Brown, Cai & DasGupta 2001.
     """
-    hits, n = np.asarray(hits, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    z2 = float(special.ndtri((1 + level) / 2)) ** 2
+    return _wilson(
+        np.asarray(hits, dtype=np.float64), np.asarray(n, dtype=np.float64), float(special.ndtri((1 + level) / 2))
+    )
+
+
+def _wilson(hits: np.ndarray, n: np.ndarray, quantile: float) -> Bounds:
+    z2 = quantile**2
     with np.errstate(invalid="ignore", divide="ignore"):
         centre = (hits + z2 / 2) / (n + z2)
         half = np.sqrt(z2 * (hits * (n - hits) / n + z2 / 4)) / (n + z2)
@@ -187,64 +199,82 @@ def f1_bounds(
     return Bounds(2 / (1 + ratio.upper), 2 / (1 + ratio.lower))
 
 
-def mean_interval(values: Float[np.ndarray, " draw"], level: float = 0.95) -> Interval:
-    """Student's interval for the mean of independent draws; NaN for fewer than two.
-
-    Args:
-        values: One number per draw.
-        level: Confidence.
-
-    Example:
-        >>> lower, upper = mean_interval(np.array([0.5, 0.7]))
-        >>> round(lower, 3), round(upper, 3)
-        (-0.671, 1.871)
-
-    Source:
-        Student 1908.
-    """
-    if values.size < 2:
-        return NO_INTERVAL
-    half = float(special.stdtrit(values.size - 1, (1 + level) / 2)) * float(values.std(ddof=1)) / np.sqrt(values.size)
-    return Interval(float(values.mean() - half), float(values.mean() + half))
-
-
 def auc_interval(curve: Roc, level: float = 0.95) -> Interval:
-    """Interval of the area: DeLong's variance on the logit scale, with the t quantile where few pairs overlap.
+    """Interval of the area: all areas that the one found is not too far from, by the variance that they would have.
 
-    Near 1 the variance rests on the few units that are out of order, so the quantile is Student's with as many
-    degrees of freedom as there are units on the rarer overlapping side (at least 3). A perfect separation has no
-    variance to estimate; there the bound is the exact one: the lowest member bounds P(member above it), the highest
-    nonmember P(nonmember below it), and the area is at least their product.
+    The variance of an area t is taken as r V(t), with Hanley & McNeil's V(t) for scores of no particular distribution
+    and r the ratio of DeLong's variance to V at the area found, so that bounds stay inside [0, 1] and do not rest on a
+    variance of 0 where few units are out of order. Those are few pieces of evidence of r: it is drawn towards 1 with
+    the weight of four units, never below what was found, and the quantile is Student's.
+
+    Scores of two values are right or wrong: the area is `(TPR + 1 - FPR) / 2`, and its interval the hybrid score
+    interval of a difference with Student's quantiles. A perfect separation bounds the area by the exact
+    `area >= P(perfect separation) ** (1 / n)`, n the units on the smaller side: so many pairs without a common unit
+    are all in order.
 
     Args:
         curve: The ROC.
         level: Probability that the interval covers.
 
     Returns:
-        Bounds in [0, 1].
+        Bounds in [0, 1]; [0, 1] with a single unit on a side out of order, or where every score is the same.
 
     Example:
         >>> from vestige.evaluation.roc import roc
         >>> [round(b, 3) for b in auc_interval(roc(np.arange(50.0) + 10, np.arange(50.0)))]
-        [0.566, 0.776]
+        [0.565, 0.774]
 
     Source:
-        DeLong et al. 1988 (with mid-ranks, so ties count one half); the t quantile and the edge are ours.
+        DeLong et al. 1988 (with mid-ranks, so ties count one half); Newcombe 2006, part 2, method 5, whose V this is,
+        and 1998, method 10; the ratio, its quantile and the edge are ours.
     """
     area, variance = curve.auc, curve.auc_variance
+    tail = (1 - level) / 2
+    edge = tail ** (1 / min(curve.n_members, curve.n_nonmembers))
+    if area == 1.0:
+        return Interval(edge, 1.0)
+    if area == 0.0:
+        return Interval(0.0, 1 - edge)
+    if not variance > 0.0:
+        return Interval(0.0, 1.0)
+    if curve.thresholds.size == 3:
+        return _area_of_two_values(curve, tail)
+    seen = _overlap(curve)
+    found = variance / _plain_variance(area, curve)
+    ratio = max(found, (seen * found + _UNITS_OF_NONE) / (seen + _UNITS_OF_NONE))
+    quantile = float(special.stdtrit(seen + _UNITS_OF_NONE - 1, 1 - tail))
+
+    def too_far(other: float) -> bool:
+        return (area - other) ** 2 > quantile**2 * ratio * _plain_variance(other, curve)
+
+    return Interval(_farthest(area, 0.0, too_far), _farthest(area, 1.0, too_far))
+
+
+def _area_of_two_values(curve: Roc, tail: float) -> Interval:
     m, n = curve.n_members, curve.n_nonmembers
-    if not 0.0 < area < 1.0 or not variance > 0.0:
-        half = (1 - level) / 4  # two one-sided statements share (1 - level) / 2
-        edge = half ** (1 / m) * half ** (1 / n)
-        if area == 1.0:
-            return Interval(edge, 1.0)
-        if area == 0.0:
-            return Interval(0.0, 1 - edge)
-        return Interval(0.0, 1.0)  # a single unit on a side, or every score the same
-    freedom = max(3, _overlap(curve))
-    logit = special.logit(area)
-    half_width = special.stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance) / (area * (1 - area))
-    return Interval(float(special.expit(logit - half_width)), float(special.expit(logit + half_width)))
+    tp, fp = int(curve.true_positives[1]), int(curve.false_positives[1])
+    (t_lb, t_ub), (f_lb, f_ub) = (
+        _wilson(np.asarray(float(hits)), np.asarray(float(of)), float(special.stdtrit(of - 1, 1 - tail)))
+        for hits, of in ((tp, m), (fp, n))
+    )
+    t, f = tp / m, fp / n
+    lower, upper = curve.auc - np.hypot(t - t_lb, f_ub - f) / 2, curve.auc + np.hypot(t_ub - t, f - f_lb) / 2
+    return Interval(max(float(lower), 0.0), min(float(upper), 1.0))
+
+
+def _plain_variance(area: float, curve: Roc) -> float:
+    """Variance of an area of any continuous scores, neither side's spread the larger."""
+    half = (curve.n_members + curve.n_nonmembers) / 2 - 1
+    pairs = curve.n_members * curve.n_nonmembers
+    return area * (1 - area) * (1 + half * (1 - area) / (2 - area) + half * area / (1 + area)) / pairs
+
+
+def _farthest(start: float, end: float, too_far: Callable[[float], bool]) -> float:
+    """Where `too_far` begins between a start that is not and an end that is."""
+    while abs(end - start) > 1e-12:
+        middle = (start + end) / 2
+        start, end = (start, middle) if too_far(middle) else (middle, end)
+    return start
 
 
 def _overlap(curve: Roc) -> int:
@@ -292,6 +322,8 @@ def tpr_at_fpr_bounds(curves: Sequence[Roc], fprs: Sequence[float], level: float
         hits[i, : places.size], weights[i, : places.size] = places, weight
     lower = _mixture_quantile(hits, weights, n_members, (1 - level) / 2)
     upper = _mixture_quantile(hits, weights, n_members, (1 + level) / 2)
+    for i in found:
+        lower[i], upper[i] = _widened_for_ties(curves[i], fprs[i], Interval(lower[i], upper[i]), (1 - level) / 4)
     # Where no place of the threshold recognises anybody (or misses anybody), the bound is the end of the scale.
     lower = np.where(hits.max(axis=1, initial=0) == 0, 0.0, lower)
     upper = np.where(hits.min(axis=1, initial=np.inf) == n_members, 1.0, upper)
@@ -310,6 +342,31 @@ def _members_above(curve: Roc, fpr: float) -> tuple[Int[np.ndarray, " place"], F
     # The first point that includes the j-th nonmember; the members strictly above it are those of the point before.
     hits = curve.true_positives[np.searchsorted(curve.false_positives, places) - 1]
     return np.asarray(hits), weights
+
+
+def _widened_for_ties(curve: Roc, fpr: float, mixed: Interval, tail: float) -> Interval:
+    """Bounds of the TPR with and without the members tied on one score, where the data leave open which is right.
+
+    A score that many members share is above the true threshold or is not: between the two the TPR jumps by more than
+    chance moves it, and the quantile of a mixture of both is often that of the wrong one. So the upper bound is that
+    with the ties whose false-positive rate may be no more than wanted, the lower bound that without those whose rate
+    may be more, each at half of the interval's tail, with the other half for the doubt about the rate. Fewer tied
+    members widen the bounds of the mixture by a share of that.
+    """
+    m, n = curve.n_members, curve.n_nonmembers
+    tp, r = curve.true_positives, allowed_false_positives(fpr, n)
+    at = tp[1:] / m
+    jumps = np.diff(tp) / np.sqrt(m * at * (1 - at) + 1)
+    tied = np.flatnonzero((np.diff(tp) > 1) & (jumps > _JUMPS[0]))
+    share = np.minimum((jumps[tied] - _JUMPS[0]) / (_JUMPS[1] - _JUMPS[0]), 1.0)
+    # Probability that the true threshold lies above the tie, so that it is left out
+    left_out = special.betainc(r + 0.5, n - r + 0.5, np.minimum(curve.false_positives[tied + 1] + 0.5, n) / n)
+    with_it, without = tp[tied + 1], tp[tied]
+    upper = special.betaincinv(with_it + 0.5, m - with_it + 0.5, 1 - tail)
+    lower = np.where(without > 0, special.betaincinv(without + 0.5, m - without + 0.5, tail), 0.0)
+    uppers = np.where(1 - left_out > tail, mixed.upper + share * (upper - mixed.upper), mixed.upper)
+    lowers = np.where(left_out > tail, mixed.lower + share * (lower - mixed.lower), mixed.lower)
+    return Interval(float(lowers.min(initial=mixed.lower)), float(uppers.max(initial=mixed.upper)))
 
 
 def _mixture_quantile(

@@ -2,16 +2,22 @@
 
 Under "membership has nothing to do with the scores" every relabelling of the units is as likely as the real one.
 The largest of all statistics is compared with its own distribution over relabellings, so looking at many attacks costs
-nothing extra. Nothing in the statistics is fitted on membership: they are sums, over members, of numbers computed
-from all units together.
+nothing extra. The statistics are sums, over members, of numbers computed from all units together, and these numbers
+must not depend on what is relabelled. An attack that learnt from the membership of some units scores only the others,
+and only these are relabelled for it.
+
+A person's mean or largest score is distributed as the number of its records makes it: one of two records strays
+farther than one of twenty. People with different numbers are then not alike, leak or no leak, and a side with more
+records looks like a leak. Relabelled within equal numbers, they are.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy import special
 
 from vestige.evaluation.roc import Roc
@@ -19,6 +25,13 @@ from vestige.evaluation.roc import Roc
 _MANY = 5_000
 """From so many units on, relabellings are rotations of one random order instead of fresh shuffles."""
 _DRAWS = 1999
+_SHIFTS = 9_999
+"""Rotations within strata: there are more than could all be looked at, so they are drawn."""
+TAILS = (1, 2)
+"""Tails that are counted, in times the wanted share: recognised members that stand just above the threshold fill the
+second where they cannot reach into the first."""
+_PRIOR_UNITS = 5
+"""Units that the common spread counts for beside a stratum's own: two units alone have none to speak of."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +39,17 @@ class FamilywiseTest:
     """Result of the test.
 
     Attributes:
-        p_value: Share of relabellings (the real one included) whose largest statistic is at least as large.
-        z: The largest standardised statistic.
-        critical_z: What the largest must exceed for a p-value of at most .05.
+        p_value: Share of relabellings (the real one included) whose largest statistic is at least as large; of several
+            sets of units the smallest, times their number.
+        z: The largest standardised statistic, of the set with the smallest share.
+        critical_z: What the largest must exceed, in any set, for a p-value of at most .05.
+        comparable: False where no stratum has units of both sides, so that nothing could be tested.
     """
 
     p_value: float
     z: float
     critical_z: float
+    comparable: bool = True
 
 
 def familywise_test(
@@ -41,57 +57,137 @@ def familywise_test(
     member: Bool[np.ndarray, " unit"],
     fpr: float,
     rng: np.random.Generator,
+    strata: Int[np.ndarray, " unit"] | None = None,
 ) -> FamilywiseTest:
     """Test all attacks at once for any leak, on average (AUC) or in the tail (the top `fpr` of all units).
 
-    Two statistics an attack, each standardised by its exact mean and variance over all relabellings: the rank sum of
-    the members, which is the AUC, and the number of members among the highest `fpr` of the units, which is the power
-    at a low false-positive rate. Ties count by mid-ranks and by fractions.
+    Three statistics an attack, each standardised by its exact mean and variance over all relabellings: the rank sum of
+    the members, which is the AUC, and the number of members among the highest `fpr` and among the highest 2 `fpr` of
+    the units, which is the power at a low false-positive rate. Ties count by mid-ranks and by fractions.
+
+    With strata, units change sides only with units of the same stratum, so that the test is exact wherever membership
+    says nothing about the scores *of units of one stratum*, however differently the sides are spread over strata and
+    scores over numbers of records. Before they are ranked together, scores are brought to one centre and spread per
+    stratum, so that no stratum fills the tail by its spread alone; that takes both sides together, and so costs no
+    exactness. A stratum of one side only says nothing, and is left out.
+
+    Attacks that score the same units are tested together, on these units alone. Where there are several such sets,
+    because some attacks learnt from the membership of the units that they do not score, their p-values are combined by
+    Bonferroni, which holds however they depend on each other.
 
     Args:
-        scores: Score of every unit, one array per attack; higher means member.
+        scores: Score of every unit, one array per attack; higher means member. NaN where an attack scores nobody; its
+            other scores must not depend on the membership of the units that it scores.
         member: Side of every unit. Subjects are relabelled whole because they are the units.
         fpr: Share of the units that makes the tail.
         rng: Random stream of the relabellings.
+        strata: Units with the same number are alike but for membership, such as people with as many records; None if
+            all units are.
 
     Returns:
-        The p-value, familywise over attacks and both statistics.
+        The p-value, familywise over attacks and all statistics; 1 if no stratum has both sides.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> member = np.arange(200) < 100
         >>> familywise_test([rng.normal(size=200) + 2 * member], member, 0.1, rng).p_value
         0.0005
+        >>> n_records = np.where(member, 2, 9)
+        >>> familywise_test([rng.normal(size=200) + n_records], member, 0.1, rng, n_records).comparable
+        False
 
     Source:
-        Westfall & Young 1993 (max-T); Lehmann & Romano 2005, theorem 15.2.1 (any group of relabellings will do).
+        Westfall & Young 1993 (max-T); Lehmann & Romano 2005, theorem 15.2.1 (any group of relabellings, and any random
+        choice from one, will do: those within strata are one); Hodges & Lehmann 1962 (ranks of scores that were
+        aligned within strata). Deviation: aligned in spread as well, and after a transformation to normal scores, so
+        that infinite scores are numbers too.
     """
+    sets: dict[bytes, tuple[np.ndarray, list[np.ndarray]]] = {}
+    for values in scores:
+        scored = ~np.isnan(values)
+        sets.setdefault(scored.tobytes(), (scored, []))[1].append(values[scored])
+    level = 0.05 / max(1, len(sets))
+    tests = [
+        _test_together(of_set, member[scored], fpr, rng, None if strata is None else strata[scored], level)
+        for scored, of_set in sets.values()
+    ]
+    if not tests:
+        return _nothing_to_test(level)
+    strongest = min(tests, key=lambda test: test.p_value)
+    return FamilywiseTest(
+        p_value=min(1.0, len(tests) * strongest.p_value),
+        z=strongest.z,
+        critical_z=max(test.critical_z for test in tests),
+        comparable=any(test.comparable for test in tests),
+    )
+
+
+def _nothing_to_test(level: float, comparable: bool = True) -> FamilywiseTest:
+    return FamilywiseTest(1.0, 0.0, float(special.ndtri(1 - level)), comparable)
+
+
+def _test_together(
+    scores: Sequence[Float[np.ndarray, " unit"]],
+    member: Bool[np.ndarray, " unit"],
+    fpr: float,
+    rng: np.random.Generator,
+    strata: Int[np.ndarray, " unit"] | None,
+    level: float,
+) -> FamilywiseTest:
+    """The test of attacks that all score the same units; its critical value is for a p-value of at most `level`."""
+    n = member.size
+    if strata is None:
+        units, bounds = np.arange(n), np.array([0, n])
+    else:
+        units, bounds = _mixed_strata(strata, member)
+    if not units.size:
+        return _nothing_to_test(level, comparable=False)
+    whole = bounds.size == 2 and units.size == n
+    if not whole:
+        scores, member = [_aligned(s[units], bounds) for s in scores], member[units]
+    scale = _standardiser(member) if whole else 1.0
     columns: Iterator[np.ndarray] = (c for s in scores for c in _columns(s, fpr))
+    if not whole:
+        columns = _standardised_within(columns, member, bounds)
     first = next(columns, None)
     if first is None:  # every attack gives everybody the same score
-        return FamilywiseTest(p_value=1.0, z=0.0, critical_z=float(special.ndtri(0.95)))
+        return _nothing_to_test(level)
     columns = chain([first], columns)
-    observed, others = (_by_rotation if member.size >= _MANY else _by_shuffling)(columns, member, rng)
-    scale = _standardiser(member)
+    if member.size < _MANY:
+        observed, others = _by_shuffling(columns, member, bounds, rng)
+    elif bounds.size == 2:
+        observed, others = _by_rotation(columns, member, rng)
+    else:
+        observed, others = _by_rotation_within(columns, member, bounds, rng)
     # A relabelling can reproduce the observed value up to rounding; it must then count as at least as large.
     as_large = int(np.count_nonzero(others >= observed - 1e-9 * max(1.0, abs(observed))))
     return FamilywiseTest(
         p_value=(1 + as_large) / (1 + others.size),
         z=observed * scale,
-        critical_z=float(np.quantile(others, 0.95)) * scale,
+        critical_z=float(np.quantile(others, 1 - level)) * scale,
     )
 
 
+def tail_size(share: float, n: int) -> int:
+    """How many of n units are a tail of this share: at least one, at most all.
+
+    Example:
+        >>> tail_size(0.01, 150), tail_size(2.0, 150)
+        (2, 150)
+    """
+    return min(n, max(1, math.ceil(share * n)))
+
+
 def _columns(scores: Float[np.ndarray, " unit"], fpr: float) -> Iterator[Float[np.ndarray, " unit"]]:
-    """Mid-ranks and membership of the top share, each with mean 0 and variance 1 over the units."""
+    """Mid-ranks and membership of the top shares, each with mean 0 and variance 1 over the units."""
     n = scores.size
     order = np.argsort(scores)
     ordered = scores[order]
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     ends = np.append(starts[1:], n)
     sizes = ends - starts
-    top = max(1, int(np.ceil(fpr * n)))
-    for of_tie in ((starts + ends - 1) / 2, np.clip(ends - (n - top), 0, sizes) / sizes):
+    tops = {tail_size(times * fpr, n) for times in TAILS}
+    for of_tie in ((starts + ends - 1) / 2, *(np.clip(ends - (n - top), 0, sizes) / sizes for top in sorted(tops))):
         column = np.empty(n)
         column[order] = np.repeat(of_tie, sizes)
         column -= column.mean()
@@ -106,17 +202,67 @@ def _standardiser(member: Bool[np.ndarray, " unit"]) -> float:
     return float(np.sqrt((n - 1) / (m * (n - m))))
 
 
+def _mixed_strata(
+    strata: Int[np.ndarray, " unit"], member: Bool[np.ndarray, " unit"]
+) -> tuple[Int[np.ndarray, " kept"], Int[np.ndarray, " bound"]]:
+    """Units of strata with both sides, stratum after stratum in their own order, and where each begins and ends."""
+    _, codes, sizes = np.unique(strata, return_inverse=True, return_counts=True)
+    inside = np.bincount(codes, weights=member)
+    mixed = (inside > 0) & (inside < sizes)
+    order = np.argsort(codes, kind="stable")
+    return order[mixed[codes[order]]], np.append(0, np.cumsum(sizes[mixed]))
+
+
+def _sums(values: Float[np.ndarray, " unit"], bounds: Int[np.ndarray, " bound"]) -> Float[np.ndarray, " stratum"]:
+    return np.asarray(np.add.reduceat(values, bounds[:-1]))
+
+
+def _aligned(scores: Float[np.ndarray, " unit"], bounds: Int[np.ndarray, " bound"]) -> Float[np.ndarray, " unit"]:
+    """Scores brought to one centre and spread per stratum; their order within each stays as it is, ties included."""
+    values, codes = np.unique(scores, return_inverse=True)
+    below = np.cumsum(np.bincount(codes, minlength=values.size))
+    middle = (below + np.append(0, below[:-1]) + 1) / 2
+    normal = special.ndtri(middle / (scores.size + 1))[codes]
+    sizes = np.diff(bounds)
+    centred = normal - np.repeat(_sums(normal, bounds) / sizes, sizes)
+    squares = _sums(centred**2, bounds)
+    common = squares.sum() / max(1, int((sizes - 1).sum()))
+    if common <= 1e-24:  # nobody differs from anybody in their stratum
+        return np.zeros(scores.size)
+    spread = np.sqrt((squares + _PRIOR_UNITS * common) / (sizes - 1 + _PRIOR_UNITS))
+    return np.asarray(centred / np.repeat(spread, sizes))
+
+
+def _standardised_within(
+    columns: Iterator[Float[np.ndarray, " unit"]], member: Bool[np.ndarray, " unit"], bounds: Int[np.ndarray, " bound"]
+) -> Iterator[Float[np.ndarray, " unit"]]:
+    """Columns whose sum over members has mean 0 and variance 1 over the relabellings within strata."""
+    sizes = np.diff(bounds)
+    m = _sums(member.astype(np.float64), bounds)
+    weight = m * (sizes - m) / (sizes * (sizes - 1))
+    for column in columns:
+        centred = column - np.repeat(_sums(column, bounds) / sizes, sizes)
+        variance = float(weight @ _sums(centred**2, bounds))
+        if variance > 1e-9:
+            yield centred / np.sqrt(variance)
+
+
 def _by_shuffling(
-    columns: Iterator[Float[np.ndarray, " unit"]], member: Bool[np.ndarray, " unit"], rng: np.random.Generator
+    columns: Iterator[Float[np.ndarray, " unit"]],
+    member: Bool[np.ndarray, " unit"],
+    bounds: Int[np.ndarray, " bound"],
+    rng: np.random.Generator,
 ) -> tuple[float, Float[np.ndarray, " draw"]]:
-    """Largest statistic of the real labels and of `_DRAWS` independent shuffles of them."""
+    """Largest statistic of the real labels and of `_DRAWS` independent shuffles of them within strata."""
     matrix = np.column_stack(list(columns))
     labels = member.astype(np.float64)
     block = max(1, 2_000_000 // member.size)
     largest = []
     for start in range(0, _DRAWS, block):
         rows = np.tile(labels, (min(block, _DRAWS - start), 1))
-        largest.append((rng.permuted(rows, axis=1) @ matrix).max(axis=1))
+        for first, end in pairwise(bounds.tolist()):
+            rows[:, first:end] = rng.permuted(rows[:, first:end], axis=1)
+        largest.append((rows @ matrix).max(axis=1))
     return float((labels @ matrix).max()), np.concatenate(largest)
 
 
@@ -126,7 +272,7 @@ def _by_rotation(
     """Largest statistic of the real labels and of all rotations of them along one random order of the units.
 
     A shuffle costs a random number per unit; all rotations together are one correlation, and one Fourier transform
-    an attack. Rotations are a group, so the test stays exact, and as the order is random they are as good as
+    a column. Rotations are a group, so the test stays exact, and as the order is random they are as good as
     independent shuffles.
     """
     from scipy import fft
@@ -140,6 +286,35 @@ def _by_rotation(
     return float(largest[0]), largest[1:]
 
 
+def _by_rotation_within(
+    columns: Iterator[Float[np.ndarray, " unit"]],
+    member: Bool[np.ndarray, " unit"],
+    bounds: Int[np.ndarray, " bound"],
+    rng: np.random.Generator,
+) -> tuple[float, Float[np.ndarray, " draw"]]:
+    """The same where every stratum has a random order of its own, along which it is rotated.
+
+    Each stratum may be rotated by any number, whatever the others are: that is a group, and `_SHIFTS` elements are
+    drawn from it.
+    """
+    from scipy import fft
+
+    strata = list(pairwise(bounds.tolist()))
+    orders = [first + rng.permutation(end - first) for first, end in strata]
+    shifts = [rng.integers(order.size, size=_SHIFTS) for order in orders]
+    labels = [np.conj(fft.rfft(member[order].astype(np.float64))) for order in orders]
+    observed, largest = -np.inf, np.full(_SHIFTS, -np.inf)
+    for column in columns:
+        unmoved, moved = 0.0, np.zeros(_SHIFTS)
+        for order, shift, label in zip(orders, shifts, labels, strict=True):
+            sums = fft.irfft(fft.rfft(column[order]) * label, n=order.size)
+            unmoved += float(sums[0])
+            moved += sums[shift]
+        observed = max(observed, unmoved)
+        np.maximum(largest, moved, out=largest)
+    return observed, largest
+
+
 def ks_p_value(curve: Roc) -> float:
     """One-sided Kolmogorov-Smirnov p-value of "members score higher": the honest companion of an oracle threshold.
 
@@ -149,19 +324,35 @@ def ks_p_value(curve: Roc) -> float:
         0.2918
 
     Source:
-        Hodges 1958, eq. 5.3 (asymptotic with his correction); ties make it conservative. Below 500 units a side the
-        exact distribution of `scipy.stats.ks_2samp` is used.
+        Hodges 1958, eq. 5.3 (asymptotic with his correction); ties make it conservative. Up to 500 units a side the
+        exact distribution, by his recursion over the order of the units; what `scipy.stats.ks_2samp` gives, which takes
+        half a second to import.
     """
     m, n = curve.n_members, curve.n_nonmembers
     distance = float((curve.tpr - curve.fpr).max())
     if max(m, n) <= 500:
-        from scipy import stats  # half a second to import
-
-        levels = np.arange(curve.thresholds.size - 1, 0, -1)  # only the order of the scores matters
-        members = np.repeat(levels, np.diff(curve.true_positives))
-        nonmembers = np.repeat(levels, np.diff(curve.false_positives))
-        return float(stats.ks_2samp(members, nonmembers, alternative="less", method="exact").pvalue)
+        return _exact_ks_p_value(m, n, distance)
     large, small = max(m, n), min(m, n)
     z = np.sqrt(m * n / (m + n)) * distance
     exponent = -2 * z**2 - 2 * z * (large + 2 * small) / np.sqrt(large * small * (large + small)) / 3
     return float(np.clip(np.exp(exponent), 0.0, 1.0))
+
+
+def _exact_ks_p_value(m: int, n: int, distance: float) -> float:
+    """Probability that the order of m members and n nonmembers, all equally likely, gives at least this distance.
+
+    A state is how many of each are among the lowest scores; it is reached by one more member or one more nonmember.
+    """
+    common = math.gcd(m, n)
+    per_member, per_nonmember = n // common, m // common
+    wanted = round(distance * per_member * m)
+    if wanted <= 0:
+        return 1.0
+    reached = np.zeros(m + 1)  # by members among the lowest; whether the distance was reached on the way
+    for total in range(1, m + n + 1):
+        members = np.arange(max(0, total - n), min(m, total) + 1)
+        nonmembers = total - members
+        before = np.where(members > 0, reached[members - 1], 0.0) * (members / total)
+        here = before + reached[members] * (nonmembers / total)
+        reached[members] = np.where(nonmembers * per_nonmember - members * per_member >= wanted, 1.0, here)
+    return float(min(1.0, reached[m]))

@@ -128,11 +128,25 @@ def allowed_false_positives(fpr: float, n_nonmembers: int) -> int:
     return int(np.floor(fpr * n_nonmembers * (1 + 1e-12) + 1e-12))
 
 
+def expected_fpr(fpr: float, n_nonmembers: int) -> float:
+    """Return what the true false-positive rate of `point_at_fpr` is on average over samples, without ties.
+
+    The point reaches down to the next nonmember, so its true rate is that of the (floor(fpr n) + 1)-th highest of n:
+    a little more than wanted, and its true-positive rate is that of this rate.
+
+    Example:
+        >>> round(expected_fpr(0.1, 150), 3), round(expected_fpr(0.1, 10_000), 4)
+        (0.106, 0.1001)
+    """
+    return (allowed_false_positives(fpr, n_nonmembers) + 1) / (n_nonmembers + 1)
+
+
 def point_at_fpr(curve: Roc, fpr: float) -> int:
     """Index of the last operating point whose false-positive rate is at most `fpr`.
 
     No interpolation and no convex hull: the point is one an attacker can stand on. The published LiRA
-    script asks for `<` instead of `<=`; the two differ only where `fpr * n` is a whole number.
+    script asks for `<` instead of `<=`; the two differ only where `fpr * n` is a whole number. Over samples the true
+    rate of the point is `expected_fpr` on average: kept as it is, because published numbers are of this point.
 
     Example:
         >>> curve = roc(np.array([3.0, 2.0]), np.array([2.0, 1.0]))

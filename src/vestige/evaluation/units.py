@@ -42,13 +42,21 @@ class Units:
         """Units on the nonmembers' side."""
         return self.member.size - self.n_members
 
+    @property
+    def n_records(self) -> Int[np.ndarray, " unit"]:
+        """Records of each unit."""
+        if self.of_record is None:
+            return np.ones(self.member.size, dtype=np.int64)
+        return np.bincount(self.of_record, minlength=self.member.size)
+
     def score(self, scores: Float[np.ndarray, " record"]) -> Float[np.ndarray, " unit"]:
         """One score per unit: the mean (or maximum) over its records."""
         if self.of_record is None:
             return scores
         if self.combine is SubjectScore.MAXIMUM:
             highest = np.full(self.member.size, -np.inf)
-            np.maximum.at(highest, self.of_record, scores)
+            with np.errstate(invalid="ignore"):  # whom an attack does not score has no highest score either
+                np.maximum.at(highest, self.of_record, scores)
             return highest
         return self.mean(scores)
 

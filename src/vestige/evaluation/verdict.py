@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from scipy import special
 from vestige.core.percent import percent
 from vestige.core.result import Finding, FindingState
 from vestige.evaluation.intervals import nonmembers_needed
-from vestige.evaluation.permutation import FamilywiseTest
+from vestige.evaluation.permutation import TAILS, FamilywiseTest, tail_size
+from vestige.evaluation.roc import allowed_false_positives
 
 LEVEL = 0.05
 """A leak is shown when the familywise p-value is at most this."""
@@ -19,6 +21,8 @@ DECISIVE_FPR = 0.01
 """An audit that resolves no false-positive rate this low cannot say that it saw no leak."""
 DECISIVE_TPR = 0.05
 """Nor can one whose upper bound on the recognised members is above this."""
+_STEPS = 32
+"""Probabilities at which a distribution is looked at."""
 
 
 @dataclass(frozen=True)
@@ -39,34 +43,46 @@ def find(
     unit: str,
     not_tested: str,
     inverted: bool = False,
+    share: float = 1.0,
 ) -> Finding:
     """Say what the attacks showed.
 
     LEAK SHOWN if the familywise permutation p-value is at most .05. Otherwise NO LEAK SHOWN ABOVE u, if the audit
     resolves a false-positive rate of .01, its simultaneous upper bound u is at most .05, and no attack scores members
-    significantly lower: turned round, such an attack would recognise them. Otherwise UNDECIDED.
+    significantly lower: turned round, such an attack would recognise them. Otherwise UNDECIDED, as where the test had
+    nobody to compare.
 
     Args:
         headline: The worst attack's power, None where no rate is resolvable.
         test: The familywise permutation test.
-        n_members: Units on the members' side.
-        n_nonmembers: Units on the nonmembers' side.
+        n_members: Units on the members' side, of the attack that scores the fewest.
+        n_nonmembers: Units on the nonmembers' side, of the same.
         unit: `record` or `subject`.
-        inverted: Whether an attack scores members significantly lower than nonmembers.
         not_tested: The stronger attackers that were not played, such as "attackers with reference models".
+        inverted: Whether an attack scores members significantly lower than nonmembers.
+        share: Of all units, how many that attack scores: one that learnt from the other half scores half of them.
 
     Returns:
-        The finding; `smallest_visible_tpr` from a planted control.
+        The finding; `smallest_visible_tpr` from planted controls.
     """
+    if not test.comparable:
+        headline = None
     fpr = tail_fpr(headline)
     visible = smallest_visible_tpr(n_members, n_nonmembers, fpr, test.critical_z)
     crowd = "members" if unit == "record" else "people the model was trained on"
     state = _state(headline, test, inverted)
-    n_needed = _needed(headline, test, n_members, n_nonmembers) if state is FindingState.UNDECIDED else 0
+    needed = _needed(headline, test, n_members, n_nonmembers) if state is FindingState.UNDECIDED else 0
+    n_needed = math.ceil(needed / share)
     if state is FindingState.LEAK_SHOWN:
         sentence = _leak_sentence(headline, test, crowd)
     elif state is FindingState.NO_LEAK_SHOWN and headline is not None:
         sentence = _no_leak_sentence(headline, visible, crowd)
+    elif not test.comparable:
+        visible = float("nan")
+        sentence = (
+            "No leak could be looked for: a person's score depends on how many records they have, and no number of "
+            "records occurs on both sides"
+        )
     elif inverted:
         sentence = (
             "Members score significantly lower than nonmembers: the scores tell them apart, but the wrong way round; "
@@ -108,7 +124,12 @@ def _state(headline: Headline | None, test: FamilywiseTest, inverted: bool) -> F
 
 
 def _no_leak_sentence(headline: Headline, visible: float, crowd: str) -> str:
-    control = "" if math.isnan(visible) else f", and a planted leak of {percent(visible)} would have been seen"
+    control = (
+        ""
+        if math.isnan(visible)
+        else f", and a planted leak of {percent(visible)}, on top of all scores or just above the threshold, would "
+        "have been seen in 4 of 5 cases"
+    )
     return (
         f"An attacker who may wrongly accuse {_one_in(headline.fpr)} recognises at most {percent(headline.tpr_ub)} of "
         f"the {crowd} (by chance {percent(headline.fpr)}){control}"
@@ -120,7 +141,7 @@ def _undecided_sentence(fpr: float, visible: float, crowd: str, needed: str) -> 
         "no leak whatever would have been seen"
         if math.isnan(visible)
         else f"of an attacker who may wrongly accuse {_one_in(fpr)} it would have seen only a leak of "
-        f"{percent(visible)} of the {crowd} or more"
+        f"{percent(visible)} of the {crowd} or more (in 4 of 5 cases, wherever above the threshold)"
     )
     return (
         f"No leak was shown, and this audit is too small to rule one out: {seen}; about {needed} on each side would "
@@ -147,11 +168,15 @@ def _leak_sentence(headline: Headline | None, test: FamilywiseTest, crowd: str) 
 
 
 def smallest_visible_tpr(n_members: int, n_nonmembers: int, fpr: float, critical_z: float, power: float = 0.8) -> float:
-    """The smallest planted leak that the permutation test sees with the given power.
+    """The smallest planted leak that the permutation test sees with the given power, wherever above the threshold.
 
-    The planted control: q members are put on top of all scores, everything else stays a chance order, and the number
-    of members among the highest `fpr` of the units is compared with the test's critical value. That number is
-    q plus a hypergeometric count, so the control is computed exactly instead of being simulated.
+    The planted control: q members are recognised at the false-positive rate `fpr`, and everything else stays a chance
+    order. They may stand on top of all scores, or just above the threshold, below as many nonmembers as the rate
+    allows: the same rate, and harder to see. What stands anywhere between is seen as well as the lower of the two. A
+    control is seen if one of the test's statistics exceeds its critical value, the members among the highest `fpr` or
+    the highest 2 `fpr` of the units or the AUC; the most powerful one of them counts alone, so that the power is at
+    least what is said. Counts in a tail are hypergeometric, given how many other members stand above the planted ones;
+    the AUC is a constant and a rank sum, taken as normal.
 
     Args:
         n_members: Units on the members' side.
@@ -161,39 +186,91 @@ def smallest_visible_tpr(n_members: int, n_nonmembers: int, fpr: float, critical
         power: Probability of seeing it.
 
     Returns:
-        TPR of the planted leak at that rate, `q/m + (1 - q/m) fpr`; NaN if even all members on top would not do.
+        TPR of the planted leak at that rate, `q/m + (1 - q/m) fpr`, the larger of the two; NaN if even all members
+        would not do.
 
     Example:
         >>> round(smallest_visible_tpr(1000, 1000, 0.01, 2.4), 3)
-        0.024
+        0.03
+
+    Source:
+        Ours.
     """
-    total = n_members + n_nonmembers
-    top = max(1, math.ceil(fpr * total))
-    mean = top * n_members / total
-    spread = math.sqrt(mean * n_nonmembers / total * (total - top) / (total - 1))
-    wanted = math.floor(mean + critical_z * spread + 1e-9) + 1
-
-    def seen(planted: int) -> float:
-        return _hypergeometric_tail(wanted - planted, total - planted, n_members - planted, top - planted)
-
-    most = min(n_members, top)
-    if seen(most) < power:
-        return float("nan")
-    planted = bisect_left(range(most + 1), power, key=seen)
+    planted = 0
+    for above in (0, allowed_false_positives(fpr, n_nonmembers)):
+        seen = partial(_power, above, n_members, n_nonmembers, fpr, critical_z)
+        if seen(n_members) < power:
+            return float("nan")
+        planted = max(planted, bisect_left(range(n_members + 1), power, key=seen))
     share = planted / n_members
     return share + (1 - share) * fpr
 
 
+def _power(above: int, m: int, n: int, fpr: float, critical_z: float, planted: int) -> float:
+    """With what probability the best of the statistics sees members planted directly below so many nonmembers."""
+    # Nonmembers below each planted member are known; those below the others are a rank sum of a chance order.
+    wanted = m * n / 2 + critical_z * math.sqrt(m * n * (m + n + 1) / 12) - planted * (n - above)
+    others = m - planted
+    spread = math.sqrt(others * n * (others + n + 1) / 12)
+    by_auc = float(special.ndtr((others * n / 2 - wanted) / spread)) if spread else float(wanted < 0)
+    tails = (tail_size(times * fpr, m + n) for times in TAILS)
+    return max(by_auc, *(_power_of_tail(top, above, m, n, critical_z, planted) for top in tails))
+
+
+def _power_of_tail(top: int, above: int, m: int, n: int, critical_z: float, planted: int) -> float:
+    """The same for the number of members among the highest units."""
+    total = m + n
+    mean = top * m / total
+    spread = math.sqrt(mean * n / total * (total - top) / (total - 1))
+    wanted = math.floor(mean + critical_z * spread + 1e-9) + 1
+    if wanted > min(top, m):
+        return 0.0
+    others = m - planted
+    if not above:  # nobody stands above them
+        return _hypergeometric_tail(wanted - planted, total - planted, others, max(0, top - planted))
+    seen = 0.0
+    members_above = _members_above(above, others, n)
+    for x in members_above:
+        place = above + x  # of the first planted member; after the last, the next nonmember stands
+        if top <= place:
+            seen += _hypergeometric_tail(wanted, place, x, top)
+        elif top <= place + planted:
+            seen += float(top - above >= wanted)
+        else:
+            rest = total - place - planted - 1
+            seen += _hypergeometric_tail(wanted - x - planted, rest, others - x, min(rest, top - place - planted - 1))
+    return seen / len(members_above)
+
+
+def _members_above(above: int, m: int, n: int) -> list[int]:
+    """How many of m members stand above the next nonmember after so many, at evenly spread probabilities."""
+    mean = m * (above + 1) / (n + 1)
+    spread = math.sqrt(max(1.0, mean * (1 + mean / (above + 1))))
+    step = 1 + int(spread / 100)
+    x = np.arange(max(0, int(mean - 12 * spread)), min(m, int(mean + 12 * spread) + 12) + 1, step)
+    log_p = (
+        _log_choose(x + above, x) + _log_choose(m + n - above - 1 - x, m - x) - _log_choose(m + n, m)
+    )  # negative hypergeometric
+    reached = np.cumsum(np.exp(log_p))
+    return [int(found) for found in x[np.searchsorted(reached / reached[-1], (np.arange(_STEPS) + 0.5) / _STEPS)]]
+
+
 def _hypergeometric_tail(at_least: int, total: int, marked: int, drawn: int) -> float:
     """P(at least so many marked ones among `drawn` of `total`)."""
-    lowest = max(0, drawn - (total - marked))
-    counts = np.arange(max(at_least, lowest), min(drawn, marked) + 1)
-
-    def log_choose(n: Any, k: Any) -> Any:
-        return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
-
-    log_p = log_choose(marked, counts) + log_choose(total - marked, drawn - counts) - log_choose(total, drawn)
+    lowest, most = max(0, drawn - (total - marked)), min(drawn, marked)
+    if at_least <= lowest:
+        return 1.0
+    mean = drawn * marked / total
+    far = 12 * math.sqrt(mean) + 30  # twelve standard deviations or more: nothing is beyond
+    if at_least < mean - far:
+        return 1.0
+    counts = np.arange(at_least, min(most, int(max(at_least, mean) + far)) + 1)
+    log_p = _log_choose(marked, counts) + _log_choose(total - marked, drawn - counts) - _log_choose(total, drawn)
     return float(np.exp(log_p).sum())
+
+
+def _log_choose(n: Any, k: Any) -> Any:
+    return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
 
 
 def _needed(headline: Headline | None, test: FamilywiseTest, n_members: int, n_nonmembers: int) -> int:

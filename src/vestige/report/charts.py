@@ -1,4 +1,4 @@
-"""Charts as static SVG: drawn with Altair, rendered by vl-convert, without JavaScript or network.
+"""Charts as static SVG: drawn with Altair, rendered by vl-convert in another process, without JavaScript or network.
 
 Colours are Okabe and Ito's, told apart by the colour-blind; dashes and shapes tell them apart in grey print.
 """
@@ -12,6 +12,7 @@ import altair as alt
 
 from vestige.core.result import Finding, RiskSummary, RocBand
 from vestige.report import wording
+from vestige.report.renderer import RENDERER
 from vestige.report.rows import Cell, Rows, value_or_lowest
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -66,11 +67,12 @@ def to_svg(chart: Any, name: str) -> str:
 
     Returns:
         An `<svg>` element without scripts, links or text for other machines.
-    """
-    import vl_convert
 
+    Raises:
+        NotDrawn: The renderer crashed, took too long or refused it.
+    """
     spec = chart.configure(**CONFIG).to_dict(validate=False)
-    svg = str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))
+    svg = RENDERER.svg(spec)
     # Vega counts its inner names on through the life of the process: number them anew, so that a page is repeatable.
     for i, inner in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg))):
         svg = svg.replace(f'id="{inner}"', f'id="{name}-{i}"').replace(f"url(#{inner})", f"url(#{name}-{i})")

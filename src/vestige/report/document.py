@@ -24,6 +24,8 @@ Number = Annotated[float | None, BeforeValidator(_null_for_nan)]
 
 Count = Annotated[int, Field(ge=0)]
 
+_MOST_GROUPS = 50  # of a column whose rows stand in the document
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True, use_attribute_docstrings=True)
@@ -98,7 +100,9 @@ class QueriesPart(_Part):
     price: Number
     """Price of 1,000 queries; null where none was said."""
     cost: Number
-    """Price of all of them."""
+    """Price of all that may have been answered."""
+    n_unanswered: Count
+    """Queries that it may have answered though no answer came."""
 
 
 class FindingPart(_Part):
@@ -119,7 +123,7 @@ class FindingPart(_Part):
     p_value: Number
     """Familywise permutation p-value over all attacks."""
     smallest_visible_tpr: Number
-    """The smallest planted leak this audit sees in 4 of 5 cases, at the headline rate."""
+    """The smallest planted leak this audit sees in 4 of 5 cases, at the headline rate, wherever above its threshold."""
     n_needed: Count
     """Nonmembers (and members) that would decide it; 0 where it is decided."""
 
@@ -130,7 +134,7 @@ class ResultRow(_Part):
     attack: str
     """An attack's name, or `worst`: the largest over all attacks, with simultaneous bounds."""
     threshold: str
-    """Where the operating point is from: `roc`, `shadow_*`, `known_half_*`, `oracle`."""
+    """Where the operating point is from: `roc`, `shadow_*`, `known_half_*`, `natural`, `oracle`."""
     metric: str
     """What was measured."""
     group: str
@@ -290,7 +294,7 @@ class ReportDocument(_Part):
     what they stand on. Rates are fractions. It holds no record, id, input or path.
     """
 
-    schema_version: Literal["1.2"] = "1.2"
+    schema_version: Literal["1.3"] = "1.3"
     """Version of this document's schema."""
     validity: ValidityPart
     """Answer 1."""
@@ -303,7 +307,9 @@ class ReportDocument(_Part):
     finding: FindingPart
     """Answer 3."""
     results: tuple[ResultRow, ...]
-    """The rows of `results.parquet`."""
+    """The rows of `results.parquet`; of a column with more groups those of the 50 with the largest areas."""
+    groups_left_out: Mapping[str, Count]
+    """By column, groups whose rows are in `results.parquet` alone; empty where all are here."""
     rocs: tuple[RocPart, ...]
     """A ROC per attack."""
     spread: tuple[SpreadPart, ...]
@@ -330,13 +336,15 @@ def to_document(result: AuditResult) -> ReportDocument:
     Raises:
         pydantic.ValidationError: A value is not of the type the schema gives it.
     """
+    results, left_out = _largest_groups(result.results)
     return ReportDocument(
         validity=ValidityPart(answer=result.validity, checks=_parts(CheckPart, result.preflight.checks)),
         adversary=AdversaryPart.model_validate(result.adversary),
         threat_models=_parts(ThreatModelPart, result.threat_models),
         queries=None if result.queries is None else QueriesPart.model_validate(result.queries),
         finding=FindingPart.model_validate(result.finding),
-        results=_rows(result.results),
+        results=_rows(results),
+        groups_left_out=left_out,
         rocs=_parts(RocPart, result.rocs),
         spread=_parts(SpreadPart, result.spread),
         power=_parts(PowerPart, result.power),
@@ -367,7 +375,7 @@ def json_schema() -> dict[str, Any]:
 
     Example:
         >>> json_schema()["properties"]["schema_version"]["const"]
-        '1.2'
+        '1.3'
     """
     schema = ReportDocument.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **schema}
@@ -380,6 +388,19 @@ def schema_text() -> str:
 
 def _parts(kind: type[Part], values: Iterable[object]) -> tuple[Part, ...]:
     return tuple(kind.model_validate(value) for value in values)
+
+
+def _largest_groups(results: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Rows without those of all but the groups of each column whose area is largest: there may be thousands."""
+    of_groups = results[results["group"].str.contains("=", regex=False)]
+    areas = of_groups[of_groups["metric"] == "auc"].groupby("group", sort=False)["value"].max()
+    areas = areas.fillna(-1.0)  # hidden ones, of which there are few, come last
+    columns = areas.index.to_series().str.partition("=")[0]
+    place = areas.groupby(columns.to_numpy(), sort=False).rank(method="first", ascending=False)
+    beyond = place.index[place > _MOST_GROUPS]
+    left_out = columns.loc[beyond].value_counts(sort=False)
+    counts = {str(column): int(n) for column, n in left_out.items()}
+    return results[~results["group"].isin(beyond)], counts
 
 
 def _rows(results: pd.DataFrame) -> tuple[ResultRow, ...]:

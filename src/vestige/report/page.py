@@ -1,16 +1,18 @@
 """`report.html`: one self-contained page for a person who decides, without scripts, network, ids, inputs or paths."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vestige.core.names import harmless
 from vestige.core.result import AuditResult, Check, Finding, Power, RiskSummary, Spread, Status, ThreatModel, Validity
 from vestige.report import wording
 from vestige.report.files import replacing
+from vestige.report.renderer import NotDrawn
 from vestige.report.rows import Cell, Rows, fixed_fpr
 
 if TYPE_CHECKING:
@@ -49,15 +51,23 @@ class Block:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its description for those who cannot see it, and its caption."""
+    """A chart with its description for those who cannot see it, and its caption.
+
+    Attributes:
+        svg: The picture, or why there is none.
+        alt: What is to be seen.
+        caption: What it says.
+        is_drawn: Whether there is a picture.
+    """
 
     svg: Any
     alt: str
     caption: str
+    is_drawn: bool = True
 
 
 def write_page(result: AuditResult, folder: Path) -> None:
-    """Write `report.html`.
+    """Write `report.html`; where it cannot be drawn, it says so.
 
     Args:
         result: What an audit found.
@@ -66,9 +76,19 @@ def write_page(result: AuditResult, folder: Path) -> None:
     Raises:
         OutputError: The folder cannot be written.
     """
-    page = render_page(result).encode()
+    try:
+        page = render_page(result)
+    except Exception as error:  # the numbers are in the other files, and right without it
+        page = _NO_PAGE.format(why=type(error).__name__)
     with replacing(folder / "report.html") as file:
-        file.write(page)
+        file.write(page.encode())
+
+
+_NO_PAGE = (
+    '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Vestige</title>\n'
+    "<p>This page could not be drawn ({why}), which is our fault. The audit itself is whole: see report.json and "
+    "results.csv.</p></html>\n"
+)
 
 
 def render_page(result: AuditResult) -> str:
@@ -109,8 +129,15 @@ def render_page(result: AuditResult) -> str:
 def _template() -> "jinja2.Template":
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_harmless
+    )
     return environment.from_string((files("vestige.report") / "template.html.j2").read_text(encoding="utf-8"))
+
+
+def _harmless(value: Any) -> Any:
+    """Text of names that come from files, on its way into the page."""
+    return harmless(value) if type(value) is str else value
 
 
 # ------------------------------------------------------------------------------------------- the three answers
@@ -118,7 +145,8 @@ def _template() -> "jinja2.Template":
 
 def _facts(result: AuditResult, rows: Rows) -> list[tuple[str, str]]:
     """List what was audited, in the order a reader asks."""
-    sizes = next((cell for name in rows.attacks if (cell := rows.get(name, "roc", "auc"))), Cell())
+    cells = [cell for name in rows.attacks if (cell := rows.get(name, "roc", "auc"))]
+    sizes = max(cells, key=lambda cell: cell.n_nonmembers or 0, default=Cell())  # what learns scores half of them
     unit = f"{rows.unit}s"
     facts = [
         (f"Member {unit}", wording.count(sizes.n_members)),
@@ -154,7 +182,7 @@ def _finding_numbers(finding: Finding) -> list[tuple[str, str, str, str]]:
         remark = "chance of a result this strong if nothing leaked, over all attacks"
         numbers.append(("p-value", wording.p_value(finding.p_value), "", remark))
     if not math.isnan(finding.smallest_visible_tpr):
-        remark = "of the members recognised; this audit sees such a leak in 4 of 5 cases"
+        remark = "of the members recognised, on top of all scores or just above the threshold; seen in 4 of 5 cases"
         numbers.append(("Smallest visible leak", wording.percent(finding.smallest_visible_tpr), "", remark))
     if finding.n_needed:
         numbers.append(("Needed to decide", wording.count(finding.n_needed), "", "members and as many nonmembers"))
@@ -379,27 +407,33 @@ def _figures(result: AuditResult, rows: Rows, leading: str | None) -> dict[str, 
     drawn: dict[str, Figure] = {}
     if result.rocs:
         drawn["roc"] = _figure(
-            charts.roc_chart(result.rocs, leading, result.finding), "roc", *_roc_words(result, leading)
+            lambda: charts.roc_chart(result.rocs, leading, result.finding), "roc", *_roc_words(result, leading)
         )
     if rows.has("oracle", "balanced_accuracy") or rows.plain_rules:
-        drawn["thresholds"] = _figure(charts.thresholds_chart(rows), "thresholds", *_thresholds_words(rows))
-    if result.risk is not None:
-        drawn["risk"] = _figure(charts.risk_chart(result.risk), "risk", *_RISK_WORDS)
-        drawn["reliability"] = _figure(charts.reliability_chart(result.risk), "reliability", *_RELIABILITY_WORDS)
+        drawn["thresholds"] = _figure(lambda: charts.thresholds_chart(rows), "thresholds", *_thresholds_words(rows))
+    risk = result.risk
+    if risk is not None:
+        drawn["risk"] = _figure(lambda: charts.risk_chart(risk), "risk", *_RISK_WORDS)
+        drawn["reliability"] = _figure(lambda: charts.reliability_chart(risk), "reliability", *_RELIABILITY_WORDS)
     for noun, groups in (("class", rows.classes), ("group", rows.groups)):
         if leading and any((cell := rows.get(leading, "roc", "auc", name)) and cell.is_ok for name in groups):
-            chart = charts.groups_chart(rows, rows.worst_first(groups, leading), leading)
-            drawn[noun] = _figure(chart, noun, *_groups_words(noun, leading))
+            names = rows.worst_first(groups, leading)
+            draw = partial(charts.groups_chart, rows, names, leading)
+            drawn[noun] = _figure(draw, noun, *_groups_words(noun, leading))
     return drawn
 
 
-def _figure(chart: Any, name: str, alt: str, caption: str) -> Figure:
+def _figure(draw: Callable[[], Any], name: str, alt: str, caption: str) -> Figure:
     from markupsafe import Markup
 
     from vestige.report.charts import to_svg
 
-    # vl-convert escapes every name that it draws.
-    return Figure(Markup(to_svg(chart, name)), alt, caption)
+    try:
+        # vl-convert escapes every name that it draws.
+        return Figure(Markup(to_svg(draw(), name)), alt, caption)
+    except Exception as error:  # whatever is wrong with a picture, the numbers are right without it
+        why = str(error) if isinstance(error, NotDrawn) else type(error).__name__
+        return Figure(f"This picture could not be drawn: {why}. The numbers are in the tables.", alt, caption, False)
 
 
 _RISK_WORDS = (

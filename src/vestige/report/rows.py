@@ -51,7 +51,7 @@ class Rows:
         self.attacks: list[str] = [
             key[0] for key in self._cells if key[1:] == ("roc", "auc", "all") and key[0] != "worst"
         ]
-        self.thresholds = self._distinct(1, lambda name: name.startswith(("shadow_", "known_half_")))
+        self.thresholds = self._distinct(1, lambda name: name.startswith(("natural", "shadow_", "known_half_")))
         self.fprs = sorted(
             (match[1] for match in map(_RATE.fullmatch, self._distinct(2)) if match), key=float, reverse=True
         )

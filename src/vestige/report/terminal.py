@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vestige.core.names import harmless
 from vestige.core.result import AuditResult, FindingState, Status, Validity
 from vestige.report import wording
 from vestige.report.rows import Cell, Rows
@@ -37,7 +38,7 @@ def print_result(result: AuditResult, console: Console, page: str | None) -> Non
     _print_notes(result, rows, console)
     if page is not None:
         # Never wrapped: a path that is broken over lines cannot be copied.
-        console.print(Text(f"Page: {page}"), soft_wrap=True)
+        console.print(_text(f"Page: {page}"), soft_wrap=True)
 
 
 def _print_answers(result: AuditResult, console: Console) -> None:
@@ -47,16 +48,21 @@ def _print_answers(result: AuditResult, console: Console) -> None:
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=_LABEL_WIDTH, no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row(Text("Validity"), _answer(str(result.validity), _STYLE[result.validity], why))
-    grid.add_row(Text("Adversary"), Text(result.adversary.sentence))
+    grid.add_row(_text("Validity"), _answer(str(result.validity), _STYLE[result.validity], why))
+    grid.add_row(_text("Adversary"), _text(result.adversary.sentence))
     if result.queries is not None:
-        grid.add_row(Text("Queries"), Text(str(result.queries)))
-    grid.add_row(Text("Finding"), _answer(finding.answer, _STYLE[finding.state], finding.sentence))
+        grid.add_row(_text("Queries"), _text(str(result.queries)))
+    grid.add_row(_text("Finding"), _answer(finding.answer, _STYLE[finding.state], finding.sentence))
     console.print(grid)
 
 
+def _text(words: str, style: str = "") -> Text:
+    """Text in which a terminal finds nothing to obey, whatever the names in it are."""
+    return Text(harmless(words), style=style)
+
+
 def _answer(answer: str, style: str, why: str) -> Text:
-    return Text.assemble((answer, style), f": {why}" if why else "")
+    return Text.assemble((answer, style), harmless(f": {why}") if why else "")
 
 
 def _table(rows: Rows, headline_fpr: float, width: int) -> Table:
@@ -73,7 +79,7 @@ def _table(rows: Rows, headline_fpr: float, width: int) -> Table:
         cells = [_cell(rows.get(attack, "roc", "auc"), is_area=True)]
         cells += [_cell(rows.get(attack, "roc", f"tpr_at_fpr_{fpr}"), wording.digits_at(float(fpr))) for fpr in fprs]
         cells += [_cell(rows.get(attack, rule, "balanced_accuracy"))] if rule else []
-        table.add_row(Text(attack, style="bold" if attack == "worst" else ""), *cells)
+        table.add_row(_text(attack, style="bold" if attack == "worst" else ""), *cells)
     return table
 
 
@@ -95,13 +101,13 @@ def _short(rule: str) -> str:
 
 def _cell(cell: Cell | None, places: int = 1, *, is_area: bool = False) -> Text:
     if cell is None:
-        return Text("-", style="dim")
+        return _text("-", style="dim")
     if cell.status == Status.SUPPRESSED:
-        return Text(wording.HIDDEN, style="dim")
+        return _text(wording.HIDDEN, style="dim")
     if cell.status == Status.NOT_RESOLVABLE:
-        return Text(wording.needed(cell), style="dim italic")
+        return _text(wording.needed(cell), style="dim italic")
     if not cell.is_ok:
-        return Text(str(cell.status), style="dim")
+        return _text(str(cell.status), style="dim")
     # The header says percent: the sign in every cell would not fit 80 columns.
     value = f"{cell.value:.3f}" if is_area else wording.percent(cell.value, places).removesuffix("%")
     bounds = wording.area_bounds(cell).replace("0.", ".") if is_area else wording.percent_bounds(cell, places)
@@ -125,7 +131,7 @@ def _print_notes(result: AuditResult, rows: Rows, console: Console) -> None:
     if not math.isnan(result.finding.p_value):
         notes.insert(0, f"Familywise p-value: {wording.p_value(result.finding.p_value)}.")
     for note in notes:
-        console.print(Text(note), style="dim")
+        console.print(_text(note), style="dim")
 
 
 def _threats(result: AuditResult) -> str:

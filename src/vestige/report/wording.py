@@ -27,6 +27,7 @@ _ATTACKS = {
     "attack_p": "Attack P",
     "nn_shokri": "Classifier of Shokri et al.",
     "nn_nasr": "Classifier of Nasr et al.",
+    "nn_nasr_logits": "Classifier of Nasr et al., logits",
     "nn_memguard": "Classifier of MemGuard",
     "nn_augmentation": "Classifier of augmented copies",
     "calibration_loss": "Calibrated loss",
@@ -71,6 +72,8 @@ def rule(threshold: str) -> str:
     """
     if threshold == "oracle":
         return "Oracle, the best threshold on the target itself"
+    if threshold == "natural":
+        return "The attack's own decision (log-odds above 0)"
     for prefix, source in _SOURCES.items():
         if threshold.startswith(f"{prefix}_"):
             kind = threshold.removeprefix(f"{prefix}_")

@@ -1,4 +1,9 @@
-"""What an attack gets: an object of exactly the access it declared, with nothing more in it, whatever the name."""
+"""What an attack gets: an object with the methods of the access that it declared, and no model among its attributes.
+
+That keeps an attack honest by mistake, not one that means to cheat: Python hides nothing. Code that looks into frames,
+into this module's globals, or at what the garbage collector knows reaches the model, and so does a callback that is
+called while the model is asked. An attack that is not trusted belongs into a process without the model.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NoReturn, TypeVar
@@ -9,6 +14,7 @@ import numpy as np
 from vestige.core.errors import BudgetError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import (
+    Allowance,
     Answers,
     ConfidenceTarget,
     GradientTarget,
@@ -50,8 +56,8 @@ class _RemoteLabels(_Labels):
     def identity(self) -> str:
         return self._remote.identity
 
-    def answers_in_parts(self, inputs: Any) -> Iterator[Part]:
-        for part in self._remote.answers_in_parts(inputs):
+    def answers_in_parts(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[Part]:
+        for part in self._remote.answers_in_parts(inputs, allowance):
             yield Part(part.rows, predicted_labels(part.answers), part.version, part.n_failed)
 
 
@@ -65,9 +71,9 @@ def predicted_labels(answers: Answers) -> PredictedLabels:
 def label_target(meter: Meter, attack: str) -> LabelTarget:
     """Return what a label-only attack gets.
 
-    It holds nothing, not even under a private name: this module alone knows which model it stands for. Its errors do
-    not quote the model's, which could tell a probability, and no frame of them holds one; the first of them is in
-    `meter.failure`, for whoever runs the audit.
+    It has no attribute that leads to the model; this module knows which one it stands for. Its errors do not quote the
+    model's, which could tell a probability, and their traceback begins here; the first of them is in `meter.failure`,
+    for whoever runs the audit.
     """
     return _known_as(_LabelView(meter.n_classes), meter, attack)
 

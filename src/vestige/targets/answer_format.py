@@ -60,6 +60,15 @@ class AnswerFormat:
             return format._labels(array, n_records, n_classes, classes)
         return format._numbers(array, n_records, n_classes, classes, first)
 
+    def says_classes(self, found: Any) -> bool:
+        """Whether an answer says which class is which: its columns have names, or it is the name itself."""
+        if self.columns is not None or len(_names_of(found)) > 1:
+            return True
+        values = found.whole() if isinstance(found, PredictedLabels) else found
+        if isinstance(values, list | tuple):
+            return any(isinstance(value, str | bytes) for value in values[:1])
+        return getattr(getattr(values, "dtype", None), "kind", None) in ("U", "S", "O")
+
     def _labels(
         self, found: np.ndarray, n_records: int, n_classes: int, classes: Sequence[str] | None
     ) -> PredictedLabels:
@@ -147,6 +156,12 @@ class AnswerFormat:
                 "after its own class."
             )
         return np.array(codes, dtype=np.intp)
+
+
+def _names_of(found: Any) -> Sequence[Any]:
+    """Names of an answer's columns."""
+    columns = getattr(found, "columns", None)
+    return () if columns is None else tuple(columns)
 
 
 def _check_probabilities(found: np.ndarray, first: int) -> None:

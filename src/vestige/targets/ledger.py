@@ -2,10 +2,12 @@
 
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
 from jaxtyping import Int
@@ -15,13 +17,15 @@ from vestige.core.messages import brief
 
 _SCHEMA = """
 BEGIN;
-CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS queries (
     number INTEGER PRIMARY KEY, attack TEXT NOT NULL, sent BLOB NOT NULL, kept BLOB NOT NULL, failed INTEGER NOT NULL,
-    inputs BLOB NOT NULL, answers BLOB NOT NULL);
+    inputs BLOB NOT NULL, answers BLOB NOT NULL, checksum INTEGER NOT NULL);
 COMMIT;
 """
-_FORMAT = "vestige-queries-1"
+_FORMAT = "vestige-queries-2"
+_ASKED = "asked"  # the fact that outlives all others: how many queries the model may have answered
+_BEFORE = "asked before"  # as many of them the ledger began anew
 KEY_BYTES = 16  # of an input's key
 
 
@@ -34,20 +38,24 @@ class Spent:
         n_kept: Queries whose answer was there already: an equal input was asked before. They cost nothing.
         n_failed: Requests that were sent and gave no answer.
         most_per_record: The most queries that were sent about one record.
+        n_unanswered: Queries that the model may have answered though no answer came: their request failed, or the
+            process ended before. They are spent.
     """
 
     n_sent: int
     n_kept: int
     n_failed: int
     most_per_record: int
+    n_unanswered: int = 0
 
 
 class Ledger:
     """Counts queries per record and attack, and keeps answers, in one SQLite file or in memory.
 
-    What is noted is with the operating system when `note` returns, count and answers in one transaction: if the process
-    is killed, both are there. If the machine fails, the last ones may be lost, together. One process at a time. Kept
-    answers are held in memory too, about 0.2 kB each.
+    Before a query is sent it is taken from the budget, with the operating system when `take` returns; so whatever a
+    kill cuts off is counted. What is noted is there when `note` returns, count and answers in one transaction. If the
+    machine fails, the last of both may be lost. One process at a time, whose threads may take. Kept answers are held in
+    memory too, about 0.2 kB each. Every row has a checksum, which is compared when the file is opened.
 
     Args:
         file: Where it is kept, readable by its owner only; in memory if None.
@@ -55,39 +63,84 @@ class Ledger:
         identity: Which model, asked in which way. Answers of another one are not taken for its.
         budget: The most queries that may be sent, over all attacks and all starts of the audit; None for no limit.
         inputs: Digest of the records, which the counts are about; not compared if empty.
+        forget: Whether to forget what is noted, where no answers are kept; never how much was asked.
+        forget_answers: Whether to forget answers too.
+        forget_records: Whether to forget which records it was about, too.
 
     Raises:
         RunFolderError: The file belongs to another audit, or another process has it.
-        ArtefactError: It is damaged.
+        ArtefactError: It is damaged, or of an earlier version, which had no checksums.
         OutputError: It cannot be written.
     """
 
     def __init__(
-        self, file: Path | None, n_records: int, identity: str = "", budget: int | None = None, inputs: str = ""
+        self,
+        file: Path | None,
+        n_records: int,
+        identity: str = "",
+        budget: int | None = None,
+        inputs: str = "",
+        *,
+        forget: bool = False,
+        forget_answers: bool = False,
+        forget_records: bool = True,
     ) -> None:
         self.file, self.n_records, self.budget = file, n_records, budget
+        self._lock = RLock()
         with self._errors():
             if file is not None:
                 os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
-            self._db = sqlite3.connect(":memory:" if file is None else file, isolation_level=None, timeout=0.5)
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(_SCHEMA)
-            if self._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
-                raise sqlite3.DatabaseError("its pages do not fit each other")
-            self._about = dict(self._db.execute("SELECT name, value FROM about"))
+            self._db = sqlite3.connect(
+                ":memory:" if file is None else file, isolation_level=None, timeout=0.5, check_same_thread=False
+            )
         try:
-            self._same("format", _FORMAT)
-            self._same("number of records", str(n_records))
-            if inputs:
-                self._same("records", inputs)
+            with self._errors():
+                self._open()
+            about = {"number of records": str(n_records)} | ({"records": inputs} if inputs else {})
+            is_to_forget = forget_answers or (forget and not self._answers)
+            if is_to_forget and forget_records:
+                self._forget((_ASKED,))
+            for name, value in {"format": _FORMAT, **about}.items():
+                self._same(name, value)
+            if is_to_forget and not forget_records:  # once it is known to be about these
+                self._forget((_ASKED, "format", *about))
             self._same("model", identity)
-            self._read_counts()
-            self._answers = dict(self._read_answers())
         except BaseException:
             self.close()
             raise
+
+    def _open(self) -> None:
+        db = self._db
+        db.text_factory = lambda text: text.decode(errors="surrogateescape")  # damage is for the checksum to find
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        columns = [name for _, name, *_ in db.execute("PRAGMA table_info(about)")]
+        if columns and "checksum" not in columns:
+            raise sqlite3.DatabaseError("of an earlier version, without checksums")
+        db.executescript(_SCHEMA)
+        if db.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("its pages do not fit each other")
+        self._about = {}
+        for name, value, checksum in db.execute("SELECT name, value, checksum FROM about"):
+            if checksum != _checksum(name, value):
+                raise sqlite3.DatabaseError("its facts are not as they were written")
+            self._about[name] = value
+        self._read()
+
+    def _forget(self, but: tuple[str, ...]) -> None:
+        with self._errors():
+            self._forget_all(but)
+
+    def _forget_all(self, but: tuple[str, ...]) -> None:
+        asked = str(self._n_asked)
+        self._db.execute("BEGIN")
+        self._db.execute("DELETE FROM queries")
+        self._db.execute(f"DELETE FROM about WHERE name NOT IN ({', '.join('?' * len(but))})", but)
+        self._put(_BEFORE, asked)
+        self._db.execute("COMMIT")
+        self._about = {name: self._about[name] for name in but if name in self._about} | {_BEFORE: asked}
+        self._read()
 
     def close(self) -> None:
         """Close the file."""
@@ -96,7 +149,13 @@ class Ledger:
     @property
     def spent(self) -> Spent:
         """What was asked so far, over all starts of the audit."""
-        return Spent(self._n_sent, self._n_kept, self._n_failed, int(self._sent.max(initial=0)))
+        most = int(self._sent.max(initial=0))
+        return Spent(self._n_sent, self._n_kept, self._n_failed, most, self.n_asked - self._n_sent - self._n_before)
+
+    @property
+    def n_asked(self) -> int:
+        """Queries that the model may have answered, over all starts, those before the ledger began anew included."""
+        return self._n_asked
 
     def per_record(self, attack: str | None = None) -> Int[np.ndarray, " record"]:
         """Return how many queries were sent about each record, by one attack or by all."""
@@ -122,12 +181,41 @@ class Ledger:
         Raises:
             BudgetError: It does not.
         """
-        n_sent = self._n_sent
-        if self.budget is not None and n_sent + n_queries > self.budget:
+        if self.budget is not None and self._n_asked + n_queries > self.budget:
             raise BudgetError(
-                f"Expected a budget of {n_sent + n_queries:,} queries or more, found {self.budget:,}, of which "
-                f"{n_sent:,} are spent; allow more, or ask about fewer records. None of these {n_queries:,} was sent."
+                f"Expected a budget of {self._n_asked + n_queries:,} queries or more, found {self.budget:,}, of which "
+                f"{self._n_asked:,} are spent{self._on_what()}; allow more, or ask about fewer records. None of these "
+                f"{n_queries:,} was sent."
             )
+
+    def take(self, n_queries: int) -> None:
+        """Count queries that are about to be sent; from any thread.
+
+        Raises:
+            BudgetError: The budget does not hold them: they must not be sent.
+            OutputError: They cannot be counted on the disk.
+        """
+        with self._lock:
+            self.reserve(n_queries)
+            self._write_asked(self._n_asked + n_queries)
+
+    def give_back(self, n_queries: int) -> None:
+        """Count queries no longer that were taken, but surely never reached the model."""
+        with self._lock:
+            self._write_asked(self._n_asked - n_queries)
+
+    def _on_what(self) -> str:
+        lost = self.spent.n_unanswered
+        return f", {lost:,} of them by requests that failed or were cut off" if lost else ""
+
+    def _write_asked(self, n_asked: int) -> None:
+        if self.file is not None:
+            with self._errors():
+                self._put(_ASKED, str(n_asked))
+        self._n_asked = n_asked
+
+    def _put(self, name: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO about VALUES (?, ?, ?)", (name, value, _checksum(name, value)))
 
     def note(
         self,
@@ -161,42 +249,50 @@ class Ledger:
             return
         packed = _packed(sent, self.n_records)
         inputs, given = (b"".join(side) for side in zip(*answers, strict=True)) if answers else (b"", b"")
+        row = (attack, packed, _packed(kept, self.n_records), failed, inputs, given)
         with self._errors():  # one statement is one transaction
             self._db.execute(
-                "INSERT INTO queries (attack, sent, kept, failed, inputs, answers) VALUES (?, ?, ?, ?, ?, ?)",
-                (attack, packed, _packed(kept, self.n_records), failed, inputs, given),
+                "INSERT INTO queries (attack, sent, kept, failed, inputs, answers, checksum) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*row, _checksum(*row)),
             )
         self._answers.update(answers)
         _add_packed(self._sent, packed)
         self._n_sent += sent.size
         self._n_kept += kept.size
         self._n_failed += failed
+        if self._n_asked < self._n_before + self._n_sent:  # nobody took them
+            self._write_asked(self._n_before + self._n_sent)
 
     def answers(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the answers that are kept, by the key of their input."""
         return {key: self._answers[key] for key in keys if key in self._answers}
 
-    def _read_answers(self) -> Iterator[tuple[bytes, bytes]]:
-        with self._errors():
-            for inputs, given in self._db.execute("SELECT inputs, answers FROM queries WHERE inputs != x''"):
-                n = len(inputs) // KEY_BYTES
-                size = len(given) // n
-                for i in range(n):
-                    yield inputs[i * KEY_BYTES : (i + 1) * KEY_BYTES], given[i * size : (i + 1) * size]
-
-    def _read_counts(self) -> None:
-        self._sent = self.per_record()
-        self._n_sent = int(self._sent.sum())
-        with self._errors():
-            rows = self._db.execute("SELECT kept, failed FROM queries").fetchall()
-        self._n_kept = sum(_size_of_packed(kept) for kept, _ in rows)
-        self._n_failed = sum(failed for _, failed in rows)
+    def _read(self) -> None:
+        """Read and check every row."""
+        self._sent, self._answers = np.zeros(self.n_records, dtype=np.int64), dict[bytes, bytes]()
+        self._n_sent = self._n_kept = self._n_failed = 0
+        rows = self._db.execute("SELECT number, attack, sent, kept, failed, inputs, answers, checksum FROM queries")
+        for number, attack, sent, kept, failed, inputs, given, checksum in rows:
+            if checksum != _checksum(attack, sent, kept, failed, inputs, given):
+                raise sqlite3.DatabaseError(f"row {number} is not as it was written")
+            with suppress(ValueError, IndexError):  # of another number of records, which is refused next
+                _add_packed(self._sent, sent)
+            self._n_sent += _size_of_packed(sent)
+            self._n_kept += _size_of_packed(kept)
+            self._n_failed += failed
+            n = len(inputs) // KEY_BYTES
+            size = len(given) // n if n else 0
+            keys = (inputs[i * KEY_BYTES : (i + 1) * KEY_BYTES] for i in range(n))
+            self._answers.update(zip(keys, (given[i * size : (i + 1) * size] for i in range(n)), strict=True))
+        self._n_asked = int(self._about.get(_ASKED, "0"))
+        self._n_before = int(self._about.get(_BEFORE, "0"))
 
     def _same(self, name: str, value: str) -> None:
         """Write a fact down the first time, and compare it from then on."""
         if name not in self._about:
             with self._errors():
-                self._db.execute("INSERT INTO about VALUES (?, ?)", (name, value))
+                self._put(name, value)
             self._about[name] = value
         before = self._about[name]
         if before != value:
@@ -209,7 +305,8 @@ class Ledger:
     def _errors(self) -> Iterator[None]:
         name = "the ledger" if self.file is None else self.file.name
         try:
-            yield
+            with self._lock:
+                yield
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise _not_alone(name) from None
@@ -225,27 +322,20 @@ class Ledger:
             ) from None
 
 
-def refuse_in_use(file: Path) -> None:
-    """Refuse a ledger that another process has; whatever else may be wrong with it is not looked at.
-
-    Raises:
-        RunFolderError: Another process has it.
-    """
-    if not file.is_file():
-        return
-    with closing(sqlite3.connect(file, timeout=0.5)) as db:
-        try:
-            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.DatabaseError as error:
-            if "locked" in str(error):
-                raise _not_alone(file.name) from None
-
-
 def _not_alone(name: str) -> RunFolderError:
     return RunFolderError(
         f"Expected to be alone with {name}, found another process that asks there; wait for it, or name another folder "
         "with --out."
     )
+
+
+def _checksum(*fields: str | bytes | int) -> int:
+    """CRC-32 of the fields of a row and their lengths."""
+    found = 0
+    for field in fields:
+        content = field if isinstance(field, bytes) else str(field).encode(errors="surrogateescape")
+        found = zlib.crc32(content, zlib.crc32(b"%d " % len(content), found))
+    return found
 
 
 _NOTHING, _ALL, _LIST, _COUNTS = b"", b"a", b"l", b"c"

@@ -16,7 +16,7 @@ from vestige.core.progress import Progress, silent
 from vestige.core.targets import Answers, GradientInterface, Interface, Part, RemoteInterface
 from vestige.targets.ledger import KEY_BYTES, Ledger
 
-_PAID_AT_ONCE = 64  # inputs that a function is given at once whose answers are kept: what a crash may cost
+PAID_AT_ONCE = 64  # inputs that a function is given at once whose answers are kept: what a crash may cost
 _CUT_AT_ONCE = 1 << 11  # inputs whose bytes are cut out for their keys: as objects they are several times as large
 _AGAIN = b"again"  # what keeps a second answer to the same input apart from the first
 _KINDS: dict[str, type[Probabilities] | type[Logits] | type[PredictedLabels]] = {
@@ -81,7 +81,7 @@ class Meter:
         """
         records = _checked_records(records, len(inputs), self._ledger.n_records)
         if not self.keeps:
-            self._ledger.reserve(len(inputs))
+            self._ledger.take(len(inputs))
             with _naming(records):
                 answers = self._interface.answers(inputs)
             self._ledger.note(attack, records)
@@ -100,15 +100,16 @@ class Meter:
         interface = self._with_gradients()
         records = _checked_records(records, len(inputs), self._ledger.n_records)
         if not self.keeps or not len(inputs):
-            self._ledger.reserve(len(inputs))
+            self._ledger.take(len(inputs))
             norms = interface.gradient_norms(inputs, labels)
             self._ledger.note(attack, records)
             return norms
 
         def parts(few: Any, of: np.ndarray) -> Iterator[_Norms]:
-            for start in range(0, len(few), _PAID_AT_ONCE):
-                rows = np.arange(start, min(start + _PAID_AT_ONCE, len(few)))
+            for start in range(0, len(few), PAID_AT_ONCE):
+                rows = np.arange(start, min(start + PAID_AT_ONCE, len(few)))
                 given = few.take(rows)
+                self._ledger.take(len(rows))
                 yield _Norms(rows, interface.gradient_norms(given.inputs, given.labels))
 
         keys = _keys_of_norms(inputs, labels)
@@ -125,7 +126,7 @@ class Meter:
         """
         interface = self._with_gradients()
         records = _checked_records(records, len(inputs), self._ledger.n_records)
-        self._ledger.reserve(len(inputs))
+        self._ledger.take(len(inputs))
         found: list[np.ndarray] = []
         for batch in interface.last_layer_gradients(inputs, labels):
             size = len(inputs) * batch[0].nbytes
@@ -178,10 +179,11 @@ class Meter:
     def _parts(self, inputs: Any, records: np.ndarray) -> Iterator[Part]:
         if isinstance(self._interface, RemoteInterface):
             with _naming(records):
-                yield from self._interface.answers_in_parts(inputs)
+                yield from self._interface.answers_in_parts(inputs, self._ledger)
             return
-        for start in range(0, len(inputs), _PAID_AT_ONCE):
-            rows = np.arange(start, min(start + _PAID_AT_ONCE, len(inputs)))
+        for start in range(0, len(inputs), PAID_AT_ONCE):
+            rows = np.arange(start, min(start + PAID_AT_ONCE, len(inputs)))
+            self._ledger.take(rows.size)
             with _naming(records[rows]):
                 answers = self._interface.answers(_taken(inputs, rows))
             yield Part(rows, answers)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from vestige.core.inputs import InputSpace
-from vestige.core.targets import Answers, GradientInterface, Interface, Part, RemoteInterface
+from vestige.core.targets import Allowance, Answers, GradientInterface, Interface, Part, RemoteInterface
 
 
 def prepared_interface(interface: Interface, space: InputSpace) -> Interface:
@@ -64,9 +64,9 @@ class _PreparedRemote(_Prepared):
         """That of the model behind."""
         return self._remote.identity
 
-    def answers_in_parts(self, inputs: Any) -> Iterator[Part]:
+    def answers_in_parts(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[Part]:
         """Answer as the model behind does; inputs are checked when this is called, not when a part is taken."""
-        return self._remote.answers_in_parts(_checked(inputs, self._space))
+        return self._remote.answers_in_parts(_checked(inputs, self._space), allowance)
 
 
 def _checked(inputs: Any, space: InputSpace) -> Any:

@@ -29,6 +29,7 @@ Stack = Mapping[str, tuple[Facts, Mapping[str, bytes], Mapping[str, Any]]]
 _STAGING, _READY = "staging-", "ready-"
 _MOVING = "journal"  # claimed by whoever publishes or clears away folders of the journal
 _KEY = re.compile("[0-9a-f]{64}")
+_OURS = re.compile(f"({_STAGING}|{_READY})[0-9a-f]{{32}}")  # what else is in the journal is somebody else's
 
 
 def default_folder() -> Path:
@@ -176,6 +177,8 @@ class Bank:
         """Finish or remove what killed processes left in the journal."""
         with self._claims.hold(_MOVING):
             for folder in sorted(self._journal.iterdir()):
+                if not _OURS.fullmatch(folder.name):
+                    continue
                 if folder.name.startswith(_READY):
                     self._publish(folder)
                 elif folder.name.startswith(_STAGING) and not self._claims.taken([folder.name]):
@@ -183,7 +186,7 @@ class Bank:
 
     def _publish(self, ready: Path) -> None:
         """Bring every model of a ready folder to its place, unless one is there."""
-        for entry in sorted(ready.iterdir()):
+        for entry in sorted(path for path in ready.iterdir() if _KEY.fullmatch(path.name)):
             place = self.folder / entry.name
             if not self.has(entry.name):
                 shutil.rmtree(place, ignore_errors=True)  # without `done.json` it is what a hand left of a model

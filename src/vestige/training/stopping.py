@@ -79,7 +79,7 @@ class ValidationPeak:
         patience: Epochs without a higher accuracy after which training ends.
 
     Source:
-        Watson et al. 2022, section on training: references stop where the validation accuracy peaks.
+        Watson et al. 2022, section 4.1: references stop where the validation accuracy peaks.
     """
 
     patience: int = 10

@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 from tests.auditing.planted import rows
 from tests.targets.interfaces import Far, probabilities_of
 
-from vestige import InputSpace, Logits, PredictedLabels, Predictions, Probabilities, Querying, audit
+from vestige import InputSpace, Limits, Logits, PredictedLabels, Predictions, Probabilities, Querying, audit
 from vestige.auditing.model_audit import cost_of
 from vestige.auditing.querying.asking import again_of
 from vestige.auditing.querying.cost import lines_of_asking
@@ -621,3 +621,60 @@ def test_the_plan_refuses_a_budget_that_is_too_small():
     members, nonmembers = sides()
     with pytest.raises(BudgetError, match="budget of 132"):
         lines_of_asking(FarDoor(), members, nonmembers, Querying(budget=5), 0)
+
+
+# ----------------------------------------------------------------------- one budget for all starts
+
+
+class Asked:
+    """A model of this process that remembers how much it was asked, and can be stopped."""
+
+    def __init__(self, ends_after=None):
+        self.n, self.ends_after = 0, ends_after
+
+    def __call__(self, inputs):
+        if self.ends_after is not None and self.n >= self.ends_after:
+            raise KeyboardInterrupt
+        self.n += len(inputs)
+        return probabilities_of(inputs)
+
+
+def test_a_near_model_s_budget_is_for_all_starts_and_its_answers_are_kept(tmp_path):
+    members, nonmembers = sides()
+    given = {"members": members, "nonmembers": nonmembers, "run": tmp_path / "run", "querying": Querying(budget=260)}
+    stopped = Asked(ends_after=64)
+    with pytest.raises(KeyboardInterrupt):
+        audit(stopped, **given)
+    gone_on = Asked()
+    result = audit(gone_on, **given)
+    assert gone_on.n == 2 * N + 32 - 64  # the rest alone
+    # 64 more were about to be asked when it was stopped, and may have been answered.
+    assert (spent(result).n_sent, spent(result).n_unanswered) == (2 * N + 32, 36)
+    fresh = audit(Asked(), members=members, nonmembers=nonmembers)
+    pd.testing.assert_frame_equal(result.results, fresh.results)
+    again = Asked()
+    audit(again, **given)
+    assert again.n == 0
+
+
+def test_starts_without_a_budget_count_for_one_that_has(tmp_path):
+    members, nonmembers = sides()
+    given = {"members": members, "nonmembers": nonmembers, "run": tmp_path / "run"}
+    for _ in range(2):
+        assert spent(audit(probabilities_of, **given)).n_sent == 132
+    with pytest.raises(BudgetError, match="budget of 396 queries or more, found 395, of which 264 are spent"):
+        audit(probabilities_of, **given, querying=Querying(budget=395))
+    result = audit(probabilities_of, **given, querying=Querying(budget=396))
+    assert (spent(result).n_sent, spent(result).n_unanswered) == (132, 0)
+
+
+def test_the_plan_says_what_a_budget_counts():
+    members, nonmembers = sides()
+    for target, said in ((probabilities_of, "killed loses up to 64 queries"), (FarDoor(), "killed loses up to")):
+        lines = lines_of_asking(target, members, nonmembers, Querying(budget=200), 0)
+        assert said in lines[-1]
+        assert "for all starts into one run" in lines[-1]
+    endpoint_like = FarDoor()
+    endpoint_like.limits = Limits(n_tries=3, batch=16, n_connections=2)
+    lines = lines_of_asking(endpoint_like, members, nonmembers, Querying(budget=200), 0)
+    assert "sent again (up to 3 times 16 queries), and the 2 under way" in lines[-1]

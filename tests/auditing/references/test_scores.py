@@ -210,13 +210,73 @@ def references(n_models: int, **more: Any) -> ReferenceScores:
     return references_of(shadows_of(phi, member, **more), target_of(phi[0], member[1]))
 
 
-def test_each_records_own_spread_is_used_from_33_models_on_each_side_on():
-    assert "one pooled residual" in references(64).definitions["reference models"]
-    found = references(66)
-    assert "mean of 33 models or more on each side, their own" in found.definitions["reference models"]
-    phi, member = drawn(np.random.default_rng(0), 66, 2.0, 2.0)
-    expected = lira_online(phi[0], phi, member, variance=Variance.PER_RECORD)
-    np.testing.assert_allclose(found.scores["lira_online"], expected)
+def unequal(rng: np.random.Generator, n_models: int, spread: float, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    """Phi of models that leak, of records whose spread is e^(spread z), one of them drawn anew in every model."""
+    member = complementary_pairs(n_models, n, seed=int(rng.integers(2**31)))
+    own = np.exp(spread * rng.normal(size=n))
+    return rng.normal(size=n) + own * (rng.normal(size=(n_models, n)) + 1.5 * member), member
+
+
+@pytest.mark.parametrize(
+    ("n_models", "spread", "better"), [(8, 0.0, "pooled"), (86, 0.0, "pooled"), (86, 1.5, "per_record")]
+)
+def test_the_variance_is_the_one_that_finds_more_members_of_the_models(n_models, spread, better):
+    """43 OUT models do not make a record's own spread the better: records alike in spread are better pooled."""
+    phi, member = unequal(np.random.default_rng(n_models), n_models, spread)
+    n = phi.shape[1]
+    chosen = []
+    for target in (phi[0], np.random.default_rng(1).normal(size=n)):  # which has no say
+        labels = np.zeros(n, dtype=int)
+        found = score_with(Given(Phi, phi, member), Predictions(Phi(target), labels, member[0]), LIRA)
+        chosen.append(str(found.likelihood.variance))
+        expected = lira_online(target, phi, member, variance=Variance(better))
+        np.testing.assert_allclose(found.scores["lira_online"], expected)
+        assert f"the better on {min(n_models, 32)} reference models in turn" in found.definitions["reference models"]
+    assert chosen == [better, better]
+
+
+def test_the_variance_is_pooled_where_no_other_can_be_played_in_turn():
+    found = references(4)
+    assert found.likelihood.variance is Variance.POOLED
+    assert "as too few models remain to compare it" in found.definitions["reference models"]
+
+
+def test_the_choice_of_the_variance_does_not_depend_on_the_order_of_records():
+    phi, member = unequal(np.random.default_rng(5), 12, 0.7, 6000)
+    target = np.random.default_rng(1).normal(size=6000)
+    order = np.random.default_rng(2).permutation(6000)
+    said = [
+        score_with(
+            Given(Phi, phi[:, o], member[:, o]),
+            Predictions(Phi(target[o]), np.zeros(6000, dtype=int), member[0][o]),
+            LIRA,
+        ).definitions["reference models"]
+        for o in (np.arange(6000), order)
+    ]
+    assert said[0] == said[1]
+
+
+def with_views(n_models: int, n_queries: int = 18, n: int = 150) -> ReferenceScores:
+    rng = np.random.default_rng(3)
+    member = complementary_pairs(n_models + 2, n, seed=3)
+    of_record = rng.normal(size=(n, n_queries)) + 2 * rng.normal(size=(n, 1))
+    of_model = rng.normal(size=(n_models + 2, n, 1)) + 0.5 * rng.normal(size=(n_models + 2, n, n_queries))
+    phi = of_record + of_model + 1.5 * member[:, :, None]
+    given = Given(Phi, phi[:-2], member[:-2], target=phi[-2], target_kind=Phi)
+    likelihood = LikelihoodRatio(queries="full_covariance")
+    return score_with(given, Predictions(Phi(phi[-2][:, 0]), np.zeros(n, dtype=int), member[-2]), LIRA, (), likelihood)
+
+
+@pytest.mark.parametrize("n_models", [4, 8])
+def test_the_covariance_of_queries_with_few_models_is_warned_of(n_models):
+    check = {check.name: check for check in with_views(n_models).checks}["query_covariance"]
+    assert check.validity is Validity.LIMITED
+    assert ("too few" in check.message) == (n_models == 4)
+    assert "Take the mean over queries" in check.remedy
+
+
+def test_the_covariance_of_one_query_is_not_warned_of():
+    assert "query_covariance" not in {check.name for check in with_views(8, 1).checks}
 
 
 def test_two_models_are_a_shadow_without_an_attack_with_references_on_it():

@@ -8,13 +8,13 @@ from tests.auditing.planted import logits_of, predictions, row, rows
 
 from vestige import Logits, Loss, Options, PredictedLabels, Predictions, Querying, Records, audit
 from vestige.attacks import CATALOGUE
-from vestige.auditing.scoring.learnt_scores import Side, learnt_scores
+from vestige.auditing.scoring.learnt_scores import Side, _with_branches, learnt_scores
 from vestige.core.progress import silent
 from vestige.core.result import NotRun
 from vestige.evaluation.roc import roc
 from vestige.evaluation.units import Units
 
-NETWORKS = ("nn_shokri", "nn_nasr", "nn_memguard")
+NETWORKS = ("nn_shokri", "nn_nasr", "nn_nasr_logits", "nn_memguard")
 LEARNING = tuple(attack.name for attack in CATALOGUE if attack.learns)
 
 
@@ -29,13 +29,20 @@ def test_attacks_that_learn_are_played_only_if_asked_for_by_name():
 
 
 @pytest.mark.parametrize("attack", [*NETWORKS, "attack_p", "quantile_regression_gaussian"])
-def test_with_a_known_half_each_half_is_scored_by_the_other(attack):
+def test_without_a_shadow_one_half_teaches_and_the_other_alone_is_scored(attack):
     result = audit(predictions(600, 2.5, 1), attacks=["loss", attack])
     assert row(result, attack=attack, metric="auc", group="all").value > 0.6
     assert {"known_half_global", "known_half_per_class"} <= set(rows(result, attack=attack)["threshold"])
     [threat] = [t for t in result.threat_models if t.attack == attack]
     assert "members" in threat.knowledge
     assert "train" not in threat.knowledge
+    assert "learnt from one half of the records" in threat.feature
+    scored = result.records[attack].notna()
+    assert scored.groupby(result.records["member"]).sum().tolist() == [150, 150]
+    assert result.records["loss"].notna().all()
+    for name, n in ((attack, 150), ("loss", 300)):
+        of_all = rows(result, attack=name, group="all")
+        assert set(of_all["n_members"]) == set(of_all["n_nonmembers"]) == {n}
 
 
 @pytest.mark.parametrize("attack", NETWORKS)
@@ -105,21 +112,55 @@ def test_the_white_box_attack_reads_gradients_of_the_last_layer():
     from torch import nn
 
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(400, 20)).astype(np.float32)
-    y = rng.integers(0, 2, size=400)
+    x = rng.normal(size=(200, 20)).astype(np.float32)
+    y = rng.integers(0, 2, size=200)
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 2))
+    model = nn.Sequential(nn.Linear(20, 12), nn.ReLU(), nn.Linear(12, 2))
     optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(150):
+    for _ in range(300):
         optimiser.zero_grad()
-        nn.functional.cross_entropy(model(torch.from_numpy(x[:200])), torch.from_numpy(y[:200])).backward()
+        nn.functional.cross_entropy(model(torch.from_numpy(x[:100])), torch.from_numpy(y[:100])).backward()
         optimiser.step()
     model.eval()
-    sides: dict[str, Any] = {"members": Records(x[:200], y[:200]), "nonmembers": Records(x[200:], y[200:])}
+    sides: dict[str, Any] = {"members": Records(x[:100], y[:100]), "nonmembers": Records(x[100:], y[100:])}
     white = Querying(access="gradients")
     result = audit(model, **sides, querying=white, attacks=["all", "white_box_gradient"])
     assert row(result, attack="white_box_gradient", metric="auc", group="all").value > 0.7
     assert result.queries is not None
-    assert result.queries.n_sent == 400 + 32 + 2 * 400
+    assert result.queries.n_sent == 200 + 32 + 2 * 200
+    assert "a branch for each kind" in result.provenance.definitions["white_box_gradient"]
     black = audit(model, **sides, attacks=["all", "white_box_gradient"])
     assert NotRun("white_box_gradient", "access to the gradients of the last layer") in black.not_run
+
+
+def marked_gradients(n, rng):
+    """Signals alike for both sides, but for one input's gradients: another pattern of members, of either sign."""
+    member, labels = rng.permutation(n) < n // 2, rng.integers(0, 3, n)
+    p = rng.dirichlet(np.full(3, 2.0), n)
+    gradients = rng.normal(size=(n, 16, 1)) * (p - np.eye(3)[labels])[:, None]
+    patterns = np.where(member[:, None], np.array([1, -1, 0]) / 2**0.5, np.array([1, 1, -2]) / 6**0.5)
+    gradients[np.arange(n), rng.integers(0, 16, n)] += 3 * rng.choice([-1, 1], n)[:, None] * patterns
+    losses = -np.log(p[np.arange(n), labels])
+    return {"probabilities": p, "labels": labels, "losses": losses, "gradients": gradients}, member
+
+
+def white_box_auc():
+    """As an audit plays it, on a leak that only gradients show."""
+    [attack] = [attack for attack in CATALOGUE if attack.name == "white_box_gradient"]
+    attack, definition = _with_branches(attack, 3)
+    signals, member = marked_gradients(400, np.random.default_rng(0))
+    known = np.arange(400) < 200
+    given = {f"known_{name}": values[known] for name, values in signals.items()}
+    given |= {name: values[~known] for name, values in signals.items()}
+    scores = attack.score(**given, known_member=member[known])
+    return roc(scores[member[~known]], scores[~member[~known]]).auc, definition
+
+
+def test_an_audit_reads_gradients_with_filters_of_their_own_where_torch_is_installed(monkeypatch):
+    area, definition = white_box_auc()
+    assert area > 0.75
+    assert "filters over the gradients" in definition
+    monkeypatch.setattr("vestige.auditing.scoring.learnt_scores.find_spec", lambda _: None)
+    area, definition = white_box_auc()
+    assert area < 0.72
+    assert "torch is not installed" in definition

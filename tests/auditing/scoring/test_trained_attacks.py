@@ -14,11 +14,11 @@ from sklearn.tree import DecisionTreeClassifier
 
 from vestige.attacks import attack_p, nn_memguard, nn_nasr, quantile_regression_at_fpr, quantile_regression_gaussian
 from vestige.auditing.scoring.trained_attacks import (
-    attack_p_from_halves,
+    attack_p_from_half,
     folds_of,
-    learnt_from_halves,
+    learnt_from_half,
     learnt_from_shadow,
-    quantile_regression_from_halves,
+    quantile_regression_from_half,
     regression_features,
 )
 from vestige.core.errors import InputError
@@ -52,7 +52,9 @@ def drawn(n, leak, seed, n_features=3):
 
 
 def auc(scores, member):
-    return roc(scores[member], scores[~member]).auc
+    """Area over those that are scored."""
+    scored = ~np.isnan(scores)
+    return roc(scores[scored & member], scores[scored & ~member]).auc
 
 
 # ----------------------------------------------------------------------------------------- folds
@@ -94,22 +96,21 @@ def numbered(seen):
     return attack
 
 
-def test_halves_learn_from_the_other_half_and_within_a_half_from_other_folds():
-    _, member, first, fold = drawn(41, 0.0, 0)
+def test_one_half_teaches_and_the_other_alone_is_scored_and_known_scores_come_from_other_folds():
+    _, member, known, fold = drawn(41, 0.0, 0)
     seen: list = []
-    found = learnt_from_halves(numbered(seen), {"number": np.arange(41)}, member, first, fold)
-    np.testing.assert_array_equal(found.scores, np.arange(41))
-    np.testing.assert_array_equal(found.known_scores, np.arange(41))
-    assert len(seen) == 2 * (1 + 5)
-    for known, known_member, scored in seen:
-        np.testing.assert_array_equal(known_member, member[known])
-        assert not set(known) & set(scored)
-        assert np.unique(first[known]).size == 1
-        if first[scored[0]] == first[known[0]]:  # within a half: the rest of it, and nobody of the other one
-            assert np.unique(fold[scored]).size == 1
-            assert set(known) | set(scored) == set(np.flatnonzero(first == first[known[0]]))
-        else:
-            assert set(known) | set(scored) == set(range(41))
+    found = learnt_from_half(numbered(seen), {"number": np.arange(41)}, member, known, fold)
+    np.testing.assert_array_equal(found.scores, np.where(known, np.nan, np.arange(41)))
+    np.testing.assert_array_equal(found.known_scores, np.where(known, np.arange(41), np.nan))
+    (taught, of_taught, scored), *of_folds = seen
+    np.testing.assert_array_equal(taught, np.flatnonzero(known))
+    np.testing.assert_array_equal(of_taught, member[known])
+    np.testing.assert_array_equal(scored, np.flatnonzero(~known))
+    for number, (taught, of_taught, scored) in enumerate(of_folds):
+        np.testing.assert_array_equal(scored, np.flatnonzero(known & (fold == number)))
+        np.testing.assert_array_equal(taught, np.flatnonzero(known & (fold != number)))
+        np.testing.assert_array_equal(of_taught, member[taught])
+    assert len(of_folds) == 5
 
 
 def test_a_shadow_s_records_all_teach_what_scores_the_target_and_other_folds_what_scores_them():
@@ -126,20 +127,19 @@ def test_a_shadow_s_records_all_teach_what_scores_the_target_and_other_folds_wha
 
 
 @pytest.mark.parametrize("classifier", [GaussianNB(), *MEMORISING.values()], ids=lambda c: type(c).__name__)
-def test_membership_of_a_half_changes_no_score_of_it_and_that_of_a_record_not_its_own(classifier):
-    features, member, first, fold = drawn(120, 0.5, 2)
+def test_membership_of_what_is_scored_changes_nothing_and_that_of_a_known_record_not_its_own_score(classifier):
+    features, member, known, fold = drawn(120, 0.5, 2)
     attack = attack_with(classifier)
-    before = learnt_from_halves(attack, {"features": features}, member, first, fold)
-    tampered = np.where(first, member, ~member)
-    after = learnt_from_halves(attack, {"features": features}, tampered, first, fold)
-    np.testing.assert_array_equal(after.scores[~first], before.scores[~first])
-    np.testing.assert_array_equal(after.known_scores[first], before.known_scores[first])
-    assert (after.scores[first] != before.scores[first]).any()
-    for record in (3, 40, 77):
+    before = learnt_from_half(attack, {"features": features}, member, known, fold)
+    after = learnt_from_half(attack, {"features": features}, np.where(known, member, ~member), known, fold)
+    np.testing.assert_array_equal(after.scores, before.scores)
+    np.testing.assert_array_equal(after.known_scores, before.known_scores)
+    turned = learnt_from_half(attack, {"features": features}, np.where(known, ~member, member), known, fold)
+    assert (turned.scores != before.scores)[~known].any()
+    for record in np.flatnonzero(known)[[3, 20, 40]]:
         flipped = member.copy()
         flipped[record] = ~flipped[record]
-        after = learnt_from_halves(attack, {"features": features}, flipped, first, fold)
-        assert after.scores[record] == before.scores[record]
+        after = learnt_from_half(attack, {"features": features}, flipped, known, fold)
         assert after.known_scores[record] == before.known_scores[record]
 
 
@@ -147,8 +147,8 @@ def test_the_order_of_records_changes_nothing():
     features, member, first, fold = drawn(120, 0.5, 3)
     order = np.random.default_rng(4).permutation(120)
     attack = attack_with(DecisionTreeClassifier(random_state=0))
-    before = learnt_from_halves(attack, {"features": features}, member, first, fold)
-    after = learnt_from_halves(attack, {"features": features[order]}, member[order], first[order], fold[order])
+    before = learnt_from_half(attack, {"features": features}, member, first, fold)
+    after = learnt_from_half(attack, {"features": features[order]}, member[order], first[order], fold[order])
     np.testing.assert_array_equal(after.scores, before.scores[order])
     np.testing.assert_array_equal(after.known_scores, before.known_scores[order])
     shadow, theirs, _, their_fold = drawn(80, 0.5, 5)
@@ -167,7 +167,7 @@ def test_the_order_of_records_changes_nothing():
 @pytest.mark.parametrize("classifier", [GaussianNB(), *MEMORISING.values()], ids=lambda c: type(c).__name__)
 def test_a_planted_leak_is_found_from_halves_and_from_a_shadow(classifier):
     features, member, first, fold = drawn(600, 0.8, 7)
-    found = learnt_from_halves(attack_with(classifier), {"features": features}, member, first, fold)
+    found = learnt_from_half(attack_with(classifier), {"features": features}, member, first, fold)
     assert auc(found.scores, member) > 0.65
     assert auc(found.known_scores, member) > 0.65
     shadow, theirs, _, their_fold = drawn(400, 0.8, 8)
@@ -184,7 +184,7 @@ def test_without_a_leak_a_classifier_that_memorises_is_at_chance(classifier):
     n, draws, areas = 60, 20, []
     for seed in range(draws):
         features, member, first, fold = drawn(n, 0.0, 1000 + seed)
-        found = learnt_from_halves(attack_with(classifier), {"features": features}, member, first, fold)
+        found = learnt_from_half(attack_with(classifier), {"features": features}, member, first, fold)
         shadow, theirs, _, their_fold = drawn(n, 0.0, 2000 + seed)
         crossed = learnt_from_shadow(
             attack_with(classifier), {"features": features}, {"features": shadow}, theirs, their_fold
@@ -197,7 +197,8 @@ def test_without_a_leak_a_classifier_that_memorises_is_at_chance(classifier):
         )  # fmt: skip
     means, spread = np.mean(areas, axis=0), np.std(areas, axis=0)
     assert (np.abs(means - 0.5) < 3 * spread / sqrt(draws)).all()
-    assert (np.abs(means - 0.5) < 3 * sqrt((n + 1) / (12 * (n / 2) ** 2) / draws)).all()
+    sizes = np.array([n / 2, n / 2, n, n])  # half of the records are scored, the other half sets thresholds
+    assert (np.abs(means - 0.5) < 3 * np.sqrt((sizes + 1) / (12 * (sizes / 2) ** 2) / draws)).all()
 
 
 def test_without_a_leak_people_with_records_alike_are_at_chance():
@@ -211,7 +212,7 @@ def test_without_a_leak_people_with_records_alike_are_at_chance():
         first = halves(units, rng)
         fold = folds_of(units, rng, first=first)
         member = units.of(units.member)
-        found = learnt_from_halves(
+        found = learnt_from_half(
             attack_with(MEMORISING["nearest neighbour"]), {"features": features}, member, units.of(first), fold
         )
         areas.append([auc(units.score(s), units.member) for s in found])
@@ -224,9 +225,9 @@ def test_attacks_of_the_catalogue_take_their_signals_by_name():
     p = rng.dirichlet(np.ones(3), size=200)
     p[member] = (p[member] + 3 * np.array([1.0, 0.0, 0.0])) / 4
     labels = np.zeros(200, dtype=int)
-    nasr = learnt_from_halves(
+    nasr = learnt_from_half(
         partial(nn_nasr, classifier=GaussianNB()),
-        {"log_probabilities": np.log(p), "labels": labels},
+        {"probabilities": p, "labels": labels},
         member,
         first,
         fold,
@@ -241,27 +242,32 @@ def test_attacks_of_the_catalogue_take_their_signals_by_name():
 # ---------------------------------------------------------------------------- known nonmembers
 
 
-def test_attack_p_knows_the_nonmembers_of_the_other_half_and_within_a_half_of_other_folds():
-    features, member, first, fold = drawn(150, 0.0, 10)
+def test_attack_p_knows_the_nonmembers_of_the_known_half_and_within_it_of_other_folds():
+    features, member, known, fold = drawn(150, 0.0, 10)
     losses = np.abs(features[:, 0])
-    found = attack_p_from_halves(losses, member, first, fold)
-    for half in (first, ~first):
-        np.testing.assert_array_equal(found.scores[~half], attack_p(losses[~half], losses[half & ~member]))
-        for number in range(5):
-            rows, others = half & (fold == number), half & (fold != number) & ~member
-            np.testing.assert_array_equal(found.known_scores[rows], attack_p(losses[rows], losses[others]))
+    found = attack_p_from_half(losses, member, known, fold)
+    np.testing.assert_array_equal(found.scores[~known], attack_p(losses[~known], losses[known & ~member]))
+    assert np.isnan(found.scores[known]).all()
+    assert np.isnan(found.known_scores[~known]).all()
+    for number in range(5):
+        rows, others = known & (fold == number), known & (fold != number) & ~member
+        np.testing.assert_array_equal(found.known_scores[rows], attack_p(losses[rows], losses[others]))
 
 
 @pytest.mark.parametrize("attack", [quantile_regression_gaussian, quantile_regression_at_fpr])
-def test_quantile_regressions_know_the_nonmembers_of_the_other_half_alone(attack):
-    features, member, first, _ = drawn(240, 0.0, 11)
+def test_quantile_regressions_know_the_nonmembers_of_the_known_half_alone(attack):
+    features, member, known, _ = drawn(240, 0.0, 11)
     signal = features[:, 0] + 0.5 * member
-    found = quantile_regression_from_halves(partial(attack, n_folds=2), signal, features, member, first)
-    tampered = np.where(first, member, ~member)
-    after = quantile_regression_from_halves(partial(attack, n_folds=2), signal, features, tampered, first)
-    np.testing.assert_array_equal(after.scores[~first], found.scores[~first])
-    np.testing.assert_array_equal(after.known_scores[first], found.known_scores[first])
-    assert (after.scores[first] != found.scores[first]).any()
+    found = quantile_regression_from_half(partial(attack, n_folds=2), signal, features, member, known)
+    tampered = np.where(known, member, ~member)
+    after = quantile_regression_from_half(partial(attack, n_folds=2), signal, features, tampered, known)
+    np.testing.assert_array_equal(after.scores, found.scores)
+    np.testing.assert_array_equal(after.known_scores, found.known_scores)
+    np.testing.assert_array_equal(np.isnan(found.scores), known)
+    np.testing.assert_array_equal(np.isnan(found.known_scores), ~known)
+    turned = np.where(known, ~member, member)
+    after = quantile_regression_from_half(partial(attack, n_folds=2), signal, features, turned, known)
+    assert (after.scores != found.scores)[~known].any()
 
 
 def test_quantile_regressions_find_a_leak_and_are_at_chance_without_one():
@@ -269,10 +275,10 @@ def test_quantile_regressions_find_a_leak_and_are_at_chance_without_one():
     for seed in range(12):
         features, member, first, _ = drawn(200, 0.0, 100 + seed)
         noise = np.random.default_rng(seed).normal(size=200)
-        found = quantile_regression_from_halves(attack, noise + 3 * features[:, 0], features, member, first)
+        found = quantile_regression_from_half(attack, noise + 3 * features[:, 0], features, member, first)
         areas.append([auc(scores, member) for scores in found])
-    assert (np.abs(np.mean(areas, axis=0) - 0.5) < 3 * sqrt(201 / (12 * 100 * 100) / 12)).all()
-    found = quantile_regression_from_halves(attack, noise + 3 * features[:, 0] + 2 * member, features, member, first)
+    assert (np.abs(np.mean(areas, axis=0) - 0.5) < 3 * sqrt(101 / (12 * 50 * 50) / 12)).all()
+    found = quantile_regression_from_half(attack, noise + 3 * features[:, 0] + 2 * member, features, member, first)
     assert all(auc(scores, member) > 0.6 for scores in found)
 
 

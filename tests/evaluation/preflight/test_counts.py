@@ -5,20 +5,10 @@ import pytest
 
 from vestige.core.result import Validity
 from vestige.evaluation.preflight import (
-    equal_predictions,
     rounded_probabilities,
-    row_hashes,
     shadow_overlap,
     subjects_on_both_sides,
 )
-
-
-def test_equal_predictions_are_counted_and_never_judged():
-    probabilities = np.array([[0.5, 0.5], [0.5, 0.5], [0.1, 0.9], [0.1, 0.9], [0.3, 0.7]])
-    check = equal_predictions(row_hashes(probabilities), np.array([True, False, True, True, False]))
-    assert check.validity is Validity.VALID
-    assert check.message.startswith("4 of 5 records")
-    assert "1 of 2 nonmembers" in check.message
 
 
 def test_shadow_records_among_the_targets_limit():

@@ -47,3 +47,15 @@ def test_a_million_units_take_no_time():
     start = time.process_time()
     inverted_scores(curves)
     assert time.process_time() - start < 1.5
+
+
+def test_without_direction_only_that_no_attack_sees_members_limits():
+    up, down = rocs(1.0, n_attacks=1), {"two_sided": roc(np.arange(100.0), np.arange(100.0) + 30)}
+    level = {"loss": roc(np.arange(100.0), np.arange(100.0))}
+    seen = inverted_scores(up | down | level, ["two_sided", "a0"])
+    assert seen.validity is Validity.VALID
+    assert "which says nothing of how members are coded" in seen.message
+    unseen = inverted_scores(down | level, ["two_sided"])
+    assert unseen.validity is Validity.LIMITED
+    assert "turned round, it would recognise members" in unseen.message
+    assert inverted_scores(level | up, ["a0"]).validity is Validity.VALID

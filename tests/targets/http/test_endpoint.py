@@ -1,9 +1,11 @@
 """A model behind HTTP: the same answers as at home, whatever the network does, and secrets that stay secret."""
 
+import base64
 import contextlib
 import json
 import logging
 import pickle
+import re
 import socket
 import ssl
 import subprocess
@@ -12,6 +14,7 @@ import threading
 import time
 import traceback
 from collections import Counter
+from urllib.parse import quote, quote_plus, unquote
 
 import numpy as np
 import pandas as pd
@@ -53,7 +56,7 @@ from vestige.targets.opening import open_target
 
 X = np.random.default_rng(1).normal(size=(50, 3))
 P = np.array([probabilities(row) for row in X.tolist()])
-SECRET = "Bearer s3cr3t-Token/4711"
+SECRET = "Bearer s3cr3t-Token/Xylo"  # letters that no port, address or path of a test has
 
 
 @pytest.fixture(autouse=True)
@@ -222,7 +225,7 @@ def test_retry_after_is_waited_for():
     with FaultyProxy(logistic, lambda r: plan.get(r.nth) if r.method == "POST" else None) as proxy:
         endpoint(proxy).interface(2).answers(X[:1])
     first, second = proxy.posts
-    assert 1 <= second.at - first.at < 3
+    assert second.at - first.at >= 1
 
 
 def test_retry_after_is_a_number_or_a_date_and_bounded():
@@ -409,26 +412,48 @@ def test_closing_does_not_wait_for_further_tries(monkeypatch):
             time.sleep(0.005)
         start = time.monotonic()
         parts.close()
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 30
     assert sum(bad in request.body for request in proxy.posts) == 1
 
 
-def test_the_rate_is_bounded_for_all_connections_together():
-    with FaultyProxy(logistic) as proxy:
-        endpoint(proxy, limits=Limits(batch=1, per_second=100.0)).interface(2).answers(X[:20])
-    sent = [request.at for request in proxy.posts]
-    # 19 gaps of 10 ms, less what a busy machine delays the first one by; without a bound they are some ms in all.
-    assert sent[-1] - sent[0] >= 0.12
+def test_the_rate_is_bounded_for_all_connections_together(monkeypatch):
+    class Clock:  # that stands still, so that the pace alone says when each may go
+        @staticmethod
+        def monotonic():
+            return 1000.0
+
+    class Stop(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            return False
+
+    waits = []
+    monkeypatch.setattr(sending, "time", Clock)
+    pace = sending._Pace(100.0)
+    crew = [threading.Thread(target=lambda: [pace.wait(Stop()) for _ in range(5)]) for _ in range(4)]
+    for one in crew:
+        one.start()
+    for one in crew:
+        one.join()
+    assert sorted(waits) == pytest.approx([k / 100 for k in range(1, 20)])  # and the first goes at once
 
 
 def test_no_more_requests_are_under_way_than_connections():
-    running, most = Counter[str](), []
+    lock, three, running, most = threading.Lock(), threading.Barrier(3), 0, []
 
     def model(request):
-        running["n"] += request.method == "POST"
-        most.append(running["n"])
+        nonlocal running
+        if request.method == "GET":
+            return logistic(request)
+        with lock:
+            running += 1
+            most.append(running)
+            is_early = len(most) <= 3
+        if is_early:  # three come together, or this fails
+            three.wait(60)
         time.sleep(0.005)
-        running["n"] -= request.method == "POST"
+        with lock:
+            running -= 1
         return logistic(request)
 
     with FaultyProxy(model) as proxy:
@@ -437,8 +462,9 @@ def test_no_more_requests_are_under_way_than_connections():
 
 
 def test_two_passes_at_once_share_the_connections_and_no_request_is_late_for_that():
-    with FaultyProxy(logistic, lambda r: slow(0.25) if r.method == "POST" else None) as proxy:
-        interface = endpoint(proxy, limits=Limits(batch=5, n_connections=1, timeout=0.4)).interface(2)
+    # The third waits 2 s for the others, and a busy machine has 1.5 s for each.
+    with FaultyProxy(logistic, lambda r: slow(1.0) if r.method == "POST" else None) as proxy:
+        interface = endpoint(proxy, limits=Limits(batch=10, n_connections=1, timeout=2.5)).interface(2)
         n_failed = []
 
         def ask():
@@ -449,8 +475,8 @@ def test_two_passes_at_once_share_the_connections_and_no_request_is_late_for_tha
             one.start()
         for one in passes:
             one.join()
-    assert n_failed == [[0, 0]] * 3
-    assert len(proxy.posts) == 6
+    assert n_failed == [[0]] * 3
+    assert len(proxy.posts) == 3
 
 
 def test_a_forked_process_has_connections_of_its_own():
@@ -715,7 +741,7 @@ def test_a_secret_that_the_server_repeats_is_hidden(fault, token):
                 door.interface(2, ("a", "b")).answers(X[:1])
             text = shown(caught.value).lower()
             assert "s3cr3t" not in text
-            assert "4711" not in text
+            assert "xylo" not in text
 
 
 def test_the_variable_is_named_when_the_server_does_not_let_in(token):
@@ -729,6 +755,45 @@ def test_words_around_a_secret_stay_and_short_secrets_are_hidden_as_a_whole():
     assert found.hidden('x abc y, "0123456789"; \\"0123456789\\" Basic') == "x *** y,***;*** Basic"
     assert found.hidden("ab 0123456") == "ab 0123456"
     assert "0123" not in repr(found)
+
+
+TOKEN = "s3cr3t-Token/Xylo+phone"
+
+
+def _in_longer_text(n_before: int, encode):
+    return encode(b"x" * n_before + b"{Authorization: Bearer " + TOKEN.encode() + b"}").decode()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        quote(TOKEN, safe=""),
+        quote_plus(TOKEN).lower(),
+        "".join(f"%{byte:02X}" for byte in TOKEN.encode()),
+        TOKEN.encode().hex(),
+        TOKEN.encode().hex(":").upper(),
+        TOKEN[::-1],
+        json.dumps(TOKEN),
+        *(_in_longer_text(n, encode) for n in range(3) for encode in (base64.b64encode, base64.urlsafe_b64encode)),
+    ],
+)
+def test_a_secret_is_hidden_however_it_is_written(told):
+    hidden = sending.Credentials(("A",), {"Authorization": f"Bearer {TOKEN}"}).hidden(f"no name {told} here")
+    assert hidden.startswith("no name")
+    assert hidden.endswith("here")
+    kept = re.sub(r"\*+", "", hidden)
+    # What is left of the words around it decodes to nothing of the secret.
+    for text in (kept, kept[::-1], unquote(kept)):
+        assert not any(TOKEN[i : i + 6].lower() in text.lower() for i in range(len(TOKEN) - 5))
+    assert len(kept) - len("no name  here") <= len(told) - len(TOKEN)
+
+
+@pytest.mark.parametrize("told", ["ada:xylophone-7", "user ada", "password xylophone-7", "'ada', 'xylophone-7'"])
+def test_user_and_password_of_a_basic_header_are_hidden(told):
+    header = "Basic " + base64.b64encode(b"ada-l:xylophone-7").decode()
+    hidden = sending.Credentials(("A",), {"Authorization": header}).hidden(told.replace("ada", "ada-l"))
+    assert "xylo" not in hidden
+    assert "ada" not in hidden
 
 
 def test_a_variable_that_is_missing_is_named_before_anything_is_sent(monkeypatch):

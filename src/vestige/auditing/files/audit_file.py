@@ -66,6 +66,7 @@ class _LikelihoodRatio(Part):
     variance: Literal["pooled", "per_record", "published_fixed"] | None = None
     queries: Literal["mean", "full_covariance"] = "mean"
     min_std: float = 1e-3
+    counts: Literal["all", "smallest"] = "all"
 
 
 class _Reference(Part):
@@ -138,6 +139,15 @@ class AuditFile(Part):
                 "out."
             )
         return found
+
+    def modules(self) -> list[str]:
+        """Return what is named as `module:name`: code of the user's, which runs once it is asked for."""
+        target, data = self.target, self.data
+        named = [] if target is None else [target.model, target.factory]
+        named += [data.members, data.nonmembers, data.records, *self.attacks.use]
+        named += [] if self.recipe is None else [self.recipe.train]
+        is_code = (name for name in named if name and ":" in name and "://" not in name)
+        return [name for name in dict.fromkeys(is_code) if not (self.folder / name).exists()]
 
     def querying(self) -> Querying:
         """Return how the model may be asked.

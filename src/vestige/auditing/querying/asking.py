@@ -14,10 +14,12 @@ from vestige.auditing.label_only.probes import LABEL_ONLY, n_queries_of
 from vestige.auditing.querying.model_content import content_of
 from vestige.auditing.querying.prediction_table import answers_from_table
 from vestige.auditing.querying.settings import Querying
-from vestige.auditing.run_folder import QUERIES, forget_queries
+from vestige.auditing.run_folder import MANIFEST, QUERIES, forget_queries, refuse_without
 from vestige.core.digests import columns_of_inputs, digest_of_columns
-from vestige.core.errors import InputError, TargetError, UnsupportedModelError
+from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError
 from vestige.core.inputs import InputSpace
+from vestige.core.labels import SortedNames
+from vestige.core.messages import few
 from vestige.core.outputs import GradientNorms, LastLayerGradients, Logits, Output, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.probabilities import softmax
@@ -31,7 +33,7 @@ from vestige.evaluation import preflight
 from vestige.targets.access import ASK_FOR_LABELS, confidence_target, gradient_target, label_target, labels_only
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.model_file import ModelFile
-from vestige.targets.ledger import Ledger, Spent, refuse_in_use
+from vestige.targets.ledger import Ledger, Spent
 from vestige.targets.meter import Meter
 from vestige.targets.opening import open_target
 from vestige.targets.preprocessing import prepared_interface
@@ -111,13 +113,15 @@ def ask(
     interface = limited(target, model, querying)
     name = _name_of(target, model, interface, pool, querying)
     with _ledger(interface, name, pool, querying, run) as ledger:
-        meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
+        meter = Meter(interface, ledger, keep=keeps(interface, querying), progress=progress)
         outputs, checks, views = _answers(meter, ledger, pool, querying, seed, last_layer, wanted)
         predictions = predictions_of(outputs, pool, member)
         spent = ledger.spent
+    taken = _classes_taken(target, model, pool)
+    checks += [] if taken is None else [taken]
     held = preflight.stored_training_rows(_rows_in(target, model, members.inputs, querying))
     checks += [] if held is None else [held]
-    queries = Queries(spent.n_sent, spent.n_kept, spent.n_failed, spent.most_per_record, querying.price)
+    queries = queries_of(spent, querying)
     return Asked(
         predictions,
         pool,
@@ -141,7 +145,7 @@ def labels_of(target: Any, asked: Asked, querying: Querying, run: Path, progress
     model = open_target(target, pool.n_classes, pool.classes)
     interface = limited(target, model, querying)
     with _ledger(interface, asked.name, pool, querying, run, anew=False) as ledger:
-        meter = Meter(interface, ledger, keep=querying.price is not None, progress=progress)
+        meter = Meter(interface, ledger, keep=keeps(interface, querying), progress=progress)
         try:
             yield LabelView(lambda attack: label_target(meter, attack), ledger)
         except TargetError:
@@ -167,11 +171,14 @@ class LabelView:
 
     def queries(self, before: Queries) -> Queries:
         """Return all queries of the audit: those before are in the same ledger."""
-        spent = self.ledger.spent
-        return replace(
-            before, n_sent=spent.n_sent, n_kept=spent.n_kept, n_failed=spent.n_failed,
-            most_per_record=spent.most_per_record,
-        )  # fmt: skip
+        return replace(queries_of(self.ledger.spent, Querying()), price=before.price)
+
+
+def queries_of(spent: Spent, querying: Querying) -> Queries:
+    """Return what was asked, as a report says it."""
+    return Queries(
+        spent.n_sent, spent.n_kept, spent.n_failed, spent.most_per_record, querying.price, spent.n_unanswered
+    )
 
 
 def limited(target: Any, model: Interface, querying: Querying) -> Interface:
@@ -191,6 +198,27 @@ def limited(target: Any, model: Interface, querying: Querying) -> Interface:
             "confidence or label."
         )
     return interface
+
+
+def _classes_taken(target: Any, model: Interface, pool: Records) -> Check | None:
+    """Say which column was taken for which class where the records' classes have names and the model's have none."""
+    names = pool.classes
+    if names is None or list(names) == list(map(str, range(len(names)))):
+        return None
+    if getattr(model, "names_classes", False) or _declared(target, model).columns is not None:
+        return None
+    taken = few([f"{number} for {name}" for number, name in enumerate(names)], 12)
+    sorted_ = isinstance(names, SortedNames)
+    order = "sorted, as nobody gave an order" if sorted_ else "in the order that was given"
+    return Check(
+        "class_columns",
+        Validity.VALID,
+        f"{'Warning: the' if sorted_ else 'The'} model's answers name no classes: they were taken in the order of the "
+        f"records' classes, {order}: column {taken}.",
+        "If the model was trained with another order, name the classes in that order (classes in [data] or of Records)."
+        if sorted_
+        else "",
+    )
 
 
 def _declared(target: Any, model: Interface) -> AnswerFormat:
@@ -216,28 +244,42 @@ def _rows_in(target: Any, model: Interface, members: Any, querying: Querying) ->
 def _ledger(
     interface: Interface, name: str, pool: Records, querying: Querying, run: Path | None, *, anew: bool = True
 ) -> Iterator[Ledger]:
-    """The ledger of a run. Nothing stays of it if nothing was asked, or in vain: another model may be next."""
+    """The ledger of a run. How much was asked of it stays; what is noted of a model that costs nothing is its audit's.
+
+    Nothing stays if nothing was asked, or in vain of a model that costs nothing: another may be next.
+    """
     identity, budget = _identity(name, querying), querying.budget
     if run is None:
         with closing(Ledger(None, pool.n_records, identity, budget)) as ledger:
             yield ledger
         return
+    refuse_without(run, QUERIES)
     made = [folder for folder in (run, *run.absolute().parents) if not folder.exists()]
     run.mkdir(parents=True, exist_ok=True)
     is_kept = keeps(interface, querying)
-    if anew and not is_kept:
-        refuse_in_use(run / QUERIES)
-        forget_queries(run)  # a model that costs nothing is asked anew
-    inputs = digest_of_columns(columns_of_inputs(pool.inputs))[:16] if is_kept else ""
+    is_finished = (run / MANIFEST).is_file()
+    inputs = digest_of_columns(columns_of_inputs(pool.inputs))[:16]
     is_to_go = not (run / QUERIES).exists()
+
+    def opened() -> Ledger:
+        forget = {"forget": anew, "forget_answers": anew and not is_kept, "forget_records": not is_finished}
+        return Ledger(run / QUERIES, pool.n_records, identity, budget, inputs, **forget)
+
     try:
-        with closing(Ledger(run / QUERIES, pool.n_records, identity, budget, inputs)) as ledger:
-            is_to_go = not is_kept
+        try:
+            found = opened()
+        except ArtefactError:
+            if is_kept:
+                raise
+            forget_queries(run)  # nothing in it was paid for
+            found = opened()
+        with closing(found) as ledger:
+            is_to_go = not is_kept and not is_finished
             try:
                 yield ledger
                 is_to_go = False
             finally:
-                is_to_go = is_to_go or ledger.spent == Spent(0, 0, 0, 0)
+                is_to_go = is_to_go or (not ledger.n_asked and ledger.spent == Spent(0, 0, 0, 0))
     finally:
         if is_to_go:
             forget_queries(run)
@@ -247,8 +289,8 @@ def _ledger(
 
 
 def keeps(interface: Interface, querying: Querying) -> bool:
-    """Whether answers are kept: of a model that is far away or costs something."""
-    return isinstance(interface, RemoteInterface) or querying.price is not None
+    """Whether answers are kept: of a model that is far away, has a price, or a budget, which is for all starts."""
+    return isinstance(interface, RemoteInterface) or querying.price is not None or querying.budget is not None
 
 
 def _name_of(target: Any, model: Interface, interface: Interface, pool: Records, querying: Querying) -> str:

@@ -15,7 +15,7 @@ from vestige.core.predictions import Predictions
 from vestige.core.records import Records, joined
 from vestige.core.targets import Interface
 from vestige.targets.ledger import Ledger
-from vestige.targets.meter import Meter
+from vestige.targets.meter import PAID_AT_ONCE, Meter
 from vestige.targets.opening import open_target
 
 _TIMED = 256  # records that a model of this process is timed with
@@ -53,7 +53,7 @@ def lines_of_asking(
     pool = joined(members, nonmembers)
     interface = limited(target, open_target(target, pool.n_classes, pool.classes), querying)
     with closing(Ledger(None, pool.n_records, budget=querying.budget)) as ledger:
-        meter = Meter(interface, ledger, keep=querying.price is not None)
+        meter = Meter(interface, ledger, keep=keeps(interface, querying))
         to_ask = reserved(meter, ledger, pool, querying, seed, last_layer, wanted)
     n = to_ask.total
     parts = [f"{to_ask.once:,} for {pool.n_records:,} records", f"{to_ask.again} of them again, to compare"]
@@ -66,7 +66,20 @@ def lines_of_asking(
         lines.append(f"{money(n * querying.price / 1000)} to pay, at {querying.price:g} per 1,000 queries")
     if querying.budget is not None:
         lines.append(f"{querying.budget - n:,} of the budget of {querying.budget:,} queries are left then")
+        lines.append(_budget_of(target))
     return lines
+
+
+def _budget_of(target: Any) -> str:
+    """What a budget counts beside answers, and how much that may be."""
+    limits = getattr(target, "limits", None)
+    counted = "The budget is for all starts into one run, and counts what may have been answered: "
+    if limits is None:
+        return f"{counted}an audit that is killed loses up to {PAID_AT_ONCE} queries"
+    return (
+        f"{counted}each request that fails and is sent again (up to {limits.n_tries} times {limits.batch} queries), "
+        f"and the {limits.n_connections} under way when an audit is killed; leave room for them"
+    )
 
 
 def _time(target: Any, interface: Interface, pool: Records, querying: Querying, n_queries: int) -> str:

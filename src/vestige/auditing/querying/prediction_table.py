@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vestige.core.errors import InputError, UnsupportedModelError
+from vestige.core.ids import id_texts
 from vestige.core.labels import as_numbers, number_of_text
 from vestige.core.messages import few
 from vestige.core.outputs import GradientNorms, Output, PredictedLabels
@@ -34,14 +35,15 @@ def answers_from_table(table: Predictions, pool: Records, member: np.ndarray, ac
             "Expected ids in the table of predictions and in the records, found none in one of them; they are matched "
             "by id, never by position."
         )
-    row_of = {str(i): row for row, i in enumerate(table.ids.tolist())}
-    missing = [str(i) for i in pool.ids.tolist() if str(i) not in row_of]
+    row_of = {i: row for row, i in enumerate(id_texts(table.ids).tolist())}
+    wanted = id_texts(pool.ids).tolist()
+    missing = [i for i in wanted if i not in row_of]
     if missing:
         raise InputError(
             f"Expected an answer for every record, found none for {len(missing):,} of {pool.n_records:,}, such as "
             f"{few(missing, 3)}; the table must hold their ids."
         )
-    rows = np.array([row_of[str(i)] for i in pool.ids.tolist()])
+    rows = np.array([row_of[i] for i in wanted])
     if (table.member[rows] != member).any():
         first = pool.ids[int(np.argmax(table.member[rows] != member))]
         raise InputError(

@@ -21,10 +21,11 @@ class Querying:
             too. Attacks that need more are left out, and nothing more is kept anywhere.
         inputs: What its inputs may be and how they become what the model is given; if omitted they are given as they
             are in the records.
-        budget: The most queries that the model may answer, over all attacks, and over all starts of the audit if its
-            answers are kept; None for no limit. Requests that fail are sent again and come on top.
-        price: Price of 1,000 queries. With a price, answers are kept and equal inputs asked once, as they are for a
-            model that is far away.
+        budget: The most queries that the model may answer, over all attacks and all starts into one run; None for no
+            limit. They are counted before they are sent: those of a request that failed, or was under way when the
+            process was killed, may have been answered and are spent, and so is each request that is sent again.
+        price: Price of 1,000 queries. With a price or a budget, answers are kept and equal inputs asked once, as they
+            are for a model that is far away.
         views: Changed copies of each image that the model is asked about besides the image itself, and shadow models
             too: attacks with shadow models read all of them, others the image. Only with training, or with references
             that were asked the same views.

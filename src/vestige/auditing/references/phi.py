@@ -8,10 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vestige.core.errors import InputError
+from vestige.core.ids import id_texts
 from vestige.core.likelihood_ratio import Statistic
 from vestige.core.messages import few
 from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, Probabilities
 from vestige.core.predictions import Predictions
+from vestige.core.probabilities import LOG_FLOOR
 from vestige.core.references import References
 from vestige.signals.hinge import hinge_from_logits
 from vestige.signals.losses import losses_from_phi
@@ -38,6 +40,9 @@ class ReferencePhi:
         shadow_statistic: That of every reference model.
         gradient_norms: The target's gradient norm of every audited record; None if it or the models were not asked.
         shadow_gradient_norms: Those of every reference model.
+        max_log_p: Log of the target's largest probability for every audited record, the mean over queries [nats]; None
+            if it or the models did not answer with a number per class.
+        shadow_max_log_p: That of every reference model.
     """
 
     phi: Float[np.ndarray, "record query"]
@@ -56,6 +61,8 @@ class ReferencePhi:
 
     gradient_norms: Float[np.ndarray, " record"] | None = None
     shadow_gradient_norms: Float[np.ndarray, "model record"] | None = None
+    max_log_p: Float[np.ndarray, " record"] | None = None
+    shadow_max_log_p: Float[np.ndarray, "model record"] | None = None
 
     @property
     def of_lira(self) -> tuple[Float[np.ndarray, "record query"], Float[np.ndarray, "model record query"]]:
@@ -100,8 +107,12 @@ def reference_phi(references: References, target: Predictions, statistic: Statis
     n, n_queries = order.size, references.n_queries
     phi = np.empty((references.n_models, columns.size, n_queries))
     theirs = np.empty((references.n_models, n, n_queries)) if statistic is Statistic.HINGE else None
+    surest = _surest_of_target(references, target, order)
+    of_models = None if surest is None else np.empty((references.n_models, n))
     for number, answers in enumerate(references.models()):  # read once, a model at a time
         phi[number] = _phi(references.kind, answers[columns], labels, n_queries, f"model {number}")
+        if of_models is not None:
+            of_models[number] = _max_log_p(references.kind, answers[order])
         if theirs is not None:
             theirs[number] = _hinge(answers[order], target.labels, n_queries)
     ours = _phi_of_target(references, target, columns, labels)
@@ -113,7 +124,7 @@ def reference_phi(references: References, target: Predictions, statistic: Statis
         ours[:n], phi[:, :n], references.member[:, order],
         ours[n:], phi[:, n:], references.member[:, others],
         n_saturated, limit, order, by_id, references.groups, own, theirs,
-        *_gradient_norms(references, target, order),
+        *_gradient_norms(references, target, order), surest, of_models,
     )  # fmt: skip
 
 
@@ -163,8 +174,8 @@ def _matched(references: References, target: Predictions) -> tuple[Int[np.ndarra
             "are matched."
         )
     theirs, ours = references.ids, target.ids
-    if (theirs.dtype.kind in "iu") != (ours.dtype.kind in "iu"):  # 7 in one file is "7" in the other
-        theirs, ours = theirs.astype(np.str_), ours.astype(np.str_)
+    if theirs.dtype.kind != ours.dtype.kind:  # 7 in one file is "7" in the other
+        theirs, ours = id_texts(theirs), id_texts(ours)
     by_id = np.argsort(theirs, kind="stable")
     place = np.minimum(np.searchsorted(theirs, ours, sorter=by_id), theirs.size - 1)
     order = by_id[place]
@@ -250,6 +261,31 @@ def _gradient_norms(
     if own is None or references.gradient_norms is None:
         return None, None
     return np.asarray(own.whole(), dtype=np.float64), references.gradient_norms[:, order].astype(np.float64)
+
+
+def _surest_of_target(
+    references: References, target: Predictions, order: np.ndarray
+) -> Float[np.ndarray, " record"] | None:
+    """The target's `max_log_p`, if it and the models answered with a number per class."""
+    if references.kind is Phi:
+        return None
+    if references.target is not None:
+        return _max_log_p(references.target_kind, references.target[order])
+    found = target.output(Logits) or target.output(Probabilities)
+    return None if found is None else _max_log_p(type(found), found.whole())
+
+
+def _max_log_p(kind: type[Output], answers: np.ndarray) -> Float[np.ndarray, " record"]:
+    """Log of the largest probability of each record, the mean over its queries; NaN where an answer is missing."""
+    table = np.asarray(answers, dtype=np.float64)
+    top = table.max(axis=-1)
+    if kind is Logits:  # of the other classes' share, of which float64 keeps every digit
+        others = np.exp(table - top[..., None])
+        np.put_along_axis(others, table.argmax(axis=-1)[..., None], 0.0, axis=-1)
+        found = -np.log1p(others.sum(axis=-1))
+    else:
+        found = np.log(np.maximum(top, LOG_FLOOR))
+    return np.asarray(found.reshape(len(table), -1).mean(axis=1))
 
 
 def _phi_of_target(

@@ -3,25 +3,29 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from vestige.attacks import CATALOGUE
+from vestige.attacks.lira import lira_online
 from vestige.auditing.references.phi import ReferencePhi, reference_phi
 from vestige.core.attack import Attack
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError
-from vestige.core.likelihood_ratio import LikelihoodRatio, Queries, Statistic, Variance
-from vestige.core.messages import what_is_needed
+from vestige.core.likelihood_ratio import Counts, LikelihoodRatio, Queries, Statistic, Variance
+from vestige.core.messages import few, what_is_needed
 from vestige.core.outputs import GradientNorms, Phi
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
 from vestige.core.result import Check, NotRun, Validity
+from vestige.evaluation.intervals import is_resolvable
+from vestige.evaluation.roc import Roc, point_at_fpr, roc
 from vestige.signals.privacy_score import privacy_score
 
-PER_RECORD_FROM = 32
-"""IN and OUT models of every record from which on its own spread is used (Carlini et al. 2022 use it for many)."""
-
+_MOST_TURNS = 32  # reference models that ways of LiRA are compared on
+_MOST_RECORDS = 5_000  # of each of them
+_RATES = (0.001, 0.01, 0.1)  # ways are compared by the TPR at the lowest of these that resolves
 _MANY_SATURATED = 0.01  # share of certain answers from which on they are worth a warning
 
 
@@ -35,7 +39,7 @@ class ReferenceScores:
         attacks: Those that were played or tried.
         scores: Scores of the target, per attack with reference models.
         asked: How LiRA was asked to be played.
-        likelihood: How it is: with the variance that the number of models decides, where that was left open.
+        likelihood: How it is: with the variance that finds more members of the models, where that was left open.
         shadow_scores: The same of that shadow model; its own answers and its partner's are not used for them.
         not_run: Attacks with reference models that could not be played, and what they need.
         checks: What a reader should know of them.
@@ -63,6 +67,8 @@ class ReferenceScores:
         columns |= {"population": seen.population_shadow_phi, "target's population": seen.population_phi}
         if seen.shadow_gradient_norms is not None:
             columns |= {"gradient norms": seen.shadow_gradient_norms}
+        if seen.shadow_max_log_p is not None:
+            columns |= {"largest": seen.shadow_max_log_p}
         return digest_of_columns(columns)
 
     @cached_property
@@ -127,7 +133,7 @@ def score_observed(
     asked = likelihood or LikelihoodRatio()
     attacks = [attack for attack in attacks if attack.needs_references]
     fewest = fewest_on_a_side(found.is_in)
-    how = replace(asked, variance=asked.variance or _variance(fewest, asked))
+    how, chosen, more = _decided(found, asked)
     scores, not_run = play_attacks(attacks, found, how)
     first = next((i for i in range(len(found.is_in)) if not np.isnan(found.shadow_phi[i]).any()), None)
     shadow_scores: Mapping[str, np.ndarray] = {}
@@ -148,16 +154,108 @@ def score_observed(
         how,
         {name: values for name, values in shadow_scores.items() if name in scores},
         not_run,
-        (*checks, *_checks(found)),
-        {"reference models": _definition(found, fewest, how, first), **_definitions(how)},
+        (*checks, *_checks(found), *_missing_answers(found, not_run), *more),
+        {"reference models": _definition(found, fewest, how, chosen, first), **_definitions(how)},
         False,
     )
 
 
-def _variance(fewest: int, asked: LikelihoodRatio) -> Variance:
-    """Whose spread is taken where nobody said it."""
-    alone = fewest > PER_RECORD_FROM and asked.queries is Queries.MEAN
-    return Variance.PER_RECORD if alone else Variance.POOLED
+def _decided(found: ReferencePhi, asked: LikelihoodRatio) -> tuple[LikelihoodRatio, str, tuple[Check, ...]]:
+    """How LiRA is played where that was left open, why, and what is to be said of it.
+
+    Ways are compared on reference models in turn, each as the target of the others: what the target answered is not
+    looked at, so that no choice is made in its favour. Published text has one variance better with 43 OUT models
+    (Carlini et al. 2022), other data each record's own from 32 on each side on: no number of models decides.
+    """
+    if asked.queries is Queries.FULL_COVARIANCE:
+        how = replace(asked, variance=Variance.POOLED)
+        found_turns = _compared(found, [how, replace(how, queries=Queries.MEAN)])
+        return how, "", () if found.phi.shape[1] == 1 else _of_covariance(found_turns)
+    if asked.variance is not None:
+        return asked, "", ()
+    pooled, own = (replace(asked, variance=variance) for variance in (Variance.POOLED, Variance.PER_RECORD))
+    turns = _compared(found, [pooled, own])
+    if turns is None:
+        return pooled, ", as too few models remain to compare it with their own", ()
+    of_pooled, of_own = turns.values
+    said = (
+        f", the better on {turns.n_targets} reference models in turn "
+        f"({turns.metric} {of_pooled:.3f} pooled, {of_own:.3f} own)"
+    )
+    return (own if of_own > of_pooled else pooled), said, ()
+
+
+@dataclass(frozen=True)
+class _Turns:
+    """Means of one number over reference models as targets, for several ways of LiRA."""
+
+    metric: str
+    values: tuple[float, ...]
+    n_targets: int
+
+
+def _compared(found: ReferencePhi, ways: Sequence[LikelihoodRatio]) -> _Turns | None:
+    """Play online LiRA in several ways on reference models; None where too few models remain."""
+    targets = [m for m in range(len(found.is_in)) if not np.isnan(found.shadow_phi[m]).any()]
+    if len(targets) > _MOST_TURNS:
+        targets = [targets[i] for i in np.linspace(0, len(targets) - 1, _MOST_TURNS).round().astype(int)]
+    targets = [m for m in targets if found.is_in[m].any() and not found.is_in[m].all()]
+    if len(targets) < 2 or fewest_on_a_side(found.is_in) < 2:
+        return None
+    records = _spread_over(found)
+    theirs = found.of_lira[1][:, records]
+    is_in = found.is_in[:, records]
+    curves: list[list[Roc]] = [[] for _ in ways]
+    for model in targets:
+        others = left_without(found, model)
+        member = is_in[model]
+        if not others.any() or not member.any() or member.all():
+            return None
+        for of_way, way in zip(curves, ways, strict=True):
+            try:
+                scores = lira_online(theirs[model], theirs[others], is_in[others], **_ways_of_lira(way))
+            except InputError:  # too few models on one side of some record
+                return None
+            of_way.append(roc(scores[member], scores[~member]))
+    n_nonmembers = min(curve.n_nonmembers for curve in curves[0])
+    fpr = next((rate for rate in _RATES if is_resolvable(rate, n_nonmembers)), None)
+    means = [
+        float(np.mean([c.auc if fpr is None else c.rates_at(point_at_fpr(c, fpr))[0] for c in of_way]))
+        for of_way in curves
+    ]
+    return _Turns("mean AUC" if fpr is None else f"mean TPR at FPR {fpr:g}", tuple(means), len(targets))
+
+
+def _spread_over(found: ReferencePhi) -> np.ndarray:
+    """Some records, evenly along what models answered on average, so that their order says nothing."""
+    n = found.is_in.shape[1]
+    if n <= _MOST_RECORDS:
+        return np.arange(n)
+    level = np.argsort(np.nanmean(found.shadow_phi, axis=(0, 2)), kind="stable")
+    return np.sort(level[np.linspace(0, n - 1, _MOST_RECORDS).round().astype(int)])
+
+
+def _of_covariance(turns: _Turns | None) -> tuple[Check, ...]:
+    """Whether the covariance of queries is worse than their mean, which it is with few models."""
+    cure = "Take the mean over queries (queries = mean), or train more models."
+    if turns is None:
+        message = (
+            "LiRA reads the covariance of queries, with too few reference models to compare it with the mean over "
+            "queries: with few it finds fewer members."
+        )
+        return (Check("query_covariance", Validity.LIMITED, message, cure),)
+    of_covariance, of_mean = turns.values
+    if of_covariance >= of_mean:
+        return ()
+    message = (
+        f"LiRA with the covariance of queries finds fewer members of {turns.n_targets} reference models in turn than "
+        f"with the mean over queries: {turns.metric} {of_covariance:.3f}, not {of_mean:.3f}."
+    )
+    return (Check("query_covariance", Validity.LIMITED, message, cure),)
+
+
+def _ways_of_lira(likelihood: LikelihoodRatio) -> dict[str, Any]:
+    return {name: getattr(likelihood, name) for name in ("center", "variance", "queries", "min_std", "counts")}
 
 
 def play_attacks(
@@ -191,12 +289,15 @@ def play_attacks(
 
 def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> np.ndarray:
     if attack.name in _LIRA:
-        how = {name: getattr(likelihood, name) for name in ("center", "variance", "queries", "min_std")}
-        return attack.score(*found.of_lira, found.is_in, **how)
+        return attack.score(*found.of_lira, found.is_in, **_ways_of_lira(likelihood))
     if "shadow_gradient_norms" in attack.reads:
         if found.gradient_norms is None or found.shadow_gradient_norms is None:
             raise InputError("Expected gradient norms of the target and of reference models, found none.")
         return attack.score(found.gradient_norms, found.shadow_gradient_norms, found.is_in)
+    if "shadow_max_log_p" in attack.reads:
+        if found.max_log_p is None or found.shadow_max_log_p is None:
+            raise InputError(f"Expected {attack.needs}, found none.")
+        return attack.score(found.max_log_p, found.shadow_max_log_p, found.is_in)
     has_population = len(found.population_phi) > 0
     queries = range(found.phi.shape[1])
     signals = [
@@ -214,11 +315,12 @@ def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> 
 
 
 _OURS = {attack.name for attack in CATALOGUE}
+_OF_PHI = {attack.name for attack in CATALOGUE if attack.needs_references and "shadow_phi" in attack.reads}
 _LIRA = ("lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only")
 _DEFINITIONS = {
     "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
     "base_score, attack_r, calibration_loss": "on log p of the true class; offline with the power 0.33; ties count",
-    "calibration_confidence": "on p of the true class, where Watson et al. take the log of the largest",
+    "calibration_confidence": "on the log of the largest probability, whatever the true class (Watson et al., eq. 3)",
     "rmia": "gamma 1, >; population: other records that all models were asked about, or else the audited ones",
     "privacy_score": "of records: |mean of IN phi - mean of OUT phi| / (std of IN + std of OUT)",
     "saturation": "answers of exactly 0 or 1 stand log 2 beyond the largest other phi: half the smallest probability",
@@ -263,7 +365,7 @@ def partners_of(is_in: np.ndarray, groups: np.ndarray | None) -> np.ndarray | No
 
 def one_as_target(found: ReferencePhi, model: int, others: np.ndarray) -> ReferencePhi:
     """One reference model in the target's place, with some of the others."""
-    norms = found.shadow_gradient_norms
+    norms, surest = found.shadow_gradient_norms, found.shadow_max_log_p
     return ReferencePhi(
         found.shadow_phi[model], found.shadow_phi[others], found.is_in[others],
         found.population_shadow_phi[model], found.population_shadow_phi[others], found.population_is_in[others],
@@ -272,6 +374,7 @@ def one_as_target(found: ReferencePhi, model: int, others: np.ndarray) -> Refere
         None if found.shadow_statistic is None else found.shadow_statistic[model],
         None if found.shadow_statistic is None else found.shadow_statistic[others],
         None if norms is None else norms[model], None if norms is None else norms[others],
+        None if surest is None else surest[model], None if surest is None else surest[others],
     )  # fmt: skip
 
 
@@ -323,11 +426,37 @@ def _checks(found: ReferencePhi) -> list[Check]:
     return checks
 
 
-def _definition(found: ReferencePhi, fewest: int, likelihood: LikelihoodRatio, first: int | None) -> str:
+def _missing_answers(found: ReferencePhi, not_run: Sequence[NotRun]) -> list[Check]:
+    """Say what models did not answer, and which attacks that cost."""
+    missing = np.isnan(found.shadow_phi).any(axis=2)
+    others = int(np.isnan(found.population_shadow_phi).any(axis=2).sum())
+    if not missing.any() and not others:
+        return []
+    message = (
+        f"{int(missing.sum()):,} of {missing.size:,} answers of reference models about audited records are missing "
+        f"({int(missing.any(axis=1).sum())} models, {int(missing.any(axis=0).sum()):,} records)"
+    )
+    message += f", and {others:,} about other records" if others else ""
+    fell = [left.attack for left in not_run if left.attack in _OF_PHI]
+    if not fell:
+        return [Check("missing_answers", Validity.VALID, f"{message}; attacks do without them.")]
+    return [
+        Check(
+            "missing_answers",
+            Validity.LIMITED,
+            f"{message}: {few(fell, 10)} could not be played, and may be stronger than what was.",
+            "Ask the models again, or leave these models or records out.",
+        )
+    ]
+
+
+def _definition(found: ReferencePhi, fewest: int, likelihood: LikelihoodRatio, chosen: str, first: int | None) -> str:
     words = (
         f"{_STATISTICS[Statistic(likelihood.statistic)]}; Gaussians around the {likelihood.center} of {fewest} models "
-        f"or more on each side, {_SPREADS[Variance(str(likelihood.variance))]} standard deviation"
+        f"or more on each side, {_SPREADS[Variance(str(likelihood.variance))]} standard deviation{chosen}"
     )
+    if likelihood.counts is Counts.SMALLEST:
+        words += ", of as many models as every record has (published code)"
     if found.phi.shape[1] > 1:
         joint = likelihood.queries is Queries.FULL_COVARIANCE
         how = (

@@ -15,6 +15,8 @@ from vestige.core.predictions import Predictions
 from vestige.core.result import Adversary, Check, NotRun, Provenance, ThreatModel, Validity
 from vestige.evaluation import preflight
 from vestige.evaluation.roc import Roc
+from vestige.evaluation.units import on_both_sides
+from vestige.signals.losses import losses_from_phi
 
 
 def not_tested_of(case: Case) -> str:
@@ -40,24 +42,40 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
         checks.append(preflight.blind_inputs(inputs, case.labels, member, of_record, case.options.seed))
         checks.extend(preflight.duplicates(inputs, member, of_record))
     checks.extend(preflight.blind_order({k: v[keep] for k, v in target.order.items()}, member, of_record))
-    checks.append(preflight.inverted_scores(curves))
+    played = [attack for attack in case.selection.attacks if attack.name in curves]
+    finer = any(attack.monotone and attack.access != "label" for attack in played)
+    # Right or wrong is a coarse cut through the confidence: steadier answers change how often it is passed.
+    with_direction = {a.name for a in played if a.monotone and not (finer and a.access == "label")}
+    without_direction = [name for name in curves if name not in with_direction]
+    checks.append(preflight.inverted_scores(curves, without_direction))
     if case.observed.predicted is not None:
         predicted = case.observed.predicted[keep]
         checks.append(preflight.accuracy_below_chance(predicted, case.labels, member, of_record, target.n_classes))
+        checks.append(preflight.unrecognised_classes(predicted, case.labels, member, of_record, target.class_name))
     if case.observed.row_hashes is not None:
-        checks.append(preflight.equal_predictions(case.observed.row_hashes[keep], member))
+        checks.append(preflight.equal_predictions(case.observed.row_hashes[keep], member, of_record))
     checks.append(preflight.rounded_probabilities(case.observed.decimals))
-    checks.append(_left_out(target, keep))
-    if case.shadow is not None and case.shadow_keep is not None:
-        check = _left_out(case.shadow, case.shadow_keep)
+    checks.append(_left_out(target))
+    checks.append(case.people)
+    if case.shadow is not None:
+        check = _left_out(case.shadow)
         if check is not None:
             check = replace(check, name=f"shadow_{check.name}", message=f"In the shadow's records: {check.message}")
         checks.append(check)
         if not case.n_references:
-            checks.append(preflight.shadow_overlap(_as_text(target.ids), _as_text(case.shadow.ids)))
+            checks.append(preflight.shadow_overlap(target.ids, case.shadow.ids))
+            checks.append(_like_the_shadow(case))
     if case.references is not None:
+        seen = case.references.observed
+        is_in, phi, shadow_phi = seen.is_in[:, keep], seen.phi[keep, 0], seen.shadow_phi[:, keep, 0]
         checks.extend(case.references.checks)
-        checks.append(preflight.reference_counts(case.references.observed.is_in[:, keep], member, of_record))
+        checks.append(preflight.reference_counts(is_in, member, of_record))
+        checks.append(preflight.reference_membership(phi, member, shadow_phi, is_in, of_record))
+        if not case.references.by_forgetting:  # such models began where the target ended, and are meant to differ
+            models = zip([phi, *shadow_phi], [member, *is_in], strict=True)
+            with np.errstate(invalid="ignore"):  # where a model did not answer
+                own, *theirs = (preflight.behaviour(losses_from_phi(p), inside, of_record) for p, inside in models)
+            checks.append(preflight.shadow_training(own, theirs))
     elif case.labels_asked.is_in is not None:
         checks.append(preflight.reference_counts(case.labels_asked.is_in[:, keep], member, of_record))
     checks.extend(case.labels_asked.checks)
@@ -65,15 +83,23 @@ def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
     return [check for check in checks if check is not None]
 
 
-def _as_text(ids: np.ndarray | None) -> np.ndarray | None:
-    """Ids to compare between files: one may hold them as numbers, the other as text."""
-    return None if ids is None else ids.astype(np.str_)
+def _like_the_shadow(case: Case) -> Check | None:
+    """Whether the one shadow model, which has records of its own, behaves like the target."""
+    if case.shadow is None or case.shadow_keep is None or case.shadow_losses is None or case.observed.losses is None:
+        return None
+    kept, subjects = case.shadow_keep, case.shadow.subjects
+    units = None if subjects is None else np.unique(subjects[kept], return_inverse=True)[1]
+    return preflight.shadow_training(
+        preflight.behaviour(case.observed.losses[case.keep], case.member, case.units.of_record),
+        [preflight.behaviour(case.shadow_losses[kept], case.shadow.member[kept], units)],
+    )
 
 
-def _left_out(predictions: Predictions, keep: np.ndarray) -> Check | None:
-    n_records = int(np.count_nonzero(~keep))
-    n_subjects = 0 if predictions.subjects is None or not n_records else np.unique(predictions.subjects[~keep]).size
-    return preflight.subjects_on_both_sides(n_subjects, n_records)
+def _left_out(predictions: Predictions) -> Check | None:
+    if predictions.subjects is None:
+        return None
+    mixed = on_both_sides(predictions.subjects, predictions.member)
+    return preflight.subjects_on_both_sides(np.unique(predictions.subjects[mixed]).size, int(np.count_nonzero(mixed)))
 
 
 def threat_models_of(case: Case) -> tuple[ThreatModel, ...]:
@@ -93,7 +119,10 @@ def threat_models_of(case: Case) -> tuple[ThreatModel, ...]:
             n_queries = (
                 n_queries_of(case) if attack.needs_references else case.labels_asked.n_queries.get(attack.name, 1)
             )
-            models.append(ThreatModel(attack.name, attack.access, attack.definition, words, n_queries, attack.source))
+            learnt = f"; {_OF_HALF}" if np.isnan(case.scores[attack.name]).any() else ""
+            models.append(
+                ThreatModel(attack.name, attack.access, f"{attack.definition}{learnt}", words, n_queries, attack.source)
+            )
     return tuple(models)
 
 
@@ -151,8 +180,14 @@ def not_run_of(case: Case) -> tuple[NotRun, ...]:
     return tuple(missing)
 
 
+_OF_HALF = "learnt from one half of the records, which it does not score"
 _LEFT_OUT = "to be asked for: it was left out on request"
 _NOT_ASKED = "to be asked for by name: it learns from known members"
+
+
+def options_as_text(options: Options) -> dict[str, str | int | float]:
+    """Return the options as a run holds them."""
+    return {name: _plain(getattr(options, name)) for name in Options.__dataclass_fields__}
 
 
 def _plain(value: str | int | float) -> str | int | float:
@@ -176,12 +211,13 @@ def provenance_of(case: Case) -> Provenance:
         reference_digest="" if case.references is None else case.references.digest,
         n_records=case.target.n_records,
         n_left_out=int(np.count_nonzero(~case.keep)),
-        options={name: _plain(getattr(options, name)) for name in Options.__dataclass_fields__},
+        options=options_as_text(options),
         attacks=case.selection.asked,
         likelihood_ratio={} if case.references is None else case.references.asked.as_text(),
         definitions={
             **_DEFINITIONS,
             **({} if case.references is None else case.references.definitions),
+            **case.learnt.definitions,
             **case.labels_asked.definitions,
             "attacks": case.selection.definition,
         },
@@ -191,8 +227,9 @@ def provenance_of(case: Case) -> Provenance:
 _DEFINITIONS: Mapping[str, str] = {
     "score": "higher = more likely a member, for every attack",
     "interval": "95 %, for this model over records or subjects; not over training runs",
-    "auc": "P(member scores higher than nonmember) + P(tie)/2; DeLong on the logit scale",
-    "tpr_at_fpr": "last point of the tie-safe ROC with FPR <= f, no interpolation; the threshold's uncertainty inside",
+    "auc": "P(member scores higher than nonmember) + P(tie)/2; score interval with DeLong's variance",
+    "tpr_at_fpr": "last point of the tie-safe ROC with FPR <= f, no interpolation: without ties its true FPR averages "
+    "(floor(f n) + 1) / (n + 1); the threshold's uncertainty inside",
     "probabilities": "as given; a row may miss 1 by 1e-4, or rounded to d decimals by K/2 units of the last (LIMITED)",
     "logarithms": "of given probabilities log max(p, 1e-30) (P1), so exact 0 and 1 are ordinary; of logits exact",
     "resolution": "a rate f needs at least 10 expected false positives, n_nonmembers * f >= 10",
@@ -200,12 +237,18 @@ _DEFINITIONS: Mapping[str, str] = {
     "knowledge": "train, data, label, model: P3, table 3; members: of other records; thresholds per class: label too",
     "global and per_class": "P1: first observed known score with the best balanced accuracy, member iff score >= t",
     "strict": "P3: highest distinct known score with the best balanced accuracy, member iff score > t",
-    "known_half": "random halves of the units, stratified by membership; each is known while the other is attacked",
+    "known_half": "random halves of the units, stratified by membership; each is known while the other is attacked; "
+    "attacks that learn do so from one of them and are scored on the other alone, on which the privacy risk score is "
+    "counted too",
     "oracle": "best threshold on the target itself: optimistic, no interval; p-value of Kolmogorov-Smirnov",
     "worst": "largest over attacks (thresholds, groups), bounds simultaneous by Bonferroni",
-    "p_value": "max-T permutation of units over all attacks, by AUC and by members among the top share of all units",
-    "risk": "P1: prior * h_in / (prior * h_in + (1 - prior) * h_out) of modified entropy in log bins per class",
-    "subject": "its records' mean (or maximum) score; class thresholds: against the mean of its records' thresholds",
+    "p_value": "max-T permutation of units (people: of equally many records, scores centred and scaled per number) "
+    "over all attacks, by AUC and by members among the top share, and twice that share, of all units; attacks that "
+    "learnt from half of the units on the other half, both tests combined by Bonferroni",
+    "risk": "P1: prior * h_in / (prior * h_in + (1 - prior) * h_out) of modified entropy in log bins per class; "
+    "one record more on each side of a bin, unless arithmetic is published",
+    "subject": "its records' mean (or maximum) score; class thresholds: against the mean of its records' thresholds; "
+    "compared with subjects of as many records where the sides differ in numbers",
     "leak shown": "familywise p <= 0.05",
     "no leak shown": "not shown, FPR 0.01 resolvable, and the worst attack's upper bound there at most 5 %",
 }

@@ -1,22 +1,47 @@
 """An audit's material: both models' answers seen once, and everything the evaluation needs of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from vestige.auditing.label_only.findings import LabelScores
 from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.results.operating_points import Known, known_halves, known_shadow
+from vestige.auditing.results.people import comparable_people
 from vestige.auditing.scoring.learnt_scores import LearntScores, Side, learnt_scores
 from vestige.auditing.scoring.observation import Observed, observe
 from vestige.auditing.selection import Selection
 from vestige.core.errors import InputError
 from vestige.core.options import Options, SubjectScore
+from vestige.core.outputs import PredictedLabels
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
+from vestige.core.result import Check
 from vestige.core.seeds import stream
 from vestige.evaluation.units import Units, halves, make_units, on_both_sides
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Attacks that score the same records, and these records.
+
+    Attributes:
+        attacks: Their names.
+        records: Which of a case's records they score.
+        units: Records or subjects, of these alone.
+        labels: Class of each of these records.
+    """
+
+    attacks: tuple[str, ...]
+    records: np.ndarray
+    units: Units
+    labels: np.ndarray
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """What belongs to these records, of one value per record of the case."""
+        return values if self.records.all() else values[self.records]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +52,12 @@ class Case:
         selection: The attacks that were asked for.
         options: What could change a number.
         target: What was given; `keep` selects the records that are evaluated.
-        keep: False for records of subjects that are on both sides. All arrays below are of kept records.
+        keep: False for records of subjects that are on both sides, or without anybody on the other side who has as
+            many records. All arrays below are of kept records.
         labels: Class of each record.
         member: Side of each record.
         units: Records or subjects.
-        scores: Score of each record, per attack.
+        scores: Score of each record, per attack; NaN where an attack does not score it, because it learnt from it.
         observed: What the pass over the target gave for all given records.
         learnt: What attacks gave that learn from known members.
         source: Where thresholds come from: `shadow` or `known_half`.
@@ -42,6 +68,9 @@ class Case:
         shadow_digest: Digest of its predictions; empty without one.
         references: What reference models add, if there are any.
         labels_asked: What label-only attacks add.
+        people: Whether people on both sides have equally many records; None without subjects.
+        label_values: Number that each class stands for, where labels are numbers without names and not all occur.
+        shadow_losses: Losses of all records of the shadow, if they are known.
     """
 
     selection: Selection
@@ -62,6 +91,30 @@ class Case:
     shadow_digest: str
     references: ReferenceScores | None = None
     labels_asked: LabelScores = field(default_factory=LabelScores)
+    people: Check | None = None
+    label_values: np.ndarray | None = None
+    shadow_losses: np.ndarray | None = None
+
+    @cached_property
+    def scored(self) -> tuple[Scored, ...]:
+        """The attacks by the records that they score: those that score all first."""
+        alike: dict[bytes, list[str]] = {}
+        masks = {}
+        for attack, scores in self.scores.items():
+            mask = ~np.isnan(scores)
+            key = mask.tobytes()
+            masks[key] = mask
+            alike.setdefault(key, []).append(attack)
+        whole_first = sorted(alike, key=lambda key: -np.count_nonzero(masks[key]))
+        return tuple(
+            Scored(
+                tuple(alike[key]),
+                masks[key],
+                self.units if masks[key].all() else self.units.restricted(masks[key]),
+                self.labels[masks[key]],
+            )
+            for key in whole_first
+        )
 
     @property
     def n_references(self) -> int:
@@ -94,11 +147,16 @@ def prepare_case(
     ours = {**({} if references is None else references.scores), **by_labels.scores}
     if not any(attack.learns for attack in selection.attacks):
         _refuse_without({**observed.scores, **ours}, selection)
+    given = shadow
+    target, shadow, values = _of_occurring_classes(target, shadow)
+    if values is not None and observed.predicted is not None:
+        observed = replace(observed, predicted=np.searchsorted(values, observed.predicted))
     keep, units = _units_of(target, options.subject_score)
+    keep, units, people = comparable_people(keep, units, stream(options.seed, "matched people"))
     labels, member = target.labels[keep], target.member[keep]
     scores = {name: values[keep] for name, values in {**observed.scores, **ours}.items()}
     side = Side(target, keep, labels, units, asked=by_labels.signals)
-    if shadow is None:
+    if shadow is None or given is None:
         learnt = learnt_scores(selection.attacks, side, None, options, progress)
         _refuse_without({**scores, **learnt.scores}, selection)
         first = halves(units, stream(options.seed, "known halves"))
@@ -106,7 +164,7 @@ def prepare_case(
         return Case(
             selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
             "known_half", known_halves(units, labels, first) if both else (), {**scores, **learnt.known_scores},
-            None, None, "", references, by_labels,
+            None, None, "", references, by_labels, people=people, label_values=values,
         )  # fmt: skip
     codes = _codes(shadow, target)
     shadow_labels = np.asarray(codes[shadow.labels])
@@ -115,7 +173,7 @@ def prepare_case(
             "Expected subjects for both models or for neither, found them for one; a threshold set on records does "
             "not fit people's mean scores. Give shadow_subjects (--subject names the column in both files)."
         )
-    seen = observe(shadow, selection.attacks, options.arithmetic, progress, "scoring the shadow")
+    seen = observe(given, selection.attacks, options.arithmetic, progress, "scoring the shadow")
     shadow_keep, shadow_units = _units_of(shadow, options.subject_score)
     theirs = {**({} if references is None else references.shadow_scores), **by_labels.shadow_scores}
     of_shadow = {name: values[shadow_keep] for name, values in {**seen.scores, **theirs}.items()}
@@ -128,7 +186,8 @@ def prepare_case(
     return Case(
         selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
         "shadow", known_shadow(shadow_units, other.labels, labels.size), {**of_shadow, **learnt.known_scores},
-        shadow, shadow_keep, seen.digest, references, by_labels,
+        shadow, shadow_keep, seen.digest, references, by_labels, people=people, label_values=values,
+        shadow_losses=seen.losses,
     )  # fmt: skip
 
 
@@ -144,6 +203,35 @@ def _units_of(predictions: Predictions, combine: SubjectScore) -> tuple[np.ndarr
             "check the subject column."
         )
     return keep, make_units(subjects[keep], member[keep], combine)
+
+
+def _of_occurring_classes(
+    target: Predictions, shadow: Predictions | None
+) -> tuple[Predictions, Predictions | None, np.ndarray | None]:
+    """Labels that are numbers as codes of those that occur: what an audit costs must not hang on the largest.
+
+    Only where no column stands for a class and classes have no names; nothing changes if every number occurs.
+
+    Returns:
+        Both models' predictions, and which number each code stands for; None if it is the code itself.
+    """
+    both = [target] if shadow is None else [target, shadow]
+    if any(p.classes is not None or any(o.n_axes == 2 for o in p.outputs) for p in both):
+        return target, shadow, None
+    predicted = [found.whole() for p in both if (found := p.output(PredictedLabels)) is not None]
+    values = np.unique(np.concatenate([*(p.labels for p in both), *predicted]))
+    if values.size == int(values[-1]) + 1:
+        return target, shadow, None
+
+    def coded(p: Predictions) -> Predictions:
+        outputs = [
+            PredictedLabels(np.searchsorted(values, o.whole())) if isinstance(o, PredictedLabels) else o
+            for o in p.outputs
+        ]
+        labels = np.searchsorted(values, p.labels)
+        return replace(p, outputs=outputs, labels=labels, classes=[str(value) for value in values])
+
+    return coded(target), None if shadow is None else coded(shadow), values
 
 
 def _refuse_names_of_ours(target: Predictions, selection: Selection) -> None:

@@ -1,11 +1,12 @@
 """Every reference model in turn as the target: what training again, on another half, does to each attack's numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy import special
 
 from vestige.auditing.references.phi import ReferencePhi
 from vestige.auditing.references.scores import (
@@ -17,12 +18,14 @@ from vestige.auditing.references.scores import (
     play_attacks,
 )
 from vestige.auditing.results.operating_points import FPRS
+from vestige.auditing.results.people import comparable_people
 from vestige.core.leave_one_out import leave_one_out_per_record, leave_one_out_pooled, record_blocks
-from vestige.core.likelihood_ratio import Center, LikelihoodRatio, Queries, Variance
+from vestige.core.likelihood_ratio import Center, Counts, LikelihoodRatio, Queries, Variance
 from vestige.core.options import SubjectScore
 from vestige.core.progress import Progress
-from vestige.core.result import Spread
-from vestige.evaluation.intervals import is_resolvable, mean_interval
+from vestige.core.result import Spread, Validity
+from vestige.core.seeds import stream
+from vestige.evaluation.intervals import is_resolvable
 from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.evaluation.units import make_units, on_both_sides
 
@@ -40,9 +43,31 @@ class TargetValue:
     value: float
 
 
+@dataclass(frozen=True)
+class ReferenceEffect:
+    """What a number of some targets changes by when a block of the other models is left out of the references.
+
+    Attributes:
+        left_out: The models of the block.
+        n_draws: Draws outside of the block among the targets: those whose change could have been looked at.
+        attack: Name of the attack.
+        metric: `auc` or `tpr_at_fpr_...`.
+        changes: Change of the number, the mean over the targets of a draw, per draw that was looked at.
+    """
+
+    left_out: tuple[int, ...]
+    n_draws: int
+    attack: str
+    metric: str
+    changes: tuple[float, ...]
+
+
 _FEWEST = 2  # models on each side of every record, without the target's group: fewer say nothing of a spread
 _FEWEST_TARGETS = 8
 _MOST_ANSWERS = 5e7  # answers read for all targets of one attack: half a minute for all of them
+_MOST_BLOCKS = 16  # left out in turn
+_FEWEST_BLOCKS = 8  # where answers are many
+_MOST_REPLAYS = 128  # targets scored again without a block: a second for all attacks on few records
 _AT_CHANCE = 0.05  # distance from 0.5 of the mean AUC of a score that only counts IN models
 
 
@@ -87,6 +112,80 @@ def values_of_targets(
     return tuple(values)
 
 
+def effects_of_references(
+    references: ReferenceScores,
+    subjects: np.ndarray | None,
+    combine: SubjectScore,
+    values: tuple[TargetValue, ...],
+    progress: Progress,
+) -> tuple[ReferenceEffect, ...]:
+    """Score targets again without some of the models that score them, block by block.
+
+    A block is a pair, a group or a model, whatever was drawn together; of more than 16 draws there are 16 blocks of
+    nearly as many. For each block there are as many targets as 128 replays and 50 million answers in all allow, and at
+    least those of two draws.
+
+    Args:
+        references: As of `values_of_targets`.
+        subjects: As of `values_of_targets`.
+        combine: As of `values_of_targets`.
+        values: What it returned.
+        progress: Told after every block.
+
+    Returns:
+        Changes per block, attack and metric; none of an attack that the models left do not suffice for.
+    """
+    found = references.observed
+    attacks = [a for a in references.attacks if a.name in references.scores]
+    before = {(v.model, v.attack, v.metric): v.value for v in values}
+    targets = sorted(set.intersection({v.model for v in values}, *(_targets_of(values, a.name) for a in attacks)))
+    if not targets:
+        return ()
+    draw_of = _draws_of(found)
+    draws = np.unique(draw_of[targets]).tolist()
+    blocks = _blocks(draw_of, len(targets), found.shadow_phi.size)
+    n_replays = min(_MOST_REPLAYS, int(_MOST_ANSWERS / found.shadow_phi.size))
+    n_wanted = max(2, n_replays * len(draws) // (len(targets) * len(blocks)))
+    effects = []
+    for number, block in enumerate(blocks):
+        progress("every model in turn, without some of the others", number, len(blocks))
+        left_out = tuple(np.flatnonzero(np.isin(draw_of, block)).tolist())
+        outside = [d for d in draws if d not in block]
+        start = int(np.searchsorted(outside, block[-1])) if outside else 0
+        looked_at = (outside[start:] + outside[:start])[:n_wanted]  # each block has others
+        changes: dict[tuple[str, str], dict[int, list[float]]] = {}
+        for model in (m for m in targets if draw_of[m] in looked_at):
+            others = left_without(found, model) & ~np.isin(draw_of, block)
+            if not others.any() or fewest_on_a_side(found.is_in[others]) < 1:
+                continue
+            scores, _ = play_attacks(attacks, one_as_target(found, model, others), references.likelihood)
+            for now in _values(model, scores, found.is_in[model], subjects, combine):
+                change = now.value - before[now.model, now.attack, now.metric]
+                of_draws = changes.setdefault((now.attack, now.metric), {})
+                of_draws.setdefault(int(draw_of[model]), []).append(change)
+        for (attack, metric), of_draws in changes.items():
+            means = tuple(float(np.mean(c)) for c in of_draws.values())
+            effects.append(ReferenceEffect(left_out, len(outside), attack, metric, means))
+    return tuple(effects)
+
+
+def _targets_of(values: Sequence[TargetValue], attack: str) -> set[int]:
+    """Models that an attack was played on; all of one that was played on none."""
+    return {v.model for v in values if v.attack == attack} or {v.model for v in values}
+
+
+def _draws_of(found: ReferencePhi) -> Int[np.ndarray, " model"]:
+    """Which draw each model belongs to, by the first model of it."""
+    return np.array([int(np.flatnonzero(~left_without(found, m))[0]) for m in range(len(found.is_in))])
+
+
+def _blocks(draw_of: Int[np.ndarray, " model"], n_targets: int, n_answers: int) -> list[np.ndarray]:
+    """Draws that are left out together."""
+    draws = np.unique(draw_of)
+    many = n_targets * _MOST_BLOCKS * n_answers > _MOST_ANSWERS
+    return np.array_split(draws, min(draws.size, _FEWEST_BLOCKS if many else _MOST_BLOCKS))
+
+
 def _some(
     turns: list[tuple[int, np.ndarray]], groups: Int[np.ndarray, " turn"], n_answers: int
 ) -> list[tuple[int, np.ndarray]]:
@@ -107,7 +206,7 @@ def _groups_of(found: ReferencePhi, models: list[int]) -> Int[np.ndarray, " turn
 
 def _is_plain(likelihood: LikelihoodRatio) -> bool:
     """Whether LiRA is what `leave_one_out` computes."""
-    plain = likelihood.center is Center.MEAN and likelihood.queries is Queries.MEAN
+    plain = likelihood.center is Center.MEAN and likelihood.queries is Queries.MEAN and likelihood.counts is Counts.ALL
     return plain and likelihood.variance is not Variance.PUBLISHED_FIXED
 
 
@@ -152,6 +251,9 @@ def _values(
     if not member[keep].any() or member[keep].all():
         return
     units = make_units(None if subjects is None else subjects[keep], member[keep], combine)
+    keep, units, people = comparable_people(keep, units, stream(model, "matched people"))
+    if people is not None and people.validity is Validity.CONFOUNDED:
+        return
     for attack, of_records in scores.items():
         s = units.score(of_records[keep])
         curve = roc(s[units.member], s[~units.member])
@@ -162,31 +264,78 @@ def _values(
                 yield TargetValue(model, attack, f"tpr_at_fpr_{fpr:g}", tpr)
 
 
-def spread_of(values: tuple[TargetValue, ...], found: ReferencePhi) -> tuple[Spread, ...]:
-    """Sum the values up over targets: those whose training sets were drawn together count as one draw."""
-    draw = {m: int(np.flatnonzero(~left_without(found, m))[0]) for m in {v.model for v in values}}
+def spread_of(
+    values: tuple[TargetValue, ...], found: ReferencePhi, effects: tuple[ReferenceEffect, ...] = ()
+) -> tuple[Spread, ...]:
+    """Sum the values up over targets, and say how far their mean would be another with all models trained again.
+
+    The interval is for the expected mean over trainings of all models, target and references, on halves of *these*
+    records drawn anew; it does not speak of other records. Targets share the models that score them, so that their
+    values vary together: the variance of the mean is a jackknife over what was drawn together, each left out as the
+    target and as a reference,
+
+        V = sum_b (own_b + ref_b)^2,   own_b = sqrt(B / (B - 1)) sum_(t in b) (T_t - T) / n,
+                                       ref_b = sqrt((B - 1) / B) (R - R_b)
+
+    with T_t the value of target t of n, T their mean, and R_b the mean change of targets outside of block b when its
+    models are left out of the references, R their mean. Where not all targets were looked at, what their number adds
+    to V is taken off. Student's quantile has one degree of freedom less than there are blocks with targets.
+
+    The standard deviation is that of one target's value over trainings, sqrt(s^2 (1 - 1 / n) + V): that between the n
+    targets here, s, is too small by what they share.
+
+    Args:
+        values: What `values_of_targets` returned.
+        found: What all models answered.
+        effects: What `effects_of_references` returned; without them of an attack it has no interval.
+
+    Source:
+        Efron & Stein 1981 (the jackknife's variance is not too small in expectation); the division is ours.
+    """
     spreads = []
     for attack, metric in dict.fromkeys((v.attack, v.metric) for v in values):
-        chosen = [(v.model, v.value) for v in values if (v.attack, v.metric) == (attack, metric)]
-        draws: dict[int, list[float]] = {}
-        for model, value in chosen:
-            draws.setdefault(draw[model], []).append(value)
-        of_targets = np.array([value for _, value in chosen])
-        interval = mean_interval(np.array([np.mean(values) for values in draws.values()]))
+        chosen = [v for v in values if (v.attack, v.metric) == (attack, metric)]
+        of_targets = np.array([v.value for v in chosen])
+        n, mean = of_targets.size, float(of_targets.mean())
+        known = [e for e in effects if (e.attack, e.metric) == (attack, metric)]
+        variance, freedom = _variance_of_mean(chosen, known, len(found.is_in))
+        half = float(special.stdtrit(freedom, 0.975)) * np.sqrt(variance) if freedom > 0 else np.nan
+        between = float(of_targets.var(ddof=1)) if n > 1 else np.nan
         spreads.append(
             Spread(
                 attack,
                 metric,
-                len(chosen),
-                float(of_targets.mean()),
-                float(np.clip(interval.lower, 0.0, 1.0)),  # where no rate and no area is outside; NaN stays
-                float(np.clip(interval.upper, 0.0, 1.0)),
-                float(of_targets.std(ddof=1)),
+                n,
+                mean,
+                float(np.clip(mean - half, 0.0, 1.0)),  # where no rate and no area is outside; NaN stays
+                float(np.clip(mean + half, 0.0, 1.0)),
+                float(np.sqrt(between * (1 - 1 / n) + variance if np.isfinite(variance) else between)),
                 float(of_targets.min()),
                 float(of_targets.max()),
             )
         )
     return tuple(spreads)
+
+
+def _variance_of_mean(
+    values: Sequence[TargetValue], effects: Sequence[ReferenceEffect], n_models: int
+) -> tuple[float, int]:
+    """Variance of the mean over targets and its degrees of freedom; NaN and 0 where it cannot be told."""
+    block_of = {model: number for number, effect in enumerate(effects) for model in effect.left_out}
+    with_targets = {block_of.get(v.model) for v in values}
+    if len(block_of) < n_models or len(with_targets) < 2:
+        return float("nan"), 0
+    mean = float(np.mean([v.value for v in values]))
+    own = np.zeros(len(effects))
+    for v in values:
+        own[block_of[v.model]] += (v.value - mean) / len(values)
+    own *= np.sqrt(len(with_targets) / (len(with_targets) - 1))
+    of_block = np.array([np.mean(e.changes) for e in effects])
+    share = len(effects) / (len(effects) - 1)
+    noise = [np.var(e.changes, ddof=1) * (1 / len(e.changes) - 1 / e.n_draws) for e in effects if len(e.changes) > 1]
+    influence = own + np.sqrt(1 / share) * (of_block.mean() - of_block)
+    variance = float(influence @ influence) - float(np.sum(noise)) / share
+    return max(variance, float(own @ own)), len(with_targets) - 1
 
 
 def frame_of(values: tuple[TargetValue, ...]) -> "pd.DataFrame":

@@ -22,7 +22,7 @@ from vestige.evaluation.intervals import (
     tpr_at_fpr_bounds,
 )
 from vestige.evaluation.permutation import ks_p_value
-from vestige.evaluation.roc import Roc, best_point, point_at_fpr
+from vestige.evaluation.roc import Roc, best_point, expected_fpr, point_at_fpr
 
 PRIORS = (0.5, 0.1, 0.01)
 """Shares of members in the population for which precision is reported."""
@@ -57,7 +57,11 @@ def curve_rows(curves: Mapping[tuple[str, str], Roc], level: float = 0.95) -> It
         for fpr in FPRS:
             point = point_at_fpr(curve, fpr)
             resolvable = is_resolvable(fpr, n)
-            needs = "" if resolvable else f"; needs {nonmembers_needed(fpr):,} nonmembers"
+            more = (
+                f"; without ties its true FPR averages {expected_fpr(fpr, n):.3g}"
+                if resolvable
+                else f"; needs {nonmembers_needed(fpr):,} nonmembers"
+            )
             yield Row(
                 attack,
                 "roc",
@@ -67,7 +71,7 @@ def curve_rows(curves: Mapping[tuple[str, str], Roc], level: float = 0.95) -> It
                 at[(attack, group), fpr],
                 m,
                 n,
-                f"TPR of the last ROC point with FPR <= {fpr:g}, no interpolation{needs}",
+                f"TPR of the last ROC point with FPR <= {fpr:g}, no interpolation{more}",
                 int(curve.false_positives[point]),
                 Status.OK if resolvable else Status.NOT_RESOLVABLE,
             )

@@ -1,4 +1,4 @@
-"""Where the thresholds come from: a shadow model, or the other half of the target's own records."""
+"""Where the thresholds come from: a shadow model, the other half of the target's own records, or the attack itself."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,8 +47,8 @@ class Rule:
     """How a threshold is set, as the result table names it.
 
     Attributes:
-        source: Where it comes from, `shadow` or `known_half`.
-        kind: `global`, `per_class`, `strict`, or `fpr_0.01`.
+        source: Where it comes from, `shadow` or `known_half`; empty if nothing is set.
+        kind: `natural`, `global`, `per_class`, `strict`, or `fpr_0.01`.
         definition: The rule in one line.
         wanted_fpr: The false-positive rate it is set for, or None.
     """
@@ -61,7 +61,7 @@ class Rule:
     @property
     def threshold(self) -> str:
         """Its name in the result table, such as `shadow_per_class`."""
-        return f"{self.source}_{self.kind}"
+        return f"{self.source}_{self.kind}" if self.source else self.kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +140,17 @@ def operating_points(
         if all(is_resolvable(fpr, k.units.n_nonmembers) for k in known):
             definition = f"lowest t with at most {fpr:g} of the known nonmembers above it, score > t"
             yield point(Rule(source, f"fpr_{fpr:g}", definition, fpr), [fpr_thresholds(k, fpr) for k in sorted_scores])
+
+
+def natural_point(threshold: float, n_records: int) -> OperatingPoint:
+    """The point at which an attack that decides does so itself: nothing is set on known records.
+
+    Example:
+        >>> natural_point(0.0, 3).rule.threshold
+        'natural'
+    """
+    rule = Rule("", "natural", f"the attack's own decision, score > {threshold:g}")
+    return OperatingPoint(rule, np.full(n_records, threshold), strict=True)
 
 
 def known_halves(

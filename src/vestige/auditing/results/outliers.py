@@ -80,7 +80,8 @@ def precision_of_outliers(
         )
     of_records = features[[row_of[one] for one in wanted]]
     scores = records[attack].to_numpy()
+    scored = ~np.isnan(scores)  # not the records that the attack learnt from
     called = scores > threshold if strict else scores >= threshold
     found = find_outliers(of_records, fraction=fraction, n_neighbours=n_neighbours)
     member = records["member"].to_numpy().astype(bool)
-    return precision_on_outliers(called, member, found.is_outlier, prior=prior, level=level)
+    return precision_on_outliers(called[scored], member[scored], found.is_outlier[scored], prior=prior, level=level)

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vestige.auditing.results.case import Case
+from vestige.auditing.results.case import Case, Scored
+from vestige.auditing.results.differences import Column, hidden_groups
 from vestige.auditing.results.measures import call_rows, count_calls
 from vestige.auditing.results.operating_points import OperatingPoint
-from vestige.auditing.results.tidy import Row, hidden_row, too_small
+from vestige.auditing.results.people import comparable_rows
+from vestige.auditing.results.tidy import Row, hidden_row
+from vestige.core.names import harmless_names
+from vestige.core.seeds import stream
 from vestige.evaluation.roc import Roc, roc
 from vestige.evaluation.thresholds import decide
 from vestige.evaluation.units import Units, rows_of_levels
@@ -23,7 +27,8 @@ class Partition:
     Attributes:
         names: Name of each group in the result table.
         units: Units of one group only; a subject with records in two groups is two of them.
-        rows: Numbers of each group's units.
+        rows: Numbers of each group's units; where the sides' people have different numbers of records there, of those
+            who can be compared.
         hidden: Groups that must not be shown.
         min_cell: Smallest cell that may be shown.
         is_class: Whether the groups are the classes.
@@ -67,28 +72,37 @@ class Partition:
                 yield hidden_row(attack, name, self.min_cell)
 
 
-def partitions_of(case: Case) -> list[Partition]:
-    """Take the units apart by class and by each group column."""
+def partitions_of(case: Case, scored: Scored) -> list[Partition]:
+    """Take the units that some attacks score apart by class and by each group column."""
     groupings: list[tuple[str, np.ndarray, list[str]]] = [
         ("class", case.labels, [case.target.class_name(c) for c in range(case.target.n_classes)])
     ]
     for name, values in case.target.groups.items():
         found, codes = np.unique(values[case.keep], return_inverse=True)
         groupings.append((name, codes, [str(level) for level in found]))
-    partitions = []
-    for name, codes, levels in groupings:
-        units, unit_codes = case.units.within(codes)
-        rows = rows_of_levels(unit_codes, len(levels))
+    taken_apart, columns = [], []
+    for _, codes, levels in groupings:
+        of_scored = scored.of(codes)
+        units, unit_codes = scored.units.within(of_scored)
+        rng = stream(case.options.seed, "matched people of a group")
+        rows = [comparable_rows(of_level, units, rng) for of_level in rows_of_levels(unit_codes, len(levels))]
         n_members = np.array([np.count_nonzero(units.member[r]) for r in rows])
         n_nonmembers = np.array([r.size for r in rows]) - n_members
-        partitions.append(
-            Partition(
-                names=tuple(f"{name}={level}" for level in levels),
-                units=units,
-                rows=rows,
-                hidden=too_small(n_members, n_nonmembers, case.options.min_cell),
-                min_cell=case.options.min_cell,
-                is_class=name == "class",
-            )
+        taken_apart.append((units, rows))
+        columns.append(Column(of_scored, n_members, n_nonmembers))
+    member = np.asarray(scored.units.of(scored.units.member))
+    hidden = hidden_groups(columns, member, scored.units.of_record, case.options.min_cell)
+    names = ["class", *harmless_names(case.target.groups)]
+    return [
+        Partition(
+            names=tuple(f"{name}={level}" for level in harmless_names(levels)),
+            units=units,
+            rows=rows,
+            hidden=of_column,
+            min_cell=case.options.min_cell,
+            is_class=place == 0,
         )
-    return partitions
+        for place, (name, (_, _, levels), (units, rows), of_column) in enumerate(
+            zip(names, groupings, taken_apart, hidden, strict=True)
+        )
+    ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +11,13 @@ from vestige.auditing.results.measures import Counts, call_rows, count_calls, me
 from vestige.auditing.results.operating_points import Known, Rule
 from vestige.auditing.results.tidy import NAN, Row
 from vestige.core.options import Arithmetic
+from vestige.core.outputs import Logits, Probabilities
+from vestige.core.predictions import Predictions
+from vestige.core.probabilities import published_dtype
 from vestige.core.result import RiskSummary, Status
 from vestige.evaluation.intervals import NO_INTERVAL
 from vestige.evaluation.risk import Reliability, RiskTable, fit_risk, reliability, risk_scores
+from vestige.evaluation.units import Units
 
 _RISK_THRESHOLDS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # P1, table 6
 _ROUNDING = 1e-12
@@ -22,6 +27,8 @@ _NAME = "privacy_risk_score"
 def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row]]:
     """Score every record, and summarise over units what may be shown.
 
+    Of two halves that are known for each other, one alone is counted: a coincidence of both would count twice.
+
     Returns:
         The risk of every record, its summary, and rows for the result table; nothing where the class probabilities
         are not known on both sides of the known records.
@@ -29,13 +36,19 @@ def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row
     name = "modified_entropy"
     if name not in case.scores or name not in case.known_scores or not case.known:
         return None, None, []
+    published = case.options.arithmetic is Arithmetic.PUBLISHED
     entropy = -case.scores[name]
+    known = -case.known_scores[name]
+    if published:  # its histograms are of the entropies as they were computed
+        entropy, known = entropy.astype(_dtype_of(case.target)), known.astype(_dtype_of(case.shadow or case.target))
     prior = case.options.risk_prior
     risk = np.empty(entropy.size)
     for part in case.known:
-        table = _risk_table(case, part, -part.of(case.known_scores[name]))
+        table = _risk_table(case, part, part.of(known), published)
         risk[part.attacked] = risk_scores(table, entropy[part.attacked], case.labels[part.attacked], prior)
-    unit_risk, member = case.units.score(risk), case.units.member
+    counted = case.known[0].attacked
+    units = case.units if counted.all() else case.units.restricted(counted)
+    unit_risk, member = units.score(risk[counted]), units.member
     fit = reliability(unit_risk, member, prior)
     cells = zip(fit.n_members, fit.n_nonmembers, strict=True)
     shown = [all(n == 0 or n >= case.options.min_cell for n in cell) for cell in cells]
@@ -54,7 +67,11 @@ def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row
         precision=tuple(NAN if _hidden(c, case) else measure(f"precision_at_prior_{prior}", c)[0] for _, c in calls),
         recall=tuple(NAN if _hidden(c, case) else c.true_positives / c.n_members for _, c in calls),
     )
-    return risk, summary, [*_rmse_rows(case, fit), *(row for t, c in calls for row in _rows_at(t, c, case))]
+    return (
+        risk,
+        summary,
+        [*_rmse_rows(case.source, units, fit), *(row for t, c in calls for row in _rows_at(t, c, case))],
+    )
 
 
 def _cdf(risk: np.ndarray, levels: np.ndarray, min_cell: int) -> tuple[float, ...]:
@@ -75,27 +92,29 @@ def _hidden(counts: Counts, case: Case) -> bool:
 
 
 def _rows_at(threshold: float, counts: Counts, case: Case) -> Iterator[Row]:
-    rule = Rule("risk", f"{threshold:g}", f"member iff risk >= {threshold:g}, histograms from {case.source}")
+    counted = "" if case.options.arithmetic is Arithmetic.PUBLISHED else ", one record more a bin and side"
+    rule = Rule("risk", f"{threshold:g}", f"member iff risk >= {threshold:g}, histograms from {case.source}{counted}")
     for row in call_rows(_NAME, "all", rule, counts, only=("precision", "precision_at_prior_0.5", "recall")):
         if _hidden(counts, case):
             row = replace(row, value=NAN, interval=NO_INTERVAL, false_positives=None, status=Status.SUPPRESSED)
         yield row
 
 
-def _rmse_rows(case: Case, fit: Reliability) -> Iterator[Row]:
-    sizes = (case.units.n_members, case.units.n_nonmembers)
+def _rmse_rows(source: str, units: Units, fit: Reliability) -> Iterator[Row]:
+    sizes = (units.n_members, units.n_nonmembers)
     for metric, value, weights in (("rmse", fit.rmse, "unweighted"), ("rmse_weighted", fit.rmse_weighted, "by units")):
         definition = f"mean risk against share of members over ten equal bins, {weights}"
-        yield Row(_NAME, case.source, metric, "all", value, NO_INTERVAL, *sizes, definition)
+        yield Row(_NAME, source, metric, "all", value, NO_INTERVAL, *sizes, definition)
 
 
-def _risk_table(case: Case, part: Known, entropy: np.ndarray) -> RiskTable:
+def _dtype_of(predictions: Predictions) -> np.dtype[Any]:
+    """What P1's arithmetic computes entropies in: its probabilities, or the softmax of logits."""
+    output = predictions.output(Probabilities) or predictions.output(Logits)
+    return published_dtype(output.table.dtype)
+
+
+def _risk_table(case: Case, part: Known, entropy: np.ndarray, published: bool) -> RiskTable:
     member = np.asarray(part.units.of(part.units.member))
     return fit_risk(
-        entropy,
-        part.labels,
-        member,
-        case.target.n_classes,
-        n_bins=case.options.risk_bins,
-        published_edges=case.options.arithmetic is Arithmetic.PUBLISHED,
+        entropy, part.labels, member, case.target.n_classes, n_bins=case.options.risk_bins, published=published
     )

@@ -86,13 +86,16 @@ def _fields(row: Row) -> dict[str, object]:
 
 
 def too_small(
-    n_members: Sequence[int] | np.ndarray, n_nonmembers: Sequence[int] | np.ndarray, min_cell: int
+    n_members: Sequence[int] | np.ndarray,
+    n_nonmembers: Sequence[int] | np.ndarray,
+    min_cell: int,
+    already: np.ndarray | bool = False,
 ) -> np.ndarray:
     """Which groups of one grouping must be hidden: those with a cell under `min_cell`, and enough to mask them.
 
     What is hidden can be found together by subtracting what is shown from the total, so the next smallest groups are
     hidden too, until the hidden ones together have `min_cell` units on each side. Groups that nobody is in are not
-    hidden: there is nobody to disclose, and nothing to show.
+    hidden: there is nobody to disclose, and nothing to show. `already` are those that are hidden for another reason.
 
     Example:
         >>> too_small([3, 40, 50], [30, 30, 30], 10).tolist()
@@ -101,7 +104,7 @@ def too_small(
     members, nonmembers = np.asarray(n_members), np.asarray(n_nonmembers)
     smallest = np.minimum(members, nonmembers)
     empty = members + nonmembers == 0
-    hidden = (smallest < min_cell) & ~empty
+    hidden = (smallest < min_cell) & ~empty | already
     for group in np.argsort(smallest, kind="stable"):
         if not hidden.any() or min(members[hidden].sum(), nonmembers[hidden].sum()) >= min_cell:
             break
@@ -114,5 +117,6 @@ def hidden_row(attack: str, group: str, min_cell: int) -> Row:
     """The row that stands for a hidden group."""
     return Row(
         attack, "roc", "auc", group, NAN, NO_INTERVAL, None, None,
-        f"hidden: fewer than {min_cell} units on a side, or needed to hide such a group", status=Status.SUPPRESSED,
+        f"hidden: fewer than {min_cell} units on a side, or needed to hide such a group or a difference of groups",
+        status=Status.SUPPRESSED,
     )  # fmt: skip

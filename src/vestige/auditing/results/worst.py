@@ -8,9 +8,8 @@ from vestige.auditing.results.measures import Counts, call_rows, curve_rows, wor
 from vestige.auditing.results.operating_points import FPRS, Rule
 from vestige.auditing.results.partitions import Partition
 from vestige.auditing.results.tidy import Row
-from vestige.evaluation.intervals import NO_INTERVAL, bonferroni, is_resolvable
+from vestige.evaluation.intervals import NO_INTERVAL, bonferroni
 from vestige.evaluation.roc import Roc
-from vestige.evaluation.units import Units
 from vestige.evaluation.verdict import Headline
 
 _LEVEL = 0.95  # with which all bounds behind one worst row hold together
@@ -25,7 +24,10 @@ def worst_rows(
     """What is picked as worst, with bounds that allow for the picking."""
     level = bonferroni(_LEVEL, len(curves))
     for rows in _by_metric(curve_rows({(a, "all"): c for a, c in curves.items()}, level)):
-        yield worst_row(rows, "worst", "all", f"{len(curves)} attacks", "roc")
+        # What holds for all attacks needs each of them: those that learnt from half of the records resolve fewer rates.
+        left = [row for row in rows if not row.usable]
+        some = f"{len(left)} of " if 0 < len(left) < len(rows) else ""
+        yield worst_row(left or rows, "worst", "all", f"{some}{len(curves)} attacks", "roc")
     yield from _worst_call_rows("worst", calls, "attacks and thresholds")
     for attack in curves:
         its_own = {key: call for key, call in calls.items() if key[0] == attack}
@@ -57,18 +59,21 @@ def _by_metric(rows: Iterator[Row]) -> list[list[Row]]:
     return list(grouped.values())
 
 
-def headline_of(worst: list[Row], units: Units) -> Headline | None:
-    """The worst attack at the lowest false-positive rate that the nonmembers resolve."""
-    fpr = min((f for f in FPRS if is_resolvable(f, units.n_nonmembers)), default=None)
+def headline_of(worst: list[Row]) -> Headline | None:
+    """The worst attack at the lowest false-positive rate that every attack's nonmembers resolve."""
+    at = {row.metric: row for row in worst if row.attack == "worst" and row.group == "all" and row.usable}
+    fpr = min((f for f in FPRS if f"tpr_at_fpr_{f:g}" in at), default=None)
     if fpr is None:
         return None
-    row = next(r for r in worst if r.group == "all" and r.metric == f"tpr_at_fpr_{fpr:g}")
+    row = at[f"tpr_at_fpr_{fpr:g}"]
     return Headline(fpr, row.value, row.interval.lower, row.interval.upper)
 
 
-def p_value_row(p_value: float, n_attacks: int, units: Units) -> Row:
+def p_value_row(p_value: float, curves: Mapping[str, Roc]) -> Row:
     """Make the row of the permutation test over all attacks."""
+    most = max(curves.values(), key=lambda curve: curve.n_nonmembers)
     return Row(
-        "worst", "roc", "p_value", "all", p_value, NO_INTERVAL, units.n_members, units.n_nonmembers,
-        f"familywise permutation test over {n_attacks} attacks, by AUC and by the tail at the headline rate",
+        "worst", "roc", "p_value", "all", p_value, NO_INTERVAL, most.n_members, most.n_nonmembers,
+        f"familywise permutation test over {len(curves)} attacks, by AUC and by the tails of one and two times the "
+        "headline rate",
     )  # fmt: skip

@@ -48,7 +48,8 @@ class Observed:
     Attributes:
         scores: Score of every record, per attack that could run; higher means member.
         predicted: Predicted class of every record, where it is known.
-        row_hashes: A 64-bit hash of each row of class probabilities or logits, where there are any.
+        losses: Loss of every record's true class, where it is known.
+        row_hashes: A 64-bit hash of each row of logits, probabilities, phi or losses, where there are any.
         decimals: To how many decimals probabilities are rounded so that rows miss 1; None where they are not.
         digest: SHA-256 of the outputs and of every column given with them.
         not_run: Attacks that need something else.
@@ -56,6 +57,7 @@ class Observed:
 
     scores: Mapping[str, np.ndarray]
     predicted: np.ndarray | None
+    losses: np.ndarray | None
     row_hashes: np.ndarray | None
     decimals: int | None
     digest: str
@@ -84,6 +86,7 @@ def observe(
     scores = {a.name: np.empty(n) for a in attacks}
     vector = _vector(predictions)
     predicted = np.empty(n, dtype=np.int64) if "predicted" in _available(predictions) else None
+    losses = np.empty(n) if "losses" in _available(predictions) else None
     hashes = np.empty(n, dtype=np.uint64) if vector is not None else None
     missed: list[tuple[np.ndarray, np.ndarray]] = []
     digest = hashlib.sha256()
@@ -102,6 +105,8 @@ def observe(
             scores[attack.name][rows] = attack.score(*(signals[name] for name in attack.reads))
         if predicted is not None:
             predicted[rows] = np.asarray(signals["predicted"])
+        if losses is not None:
+            losses[rows] = np.asarray(signals["losses"])
         if hashes is not None and vector is not None:
             hashes[rows] = preflight.row_hashes(blocks[type(vector)])
         return int(labels.size)
@@ -116,11 +121,25 @@ def observe(
     return Observed(
         scores=scores,
         predicted=predicted,
+        losses=losses,
         row_hashes=hashes,
         decimals=decimals_of(predictions, missed),
         digest=digest.hexdigest(),
         not_run=tuple(NotRun(a.name, a.needs) for a in wanted if a not in attacks),
     )
+
+
+def digest_of(predictions: Predictions) -> str:
+    """Return the digest of predictions that `observe` gives, without looking at what they say.
+
+    Raises:
+        InputError: They cannot be read.
+    """
+    digest = hashlib.sha256()
+    for _ in _blocks(predictions, digest):
+        pass
+    _digest_columns(predictions, digest)
+    return digest.hexdigest()
 
 
 def _digest_columns(predictions: Predictions, digest: Any) -> None:
@@ -164,9 +183,9 @@ def whole_signals(
 
 
 def _vector(predictions: Predictions) -> Output | None:
-    """The output with a number per class: logits before probabilities, because they keep more digits."""
-    vector: Output | None = predictions.output(Logits) or predictions.output(Probabilities)
-    return vector
+    """The output that tells most answers apart: one with a number per class if there is one, logits first."""
+    kinds: tuple[type[Output], ...] = (Logits, Probabilities, Phi, Loss)
+    return next((output for kind in kinds if (output := predictions.output(kind)) is not None), None)
 
 
 def _available(predictions: Predictions) -> set[str]:

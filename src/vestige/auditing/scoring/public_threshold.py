@@ -9,7 +9,7 @@ from vestige.data.paper_designs import PublicGame
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 
 UNTUNED = 1e-4
-"""What P4 takes for a threshold of calibrated scores where none is tuned (section 4.2)."""
+"""What P4 takes for a threshold of calibrated scores where none is tuned (section 4.1)."""
 
 
 def public_threshold(
@@ -42,7 +42,7 @@ def public_threshold(
         True
 
     Source:
-        Watson et al. 2022, section 4.2; ours is the reference (`PublicGame`).
+        Watson et al. 2022, section 4.1; ours is the reference (`PublicGame`).
     """
     if len(score) != game.members.size:
         raise InputError(

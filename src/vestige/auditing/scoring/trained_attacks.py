@@ -3,6 +3,10 @@
 Two things are asked of each: scores of the target's records, and scores of the known records on which thresholds are
 set. The latter come from folds of the known, because a record that was learnt from looks more like its side than one
 that was not, and a threshold set on such scores would be too high.
+
+Where the target's own records are all there is, one half of them is known and the other half alone is scored. To learn
+from each half for the other would score everybody, but a coincidence of the two halves would count twice: what the
+first happens to share with the second, the second shares with the first.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,12 +25,13 @@ Signals = Mapping[str, np.ndarray]
 """What is observed of each record, by the name under which an attack takes it."""
 
 
-class CrossFitted(NamedTuple):
+class Learnt(NamedTuple):
     """What an attack that learns gives.
 
     Attributes:
-        scores: Of each of the target's records; higher means member.
-        known_scores: Of each known record, by what learnt from known records in other folds; thresholds are set here.
+        scores: Of each of the target's records, NaN where it was learnt from; higher means member.
+        known_scores: Of each known record, by what learnt from known records in other folds, NaN where the record is
+            not known; thresholds are set here.
     """
 
     scores: Float[np.ndarray, " record"]
@@ -75,7 +80,7 @@ def learnt_from_shadow(
     shadow_signals: Signals,
     shadow_member: Bool[np.ndarray, " known"],
     shadow_fold: Int[np.ndarray, " known"],
-) -> CrossFitted:
+) -> Learnt:
     """Let an attack learn from all of a shadow model's records and score the target's.
 
     Args:
@@ -98,97 +103,97 @@ def learnt_from_shadow(
 
     everyone, every_known = np.arange(_n_records(signals)), np.arange(shadow_member.size)
     scores = _learnt(attack, shadow_signals, shadow_member, every_known, signals, everyone)
-    return CrossFitted(scores, _by_folds(within, every_known, shadow_fold))
+    return Learnt(scores, _by_folds(within, every_known, shadow_fold))
 
 
-def learnt_from_halves(
+def learnt_from_half(
     attack: Callable[..., np.ndarray],
     signals: Signals,
     member: Bool[np.ndarray, " record"],
-    first: Bool[np.ndarray, " record"],
+    known: Bool[np.ndarray, " record"],
     fold: Int[np.ndarray, " record"],
-) -> CrossFitted:
-    """Let an attack learn from each half of the target's own records and score the other half.
+) -> Learnt:
+    """Let an attack learn from one half of the target's own records and score the other half.
 
     Args:
         attack: As for `learnt_from_shadow`.
         signals: Of the target's records.
-        member: Their side; that of a half is seen by nothing that scores this half.
-        first: Which records are in the first half; a person's are all in one.
-        fold: Fold of each record within its half, as `folds_of` gives them.
+        member: Their side; that of the others than the known is seen by nothing.
+        known: Which records are learnt from; a person's are all or none.
+        fold: Fold of each known record, as `folds_of` gives them.
 
     Returns:
-        Scores of all records, each by what learnt from the other half; and known scores of all records, each by what
-        learnt from the other folds of its own half: those of the first half set thresholds for the second.
+        Scores of the others, and known scores of the known, each by what learnt from the other folds of them.
 
     Raises:
         InputError: There is too little to learn from, or what the attack raises.
     """
-    return _by_halves(lambda known, scored: _learnt(attack, signals, member, known, signals, scored), first, fold)
+    return _by_half(lambda of, scored: _learnt(attack, signals, member, of, signals, scored), known, fold)
 
 
-def attack_p_from_halves(
+def attack_p_from_half(
     losses: Float[np.ndarray, " record"],
     member: Bool[np.ndarray, " record"],
-    first: Bool[np.ndarray, " record"],
+    known: Bool[np.ndarray, " record"],
     fold: Int[np.ndarray, " record"],
-) -> CrossFitted:
-    """Score each half of the target's records by attack P, with the other half's nonmembers as the population.
+) -> Learnt:
+    """Score one half of the target's records by attack P, with the other half's nonmembers as the population.
 
     Args:
         losses: `-log p(true class)` under the target [nats].
         member: Side of each record.
-        first: Which records are in the first half.
-        fold: Fold of each record within its half, as `folds_of` gives them.
+        known: Which records the population is taken from.
+        fold: Fold of each known record, as `folds_of` gives them.
 
     Returns:
-        As `learnt_from_halves`.
+        As `learnt_from_half`.
 
     Raises:
-        InputError: A half has nonmembers in fewer than two folds, or a loss is NaN.
+        InputError: There are known nonmembers in fewer than two folds, or a loss is NaN.
 
     Example:
         >>> losses, member = np.array([0.1, 1.0, 2.0, 0.1, 1.0, 2.0]), np.array([True, False, False] * 2)
-        >>> first, fold = np.arange(6) < 3, np.array([0, 0, 1] * 2)
-        >>> attack_p_from_halves(losses, member, first, fold)
-        CrossFitted(scores=array([1. , 1. , 0.5, 1. , 1. , 0.5]), known_scores=array([1., 1., 0., 1., 1., 0.]))
+        >>> known, fold = np.arange(6) < 3, np.array([0, 0, 1] * 2)
+        >>> found = attack_p_from_half(losses, member, known, fold)
+        >>> found.scores, found.known_scores
+        (array([nan, nan, nan, 1. , 1. , 0.5]), array([ 1.,  1.,  0., nan, nan, nan]))
 
     Source:
-        Ye et al. 2022, https://arxiv.org/abs/2111.09679, attack P; the halves and folds are ours.
+        Ye et al. 2022, https://arxiv.org/abs/2111.09679, attack P; the half and its folds are ours.
     """
-    return _by_halves(lambda known, scored: attack_p(losses[scored], losses[known[~member[known]]]), first, fold)
+    return _by_half(lambda of, scored: attack_p(losses[scored], losses[of[~member[of]]]), known, fold)
 
 
-def quantile_regression_from_halves(
+def quantile_regression_from_half(
     attack: Callable[..., np.ndarray],
     signal: Float[np.ndarray, " record"],
     features: Float[np.ndarray, "record feature"],
     member: Bool[np.ndarray, " record"],
-    first: Bool[np.ndarray, " record"],
-) -> CrossFitted:
-    """Score each half of the target's records by what a regression learnt from the other half's nonmembers.
+    known: Bool[np.ndarray, " record"],
+) -> Learnt:
+    """Score one half of the target's records by what a regression learnt from the other half's nonmembers.
 
-    The regressions are cross-fitted as they are: one run with a half's nonmembers known scores the other half, and the
-    half itself by nonmembers in other folds.
+    The regressions are cross-fitted as they are: one run scores the other half, and the known half by nonmembers in
+    other folds.
 
     Args:
         attack: `quantile_regression_gaussian` or `quantile_regression_at_fpr`, with a seed and subjects bound to it.
         signal: What rises with membership, such as phi or the hinge margin [logit], finite.
         features: What is known of each record, such as `regression_features` gives.
         member: Side of each record.
-        first: Which records are in the first half.
+        known: Which records are learnt from.
 
     Returns:
-        As `learnt_from_halves`.
+        As `learnt_from_half`.
 
     Raises:
-        InputError: What the attack raises: too few nonmembers in a half, or something is not finite.
+        InputError: What the attack raises: too few known nonmembers, or something is not finite.
 
     Source:
-        Bertran et al. 2023, https://arxiv.org/abs/2307.03694; the halves are ours.
+        Bertran et al. 2023, https://arxiv.org/abs/2307.03694; the half is ours.
     """
-    by_first, by_second = (attack(signal, features, ~member & half) for half in (first, ~first))
-    return CrossFitted(np.where(first, by_second, by_first), np.where(first, by_first, by_second))
+    scores = attack(signal, features, ~member & known)
+    return Learnt(np.where(known, np.nan, scores), np.where(known, scores, np.nan))
 
 
 def regression_features(
@@ -240,15 +245,12 @@ def _learnt(
     return attack(**given, known_member=known_member[known])
 
 
-def _by_halves(
-    scores_of: Callable[[np.ndarray, np.ndarray], np.ndarray], first: np.ndarray, fold: np.ndarray
-) -> CrossFitted:
-    scores, known_scores = np.empty(first.size), np.empty(first.size)
-    for half in (first, ~first):
-        known, scored = np.flatnonzero(half), np.flatnonzero(~half)
-        scores[scored] = scores_of(known, scored)
-        known_scores[known] = _by_folds(scores_of, known, fold[known])
-    return CrossFitted(scores, known_scores)
+def _by_half(scores_of: Callable[[np.ndarray, np.ndarray], np.ndarray], known: np.ndarray, fold: np.ndarray) -> Learnt:
+    scores, known_scores = np.full(known.size, np.nan), np.full(known.size, np.nan)
+    rows, others = np.flatnonzero(known), np.flatnonzero(~known)
+    scores[others] = scores_of(rows, others)
+    known_scores[rows] = _by_folds(scores_of, rows, fold[rows])
+    return Learnt(scores, known_scores)
 
 
 def _by_folds(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vestige.core.errors import InputError, UnsupportedModelError
+from vestige.core.ids import id_texts
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, Probabilities
 from vestige.core.progress import Progress, silent
@@ -63,7 +64,7 @@ def references_from_scratch(
         (1, 8, False)
 
     Source:
-        Watson et al. 2022, section 3.2; several models, each of a subsample, as in their section 4.3.
+        Watson et al. 2022, section 4.1; several models, each of a subsample, as in their section 4.3.
     """
     pools = _Pools.of(auxiliary, members, nonmembers, validation)
     draws = _draws(auxiliary.n_records, n_models, share, seed)
@@ -121,7 +122,7 @@ def references_by_forgetting(
         True
 
     Source:
-        Watson et al. 2022, section 3.2, calibration via forgetting. Deviation: their code continues the optimiser's
+        Watson et al. 2022, section 3, calibration via forgetting. Deviation: their code continues the optimiser's
         state and its schedule as well, which a model that is handed over does not have.
     """
     pools = _Pools.of(auxiliary, members, nonmembers, validation)
@@ -170,7 +171,7 @@ def _refuse_shared(name: str, others: Records, audited: Records) -> None:
     for what, one, other in (("records", others.ids, audited.ids), ("subjects", others.subjects, audited.subjects)):
         if one is None or other is None:
             continue
-        shared = np.intersect1d(one.astype(np.str_), other.astype(np.str_))
+        shared = np.intersect1d(id_texts(one), id_texts(other))
         if shared.size:
             raise InputError(
                 f"Expected {name} records that are not audited, found {shared.size:,} {what} that are, such as "

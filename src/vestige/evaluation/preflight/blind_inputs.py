@@ -10,9 +10,10 @@ from vestige.core.seeds import stream
 from vestige.evaluation.preflight.features import Features, encode
 from vestige.evaluation.preflight.judgement import judge
 from vestige.evaluation.preflight.mann_whitney import MannWhitney
-from vestige.evaluation.preflight.per_unit import sample_units, unit_members, unit_numbers
+from vestige.evaluation.preflight.per_unit import in_order_of_content, sample_units, unit_members, unit_numbers
 from vestige.evaluation.preflight.progressive import deal_blocks, progressive_auc
 from vestige.evaluation.preflight.remedies import DRAW_FROM_ONE_POOL
+from vestige.evaluation.preflight.row_hashes import mix, row_hashes
 
 LEVEL = 0.01
 """Honest random splits flagged at most; shared by the two guessers."""
@@ -65,9 +66,11 @@ def blind_inputs(
 
     name = "blind_inputs"
     rng = stream(seed, "preflight blind inputs")
-    records = _sample_records(member, unit_numbers(units, member.size), rng)
+    content = row_hashes(inputs) + mix(labels.astype(np.uint64))
+    records, number = in_order_of_content(content, member, units)
+    sampled = _sample_records(member[records], number, rng)
+    records, number = records[sampled], unit_numbers(number[sampled], sampled.size)
     member = member[records]
-    number = unit_numbers(None if units is None else units[records], records.size)
     blocks = deal_blocks(unit_members(member, number), rng)
     if blocks is None:
         return Check(name, Validity.VALID, "Too few records to guess membership from inputs and labels.")

@@ -7,11 +7,11 @@ from vestige.core.result import Check, Validity
 from vestige.core.seeds import stream
 from vestige.evaluation.preflight.judgement import judge
 from vestige.evaluation.preflight.mann_whitney import MannWhitney
-from vestige.evaluation.preflight.per_unit import sample_units, unit_members, unit_numbers
+from vestige.evaluation.preflight.per_unit import in_order_of_content, sample_units, unit_members
 from vestige.evaluation.preflight.progressive import deal_blocks, progressive_auc
 from vestige.evaluation.preflight.remedies import DRAW_FROM_ONE_POOL
 
-LEVEL = 0.01
+LEVEL = 0.005
 """Honest random splits flagged at most."""
 
 N_DRAWS = 9_999
@@ -54,7 +54,8 @@ def blind_labels(
     """
     name = "blind_labels"
     classes, labels = np.unique(labels, return_inverse=True)
-    number = unit_numbers(units, member.size)
+    order, number = in_order_of_content(labels.astype(np.uint64), member, units)
+    labels, member = labels[order], member[order]
     guess = _guess(labels, member, number)
     if classes.size == 1 or guess is None:
         return Check(name, Validity.VALID, f"Too little to compare: {classes.size} class(es), {member.size} records.")

@@ -15,7 +15,7 @@ from vestige.evaluation.preflight.per_unit import unit_means, unit_members, unit
 from vestige.evaluation.preflight.remedies import DRAW_FROM_ONE_POOL
 from vestige.evaluation.roc import roc
 
-LEVEL = 0.01
+LEVEL = 0.005
 """Honest random splits flagged at most; shared by all named columns, and by two tests in each."""
 
 

@@ -1,4 +1,4 @@
-"""Are there nonmembers whose inputs the model was trained on, and inputs that stand in the file many times?"""
+"""Are there nonmembers whose inputs the model was trained on, and inputs that stand in one file many times?"""
 
 from typing import Any
 
@@ -6,17 +6,32 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt64
 
 from vestige.core.result import Check, Validity
+from vestige.evaluation.preflight.matches import Matches, matches
 from vestige.evaluation.preflight.row_hashes import row_hashes
 
-TOLERATED_NONMEMBERS = 0.01
+LEVEL = 0.002
+"""Honest random splits flagged at most for more matches across the sides than by chance."""
+
+LEVEL_WITHIN = 0.001
+"""The same for fewer: repeats that keep to one side."""
+
+CONFOUNDED_SHARE = 0.4
+"""Share of the nonmembers that are copies of members, beyond chance, from which on the sides are no two sides: of two
+equal ones, dealing anew leaves half of the copies across."""
+
 TOLERATED_REPEATS = 0.05
-COARSE = "in a table with few distinct values such matches come about by themselves"
+"""Below this share of the records repeats move no interval that could be seen."""
 
 
 def duplicates(
     inputs: Any, member: Bool[np.ndarray, " record"], units: Int[np.ndarray, " record"] | None
 ) -> list[Check]:
-    """Find inputs that are exactly equal, by value.
+    """Find inputs that are exactly equal, by value, and ask whether membership has to do with them.
+
+    Equal inputs on both sides are a fault only where there are more of them than sides give that are dealt anew:
+    categories and natural repeats match by themselves. Repeats that are dealt like any other record leave tests and
+    intervals right, because a repeat on the other side takes away what one on the same side adds. Where they keep to
+    one side they count as many records and are one.
 
     Args:
         inputs: Records x anything: an array of any rank, or a DataFrame.
@@ -24,48 +39,59 @@ def duplicates(
         units: Subject of each record; None if every record is its own.
 
     Returns:
-        A check of nonmembers that equal a member, LIMITED above 1 % of the nonmembers; and without subjects one of
-        repeated inputs, always VALID, with a warning above 5 % of the records.
+        A check of nonmembers that equal a member: LIMITED if there are more than by chance at `LEVEL`, CONFOUNDED if
+        besides these are above 40 % of the nonmembers. Without subjects, one of repeated inputs: LIMITED if above
+        5 % of the records are repeated and fewer are across the sides than by chance at `LEVEL_WITHIN`.
+
+    Raises:
+        InputError: A subject is on both sides.
 
     Example:
         >>> inputs, member = np.array([[1.0], [2.0], [1.0]]), np.array([True, True, False])
         >>> duplicates(inputs, member, None)[0].message
-        '1 of 1 nonmembers (100.0%) have exactly the inputs of a member: they are members in all but name (in a
-        table with few distinct values such matches come about by themselves).'
+        '1 of 1 nonmembers (100.0%) have exactly the inputs of a member, which relabelled sides
+        would give too (p = 0.67).'
     """
     hashes = row_hashes(inputs)
-    checks = [_across_sides(hashes, member)]
+    found = matches(hashes, member, units)
+    checks = [_across_sides(found)]
     if units is None:
-        checks.append(_repeated(hashes))
+        checks.append(_repeated(hashes, member, found))
     return checks
 
 
-def _across_sides(hashes: UInt64[np.ndarray, " record"], member: Bool[np.ndarray, " record"]) -> Check:
-    n_nonmembers = int(np.count_nonzero(~member))
-    n_equal = int(np.count_nonzero(np.isin(hashes[~member], hashes[member])))
-    share = n_equal / max(n_nonmembers, 1)
-    message = f"{n_equal:,} of {n_nonmembers:,} nonmembers ({share:.1%}) have exactly the inputs of a member"
-    if share <= TOLERATED_NONMEMBERS:
-        return Check("duplicates", Validity.VALID, f"{message}.")
+def _across_sides(found: Matches) -> Check:
+    message = (
+        f"{found.n_across:,} of {found.n_nonmembers:,} nonmembers ({found.share:.1%}) have exactly the inputs of a "
+        "member"
+    )
+    if found.p_more >= LEVEL:
+        chance = f", which relabelled sides would give too (p = {found.p_more:.2g})" if found.n_across else ""
+        return Check("duplicates", Validity.VALID, f"{message}{chance}.")
     return Check(
         "duplicates",
-        Validity.LIMITED,
-        f"{message}: they are members in all but name ({COARSE}).",
-        "Leave these nonmembers out, or keep one record of each set of equal ones.",
+        Validity.CONFOUNDED if found.beyond_chance > CONFOUNDED_SHARE else Validity.LIMITED,
+        f"{message}, more than relabelled sides would give (p = {found.p_more:.2g}): they are members in all but name.",
+        "Is one file a copy of the other, in part or as a whole? Leave these nonmembers out, or keep one record of "
+        "each set of equal ones.",
     )
 
 
-def _repeated(hashes: UInt64[np.ndarray, " record"]) -> Check:
+def _repeated(hashes: UInt64[np.ndarray, " record"], member: Bool[np.ndarray, " record"], found: Matches) -> Check:
     counts = np.unique(hashes, return_counts=True)[1]
     n_shared = int(counts[counts > 1].sum())
     share = n_shared / max(hashes.size, 1)
-    message = f"{n_shared:,} of {hashes.size:,} records ({share:.1%}) share their inputs with another record"
-    if share <= TOLERATED_REPEATS:
+    inside, outside = (np.unique(hashes[side]).size for side in (member, ~member))
+    message = (
+        f"{n_shared:,} of {hashes.size:,} records ({share:.1%}) share their inputs with another record; "
+        f"{inside:,} members and {outside:,} nonmembers have inputs of their own on their side"
+    )
+    if share <= TOLERATED_REPEATS or found.p_fewer >= LEVEL_WITHIN:
         return Check("repeated_inputs", Validity.VALID, f"{message}.")
     return Check(
         "repeated_inputs",
-        Validity.VALID,
-        f"Warning: {message} ({COARSE}); if one person has several records, name the column with --subject: "
-        "intervals that count records are then too narrow.",
-        "Name the column that says whose record it is with --subject.",
+        Validity.LIMITED,
+        f"{message}. Repeats keep to one side more than by chance (p = {found.p_fewer:.2g}), so they are no "
+        "independent records: intervals and p-values that count records are too narrow.",
+        "Name the column that says whose record it is with --subject, or keep one record of each set of equal ones.",
     )

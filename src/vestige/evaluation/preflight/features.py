@@ -29,7 +29,7 @@ class Features:
     """The same records twice.
 
     Attributes:
-        for_trees: Numbers, categories as codes in falling frequency, missing values as NaN.
+        for_trees: Numbers, categories as codes in falling frequency, then by their text, missing values as NaN.
         for_logistic: Standardised, categories one-hot, missing values filled in and flagged.
     """
 
@@ -43,7 +43,7 @@ def encode(inputs: Any, labels: Int[np.ndarray, " chosen"], records: Int[np.ndar
     Args:
         inputs: All records x anything: an array of any rank, or a DataFrame.
         labels: True class of each chosen record.
-        records: Row numbers of the chosen records.
+        records: Row numbers of the chosen records, in the order in which they are returned.
         seed: Seed of the choice of columns and of the random projections.
 
     Example:
@@ -80,9 +80,11 @@ def _read_array(inputs: np.ndarray, records: np.ndarray, seed: int) -> np.ndarra
     columns = _choose_columns(width, seed)
     table = np.empty((records.size, columns.size), dtype=np.float64 if width <= WIDE else np.float32)
     step = max(1, BLOCK_BYTES // max(1, width * inputs.itemsize))  # a memory map is never read as a whole
+    by_place = np.argsort(records)  # a disk is read in its own order
     for start in range(0, records.size, step):
-        rows = inputs[records[start : start + step]]
-        table[start : start + step] = rows.reshape(len(rows), -1)[:, columns]
+        some = by_place[start : start + step]
+        rows = inputs[records[some]]
+        table[some] = rows.reshape(len(rows), -1)[:, columns]
     table[~np.isfinite(table)] = np.nan
     return table
 
@@ -158,12 +160,17 @@ def _words(text: Any, seed: int) -> list[np.ndarray]:
 
 
 def _codes_by_frequency(values: Any) -> np.ndarray:
-    """0 for the most frequent value, 1 for the next, and so on; NaN where missing."""
+    """0 for the most frequent value, 1 for the next, and so on, equal ones by their text; NaN where missing.
+
+    Never by where they stand first: with members first, the code of a text of one record would be its row.
+    """
     import pandas as pd
 
-    codes, _ = pd.factorize(values)
+    codes, levels = pd.factorize(values)
     seen = codes[codes >= 0]
-    rank = np.argsort(np.argsort(-np.bincount(seen), kind="stable")) if seen.size else np.empty(0, dtype=np.int64)
+    names = np.array([str(level) for level in levels], dtype=np.str_)
+    rank = np.empty(names.size, dtype=np.int64)
+    rank[np.lexsort((names, -np.bincount(seen, minlength=names.size)))] = np.arange(names.size)
     out = np.full(codes.size, np.nan)
     out[codes >= 0] = rank[seen]
     return out

@@ -17,7 +17,8 @@ def row_hashes(inputs: Any) -> UInt64[np.ndarray, " record"]:
         inputs: Records x anything: an array of any rank, or a DataFrame.
 
     Returns:
-        One number per record; comparable within one call, and of arrays of numbers between calls of one width.
+        One number per record, whatever the order of the records; comparable between calls of one width and the same
+        kinds of columns.
 
     Example:
         >>> a, b, c = row_hashes(np.array([[0.0, np.nan], [-0.0, np.nan], [1.0, np.nan]]))
@@ -29,7 +30,7 @@ def row_hashes(inputs: Any) -> UInt64[np.ndarray, " record"]:
     if hasattr(inputs, "columns"):
         keys = _multipliers(inputs.shape[1])
         for position, key in enumerate(keys):  # names may repeat, positions do not
-            hashes += _mix(_column_bits(inputs.iloc[:, position])) * key
+            hashes += mix(_column_bits(inputs.iloc[:, position])) * key
         return hashes
     if inputs.dtype.kind not in "biuf":
         import pandas as pd
@@ -39,7 +40,7 @@ def row_hashes(inputs: Any) -> UInt64[np.ndarray, " record"]:
     step = max(1, BLOCK_VALUES // max(1, keys.size))
     for start in range(0, n, step):  # a memory map is never read as a whole
         rows = inputs[start : start + step]
-        hashes[start : start + step] = (_mix(_bits(rows.reshape(len(rows), -1))) * keys).sum(axis=1, dtype=np.uint64)
+        hashes[start : start + step] = (mix(_bits(rows.reshape(len(rows), -1))) * keys).sum(axis=1, dtype=np.uint64)
     return hashes
 
 
@@ -63,14 +64,28 @@ def _column_bits(column: Any) -> np.ndarray:
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
         return _bits(column.to_numpy())
     try:
-        codes = pd.factorize(column)[0]
+        codes, values = pd.factorize(column)
     except TypeError:  # lists and the like have no hash of their own
-        codes = pd.factorize(column.map(repr))[0]
-    return np.asarray(codes, dtype=np.int64).view(np.uint64)
+        codes, values = pd.factorize(column.map(repr))
+    names = np.array([*map(_name, values), ""], dtype=object)  # the last one is that of a missing value
+    return np.asarray(pd.util.hash_array(names, categorize=False)[codes])
 
 
-def _mix(bits: np.ndarray) -> np.ndarray:
+def _name(value: Any) -> str:
+    """A text per value, by which its number does not hang on where it stands first, as its code does."""
+    if isinstance(value, int | np.integer | np.bool_):  # 1, 1.0 and true are equal to pandas
+        return f"number {int(value)}"
+    if isinstance(value, float | np.floating):
+        return f"number {int(value) if float(value).is_integer() else float(value)}"
+    return f"{type(value).__name__} {value}"
+
+
+def mix(bits: UInt64[np.ndarray, " *any"]) -> UInt64[np.ndarray, " *any"]:
     """Scatter the bits (the finaliser of SplitMix64); arithmetic is modulo 2^64.
+
+    Example:
+        >>> int(mix(np.array([0], dtype=np.uint64))[0])
+        16294208416658607535
 
     Source:
         Steele, Lea & Flood 2014.

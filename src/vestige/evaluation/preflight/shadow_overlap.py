@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from vestige.core.ids import id_texts
 from vestige.core.result import Check, Validity
 
 
@@ -23,9 +24,7 @@ def shadow_overlap(target_ids: Any | None, shadow_ids: Any | None) -> Check | No
     """
     if target_ids is None or shadow_ids is None:
         return None
-    target, shadow = np.asarray(target_ids), np.asarray(shadow_ids)
-    if (target.dtype.kind in "iu") != (shadow.dtype.kind in "iu"):  # 7 in one file is "7" in the other
-        target, shadow = target.astype(np.str_), shadow.astype(np.str_)
+    target, shadow = id_texts(target_ids), id_texts(shadow_ids)  # 7 in one file is "7" in the other
     n_shared = int(np.count_nonzero(np.isin(shadow, target)))
     message = f"{n_shared:,} of the shadow model's {shadow.size:,} records are among the {target.size:,} audited ones."
     if not n_shared:

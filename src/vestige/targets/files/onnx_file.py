@@ -121,6 +121,7 @@ class OnnxTarget:
     ) -> None:
         self.session, self.output, self.format, self._label = session, output, format, label
         self.n_classes, self.classes, self.inputs = n_classes, classes, inputs_of(session)
+        self.names_classes = False
         fixed = next((entry.shape[0] for entry in self.inputs if entry.shape[0] is not None), None)
         self.least, self.most = (1, _BLOCK) if fixed is None else (max(1, fixed), max(1, fixed))
 
@@ -149,7 +150,9 @@ class OnnxTarget:
                     f"{self.output}; export the model so that its first axis is the records."
                 )
             found.append(answered[:n_records])
-        read = format.read(np.concatenate(found) if found else self._none(), len(inputs), self.n_classes, self.classes)
+        whole = np.concatenate(found) if found else self._none()
+        self.names_classes = format.says_classes(whole)
+        read = format.read(whole, len(inputs), self.n_classes, self.classes)
         if labels is not None and format.columns is None and not isinstance(read, PredictedLabels):
             self._refuse_other_order(labels, read.whole()[: len(labels)].argmax(axis=1))
         self._label = None if found else self._label  # once is enough

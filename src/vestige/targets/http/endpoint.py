@@ -15,7 +15,7 @@ import numpy as np
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError, VestigeError
 from vestige.core.messages import brief, few
 from vestige.core.outputs import PredictedLabels
-from vestige.core.targets import Answers, Part
+from vestige.core.targets import Allowance, Answers, Part, Taken
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.http.open_inference import (
     DTYPES,
@@ -162,7 +162,7 @@ class EndpointInterface:
     def __init__(
         self, endpoint: Endpoint, sender: "Sender", n_classes: int, classes: Sequence[str] | None = None
     ) -> None:
-        self.n_classes, self._classes = n_classes, classes
+        self.n_classes, self._classes, self.names_classes = n_classes, classes, False
         self._endpoint, self._sender = endpoint, sender
         self._address = address_of(endpoint.url)
         found = sender.send(self._address.url, None, Event())
@@ -192,8 +192,10 @@ class EndpointInterface:
             found[part.rows] = part.answers.whole()
         return kind(found)
 
-    def answers_in_parts(self, inputs: Any) -> Iterator[Part]:
+    def answers_in_parts(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[Part]:
         """Answer in parts of a request each, as they arrive.
+
+        Queries are taken from the allowance before every try: a request that fails may have been computed.
 
         All requests that were sent are waited for, also if one fails for good, before that is raised. Once the
         iterator is closed nothing more is sent.
@@ -201,6 +203,7 @@ class EndpointInterface:
         Raises:
             InputError: The inputs cannot be sent to this model.
             TargetError: It does not answer, not with what it was said to answer with, or another version does midway.
+            BudgetError: The allowance is spent.
         """
         limits, stop, failure = self._endpoint.limits, Event(), None
         todo: SimpleQueue[int | None] = SimpleQueue()
@@ -211,7 +214,7 @@ class EndpointInterface:
         def work() -> None:
             while (start := todo.get()) is not None:
                 try:
-                    done.put(self._part(inputs, start, stop))
+                    done.put(self._part(inputs, start, stop, allowance))
                 except Exception as error:
                     done.put(error)
 
@@ -246,7 +249,7 @@ class EndpointInterface:
         if failure is not None:
             raise failure
 
-    def _part(self, inputs: Any, start: int, stop: Event) -> Part | None:
+    def _part(self, inputs: Any, start: int, stop: Event, allowance: Allowance | None) -> Part | None:
         """Ask about one block of records; about none once it is too late."""
         if stop.is_set():
             return None
@@ -254,7 +257,8 @@ class EndpointInterface:
         block = inputs.iloc[start:end] if hasattr(inputs, "iloc") else inputs[start:end]
         try:
             body = body_of(block, self._metadata, endpoint.datatype, endpoint.output, first=start)
-            reply = self._sender.send(f"{self._address.url}/infer", body, stop)
+            taken = None if allowance is None else Taken(allowance, end - start)
+            reply = self._sender.send(f"{self._address.url}/infer", body, stop, taken)
             response = response_of(reply.document, self._address, end - start, endpoint.output)
             answers = self._read(response, start, end)
         except VestigeError as error:
@@ -278,6 +282,7 @@ class EndpointInterface:
                 f"{brief(response.output)!r}, as labels are; name another output, such as predict_proba, or declare "
                 "the answers as predicted labels."
             )
+        self.names_classes = read.says_classes(response.values)
         return read.read(response.values, end - start, self.n_classes, self._classes, first=start)
 
     def _of_other_version(self, part: Part | None, versions: list[str]) -> VestigeError | None:

@@ -1,5 +1,6 @@
 """Requests to a model behind HTTP: tried again where that may help, at a bounded rate, and silent about secrets."""
 
+import base64
 import json
 import os
 import random
@@ -15,7 +16,7 @@ from functools import lru_cache
 from queue import SimpleQueue
 from threading import Event, Lock
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -23,14 +24,17 @@ import orjson
 
 from vestige.core.errors import InputError, TargetError
 from vestige.core.messages import brief
+from vestige.core.targets import Taken
 
 _FIRST_WAIT = 0.5  # before the second try [s]; doubled before every other
 _LONGEST_WAIT = 30.0  # [s]
 _LONGEST_ASKED_FOR = 120.0  # that a server may ask to wait by Retry-After [s]
 _KEPT = 3.0  # that an idle connection is used again [s]; many servers close theirs after 5
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_BEFORE_THE_MODEL = frozenset({401, 403, 404, 405, 411, 413, 414, 415, 429, 431})  # said before one computes
 _READ = 1 << 14  # of an error's body
 _QUOTED = 200  # characters of a server's own words
+_FEWEST = 4  # characters of a secret that is looked for in other writings than its own
 _RUN = 8  # characters of a secret in a row that are hidden wherever they stand
 _SCHEMES = {"basic", "bearer", "token", "apikey", "digest", "negotiate"}
 
@@ -87,9 +91,36 @@ class Credentials:
         return f"check the variables of {', '.join(self.headers)}" if self.headers else "add what it demands to headers"
 
     def _forms(self) -> set[str]:
-        """Every value and every word in one, as it is and as JSON and URLs write it, in lower case."""
+        """Every value and every word in one, in each of the ways that it is written in, in lower case."""
         words = {w for value in self.headers.values() for w in (value, *value.split()) if w.lower() not in _SCHEMES}
-        return {form.lower() for word in words for form in (word, json.dumps(word)[1:-1], quote(word, safe=""))}
+        words |= {part for word in words for part in _unpacked(word)}
+        return {form.lower() for word in words for form in _written(word)}
+
+
+def _unpacked(word: str) -> set[str]:
+    """User and password in the word of a Basic header, and whatever else base64 hides in a word."""
+    with suppress(ValueError):
+        told = base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True).decode()
+        if told.isprintable() and len(told) >= _FEWEST:
+            return {told, *(part for part in told.split(":") if len(part) >= _FEWEST)}
+    return set()
+
+
+def _written(word: str) -> Iterator[str]:
+    """A word as it is, and as JSON, URLs, hexadecimal numbers and base64 write it."""
+    yield from (word, json.dumps(word)[1:-1], quote(word, safe=""), quote_plus(word), word[::-1])
+    content = word.encode()
+    yield "".join(f"%{byte:02x}" for byte in content)
+    if len(content) < _FEWEST:  # too short to be told from other text
+        return
+    yield content.hex()
+    yield content.hex(":")
+    yield content.hex(" ")
+    for before in range(3):  # where it begins in a longer text decides which letters stand for it
+        packed = base64.b64encode(b"\0" * before + content).decode().rstrip("=")
+        whole = packed[-(-8 * before // 6) : len(packed) - (1 if 8 * (before + len(content)) % 6 else 0)]
+        yield whole
+        yield whole.translate(str.maketrans("+/", "-_"))
 
 
 def _may_be_shown(variable: str) -> bool:
@@ -134,6 +165,12 @@ class _Failure:
     may_pass: bool
     asked_wait: float = 0.0
     status: int = 0
+    is_sent: bool = True
+
+    @property
+    def may_be_computed(self) -> bool:
+        """Whether the model may have seen the request, though it gave no answer."""
+        return self.is_sent and self.status not in _BEFORE_THE_MODEL
 
 
 class Sender:
@@ -179,22 +216,24 @@ class Sender:
             weakref.finalize(self, connection.close)
         self._process = os.getpid()
 
-    def send(self, url: str, body: bytes | None, stop: Event) -> Reply:
+    def send(self, url: str, body: bytes | None, stop: Event, taken: Taken | None = None) -> Reply:
         """Post a body, or get what is at a URL without one, until it is answered.
 
         Args:
             url: Where to.
             body: JSON.
             stop: Once it is set, nothing is tried again.
+            taken: What every try takes of the budget.
 
         Returns:
             The answer; one without a document if there is nothing to get there (405, 501).
 
         Raises:
             TargetError: There is no answer, for good.
+            BudgetError: There is no budget for another try.
         """
         for n_tries in range(1, self._n_tries + 1):
-            found = self._try(url, body, stop)
+            found = self._try(url, body, stop, taken)
             if not (isinstance(found, _Failure) and found.may_pass) or n_tries == self._n_tries:
                 break
             if stop.wait(max(_wait_after(n_tries), found.asked_wait)):
@@ -212,7 +251,7 @@ class Sender:
         """Return text without the secrets that are sent."""
         return self._credentials.hidden(text)
 
-    def _try(self, url: str, body: bytes | None, stop: Event) -> tuple[Any] | _Failure:
+    def _try(self, url: str, body: bytes | None, stop: Event, taken: Taken | None) -> tuple[Any] | _Failure:
         self._pace.wait(stop)
         if stop.is_set():
             return _Failure("none yet", "ask again", False)
@@ -222,10 +261,15 @@ class Sender:
             self._free.get()
         )  # before the clock: two passes share them, and to wait for one is no fault of the server
         try:
+            if taken is not None:  # last of all, and with the operating system before the first byte is sent
+                taken.allowance.take(taken.n_queries)
             response, content = self._exchanged(connection, url, body)
         finally:
             self._free.put(connection)
-        return response if isinstance(response, _Failure) else self._read(response, content)
+        found = response if isinstance(response, _Failure) else self._read(response, content)
+        if taken is not None and isinstance(found, _Failure) and not found.may_be_computed:
+            taken.allowance.give_back(taken.n_queries)
+        return found
 
     def _exchanged(
         self, connection: httpx.HTTPTransport, url: str, body: bytes | None
@@ -242,9 +286,10 @@ class Sender:
             )
             with closing(connection.handle_request(request)) as response:
                 return response, b"".join(_chunks(response, end))
-        except httpx.TimeoutException:
-            late = _Failure(f"none within {self._timeout:g} s", "raise timeout or use smaller batches", True)
-            return late, b""
+        except httpx.TimeoutException as error:
+            is_sent = not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
+            cure = "raise timeout or use smaller batches"
+            return _Failure(f"none within {self._timeout:g} s", cure, True, is_sent=is_sent), b""
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return self._unsent(error), b""
 
@@ -254,16 +299,18 @@ class Sender:
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
             why = next(c.verify_message for c in causes if isinstance(c, ssl.SSLCertVerificationError))
             cure = "let SSL_CERT_FILE name a file with the certificate if you trust it; it is never left unverified"
-            return _Failure(f"a certificate that does not verify ({brief(why, _QUOTED)})", cure, False)
+            return _Failure(f"a certificate that does not verify ({brief(why, _QUOTED)})", cure, False, is_sent=False)
         words = self._quoted(str(error))
         if any(isinstance(c, ssl.SSLError) and not isinstance(c, ssl.SSLEOFError) for c in causes):
             return _Failure(f"no TLS ({words})", "check that the server speaks https at that port", False)
         if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-            return _Failure("no connection (refused)", "check that the server runs and listens on that port", True)
+            cure = "check that the server runs and listens on that port"
+            return _Failure("no connection (refused)", cure, True, is_sent=False)
         if isinstance(error, httpx.ConnectError):
-            return _Failure(f"no connection ({words})", "check the name of the host in the URL", True)
+            return _Failure(f"no connection ({words})", "check the name of the host in the URL", True, is_sent=False)
         if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
-            return _Failure(f"no request that can be sent ({words})", "check the URL and the headers", False)
+            cure = "check the URL and the headers"
+            return _Failure(f"no request that can be sent ({words})", cure, False, is_sent=False)
         return _Failure(f"a broken connection ({words})", "see the server's log", True)
 
     def _read(self, response: httpx.Response, content: bytes) -> tuple[Any] | _Failure:

@@ -24,11 +24,14 @@ class EstimatorTarget:
     Args:
         estimator: A fitted classifier.
         n_classes: Classes of the records.
-        classes: Their names; the estimator's classes are these names, in any order, or the codes 0..K-1.
+        classes: Their names; the estimator's classes are these names, in any order, or the codes 0..K-1 of names whose
+            order somebody gave.
 
     Raises:
         InputError: It is not fitted, or has a class that the records do not.
     """
+
+    names_classes = True
 
     def __init__(self, estimator: Any, n_classes: int, classes: Sequence[str] | None = None) -> None:
         self.estimator, self.n_classes = estimator, n_classes
@@ -61,6 +64,8 @@ class LabelEstimatorTarget:
     Raises:
         InputError: It is not fitted, or has a class that the records do not.
     """
+
+    names_classes = True
 
     def __init__(self, estimator: Any, n_classes: int, classes: Sequence[str] | None = None) -> None:
         self.estimator, self.n_classes = estimator, n_classes

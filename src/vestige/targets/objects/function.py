@@ -40,6 +40,7 @@ class FunctionTarget:
     ) -> None:
         self.function, self.n_classes, self.classes = function, n_classes, classes
         self.format = format or AnswerFormat()
+        self.names_classes = False
 
     def answers(self, inputs: Any) -> Answers:
         """Return what the function answers.
@@ -50,4 +51,5 @@ class FunctionTarget:
         found = answered(self.function, inputs.copy())
         is_typed = isinstance(found, Probabilities | Logits | PredictedLabels)
         refuse_other_order(found.index if is_typed else index_of(found), inputs)
+        self.names_classes = self.format.says_classes(found)
         return self.format.read(found, len(inputs), self.n_classes, self.classes)

@@ -1,0 +1,38 @@
+"""What a process that draws does: one chart a line in, one line out. It is run as a script and imports none of ours.
+
+The renderer may end the whole process or never come back; this one is there to be lost.
+"""
+
+import json
+import select
+import signal
+import sys
+from contextlib import suppress
+
+_IDLE = 120.0  # seconds without a chart, after which nobody is waiting any more
+
+
+def main(place: str) -> None:
+    """Draw what comes; `place` is where the renderer is installed."""
+    sys.path.append(place)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the one who started this
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # nobody needs the memory of a picture that failed
+    import vl_convert
+
+    # Once, while others compute: the first picture takes twenty times as long as the others.
+    vl_convert.vegalite_to_svg({"data": {"values": [{"a": 1}]}, "mark": "point"}, allowed_base_urls=[])
+    source, drain = sys.stdin.buffer, sys.stdout.buffer
+    while select.select([source], [], [], _IDLE)[0] and (line := source.readline()):
+        try:
+            answer = {"svg": str(vl_convert.vegalite_to_svg(json.loads(line), allowed_base_urls=[]))}
+        except Exception as error:
+            answer = {"error": type(error).__name__}
+        drain.write(json.dumps(answer).encode() + b"\n")
+        drain.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
