@@ -116,6 +116,21 @@ def test_a_published_zip_packed_in_an_unknown_way(tmp_path):
     refused(lambda: read_location30(tmp_path / "l.zip"), "l.zip", "Expected a whole zip file")
 
 
+@pytest.mark.parametrize("name", [b"", b"\xff\xffngkok"])  # none, and one that is no text though it says so
+def test_a_published_zip_whose_entry_has_no_name(tmp_path, name):
+    content = zipped(tmp_path / "l.zip", {"bängko" if name else "bangkok": b"1,0\n"}).read_bytes()
+    at = content.rfind(b"PK\x01\x02")
+    if name:
+        content = content[:at] + content[at:].replace("bängko".encode(), name)
+    else:
+        content = content[: at + 28] + b"\0\0" + content[at + 30 :].replace(b"bangkok", b"")
+        content = content.replace(
+            (53).to_bytes(4, "little") + at.to_bytes(4, "little"), (46).to_bytes(4, "little") + at.to_bytes(4, "little")
+        )
+    (tmp_path / "l.zip").write_bytes(content)
+    refused(lambda: read_location30(tmp_path / "l.zip"), "l.zip: Expected")
+
+
 def test_labels_far_apart_cost_no_more_than_close_ones(tmp_path):
     (tmp_path / "t.csv").write_text("x,label\n1,0\n2,4000000000000000\n3,7\n")
     assert read_records(tmp_path / "t.csv").n_classes == 3
