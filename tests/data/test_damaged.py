@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import zipfile
 
 import numpy as np
@@ -65,6 +66,22 @@ def test_text_of_a_zarr_group_that_is_no_characters(tmp_path):
     for name, values in arrays.items():
         group.create_array(f"reference_{name}", data=values, filters=None, compressors=None)
     refused(lambda: read_references(tmp_path / "r.zarr"), "r.zarr[reference_ids]: Expected text, found numbers")
+
+
+@pytest.mark.parametrize(("size", "said"), [(2**40, "found 2 files for"), (0, "Expected a whole Zarr array")])
+def test_a_zarr_array_whose_shape_or_chunks_are_damaged(tmp_path, size, said):
+    group = zarr.create_group(tmp_path / "r.zarr", zarr_format=3)
+    arrays = {"phi": np.ones((2, 4)), "member": np.array([[0, 1, 0, 1], [1, 0, 1, 0]])}
+    for name, values in arrays.items():
+        group.create_array(f"reference_{name}", data=values)
+    metadata = tmp_path / "r.zarr" / "reference_member" / "zarr.json"
+    document = json.loads(metadata.read_text())
+    if size:
+        document["shape"][1] = size
+    else:
+        document["chunk_grid"]["configuration"]["chunk_shape"][1] = 0
+    metadata.write_text(json.dumps(document))
+    refused(lambda: read_references(tmp_path / "r.zarr"), "r.zarr[reference_member]", said)
 
 
 def test_dates_without_a_unit(tmp_path):

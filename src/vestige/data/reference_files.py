@@ -1,6 +1,7 @@
 """Reference models in one file: what each answered about the audited records, and on which of them it was trained."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -137,7 +138,7 @@ class _ZarrGroup:
     def __init__(self, path: Path) -> None:
         import zarr
 
-        self.name = file_name(path)
+        self.name, self._path = file_name(path), path
         _refuse_codecs(path, self.name)
         try:
             with readable(path):
@@ -161,7 +162,8 @@ class _ZarrGroup:
         return _ZarrTable(self._whole(key))
 
     def _whole(self, key: str) -> "_WholeArray":
-        return _WholeArray(self._arrays[key], f"{self.name}[{key}]")
+        n_files = sum(1 for file in (self._path / key).rglob("*") if file.is_file())
+        return _WholeArray(self._arrays[key], f"{self.name}[{key}]", n_files)
 
 
 class _ZarrTable:
@@ -186,13 +188,23 @@ class _WholeArray:
     they are required; whoever means them writes them. A shard is one file of many chunks: whether those are all in it
     is seen by reading it with two fill values.
 
+    Args:
+        array: Of zarr.
+        name: What it is called in messages.
+        n_files: Files in its folder: there are no more chunks, or shards, than these. Zarr counts those that are there
+            by listing all that should be, which a damaged shape makes more than fit into memory.
+
     Raises:
         InputError: A chunk is missing or damaged, here or when rows are read.
     """
 
-    def __init__(self, array: Any, name: str) -> None:
+    def __init__(self, array: Any, name: str, n_files: int) -> None:
         self.name, self.shape, self.dtype = name, tuple(array.shape), np.dtype(array.dtype)
         with _readable_zarr(name):
+            sizes = array.shards or array.chunks
+            n_wanted = math.prod(-(-length // size) for length, size in zip(array.shape, sizes, strict=True))
+            if n_wanted > n_files:
+                raise self._incomplete(f"{n_files:,} files for {n_wanted:,} of them")
             n_missing = array.nchunks - array.nchunks_initialized
         if n_missing > 0:
             raise self._incomplete(f"{n_missing:,} of {array.nchunks:,} missing")
@@ -218,7 +230,9 @@ class _WholeArray:
 def _readable_zarr(name: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError):  # zarr's and its codecs' own
+    except InputError:
+        raise
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ArithmeticError, MemoryError):  # also its codecs'
         raise InputError(f"{name}: Expected a whole Zarr array, found a damaged one; write it again.") from None
 
 
