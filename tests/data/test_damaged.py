@@ -84,6 +84,21 @@ def test_a_zarr_array_whose_shape_or_chunks_are_damaged(tmp_path, size, said):
     refused(lambda: read_references(tmp_path / "r.zarr"), "r.zarr[reference_member]", said)
 
 
+@pytest.mark.parametrize(("at", "value"), [(12, 2**31 - 1), (8, 2**31 - 1), (4, 2**32 - 1)])  # sizes it tells
+def test_a_chunk_of_blosc_whose_header_is_damaged(tmp_path, at, value):
+    """Blosc believed it, and ended the process."""
+    group = zarr.create_group(tmp_path / "r.zarr", zarr_format=2)
+    rng = np.random.default_rng(0)
+    for name, values in {"phi": rng.normal(size=(2, 400)), "member": np.tile([[0, 1], [1, 0]], 200)}.items():
+        group.create_array(f"reference_{name}", data=values)
+    assert read_references(tmp_path / "r.zarr").answers.shape == (2, 400)
+    chunk = tmp_path / "r.zarr" / "reference_phi" / "0.0"
+    content = bytearray(chunk.read_bytes())
+    content[at : at + 4] = value.to_bytes(4, "little")
+    chunk.write_bytes(content)
+    refused(lambda: list(read_references(tmp_path / "r.zarr").models()), "r.zarr[reference_phi]: Expected a whole Zarr")
+
+
 def test_dates_without_a_unit(tmp_path):
     for name in ("logits", "labels", "member"):
         np.save(tmp_path / f"{name}.npy", NPZ["probs" if name == "logits" else name])

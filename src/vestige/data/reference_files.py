@@ -26,6 +26,7 @@ from vestige.data.streams import text_as_text
 _TARGET = "target_"
 _KINDS: dict[str, type[Output]] = {"logits": Logits, "probs": Probabilities, "phi": Phi}
 _RUN_KINDS: dict[str, type[Output]] = {"logits": Logits, "probabilities": Probabilities}
+_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 _CODECS = {"bytes", "blosc", "zstd", "gzip", "zlib", "lz4", "crc32c", "transpose", "sharding_indexed", "vlen-utf8"}
 
 
@@ -144,7 +145,7 @@ class _ZarrGroup:
             with readable(path):
                 self._group = zarr.open_group(path, mode="r")
                 self._arrays = dict(self._group.arrays())
-        except (ValueError, KeyError, TypeError, RuntimeError):
+        except (ValueError, KeyError, TypeError, RuntimeError, ArithmeticError):
             raise InputError(
                 f"{self.name}: Expected a Zarr group or the folder of a run, found neither; name another."
             ) from None
@@ -162,8 +163,11 @@ class _ZarrGroup:
         return _ZarrTable(self._whole(key))
 
     def _whole(self, key: str) -> "_WholeArray":
-        n_files = sum(1 for file in (self._path / key).rglob("*") if file.is_file())
-        return _WholeArray(self._arrays[key], f"{self.name}[{key}]", n_files)
+        name, array = f"{self.name}[{key}]", self._arrays[key]
+        files = [file for file in (self._path / key).rglob("*") if file.is_file() and file.name not in _METADATA]
+        with readable(self._path):
+            _refuse_damaged_blosc(array, files, name)
+        return _WholeArray(array, name, len(files))
 
 
 class _ZarrTable:
@@ -224,6 +228,25 @@ class _WholeArray:
             f"{self.name}: Expected every chunk of the Zarr array, found {found}; write it again, also the chunks that "
             'hold nothing but the fill value (config={"write_empty_chunks": True}).'
         )
+
+
+def _refuse_damaged_blosc(array: Any, files: Sequence[Path], name: str) -> None:
+    """Refuse chunks whose header tells other sizes than they have: Blosc believes it, and ends the process.
+
+    Raises:
+        InputError: There is one.
+    """
+    packed = [type(codec).__name__ for codec in array.compressors]
+    if array.shards is not None or "Blosc" not in "".join(packed[:1]):
+        return
+    n_after = 4 if packed[1:] == ["Crc32cCodec"] else 0
+    for file in files:
+        with file.open("rb") as chunk:
+            header = chunk.read(16)
+        n_bytes, n_block, n_packed = (int.from_bytes(header[at : at + 4], "little") for at in (4, 8, 12))
+        is_whole = len(header) == 16 and n_packed == file.stat().st_size - n_after
+        if not is_whole or not 0 < n_block <= max(n_bytes, 1) or n_bytes >= 1 << 31:
+            raise InputError(f"{name}: Expected a whole Zarr array, found a damaged chunk {file.name}; write it again.")
 
 
 @contextmanager
