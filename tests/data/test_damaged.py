@@ -68,7 +68,7 @@ def test_text_of_a_zarr_group_that_is_no_characters(tmp_path):
     refused(lambda: read_references(tmp_path / "r.zarr"), "r.zarr[reference_ids]: Expected text, found numbers")
 
 
-@pytest.mark.parametrize(("size", "said"), [(2**40, "found 2 files for"), (0, "Expected a whole Zarr array")])
+@pytest.mark.parametrize(("size", "said"), [(2**40, " files for "), (0, "Expected a whole Zarr array")])
 def test_a_zarr_array_whose_shape_or_chunks_are_damaged(tmp_path, size, said):
     group = zarr.create_group(tmp_path / "r.zarr", zarr_format=3)
     arrays = {"phi": np.ones((2, 4)), "member": np.array([[0, 1, 0, 1], [1, 0, 1, 0]])}
