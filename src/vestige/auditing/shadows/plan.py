@@ -141,7 +141,7 @@ class _Stored(BaseModel):
 
     model_config = ConfigDict(strict=True)
     format: int
-    strategy: dict[str, bool | int]
+    strategy: dict[str, Any]
     groups: list[list[int]]
     asked: dict[str, JsonValue]
 
@@ -152,7 +152,7 @@ def _read_plan(path: Path) -> tuple[Strategy, list[list[int]], Mapping[str, Any]
         if there.pop("digest") != _digest_of(there):
             raise ValueError
         stored = _Stored(**there)
-        if stored.format != _FORMAT:
+        if stored.format != _FORMAT or not all(isinstance(value, int) for value in stored.strategy.values()):
             raise ValueError
         return Strategy(**stored.strategy), stored.groups, stored.asked
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
