@@ -61,7 +61,7 @@ def test_text_of_a_zarr_group_that_is_no_characters(tmp_path):
     ids = np.array(["a", "b", "c", "d"]).view(np.uint32).copy()
     ids[1] = 0x110000
     group = zarr.create_group(tmp_path / "r.zarr", zarr_format=2)
-    arrays = {"phi": np.zeros((2, 4)), "member": np.array([[0, 1, 0, 1], [1, 0, 1, 0]]), "ids": ids.view("<U1")}
+    arrays = {"phi": np.ones((2, 4)), "member": np.array([[0, 1, 0, 1], [1, 0, 1, 0]]), "ids": ids.view("<U1")}
     for name, values in arrays.items():
         group.create_array(f"reference_{name}", data=values, filters=None, compressors=None)
     refused(lambda: read_references(tmp_path / "r.zarr"), "r.zarr[reference_ids]: Expected text, found numbers")

@@ -246,8 +246,8 @@ def _refuse_codecs(path: Path, name: str) -> None:
         unknown = sorted(found - _CODECS)
         if unknown:
             raise InputError(
-                f"{name}: Expected Zarr codecs for numbers and text, found {brief(unknown[0])}, which is not read: some "
-                "run code. Write the arrays with zarr's own codecs."
+                f"{name}: Expected Zarr codecs for numbers and text, found {brief(unknown[0])}, which is not read: "
+                "some run code. Write the arrays with zarr's own codecs."
             )
 
 

@@ -19,6 +19,8 @@ from vestige.signals.hinge import hinge_from_logits
 from vestige.signals.losses import losses_from_phi
 from vestige.signals.phi import SATURATED, phi_from_logits, phi_from_losses, phi_from_probabilities
 
+_MOST_PHI = 1e100  # numbers whose squares can be summed
+
 
 @dataclass(frozen=True, eq=False)
 class ReferencePhi:
@@ -329,9 +331,18 @@ def phi_of(target: Predictions) -> Float[np.ndarray, " record"]:
 
 
 def _clip(phi: np.ndarray, ours: np.ndarray) -> tuple[int, float]:
-    """Put certain answers log 2 beyond all others, in place."""
+    """Put certain answers log 2 beyond all others, in place.
+
+    Raises:
+        InputError: A number is so large that its square is none.
+    """
     n_saturated = sum(int(np.isinf(values).sum()) for values in (phi, ours))
     highest = max(float(np.max(np.abs(values), where=np.isfinite(values), initial=0.0)) for values in (phi, ours))
+    if highest > _MOST_PHI:
+        raise InputError(
+            f"Expected phi of the target and of the reference models of at most {_MOST_PHI:g}, found {highest:.3g}; no "
+            "model answers so: the file is damaged, save it again."
+        )
     limit = highest + float(np.log(2.0))
     if n_saturated:
         for values in (phi, ours):

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -49,7 +49,7 @@ class ShadowPlan:
     records: Records
     member: Bool[np.ndarray, "model record"]
     seed: int
-    strategy: Strategy
+    strategy: dict[str, bool | int]
     groups: list[list[int]]
     n_asked: int
     checkpoints: tuple[int, ...] = ()
@@ -140,8 +140,8 @@ class _Stored(BaseModel):
     """What the plan of a run says, of the types that it is used as."""
 
     model_config = ConfigDict(strict=True)
-    format: Literal[1]
-    strategy: Strategy
+    format: int
+    strategy: dict[str, bool | int]
     groups: list[list[int]]
     asked: dict[str, JsonValue]
 
@@ -152,7 +152,9 @@ def _read_plan(path: Path) -> tuple[Strategy, list[list[int]], Mapping[str, Any]
         if there.pop("digest") != _digest_of(there):
             raise ValueError
         stored = _Stored(**there)
-        return stored.strategy, stored.groups, stored.asked
+        if stored.format != _FORMAT:
+            raise ValueError
+        return Strategy(**stored.strategy), stored.groups, stored.asked
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise RunFolderError(
             f"Expected the plan of shadow models in {path.name}, found it damaged; remove the folder "
