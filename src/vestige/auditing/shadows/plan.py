@@ -49,7 +49,7 @@ class ShadowPlan:
     records: Records
     member: Bool[np.ndarray, "model record"]
     seed: int
-    strategy: dict[str, bool | int]
+    strategy: Strategy
     groups: list[list[int]]
     n_asked: int
     checkpoints: tuple[int, ...] = ()
