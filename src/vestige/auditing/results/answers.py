@@ -206,7 +206,7 @@ _DEFINITIONS: Mapping[str, str] = {
     "worst": "largest over attacks (thresholds, groups), bounds simultaneous by Bonferroni",
     "p_value": "max-T permutation of units over all attacks, by AUC and by members among the top share of all units",
     "risk": "P1: prior * h_in / (prior * h_in + (1 - prior) * h_out) of modified entropy in log bins per class; "
-    "one record more on each side of a bin, unless arithmetic is published",
+    "one unit more on each side of a bin, unless arithmetic is published",
     "subject": "its records' mean (or maximum) score; class thresholds: against the mean of its records' thresholds",
     "leak shown": "familywise p <= 0.05",
     "no leak shown": "not shown, FPR 0.01 resolvable, and the worst attack's upper bound there at most 5 %",
