@@ -53,14 +53,13 @@ def fit_risk(
     n_classes: int,
     *,
     n_bins: int = 5,
+    of_unit: Int[np.ndarray, " record"] | None = None,
     published: bool = False,
-    records_per_unit: float = 1.0,
 ) -> RiskTable:
     """Histogram the modified entropies of known members and nonmembers of every class on a log scale.
 
     One unit more is counted on each side of every bin that is not empty on both: where few are known, a bin with
-    members alone is no proof of membership. Without it 15 records a side of a model that leaks nothing gave a tenth of
-    the records a risk of 0 or 1.
+    members alone is no proof of membership. The records of a unit, such as a person, count as one in that.
 
     Args:
         modified_entropy: Of each known record [nats].
@@ -68,10 +67,10 @@ def fit_risk(
         member: Its side.
         n_classes: Number of classes.
         n_bins: Bins per class, evenly spaced in the logarithm between the class's extremes.
+        of_unit: Number of each record's unit; records are units if omitted.
         published: As P1's script. It adds nothing to a bin; it computes edges in the entropies' own type as
             `10 ** log10(x)`, which can fall a rounding inside the extremes, and then drops the extreme point from the
             histogram. Otherwise the outer edges are exact.
-        records_per_unit: Records that a unit has on average: a person's records say together what one of them says.
 
     Returns:
         The table that `risk_scores` reads.
@@ -101,9 +100,10 @@ def fit_risk(
         if published:
             shares[:, c] = counts / known
         else:
-            shares[:, c] = np.where(
-                counts.any(axis=0), (counts + records_per_unit) / (known + n_bins * records_per_unit), 0.0
-            )
+            units = known
+            if of_unit is not None:
+                units = np.array([[np.unique(of_unit[rows][is_in == side]).size] for side in (True, False)])
+            shares[:, c] = np.where(counts.any(axis=0), (counts * units / known + 1) / (units + n_bins), 0.0)
     return RiskTable(edges, shares[0], shares[1], tuple(fallback))
 
 
