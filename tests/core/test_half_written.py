@@ -27,7 +27,7 @@ def left(tmp_path) -> Path:
         "    os.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)]).returncode == -9
-    (folder,) = tmp_path.iterdir()
+    folder = next(Path(tmp_path).iterdir())
     assert is_half_written(folder, "run")
     return folder
 

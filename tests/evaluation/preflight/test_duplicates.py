@@ -119,6 +119,7 @@ def test_honest_splits_of_tables_with_repeats_are_valid(table):
     for seed in range(40):
         rng = np.random.default_rng([seed, len(table)])
         n = 600
+        inputs: np.ndarray
         if table == "three categories":
             inputs = rng.integers(0, 3, size=(n, 1))
         elif table == "mixed":

@@ -141,7 +141,7 @@ class _Stored(BaseModel):
 
     model_config = ConfigDict(strict=True)
     format: int
-    strategy: dict[str, bool | int]
+    strategy: dict[str, Any]
     groups: list[list[int]]
     asked: dict[str, JsonValue]
 
