@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import zipfile
 
 import numpy as np
@@ -67,6 +68,37 @@ def test_text_of_a_zarr_group_that_is_no_characters(tmp_path):
     refused(lambda: read_references(tmp_path / "r.zarr"), "r.zarr[reference_ids]: Expected text, found numbers")
 
 
+@pytest.mark.parametrize(("size", "said"), [(2**40, "found 2 files for"), (0, "Expected a whole Zarr array")])
+def test_a_zarr_array_whose_shape_or_chunks_are_damaged(tmp_path, size, said):
+    group = zarr.create_group(tmp_path / "r.zarr", zarr_format=3)
+    arrays = {"phi": np.ones((2, 4)), "member": np.array([[0, 1, 0, 1], [1, 0, 1, 0]])}
+    for name, values in arrays.items():
+        group.create_array(f"reference_{name}", data=values)
+    metadata = tmp_path / "r.zarr" / "reference_member" / "zarr.json"
+    document = json.loads(metadata.read_text())
+    if size:
+        document["shape"][1] = size
+    else:
+        document["chunk_grid"]["configuration"]["chunk_shape"][1] = 0
+    metadata.write_text(json.dumps(document))
+    refused(lambda: read_references(tmp_path / "r.zarr"), "r.zarr[reference_member]", said)
+
+
+@pytest.mark.parametrize(("at", "value"), [(12, 2**31 - 1), (8, 2**31 - 1), (4, 2**32 - 1)])  # sizes it tells
+def test_a_chunk_of_blosc_whose_header_is_damaged(tmp_path, at, value):
+    """Blosc believed it, and ended the process."""
+    group = zarr.create_group(tmp_path / "r.zarr", zarr_format=2)
+    rng = np.random.default_rng(0)
+    for name, values in {"phi": rng.normal(size=(2, 400)), "member": np.tile([[0, 1], [1, 0]], 200)}.items():
+        group.create_array(f"reference_{name}", data=values)
+    assert read_references(tmp_path / "r.zarr").answers.shape == (2, 400)
+    chunk = tmp_path / "r.zarr" / "reference_phi" / "0.0"
+    content = bytearray(chunk.read_bytes())
+    content[at : at + 4] = value.to_bytes(4, "little")
+    chunk.write_bytes(content)
+    refused(lambda: list(read_references(tmp_path / "r.zarr").models()), "r.zarr[reference_phi]: Expected a whole Zarr")
+
+
 def test_dates_without_a_unit(tmp_path):
     for name in ("logits", "labels", "member"):
         np.save(tmp_path / f"{name}.npy", NPZ["probs" if name == "logits" else name])
@@ -114,6 +146,21 @@ def test_a_published_zip_packed_in_an_unknown_way(tmp_path):
     with pytest.raises(NotImplementedError), zipfile.ZipFile(tmp_path / "l.zip") as archive:
         archive.read("bangkok")
     refused(lambda: read_location30(tmp_path / "l.zip"), "l.zip", "Expected a whole zip file")
+
+
+@pytest.mark.parametrize("name", [b"", b"\xff\xffngkok"])  # none, and one that is no text though it says so
+def test_a_published_zip_whose_entry_has_no_name(tmp_path, name):
+    content = zipped(tmp_path / "l.zip", {"bängko" if name else "bangkok": b"1,0\n"}).read_bytes()
+    at = content.rfind(b"PK\x01\x02")
+    if name:
+        content = content[:at] + content[at:].replace("bängko".encode(), name)
+    else:
+        content = content[: at + 28] + b"\0\0" + content[at + 30 :].replace(b"bangkok", b"")
+        content = content.replace(
+            (53).to_bytes(4, "little") + at.to_bytes(4, "little"), (46).to_bytes(4, "little") + at.to_bytes(4, "little")
+        )
+    (tmp_path / "l.zip").write_bytes(content)
+    refused(lambda: read_location30(tmp_path / "l.zip"), "l.zip: Expected")
 
 
 def test_labels_far_apart_cost_no_more_than_close_ones(tmp_path):

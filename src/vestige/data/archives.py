@@ -4,6 +4,7 @@ Nothing is ever unpacked to disk.
 """
 
 import gzip
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -106,7 +107,7 @@ def _members_of_zip(path: Path, stream: ByteStream, wanted: Callable[[str], bool
     with zipfile.ZipFile(cast(IO[bytes], stream)) as archive:
         for entry in archive.infolist():
             name = PurePosixPath(entry.filename).name
-            if not entry.is_dir() and wanted(name):
+            if name and not entry.is_dir() and wanted(name):
                 with archive.open(entry) as content:
                     yield Member(name, f"{path.name}[{name}]", cast(ByteStream, content))
 
@@ -130,7 +131,8 @@ def _whole(where: str) -> Iterator[None]:
         raise _damaged(where, "gzip") from None
     except tarfile.TarError:
         raise _damaged(where, "tar") from None
-    except (zipfile.BadZipFile, NotImplementedError):  # also a way of packing that does not exist
+    # Also a way of packing that does not exist, and names that are no text.
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, struct.error):
         raise _damaged(where, "zip") from None
 
 

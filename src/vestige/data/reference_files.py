@@ -1,6 +1,7 @@
 """Reference models in one file: what each answered about the audited records, and on which of them it was trained."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from vestige.data.streams import text_as_text
 _TARGET = "target_"
 _KINDS: dict[str, type[Output]] = {"logits": Logits, "probs": Probabilities, "phi": Phi}
 _RUN_KINDS: dict[str, type[Output]] = {"logits": Logits, "probabilities": Probabilities}
+_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 _CODECS = {"bytes", "blosc", "zstd", "gzip", "zlib", "lz4", "crc32c", "transpose", "sharding_indexed", "vlen-utf8"}
 
 
@@ -137,13 +139,13 @@ class _ZarrGroup:
     def __init__(self, path: Path) -> None:
         import zarr
 
-        self.name = file_name(path)
+        self.name, self._path = file_name(path), path
         _refuse_codecs(path, self.name)
         try:
             with readable(path):
                 self._group = zarr.open_group(path, mode="r")
                 self._arrays = dict(self._group.arrays())
-        except (ValueError, KeyError, TypeError, RuntimeError):
+        except (ValueError, KeyError, TypeError, RuntimeError, ArithmeticError):
             raise InputError(
                 f"{self.name}: Expected a Zarr group or the folder of a run, found neither; name another."
             ) from None
@@ -161,7 +163,11 @@ class _ZarrGroup:
         return _ZarrTable(self._whole(key))
 
     def _whole(self, key: str) -> "_WholeArray":
-        return _WholeArray(self._arrays[key], f"{self.name}[{key}]")
+        name, array = f"{self.name}[{key}]", self._arrays[key]
+        files = [file for file in (self._path / key).rglob("*") if file.is_file() and file.name not in _METADATA]
+        with readable(self._path):
+            _refuse_damaged_blosc(array, files, name)
+        return _WholeArray(array, name, len(files))
 
 
 class _ZarrTable:
@@ -186,13 +192,23 @@ class _WholeArray:
     they are required; whoever means them writes them. A shard is one file of many chunks: whether those are all in it
     is seen by reading it with two fill values.
 
+    Args:
+        array: Of zarr.
+        name: What it is called in messages.
+        n_files: Files in its folder: there are no more chunks, or shards, than these. Zarr counts those that are there
+            by listing all that should be, which a damaged shape makes more than fit into memory.
+
     Raises:
         InputError: A chunk is missing or damaged, here or when rows are read.
     """
 
-    def __init__(self, array: Any, name: str) -> None:
+    def __init__(self, array: Any, name: str, n_files: int) -> None:
         self.name, self.shape, self.dtype = name, tuple(array.shape), np.dtype(array.dtype)
         with _readable_zarr(name):
+            sizes = array.shards or array.chunks
+            n_wanted = math.prod(-(-length // size) for length, size in zip(array.shape, sizes, strict=True))
+            if n_wanted > n_files:
+                raise self._incomplete(f"{n_files:,} files for {n_wanted:,} of them")
             n_missing = array.nchunks - array.nchunks_initialized
         if n_missing > 0:
             raise self._incomplete(f"{n_missing:,} of {array.nchunks:,} missing")
@@ -214,11 +230,32 @@ class _WholeArray:
         )
 
 
+def _refuse_damaged_blosc(array: Any, files: Sequence[Path], name: str) -> None:
+    """Refuse chunks whose header tells other sizes than they have: Blosc believes it, and ends the process.
+
+    Raises:
+        InputError: There is one.
+    """
+    packed = [type(codec).__name__ for codec in array.compressors]
+    if array.shards is not None or "Blosc" not in "".join(packed[:1]):
+        return
+    n_after = 4 if packed[1:] == ["Crc32cCodec"] else 0
+    for file in files:
+        with file.open("rb") as chunk:
+            header = chunk.read(16)
+        n_bytes, n_block, n_packed = (int.from_bytes(header[at : at + 4], "little") for at in (4, 8, 12))
+        is_whole = len(header) == 16 and n_packed == file.stat().st_size - n_after
+        if not is_whole or not 0 < n_block <= max(n_bytes, 1) or n_bytes >= 1 << 31:
+            raise InputError(f"{name}: Expected a whole Zarr array, found a damaged chunk {file.name}; write it again.")
+
+
 @contextmanager
 def _readable_zarr(name: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError):  # zarr's and its codecs' own
+    except InputError:
+        raise
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ArithmeticError, MemoryError):  # also its codecs'
         raise InputError(f"{name}: Expected a whole Zarr array, found a damaged one; write it again.") from None
 
 

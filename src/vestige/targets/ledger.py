@@ -314,7 +314,7 @@ class Ledger:
             if "locked" in str(error):
                 raise _not_alone(name) from None
             raise OutputError(f"Expected to write {name}, found: {error}; make room, it goes on from there.") from None
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # also of what it would complain about
             raise ArtefactError(
                 f"Expected a ledger of queries in {name}, found a damaged file ({brief(str(error), 120)}); move "
                 "it away, and what it held is asked again."
