@@ -253,16 +253,16 @@ def test_they_can_be_called_by_position():
 def test_of_an_overfitted_model_nasr_s_finds_more_in_probabilities_than_in_their_logarithms():
     """The paper's network reads probabilities; standardised logarithms drown what is said of the likely classes."""
     rng = np.random.default_rng(8)
-    weights, n = rng.normal(size=(40, 10)), 800
-    x = rng.normal(size=(n, 40))
-    y = (x @ weights + 4 * rng.gumbel(size=(n, 10))).argmax(axis=1)
+    weights, n = rng.normal(size=(60, 30)), 1_200
+    x = rng.normal(size=(n, 60))
+    y = (x @ weights + 4 * rng.gumbel(size=(n, 30))).argmax(axis=1)
     member = np.arange(n) < n // 2
-    model = MLPClassifier((100,), max_iter=25, learning_rate_init=0.003, random_state=0).fit(x[member], y[member])
+    model = MLPClassifier((128,), max_iter=25, learning_rate_init=0.003, random_state=0).fit(x[member], y[member])
     p = model.predict_proba(x)
     log_p, known = np.log(np.maximum(p, 1e-30)), rng.permutation(n) < n // 2
     areas = []
     for attack, answers in ((nn_nasr, p), (nn_nasr_logits, log_p)):
         scores = attack(answers[known], y[known], member[known], answers[~known], y[~known])
         areas.append(roc(scores[member[~known]], scores[~member[~known]]).auc)
-    assert areas[0] > 0.75
+    assert areas[0] > 0.8
     assert areas[0] > areas[1] + 0.08

@@ -225,7 +225,8 @@ def published_script(phi, shadow_phi, is_in, fixed, attack):
     n = is_in.shape[1]
     ins = [shadow_phi[is_in[:, j], j] for j in range(n)]
     outs = [shadow_phi[~is_in[:, j], j] for j in range(n)]
-    ins, outs = (np.array([one[: min(map(len, lists))] for one in lists]) for lists in (ins, outs))
+    shortest_in, shortest_out = min(map(len, ins)), min(map(len, outs))
+    ins, outs = [one[:shortest_in] for one in ins], [one[:shortest_out] for one in outs]
     std_in = np.std(ins) if fixed else np.std(ins, axis=1)
     std_out = np.std(ins if attack is lira_online else outs) if fixed else np.std(outs, axis=1)
     log_in = norm.logpdf(phi, np.median(ins, axis=1), std_in + 1e-30)

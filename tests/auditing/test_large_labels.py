@@ -1,6 +1,7 @@
 """Labels are categories: numbers and cost of an audit do not hang on which whole numbers stand for the classes."""
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ SPARSE = np.array([7, 300_000, 10**9, 2**52])
 def scored(values: np.ndarray, which: np.ndarray, seed: int, *, guesses: bool = False) -> vestige.Predictions:
     rng = np.random.default_rng(seed)
     member = np.arange(which.size) < which.size // 2
-    outputs = [vestige.Loss(rng.exponential(size=which.size) * (1 - 0.3 * member))]
+    outputs: list[Any] = [vestige.Loss(rng.exponential(size=which.size) * (1 - 0.3 * member))]
     outputs += [vestige.PredictedLabels(values[rng.integers(0, 4, which.size)])] if guesses else []
     return vestige.Predictions(outputs, values[which], member)
 

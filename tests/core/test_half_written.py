@@ -27,7 +27,7 @@ def left(tmp_path) -> Path:
         "    os.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)]).returncode == -9
-    (folder,) = tmp_path.iterdir()
+    folder = next(Path(tmp_path).iterdir())
     assert is_half_written(folder, "run")
     return folder
 
@@ -137,3 +137,28 @@ def test_a_stop_at_the_moment_of_removal_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt), half_written(tmp_path, "run"):
         pass
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("names", [(), (LOCK,)])
+def test_what_a_kill_left_before_the_mark_is_removed(tmp_path, names):
+    left = tmp_path / f".run-{RANDOM}"
+    left.mkdir()
+    for name in names:
+        (left / name).touch()
+    remove_left_behind(tmp_path, "run")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_a_neighbour_removes_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    mkdir, made = Path.mkdir, []
+
+    def removed_at_once(path, *arguments, **given):
+        mkdir(path, *arguments, **given)
+        if not made and path.parent == tmp_path:
+            made.append(path)
+            remove_left_behind(tmp_path, "run")
+
+    monkeypatch.setattr(Path, "mkdir", removed_at_once)
+    with half_written(tmp_path, "run") as folder:
+        assert made == [folder]
+        assert (folder / MARK).exists()

@@ -1,5 +1,7 @@
 """Ids that stand for one record are equal wherever they come from, and what is no number is left as it is."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,7 +51,9 @@ def test_rounded_floats_are_no_ids():
 @pytest.mark.parametrize("values", [np.array([1j, 2]), np.array([b"ab", b"cd"], "V2")])
 @pytest.mark.parametrize("part", ["ids", "subjects", "group", "order"])
 def test_what_no_table_holds_is_refused_before_anything_is_computed(values, part):
-    given = {part: values} if part in ("ids", "subjects") else {f"{part}s".replace("orders", "order"): {"x": values}}
+    given: dict[str, Any] = (
+        {part: values} if part in ("ids", "subjects") else {f"{part}s".replace("orders", "order"): {"x": values}}
+    )
     for make in (
         lambda: Predictions(Loss([0.1, 0.2]), [0, 1], [1, 0], **given),
         lambda: Records(np.eye(2), [0, 1], **given),

@@ -3,9 +3,9 @@ import pytest
 from tests.data.refusals import refused
 
 from vestige.core.errors import InputError
+from vestige.core.labels import class_order
 from vestige.data import read_records
 from vestige.data.classes import (
-    class_order,
     codes_of_array,
     codes_of_names,
     codes_without_columns,

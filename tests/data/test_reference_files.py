@@ -177,7 +177,7 @@ def chunked(folder: Path, zarr_format: Any, **how: Any) -> Path:
     return folder / "references.zarr"
 
 
-WRITTEN_OUT = {"config": {"write_empty_chunks": True}}
+WRITTEN_OUT: dict[str, Any] = {"config": {"write_empty_chunks": True}}
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_g7_disjoint_distributions_say_1_and_0(published):
 def test_few_known_records_of_no_leak_prove_nothing(n, prior):
     """Without a leak a score that says p is right in a share p: the published counts say 1 of those it knows least."""
     rng = np.random.default_rng(8)
-    errors = {True: [], False: []}
+    errors: dict[bool, list[float]] = {True: [], False: []}
     highest = []
     for _ in range(200):
         entropy, member = np.exp(rng.normal(size=2 * n)), np.repeat([True, False], n)

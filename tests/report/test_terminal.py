@@ -76,3 +76,18 @@ def test_colour_is_for_terminals(rich):
 def test_nothing_is_called_safe(rich, minimal):
     for result in (rich, minimal):
         assert "safe" not in printed(result).lower()
+
+
+def test_how_many_records_were_read_is_said():
+    import io
+
+    import numpy as np
+    from rich.console import Console
+
+    from vestige import Loss, Predictions, audit
+    from vestige.report.terminal import print_result
+
+    result = audit(Predictions(Loss(np.arange(1234) / 7), np.arange(1234) % 2, np.arange(1234) < 600))
+    out = io.StringIO()
+    print_result(result, Console(file=out, width=100), None)
+    assert "Records given: 1,234." in out.getvalue()

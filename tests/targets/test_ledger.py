@@ -309,3 +309,12 @@ def test_a_ledger_of_before_there_were_checksums_is_refused(tmp_path):
         db.execute("INSERT INTO about VALUES ('format', 'vestige-queries-1')")
     with pytest.raises(ArtefactError, match=r"of an earlier version, without checksums.*move it away"):
         Ledger(tmp_path / "q.sqlite", 3)
+
+
+def test_what_a_kill_cost_before_the_first_answer_is_said(tmp_path):
+    ledger = Ledger(tmp_path / "q.sqlite", 10, "m", forget=True)
+    ledger.take(8)
+    ledger._db.close()
+    again = Ledger(tmp_path / "q.sqlite", 10, "m", forget=True)
+    assert (again.n_asked, again.spent.n_unanswered) == (8, 8)
+    again.close()

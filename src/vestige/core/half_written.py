@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MARK, LOCK = ".vestige-half-written", ".vestige-lock"
+_TRIES = 5
 _SAID = "Vestige is writing here. Once nobody holds the lock beside this file, the folder is removed.\n"
 
 
@@ -36,15 +37,21 @@ def half_written(parent: Path, name: str) -> Iterator[Path]:
         >>> os.listdir(place), os.listdir(place / "run")
         (['run'], ['results.csv'])
     """
-    from filelock import FileLock  # here, because few commands write
+    from filelock import FileLock, Timeout  # here, because few commands write
 
     folder = parent / f".{name}-{secrets.token_hex(16)}"
     lock = FileLock(folder / LOCK, mode=0o600)
     try:
-        folder.mkdir(mode=0o700)
-        with suppress(NotImplementedError):  # a file system without locks: what a kill leaves there stays
-            lock.acquire(timeout=0)
-        (folder / MARK).write_text(_SAID)  # after the lock: who sees the mark sees the lock
+        for n_tries in range(1, _TRIES + 1):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            try:
+                with suppress(NotImplementedError):  # a file system without locks: what a kill leaves there stays
+                    lock.acquire(timeout=0)
+                (folder / MARK).write_text(_SAID)  # after the lock: who sees the mark sees the lock
+                break
+            except (Timeout, FileNotFoundError) as error:  # a neighbour took it, still empty, for one left behind
+                if n_tries == _TRIES:
+                    raise OSError("another process that removes it") from error
         yield folder
     finally:
         try:
@@ -63,11 +70,15 @@ def settle(folder: Path) -> None:
 
 
 def is_half_written(path: Path, name: str) -> bool:
-    """Whether a path has the name and the mark of a folder that is, or was, written for this name."""
+    """Whether a path has the name and the mark of a folder that is, or was, written for this name.
+
+    Where a kill came before the mark, there is nothing but a lock.
+    """
     if not re.fullmatch(rf"\.{re.escape(name)}-[0-9a-f]{{32}}", path.name) or path.is_symlink():
         return False
     try:
-        return (path / MARK).read_text() == _SAID
+        names = {inner.name for inner in path.iterdir()}
+        return names <= {LOCK} or (MARK in names and (path / MARK).read_text() == _SAID)
     except (OSError, ValueError):
         return False
 

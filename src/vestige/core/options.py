@@ -12,7 +12,7 @@ class Arithmetic(StrEnum):
     STABLE = "stable"
     """float64; logarithms from logits without forming 1 - p. The default."""
     PUBLISHED = "published"
-    """P1's script to the digit: the given dtype, 1 - p as it rounds, its histogram edges and counts without the record
+    """P1's script to the digit: the given dtype, 1 - p as it rounds, its histogram edges and counts without the unit
     more that a bin of the privacy risk score is given, 0 as the threshold of a class without both sides."""
 
 

@@ -175,7 +175,9 @@ def _classes_of(given: Any, labels: Any) -> Classes:
 
 def _of_numbers(labels: np.ndarray) -> Classes:
     names = names_of_numbers(labels)
-    return Classes(names, None if names is None else as_numbers([int(name) for name in names]), names and len(names))
+    if names is None:
+        return Classes(None, None, None)
+    return Classes(names, tuple(int(name) for name in names), len(names))
 
 
 def _unique(ids: np.ndarray) -> np.ndarray:

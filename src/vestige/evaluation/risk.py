@@ -53,13 +53,13 @@ def fit_risk(
     n_classes: int,
     *,
     n_bins: int = 5,
+    of_unit: Int[np.ndarray, " record"] | None = None,
     published: bool = False,
 ) -> RiskTable:
     """Histogram the modified entropies of known members and nonmembers of every class on a log scale.
 
-    One record more is counted on each side of every bin that is not empty on both: where few are known, a bin with
-    members alone is no proof of membership. Without it 15 records a side of a model that leaks nothing gave a tenth of
-    the records a risk of 0 or 1.
+    One unit more is counted on each side of every bin that is not empty on both: where few are known, a bin with
+    members alone is no proof of membership. The records of a unit, such as a person, count as one in that.
 
     Args:
         modified_entropy: Of each known record [nats].
@@ -67,7 +67,8 @@ def fit_risk(
         member: Its side.
         n_classes: Number of classes.
         n_bins: Bins per class, evenly spaced in the logarithm between the class's extremes.
-        published: As P1's script. It adds no record to a bin; it computes edges in the entropies' own type as
+        of_unit: Number of each record's unit; records are units if omitted.
+        published: As P1's script. It adds nothing to a bin; it computes edges in the entropies' own type as
             `10 ** log10(x)`, which can fall a rounding inside the extremes, and then drops the extreme point from the
             histogram. Otherwise the outer edges are exact.
 
@@ -81,7 +82,7 @@ def fit_risk(
         array([0.75, 0.25])
 
     Source:
-        Song & Mittal 2021, eq. 14 and 15, published code; the record more, after Laplace, is ours.
+        Song & Mittal 2021, eq. 14 and 15, published code; the unit more, after Laplace, is ours.
     """
     entropy = np.maximum(modified_entropy, SMALLEST_ENTROPY)
     edges = np.empty((n_classes, n_bins + 1))
@@ -99,7 +100,10 @@ def fit_risk(
         if published:
             shares[:, c] = counts / known
         else:
-            shares[:, c] = np.where(counts.any(axis=0), (counts + 1) / (known + n_bins), 0.0)
+            units = known
+            if of_unit is not None:
+                units = np.array([[np.unique(of_unit[rows][is_in == side]).size] for side in (True, False)])
+            shares[:, c] = np.where(counts.any(axis=0), (counts * units / known + 1) / (units + n_bins), 0.0)
     return RiskTable(edges, shares[0], shares[1], tuple(fallback))
 
 

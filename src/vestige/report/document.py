@@ -393,6 +393,8 @@ def _parts(kind: type[Part], values: Iterable[object]) -> tuple[Part, ...]:
 def _largest_groups(results: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Rows without those of all but the groups of each column whose area is largest: there may be thousands."""
     of_groups = results[results["group"].str.contains("=", regex=False)]
+    if of_groups["group"].nunique() <= _MOST_GROUPS:
+        return results, {}
     areas = of_groups[of_groups["metric"] == "auc"].groupby("group", sort=False)["value"].max()
     areas = areas.fillna(-1.0)  # hidden ones, of which there are few, come last
     columns = areas.index.to_series().str.partition("=")[0]

@@ -3,7 +3,7 @@
 import csv
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -41,7 +41,7 @@ def write_results(results: pd.DataFrame, folder: Path) -> None:
         harmless = {name: tidy[name].map(cell_of_text) for name, kind in RESULT_DTYPES.items() if kind == "str"}
         # A carriage return ends a line for some readers, and Python quotes it from 3.13 on only.
         has_returns = any(column.str.contains("\r").any() for column in harmless.values())
-        quoting = csv.QUOTE_NONNUMERIC if has_returns else csv.QUOTE_MINIMAL
+        quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if has_returns else csv.QUOTE_MINIMAL
         tidy.assign(**harmless).to_csv(file, index=False, lineterminator="\n", quoting=quoting)
 
 

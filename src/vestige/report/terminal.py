@@ -130,6 +130,8 @@ def _print_notes(result: AuditResult, rows: Rows, console: Console) -> None:
     notes.append(_threats(result))
     if not math.isnan(result.finding.p_value):
         notes.insert(0, f"Familywise p-value: {wording.p_value(result.finding.p_value)}.")
+    given, left_out = result.provenance.n_records, result.provenance.n_left_out
+    notes.insert(0, f"Records given: {given:,}{f', of which {left_out:,} were left out' if left_out else ''}.")
     for note in notes:
         console.print(_text(note), style="dim")
 

@@ -63,7 +63,8 @@ class Ledger:
         identity: Which model, asked in which way. Answers of another one are not taken for its.
         budget: The most queries that may be sent, over all attacks and all starts of the audit; None for no limit.
         inputs: Digest of the records, which the counts are about; not compared if empty.
-        forget: Whether to forget what is noted, where no answers are kept; never how much was asked.
+        forget: Whether to forget what is noted of another model or other records, where no answers are kept; never how
+            much was asked.
         forget_answers: Whether to forget answers too.
         forget_records: Whether to forget which records it was about, too.
 
@@ -97,7 +98,9 @@ class Ledger:
             with self._errors():
                 self._open()
             about = {"number of records": str(n_records)} | ({"records": inputs} if inputs else {})
-            is_to_forget = forget_answers or (forget and not self._answers)
+            facts = {**about, "model": identity}
+            is_another = any(self._about.get(name, value) != value for name, value in facts.items())
+            is_to_forget = forget_answers or (forget and not self._answers and is_another)
             if is_to_forget and forget_records:
                 self._forget((_ASKED,))
             for name, value in {"format": _FORMAT, **about}.items():

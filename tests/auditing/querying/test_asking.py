@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -674,7 +675,7 @@ def test_the_plan_says_what_a_budget_counts():
         lines = lines_of_asking(target, members, nonmembers, Querying(budget=200), 0)
         assert said in lines[-1]
         assert "for all starts into one run" in lines[-1]
-    endpoint_like = FarDoor()
+    endpoint_like: Any = FarDoor()
     endpoint_like.limits = Limits(n_tries=3, batch=16, n_connections=2)
     lines = lines_of_asking(endpoint_like, members, nonmembers, Querying(budget=200), 0)
     assert "sent again (up to 3 times 16 queries), and the 2 under way" in lines[-1]

@@ -225,7 +225,7 @@ def test_the_variance_is_the_one_that_finds_more_members_of_the_models(n_models,
     phi, member = unequal(np.random.default_rng(n_models), n_models, spread)
     n = phi.shape[1]
     chosen = []
-    for target in (phi[0], np.random.default_rng(1).normal(size=n)):  # which has no say
+    for target in (phi[0], np.asarray(np.random.default_rng(1).normal(size=n))):  # which has no say
         labels = np.zeros(n, dtype=int)
         found = score_with(Given(Phi, phi, member), Predictions(Phi(target), labels, member[0]), LIRA)
         chosen.append(str(found.likelihood.variance))

@@ -51,8 +51,9 @@ def test_with_twice_as_many_records_people_of_equal_numbers_are_compared(combine
     shown, aucs = 0, []
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        sides = [rng.integers(1, 9, size=N), 2 * rng.integers(1, 9, size=N)]
-        given = of_people(*(sides if more_on == "nonmembers" else sides[::-1]), seed)
+        fewer, more = rng.integers(1, 9, size=N), 2 * rng.integers(1, 9, size=N)
+        n_in, n_out = (fewer, more) if more_on == "nonmembers" else (more, fewer)
+        given = of_people(n_in, n_out, seed)
         result = audit(given, options=Options(subject_score=combine, seed=seed), attacks=["loss", "confidence"])
         shown += result.finding.state is FindingState.LEAK_SHOWN
         found = row(result, attack="loss", metric="auc", group="all")
@@ -60,8 +61,10 @@ def test_with_twice_as_many_records_people_of_equal_numbers_are_compared(combine
         assert numbers_check(result).validity is Validity.LIMITED
         assert f"{found.n_members} members and {found.n_nonmembers} nonmembers" in numbers_check(result).message
         people = result.records.groupby("subject")["member"].agg(["size", "first"])
-        n_in, n_out = (people["size"][people["first"] == side].value_counts(normalize=True) for side in (True, False))
-        assert dict(n_in) == pytest.approx(dict(n_out))
+        in_share, out_share = (
+            people["size"][people["first"] == side].value_counts(normalize=True) for side in (True, False)
+        )
+        assert dict(in_share) == pytest.approx(dict(out_share))
         assert result.provenance.n_left_out == given.n_records - len(result.records)
     assert shown <= 2
     assert abs(np.mean(aucs)) < 0.25  # widths: without matching, the maximum's are beyond 0.5

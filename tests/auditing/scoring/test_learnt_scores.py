@@ -139,7 +139,7 @@ def marked_gradients(n, rng):
     p = rng.dirichlet(np.full(3, 2.0), n)
     gradients = rng.normal(size=(n, 16, 1)) * (p - np.eye(3)[labels])[:, None]
     patterns = np.where(member[:, None], np.array([1, -1, 0]) / 2**0.5, np.array([1, 1, -2]) / 6**0.5)
-    gradients[np.arange(n), rng.integers(0, 16, n)] += 3 * rng.choice([-1, 1], n)[:, None] * patterns
+    gradients[np.arange(n), rng.integers(0, 16, n)] += 4 * rng.choice([-1, 1], n)[:, None] * patterns
     losses = -np.log(p[np.arange(n), labels])
     return {"probabilities": p, "labels": labels, "losses": losses, "gradients": gradients}, member
 

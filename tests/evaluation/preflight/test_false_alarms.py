@@ -4,7 +4,13 @@ import json
 from math import sqrt
 
 import pytest
-from tests.evaluation.preflight.false_alarms_study import RESULTS, false_alarms, upper_bound
+from tests.evaluation.preflight.false_alarms_study import (
+    RESULTS,
+    RESULTS_OF_TABLES,
+    false_alarms,
+    false_alarms_of_tables,
+    upper_bound,
+)
 
 BAR = 0.05
 
@@ -22,6 +28,18 @@ def test_the_stored_study_keeps_the_bar():
         assert row["draws"] >= 200
         assert row["rate"] == row["flagged"] / row["draws"] <= BAR, row
         assert row["upper_95"] == pytest.approx(upper_bound(row["flagged"], row["draws"]), abs=1e-5)
+
+
+def test_a_quick_look_at_tables():
+    row = false_alarms_of_tables(0, 30, seed=2026)
+    assert row["flagged"] <= 30 * BAR + 3 * sqrt(30 * BAR)
+
+
+def test_the_stored_study_of_tables_keeps_the_bar():
+    row = json.loads(RESULTS_OF_TABLES.read_text(encoding="utf-8"))
+    assert row["draws"] >= 5000
+    assert row["flagged"] == sum(row["flagged_per_table"].values())
+    assert upper_bound(row["flagged"], row["draws"]) <= 0.06
 
 
 def test_no_single_check_is_worse_than_its_level():

@@ -21,7 +21,7 @@ from vestige.evaluation.preflight.records_per_subject import LEVEL, records_per_
 )
 def test_unequal_sides_are_flagged_whatever_the_order(members, nonmembers, validity, swapped):
     rng = np.random.default_rng(0)
-    counts = np.concatenate([rng.integers(*members, size=150), rng.integers(*nonmembers, size=150)])
+    counts = np.concatenate([rng.integers(low, high, size=150) for low, high in (members, nonmembers)])
     member = (np.arange(300) < 150) != swapped
     check = records_per_subject(counts, member)
     assert check.validity is validity

@@ -3,7 +3,9 @@
 Files have members first; whatever counts rows there (codes by first appearance, draws by position) reads membership.
 """
 
+from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +60,8 @@ def confounded(rng: np.random.Generator) -> HonestAudit:
     return replace(found, inputs=table.assign(age=table["age"] + 9 * found.member), answers=answers, predicted=swapped)
 
 
-DESIGNS = {
-    **{kind: lambda rng, kind=kind: honest_table(kind, 120, rng) for kind in TABLES},
+DESIGNS: dict[str, Callable[[np.random.Generator], HonestAudit]] = {
+    **{kind: partial(honest_table, kind, 120) for kind in TABLES},
     "subjects": lambda rng: honest_audit(60, True, rng),
     "confounded": confounded,
 }
@@ -85,13 +87,14 @@ def test_the_law_is_asked_of_every_check():
 def test_a_whole_audit_says_the_same_in_any_order():
     rng = np.random.default_rng(2)
     found = honest_table("text", 200, rng)
-    found = replace(found, units=np.arange(200) // 2 % 50 + 50 * ~found.member)
+    people = np.arange(200) // 2 % 50 + 50 * ~found.member
+    found = replace(found, units=people)
     expected = None
     for order in [np.arange(200), *orders(found.member, rng).values()]:
         ids = np.arange(200)[order]
         target = Predictions(
             Probabilities(found.answers[order]), (found.labels > 0)[order].astype(int), found.member[order], ids=ids,
-            subjects=found.units[order], inputs=found.inputs.iloc[order].reset_index(drop=True),
+            subjects=people[order], inputs=found.inputs.iloc[order].reset_index(drop=True),
             order={"visit": found.visit[order]},
         )  # fmt: skip
         references = References(Phi, found.shadow_phi[:-1], found.is_in[:-1], ids=np.arange(200))

@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from collections import Counter
+from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
 import numpy as np
@@ -427,10 +428,15 @@ def test_the_rate_is_bounded_for_all_connections_together(monkeypatch):
             waits.append(timeout)
             return False
 
-    waits = []
+    waits: list[Any] = []
     monkeypatch.setattr(sending, "time", Clock)
     pace = sending._Pace(100.0)
-    crew = [threading.Thread(target=lambda: [pace.wait(Stop()) for _ in range(5)]) for _ in range(4)]
+
+    def wait_often():
+        for _ in range(5):
+            pace.wait(Stop())
+
+    crew = [threading.Thread(target=wait_often) for _ in range(4)]
     for one in crew:
         one.start()
     for one in crew:

@@ -246,7 +246,7 @@ _DEFINITIONS: Mapping[str, str] = {
     "over all attacks, by AUC and by members among the top share, and twice that share, of all units; attacks that "
     "learnt from half of the units on the other half, both tests combined by Bonferroni",
     "risk": "P1: prior * h_in / (prior * h_in + (1 - prior) * h_out) of modified entropy in log bins per class; "
-    "one record more on each side of a bin, unless arithmetic is published",
+    "one unit more on each side of a bin, unless arithmetic is published",
     "subject": "its records' mean (or maximum) score; class thresholds: against the mean of its records' thresholds; "
     "compared with subjects of as many records where the sides differ in numbers",
     "leak shown": "familywise p <= 0.05",

@@ -68,6 +68,7 @@ _MOST_ANSWERS = 5e7  # answers read for all targets of one attack: half a minute
 _MOST_BLOCKS = 16  # left out in turn
 _FEWEST_BLOCKS = 8  # where answers are many
 _MOST_REPLAYS = 128  # targets scored again without a block: a second for all attacks on few records
+_MOST_REPLAYED = 2e7  # answers read for them, of one attack
 _AT_CHANCE = 0.05  # distance from 0.5 of the mean AUC of a score that only counts IN models
 
 
@@ -122,7 +123,7 @@ def effects_of_references(
     """Score targets again without some of the models that score them, block by block.
 
     A block is a pair, a group or a model, whatever was drawn together; of more than 16 draws there are 16 blocks of
-    nearly as many. For each block there are as many targets as 128 replays and 50 million answers in all allow, and at
+    nearly as many. For each block there are as many targets as 128 replays and 20 million answers in all allow, and at
     least those of two draws.
 
     Args:
@@ -144,7 +145,7 @@ def effects_of_references(
     draw_of = _draws_of(found)
     draws = np.unique(draw_of[targets]).tolist()
     blocks = _blocks(draw_of, len(targets), found.shadow_phi.size)
-    n_replays = min(_MOST_REPLAYS, int(_MOST_ANSWERS / found.shadow_phi.size))
+    n_replays = min(_MOST_REPLAYS, int(_MOST_REPLAYED / found.shadow_phi.size))
     n_wanted = max(2, n_replays * len(draws) // (len(targets) * len(blocks)))
     effects = []
     for number, block in enumerate(blocks):
@@ -182,7 +183,7 @@ def _draws_of(found: ReferencePhi) -> Int[np.ndarray, " model"]:
 def _blocks(draw_of: Int[np.ndarray, " model"], n_targets: int, n_answers: int) -> list[np.ndarray]:
     """Draws that are left out together."""
     draws = np.unique(draw_of)
-    many = n_targets * _MOST_BLOCKS * n_answers > _MOST_ANSWERS
+    many = n_targets * _MOST_BLOCKS * n_answers > _MOST_REPLAYED
     return np.array_split(draws, min(draws.size, _FEWEST_BLOCKS if many else _MOST_BLOCKS))
 
 

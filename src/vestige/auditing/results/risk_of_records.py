@@ -92,7 +92,7 @@ def _hidden(counts: Counts, case: Case) -> bool:
 
 
 def _rows_at(threshold: float, counts: Counts, case: Case) -> Iterator[Row]:
-    counted = "" if case.options.arithmetic is Arithmetic.PUBLISHED else ", one record more a bin and side"
+    counted = "" if case.options.arithmetic is Arithmetic.PUBLISHED else ", one unit more a bin and side"
     rule = Rule("risk", f"{threshold:g}", f"member iff risk >= {threshold:g}, histograms from {case.source}{counted}")
     for row in call_rows(_NAME, "all", rule, counts, only=("precision", "precision_at_prior_0.5", "recall")):
         if _hidden(counts, case):
@@ -116,5 +116,11 @@ def _dtype_of(predictions: Predictions) -> np.dtype[Any]:
 def _risk_table(case: Case, part: Known, entropy: np.ndarray, published: bool) -> RiskTable:
     member = np.asarray(part.units.of(part.units.member))
     return fit_risk(
-        entropy, part.labels, member, case.target.n_classes, n_bins=case.options.risk_bins, published=published
+        entropy,
+        part.labels,
+        member,
+        case.target.n_classes,
+        n_bins=case.options.risk_bins,
+        of_unit=part.units.of_record,
+        published=published,
     )

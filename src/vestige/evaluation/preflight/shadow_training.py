@@ -15,7 +15,7 @@ LEVEL = 0.003
 MARGIN = 0.05
 """Accuracy or mean confidence by which trainings may differ of themselves, where their spread is not known."""
 
-_FEW, _MANY = 3, 6  # shadow models from which on their spread is known at all, and well enough to do without a margin
+_FEW = 3  # shadow models from which on their spread is known at all
 _FEWEST = 20  # records on each side
 _LEAST_LOSS = 1e-12
 
@@ -85,8 +85,8 @@ def shadow_training(target: Behaviour | None, shadows: Sequence[Behaviour | None
     """Ask whether the target could be one of the shadow models, by loss and accuracy on own and on other records.
 
     With several shadow models the target is one more draw from them: Student's t of a prediction. With one or few,
-    whose spread over trainings is not known, accuracy and mean confidence must differ by more than 0.05 beyond what
-    the records explain.
+    whose spread over trainings is not known well, that sees little; accuracy and mean confidence that differ by more
+    than 0.05 beyond what the records and that spread explain are seen as well.
 
     Args:
         target: How the target does on its members and on nonmembers.
@@ -116,7 +116,7 @@ def shadow_training(target: Behaviour | None, shadows: Sequence[Behaviour | None
             theirs = np.array([getattr(shadow, name)[place] for shadow in known])
             if name != "confidence" and theirs.size >= _FEW:
                 p_values.append(_p_prediction(own, variance, theirs))
-            if name != "log_loss" and theirs.size < _MANY:
+            if name != "log_loss":
                 of_theirs = float(np.mean([shadow.variances[row][place] for shadow in known]))
                 spread = max(of_theirs, float(theirs.var(ddof=1)) if theirs.size > 1 else 0.0)
                 p_values.append(_p_margin(own - float(theirs.mean()), variance + spread))
