@@ -142,3 +142,28 @@ def test_a_ward_and_the_ward_plus_three_people_are_not_shown_together(names):
     assert hidden.definition.str.contains("difference of groups").all()
     everything = audit(ward_and_more(names), options=Options(min_cell=0)).results
     assert {f"{names[0]}=a", f"{names[1]}=a"} <= set(everything[everything.status == Status.OK].group)
+
+
+def test_fewer_units_than_a_cell_hide_everything_and_end():
+    member = np.arange(24) // 2 % 2 == 1
+    people = np.arange(24) // 2
+    columns = [
+        Column(
+            codes, *(np.array([np.unique(people[m & (codes == g)]).size for g in range(3)]) for m in (member, ~member))
+        )
+        for codes in (np.arange(24) % 3, np.arange(24) // 8)
+    ]
+    assert [hidden.all() for hidden in hidden_groups(columns, member, people, 10)] == [True, True]
+
+
+def test_groups_in_which_nobody_can_be_compared_count_as_hidden():
+    """Their rows show nothing, but their people are in the groups of other columns."""
+    member, ward = np.arange(120) % 2 == 0, np.arange(120) // 40
+    other = np.where(np.arange(120) < 43, 0, 1)  # ward 0 and three more
+    sizes = [np.bincount(ward[m], minlength=3) for m in (member, ~member)]
+    shown = Column(other, *(np.bincount(other[m], minlength=2) for m in (member, ~member)))
+    for empty in (0, 1, 2):
+        counts = [np.where(np.arange(3) == empty, 0, size) for size in sizes]
+        hidden = hidden_groups([Column(ward, *counts), shown], member, None, 10)
+        assert hidden[0][empty]
+        assert hidden[1].all() or hidden[0].sum() >= 2

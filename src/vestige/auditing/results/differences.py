@@ -80,14 +80,23 @@ def hidden_groups(
         ordering: Stoer & Wagner 1997; several contractions in a phase: Nagamochi & Ibaraki 1992.
     """
     hidden = [too_small(column.n_members, column.n_nonmembers, min_cell) for column in columns]
-    if min_cell < 1:
-        return hidden
+    if min_cell < 1 or min(np.unique(who).size for who in _sides(member, of_record)) < min_cell:
+        return hidden  # with fewer units than that in all, every group is small, and the total is no difference
+    for place, column in enumerate(columns):  # people of whom none could be compared: nothing is shown of them
+        inside = np.bincount(column.codes, minlength=hidden[place].size) > 0
+        hidden[place] |= inside & (column.n_members + column.n_nonmembers == 0)
     weights = _weights(columns, member, of_record)
     while (found := _smallest(columns, hidden, weights, min_cell)) is not None:
         _hide_one_of(found, columns, hidden)
         for place, column in enumerate(columns):
             hidden[place] |= too_small(column.n_members, column.n_nonmembers, min_cell, hidden[place])
     return hidden
+
+
+def _sides(member: np.ndarray, of_record: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The units on each side."""
+    units = np.arange(member.size) if of_record is None else of_record
+    return units[member], units[~member]
 
 
 def _weights(
