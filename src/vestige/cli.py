@@ -30,7 +30,7 @@ from vestige.cli_model import (
     refuse_without_model,
 )
 from vestige.cli_predictions import positive_of, read_beside, read_references_beside, read_target
-from vestige.cli_run import KEPT, Attacks, cannot_print, is_unprinted, printing, written
+from vestige.cli_run import KEPT, Attacks, Told, cannot_print, is_unprinted, printing, written
 from vestige.core.errors import InputError, VestigeError
 from vestige.core.names import harmless
 from vestige.core.options import Arithmetic, Options, SubjectScore
@@ -367,9 +367,13 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may have fewer letters than a report
-    code = BAD_INPUT
-    with stopping_raises(), printing("make room, or let something else read it"):
-        code = _exit_code()
+    code, stdout = BAD_INPUT, sys.stdout
+    sys.stdout = Told(stdout)  # all that is asked of it is there
+    try:
+        with stopping_raises(), printing("make room, or let something else read it"):
+            code = _exit_code()
+    finally:
+        sys.stdout = stdout
     sys.exit(BAD_INPUT if is_unprinted() and code == 0 else code)
 
 

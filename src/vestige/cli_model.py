@@ -120,25 +120,26 @@ def plan_command(
     from vestige.auditing.querying.cost import lines_of_asking
 
     audit_file = read_file(file)
-    if modules := audit_file.modules():
-        print(f"Runs code of yours, as the audit does: {few(modules)}.")
     selection = audit_file.selection()  # what the audit would refuse is refused here
     audit_file.likelihood()
     training = audit_file.training(bank=bank, n_models=models, within=within, executor=_executor(ray))
     seed = audit_file.checked_options().seed
+    modules = audit_file.modules()
+    code = [f"Runs code of yours, as the audit does: {few(modules)}."] if modules else []
     if audit_file.is_of_recipe and training is not None:
         from vestige.auditing.recipe_audit import cost_of_recipe
 
-        print("No queries: there is no model but those that are trained.")
-        for line in cost_of_recipe(audit_file.all_records(), training, seed).lines():
+        lines = cost_of_recipe(audit_file.all_records(), training, seed).lines()
+        for line in (*code, "No queries: there is no model but those that are trained.", *lines):
             print(line)
         return 0
     target = audit_file.model(trust_pickle=trust_pickle)
     members, nonmembers = audit_file.records()
     wanted = played_with(selection.attacks, 0 if training is None else training.n_models)
-    for line in lines_of_asking(
+    asking = lines_of_asking(
         target, members, nonmembers, audit_file.querying(), seed, last_layer=selection.reads("gradients"), wanted=wanted
-    ):
+    )
+    for line in (*code, *asking):
         print(line)
     if training is None:
         print("No shadow models: the model is only asked about its records.")

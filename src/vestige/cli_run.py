@@ -73,13 +73,41 @@ def printing(otherwise: str) -> Iterator[None]:
             print(f"vestige: Expected to print to standard output, found: {found}; {otherwise}.", file=sys.stderr)
 
 
+class Told:
+    """Standard output that remembers that it could not be written: an error says no more than that there is no space.
+
+    Args:
+        stream: Standard output itself.
+
+    Attributes:
+        is_failed: Whether it could not.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self.is_failed = stream, False
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        return int(self._tried(self._stream.write, text))
+
+    def flush(self) -> None:
+        """Write what was kept back."""
+        self._tried(self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _tried(self, act: "Callable[..., Any]", *given: Any) -> Any:
+        try:
+            return act(*given)
+        except OSError:
+            self.is_failed = True
+            raise
+
+
 def cannot_print() -> bool:
-    """Whether what is left to be printed cannot be; it was somebody else's error if it can."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return True
-    return False
+    """Whether standard output could not be written; it was somebody else's error if it could."""
+    return isinstance(sys.stdout, Told) and sys.stdout.is_failed
 
 
 def is_unprinted() -> bool:

@@ -279,7 +279,8 @@ def _ledger(
                 yield ledger
                 is_to_go = False
             finally:
-                is_to_go = is_to_go or (not ledger.n_asked and ledger.spent == Spent(0, 0, 0, 0))
+                is_counted = ledger.n_asked and (budget is not None or is_finished)
+                is_to_go = is_to_go or (not is_counted and ledger.spent.n_sent + ledger.spent.n_kept == 0)
     finally:
         if is_to_go:
             forget_queries(run)
