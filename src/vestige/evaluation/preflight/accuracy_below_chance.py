@@ -7,7 +7,7 @@ from jaxtyping import Bool, Int
 
 from vestige.core.result import Check, Validity
 
-LEVEL = 0.005
+LEVEL = 0.001
 """Honest audits of a model at chance level flagged at most. Exchanged columns are far beyond any level."""
 
 
