@@ -69,10 +69,10 @@ OF_ANOTHER_SIGNAL = {
     "translations": "augmentation_count",
 }
 """Attacks that are the function of another one, handed a signal of its own."""
-TO_OUR_OWN_WORKERS = {"processes", "worker"}
+TO_OUR_OWN_WORKERS = {"processes", "worker", "child"}
 """Modules that unpickle what this process and the ones it has started send each other, and nothing that is stored."""
-WRITTEN_AND_NEVER_READ = {"model_content"}
-"""Modules that go through an object as a pickle does."""
+WRITTEN_AND_NEVER_READ = {"model_content", "apart"}
+"""Modules that go through an object as a pickle does, or hand one to a child and read no pickle of its."""
 TRUSTED_BY_THE_USER = {"trusted_pickle"}
 """The one module that unpickles a file, and only if the user says that it is their own."""
 
@@ -181,11 +181,12 @@ def test_nothing_is_unpickled_asserted_on_input_or_left_to_a_drawer(module):
     tree = ast.parse(module.read_text())
     imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     imported |= {str(n.module) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    own = {"cloudpickle"} if module.stem in TO_OUR_OWN_WORKERS else set()
+    own = {"cloudpickle", "pickle"} if module.stem in TO_OUR_OWN_WORKERS else set()
     own |= {"joblib", "pickle"} if module.stem in TRUSTED_BY_THE_USER else set()
     if module.stem in WRITTEN_AND_NEVER_READ:
         own |= {"pickle"}
-        assert not {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)} & {"load", "loads", "Unpickler"}
+        attributes = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "pickle"]
+        assert not {n.attr for n in attributes} & {"load", "loads", "Unpickler"}
     assert not imported & {"pickle", "joblib", "dill", "shelve", "cloudpickle"} - own
     for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call)):
         allowed = [k.value for k in call.keywords if k.arg == "allow_pickle"]

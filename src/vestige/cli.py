@@ -30,9 +30,8 @@ from vestige.cli_model import (
     refuse_without_model,
 )
 from vestige.cli_predictions import positive_of, read_beside, read_references_beside, read_target
-from vestige.cli_run import KEPT, Attacks, Told, cannot_print, is_unprinted, printing, written
+from vestige.cli_run import KEPT, Attacks, Told, cannot_print, complain, gate, is_unprinted, printing, written
 from vestige.core.errors import InputError, VestigeError
-from vestige.core.names import harmless
 from vestige.core.options import Arithmetic, Options, SubjectScore
 from vestige.core.stopping import received, stopping_raises
 
@@ -238,7 +237,7 @@ def audit_command(
         asked = list(dict.fromkeys([*audit_file.policy.fail_if, *(fail_if or ())]))
         policies = [parse_policy(text, audit_file.selection().own) for text in asked]
         found = audit_model(audit_file, out, bank, models, within, ray, asked, quiet, trust_pickle=trust_pickle)
-        return _gate(policies, found, quiet)
+        return gate(policies, found, quiet)
     refuse_without_model(context)
     attacks = tuple(attack or (ALL,))
     policies = [parse_policy(text, select(attacks).own) for text in fail_if or ()]
@@ -295,7 +294,7 @@ def audit_command(
         "policy": {"fail_if": list(fail_if or ())},
     }
     result = _run(target, inside or beside, references, out, options, written_as, quiet, attacks)
-    return _gate(policies, result, quiet)
+    return gate(policies, result, quiet)
 
 
 @app.command("demo")
@@ -315,7 +314,6 @@ def demo_command(
         for path in write_demo_inputs(inputs):
             print(path)
         return 0
-
     prepare(out)
     target, shadow = demo_predictions()
     _run(target, shadow, None, out, Options(name="demo"), {"target": {"demo": "scikit-learn digits"}}, quiet)
@@ -348,19 +346,6 @@ def _run(
     return written(audited, out, asked, quiet)
 
 
-def _gate(policies: list[Any], result: "AuditResult", quiet: bool) -> int:
-    """Judge every policy; a broken one weighs more than an undecided one."""
-    from vestige.auditing.policy import Outcome, judge
-
-    judgements = [judge(policy, result) for policy in policies]
-    for judgement in judgements:
-        if quiet and judgement.outcome is Outcome.PASSED:
-            continue
-        _complain(f"{judgement.outcome.name.lower()}: {judgement.reason}")
-    outcomes = {judgement.outcome for judgement in judgements}
-    return int(next((o for o in (Outcome.BROKEN, Outcome.UNDECIDED) if o in outcomes), Outcome.PASSED))
-
-
 def main() -> None:
     """Run the command line and exit with its code."""
     gc.set_threshold(100_000, 20, 100)  # importing makes objects that stay: looking for garbage among them is a tenth
@@ -385,12 +370,12 @@ def _exit_code() -> int:
             return _interrupted()
         return code if isinstance(code, int) else 0
     except VestigeError as error:
-        _complain(" ".join(str(error).split()))
+        complain(" ".join(str(error).split()))
         return BAD_INPUT
     except _UsageError as error:
         message = " ".join(error.format_message().split())
         if message:  # empty where the help was printed for lack of a command
-            _complain(f"{message} Try 'vestige --help'.")
+            complain(f"{message} Try 'vestige --help'.")
         return BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
@@ -402,7 +387,7 @@ def _exit_code() -> int:
         import traceback
 
         traceback.print_exc()
-        _complain("internal error, which is our fault; please report the lines above.")
+        complain("internal error, which is our fault; please report the lines above.")
         return INTERNAL_ERROR
 
 
@@ -411,10 +396,5 @@ def _interrupted() -> int:
     number = received()
     by = "" if number is None else f" by {signal.Signals(number).name}"
     kept = KEPT[-1] if KEPT else "nothing was written; the same command starts again."
-    _complain(f"interrupted{by}; {kept}")
+    complain(f"interrupted{by}; {kept}")
     return INTERRUPTED if number is None else 128 + number
-
-
-def _complain(message: str) -> None:
-    """One line on standard error, whatever the names in it hold."""
-    print(f"vestige: {harmless(message)}", file=sys.stderr)

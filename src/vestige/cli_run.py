@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vestige.core.names import harmless
+
 if TYPE_CHECKING:
     from vestige.core.progress import Progress
     from vestige.core.result import AuditResult
@@ -135,3 +137,21 @@ def bar(quiet: bool, *, in_bytes: bool = False) -> "Iterator[Progress]":
             drawn.update(task, description=step, completed=done, total=total)
 
         yield show
+
+
+def gate(policies: list[Any], result: "AuditResult", quiet: bool) -> int:
+    """Judge every policy; a broken one weighs more than an undecided one."""
+    from vestige.auditing.policy import Outcome, judge
+
+    judgements = [judge(policy, result) for policy in policies]
+    for judgement in judgements:
+        if quiet and judgement.outcome is Outcome.PASSED:
+            continue
+        complain(f"{judgement.outcome.name.lower()}: {judgement.reason}")
+    outcomes = {judgement.outcome for judgement in judgements}
+    return int(next((o for o in (Outcome.BROKEN, Outcome.UNDECIDED) if o in outcomes), Outcome.PASSED))
+
+
+def complain(message: str) -> None:
+    """One line on standard error, whatever the names in it hold."""
+    print(f"vestige: {harmless(message)}", file=sys.stderr)

@@ -11,7 +11,8 @@ from tests.auditing.small_models import plan_of, table
 
 from vestige import AuditResult, ShadowTraining, audit
 from vestige.auditing.model_audit import design
-from vestige.auditing.references.scores import ReferenceScores, left_without, score_with
+from vestige.auditing.references.phi import left_without
+from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.auditing.results.every_target import effects_of_references, spread_of, values_of_targets
 from vestige.auditing.selection import select
 from vestige.auditing.shadows.references import checks_of_training, references_of

@@ -363,6 +363,10 @@ def test_a_full_disk_is_said_once_and_nothing_of_the_run_stays(result, tmp_path)
 # ------------------------------------------------------------------------ others' folders, and signals
 
 STOPPED = """
+import signal
+for number in (signal.SIGTERM, signal.SIGHUP):  # which a parent in the background has told to be ignored
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import os, signal, sys, time
 from pathlib import Path
 import numpy as np

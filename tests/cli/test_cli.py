@@ -538,7 +538,8 @@ def test_attacks_that_cannot_be_chosen(vestige, files, tmp_path, attack, essenti
 @pytest.mark.parametrize(("number", "said"), [(signal.SIGTERM, " by SIGTERM"), (signal.SIGHUP, " by SIGHUP")])
 def test_a_command_that_is_told_to_stop_cleans_up_and_says_what_is_kept(files, tmp_path, number, said):
     code = f"""
-import os, sys, time
+import os, signal, sys, time
+signal.signal({int(number)}, signal.SIG_DFL)  # a parent in the background has told it to be ignored
 import vestige.report
 from vestige.cli import main
 def stopped(*_):

@@ -150,7 +150,8 @@ def test_what_a_kill_left_before_the_mark_is_removed(tmp_path, names):
 
 
 def test_a_folder_that_a_neighbour_removes_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
-    mkdir, made = Path.mkdir, []
+    mkdir = Path.mkdir
+    made: list[Path] = []
 
     def removed_at_once(path, *arguments, **given):
         mkdir(path, *arguments, **given)

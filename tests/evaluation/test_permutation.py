@@ -186,16 +186,19 @@ def people(n_in, n_out, rng, leak=0.0, combine=SubjectScore.MEAN):
 @pytest.mark.parametrize(("n", "draws"), [(120, 200), (2600, 25)])
 def test_people_with_twice_as_many_records_are_no_leak(combine, n, draws):
     rng = np.random.default_rng([n, 1])
-    within = []
+    within: list[float] = []
+    as_if_alike: list[float] = []
     for _ in range(draws):
         n_in, n_out = rng.integers(1, 7, size=n), 2 * rng.integers(1, 7, size=n)
         if combine is SubjectScore.MAXIMUM:  # the side with more has the larger maximum
             n_in, n_out = n_out, n_in
         scores, member, counts = people(n_in, n_out, rng, combine=combine)
         within.append(familywise_test(scores, member, 0.1, rng, counts).p_value)
+        if len(as_if_alike) < 40:
+            as_if_alike.append(familywise_test(scores, member, 0.1, rng).p_value)
     for level in (0.05, 0.2, 0.5):
         assert abs(np.mean(np.array(within) <= level) - level) < 3 * sqrt(level * (1 - level) / draws)
-    assert familywise_test(scores, member, 0.1, rng).p_value < 0.05  # as if they were exchangeable
+    assert np.mean(np.array(as_if_alike) <= 0.05) > 0.2
 
 
 @pytest.mark.parametrize("n", [150, 2600])

@@ -140,7 +140,7 @@ def judge(policy: Policy, result: AuditResult) -> Judgement:
         needed = ""
         if policy.metric.startswith("tpr_at_fpr_"):
             n = nonmembers_needed(float(policy.metric.rsplit("_", 1)[1]))
-            needed = f"; {n:,} scored nonmembers would decide it, this audit has {int(rows['n_nonmembers'].iloc[0]):,}"
+            needed = f"; {n:,} nonmembers would decide it, this audit scores {int(rows['n_nonmembers'].iloc[0]):,}"
         return Judgement(Outcome.UNDECIDED, f"'{policy.text}' is undecided: not resolvable{needed}.")
     worst = float(usable[policy.bound].max())
     shown = f"{policy.attack} {policy.metric}.{policy.bound} is {worst:.4g}"

@@ -13,8 +13,8 @@ import numpy as np
 from vestige.auditing.audit import evaluate
 from vestige.auditing.model_audit import cost_of_training, trained
 from vestige.auditing.querying.asking import predictions_of
-from vestige.auditing.references.phi import reference_phi
-from vestige.auditing.references.scores import as_shadow, left_without, one_as_target, score_observed
+from vestige.auditing.references.phi import left_without, reference_phi
+from vestige.auditing.references.scores import as_shadow, one_as_target, score_observed
 from vestige.auditing.results.answers import options_as_text
 from vestige.auditing.results.case import prepare_case
 from vestige.auditing.run_folder import attacks_and_options, refuse_another

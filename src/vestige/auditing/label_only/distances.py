@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from vestige.attacks import CATALOGUE
 from vestige.auditing.label_only.findings import LabelQuestion, LabelScores, ShadowLabels
 from vestige.auditing.label_only.probes import BoundarySearch, CombinedDistances, SettledSearch
-from vestige.auditing.references.scores import remaining
+from vestige.auditing.references.phi import remaining
 from vestige.core.finite_distances import finite_distances
 from vestige.core.result import Check, NotRun, Validity
 from vestige.core.targets import LabelTarget

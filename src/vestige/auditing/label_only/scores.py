@@ -20,7 +20,8 @@ from vestige.auditing.label_only.probes import (
     SettledSearch,
     attacks_of,
 )
-from vestige.auditing.references.scores import fewest_on_a_side, partners_of, remaining
+from vestige.auditing.references.phi import fewest_on_a_side, remaining
+from vestige.auditing.references.scores import partners_of
 from vestige.core.records import Records
 from vestige.core.result import NotRun
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source

@@ -348,3 +348,22 @@ def _clip(phi: np.ndarray, ours: np.ndarray) -> tuple[int, float]:
         for values in (phi, ours):
             np.clip(values, -limit, limit, out=values)
     return n_saturated, limit
+
+
+def remaining(is_in: np.ndarray, groups: np.ndarray | None, model: int) -> np.ndarray:
+    """As `left_without`, of training sets and groups."""
+    if groups is not None:
+        return np.asarray(groups != groups[model])
+    others = (is_in != ~is_in[model]).any(axis=1)
+    others[model] = False
+    return np.asarray(others)
+
+
+def left_without(found: ReferencePhi, model: int) -> np.ndarray:
+    """Which models remain when one is the target: all but its group, or but it and those that complement it."""
+    return remaining(found.is_in, found.groups, model)
+
+
+def fewest_on_a_side(is_in: np.ndarray) -> int:
+    """IN or OUT models of the record that has the fewest; 0 without any model."""
+    return int(min(is_in.sum(axis=0).min(), (~is_in).sum(axis=0).min()))

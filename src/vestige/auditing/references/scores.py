@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from vestige.attacks import CATALOGUE
-from vestige.attacks.lira import lira_online
-from vestige.auditing.references.phi import ReferencePhi, reference_phi
+from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without, reference_phi
+from vestige.auditing.references.ways_of_lira import decided, ways_of_lira
 from vestige.core.attack import Attack
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError
@@ -19,13 +18,8 @@ from vestige.core.outputs import GradientNorms, Phi
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
 from vestige.core.result import Check, NotRun, Validity
-from vestige.evaluation.intervals import is_resolvable
-from vestige.evaluation.roc import Roc, point_at_fpr, roc
 from vestige.signals.privacy_score import privacy_score
 
-_MOST_TURNS = 32  # reference models that ways of LiRA are compared on
-_MOST_RECORDS = 5_000  # of each of them
-_RATES = (0.001, 0.01, 0.1)  # ways are compared by the TPR at the lowest of these that resolves
 _MANY_SATURATED = 0.01  # share of certain answers from which on they are worth a warning
 
 
@@ -101,7 +95,7 @@ def score_with(
         references: What the reference models answered.
         target: What the target answered.
         attacks: Which attacks; those that need something else are passed over.
-        checks: What is known of them beside their answers.
+        checks: What is known of the models beside their answers.
         likelihood: How LiRA is played; the defaults if omitted.
 
     Raises:
@@ -110,8 +104,8 @@ def score_with(
     asked = likelihood or LikelihoodRatio()
     found = reference_phi(references, target, Statistic(asked.statistic))
     scored = score_observed(found, lambda model: as_shadow(references, found, target, model), attacks, checks, asked)
-    definitions = {**scored.definitions, **_training(references)}
-    return replace(scored, definitions=definitions, by_forgetting=references.by_forgetting)
+    told = {**scored.definitions, **_training(references)}
+    return replace(scored, definitions=told, by_forgetting=references.by_forgetting)
 
 
 def score_observed(
@@ -133,11 +127,10 @@ def score_observed(
     asked = likelihood or LikelihoodRatio()
     attacks = [attack for attack in attacks if attack.needs_references]
     fewest = fewest_on_a_side(found.is_in)
-    how, chosen, more = _decided(found, asked)
+    how, chosen, more = decided(found, asked)
     scores, not_run = play_attacks(attacks, found, how)
     first = next((i for i in range(len(found.is_in)) if not np.isnan(found.shadow_phi[i]).any()), None)
-    shadow_scores: Mapping[str, np.ndarray] = {}
-    shadow = None
+    shadow_scores, shadow = {}, None
     if first is not None and found.is_in[first].any() and not found.is_in[first].all():
         shadow = shadow_of(first)
         others = left_without(found, first)
@@ -158,104 +151,6 @@ def score_observed(
         {"reference models": _definition(found, fewest, how, chosen, first), **_definitions(how)},
         False,
     )
-
-
-def _decided(found: ReferencePhi, asked: LikelihoodRatio) -> tuple[LikelihoodRatio, str, tuple[Check, ...]]:
-    """How LiRA is played where that was left open, why, and what is to be said of it.
-
-    Ways are compared on reference models in turn, each as the target of the others: what the target answered is not
-    looked at, so that no choice is made in its favour. Published text has one variance better with 43 OUT models
-    (Carlini et al. 2022), other data each record's own from 32 on each side on: no number of models decides.
-    """
-    if asked.queries is Queries.FULL_COVARIANCE:
-        how = replace(asked, variance=Variance.POOLED)
-        found_turns = _compared(found, [how, replace(how, queries=Queries.MEAN)])
-        return how, "", () if found.phi.shape[1] == 1 else _of_covariance(found_turns)
-    if asked.variance is not None:
-        return asked, "", ()
-    pooled, own = (replace(asked, variance=variance) for variance in (Variance.POOLED, Variance.PER_RECORD))
-    turns = _compared(found, [pooled, own])
-    if turns is None:
-        return pooled, ", as too few models remain to compare it with their own", ()
-    of_pooled, of_own = turns.values
-    said = (
-        f", the better on {turns.n_targets} reference models in turn "
-        f"({turns.metric} {of_pooled:.3f} pooled, {of_own:.3f} own)"
-    )
-    return (own if of_own > of_pooled else pooled), said, ()
-
-
-@dataclass(frozen=True)
-class _Turns:
-    """Means of one number over reference models as targets, for several ways of LiRA."""
-
-    metric: str
-    values: tuple[float, ...]
-    n_targets: int
-
-
-def _compared(found: ReferencePhi, ways: Sequence[LikelihoodRatio]) -> _Turns | None:
-    """Play online LiRA in several ways on reference models; None where too few models remain."""
-    targets = [m for m in range(len(found.is_in)) if not np.isnan(found.shadow_phi[m]).any()]
-    if len(targets) > _MOST_TURNS:
-        targets = [targets[i] for i in np.linspace(0, len(targets) - 1, _MOST_TURNS).round().astype(int)]
-    targets = [m for m in targets if found.is_in[m].any() and not found.is_in[m].all()]
-    if len(targets) < 2 or fewest_on_a_side(found.is_in) < 2:
-        return None
-    records = _spread_over(found)
-    theirs = found.of_lira[1][:, records]
-    is_in = found.is_in[:, records]
-    curves: list[list[Roc]] = [[] for _ in ways]
-    for model in targets:
-        others = left_without(found, model)
-        member = is_in[model]
-        if not others.any() or not member.any() or member.all():
-            return None
-        for of_way, way in zip(curves, ways, strict=True):
-            try:
-                scores = lira_online(theirs[model], theirs[others], is_in[others], **_ways_of_lira(way))
-            except InputError:  # too few models on one side of some record
-                return None
-            of_way.append(roc(scores[member], scores[~member]))
-    n_nonmembers = min(curve.n_nonmembers for curve in curves[0])
-    fpr = next((rate for rate in _RATES if is_resolvable(rate, n_nonmembers)), None)
-    means = [
-        float(np.mean([c.auc if fpr is None else c.rates_at(point_at_fpr(c, fpr))[0] for c in of_way]))
-        for of_way in curves
-    ]
-    return _Turns("mean AUC" if fpr is None else f"mean TPR at FPR {fpr:g}", tuple(means), len(targets))
-
-
-def _spread_over(found: ReferencePhi) -> np.ndarray:
-    """Some records, evenly along what models answered on average, so that their order says nothing."""
-    n = found.is_in.shape[1]
-    if n <= _MOST_RECORDS:
-        return np.arange(n)
-    level = np.argsort(np.nanmean(found.shadow_phi, axis=(0, 2)), kind="stable")
-    return np.sort(level[np.linspace(0, n - 1, _MOST_RECORDS).round().astype(int)])
-
-
-def _of_covariance(turns: _Turns | None) -> tuple[Check, ...]:
-    """Whether the covariance of queries is worse than their mean, which it is with few models."""
-    cure = "Take the mean over queries (queries = mean), or train more models."
-    if turns is None:
-        message = (
-            "LiRA reads the covariance of queries, with too few reference models to compare it with the mean over "
-            "queries: with few it finds fewer members."
-        )
-        return (Check("query_covariance", Validity.LIMITED, message, cure),)
-    of_covariance, of_mean = turns.values
-    if of_covariance >= of_mean:
-        return ()
-    message = (
-        f"LiRA with the covariance of queries finds fewer members of {turns.n_targets} reference models in turn than "
-        f"with the mean over queries: {turns.metric} {of_covariance:.3f}, not {of_mean:.3f}."
-    )
-    return (Check("query_covariance", Validity.LIMITED, message, cure),)
-
-
-def _ways_of_lira(likelihood: LikelihoodRatio) -> dict[str, Any]:
-    return {name: getattr(likelihood, name) for name in ("center", "variance", "queries", "min_std", "counts")}
 
 
 def play_attacks(
@@ -289,7 +184,7 @@ def play_attacks(
 
 def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> np.ndarray:
     if attack.name in _LIRA:
-        return attack.score(*found.of_lira, found.is_in, **_ways_of_lira(likelihood))
+        return attack.score(*found.of_lira, found.is_in, **ways_of_lira(likelihood))
     if "shadow_gradient_norms" in attack.reads:
         if found.gradient_norms is None or found.shadow_gradient_norms is None:
             raise InputError("Expected gradient norms of the target and of reference models, found none.")
@@ -325,25 +220,6 @@ _DEFINITIONS = {
     "privacy_score": "of records: |mean of IN phi - mean of OUT phi| / (std of IN + std of OUT)",
     "saturation": "answers of exactly 0 or 1 stand log 2 beyond the largest other phi: half the smallest probability",
 }
-
-
-def left_without(found: ReferencePhi, model: int) -> np.ndarray:
-    """Which models remain when one is the target: all but its group, or but it and those that complement it."""
-    return remaining(found.is_in, found.groups, model)
-
-
-def remaining(is_in: np.ndarray, groups: np.ndarray | None, model: int) -> np.ndarray:
-    """As `left_without`, of training sets and groups."""
-    if groups is not None:
-        return np.asarray(groups != groups[model])
-    others = (is_in != ~is_in[model]).any(axis=1)
-    others[model] = False
-    return np.asarray(others)
-
-
-def fewest_on_a_side(is_in: np.ndarray) -> int:
-    """IN or OUT models of the record that has the fewest; 0 without any model."""
-    return int(min(is_in.sum(axis=0).min(), (~is_in).sum(axis=0).min()))
 
 
 def partners_of(is_in: np.ndarray, groups: np.ndarray | None) -> np.ndarray | None:

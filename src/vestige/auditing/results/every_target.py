@@ -8,15 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import special
 
-from vestige.auditing.references.phi import ReferencePhi
-from vestige.auditing.references.scores import (
-    ReferenceScores,
-    fewest_on_a_side,
-    left_without,
-    one_as_target,
-    partners_of,
-    play_attacks,
-)
+from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without
+from vestige.auditing.references.scores import ReferenceScores, one_as_target, partners_of, play_attacks
 from vestige.auditing.results.operating_points import FPRS
 from vestige.auditing.results.people import comparable_people
 from vestige.core.leave_one_out import leave_one_out_per_record, leave_one_out_pooled, record_blocks
