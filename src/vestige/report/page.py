@@ -424,13 +424,16 @@ def _figures(result: AuditResult, rows: Rows, leading: str | None) -> dict[str, 
 
 
 def _figure(draw: Callable[[], Any], name: str, alt: str, caption: str) -> Figure:
+    from altair.utils.schemapi import debug_mode
     from markupsafe import Markup
 
     from vestige.report.charts import to_svg
 
     try:
+        with debug_mode(False):  # to hold every part of our own charts against the schema takes as long as to draw them
+            chart = draw()
         # vl-convert escapes every name that it draws.
-        return Figure(Markup(to_svg(draw(), name)), alt, caption)
+        return Figure(Markup(to_svg(chart, name)), alt, caption)
     except Exception as error:  # whatever is wrong with a picture, the numbers are right without it
         why = str(error) if isinstance(error, NotDrawn) else type(error).__name__
         return Figure(f"This picture could not be drawn: {why}. The numbers are in the tables.", alt, caption, False)
