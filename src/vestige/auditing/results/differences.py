@@ -71,7 +71,7 @@ def hidden_groups(
         ...     for groups in (ward, others)
         ... ]
         >>> [hidden.tolist() for hidden in hidden_groups(columns, member, None, 10)]
-        [[False, False], [True, True]]
+        [[True, True], [False, False]]
         >>> hidden_groups(columns[:1], member, None, 10)[0].tolist()
         [False, False]
 
