@@ -118,18 +118,10 @@ def _in_safetensors(content: bytes, rng: np.random.Generator) -> bytes:
 
 def _in_program(content: bytes, rng: np.random.Generator) -> bytes:
     """A value of the graph replaced."""
-    import io
-    import zipfile
-
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        entries = {name: archive.read(name) for name in archive.namelist()}
+    entries = mutants.entries_of(content)
     graph = next(name for name in entries if name.endswith("models/model.json"))
     entries[graph] = mutants.in_json(entries[graph], rng)
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, entry in entries.items():
-            archive.writestr(name, entry)
-    return stream.getvalue()
+    return mutants.zip_of(entries)
 
 
 def _in_lines(content: bytes, rng: np.random.Generator) -> bytes:

@@ -56,18 +56,28 @@ def in_gzip(content: bytes, rng: np.random.Generator) -> bytes:
 
 def in_zip(content: bytes, rng: np.random.Generator) -> bytes:
     """One entry damaged, or renamed, with the checksums that it then has."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        entries = {name: archive.read(name) for name in archive.namelist()}
+    entries = entries_of(content)
     sizes = np.sqrt([len(entry) + 1 for entry in entries.values()])
     name = str(rng.choice(list(entries), p=sizes / sizes.sum()))
     if rng.random() < 0.05:
         entries[_renamed(name, rng)] = entries.pop(name)
     else:
         entries[name] = damaged(entries[name], rng)
+    return zip_of(entries)
+
+
+def entries_of(content: bytes) -> dict[str, bytes]:
+    """The entries of a zip, by name."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def zip_of(entries: dict[str, bytes]) -> bytes:
+    """A sound zip of entries, with the checksums that they then have."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        for key, entry in entries.items():
-            archive.writestr(key, entry)
+        for name, entry in entries.items():
+            archive.writestr(name, entry)
     return stream.getvalue()
 
 
