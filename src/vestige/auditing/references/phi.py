@@ -305,7 +305,7 @@ def _phi_of_target(
 
 
 def _phi_or_infinity(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Phi, and infinity where the answer is exactly 0 or 1 instead of where P2's code puts it."""
+    """Phi, and infinity where the answer is exactly 0 or 1 instead of where Carlini et al. 2022 put it."""
     phi = phi_from_probabilities(probabilities, labels)
     return np.where(np.abs(phi) >= SATURATED, np.copysign(np.inf, phi), phi)
 

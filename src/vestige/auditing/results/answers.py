@@ -231,12 +231,16 @@ _DEFINITIONS: Mapping[str, str] = {
     "tpr_at_fpr": "last point of the tie-safe ROC with FPR <= f, no interpolation: without ties its true FPR averages "
     "(floor(f n) + 1) / (n + 1); the threshold's uncertainty inside",
     "probabilities": "as given; a row may miss 1 by 1e-4, or rounded to d decimals by K/2 units of the last (LIMITED)",
-    "logarithms": "of given probabilities log max(p, 1e-30) (P1), so exact 0 and 1 are ordinary; of logits exact",
+    "logarithms": "of given probabilities log max(p, 1e-30) (Song & Mittal 2021), so exact 0 and 1 are ordinary; of "
+    "logits exact",
     "resolution": "a rate f needs at least 10 expected false positives, n_nonmembers * f >= 10",
     "balanced_accuracy": "(TPR + TNR) / 2, sides normalised separately",
-    "knowledge": "train, data, label, model: P3, table 3; members: of other records; thresholds per class: label too",
-    "global and per_class": "P1: first observed known score with the best balanced accuracy, member iff score >= t",
-    "strict": "P3: highest distinct known score with the best balanced accuracy, member iff score > t",
+    "knowledge": "train, data, label, model: Choquette-Choo et al. 2021, table 3; members: of other records; "
+    "thresholds per class: label too",
+    "global and per_class": "Song & Mittal 2021: first observed known score with the best balanced accuracy, member "
+    "iff score >= t",
+    "strict": "Choquette-Choo et al. 2021: highest distinct known score with the best balanced accuracy, member iff "
+    "score > t",
     "known_half": "random halves of the units, stratified by membership; each is known while the other is attacked; "
     "attacks that learn do so from one of them and are scored on the other alone, on which the privacy risk score is "
     "counted too",
@@ -245,7 +249,8 @@ _DEFINITIONS: Mapping[str, str] = {
     "p_value": "max-T permutation of units (people: of equally many records, scores centred and scaled per number) "
     "over all attacks, by AUC and by members among the top share, and twice that share, of all units; attacks that "
     "learnt from half of the units on the other half, both tests combined by Bonferroni",
-    "risk": "P1: prior * h_in / (prior * h_in + (1 - prior) * h_out) of modified entropy in log bins per class; "
+    "risk": "Song & Mittal 2021: prior * h_in / (prior * h_in + (1 - prior) * h_out) of modified entropy in log bins "
+    "per class; "
     "one unit more on each side of a bin, unless arithmetic is published",
     "subject": "its records' mean (or maximum) score; class thresholds: against the mean of its records' thresholds; "
     "compared with subjects of as many records where the sides differ in numbers",

@@ -94,7 +94,7 @@ def oracle_rows(attack: str, curve: Roc) -> Iterator[Row]:
 
 
 def _balanced(c: Counts) -> float:
-    """P1's order of operations: ratios of counts, averaged; any other one differs in the last digit."""
+    """Ratios of counts, averaged, in the order of Song & Mittal's script; another one differs in the last digit."""
     return 0.5 * (c.true_positives / c.n_members + (c.n_nonmembers - c.false_positives) / c.n_nonmembers)
 
 

@@ -115,7 +115,7 @@ def operating_points(
             yield point(Rule(source, name, definition), always)
     else:
         yield point(
-            Rule(source, "global", "P1: best (TPR+TNR)/2 on known records, score >= t"),
+            Rule(source, "global", "Song & Mittal 2021: best (TPR+TNR)/2 on known records, score >= t"),
             [global_thresholds(k) for k in sorted_scores],
         )
         fitted = [
@@ -130,10 +130,10 @@ def operating_points(
         ]
         degenerate = {c for f in fitted for c in f.fallback_classes}
         note = f"; global threshold in {len(degenerate)} classes without both sides" if degenerate else ""
-        definition = f"P1: best (TPR+TNR)/2 on known records of the class, score >= t{note}"
+        definition = f"Song & Mittal 2021: best (TPR+TNR)/2 on known records of the class, score >= t{note}"
         yield point(Rule(source, "per_class", definition), fitted)
         yield point(
-            Rule(source, "strict", "P3: best (TPR+TNR)/2 on known records, score > t"),
+            Rule(source, "strict", "Choquette-Choo et al. 2021: best (TPR+TNR)/2 on known records, score > t"),
             [strict_thresholds(k) for k in sorted_scores],
         )
     for fpr in FPRS:
