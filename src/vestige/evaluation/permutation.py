@@ -341,18 +341,22 @@ def ks_p_value(curve: Roc) -> float:
 def _exact_ks_p_value(m: int, n: int, distance: float) -> float:
     """Probability that the order of m members and n nonmembers, all equally likely, gives at least this distance.
 
-    A state is how many of each are among the lowest scores; it is reached by one more member or one more nonmember.
+    Orders are paths over a grid, counted by where they first reach the distance: that is at a nonmember. With at most
+    500 a side there are fewer than 10^300.
     """
     common = math.gcd(m, n)
     per_member, per_nonmember = n // common, m // common
     wanted = round(distance * per_member * m)
     if wanted <= 0:
         return 1.0
-    reached = np.zeros(m + 1)  # by members among the lowest; whether the distance was reached on the way
-    for total in range(1, m + n + 1):
-        members = np.arange(max(0, total - n), min(m, total) + 1)
-        nonmembers = total - members
-        before = np.where(members > 0, reached[members - 1], 0.0) * (members / total)
-        here = before + reached[members] * (nonmembers / total)
-        reached[members] = np.where(nonmembers * per_nonmember - members * per_member >= wanted, 1.0, here)
-    return float(min(1.0, reached[m]))
+    members = np.arange(m + 1)
+    reached_at = -(-(wanted + members * per_member) // per_nonmember)  # nonmembers among the lowest, by members
+    below = np.append(1.0, np.zeros(n))  # paths that have not reached it, by nonmembers
+    first = np.zeros(m + 1)
+    for place, at in enumerate(np.minimum(reached_at, n + 1).tolist()):
+        below = np.cumsum(below)
+        below[at:] = 0.0
+        first[place] = below[at - 1] if at <= n else 0.0
+    can = reached_at <= n
+    rest = special.comb(m + n - members[can] - reached_at[can], m - members[can])
+    return float(min(1.0, first[can] @ (rest / special.comb(m + n, m))))
