@@ -1,5 +1,6 @@
 """The parts of a result that are said in words: checks, adversary, what was not run, provenance, definitions."""
 
+import functools
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -195,14 +196,17 @@ def _plain(value: str | int | float) -> str | int | float:
     return str(value) if isinstance(value, str) else value
 
 
+_version = functools.cache(metadata.version)  # it searches the folders of all packages each time
+
+
 def provenance_of(case: Case) -> Provenance:
     """Say what the numbers stand on, without paths or names."""
     options = case.options
     return Provenance(
-        vestige_version=metadata.version("vestige"),
+        vestige_version=_version("vestige"),
         versions={
             "python": sys.version.split()[0],
-            **{name: metadata.version(name) for name in ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow")},
+            **{name: _version(name) for name in ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow")},
         },
         seed=options.seed,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
