@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
 
 import vestige as vg
 
@@ -173,10 +172,10 @@ def custom_attack() -> vg.AuditResult:
 
     def margin(probabilities: np.ndarray) -> np.ndarray:
         top = np.sort(probabilities, axis=1)
-        return top[:, -1] - top[:, -2]
+        return np.subtract(top[:, -1], top[:, -2])
 
     def above_out(phi: np.ndarray, shadow_phi: np.ndarray, is_in: np.ndarray) -> np.ndarray:
-        return phi - np.where(is_in, 0, shadow_phi).sum(axis=0) / (~is_in).sum(axis=0)
+        return np.subtract(phi, np.where(is_in, 0, shadow_phi).sum(axis=0) / (~is_in).sum(axis=0))
 
     given = vg.References(vg.Logits, A["reference_logits"], A["is_in"])
     return vg.audit(target(), references=given, attacks=["loss", margin, above_out, "attack_p"])
@@ -230,7 +229,7 @@ def files() -> vg.AuditResult:
         frame[A["member"]].to_csv(folder / "members.csv", index=False)
         frame[~A["member"]].to_csv(folder / "nonmembers.csv", index=False)
         named = {"logits": A["reference_logits"], "member": A["is_in"], "ids": IDS}
-        np.savez(folder / "references.npz", **{f"reference_{name}": values for name, values in named.items()})
+        np.savez(folder / "references.npz", **{f"reference_{name}": values for name, values in named.items()})  # type: ignore[arg-type]
         words = ["audit", "--members", str(folder / "members.csv"), "--nonmembers", str(folder / "nonmembers.csv")]
         words += ["--reference", str(folder / "references.npz"), "--out", str(folder / "run")]
         words += [word for name in ("loss", "lira_online", "attack_r") for word in ("--attack", name)]
@@ -262,6 +261,12 @@ def trained_forest() -> vg.AuditResult:
         return vg.audit(model, members=members, nonmembers=nonmembers, training=training, attacks=names)
 
 
+def _network() -> Any:
+    import torch
+
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(36, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+
+
 def trained_label_only() -> vg.AuditResult:
     """Label-only attacks of every kind, with shadow models."""
     members, nonmembers = _records()
@@ -270,12 +275,7 @@ def trained_label_only() -> vg.AuditResult:
         vg.SettledSearch(100),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as bank:
-
-        def fit(inputs: np.ndarray, labels: np.ndarray, *, seed: int) -> Any:
-            fitted = LogisticRegression(C=100).fit(inputs.reshape(len(inputs), -1), labels)
-            return lambda images: fitted.predict_proba(np.asarray(images).reshape(len(images), -1))
-
-        training = vg.ShadowTraining(vg.FunctionRecipe(fit, version="1"), n_models=8, bank=bank)
+        training = vg.ShadowTraining(vg.TorchRecipe(_network, epochs=40, batch_size=8), n_models=8, bank=bank)
         names = [
             "correctness", "noise_robustness", "translations", "boundary_distance", "combined_distance",
             "settled_boundary_distance", "calibrated_boundary_distance", "label_only_likelihood_ratio",
@@ -292,14 +292,10 @@ def trained_network() -> vg.AuditResult:
     import torch
 
     members, nonmembers = _records()
-
-    def make() -> Any:
-        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(36, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
-
     torch.manual_seed(0)
-    model = make()
+    model = _network()
     with tempfile.TemporaryDirectory() as bank:
-        training = vg.ShadowTraining(vg.TorchRecipe(make, epochs=5, batch_size=8), n_models=6, bank=bank)
+        training = vg.ShadowTraining(vg.TorchRecipe(_network, epochs=5, batch_size=8), n_models=6, bank=bank)
         names = ["loss", "gradient_norm", "calibration_gradient_norm", "white_box_gradient", *OF_REFERENCES]
         querying = vg.Querying(access="gradients", views=vg.MirrorAndShifts(1))
         return vg.audit(
@@ -350,14 +346,14 @@ def main(words: list[str]) -> None:
     if words == ["--store"]:
         drawn = make_answers()
         kept = {n: np.round(v * 1000).astype(np.int16) if v.dtype.kind == "f" else v for n, v in drawn.items()}
-        np.savez_compressed(HERE / "answers.npz", **kept)
+        np.savez_compressed(HERE / "answers.npz", **kept)  # type: ignore[arg-type]
         A.update(load_answers())
         stored = {f"{n}/{k}": v for n, made in STORED.items() for k, v in numbers_of(made()).items()}
-        np.savez_compressed(TABLES, **stored)
+        np.savez_compressed(TABLES, **stored)  # type: ignore[arg-type]
         return
     folder, names = Path(words[0]), words[1:] or [*STORED, *TRAINING]
     for name in names:
-        np.savez_compressed(folder / f"{name}.npz", **numbers_of((STORED | TRAINING)[name]()))
+        np.savez_compressed(folder / f"{name}.npz", **numbers_of((STORED | TRAINING)[name]()))  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
