@@ -11,7 +11,7 @@ from tests.auditing.planted import row
 from tests.auditing.small_models import bayes, torch_recipe
 
 from vestige import FunctionRecipe, Querying, Records, ShadowTraining, audit
-from vestige.attacks import calibration_gradient_norm
+from vestige.attacks.calibration import calibration_gradient_norm
 from vestige.core.errors import RunFolderError
 from vestige.core.signal_store import SignalStore
 

@@ -47,9 +47,7 @@ def test_a_few_draws_of_the_study():
 
 def test_a_learner_without_a_leak_is_significant_as_often_as_the_level_says():
     """Each half scored by the other, z > 1.645 in 12 % of the draws: the two areas are nearly one number."""
-    attack = Attack(
-        "means", means, ("known_probabilities", "known_member", "probabilities"), "", "confidence", (), "", ""
-    )
+    attack = Attack(name="means", score=means, definition="", source="")
     rng, significant, draws = np.random.default_rng(0), 0, 600
     for seed in range(draws):
         signals, member = answers(200, 0.0, rng)

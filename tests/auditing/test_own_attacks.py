@@ -31,7 +31,8 @@ from vestige import (
     ShadowTraining,
     audit,
 )
-from vestige.attacks import CATALOGUE, bibtex, calibration_loss
+from vestige.attacks import CATALOGUE, bibtex
+from vestige.attacks.calibration import calibration_loss
 from vestige.auditing.files.audit_file import audit_file_of
 from vestige.auditing.policy import parse_policy
 from vestige.auditing.selection import select
@@ -127,10 +128,10 @@ def test_an_attack_whose_signals_are_not_there_is_listed_with_its_need():
 
 
 def test_an_attack_value_says_more_and_decides_the_access():
-    def score(norms):
-        return -norms
+    def score(gradient_norms):
+        return -gradient_norms
 
-    own = Attack("steepness", score, ("gradient_norms",), "norms", "gradients", ("label", "model"), "-norm", "Me 2026")
+    own = Attack(name="steepness", score=score, definition="-norm", source="Me 2026")
     seen = Predictions((Logits(Z), GradientNorms(np.abs(Z[:, 0]))), Y, M)
     result = audit(seen, attacks=["correctness", own])
     assert result.adversary.access == "gradients"

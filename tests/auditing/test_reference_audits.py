@@ -9,11 +9,7 @@ from scipy.special import log_expit, log_softmax
 from tests.auditing.planted import row
 
 from vestige import GradientNorms, InputError, Logits, Options, Phi, Predictions, Probabilities, References, audit
-from vestige.attacks import (
-    calibration_gradient_norm,
-    calibration_loss,
-    calibration_score,
-)
+from vestige.attacks.calibration import calibration_gradient_norm, calibration_loss, calibration_score
 from vestige.attacks.lira import lira_online
 from vestige.auditing.references.phi import reference_phi
 from vestige.auditing.references.scores import ReferenceScores, score_with

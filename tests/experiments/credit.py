@@ -14,8 +14,8 @@ import numpy as np
 from tests.experiments.shadow_answers import Answers, train_and_ask
 from tests.experiments.targets_in_turn import Mean, finding, mean_of
 
-from vestige.attacks import calibration_score
-from vestige.core.log_means import log_confidence
+from vestige.attacks._log_means import log_confidence
+from vestige.attacks.calibration import calibration_score
 from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.data.named import load

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from vestige.auditing.label_only.findings import LabelQuestion, LabelScores
-from vestige.auditing.label_only.probes import LABEL_ONLY
 from vestige.auditing.label_only.scores import label_scores
 from vestige.auditing.model_audit import TrainedReferences
 from vestige.auditing.querying.asking import Asked, labels_of
@@ -37,7 +36,7 @@ def play_label_only(
         BudgetError: The budget is spent.
         TrainingError: A shadow model is in no bank.
     """
-    wanted = [attack.name for attack in selection.attacks if attack.name in LABEL_ONLY]
+    wanted = {attack.name: attack for attack in selection.attacks if attack.asks_copies}
     shadows = None if trained is None else trained.labels
     with labels_of(model, asked, querying, folder, progress) as view:
         question = LabelQuestion(

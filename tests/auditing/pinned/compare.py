@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[3]
 
 def differences(old: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> list[str]:
     """Return what is not equal: rows by their keys, numbers to 1e-12, NaN where NaN was."""
+    old, new = _by_key(old), _by_key(new)
     found = [f"{name}: only in one of them" for name in sorted(set(old) ^ set(new))]
     for name in sorted(set(old) & set(new)):
         before, after = old[name], new[name]
@@ -30,6 +31,12 @@ def differences(old: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> list[
             key = old.get(f"{name.rsplit(':', 1)[0]}:key", np.arange(before.size))
             found += [f"{name}: {key[i]} {before[i]!r} and {after[i]!r}" for i in unequal[:3]]
     return found
+
+
+def _by_key(tables: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The rows of each table by their keys: the order of the attacks is no number."""
+    order = {name: np.argsort(values, kind="stable") for name, values in tables.items() if name.endswith(":key")}
+    return {name: values[order[f"{name.split(':')[0]}:key"]] for name, values in tables.items()}
 
 
 def _play(tree: Path, folder: Path, names: list[str]) -> None:

@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from vestige.attacks import CATALOGUE
+from vestige.attacks._finite_distances import finite_distances
 from vestige.auditing.label_only.findings import LabelQuestion, LabelScores, ShadowLabels
 from vestige.auditing.label_only.probes import BoundarySearch, CombinedDistances, SettledSearch
 from vestige.auditing.references.phi import remaining
-from vestige.core.finite_distances import finite_distances
+from vestige.core.attack import Attack
 from vestige.core.result import Check, NotRun, Validity
 from vestige.core.targets import LabelTarget
 from vestige.evaluation.strength import choose_on_source
 from vestige.signals.boundary import BoundaryDistances, settlement
 
-_BY_NAME = {attack.name: attack for attack in CATALOGUE}
 _CALIBRATED = "calibrated_boundary_distance"
 _FARTHEST = "infinite ones as the largest finite one of their model"
 
@@ -56,18 +55,19 @@ def calibrated_search(found: LabelScores, probe: BoundarySearch, question: Label
     budgets = tuple(b for b in distances.budgets if b <= probe.n_queries)
     how = f"L2 in the units of the inputs, by {_name_of(probe.estimator)}, at most {probe.n_queries:,} queries"
     if probe.attack in question.wanted:
-        attack = _BY_NAME[probe.attack].score
-        found.scores[probe.attack] = attack(_unsigned(distances))
+        attack = question.wanted[probe.attack]
+        found.scores[probe.attack] = _scored(attack, _unsigned(distances))
         if source is not None:
-            found.shadow_scores[probe.attack] = attack(_unsigned(source))
+            found.shadow_scores[probe.attack] = _scored(attack, _unsigned(source))
         found.n_queries[probe.attack] = probe.n_queries
-        columns = [attack(np.where(distances.correct, distances.trace[:, place], 0.0)) for place in range(len(budgets))]
+        at_budgets = np.where(distances.correct[:, None], distances.trace[:, : len(budgets)], 0.0)
+        columns = [_scored(attack, column) for column in at_budgets.T]
         if columns:
             found.by_budget[probe.attack] = (budgets, np.stack(columns, axis=1))
         found.definitions[probe.attack] = how
         _note_robust(found, probe.attack, distances.robust, "as the farthest")
     if asked_about is not None and source is not None:
-        compared = _Compared(asked_about, references)
+        compared = _Compared(question.wanted[_CALIBRATED], asked_about, references)
         found.scores[_CALIBRATED] = compared.score(distances)
         found.shadow_scores[_CALIBRATED] = compared.score(source)
         found.n_queries[_CALIBRATED] = probe.n_queries
@@ -114,16 +114,17 @@ def references_of_records(shadows: ShadowLabels, n_references: int) -> Bool[np.n
 
 def combined_search(found: LabelScores, probe: CombinedDistances, question: LabelQuestion) -> None:
     """Play the attack by the distances of a record's shifted copies, standardised by the first shadow model."""
-    attack = _BY_NAME[probe.attack].score
+    attack = question.wanted[probe.attack]
     source = None
     for _, model in _first(question.shadows):
         question.progress("searching for the boundary around copies, of a shadow model", 0, 1)
         source = probe.search(model, question.pool, question.space, question.seed)
     question.progress("searching for the boundary around copies, of the target", 0, 1)
     distances = probe.search(question.target(probe.attack), question.pool, question.space, question.seed)
-    found.scores[probe.attack] = attack(distances, distances if source is None else source)
+    standard = distances if source is None else source
+    found.scores[probe.attack] = _scored(attack, distances, source_copy_distances=standard)
     if source is not None:
-        found.shadow_scores[probe.attack] = attack(source, source)
+        found.shadow_scores[probe.attack] = _scored(attack, source, source_copy_distances=source)
     found.n_queries[probe.attack] = probe.n_queries_of_record
     by = "the target itself, for want of shadow models" if source is None else "the first shadow model"
     found.definitions[probe.attack] = (
@@ -146,13 +147,13 @@ def settled_search(found: LabelScores, probe: SettledSearch, question: LabelQues
     if source is None or question.shadows is None:
         found.not_run.append(NotRun(probe.attack, "a shadow model, whose threshold says when a search may end"))
         return
-    attack = _BY_NAME[probe.attack].score
-    of_source = attack(source.distances)
+    attack = question.wanted[probe.attack]
+    of_source = _scored(attack, source.distances)
     threshold = choose_on_source([of_source], question.shadows.member[0]).threshold
     question.progress("searching for the boundary of the target, until settled", 0, 1)
     target, rule = question.target(probe.attack), settlement(source, threshold)
     distances = probe.search(target, question.pool, question.space, question.seed, rule)
-    found.scores[probe.attack] = attack(distances.distances)
+    found.scores[probe.attack] = _scored(attack, distances.distances)
     found.shadow_scores[probe.attack] = of_source
     found.n_queries[probe.attack] = int(distances.n_queries.max())
     found.definitions[probe.attack] = (
@@ -174,7 +175,10 @@ def settled_search(found: LabelScores, probe: SettledSearch, question: LabelQues
 class _Compared:
     """Distances less those of references."""
 
-    def __init__(self, asked_about: np.ndarray, references: list[tuple[np.ndarray, BoundaryDistances]]) -> None:
+    def __init__(
+        self, attack: Attack, asked_about: np.ndarray, references: list[tuple[np.ndarray, BoundaryDistances]]
+    ) -> None:
+        self._attack = attack
         self._left_out = ~asked_about[asked_about.any(axis=1)]
         self._references = references
 
@@ -183,8 +187,8 @@ class _Compared:
         theirs = np.zeros(self._left_out.shape)
         for row, (records, found) in zip(theirs, self._references, strict=True):
             row[records] = finite_distances(_at(found, place))
-        attack = _BY_NAME[_CALIBRATED].score
-        return np.asarray(attack(finite_distances(_at(distances, place)), theirs, is_in=self._left_out))
+        own = finite_distances(_at(distances, place))
+        return _scored(self._attack, own, shadow_signed_distances=theirs, is_in=self._left_out)
 
 
 def _at(found: BoundaryDistances, place: int | None) -> np.ndarray:
@@ -198,6 +202,11 @@ def _first(shadows: ShadowLabels | None, *, everyone: bool = False) -> Iterator[
             yield number, model
             if not everyone:
                 return
+
+
+def _scored(attack: Attack, distances: np.ndarray, **of_models: np.ndarray) -> np.ndarray:
+    """Scores of an attack, whose first signal the distances are."""
+    return attack.play({attack.reads[0]: distances, **of_models})
 
 
 def _unsigned(found: BoundaryDistances) -> np.ndarray:

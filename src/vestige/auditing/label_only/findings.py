@@ -1,10 +1,11 @@
 """What crosses the steps of the label-only attacks of an audit: who is asked, about what, and what was found."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from vestige.core.attack import Attack
 from vestige.core.inputs import InputSpace
 from vestige.core.progress import Progress
 from vestige.core.records import Records
@@ -66,7 +67,7 @@ class LabelQuestion:
         pool: The records.
         space: What inputs may be.
         shadows: Shadow models, if there are any.
-        wanted: Names of the attacks that may be played.
+        wanted: The attacks that may be played, by name.
         seed: Of noise and directions, the same for every model.
         progress: Told what is asked.
     """
@@ -76,6 +77,6 @@ class LabelQuestion:
     pool: Records
     space: InputSpace
     shadows: ShadowLabels | None
-    wanted: Sequence[str]
+    wanted: Mapping[str, Attack]
     seed: int
     progress: Progress

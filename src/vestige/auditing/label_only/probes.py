@@ -329,13 +329,6 @@ Probe = NoisyCopies | Translations | Rotations | BoundarySearch | CombinedDistan
 """What a label-only attack asks."""
 
 
-LABEL_ONLY = (
-    "noise_robustness", "label_only_likelihood_ratio", "translations", "rotations", "nn_augmentation",
-    "boundary_distance", "calibrated_boundary_distance", "combined_distance", "settled_boundary_distance",
-)  # fmt: skip
-"""Attacks that such queries are for."""
-
-
 def searched(
     estimator: Callable[..., Found],
     n_queries: int,

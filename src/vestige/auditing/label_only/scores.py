@@ -1,11 +1,11 @@
 """Label-only attacks as an audit plays them: strengths chosen on shadow models, then the target asked, then scores."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from vestige.attacks import CATALOGUE
 from vestige.auditing.label_only.distances import calibrated_search, combined_search, settled_search
 from vestige.auditing.label_only.findings import LabelQuestion, LabelScores, ShadowLabels
 from vestige.auditing.label_only.probes import (
@@ -22,12 +22,10 @@ from vestige.auditing.label_only.probes import (
 )
 from vestige.auditing.references.phi import fewest_on_a_side, remaining
 from vestige.auditing.references.scores import partners_of
-from vestige.core.records import Records
 from vestige.core.result import NotRun
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
 from vestige.signals.label_only.agreement import agreement, prefix_counts
 
-_BY_NAME = {attack.name: attack for attack in CATALOGUE}
 _DRAWS = (10, 25, 50, 100, 250, 500, 1_000)  # queries at which the attack by noise is looked at
 
 
@@ -75,11 +73,11 @@ def _count(found: LabelScores, probe: CopiesOfRecords, question: LabelQuestion) 
         how = f"{strengths[chosen]}, the middle one of {len(strengths)}: without shadow models none can be chosen"
     else:
         of_source, agreements = _asked_shadows(probe, strengths, shadows, question)
-        scores = [_score(probe, correct, own, pool) for correct, own in of_source]
+        scores = [_score(question, probe, correct, own) for correct, own in of_source]
         chosen = choose_on_source(scores, shadows.member[0]).strength
         how = f"{strengths[chosen]}, of {len(strengths)}, by the balanced accuracy on the first shadow model"
         if agreements is not None:
-            ratio = _ratio_strength(agreements, shadows)
+            ratio = _ratio_strength(question, agreements, shadows)
     asked: dict[int, np.ndarray] = {}
 
     def ask(place: int, attack: str) -> np.ndarray:
@@ -90,7 +88,7 @@ def _count(found: LabelScores, probe: CopiesOfRecords, question: LabelQuestion) 
 
     if probe.attack in wanted:
         correct = ask(chosen, probe.attack)
-        found.scores[probe.attack] = _score(probe, correct, question.predicted, pool)
+        found.scores[probe.attack] = _score(question, probe, correct, question.predicted)
         found.n_queries[probe.attack] = correct.shape[1]
         found.definitions[probe.attack] = f"strength {how}"
         if shadows is not None:
@@ -108,11 +106,10 @@ def _count(found: LabelScores, probe: CopiesOfRecords, question: LabelQuestion) 
         found.definitions[NETWORK] = f"which of {correct.shape[1]} copies ({probe.attack}) are correct, strength {how}"
     if ratio is not None and shadows is not None and agreements is not None:
         correct = ask(ratio, RATIO)
-        attack = _BY_NAME[RATIO].score
         signal, is_in = agreements[ratio], shadows.member
-        found.scores[RATIO] = attack(agreement(correct), signal, is_in)
+        found.scores[RATIO] = _ratio(question, agreement(correct), signal, is_in)
         others = remaining(is_in, shadows.groups, 0)
-        found.shadow_scores[RATIO] = attack(signal[0], signal[others], is_in[others])
+        found.shadow_scores[RATIO] = _ratio(question, signal[0], signal[others], is_in[others])
         found.n_queries[RATIO] = correct.shape[1]
         found.definitions[RATIO] = (
             f"strength {strengths[ratio]}, of {len(strengths)}, by the TPR at 1 % FPR of every shadow model in turn "
@@ -149,17 +146,20 @@ def _enough(shadows: ShadowLabels) -> bool:
     return len(left) > 0 and fewest_on_a_side(left) >= 1
 
 
-def _ratio_strength(agreements: Sequence[np.ndarray], shadows: ShadowLabels) -> int:
+def _ratio_strength(question: LabelQuestion, agreements: Sequence[np.ndarray], shadows: ShadowLabels) -> int:
     if len(agreements) == 1:
         return 0
     partner = partners_of(shadows.member, shadows.groups)
     alone = np.full(len(shadows.member), -1)  # of larger groups the others stay: they choose a strength, score nobody
     return choose_on_shadows(
-        _BY_NAME[RATIO].score, agreements, shadows.member, alone if partner is None else partner
+        partial(_ratio, question), agreements, shadows.member, alone if partner is None else partner
     ).strength
 
 
-def _score(probe: CopiesOfRecords, correct: np.ndarray, predicted: np.ndarray, pool: Records) -> np.ndarray:
-    attack = _BY_NAME[probe.attack]
-    signals = {"noise_correct": correct, "correct": correct, "predicted": predicted, "labels": pool.labels}
-    return attack.score(*(signals[name] for name in attack.reads))
+def _ratio(question: LabelQuestion, own: np.ndarray, theirs: np.ndarray, is_in: np.ndarray) -> np.ndarray:
+    return question.wanted[RATIO].play({"agreement": own, "shadow_agreement": theirs, "is_in": is_in})
+
+
+def _score(question: LabelQuestion, probe: CopiesOfRecords, correct: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    signals = {"noise_correct": correct, "correct": correct, "predicted": predicted, "labels": question.pool.labels}
+    return question.wanted[probe.attack].play(signals)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from vestige.auditing.label_only.probes import LABEL_ONLY, n_queries_of
+from vestige.attacks import CATALOGUE
+from vestige.auditing.label_only.probes import n_queries_of
 from vestige.auditing.querying.model_content import content_of
 from vestige.auditing.querying.prediction_table import answers_from_table
 from vestige.auditing.querying.settings import Querying
@@ -365,7 +366,7 @@ def reserved(
     if querying.views is not None:
         views = meter.n_to_ask(pool.inputs, then=querying.views.others(pool.inputs))
     # What a run that goes on has sent already.
-    sent = sum(int(ledger.per_record(attack).sum()) for attack in LABEL_ONLY)
+    sent = sum(int(ledger.per_record(attack.name).sum()) for attack in CATALOGUE if attack.asks_copies)
     labels = max(0, n_queries_of(querying.label_only, pool, querying.inputs, wanted) - sent)
     to_ask = ToAsk(once, meter.n_to_ask(sample, again=True), gradients, views - once, labels)
     ledger.reserve(to_ask.total)

@@ -18,6 +18,7 @@ from vestige.core.outputs import GradientNorms, Phi
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
 from vestige.core.result import Check, NotRun, Validity
+from vestige.core.signal import SIGNALS
 from vestige.signals.privacy_score import privacy_score
 
 _MANY_SATURATED = 0.01  # share of certain answers from which on they are worth a warning
@@ -183,35 +184,19 @@ def play_attacks(
 
 
 def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> np.ndarray:
-    if attack.name in _LIRA:
-        return attack.score(*found.of_lira, found.is_in, **ways_of_lira(likelihood))
-    if "shadow_gradient_norms" in attack.reads:
-        if found.gradient_norms is None or found.shadow_gradient_norms is None:
-            raise InputError("Expected gradient norms of the target and of reference models, found none.")
-        return attack.score(found.gradient_norms, found.shadow_gradient_norms, found.is_in)
-    if "shadow_max_log_p" in attack.reads:
-        if found.max_log_p is None or found.shadow_max_log_p is None:
-            raise InputError(f"Expected {attack.needs}, found none.")
-        return attack.score(found.max_log_p, found.shadow_max_log_p, found.is_in)
-    has_population = len(found.population_phi) > 0
-    queries = range(found.phi.shape[1])
-    signals = [
-        {
-            "phi": found.phi[:, q],
-            "shadow_phi": found.shadow_phi[:, :, q],
-            "is_in": found.is_in,
-            "population_phi": (found.population_phi if has_population else found.phi)[:, q],
-            "population_shadow_phi": (found.population_shadow_phi if has_population else found.shadow_phi)[:, :, q],
-            "population_is_in": found.population_is_in if has_population else found.is_in,
-        }
-        for q in queries
-    ]
-    return np.asarray(sum(attack.score(*(s[name] for name in attack.reads)) for s in signals) / len(signals))
+    whole = found.signals
+    missing = [name for name in attack.reads if whole.get(name, found) is None]
+    if missing:
+        raise InputError(f"Expected {SIGNALS[missing[0]].needs}, found none.")
+    if set(attack.reads) <= set(whole):
+        provided = ways_of_lira(likelihood) if "statistic" in attack.reads else {}
+        return attack.play(whole, **provided)
+    of_queries = [attack.play(found.signals_of_query(query)) for query in range(found.phi.shape[1])]
+    return np.asarray(sum(of_queries) / len(of_queries))
 
 
 _OURS = {attack.name for attack in CATALOGUE}
 _OF_PHI = {attack.name for attack in CATALOGUE if attack.needs_references and "shadow_phi" in attack.reads}
-_LIRA = ("lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only")
 _DEFINITIONS = {
     "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
     "base_score, attack_r, calibration_loss": "on log p of the true class; offline with the power 0.33; ties count",

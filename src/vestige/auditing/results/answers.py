@@ -10,10 +10,10 @@ from importlib import metadata
 import numpy as np
 
 from vestige.auditing.results.case import Case
-from vestige.core.attack import KNOWLEDGE
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.result import Adversary, Check, NotRun, Provenance, ThreatModel, Validity
+from vestige.core.signal import KNOWLEDGE
 from vestige.evaluation import preflight
 from vestige.evaluation.roc import Roc
 from vestige.evaluation.units import on_both_sides

@@ -153,7 +153,7 @@ def _from_shadow(
 ) -> Learnt:
     fold = folds_of(shadow.units, stream(seed, "folds of the shadow"))
     signals, shadow_signals = ({name: side[name] for name in own} for side in (_having(own, ours), theirs))
-    return learnt_from_shadow(attack.score, signals, shadow_signals, shadow.member, fold)
+    return learnt_from_shadow(partial(attack.score, **attack.options), signals, shadow_signals, shadow.member, fold)
 
 
 def _of_shadow(attack: Attack, own: set[str], theirs: Mapping[str, np.ndarray], shadow: Side, seed: int) -> np.ndarray:
@@ -177,7 +177,11 @@ def _from_half(
     known = np.asarray(units.of(~first if turned else first))
     if "known_member" in attack.reads:
         return learnt_from_half(
-            attack.score, {name: _having(own, signals)[name] for name in own}, side.member, known, fold
+            partial(attack.score, **attack.options),
+            {name: _having(own, signals)[name] for name in own},
+            side.member,
+            known,
+            fold,
         )
     if "population_losses" in attack.reads:
         return attack_p_from_half(_having({"losses"}, signals)["losses"], side.member, known, fold)
@@ -186,7 +190,7 @@ def _from_half(
         inputs = inputs[side.keep] if not hasattr(inputs, "loc") else inputs.loc[side.keep]
     n_classes = max(side.predictions.n_classes, int(side.labels.max()) + 1)
     return quantile_regression_from_half(
-        partial(attack.score, seed=seed, subjects=units.of_record),
+        partial(attack.score, seed=seed, subjects=units.of_record, **attack.options),
         _having({"phi"}, signals)["phi"],
         regression_features(inputs, side.labels, n_classes),
         side.member,

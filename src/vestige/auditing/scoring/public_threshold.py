@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from vestige.attacks import calibration_score
+from vestige.attacks.calibration import calibration_score
 from vestige.core.errors import InputError
 from vestige.data.paper_designs import PublicGame
 from vestige.evaluation.thresholds import balanced_accuracy_threshold

@@ -1,4 +1,4 @@
-"""Own attacks: a plain function as an attack, its needs read from its parameters, its scores checked."""
+"""Custom attacks: a plain function as an attack, its needs read from its parameters, its scores checked."""
 
 import functools
 import inspect
@@ -8,38 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.attack import KNOWLEDGE, Attack
+from vestige.core.attack import Attack
 from vestige.core.errors import InputError, VestigeError
 from vestige.core.messages import brief, nearest
 from vestige.core.probabilities import ClassProbabilities
+from vestige.core.signal import FOR_CUSTOM, Family, signals_of
 
-OF_ANSWERS = ("labels", "predicted", "losses", "p_true", "phi", "probabilities", "gradient_norms")
-OF_REFERENCES = ("phi", "shadow_phi", "is_in")
-SIGNALS = tuple(dict.fromkeys((*OF_ANSWERS, *OF_REFERENCES)))
-"""Names of the parameters that an own attack may have."""
-
-ACCESS = ("gradients", "confidence", "loss", "label")
-"""What a target answers, the most first."""
-
-_OF_LOSS = "loss, phi, probabilities or logits"
-# The strongest first: what allows it allows those below, but for the gradients.
-_NEEDS = {
-    "is_in": ("label", "shadow models trained on random halves of the audited records"),
-    "shadow_phi": ("loss", "shadow models trained on random halves of the audited records"),
-    "gradient_norms": ("gradients", "access to the gradients of a torch module, or their norms"),
-    "probabilities": ("confidence", "probabilities or logits of every class"),
-    "phi": ("loss", _OF_LOSS),
-    "losses": ("loss", _OF_LOSS),
-    "p_true": ("loss", _OF_LOSS),
-    "predicted": ("label", "predicted labels, probabilities or logits"),
-    "labels": ("label", "labels"),
-}
-_KNOWLEDGE = {
-    "is_in": ("train", "data"),
-    "shadow_phi": ("train", "data", "label"),
-    "gradient_norms": ("label", "model"),
-    **dict.fromkeys(("phi", "losses", "p_true", "labels"), ("label",)),
-}
+_BESIDE_REFERENCES = ("phi", "shadow_phi", "is_in")
 _RESERVED = (
     "id",
     "subject",
@@ -89,18 +64,11 @@ def attack_of(function: Any) -> Attack:
         raise InputError(f"Expected an attack with a name, found {brief(name)}; write a function with def.")
     reads = _reads_of(function, name)
     _refuse_names(name, reads)
-    needs = next(of for of in _NEEDS if of in reads)
-    given = {_NEEDS[signal][0] for signal in reads}
-    known = {word for signal in reads for word in _KNOWLEDGE.get(signal, ())}
     return Attack(
         name=name,
         score=_on_plain_arrays(function, reads) if "probabilities" in reads else function,
-        reads=reads,
-        needs=_NEEDS[needs][1],
-        access=next(level for level in ACCESS if level in given),
-        knowledge=tuple(word for word in KNOWLEDGE if word in known),
         definition=_first_line(named),
-        source="own",
+        source="custom",
     )
 
 
@@ -136,18 +104,12 @@ def _reads_of(function: Callable[..., Any], name: str) -> tuple[str, ...]:
 
 
 def refuse_attack(attack: Attack) -> None:
-    """Refuse an own attack that cannot be played, or that would not be told apart in a table.
+    """Refuse a custom attack that cannot be played, or that would not be told apart in a table.
 
     Raises:
         InputError: Naming what is wrong.
     """
     _refuse_names(attack.name, attack.reads)
-    if attack.access not in ACCESS or not set(attack.knowledge) <= set(KNOWLEDGE):
-        found = attack.access if attack.access not in ACCESS else ", ".join(attack.knowledge)
-        raise InputError(
-            f"Expected access among {', '.join(ACCESS)} and knowledge among {', '.join(KNOWLEDGE)} for the attack "
-            f"{attack.name}, found {brief(found)}; correct it."
-        )
 
 
 def _refuse_names(name: str, reads: tuple[str, ...]) -> None:
@@ -159,7 +121,7 @@ def _refuse_names(name: str, reads: tuple[str, ...]) -> None:
     if not reads:
         raise InputError(
             f"Expected the attack {name} to read a signal, found no parameter without a default; signals are "
-            f"{', '.join(SIGNALS)}."
+            f"{', '.join(FOR_CUSTOM)}."
         )
     for signal in reads:
         if signal in ("member", "members", "membership", "is_member"):
@@ -167,13 +129,14 @@ def _refuse_names(name: str, reads: tuple[str, ...]) -> None:
                 f"Expected signals as parameters of the attack {name}, found {signal}: attacks never see the "
                 "membership of what they score, which is what they are to find out; leave it out."
             )
-        if signal not in SIGNALS:
+        if signal not in FOR_CUSTOM:
             raise InputError(
-                f"Expected signals as parameters of the attack {name}, found {signal}; {nearest(signal, SIGNALS)}; "
+                f"Expected signals as parameters of the attack {name}, found {signal}; {nearest(signal, FOR_CUSTOM)}; "
                 "options need a default."
             )
-    beside = [signal for signal in reads if signal not in OF_REFERENCES]
-    if beside and len(beside) < len(reads) and {"shadow_phi", "is_in"} & set(reads):
+    of_references = any(signal.family is Family.REFERENCES for signal in signals_of(reads))
+    beside = [signal for signal in reads if signal not in _BESIDE_REFERENCES]
+    if of_references and beside:
         raise InputError(
             f"Expected the attack {name} to read only phi, shadow_phi and is_in of reference models, found {beside[0]} "
             "as well; leave it out."
@@ -199,9 +162,9 @@ def guarded(attack: Attack) -> Attack:
     """
 
     @functools.wraps(attack.score)
-    def score(*signals: Any) -> np.ndarray:
+    def score(*signals: Any, **options: Any) -> np.ndarray:
         try:
-            found = attack.score(*map(_read_only, signals))
+            found = attack.score(*map(_read_only, signals), **options)
         except VestigeError:
             raise
         except Exception as error:

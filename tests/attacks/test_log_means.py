@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_expit, logsumexp
 
+from vestige.attacks._log_means import log_confidence, log_mean_confidence, log_mean_out_confidence, out_counts
 from vestige.core.errors import InputError
-from vestige.core.log_means import log_confidence, log_mean_confidence, log_mean_out_confidence, out_counts
 
 
 @settings(max_examples=100, deadline=None)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from vestige.attacks._row_order import order_of_contents
 from vestige.core.errors import InputError
 from vestige.core.probabilities import LOG_FLOOR
-from vestige.core.row_order import order_of_contents
 
 FEWEST_KNOWN = 2
 """Known records on each side without which nothing is learnt."""

@@ -8,8 +8,9 @@ import pytest
 
 from vestige import Attack, InputError
 from vestige.attacks import CATALOGUE, KNOWLEDGE
-from vestige.core.own_attacks import SIGNALS, attack_of, checked_scores, guarded
+from vestige.core.custom_attacks import attack_of, checked_scores, guarded
 from vestige.core.probabilities import from_logits
+from vestige.core.signal import FOR_CUSTOM as SIGNALS
 
 LOGITS = np.array([[2.0, 0.0, 0.0], [0.0, 1.0, 3.0]])
 
@@ -55,7 +56,7 @@ def test_name_definition_and_options_come_from_the_function():
         return p_true**power + shift
 
     own = attack_of(sureness)
-    assert (own.name, own.definition, own.source, own.reads) == ("sureness", "How sure it is.", "own", ("p_true",))
+    assert (own.name, own.definition, own.source, own.reads) == ("sureness", "How sure it is.", "custom", ("p_true",))
     np.testing.assert_array_equal(own.score(np.array([0.5])), [1.25])
     halved = attack_of(functools.partial(sureness, power=1.0))
     assert (halved.name, halved.definition) == ("sureness", "How sure it is.")
@@ -131,9 +132,9 @@ def test_scores_of_any_kind_of_number_become_float64_and_inputs_stay():
 
 
 def test_nothing_of_a_table_of_probabilities_can_be_written_to():
-    def greedy(table):
-        table.p[0, 0] = 1
-        return table.p[:, 0]
+    def greedy(probabilities):
+        probabilities.p[0, 0] = 1
+        return probabilities.p[:, 0]
 
     attack = replace(attack_of(with_parameters("probabilities")), score=greedy)
     with pytest.raises(InputError, match="read-only"):
