@@ -335,13 +335,13 @@ def _run(
     attacks: tuple[str, ...] = ("all",),
 ) -> "AuditResult":
     from vestige.auditing.audit import play
-    from vestige.auditing.selection import select
+    from vestige.auditing.plan import plan_of
+    from vestige.auditing.shadow import Shadow
+
+    adversary = references if shadow is None else Shadow(shadow)
 
     def audited(progress: "Progress") -> "AuditResult":
-        return play(
-            target, shadow, references=references, members=None, nonmembers=None, querying=None, training=None,
-            likelihood=None, selection=select(attacks), folder=out, options=options, progress=progress,
-        )  # fmt: skip
+        return play(plan_of(target, adversary=adversary, attacks=attacks, run=out, options=options, progress=progress))
 
     return written(audited, out, asked, quiet)
 

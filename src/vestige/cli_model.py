@@ -115,9 +115,9 @@ def plan_command(
     what you would run. Nothing is sent to a model that is far away or has a price or a budget. A few seconds are spent
     on measuring; shadow models that are trained for it stay in the bank.
     """
-    from vestige.auditing.label_only.probes import played_with
-    from vestige.auditing.model_audit import cost_of
+    from vestige.auditing.label_only.probe import played_with
     from vestige.auditing.querying.cost import lines_of_asking
+    from vestige.auditing.trained_models import cost_of
 
     audit_file = read_file(file)
     selection = audit_file.selection()  # what the audit would refuse is refused here
@@ -239,6 +239,7 @@ def audit_model(
 ) -> "AuditResult":
     """Audit the model that an audit file names, and write the run."""
     from vestige.auditing.audit import play
+    from vestige.auditing.plan import plan_of
     from vestige.auditing.run_folder import prepare
 
     options, selection, likelihood = audit_file.checked_options(), audit_file.selection(), audit_file.likelihood()
@@ -260,9 +261,18 @@ def audit_model(
 
     def audited(progress: "Progress") -> "AuditResult":
         return play(
-            target, None, references=references, members=members, nonmembers=nonmembers, querying=querying,
-            training=training, likelihood=likelihood, selection=selection, folder=out, options=options,
-            progress=progress,
-        )  # fmt: skip
+            plan_of(
+                target,
+                members,
+                nonmembers,
+                adversary=references or training,
+                attacks=selection,
+                querying=querying,
+                likelihood=likelihood,
+                run=out,
+                options=options,
+                progress=progress,
+            )
+        )
 
     return written(audited, out, asked, quiet)

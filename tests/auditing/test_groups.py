@@ -10,13 +10,13 @@ from tests.auditing.references.test_scores import Kept, auc, target_of, two_logi
 from tests.auditing.small_models import plan_of, table
 
 from vestige import AuditResult, ShadowTraining, audit
-from vestige.auditing.model_audit import design
 from vestige.auditing.references.phi import left_without
 from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.auditing.results.every_target import effects_of_references, spread_of, values_of_targets
 from vestige.auditing.selection import select
 from vestige.auditing.shadows.references import checks_of_training, references_of
 from vestige.auditing.shadows.training import Shadows, train_shadows
+from vestige.auditing.trained_models import design
 from vestige.core.errors import InputError, RunFolderError
 from vestige.core.options import SubjectScore
 from vestige.core.outputs import Phi
@@ -191,7 +191,7 @@ def test_an_audit_with_a_share_from_plan_to_report_and_again(tmp_path):
     def played(share: str, n_models: int) -> AuditResult:
         training = ShadowTraining("same", n_models=n_models, share=share, bank=tmp_path / "bank")
         sides: dict[str, Any] = {"members": members, "nonmembers": nonmembers}
-        return audit(model, **sides, training=training, run=tmp_path / "run", attacks=["loss", "lira_online"])
+        return audit(model, **sides, adversary=training, run=tmp_path / "run", attacks=["loss", "lira_online"])
 
     first, again = played("5/6", 18), played("5/6", 18)
     np.testing.assert_array_equal(first.records["lira_online"], again.records["lira_online"])

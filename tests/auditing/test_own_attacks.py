@@ -147,12 +147,12 @@ def test_it_is_played_with_shadow_models_and_its_thresholds_are_from_there(tmp_p
     model = bayes(members.inputs, members.labels, seed=0)
     training = ShadowTraining(FunctionRecipe(bayes), n_models=4, bank=tmp_path)
     chosen: list[Any] = ["calibration_loss", our_calibration, our_loss]
-    result = audit(model, members=members, nonmembers=nonmembers, training=training, attacks=chosen)
+    result = audit(model, members=members, nonmembers=nonmembers, adversary=training, attacks=chosen)
     assert [model.attack for model in result.threat_models] == ["calibration_loss", "our_calibration", "our_loss"]
     pd.testing.assert_frame_equal(numbers(result, "our_calibration"), numbers(result, "calibration_loss"), rtol=1e-9)
     assert set(rows(result, attack="our_loss")["threshold"]) > {"shadow_global", "shadow_per_class"}
     assert "left out on request and attackers with more queries" in result.adversary.sentence
-    alone = audit(model, members=members, nonmembers=nonmembers, training=training, attacks=[our_calibration])
+    alone = audit(model, members=members, nonmembers=nonmembers, adversary=training, attacks=[our_calibration])
     assert list(alone.records.columns[-2:]) == ["our_calibration", "privacy_score"]
 
 

@@ -8,7 +8,17 @@ import pytest
 from scipy.special import log_expit, log_softmax
 from tests.auditing.planted import row
 
-from vestige import GradientNorms, InputError, Logits, Options, Phi, Predictions, Probabilities, References, audit
+from vestige import (
+    GradientNorms,
+    InputError,
+    Logits,
+    Options,
+    Phi,
+    Predictions,
+    Probabilities,
+    References,
+    audit,
+)
 from vestige.attacks.calibration import calibration_gradient_norm, calibration_loss, calibration_score
 from vestige.attacks.lira import lira_online
 from vestige.auditing.references.phi import reference_phi
@@ -45,7 +55,7 @@ def shadow_of(found: ReferenceScores) -> Predictions:
 
 def test_every_attack_with_references_is_played_and_finds_the_leak():
     phi, member, shadow_phi, is_in = drawn(16)
-    result = audit(predictions(phi, member), references=References(Phi, shadow_phi, is_in))
+    result = audit(predictions(phi, member), adversary=References(Phi, shadow_phi, is_in))
     played = set(result.results["attack"])
     expected = {"lira_online", "empirical_bayes_online", "base_score_online", "rmia_online", "rmia_offline", "attack_r"}
     assert expected <= played
@@ -119,7 +129,7 @@ def test_gradient_norms_of_references_calibrate_those_of_the_target_and_of_the_s
     others = (is_in != ~is_in[0]).any(axis=1) & (np.arange(8) > 0)  # without itself and its partner
     expected = calibration_gradient_norm(theirs[0], theirs[others], is_in[others])
     np.testing.assert_allclose(found.shadow_scores[name], expected)
-    result = audit(target, references=references)
+    result = audit(target, adversary=references)
     assert row(result, attack=name, metric="auc", group="all").value > 0.8
     for attack in (name, "gradient_norm"):
         assert {r.threshold for r in result.results.itertuples() if r.attack == attack} >= {"shadow_global"}
@@ -220,7 +230,7 @@ def test_several_queries_are_averaged_and_the_first_is_the_record_as_it_is():
     one_by_one = [lira_online(ours[:, q], theirs[..., q], is_in) for q in range(4)]
     np.testing.assert_allclose(found.scores["lira_online"], np.mean(one_by_one, axis=0))
     np.testing.assert_array_equal(shadow_of(found).output(Phi).whole(), theirs[0, :, 0])
-    result = audit(target, references=References(Phi, theirs, is_in, target=ours))
+    result = audit(target, adversary=References(Phi, theirs, is_in, target=ours))
     assert {m.attack: m.n_queries for m in result.threat_models}["lira_online"] == 4
     assert {m.attack: m.n_queries for m in result.threat_models}["loss"] == 1
     with pytest.raises(InputError, match="the same 4 queries per record"):
@@ -283,7 +293,7 @@ def test_too_few_models_say_how_many_are_needed():
 def test_models_that_never_saw_the_records_play_the_offline_attacks_and_leave_thresholds_to_the_known_half():
     phi, member, shadow_phi, is_in = drawn(8, leak=0.0)
     phi = phi + 3.0 * member
-    result = audit(predictions(phi, member), references=References(Phi, shadow_phi, np.zeros_like(is_in)))
+    result = audit(predictions(phi, member), adversary=References(Phi, shadow_phi, np.zeros_like(is_in)))
     assert row(result, attack="lira_offline", metric="auc", group="all").value > 0.9
     assert "known_half_global" in set(result.results.query("attack == 'lira_offline'")["threshold"])
     assert "lira_online" not in set(result.results["attack"])
@@ -305,11 +315,11 @@ def test_a_target_among_its_references_is_confounded():
     for left in (0, 1):  # the target's own row, or its partner's, stays
         rows = np.arange(8) != left
         target = predictions(shadow_phi[left], is_in[left])
-        result = audit(target, references=References(Phi, shadow_phi[rows], is_in[rows]))
+        result = audit(target, adversary=References(Phi, shadow_phi[rows], is_in[rows]))
         [check] = [c for c in result.preflight.checks if c.name == "reference_counts"]
         assert check.validity is Validity.CONFOUNDED
     rows = np.arange(8) > 1
-    result = audit(predictions(shadow_phi[0], is_in[0]), references=References(Phi, shadow_phi[rows], is_in[rows]))
+    result = audit(predictions(shadow_phi[0], is_in[0]), adversary=References(Phi, shadow_phi[rows], is_in[rows]))
     [check] = [c for c in result.preflight.checks if c.name == "reference_counts"]
     assert check.validity is Validity.VALID
 
@@ -325,8 +335,8 @@ def test_a_reference_equal_to_the_target_gives_chance():
 
 def test_another_file_of_references_is_another_audit(tmp_path):
     phi, member, shadow_phi, is_in = drawn()
-    first = audit(predictions(phi, member), references=References(Phi, shadow_phi, is_in))
-    again = audit(predictions(phi, member), references=References(Phi, shadow_phi + 1e-9, is_in))
+    first = audit(predictions(phi, member), adversary=References(Phi, shadow_phi, is_in))
+    again = audit(predictions(phi, member), adversary=References(Phi, shadow_phi + 1e-9, is_in))
     assert first.provenance.reference_digest != again.provenance.reference_digest != ""
 
 
@@ -367,9 +377,8 @@ def test_what_does_not_fit_the_target_is_refused():
     broken[3, 4, 1] = np.nan
     with pytest.raises(InputError, match=r"Reference model 3: Expected finite logits, found nan in row 5"):
         score_with(References(Logits, broken, is_in), logits)
-    references = References(Phi, shadow_phi, is_in)
-    with pytest.raises(InputError, match="Expected references or a shadow, found both"):
-        audit(predictions(phi, member), predictions(phi, member), references=references)
+    with pytest.raises(InputError, match=r"give a shadow model's as adversary=vestige\.Shadow"):
+        audit(predictions(phi, member), predictions(phi, member))
 
 
 def test_an_own_attack_that_fails_ends_the_audit_by_its_name():
@@ -379,7 +388,7 @@ def test_an_own_attack_that_fails_ends_the_audit_by_its_name():
         return phi[:3]
 
     with pytest.raises(InputError, match="of the attack broken"):
-        audit(predictions(phi, member), references=References(Phi, shadow_phi, is_in), attacks=["all", broken])
+        audit(predictions(phi, member), adversary=References(Phi, shadow_phi, is_in), attacks=["all", broken])
 
 
 def test_permuting_models_changes_nothing():
@@ -406,5 +415,5 @@ def test_subjects_are_the_units_of_references_too():
     half = np.random.default_rng(4).random((4, N // 3)) < 0.5
     is_in = np.repeat(np.stack([half, ~half], axis=1).reshape(8, N // 3), 3, axis=1)
     target = predictions(phi + 3.0 * side[people] - 3.0 * member, side[people], subjects=people)
-    result = audit(target, references=References(Phi, shadow_phi, is_in), options=Options(min_cell=0))
+    result = audit(target, adversary=References(Phi, shadow_phi, is_in), options=Options(min_cell=0))
     assert row(result, attack="lira_online", metric="auc", group="all").unit == "subject"

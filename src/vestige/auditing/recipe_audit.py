@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from vestige.auditing.audit import evaluate
-from vestige.auditing.model_audit import cost_of_training, trained
-from vestige.auditing.querying.asking import predictions_of
+from vestige.auditing.querying.session import predictions_of
 from vestige.auditing.references.phi import left_without, reference_phi
 from vestige.auditing.references.scores import as_shadow, one_as_target, score_observed
 from vestige.auditing.results.answers import options_as_text
-from vestige.auditing.results.case import prepare_case
+from vestige.auditing.results.evaluation import evaluate
+from vestige.auditing.results.inputs import audit_inputs
 from vestige.auditing.run_folder import attacks_and_options, refuse_another
 from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadows.cost import Estimate
 from vestige.auditing.shadows.references import checks_of_training, references_of
 from vestige.auditing.shadows.settings import SAME, ShadowTraining
+from vestige.auditing.trained_models import cost_of_training, trained
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio, Statistic
@@ -117,8 +117,8 @@ def play_recipe(
             (_said(references.n_models, records.n_records, training), *checks_of_training(shadows)),
             likelihood,
         )
-    case = prepare_case(target, scored.shadow, selection, options, progress, scored)
-    return evaluate(case, None, progress, replace(scored, observed=found))
+    inputs = audit_inputs(target, scored.shadow, selection, options, progress, scored)
+    return evaluate(inputs, progress, in_turn=replace(scored, observed=found))
 
 
 def cost_of_recipe(records: Records, training: ShadowTraining, seed: int) -> Estimate:

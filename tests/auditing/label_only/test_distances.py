@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from vestige import BoundarySearch, CombinedDistances, Records, SettledSearch, Translations
-from vestige.auditing.label_only.distances import references_of_records
-from vestige.auditing.label_only.findings import LabelQuestion, LabelScores, ShadowLabels
-from vestige.auditing.label_only.scores import label_scores
+from vestige.auditing.label_only.boundary_search import references_of_records
+from vestige.auditing.label_only.question import LabelQuestion, ShadowLabels
 from vestige.core.inputs import InputSpace
 from vestige.core.progress import silent
 from vestige.evaluation.roc import roc
@@ -47,16 +46,18 @@ def planted(
     return pool, member, target, models, is_in
 
 
-def played(probe, target: Balls, models: list[Balls], pool: Records, is_in: np.ndarray, wanted) -> LabelScores:
+def played(probe, target: Balls, models: list[Balls], pool: Records, is_in: np.ndarray, wanted) -> PlayedAttacks:
     def targets() -> Iterator[Balls]:
         yield from models
 
     shadows = ShadowLabels(is_in, None, targets)
     space = InputSpace(low=0.0, high=10.0)
+    attacks = {attack.name: attack for attack in CATALOGUE if attack.name in wanted}
     question = LabelQuestion(
-        lambda attack: target, np.ones(N, dtype=int), pool, space, shadows, wanted, 0, silent
+        target=lambda attack: target, predicted=np.ones(N, dtype=int), pool=pool, space=space, shadows=shadows,
+        wanted=attacks, seed=0, progress=silent,
     )  # fmt: skip
-    return label_scores((probe,), question)
+    return label_results((probe,), question).attacks
 
 
 def auc_of(scores: np.ndarray, member: np.ndarray) -> float:
@@ -68,7 +69,7 @@ def test_comparing_with_models_that_never_saw_a_record_takes_its_difficulty_out(
     found = played(BoundarySearch(60, n_references=2), target, models, pool, is_in, (BOUNDARY, CALIBRATED))
     assert auc_of(found.scores[BOUNDARY], member) < 0.62
     assert auc_of(found.scores[CALIBRATED], member) > 0.95
-    assert auc_of(found.shadow_scores[CALIBRATED], is_in[0]) > 0.95
+    assert auc_of(found.known_scores[CALIBRATED], is_in[0]) > 0.95
     radii = np.array([model.radii for model in models])
     used = references_of_records(ShadowLabels(is_in, None, lambda: iter(())), 2)
     assert used is not None
@@ -110,7 +111,7 @@ def test_distances_of_copies_are_standardised_by_the_first_shadow_model():
     own, source = (np.maximum(model.radii, 0) for model in (target, models[0]))
     expected = (own - source.mean()) / source.std()
     np.testing.assert_allclose(found.scores["combined_distance"], expected, atol=0.02)
-    assert found.shadow_scores["combined_distance"].mean() == pytest.approx(0, abs=1e-9)
+    assert found.known_scores["combined_distance"].mean() == pytest.approx(0, abs=1e-9)
     assert (target.n_asked <= 200).all()
     assert found.n_queries["combined_distance"] == 200
     assert not models[1].n_asked.any()
@@ -138,5 +139,5 @@ def test_a_settled_search_keeps_the_side_of_the_source_s_threshold():
     same = (found.scores[SETTLED] > threshold) == (whole.scores[BOUNDARY] > threshold)
     assert same.mean() >= 0.98
     assert target.n_asked.sum() < 0.7 * whole_cost
-    np.testing.assert_array_equal(found.shadow_scores[SETTLED], whole.shadow_scores[BOUNDARY])
+    np.testing.assert_array_equal(found.known_scores[SETTLED], whole.known_scores[BOUNDARY])
     assert found.checks[0].name == "settled_search"

@@ -96,7 +96,7 @@ def known_half() -> vg.AuditResult:
 def one_shadow_and_groups() -> vg.AuditResult:
     """One shadow model, two columns of groups."""
     groups = {"sex": np.array(["f", "m"])[A["sex"]], "site": np.array(["a", "b", "c"])[A["site"]]}
-    return vg.audit(target(groups=groups), shadow(), attacks=OF_ANSWERS)
+    return vg.audit(target(groups=groups), adversary=vg.Shadow(shadow()), attacks=OF_ANSWERS)
 
 
 def people() -> vg.AuditResult:
@@ -109,14 +109,14 @@ def people_by_maximum() -> vg.AuditResult:
     references = vg.References(vg.Logits, A["reference_logits"], A["is_in"])
     options = vg.Options(subject_score=vg.SubjectScore.MAXIMUM, min_cell=0)
     return vg.audit(
-        target(subjects=A["subjects"]), references=references, attacks=[*OF_ANSWERS, "lira_online"], options=options
+        target(subjects=A["subjects"]), adversary=references, attacks=[*OF_ANSWERS, "lira_online"], options=options
     )
 
 
 def references() -> vg.AuditResult:
     """Reference models in pairs, each in turn the target."""
     given = vg.References(vg.Logits, A["reference_logits"], A["is_in"], ids=IDS)
-    return vg.audit(target(ids=IDS), references=given, attacks=[*OF_ANSWERS, *OF_REFERENCES])
+    return vg.audit(target(ids=IDS), adversary=given, attacks=[*OF_ANSWERS, *OF_REFERENCES])
 
 
 def references_of_probabilities_in_groups() -> vg.AuditResult:
@@ -127,13 +127,13 @@ def references_of_probabilities_in_groups() -> vg.AuditResult:
         vg.Probabilities, p, A["is_in"], groups=np.arange(16) // 4, gradient_norms=A["reference_norms"]
     )
     answers = vg.Predictions([vg.Logits(A["logits"]), vg.GradientNorms(A["norms"])], A["labels"], A["member"])
-    return vg.audit(answers, references=given, attacks=["gradient_norm", "calibration_gradient_norm", *OF_REFERENCES])
+    return vg.audit(answers, adversary=given, attacks=["gradient_norm", "calibration_gradient_norm", *OF_REFERENCES])
 
 
 def references_never_trained_on_records() -> vg.AuditResult:
     """Models that saw none of the records."""
     nobody = np.zeros((6, N), dtype=bool)
-    return vg.audit(target(), references=vg.References(vg.Logits, A["reference_out"], nobody), attacks=OF_REFERENCES)
+    return vg.audit(target(), adversary=vg.References(vg.Logits, A["reference_out"], nobody), attacks=OF_REFERENCES)
 
 
 def references_and_several_queries() -> vg.AuditResult:
@@ -141,7 +141,7 @@ def references_and_several_queries() -> vg.AuditResult:
     answers = vg.Predictions(vg.Logits(A["target_queries"][:, 0]), A["labels"], A["member"])
     given = vg.References(vg.Logits, A["reference_queries"], A["is_in"], labels=A["labels"], target=A["target_queries"])
     likelihood = vg.LikelihoodRatio(queries="full_covariance", center="median")
-    return vg.audit(answers, references=given, likelihood=likelihood, attacks=["loss", *OF_REFERENCES])
+    return vg.audit(answers, adversary=given, likelihood=likelihood, attacks=["loss", *OF_REFERENCES])
 
 
 def references_as_published() -> vg.AuditResult:
@@ -150,7 +150,7 @@ def references_as_published() -> vg.AuditResult:
     likelihood = vg.LikelihoodRatio(statistic="hinge", center="median", variance="published_fixed", counts="smallest")
     options = vg.Options(arithmetic=vg.Arithmetic.PUBLISHED, seed=7)
     return vg.audit(
-        target(), references=given, likelihood=likelihood, options=options, attacks=[*OF_ANSWERS, *OF_REFERENCES]
+        target(), adversary=given, likelihood=likelihood, options=options, attacks=[*OF_ANSWERS, *OF_REFERENCES]
     )
 
 
@@ -164,7 +164,7 @@ def losses_alone() -> vg.AuditResult:
 def labels_alone() -> vg.AuditResult:
     """A column of predicted classes."""
     answers = vg.Predictions(vg.PredictedLabels(A["logits"].argmax(axis=1)), A["labels"], A["member"])
-    return vg.audit(answers, shadow(), attacks=["correctness"])
+    return vg.audit(answers, adversary=vg.Shadow(shadow()), attacks=["correctness"])
 
 
 def custom_attack() -> vg.AuditResult:
@@ -178,7 +178,7 @@ def custom_attack() -> vg.AuditResult:
         return np.subtract(phi, np.where(is_in, 0, shadow_phi).sum(axis=0) / (~is_in).sum(axis=0))
 
     given = vg.References(vg.Logits, A["reference_logits"], A["is_in"])
-    return vg.audit(target(), references=given, attacks=["loss", margin, above_out, "attack_p"])
+    return vg.audit(target(), adversary=given, attacks=["loss", margin, above_out, "attack_p"])
 
 
 def _records() -> tuple[vg.Records, vg.Records]:
@@ -258,7 +258,7 @@ def trained_forest() -> vg.AuditResult:
     with tempfile.TemporaryDirectory() as bank:
         training = vg.ShadowTraining("same", n_models=8, bank=bank)
         names = [*OF_ANSWERS, *OF_REFERENCES, "nn_nasr", "nn_shokri", "attack_p", "quantile_regression_gaussian"]
-        return vg.audit(model, members=members, nonmembers=nonmembers, training=training, attacks=names)
+        return vg.audit(model, members=members, nonmembers=nonmembers, adversary=training, attacks=names)
 
 
 def _network() -> Any:
@@ -282,7 +282,7 @@ def trained_label_only() -> vg.AuditResult:
             "nn_augmentation",
         ]  # fmt: skip
         return vg.audit(
-            _classify, members=members, nonmembers=nonmembers, training=training,
+            _classify, members=members, nonmembers=nonmembers, adversary=training,
             querying=vg.Querying(label_only=probes), attacks=names,
         )  # fmt: skip
 
@@ -299,7 +299,7 @@ def trained_network() -> vg.AuditResult:
         names = ["loss", "gradient_norm", "calibration_gradient_norm", "white_box_gradient", *OF_REFERENCES]
         querying = vg.Querying(access="gradients", views=vg.MirrorAndShifts(1))
         return vg.audit(
-            model, members=members, nonmembers=nonmembers, training=training, querying=querying, attacks=names
+            model, members=members, nonmembers=nonmembers, adversary=training, querying=querying, attacks=names
         )
 
 

@@ -90,11 +90,11 @@ def values_of_targets(
     if len(turns) < 2 or not _counts_tell_nothing(is_in, turns):
         return ()
     values: list[TargetValue] = []
-    attacks = [a for a in references.attacks if a.name in references.scores]
+    attacks = list(references.attacks.attacks)
     partner = (
         partners_of(is_in, found.groups) if len(turns) == len(is_in) and _is_plain(references.likelihood) else None
     )
-    if partner is not None and "lira_online" in references.scores:
+    if partner is not None and "lira_online" in references.attacks.scores:
         attacks = [a for a in attacks if a.name != "lira_online"]
         for model, scores in enumerate(_lira_of_all(found, partner, references.likelihood)):
             values.extend(_values(model, {"lira_online": scores}, is_in[model], subjects, combine))
@@ -130,7 +130,7 @@ def effects_of_references(
         Changes per block, attack and metric; none of an attack that the models left do not suffice for.
     """
     found = references.observed
-    attacks = [a for a in references.attacks if a.name in references.scores]
+    attacks = list(references.attacks.attacks)
     before = {(v.model, v.attack, v.metric): v.value for v in values}
     targets = sorted(set.intersection({v.model for v in values}, *(_targets_of(values, a.name) for a in attacks)))
     if not targets:

@@ -1,9 +1,6 @@
 """Shadow models for the audit of a fitted model: who is in which training set, what they cost, and training them."""
 
-import tempfile
 import time
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,94 +8,23 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from vestige.attacks import CATALOGUE
-from vestige.auditing.label_only.findings import ShadowLabels
-from vestige.auditing.querying.asking import Asked, classifier_behind
+from vestige.auditing.querying.session import classifier_behind
 from vestige.auditing.querying.settings import Querying
-from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.auditing.run_folder import PLAN, alone, refuse_without
 from vestige.auditing.shadows.cost import Estimate, estimate
-from vestige.auditing.shadows.labels import first_by_labels, labels_of_shadows
-from vestige.auditing.shadows.mismatched_recipe import mismatched_recipe
 from vestige.auditing.shadows.plan import ShadowPlan, planned
-from vestige.auditing.shadows.references import checks_of_training, references_of
 from vestige.auditing.shadows.settings import HALF, SAME, ShadowTraining
 from vestige.auditing.shadows.training import Shadows, train_shadows
-from vestige.core.attack import Attack
 from vestige.core.errors import InputError
-from vestige.core.likelihood_ratio import LikelihoodRatio
-from vestige.core.outputs import GradientNorms, PredictedLabels
-from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records, joined
-from vestige.core.result import Check
 from vestige.core.targets import Door
 from vestige.core.views import MirrorAndShifts
 from vestige.data.designs import balanced_groups
 from vestige.targets.opening import open_target
 from vestige.training.bank import Bank
 from vestige.training.strategies import Strategy, groups_of
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedReferences:
-    """Shadow models that were trained for an audit.
-
-    Attributes:
-        scores: What they add to it; None if the target gives labels only.
-        shadow: The answers of one of them, on which thresholds are set.
-        labels: All of them, to be asked for labels.
-        checks: What a reader should know of their training, where it is not among the scores'.
-    """
-
-    scores: ReferenceScores | None
-    shadow: Predictions | None
-    labels: ShadowLabels
-    checks: tuple[Check, ...]
-
-
-def train_references(
-    asked: Asked,
-    training: ShadowTraining,
-    run: Path | None,
-    seed: int,
-    progress: Progress,
-    attacks: tuple[Attack, ...] = CATALOGUE,
-    views: MirrorAndShifts | None = None,
-    likelihood: LikelihoodRatio | None = None,
-) -> TrainedReferences:
-    """Train the shadow models of an audit, or take them from the run or the bank, and score with them.
-
-    Args:
-        asked: What the target answered, and about which records.
-        training: How the models are trained.
-        run: Folder of the run; a temporary one if None.
-        seed: Of the audit.
-        progress: Told how far it is.
-        attacks: What is played.
-        views: What the target was asked of each record beside the record itself.
-        likelihood: How LiRA is played; the defaults if omitted.
-
-    Raises:
-        InputError: The recipe cannot use the records, or the time is too short.
-        TrainingError: A model failed and the audit is to stop then, or all of them did.
-        RunFolderError: The run holds other shadow models.
-        ArtefactError: Something stored is damaged or foreign.
-        OutputError: Bank or run cannot be written.
-    """
-    recipe, pool, predictions = training.recipe_like(asked.classifier), asked.pool, asked.predictions
-    with nullcontext(run) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as folder:
-        with_gradients = _reads_gradients(recipe, predictions, attacks)
-        shadows = trained(recipe, pool, training, Path(folder), seed, progress, views, with_gradients=with_gradients)
-        if predictions.ids is None:
-            predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
-        checks = [*checks_of_training(shadows), *mismatched_recipe(asked.classifier, recipe)]
-        labels = labels_of_shadows(shadows, Bank(training.bank))
-        if predictions.output(PredictedLabels) is not None:  # a label-only adversary: phi of the target is not seen
-            return TrainedReferences(None, first_by_labels(shadows, predictions), labels, tuple(checks))
-        scores = score_with(references_of(shadows, asked.views), predictions, attacks, checks, likelihood)
-        return TrainedReferences(scores, scores.shadow, labels, ())
 
 
 def refuse_recipe(target: Any, training: ShadowTraining, querying: Querying) -> None:
@@ -211,13 +137,6 @@ def trained(
             stop_at_failure=training.stop_at_failure,
             progress=_named(progress, found[0] if found else None),
         )
-
-
-def _reads_gradients(recipe: Recipe, predictions: Predictions, attacks: tuple[Attack, ...]) -> bool:
-    """Whether shadow models are to be asked for gradients: the target was, they have some, and an attack reads them."""
-    wanted = any("shadow_gradient_norms" in attack.reads for attack in attacks)
-    has_some = recipe.identity().get("recipe") == "torch"
-    return wanted and has_some and predictions.output(GradientNorms) is not None
 
 
 def _named(progress: Progress, cost: Estimate | None) -> Progress:

@@ -1,25 +1,26 @@
-"""An audit's material: both models' answers seen once, and everything the evaluation needs of them."""
+"""What the evaluation of an audit is given: both models' records as they are evaluated, and what was played on them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from vestige.auditing.label_only.findings import LabelScores
+from vestige.auditing.label_only.question import LabelResults
+from vestige.auditing.played import Played, PlayedAttacks, together
 from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.results.operating_points import Known, known_halves, known_shadow
 from vestige.auditing.results.people import comparable_people
-from vestige.auditing.scoring.learnt_scores import LearntScores, Side, learnt_scores
-from vestige.auditing.scoring.observation import Observed, observe
+from vestige.auditing.scoring.learnt_scores import Side, learnt_scores
+from vestige.auditing.scoring.observation import observe
 from vestige.auditing.selection import Selection
 from vestige.core.errors import InputError
 from vestige.core.options import Options, SubjectScore
 from vestige.core.outputs import PredictedLabels
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
-from vestige.core.result import Check
 from vestige.core.seeds import stream
+from vestige.core.signal import ACCESS
 from vestige.evaluation.units import Units, halves, make_units, on_both_sides
 
 
@@ -44,56 +45,58 @@ class Scored:
         return values if self.records.all() else values[self.records]
 
 
-@dataclass(frozen=True, eq=False)
-class Case:
-    """The target's records as they are evaluated, after one pass over the outputs of both models.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AuditInputs:
+    """All that the evaluation of an audit needs.
 
     Attributes:
         selection: The attacks that were asked for.
         options: What could change a number.
-        target: What was given; `keep` selects the records that are evaluated.
-        keep: False for records of subjects that are on both sides, or without anybody on the other side who has as
-            many records. All arrays below are of kept records.
-        labels: Class of each record.
-        member: Side of each record.
-        units: Records or subjects.
-        scores: Score of each record, per attack; NaN where an attack does not score it, because it learnt from it.
-        observed: What the pass over the target gave for all given records.
-        learnt: What attacks gave that learn from known members.
-        source: Where thresholds come from: `shadow` or `known_half`.
-        known: Whose membership the adversary knows.
-        known_scores: Scores that `known` selects from, per attack.
-        shadow: The shadow as given, if any.
-        shadow_keep: As `keep`, of the shadow's records.
-        shadow_digest: Digest of its predictions; empty without one.
+        target: The audited model's records as they are evaluated.
+        shadow: Those of the shadow model that thresholds are set on; None without one.
+        attacks: The attacks that were played, scores of records that are evaluated.
         references: What reference models add, if there are any.
-        labels_asked: What label-only attacks add.
-        people: Whether people on both sides have equally many records; None without subjects.
-        label_values: Number that each class stands for, where labels are numbers without names and not all occur.
-        shadow_losses: Losses of all records of the shadow, if they are known.
+        is_in: Who was trained on what, of shadow models that were asked for labels only, for all given records; None
+            without such.
     """
 
     selection: Selection
     options: Options
-    target: Predictions
-    keep: np.ndarray
-    labels: np.ndarray
-    member: np.ndarray
-    units: Units
-    scores: Mapping[str, np.ndarray]
-    observed: Observed
-    learnt: LearntScores
-    source: str
-    known: tuple[Known, ...]
-    known_scores: Mapping[str, np.ndarray]
-    shadow: Predictions | None
-    shadow_keep: np.ndarray | None
-    shadow_digest: str
+    target: Side
+    shadow: Side | None
+    attacks: PlayedAttacks
     references: ReferenceScores | None = None
-    labels_asked: LabelScores = field(default_factory=LabelScores)
-    people: Check | None = None
-    label_values: np.ndarray | None = None
-    shadow_losses: np.ndarray | None = None
+    is_in: np.ndarray | None = None
+
+    @property
+    def units(self) -> Units:
+        """Records or subjects of the target."""
+        return self.target.units
+
+    @cached_property
+    def scores(self) -> dict[str, np.ndarray]:
+        """Score of each record, per attack; NaN where an attack does not score it, because it learnt from it."""
+        return self.attacks.scores
+
+    @cached_property
+    def known_scores(self) -> dict[str, np.ndarray]:
+        """Scores that `known` selects from, per attack: those of the target itself, where half of it is known."""
+        return {**({} if self.shadow else self.scores), **self.attacks.known_scores}
+
+    @property
+    def source(self) -> str:
+        """Where thresholds come from: `shadow` or `known_half`."""
+        return "shadow" if self.shadow else "known_half"
+
+    @cached_property
+    def known(self) -> tuple[Known, ...]:
+        """Whose membership the adversary knows."""
+        units, labels = self.target.units, self.target.labels
+        if self.shadow is not None:
+            return known_shadow(self.shadow.units, self.shadow.labels, labels.size)
+        if min(units.n_members, units.n_nonmembers) < 2:
+            return ()
+        return known_halves(units, labels, halves(units, stream(self.options.seed, "known halves")))
 
     @cached_property
     def scored(self) -> tuple[Scored, ...]:
@@ -111,28 +114,39 @@ class Case:
                 tuple(alike[key]),
                 masks[key],
                 self.units if masks[key].all() else self.units.restricted(masks[key]),
-                self.labels[masks[key]],
+                self.target.labels[masks[key]],
             )
             for key in whole_first
         )
+
+    @property
+    def n_queries(self) -> int:
+        """Queries about one record that attacks with reference models make."""
+        return 1 if self.references is None else self.references.observed.phi.shape[1]
+
+    @property
+    def access(self) -> str:
+        """The access that the attacks which were played stand for: the strongest any of them needs."""
+        needed = {attack.access for attack in self.attacks.attacks}
+        return next(level for level in ACCESS if level in needed)
 
     @property
     def n_references(self) -> int:
         """Models with known training sets among the audited records."""
         if self.references is not None:
             return self.references.n_models
-        return 0 if self.labels_asked.is_in is None else len(self.labels_asked.is_in)
+        return 0 if self.is_in is None else len(self.is_in)
 
 
-def prepare_case(
+def audit_inputs(
     target: Predictions,
     shadow: Predictions | None,
     selection: Selection,
     options: Options,
     progress: Progress,
     references: ReferenceScores | None = None,
-    labels_asked: LabelScores | None = None,
-) -> Case:
+    asked: LabelResults | None = None,
+) -> AuditInputs:
     """Score both models, leave out subjects on both sides, and say whose membership the adversary knows.
 
     With references, the shadow is one of them if it can be, and their scores come on top.
@@ -143,52 +157,75 @@ def prepare_case(
     """
     _refuse_names_of_ours(target, selection)
     observed = observe(target, selection.attacks, options.arithmetic, progress, "scoring the target")
-    by_labels = labels_asked or LabelScores()
-    ours = {**({} if references is None else references.scores), **by_labels.scores}
+    before = together(found.attacks for found in (references, asked) if found is not None)
     if not any(attack.learns for attack in selection.attacks):
-        _refuse_without({**observed.scores, **ours}, selection)
+        _refuse_without({**observed.scores, **before.scores}, selection)
     given = shadow
     target, shadow, values = _of_occurring_classes(target, shadow)
     if values is not None and observed.predicted is not None:
         observed = replace(observed, predicted=np.searchsorted(values, observed.predicted))
     keep, units = _units_of(target, options.subject_score)
     keep, units, people = comparable_people(keep, units, stream(options.seed, "matched people"))
-    labels, member = target.labels[keep], target.member[keep]
-    scores = {name: values[keep] for name, values in {**observed.scores, **ours}.items()}
-    side = Side(target, keep, labels, units, asked=by_labels.signals)
-    if shadow is None or given is None:
-        learnt = learnt_scores(selection.attacks, side, None, options, progress)
-        _refuse_without({**scores, **learnt.scores}, selection)
-        first = halves(units, stream(options.seed, "known halves"))
-        both = min(units.n_members, units.n_nonmembers) >= 2
-        return Case(
-            selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
-            "known_half", known_halves(units, labels, first) if both else (), {**scores, **learnt.known_scores},
-            None, None, "", references, by_labels, people=people, label_values=values,
-        )  # fmt: skip
-    codes = _codes(shadow, target)
-    shadow_labels = np.asarray(codes[shadow.labels])
+    side = Side(
+        predictions=target,
+        keep=keep,
+        labels=target.labels[keep],
+        units=units,
+        observed=observed,
+        people=people,
+        label_values=values,
+    )
+    other = None
+    if shadow is not None and given is not None:
+        codes = _codes(shadow, target)
+        _refuse_subjects_of_one(target, shadow)
+        seen = observe(given, selection.attacks, options.arithmetic, progress, "scoring the shadow")
+        shadow_keep, shadow_units = _units_of(shadow, options.subject_score)
+        other = Side(
+            predictions=shadow,
+            keep=shadow_keep,
+            labels=np.asarray(codes[shadow.labels])[shadow_keep],
+            units=shadow_units,
+            observed=seen,
+            classes_in=None if np.array_equal(codes, np.arange(codes.size)) else np.argsort(codes),
+        )
+    learnt = learnt_scores(selection.attacks, side, other, options, progress, None if asked is None else asked.copies)
+    played = (*_of_answers(selection, side, other), *(_evaluated(one, side, other) for one in before.played))
+    attacks = together([PlayedAttacks(played=played, not_run=observed.not_run), replace(before, played=()), learnt])
+    _refuse_without(attacks.scores, selection)
+    return AuditInputs(
+        selection=selection,
+        options=options,
+        target=side,
+        shadow=other,
+        attacks=attacks,
+        references=references,
+        is_in=None if asked is None else asked.is_in,
+    )
+
+
+def _of_answers(selection: Selection, side: Side, other: Side | None) -> Iterator[Played]:
+    """The attacks that read the answers alone."""
+    for attack in selection.attacks:
+        scores = side.observed.scores.get(attack.name)
+        if scores is not None:
+            known = None if other is None else other.observed.scores.get(attack.name)
+            yield _evaluated(Played(attack=attack, scores=scores, known_scores=known), side, other)
+
+
+def _evaluated(played: Played, side: Side, other: Side | None) -> Played:
+    """What was played on all given records, for those that are evaluated."""
+    known = None if other is None or played.known_scores is None else played.known_scores[other.keep]
+    by_budget = None if played.by_budget is None else (played.by_budget[0], played.by_budget[1][side.keep])
+    return replace(played, scores=played.scores[side.keep], known_scores=known, by_budget=by_budget)
+
+
+def _refuse_subjects_of_one(target: Predictions, shadow: Predictions) -> None:
     if (shadow.subjects is None) != (target.subjects is None):
         raise InputError(
             "Expected subjects for both models or for neither, found them for one; a threshold set on records does "
             "not fit people's mean scores. Give shadow_subjects (--subject names the column in both files)."
         )
-    seen = observe(given, selection.attacks, options.arithmetic, progress, "scoring the shadow")
-    shadow_keep, shadow_units = _units_of(shadow, options.subject_score)
-    theirs = {**({} if references is None else references.shadow_scores), **by_labels.shadow_scores}
-    of_shadow = {name: values[shadow_keep] for name, values in {**seen.scores, **theirs}.items()}
-    columns = None if np.array_equal(codes, np.arange(codes.size)) else np.argsort(codes)
-    other = Side(
-        shadow, shadow_keep, shadow_labels[shadow_keep], shadow_units, columns, by_labels.shadow_signals
-    )  # fmt: skip
-    learnt = learnt_scores(selection.attacks, side, other, options, progress)
-    _refuse_without({**scores, **learnt.scores}, selection)
-    return Case(
-        selection, options, target, keep, labels, member, units, {**scores, **learnt.scores}, observed, learnt,
-        "shadow", known_shadow(shadow_units, other.labels, labels.size), {**of_shadow, **learnt.known_scores},
-        shadow, shadow_keep, seen.digest, references, by_labels, people=people, label_values=values,
-        shadow_losses=seen.losses,
-    )  # fmt: skip
 
 
 def _units_of(predictions: Predictions, combine: SubjectScore) -> tuple[np.ndarray, Units]:

@@ -1,9 +1,9 @@
-"""Asking the audited model: a pass over its records, a sample of them again, and what it cost."""
+"""A session with the audited model: a pass over its records, a sample of them again, labels of copies, the cost."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vestige.attacks import CATALOGUE
-from vestige.auditing.label_only.probes import n_queries_of
+from vestige.auditing.label_only.probe import n_queries_of
 from vestige.auditing.querying.model_content import content_of
 from vestige.auditing.querying.prediction_table import answers_from_table
 from vestige.auditing.querying.settings import Querying
@@ -31,7 +31,14 @@ from vestige.core.seeds import stream
 from vestige.core.targets import Access, Answers, GradientInterface, Interface, LabelTarget, RemoteInterface
 from vestige.core.views import MirrorAndShifts, with_views
 from vestige.evaluation import preflight
-from vestige.targets.access import ASK_FOR_LABELS, confidence_target, gradient_target, label_target, labels_only
+from vestige.targets.access import (
+    ASK_FOR_LABELS,
+    confidence_target,
+    gradient_target,
+    label_target,
+    labels_only,
+    predicted_labels,
+)
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.model_file import ModelFile
 from vestige.targets.ledger import Ledger, Spent
@@ -47,132 +54,146 @@ _SAMPLE = 32  # records that are asked about again
 _SAME = 1e-4  # difference of a probability that rounding and another order of sums may explain
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """What asking a model gave.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TargetAnswers:
+    """What a model answered about its records.
 
     Attributes:
         predictions: Its answers, members first.
-        pool: The records, in that order.
-        classifier: What a recipe `same` may clone: the estimator behind the door, or what was given.
+        pool: The records, in that order; None of predictions without records.
+        classifier: What a recipe `same` may clone: the estimator behind the door; None if there is none.
         checks: What a reader should know of it.
-        queries: What it cost; None of a table, which is not asked.
         views: Its answers to all views of each record, those of one record after the other; None without views.
-        name: Which model it was, as the ledger knows it.
     """
 
     predictions: Predictions
-    pool: Records
-    classifier: Any
-    checks: tuple[Check, ...]
-    queries: Queries | None
+    pool: Records | None = None
+    classifier: Any = None
+    checks: tuple[Check, ...] = ()
     views: Logits | Probabilities | None = None
-    name: str = ""
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The class of every record as it is."""
+        kinds = (PredictedLabels, Logits, Probabilities)
+        found = next(output for kind in kinds if (output := self.predictions.output(kind)) is not None)
+        return np.asarray(predicted_labels(found).whole())
 
 
-def ask(
-    target: Any,
-    members: Records,
-    nonmembers: Records,
-    querying: Querying,
-    run: Path | None,
-    seed: int,
-    progress: Progress,
-    *,
-    last_layer: bool = False,
-    wanted: Collection[str] | None = None,
-) -> Asked:
-    """Ask a model about its members and nonmembers, once each.
+class TargetSession:
+    """The audited model for the length of an audit, opened once.
 
-    Args:
-        target: The model, a door to it, or a table of its predictions for these records, matched by id.
-        members: Records it was trained on.
-        nonmembers: Others.
-        querying: How it may be asked.
-        run: Folder with the ledger; in memory if None.
-        seed: Of the sample that is asked about again.
-        progress: Told how many answers are there.
-        last_layer: Whether an attack reads the gradients of the last layer; only with access to gradients.
-        wanted: Attacks that are played, as of `n_queries_of`.
-
-    Raises:
-        InputError: The records do not fit each other, or the inputs what was declared of them.
-        UnsupportedModelError: It is no classifier that could be asked, or not with this access.
-        TargetError: It does not answer, or with something else than was declared.
-        BudgetError: The budget is smaller than what is to be asked; nothing was.
-        RunFolderError: The run holds answers of another model.
-    """
-    pool = joined(members, nonmembers)
-    member = np.arange(pool.n_records) < members.n_records
-    if isinstance(target, Predictions):
-        if querying.views is not None:
-            raise InputError("Expected a model for views of its records, found a table; leave out the views.")
-        found = answers_from_table(target, pool, member, Access(querying.access))
-        return Asked(predictions_of(found, pool, member), pool, None, (), None)
-    progress("asking the target", 0, 1)
-    model = open_target(target, pool.n_classes, pool.classes)
-    interface = limited(target, model, querying)
-    name = _name_of(target, model, interface, pool, querying)
-    with _ledger(interface, name, pool, querying, run) as ledger:
-        meter = Meter(interface, ledger, keep=keeps(interface, querying), progress=progress)
-        outputs, checks, views = _answers(meter, ledger, pool, querying, seed, last_layer, wanted)
-        predictions = predictions_of(outputs, pool, member)
-        spent = ledger.spent
-    taken = _classes_taken(target, model, pool)
-    checks += [] if taken is None else [taken]
-    held = preflight.stored_training_rows(_rows_in(target, model, members.inputs, querying))
-    checks += [] if held is None else [held]
-    queries = queries_of(spent, querying)
-    return Asked(
-        predictions,
-        pool,
-        classifier_behind(target, model, querying),
-        tuple(checks),
-        queries,
-        views,
-        name,
-    )
-
-
-@contextmanager
-def labels_of(target: Any, asked: Asked, querying: Querying, run: Path, progress: Progress) -> "Iterator[LabelView]":
-    """Ask the same model again, by labels alone: its ledger goes on where the first pass ended.
-
-    Raises:
-        TargetError: It does not answer; with what it said, which a label-only attack is not told.
-        BudgetError: The budget is spent.
-    """
-    pool = asked.pool
-    model = open_target(target, pool.n_classes, pool.classes)
-    interface = limited(target, model, querying)
-    with _ledger(interface, asked.name, pool, querying, run, anew=False) as ledger:
-        meter = Meter(interface, ledger, keep=keeps(interface, querying), progress=progress)
-        try:
-            yield LabelView(lambda attack: label_target(meter, attack), ledger)
-        except TargetError:
-            if meter.failure is None:
-                raise
-            failure = meter.failure
-        else:
-            return
-    raise failure
-
-
-@dataclass(frozen=True, eq=False)
-class LabelView:
-    """A model by its labels, for attacks by name, and what they have cost.
+    Inputs are prepared as declared; answers are reduced to labels where nothing more may be seen, counted against the
+    budget and kept in the run's ledger. What changes answers, such as a defence, belongs between the model and that
+    reduction (`limited`): neither an attack nor a file then sees what is behind it.
 
     Attributes:
-        target: Gives the model to an attack.
-        ledger: What was asked.
+        pool: Members, then nonmembers.
+        classifier: What a recipe `same` may clone.
     """
 
-    target: Callable[[str], LabelTarget]
-    ledger: Ledger
+    def __init__(
+        self, target: Any, model: Interface, meter: Meter, ledger: Ledger, pool: Records, querying: Querying
+    ) -> None:
+        self._target, self._model, self._meter, self._ledger = target, model, meter, ledger
+        self.pool, self._querying = pool, querying
+        self.classifier = classifier_behind(target, model, querying)
 
-    def queries(self, before: Queries) -> Queries:
-        """Return all queries of the audit: those before are in the same ledger."""
-        return replace(queries_of(self.ledger.spent, Querying()), price=before.price)
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        target: Any,
+        members: Records,
+        nonmembers: Records,
+        querying: Querying,
+        run: Path | None,
+        progress: Progress,
+    ) -> Iterator["TargetSession"]:
+        """Open a model.
+
+        Args:
+            target: The model, or a door to it.
+            members: Records it was trained on.
+            nonmembers: Others.
+            querying: How it may be asked.
+            run: Folder with the ledger; in memory if None.
+            progress: Told how many answers are there.
+
+        Raises:
+            InputError: The records do not fit each other.
+            UnsupportedModelError: It is no classifier that could be asked, or not with this access.
+            RunFolderError: The run holds answers of another model.
+            TargetError: It does not answer; with what it said, which a label-only attack is not told.
+        """
+        progress("asking the target", 0, 1)
+        pool = joined(members, nonmembers)
+        model = open_target(target, pool.n_classes, pool.classes)
+        interface = limited(target, model, querying)
+        name = _name_of(target, model, interface, pool, querying)
+        with _ledger(interface, name, pool, querying, run) as ledger:
+            meter = Meter(interface, ledger, keep=keeps(interface, querying), progress=progress)
+            try:
+                yield cls(target, model, meter, ledger, pool, querying)
+            except TargetError:
+                if meter.failure is None:
+                    raise
+                failure = meter.failure
+            else:
+                return
+        raise failure
+
+    def answers(
+        self, n_members: int, seed: int, *, last_layer: bool = False, wanted: Collection[str] | None = None
+    ) -> TargetAnswers:
+        """Ask about every record once, and about a sample of them again.
+
+        Args:
+            n_members: How many of the records are members.
+            seed: Of the sample that is asked about again.
+            last_layer: Whether an attack reads the gradients of the last layer; only with access to gradients.
+            wanted: Attacks that are played, as of `n_queries_of`.
+
+        Raises:
+            InputError: The inputs do not fit what was declared of them.
+            TargetError: It does not answer, or with something else than was declared.
+            BudgetError: The budget is smaller than what is to be asked; nothing was.
+        """
+        pool, querying = self.pool, self._querying
+        outputs, checks, views = _answers(self._meter, self._ledger, pool, querying, seed, last_layer, wanted)
+        members = pool.take(np.arange(n_members)).inputs
+        checks.append(_classes_taken(self._target, self._model, pool))
+        checks.append(preflight.stored_training_rows(_rows_in(self._target, self._model, members, querying)))
+        return TargetAnswers(
+            predictions=predictions_of(outputs, pool, np.arange(pool.n_records) < n_members),
+            pool=pool,
+            classifier=self.classifier,
+            checks=tuple(check for check in checks if check is not None),
+            views=views,
+        )
+
+    def labels(self, attack: str) -> LabelTarget:
+        """Return the model by labels alone, to an attack of that name."""
+        return label_target(self._meter, attack)
+
+    @property
+    def queries(self) -> Queries:
+        """What was asked so far."""
+        return queries_of(self._ledger.spent, self._querying)
+
+
+def table_answers(table: Predictions, members: Records, nonmembers: Records, querying: Querying) -> TargetAnswers:
+    """Return the answers of a table of predictions about these records, matched by id.
+
+    Raises:
+        InputError: It lacks a record, or views of records are asked for.
+    """
+    if querying.views is not None:
+        raise InputError("Expected a model for views of its records, found a table; leave out the views.")
+    pool = joined(members, nonmembers)
+    member = np.arange(pool.n_records) < members.n_records
+    found = answers_from_table(table, pool, member, Access(querying.access))
+    return TargetAnswers(predictions=predictions_of(found, pool, member), pool=pool)
 
 
 def queries_of(spent: Spent, querying: Querying) -> Queries:
@@ -184,6 +205,8 @@ def queries_of(spent: Spent, querying: Querying) -> Queries:
 
 def limited(target: Any, model: Interface, querying: Querying) -> Interface:
     """Return the interface of a model, which was opened of a target, with the declared inputs and access.
+
+    From the model outwards: prepared inputs, then what changes its answers (nothing yet), then the reduction to labels.
 
     Raises:
         UnsupportedModelError: It gives no gradients, or labels alone, and more is asked for.
@@ -242,9 +265,7 @@ def _rows_in(target: Any, model: Interface, members: Any, querying: Querying) ->
 
 
 @contextmanager
-def _ledger(
-    interface: Interface, name: str, pool: Records, querying: Querying, run: Path | None, *, anew: bool = True
-) -> Iterator[Ledger]:
+def _ledger(interface: Interface, name: str, pool: Records, querying: Querying, run: Path | None) -> Iterator[Ledger]:
     """The ledger of a run. How much was asked of it stays; what is noted of a model that costs nothing is its audit's.
 
     Nothing stays if nothing was asked, or in vain of a model that costs nothing: another may be next.
@@ -263,7 +284,7 @@ def _ledger(
     is_to_go = not (run / QUERIES).exists()
 
     def opened() -> Ledger:
-        forget = {"forget": anew, "forget_answers": anew and not is_kept, "forget_records": not is_finished}
+        forget = {"forget": True, "forget_answers": not is_kept, "forget_records": not is_finished}
         return Ledger(run / QUERIES, pool.n_records, identity, budget, inputs, **forget)
 
     try:
@@ -388,13 +409,13 @@ def _answers(
     seed: int,
     last_layer: bool,
     wanted: Collection[str] | None,
-) -> tuple[list[Output], list[Check], Logits | Probabilities | None]:
+) -> tuple[list[Output], list[Check | None], Logits | Probabilities | None]:
     records, again = np.arange(pool.n_records), again_of(pool.n_records, seed)
     sample = pool.take(again).inputs
     reserved(meter, ledger, pool, querying, seed, last_layer, wanted)
     outputs: list[Output]
     if querying.access is Access.LABEL:
-        first: Answers = _labels(meter, pool.inputs, records)
+        first: Answers = PredictedLabels(label_target(meter, _PASS).labels(pool.inputs, records))
     else:
         first = confidence_target(meter, _PASS).answers(pool.inputs, records)
     outputs = [first]
@@ -405,7 +426,7 @@ def _answers(
         if last_layer:
             white = gradient_target(meter, _LAST_LAYER)
             outputs.append(LastLayerGradients(white.last_layer_gradients(pool.inputs, pool.labels, records)))
-    checks = [_deterministic(first.whole()[again], second.whole(), type(first))]
+    checks: list[Check | None] = [_deterministic(first.whole()[again], second.whole(), type(first))]
     if ledger.spent.n_failed:
         failed = f"{ledger.spent.n_failed:,} requests gave no answer and were sent again."
         checks.append(Check("failed_requests", Validity.VALID, failed))
@@ -419,17 +440,6 @@ def _views(meter: Meter, first: Answers, inputs: Any, views: MirrorAndShifts) ->
     table = first.whole()
     others = (target.answers(view, records).whole() for view in views.others(inputs))
     return kind(with_views(table, others, views.n_views).reshape(-1, table.shape[1]))
-
-
-def _labels(meter: Meter, inputs: Any, records: np.ndarray) -> PredictedLabels:
-    """Ask as a label-only attack does; what it is not told of a failure, the user is."""
-    try:
-        return PredictedLabels(label_target(meter, _PASS).labels(inputs, records))
-    except TargetError:
-        if meter.failure is None:
-            raise
-        failure = meter.failure
-    raise failure
 
 
 def _deterministic(first: np.ndarray, second: np.ndarray, kind: type) -> Check:
