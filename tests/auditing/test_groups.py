@@ -71,7 +71,7 @@ def test_a_model_that_knows_nothing_is_at_chance_among_others_that_leak(share):
     for _ in range(25):
         references = drawn(rng, share, np.where(np.arange(18) == 0, 0.0, 2.0))
         scores = scored(references, rng)
-        for name, values in scores.shadow_scores.items():
+        for name, values in scores.attacks.known_scores.items():
             found.setdefault(name, []).append(auc(values, references.member[0]))
     at_chance(found)
 
@@ -114,8 +114,8 @@ def test_what_is_said_of_pairs_changes_no_number():
     rng = np.random.default_rng(0)
     references = drawn(rng, HALF, 1.0)
     one, other = (scored(r, np.random.default_rng(5)) for r in (references, replace(references, groups=None)))
-    for name, values in one.shadow_scores.items():
-        np.testing.assert_array_equal(values, other.shadow_scores[name])
+    for name, values in one.attacks.known_scores.items():
+        np.testing.assert_array_equal(values, other.attacks.known_scores[name])
     both = [values_of_targets(s, None, SubjectScore.MEAN, silent) for s in (one, other)]
     assert both[0] == both[1]
     effects = [

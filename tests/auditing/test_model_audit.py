@@ -22,15 +22,15 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 from tests.auditing.planted import rows
 from tests.auditing.small_models import bayes, counting, failing, plan_of, table, torch_recipe, trainings
-from vestige.auditing.references.attacks.scores import ReferenceScores
 
 import vestige
 from vestige import AuditResult, InputError, Predictions, audit
-from vestige.auditing import model_audit, run_folder
+from vestige.auditing import run_folder, trained_models
 from vestige.auditing.adversary import adversary_models
-from vestige.auditing.plan import plan_of
+from vestige.auditing.plan import plan_of as audit_plan
 from vestige.auditing.querying.session import TargetSession
 from vestige.auditing.querying.settings import Querying
+from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.shadows import cost as planning
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.trained_models import cost_of, design
@@ -223,7 +223,7 @@ def trained(
     model = bayes_of(members)
     run_folder.prepare(tmp_path / run)
     training = training_of(tmp_path, recipe, **more)
-    plan = plan_of(model, members, nonmembers, adversary=training, run=tmp_path / run, progress=progress)
+    plan = audit_plan(model, members, nonmembers, adversary=training, run=tmp_path / run, progress=progress)
     with TargetSession.open(model, members, nonmembers, Querying(), None, silent) as session:
         answers = session.answers(members.n_records, 0)
     references = adversary_models(plan, answers).scores
@@ -480,4 +480,4 @@ def test_a_recipe_that_is_named_is_the_one_that_is_used():
 
 def test_audit_is_the_door(bank):
     assert vestige.audit is audit
-    assert model_audit.design(4, noise(), 0).shape == (4, N)
+    assert trained_models.design(4, noise(), 0).shape == (4, N)

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from vestige import BoundarySearch, CombinedDistances, Records, SettledSearch, Translations
+from vestige.attacks import CATALOGUE
 from vestige.auditing.label_only.boundary_search import references_of_records
+from vestige.auditing.label_only.playing import label_results
 from vestige.auditing.label_only.question import LabelQuestion, ShadowLabels
+from vestige.auditing.played import PlayedAttacks
 from vestige.core.inputs import InputSpace
 from vestige.core.progress import silent
 from vestige.evaluation.roc import roc

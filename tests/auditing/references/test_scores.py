@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.auditing.small_models import bayes, plan_of, table
-from vestige.auditing.references.attacks.scores import ReferenceScores, one_as_target, play_attacks, score_with
 
 from vestige import Loss, Predictions
 from vestige.attacks import CATALOGUE
 from vestige.attacks.lira import lira_online
 from vestige.auditing.references.phi import ReferencePhi, left_without, reference_phi
+from vestige.auditing.references.scores import ReferenceScores, one_as_target, play_attacks, score_with
 from vestige.auditing.results.every_target import values_of_targets
 from vestige.auditing.shadows.references import checks_of_training
 from vestige.auditing.shadows.references import references_of as answers_of
