@@ -76,7 +76,7 @@ class Selection:
         return "; ".join(f"{attack.name} needs {attack.needs}" for attack in self.attacks[:5])
 
 
-def select(attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,), folder: Path | None = None) -> Selection:
+def select(attacks: str | Sequence[str | Attack | Callable[..., Any]] = ALL, folder: Path | None = None) -> Selection:
     """Return the attacks that are asked for.
 
     Args:
@@ -93,6 +93,7 @@ def select(attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,), folder
         >>> [attack.name for attack in select(["loss", closeness]).attacks]
         ['loss', 'closeness']
     """
+    attacks = (ALL,) if attacks == ALL else attacks
     if isinstance(attacks, str) or not attacks:
         raise InputError(
             f"Expected a list of attacks, found {attacks!r}; give names, functions or module:function, such as "

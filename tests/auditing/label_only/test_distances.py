@@ -9,8 +9,8 @@ from vestige import BoundarySearch, CombinedDistances, Records, SettledSearch, T
 from vestige.attacks import CATALOGUE
 from vestige.auditing.label_only.boundary_search import references_of_records
 from vestige.auditing.label_only.playing import label_results
-from vestige.auditing.label_only.question import LabelQuestion, ShadowLabels
-from vestige.auditing.played import PlayedAttacks
+from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
+from vestige.auditing.played import Played, PlayedAttacks
 from vestige.core.inputs import InputSpace
 from vestige.core.progress import silent
 from vestige.evaluation.roc import roc
@@ -50,6 +50,10 @@ def planted(
 
 
 def played(probe, target: Balls, models: list[Balls], pool: Records, is_in: np.ndarray, wanted) -> PlayedAttacks:
+    return asked(probe, target, models, pool, is_in, wanted).attacks
+
+
+def asked(probe, target: Balls, models: list[Balls], pool: Records, is_in: np.ndarray, wanted) -> LabelResults:
     def targets() -> Iterator[Balls]:
         yield from models
 
@@ -60,7 +64,11 @@ def played(probe, target: Balls, models: list[Balls], pool: Records, is_in: np.n
         target=lambda attack: target, predicted=np.ones(N, dtype=int), pool=pool, space=space, shadows=shadows,
         wanted=attacks, seed=0, progress=silent,
     )  # fmt: skip
-    return label_results((probe,), question).attacks
+    return label_results((probe,), question)
+
+
+def named(found: PlayedAttacks, attack: str) -> Played:
+    return next(one for one in found.played if one.attack.name == attack)
 
 
 def auc_of(scores: np.ndarray, member: np.ndarray) -> float:
@@ -78,7 +86,7 @@ def test_comparing_with_models_that_never_saw_a_record_takes_its_difficulty_out(
     assert used is not None
     expected = target.radii - (radii * used).sum(axis=0) / used.sum(axis=0)
     np.testing.assert_allclose(found.scores[CALIBRATED], expected, atol=0.02)
-    budgets, by_budget = found.by_budget[CALIBRATED]
+    budgets, by_budget = named(found, CALIBRATED).by_budget
     assert by_budget.shape == (N, len(budgets))
 
 
@@ -116,7 +124,7 @@ def test_distances_of_copies_are_standardised_by_the_first_shadow_model():
     np.testing.assert_allclose(found.scores["combined_distance"], expected, atol=0.02)
     assert found.known_scores["combined_distance"].mean() == pytest.approx(0, abs=1e-9)
     assert (target.n_asked <= 200).all()
-    assert found.n_queries["combined_distance"] == 200
+    assert named(found, "combined_distance").n_queries == 200
     assert not models[1].n_asked.any()
     assert auc_of(found.scores["combined_distance"], member) > 0.7
 
@@ -125,11 +133,13 @@ def test_copies_are_kept_of_target_and_first_shadow_model_for_networks_that_lear
     flat, _, target, models, is_in = planted()
     pool = Records(np.full((N, 3, 3, 1), 5.0), flat.labels)
     target, *models = (Balls(np.asarray(pool.inputs), model.radii) for model in (target, *models))
-    found = played(Translations((1,)), target, models, pool, is_in, ("nn_augmentation",))
-    assert not found.scores
-    for signals, model in ((found.signals, target), (found.shadow_signals, models[0])):
+    found = asked(Translations((1,)), target, models, pool, is_in, ("nn_augmentation",))
+    assert not found.attacks.scores
+    copies = found.copies
+    assert copies is not None
+    for signals, model in ((copies.target, target), (copies.shadow, models[0])):
         np.testing.assert_array_equal(signals["correct"], np.repeat((model.radii > 0)[:, None], 5, axis=1))
-    assert found.n_queries == {"nn_augmentation": 5}
+    assert copies.n_queries == 5
     assert not models[1].n_asked.any()
 
 
@@ -138,7 +148,7 @@ def test_a_settled_search_keeps_the_side_of_the_source_s_threshold():
     whole = played(BoundarySearch(150), target, models, pool, is_in, (BOUNDARY,))
     whole_cost, target.n_asked[:] = target.n_asked.sum(), 0
     found = played(SettledSearch(150), target, models, pool, is_in, (SETTLED,))
-    threshold = float(found.definitions[SETTLED].split("side of ")[1].split(",")[0])
+    threshold = float(named(found, SETTLED).definition.split("side of ")[1].split(",")[0])
     same = (found.scores[SETTLED] > threshold) == (whole.scores[BOUNDARY] > threshold)
     assert same.mean() >= 0.98
     assert target.n_asked.sum() < 0.7 * whole_cost

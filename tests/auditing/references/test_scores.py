@@ -269,14 +269,14 @@ def with_views(n_models: int, n_queries: int = 18, n: int = 150) -> ReferenceSco
 
 @pytest.mark.parametrize("n_models", [4, 8])
 def test_the_covariance_of_queries_with_few_models_is_warned_of(n_models):
-    check = {check.name: check for check in with_views(n_models).checks}["query_covariance"]
+    check = {check.name: check for check in with_views(n_models).attacks.checks}["query_covariance"]
     assert check.validity is Validity.LIMITED
     assert ("too few" in check.message) == (n_models == 4)
     assert "Take the mean over queries" in check.remedy
 
 
 def test_the_covariance_of_one_query_is_not_warned_of():
-    assert "query_covariance" not in {check.name for check in with_views(8, 1).checks}
+    assert "query_covariance" not in {check.name for check in with_views(8, 1).attacks.checks}
 
 
 def test_two_models_are_a_shadow_without_an_attack_with_references_on_it():
