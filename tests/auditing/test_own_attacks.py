@@ -32,6 +32,7 @@ from vestige import (
     audit,
 )
 from vestige.attacks import CATALOGUE, bibtex
+from vestige.attacks.attack_p import attack_p
 from vestige.attacks.calibration import calibration_loss
 from vestige.auditing.files.audit_file import audit_file_of
 from vestige.auditing.policy import parse_policy

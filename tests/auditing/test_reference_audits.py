@@ -146,7 +146,7 @@ def test_without_gradient_norms_on_either_side_they_are_not_calibrated(lacking):
     found = score_with(References(Phi, shadow_phi, is_in, gradient_norms=theirs), target)
     assert "calibration_gradient_norm" not in found.attacks.scores
     [why] = [left for left in found.attacks.not_run if left.attack == "calibration_gradient_norm"]
-    assert why.needs == "gradient norms of the target and of reference models"
+    assert why.needs == "gradient norms of the target and of torch models not trained on the audited records"
 
 
 def test_gradient_norms_of_another_shape_are_refused():
@@ -163,7 +163,7 @@ def test_records_are_matched_by_id_and_never_by_their_order():
     mixed = References(Phi, shadow_phi[:, order], is_in[:, order], ids=names[order])
     shuffled = score_with(mixed, predictions(phi, member, ids=names))
     for name, values in straight.attacks.scores.items():
-        np.testing.assert_array_equal(values, shuffled.scores[name])
+        np.testing.assert_array_equal(values, shuffled.attacks.scores[name])
     assert straight.checks == shuffled.checks == ()
 
 
@@ -214,7 +214,7 @@ def test_logits_and_probabilities_give_the_scores_of_their_phi(kind):
     by_kind = score_with(References(kind, answers(shadow_phi), is_in), target)
     by_phi = score_with(References(Phi, shadow_phi, is_in), predictions(phi, member))
     for name, values in by_phi.attacks.scores.items():
-        np.testing.assert_allclose(by_kind.scores[name], values, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(by_kind.attacks.scores[name], values, rtol=1e-6, atol=1e-9)
     assert by_kind.shadow is not None
     np.testing.assert_allclose(by_kind.shadow.output(kind).whole(), answers(shadow_phi[0]))
 

@@ -19,7 +19,6 @@ from vestige.core.outputs import GradientNorms, Phi
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
 from vestige.core.result import Check, NotRun, Validity
-from vestige.core.signal import SIGNALS
 from vestige.signals.privacy_score import privacy_score
 
 _MANY_SATURATED = 0.01  # share of certain answers from which on they are worth a warning
@@ -180,9 +179,8 @@ def play_attacks(
 
 def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> np.ndarray:
     whole = found.signals
-    missing = [name for name in attack.reads if whole.get(name, found) is None]
-    if missing:
-        raise InputError(f"Expected {SIGNALS[missing[0]].needs}, found none.")
+    if any(whole.get(name, found) is None for name in attack.reads):
+        raise InputError(f"Expected {attack.needs}, found none.")
     if set(attack.reads) <= set(whole):
         provided = ways_of_lira(likelihood) if "statistic" in attack.reads else {}
         return attack.play(whole, **provided)
