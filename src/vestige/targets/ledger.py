@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -267,7 +267,7 @@ class Ledger:
         if self._n_asked < self._n_before + self._n_sent:  # nobody took them
             self._write_asked(self._n_before + self._n_sent)
 
-    def answers(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+    def answers(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """Return the answers that are kept, by the key of their input."""
         return {key: self._answers[key] for key in keys if key in self._answers}
 

@@ -2,11 +2,11 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,16 +53,14 @@ class Meter:
         """Return how many queries `answers` would send, for these inputs and others that are asked about then."""
         if not self.keeps:
             return len(inputs) + sum(map(len, then))
-        keys = dict.fromkeys(keys_of(inputs, _AGAIN if again else b""))
-        for others in then:
-            keys |= dict.fromkeys(keys_of(others))
-        return len(keys) - len(self._ledger.answers(list(keys)))
+        first = keys_of(inputs, _AGAIN if again else b"")
+        return self._n_unknown({*first, *chain.from_iterable(map(keys_of, then))})
 
     def n_norms_to_ask(self, inputs: Any, labels: np.ndarray) -> int:
         """Return how many queries `gradient_norms` would send."""
-        if not self.keeps:
-            return len(inputs)
-        keys = list(dict.fromkeys(_keys_of_norms(inputs, labels)))
+        return self._n_unknown(set(_keys_of_norms(inputs, labels))) if self.keeps else len(inputs)
+
+    def _n_unknown(self, keys: Set[bytes]) -> int:
         return len(keys) - len(self._ledger.answers(keys))
 
     def answers(self, inputs: Any, records: np.ndarray, attack: str, *, again: bool = False) -> Answers:
@@ -86,7 +84,12 @@ class Meter:
                 answers = self._interface.answers(inputs)
             self._ledger.note(attack, records)
             return answers
-        packed = self._kept_or_asked(inputs, records, attack, keys_of(inputs, _AGAIN if again else b""), self._parts)
+
+        def parts(rows: np.ndarray) -> Iterator[_Packed]:
+            for part in self._parts(_taken(inputs, rows), records[rows]):
+                yield _Packed(part.rows, _packed(part.answers), part.version, part.n_failed)
+
+        packed = self._kept_or_asked(records, attack, keys_of(inputs, _AGAIN if again else b""), parts)
         return _unpacked(packed, self.n_classes)
 
     def gradient_norms(self, inputs: Any, labels: np.ndarray, records: np.ndarray, attack: str) -> np.ndarray:
@@ -105,15 +108,14 @@ class Meter:
             self._ledger.note(attack, records)
             return norms
 
-        def parts(few: Any, of: np.ndarray) -> Iterator[_Norms]:
-            for start in range(0, len(few), PAID_AT_ONCE):
-                rows = np.arange(start, min(start + PAID_AT_ONCE, len(few)))
-                given = few.take(rows)
-                self._ledger.take(len(rows))
-                yield _Norms(rows, interface.gradient_norms(given.inputs, given.labels))
+        def parts(rows: np.ndarray) -> Iterator[_Packed]:
+            for start in range(0, len(rows), PAID_AT_ONCE):
+                few = rows[start : start + PAID_AT_ONCE]
+                self._ledger.take(len(few))
+                norms = interface.gradient_norms(_taken(inputs, few), labels[few])
+                yield _Packed(np.arange(start, start + len(few)), _rows(norms.astype("<f8")))
 
-        keys = _keys_of_norms(inputs, labels)
-        packed = self._kept_or_asked(_Labelled(inputs, labels), records, attack, keys, parts)
+        packed = self._kept_or_asked(records, attack, _keys_of_norms(inputs, labels), parts)
         return np.frombuffer(b"".join(packed), dtype="<f8")
 
     def last_layer_gradients(self, inputs: Any, labels: np.ndarray, records: np.ndarray, attack: str) -> np.ndarray:
@@ -146,25 +148,17 @@ class Meter:
         return self._interface
 
     def _kept_or_asked(
-        self,
-        inputs: Any,
-        records: np.ndarray,
-        attack: str,
-        keys: list[bytes],
-        parts: "Callable[[Any, np.ndarray], Iterator[Part | _Norms]]",
+        self, records: np.ndarray, attack: str, keys: list[bytes], parts: "Callable[[np.ndarray], Iterator[_Packed]]"
     ) -> list[bytes]:
-        known = self._ledger.answers(list(dict.fromkeys(keys)))
+        known = self._ledger.answers(keys)
         first = {key: row for row, key in reversed(list(enumerate(keys))) if key not in known}
         rows = np.array(sorted(first.values()), dtype=np.intp)
         self._ledger.reserve(rows.size)
-        is_first = np.zeros(len(keys), dtype=bool)
-        is_first[rows] = True
-        self._ledger.note(attack, records[:0], kept=records[~is_first])
+        self._ledger.note(attack, records[:0], kept=np.delete(records, rows))
         done = 0
-        for part in parts(_taken(inputs, rows), records[rows]) if rows.size else ():
+        for part in parts(rows) if rows.size else ():
             asked = rows[part.rows]
-            packed = part.packed() if isinstance(part, _Norms) else _packed(part.answers)
-            pairs = [(keys[row], answer) for row, answer in zip(asked.tolist(), packed, strict=True)]
+            pairs = [(keys[row], answer) for row, answer in zip(asked.tolist(), part.answers, strict=True)]
             self._ledger.note(attack, records[asked], failed=part.n_failed, answers=pairs, version=part.version)
             known.update(pairs)
             done += asked.size
@@ -189,33 +183,13 @@ class Meter:
             yield Part(rows, answers)
 
 
-@dataclass(frozen=True, eq=False)
-class _Labelled:
-    """Inputs with their labels, of which some can be taken."""
-
-    inputs: Any
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def take(self, rows: np.ndarray) -> "_Labelled":
-        return _Labelled(_taken(self.inputs, rows), self.labels[rows])
-
-    __getitem__ = take
-
-
-@dataclass(frozen=True, eq=False)
-class _Norms:
-    """Some of the norms that were asked for; see `Part`."""
+class _Packed(NamedTuple):
+    """Some of what was asked for, each answer as the bytes that are kept; see `Part`."""
 
     rows: np.ndarray
-    norms: np.ndarray
+    answers: list[bytes]
     version: str = ""
     n_failed: int = 0
-
-    def packed(self) -> list[bytes]:
-        return _rows(self.norms.astype("<f8"))
 
 
 def _keys_of_norms(inputs: Any, labels: np.ndarray) -> list[bytes]:

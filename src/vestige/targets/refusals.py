@@ -14,6 +14,20 @@ def damaged(path: Path, what: str, error: Exception) -> InputError:
     return InputError(f"Expected {what} in {path.name}, found a damaged or foreign file: {brief(said, 200)}.")
 
 
+def not_trusted(path: Path, what: str, safe: str) -> UnsupportedModelError:
+    """Return what to raise for a file that could run code and was not said to be trusted.
+
+    Args:
+        path: The file.
+        what: What it holds, with its article.
+        safe: Formats that run nothing.
+    """
+    return UnsupportedModelError(
+        f"Expected a model file that runs nothing, found {path.name}: {what} can run any code when it is loaded; store "
+        f"the model as {safe}, or pass --trust-pickle (trust_pickle=True) if you made it yourself."
+    )
+
+
 def answered(model: Callable[..., Any], *given: Any) -> Any:
     """Return what a model or a function gives, whatever it may raise.
 

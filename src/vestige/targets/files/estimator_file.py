@@ -1,4 +1,7 @@
-"""An estimator in a skops file, whose types are looked at before anything is made of them."""
+"""An estimator in a file: of skops, whose types are looked at before anything is made of them, or in a trusted pickle.
+
+A pickle can run any code when it is loaded: it is only for files that the user made, and says so.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +15,8 @@ from vestige.core.targets import Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.apart import InterfaceApart
 from vestige.targets.objects.estimator import LabelEstimatorTarget
-from vestige.targets.opening import open_target
-from vestige.targets.refusals import damaged
+from vestige.targets.opening import is_torch_module, open_target
+from vestige.targets.refusals import damaged, not_trusted
 
 
 def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None) -> Interface:
@@ -62,6 +65,37 @@ def _loaded(path: Path) -> Any:
             "loaded. Open it yourself if you trust it, and pass the estimator."
         )
     return estimator
+
+
+def open_pickle(
+    path: Path, trust: bool, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None
+) -> Interface:
+    """Return a target that asks the model in a pickle.
+
+    Args:
+        path: A file of joblib or pickle.
+        trust: Whether the user says that the file may run code.
+        answers: What the model answers with; what it says itself if omitted.
+        n_classes: Classes of the records.
+        classes: Their names.
+
+    Raises:
+        UnsupportedModelError: It is not trusted; it was not read.
+        InputError: It is damaged, or holds no classifier.
+    """
+    if not trust:
+        raise not_trusted(path, "a pickle", ".skops or .onnx")
+    import joblib
+
+    try:
+        model = joblib.load(path)
+    except Exception as error:
+        raise damaged(path, "a pickle", error) from None
+    if is_torch_module(model):
+        from vestige.targets.files.module_answers import module_target
+
+        return module_target(model.eval(), answers, n_classes, classes)
+    return estimator_target(path, model, answers, n_classes, classes)
 
 
 def estimator_target(

@@ -1,4 +1,7 @@
-"""A program that torch exported: it needs no code of the model, and may be made for a fixed number of records."""
+"""A program that torch exported: it needs no code of the model, and may be made for a fixed number of records.
+
+To load one can run any code that somebody hid in it: torch unpickles entries of the archive and evaluates text in it.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,30 +13,33 @@ from torch import Tensor, nn
 from vestige.core.errors import InputError, TargetError
 from vestige.core.targets import Interface
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.files.exported_archive import harmless_program
 from vestige.targets.files.module_answers import module_target
 from vestige.targets.files.padded_blocks import padded_blocks
-from vestige.targets.refusals import damaged
+from vestige.targets.refusals import damaged, not_trusted
 
 _MOST = 512
 
 
-def open_program(path: Path, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None) -> Interface:
+def open_program(
+    path: Path, trust: bool, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None
+) -> Interface:
     """Return a target that asks an exported program.
 
     Args:
         path: A `.pt2` archive.
+        trust: Whether the user says that the file may run code.
         answers: What it answers with, logits if omitted.
         n_classes: Classes of the records.
         classes: Their names.
 
     Raises:
+        UnsupportedModelError: It is not trusted; it was not read.
         InputError: The file is damaged, or the program wants more than one array.
-        UnsupportedModelError: The archive holds what could run code.
     """
-    archive = harmless_program(path)
+    if not trust:
+        raise not_trusted(path, "an exported program", ".onnx")
     try:
-        exported = torch.export.load(archive)
+        exported = torch.export.load(path)
         module = exported.module()
     except Exception as error:
         raise damaged(path, "an exported program", error) from None
