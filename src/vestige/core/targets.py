@@ -96,14 +96,6 @@ class Allowance(Protocol):
         """Count queries no longer that were taken, but surely never reached the model."""
 
 
-@dataclass(frozen=True, eq=False)
-class Taken:
-    """What one request takes of an allowance, each time that it is sent."""
-
-    allowance: Allowance
-    n_queries: int
-
-
 @runtime_checkable
 class RemoteInterface(Interface, Protocol):
     """A model that is far away: answers come in parts, and each is kept as soon as it is there."""

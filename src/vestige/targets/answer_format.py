@@ -12,13 +12,16 @@ from vestige.core.messages import brief
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.probabilities import SUM_TOLERANCE
 from vestige.core.targets import Answers
-from vestige.targets.checking import array_of, check_finite, check_shape
+from vestige.targets.refusals import array_of, check_finite, check_shape
 
 _NEGATIVE = 1e-6  # rounding that a probability below 0 may be
 _DECIMALS = range(2, 6)  # to which a model may round its probabilities, so that rows miss 1 by more
 _MANY = 32  # numbers in 0..1, all of them, are no logits
 
 Kind = type[Probabilities] | type[Logits] | type[PredictedLabels]
+
+KINDS: dict[str, Kind] = {kind.kind: kind for kind in (Probabilities, Logits, PredictedLabels)}
+"""What models answer with, by name."""
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError
-from vestige.core.outputs import Logits, PredictedLabels, Probabilities
+from vestige.core.outputs import PredictedLabels
 from vestige.core.progress import Progress, silent
 from vestige.core.targets import Answers, GradientInterface, Interface, Part, RemoteInterface
+from vestige.targets.answer_format import KINDS
 from vestige.targets.ledger import KEY_BYTES, Ledger
 
 PAID_AT_ONCE = 64  # inputs that a function is given at once whose answers are kept: what a crash may cost
 _CUT_AT_ONCE = 1 << 11  # inputs whose bytes are cut out for their keys: as objects they are several times as large
 _AGAIN = b"again"  # what keeps a second answer to the same input apart from the first
-_KINDS: dict[str, type[Probabilities] | type[Logits] | type[PredictedLabels]] = {
-    kind.kind: kind for kind in (Probabilities, Logits, PredictedLabels)
-}
 
 _MOST_GRADIENTS = 2 << 30  # bytes
 
@@ -297,4 +295,4 @@ def _unpacked(packed: list[bytes], n_classes: int) -> Answers:
     for head, rows in heads.items():  # one, unless a function answers now in float32 and now in float64
         content = np.frombuffer(b"".join(packed[row][len(head) :] for row in rows), dtype=said[head][1])
         table[rows] = content.reshape(len(rows), *wide)
-    return _KINDS[kind](table)
+    return KINDS[kind](table)

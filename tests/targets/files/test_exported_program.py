@@ -9,7 +9,7 @@ from torch import nn
 from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import Probabilities
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.files.exported_program import open_program
+from vestige.targets.files.torch_files import open_program
 from vestige.targets.objects.torch_module import TorchTarget
 
 EXPECTED = table_of(TorchTarget(perceptron(), 3).answers(X))

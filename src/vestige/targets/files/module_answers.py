@@ -12,7 +12,6 @@ from vestige.core.errors import TargetError
 from vestige.core.outputs import Logits
 from vestige.core.targets import Answers, Interface
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.files.padded_blocks import padded_blocks
 from vestige.targets.objects.torch_module import TorchTarget, left_as_it_was
 from vestige.targets.refusals import answered
 
@@ -56,10 +55,8 @@ class DeclaredModule:
         Raises:
             TargetError: The module fails, or its answers are not what they were said to be.
         """
-        found = []
         with left_as_it_was(self.module):
-            for rows, n_records in padded_blocks(len(inputs), 0, _BATCH):
-                found.append(self._outputs(inputs[rows[0] : rows[0] + n_records]))
+            found = [self._outputs(inputs[start : start + _BATCH]) for start in range(0, len(inputs), _BATCH)]
         whole = np.concatenate(found) if found else np.empty((0, self.n_classes))
         return self.format.read(whole, len(inputs), self.n_classes, self.classes)
 

@@ -1,24 +1,32 @@
 """A graph in an ONNX file, asked by onnxruntime on the processor, with no operators but its own."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vestige.core.errors import InputError, TargetError
+from vestige.core.columns import refuse_missing
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, PredictedLabels
 from vestige.core.targets import Answers, Interface
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.files.onnx_inputs import feeds, inputs_of
 from vestige.targets.files.padded_blocks import padded_blocks
 from vestige.targets.refusals import answered, damaged
 
 _BLOCK = 4096
 _NUMBERS = ("tensor(float)", "tensor(double)", "tensor(float16)")
 _LABELS = ("tensor(int64)", "tensor(int32)", "tensor(string)")
+_SAME_NAMES = ("float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool")
+_TYPES: dict[str, np.dtype[Any]] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(double)": np.dtype(np.float64),
+    "tensor(string)": np.dtype(np.object_),
+    **{f"tensor({name})": np.dtype(name) for name in _SAME_NAMES},
+}
 
 
 def open_onnx(
@@ -195,3 +203,107 @@ class OnnxTarget:
         if self.format.kind is PredictedLabels:
             return np.empty(0, dtype=np.int64)
         return np.empty((0, self.n_classes if self.format.columns is None else len(self.format.columns)))
+
+
+# ------------------------------------------------------------------------- what a graph is given
+
+
+@dataclass(frozen=True)
+class GraphInput:
+    """An input of a graph.
+
+    Attributes:
+        name: Its name.
+        dtype: What it takes; object for text.
+        shape: Its axes, records first; None where any size will do.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...]
+
+
+def inputs_of(session: Any) -> tuple[GraphInput, ...]:
+    """Return the inputs of a session.
+
+    Raises:
+        UnsupportedModelError: One takes no array that records could be.
+    """
+    found = []
+    for entry in session.get_inputs():
+        if entry.type not in _TYPES or not entry.shape:
+            raise UnsupportedModelError(
+                f"Expected inputs that are arrays of numbers or text, records first, found {entry.type} of shape "
+                f"{entry.shape} as {entry.name}; export the model with such inputs."
+            )
+        shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
+        found.append(GraphInput(entry.name, _TYPES[entry.type], shape))
+    return tuple(found)
+
+
+def feeds(records: Any, wanted: Sequence[GraphInput]) -> Mapping[str, np.ndarray]:
+    """Return what to give to each input.
+
+    Args:
+        records: An array, or a table whose columns have the names of the inputs if there are several.
+        wanted: The inputs.
+
+    Raises:
+        InputError: There is no column for an input, or its values are not of its type.
+        TargetError: The records have another shape.
+    """
+    is_table = hasattr(records, "columns")
+    if len(wanted) == 1 and not (is_table and list(records.columns) == [wanted[0].name]):
+        return {wanted[0].name: _fitted(records.to_numpy() if is_table else records, wanted[0])}
+    if not is_table:
+        names = few([entry.name for entry in wanted], 5)
+        raise InputError(
+            f"Expected a table with a column for each of the graph's inputs, {names}, found an array; give a DataFrame."
+        )
+    missing = [entry.name for entry in wanted if entry.name not in records.columns]
+    if missing:
+        raise InputError(
+            f"Expected a column for each of the graph's inputs, found none for {few(missing, 5)}; name the columns as "
+            "the model's inputs."
+        )
+    columns = {entry: np.asarray(records[entry.name].to_numpy()) for entry in wanted}
+    return {e.name: _fitted(c.reshape(-1, 1) if len(e.shape) == 2 else c, e) for e, c in columns.items()}
+
+
+def _fitted(values: np.ndarray, wanted: GraphInput) -> np.ndarray:
+    sizes = zip(wanted.shape[1:], values.shape[1:], strict=False)
+    if values.ndim != len(wanted.shape) or any(size not in (None, found) for size, found in sizes):
+        shape = ", ".join("any" if size is None else str(size) for size in wanted.shape[1:])
+        raise TargetError(
+            f"Expected records of shape ({shape}) for the graph's input {wanted.name}, found {values.shape[1:]}; give "
+            "the records as the model was exported for them."
+        )
+    return _text(values, wanted) if wanted.dtype.kind == "O" else _numbers(values, wanted)
+
+
+def _text(values: np.ndarray, wanted: GraphInput) -> np.ndarray:
+    if values.dtype.kind == "f":
+        raise InputError(f"Expected text for the graph's input {wanted.name}, found {values.dtype}; give text.")
+    if values.dtype.kind == "O":
+        refuse_missing(np.array([v is None or v != v for v in values.flat], dtype=bool), wanted.name)
+    return np.array([str(v) for v in values.flat], dtype=object).reshape(values.shape)
+
+
+def _numbers(values: np.ndarray, wanted: GraphInput) -> np.ndarray:
+    cure = "convert the column, or export the model for these values."
+    if values.dtype.kind == "O":
+        with suppress(TypeError, ValueError):
+            values = values.astype(np.float64)
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"Expected numbers for the graph's input {wanted.name}, found {values.dtype}; {cure}")
+    if wanted.dtype.kind == "f":
+        return np.ascontiguousarray(values, dtype=wanted.dtype)
+    with np.errstate(invalid="ignore"):
+        whole = np.ascontiguousarray(values, dtype=wanted.dtype)
+    wrong = whole != values
+    if wrong.any():
+        raise InputError(
+            f"Expected whole numbers ({wanted.dtype}) for the graph's input {wanted.name}, found {values[wrong][0]}; "
+            f"{cure}"
+        )
+    return whole

@@ -11,9 +11,8 @@ from vestige.core.labels import codes_of_classes
 from vestige.core.messages import brief
 from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.checking import array_of, checked
 from vestige.targets.feature_columns import FeatureColumns, columns_of_estimator, in_order_of
-from vestige.targets.refusals import answered
+from vestige.targets.refusals import answered, array_of, check_shape
 
 
 class EstimatorTarget:
@@ -46,7 +45,7 @@ class EstimatorTarget:
         """
         answer = _answer(self.estimator.predict_proba, _given(self.estimator, self._features, inputs))
         found = array_of(answer, "probabilities").astype(np.float64)
-        checked(found, len(inputs), len(self.columns), "probabilities")
+        check_shape(found.shape, len(inputs), len(self.columns), "probabilities")
         AnswerFormat().read(found, len(inputs), len(self.columns))
         probabilities = np.zeros((len(inputs), self.n_classes))
         probabilities[:, self.columns] = found

@@ -8,8 +8,7 @@ from vestige.core.columns import index_of
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import Answers
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.checking import refuse_other_order
-from vestige.targets.refusals import answered
+from vestige.targets.refusals import answered, refuse_other_order
 
 
 @dataclass(frozen=True)
