@@ -27,6 +27,10 @@ Answers = Logits | Probabilities | PredictedLabels
 """What a model answered, each kind of its own type: no softmax is applied twice, no label taken for a number."""
 
 
+ClassNames = Sequence[str] | None
+"""Names of the records' classes, by code; None if they have none."""
+
+
 @runtime_checkable
 class Interface(Protocol):
     """A model as it answers."""
@@ -121,7 +125,7 @@ class RemoteInterface(Interface, Protocol):
 class Door(Protocol):
     """A model that is elsewhere, in a file or behind an address, and how to reach it."""
 
-    def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> Interface:
+    def interface(self, n_classes: int, classes: ClassNames = None) -> Interface:
         """Return its interface.
 
         Args:

@@ -11,7 +11,7 @@ from vestige.core.labels import Classes, as_codes, as_numbers, codes_of_classes,
 from vestige.core.messages import brief
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.probabilities import SUM_TOLERANCE
-from vestige.core.targets import Answers
+from vestige.core.targets import Answers, ClassNames
 from vestige.targets.refusals import array_of, check_finite, check_shape
 
 _NEGATIVE = 1e-6  # rounding that a probability below 0 may be
@@ -38,7 +38,7 @@ class AnswerFormat:
     columns: tuple[Any, ...] | None = None
 
     def read(
-        self, found: Any, n_records: int, n_classes: int, classes: Sequence[str] | None = None, *, first: int = 0
+        self, found: Any, n_records: int, n_classes: int, classes: ClassNames = None, *, first: int = 0
     ) -> Answers:
         """Return the answers of a number of records.
 
@@ -72,9 +72,7 @@ class AnswerFormat:
             return any(isinstance(value, str | bytes) for value in values[:1])
         return getattr(getattr(values, "dtype", None), "kind", None) in ("U", "S", "O")
 
-    def _labels(
-        self, found: np.ndarray, n_records: int, n_classes: int, classes: Sequence[str] | None
-    ) -> PredictedLabels:
+    def _labels(self, found: np.ndarray, n_records: int, n_classes: int, classes: ClassNames) -> PredictedLabels:
         if found.shape == (n_records, 1):
             found = found[:, 0]
         if found.shape != (n_records,):
@@ -102,7 +100,7 @@ class AnswerFormat:
         found: np.ndarray,
         n_records: int,
         n_classes: int,
-        classes: Sequence[str] | None,
+        classes: ClassNames,
         first: int,
     ) -> Answers:
         kind = self.kind
@@ -149,7 +147,7 @@ class AnswerFormat:
         ordered[:, codes] = found
         return kind(ordered)
 
-    def _codes(self, n_classes: int, classes: Sequence[str] | None) -> np.ndarray:
+    def _codes(self, n_classes: int, classes: ClassNames) -> np.ndarray:
         columns = list(self.columns or ())
         codes = codes_of_classes(columns, "the model's classes", n_classes, classes)
         repeated = [column for i, column in enumerate(columns) if codes[i] in codes[:i]]

@@ -13,7 +13,7 @@ import numpy as np
 from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import PredictedLabels
 from vestige.core.progress import Progress, silent
-from vestige.core.targets import Answers, GradientInterface, Interface, Part, RemoteInterface
+from vestige.core.targets import Answers, GradientInterface, Interface, RemoteInterface
 from vestige.targets.answer_format import KINDS
 from vestige.targets.ledger import KEY_BYTES, Ledger
 
@@ -82,12 +82,10 @@ class Meter:
                 answers = self._interface.answers(inputs)
             self._ledger.note(attack, records)
             return answers
-
-        def parts(rows: np.ndarray) -> Iterator[_Packed]:
-            for part in self._parts(_taken(inputs, rows), records[rows]):
-                yield _Packed(part.rows, _packed(part.answers), part.version, part.n_failed)
-
-        packed = self._kept_or_asked(records, attack, keys_of(inputs, _AGAIN if again else b""), parts)
+        keys = keys_of(inputs, _AGAIN if again else b"")
+        packed = self._kept_or_asked(
+            records, attack, keys, lambda rows: self._parts(_taken(inputs, rows), records[rows])
+        )
         return _unpacked(packed, self.n_classes)
 
     def gradient_norms(self, inputs: Any, labels: np.ndarray, records: np.ndarray, attack: str) -> np.ndarray:
@@ -107,11 +105,9 @@ class Meter:
             return norms
 
         def parts(rows: np.ndarray) -> Iterator[_Packed]:
-            for start in range(0, len(rows), PAID_AT_ONCE):
-                few = rows[start : start + PAID_AT_ONCE]
-                self._ledger.take(len(few))
-                norms = interface.gradient_norms(_taken(inputs, few), labels[few])
-                yield _Packed(np.arange(start, start + len(few)), _rows(norms.astype("<f8")))
+            for few in self._few(rows.size):
+                norms = interface.gradient_norms(_taken(inputs, rows[few]), labels[rows[few]])
+                yield _Packed(few, _rows(norms.astype("<f8")))
 
         packed = self._kept_or_asked(records, attack, _keys_of_norms(inputs, labels), parts)
         return np.frombuffer(b"".join(packed), dtype="<f8")
@@ -168,17 +164,23 @@ class Meter:
             )
         return [known[key] for key in keys]
 
-    def _parts(self, inputs: Any, records: np.ndarray) -> Iterator[Part]:
+    def _parts(self, inputs: Any, records: np.ndarray) -> "Iterator[_Packed]":
         if isinstance(self._interface, RemoteInterface):
             with _naming(records):
-                yield from self._interface.answers_in_parts(inputs, self._ledger)
+                for part in self._interface.answers_in_parts(inputs, self._ledger):
+                    yield _Packed(part.rows, _packed(part.answers), part.version, part.n_failed)
             return
-        for start in range(0, len(inputs), PAID_AT_ONCE):
-            rows = np.arange(start, min(start + PAID_AT_ONCE, len(inputs)))
-            self._ledger.take(rows.size)
-            with _naming(records[rows]):
-                answers = self._interface.answers(_taken(inputs, rows))
-            yield Part(rows, answers)
+        for few in self._few(len(inputs)):
+            with _naming(records[few]):
+                answers = self._interface.answers(_taken(inputs, few))
+            yield _Packed(few, _packed(answers))
+
+    def _few(self, n_queries: int) -> Iterator[np.ndarray]:
+        """Positions of a few queries at a time, each of them taken from the budget just before."""
+        for start in range(0, n_queries, PAID_AT_ONCE):
+            few = np.arange(start, min(start + PAID_AT_ONCE, n_queries))
+            self._ledger.take(few.size)
+            yield few
 
 
 class _Packed(NamedTuple):

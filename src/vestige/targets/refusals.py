@@ -1,7 +1,7 @@
 """What is said in one line of a model file that cannot be opened, and of answers that are none."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,18 @@ def missing_package(package: str, what: str, extra: str) -> UnsupportedModelErro
     return UnsupportedModelError(
         f"Expected the package {package} for {what}, found none; pip install 'vestige[{extra}]'."
     )
+
+
+def check_record_shape(given: Sequence[int], wanted: Sequence[int | None], what: str, cure: str) -> None:
+    """Refuse records of another shape than a model file was exported for; None stands for an axis of any size.
+
+    Raises:
+        TargetError: They have one; it says `what` they are for, and the cure.
+    """
+    fits = len(given) == len(wanted) and all(size in (None, n) for size, n in zip(wanted, given, strict=True))
+    if not fits:
+        shape = ", ".join("any" if size is None else str(size) for size in wanted)
+        raise TargetError(f"Expected records of shape ({shape}){what}, found {tuple(given)}; {cure}")
 
 
 def reason(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 A pickle can run any code when it is loaded: it is only for files that the user made, and says so.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from vestige.core.errors import InputError, UnsupportedModelError
 from vestige.core.messages import few
 from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.core.skops_types import PACKAGES, foreign_types
-from vestige.core.targets import Interface
+from vestige.core.targets import ClassNames, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.apart import InterfaceApart
 from vestige.targets.objects.estimator import LabelEstimatorTarget
@@ -19,7 +18,7 @@ from vestige.targets.opening import is_torch_module, open_target
 from vestige.targets.refusals import damaged, not_trusted
 
 
-def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None) -> Interface:
+def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> Interface:
     """Return a target that asks the estimator in a skops file.
 
     Args:
@@ -44,7 +43,7 @@ class EstimatorApart(InterfaceApart):
         estimator: What the child loaded without harm, loaded here too: to be looked at and cloned, not to be asked.
     """
 
-    def __init__(self, path: Path, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None) -> None:
+    def __init__(self, path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> None:
         super().__init__("skops.io", open_skops, path, answers, n_classes, classes)
         self.estimator = _loaded(path)
 
@@ -68,7 +67,7 @@ def _loaded(path: Path) -> Any:
 
 
 def open_pickle(
-    path: Path, trust: bool, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None
+    path: Path, trust: bool, answers: AnswerFormat | None, n_classes: int, classes: ClassNames
 ) -> Interface:
     """Return a target that asks the model in a pickle.
 
@@ -99,7 +98,7 @@ def open_pickle(
 
 
 def estimator_target(
-    path: Path, estimator: Any, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None
+    path: Path, estimator: Any, answers: AnswerFormat | None, n_classes: int, classes: ClassNames
 ) -> Interface:
     """Return a target that asks an estimator, which names its classes itself.
 

@@ -2,14 +2,14 @@
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vestige.core.errors import InputError
 from vestige.core.messages import brief
-from vestige.core.targets import Interface
+from vestige.core.targets import ClassNames, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.apart import InterfaceApart
 from vestige.targets.refusals import missing_package
@@ -46,7 +46,7 @@ class ModelFile:
                 f"vestige.AnswerFormat(vestige.Logits), found {self.answers!r}."
             )
 
-    def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> Interface:
+    def interface(self, n_classes: int, classes: ClassNames = None) -> Interface:
         """Return the interface of the model.
 
         Args:

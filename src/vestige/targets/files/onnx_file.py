@@ -12,10 +12,10 @@ from vestige.core.columns import refuse_missing
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, PredictedLabels
-from vestige.core.targets import Answers, Interface
+from vestige.core.targets import Answers, ClassNames, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.padded_blocks import padded_blocks
-from vestige.targets.refusals import answered, damaged
+from vestige.targets.refusals import answered, check_record_shape, damaged
 
 _BLOCK = 4096
 _NUMBERS = ("tensor(float)", "tensor(double)", "tensor(float16)")
@@ -30,7 +30,7 @@ _TYPES: dict[str, np.dtype[Any]] = {
 
 
 def open_onnx(
-    path: Path, answers: AnswerFormat | None, output: str | None, n_classes: int, classes: Sequence[str] | None
+    path: Path, answers: AnswerFormat | None, output: str | None, n_classes: int, classes: ClassNames
 ) -> Interface:
     """Return a target that asks a graph.
 
@@ -124,7 +124,7 @@ class OnnxTarget:
         output: str,
         format: AnswerFormat,
         n_classes: int,
-        classes: Sequence[str] | None = None,
+        classes: ClassNames = None,
         label: str | None = None,
     ) -> None:
         self.session, self.output, self.format, self._label = session, output, format, label
@@ -271,13 +271,8 @@ def feeds(records: Any, wanted: Sequence[GraphInput]) -> Mapping[str, np.ndarray
 
 
 def _fitted(values: np.ndarray, wanted: GraphInput) -> np.ndarray:
-    sizes = zip(wanted.shape[1:], values.shape[1:], strict=False)
-    if values.ndim != len(wanted.shape) or any(size not in (None, found) for size, found in sizes):
-        shape = ", ".join("any" if size is None else str(size) for size in wanted.shape[1:])
-        raise TargetError(
-            f"Expected records of shape ({shape}) for the graph's input {wanted.name}, found {values.shape[1:]}; give "
-            "the records as the model was exported for them."
-        )
+    cure = "give the records as the model was exported for them."
+    check_record_shape(values.shape[1:], wanted.shape[1:], f" for the graph's input {wanted.name}", cure)
     return _text(values, wanted) if wanted.dtype.kind == "O" else _numbers(values, wanted)
 
 

@@ -15,18 +15,18 @@ from torch import Tensor, nn
 
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.messages import brief, few
-from vestige.core.targets import Interface
+from vestige.core.targets import ClassNames, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.module_answers import module_target
 from vestige.targets.files.padded_blocks import padded_blocks
-from vestige.targets.refusals import damaged, missing_package, not_trusted, reason
+from vestige.targets.refusals import check_record_shape, damaged, missing_package, not_trusted, reason
 
 _MOST = 512
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 
 
 def open_program(
-    path: Path, trust: bool, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None
+    path: Path, trust: bool, answers: AnswerFormat | None, n_classes: int, classes: ClassNames
 ) -> Interface:
     """Return a target that asks an exported program.
 
@@ -84,9 +84,8 @@ class ExportedModule(nn.Module):
     def __init__(self, program: nn.Module, wanted: Tensor, least: int, most: int) -> None:
         super().__init__()
         self.program, self.least, self.most = program, least, most
-        self.dtype = wanted.dtype
-        sizes: tuple[Any, ...] = tuple(wanted.shape[1:])
-        self.shape = tuple(size if isinstance(size, int) else None for size in sizes)
+        sizes: Sequence[Any] = wanted.shape[1:]
+        self.dtype, self.shape = wanted.dtype, [size if isinstance(size, int) else None for size in sizes]
 
     def train(self, mode: bool = True) -> "ExportedModule":
         """Leave everything as it was exported."""
@@ -110,16 +109,8 @@ class ExportedModule(nn.Module):
         return torch.cat(found)
 
     def _check(self, inputs: Tensor) -> None:
-        given = tuple(inputs.shape[1:])
-        fits = len(given) == len(self.shape) and all(
-            size in (None, found) for size, found in zip(self.shape, given, strict=True)
-        )
-        if not fits:
-            wanted = ", ".join("any" if size is None else str(size) for size in self.shape)
-            raise TargetError(
-                f"Expected records of shape ({wanted}), which the program was exported for, found {given}; give the "
-                "records so, or export it for these."
-            )
+        cure = "give the records so, or export it for these."
+        check_record_shape(inputs.shape[1:], self.shape, ", which the program was exported for", cure)
         if inputs.is_floating_point() and not self.dtype.is_floating_point:
             raise TargetError(
                 f"Expected records of {str(self.dtype).removeprefix('torch.')}, which the program was exported for, "
@@ -135,7 +126,7 @@ def open_weights(
     factory: Callable[[], Any] | None,
     answers: AnswerFormat | None,
     n_classes: int,
-    classes: Sequence[str] | None,
+    classes: ClassNames,
 ) -> Interface:
     """Return a target that asks the module with the weights of a file, in evaluation mode.
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -15,7 +15,7 @@ import numpy as np
 from vestige.core.errors import InputError, TargetError, VestigeError
 from vestige.core.messages import brief, few
 from vestige.core.outputs import PredictedLabels
-from vestige.core.targets import Allowance, Answers, Part
+from vestige.core.targets import Allowance, Answers, ClassNames, Part
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.http.open_inference import (
     DTYPES,
@@ -108,7 +108,7 @@ class Endpoint:
             names = few([name for name in DTYPES if name != "BYTES"], 20)
             raise InputError(f"Expected a datatype for numbers, one of {names}, found {brief(self.datatype)!r}.")
 
-    def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> "EndpointInterface":
+    def interface(self, n_classes: int, classes: ClassNames = None) -> "EndpointInterface":
         """Ask the model for its metadata and return its interface.
 
         Raises:
@@ -150,9 +150,7 @@ class EndpointInterface:
         TargetError: The server does not answer, or has no such model.
     """
 
-    def __init__(
-        self, endpoint: Endpoint, sender: "Sender", n_classes: int, classes: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, sender: "Sender", n_classes: int, classes: ClassNames = None) -> None:
         self.n_classes, self._classes, self.names_classes = n_classes, classes, False
         self._endpoint, self._sender = endpoint, sender
         self._address = address_of(endpoint.url)
