@@ -1,6 +1,5 @@
 """How a model's answers are read: what kind they are, which column is which class; what is no answer is refused."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,7 +64,8 @@ class AnswerFormat:
 
     def says_classes(self, found: Any) -> bool:
         """Whether an answer says which class is which: its columns have names, or it is the name itself."""
-        if self.columns is not None or len(_names_of(found)) > 1:
+        names = getattr(found, "columns", None)
+        if self.columns is not None or (names is not None and len(names) > 1):
             return True
         values = found.whole() if isinstance(found, PredictedLabels) else found
         if isinstance(values, list | tuple):
@@ -95,14 +95,7 @@ class AnswerFormat:
             raise TargetError(str(error)) from None
         return PredictedLabels(codes if self.columns is None else self._codes(n_classes, classes)[codes])
 
-    def _numbers(
-        self,
-        found: np.ndarray,
-        n_records: int,
-        n_classes: int,
-        classes: ClassNames,
-        first: int,
-    ) -> Answers:
+    def _numbers(self, found: np.ndarray, n_records: int, n_classes: int, classes: ClassNames, first: int) -> Answers:
         kind = self.kind
         if found.dtype.kind not in "fiub":
             raise TargetError(
@@ -157,12 +150,6 @@ class AnswerFormat:
                 "after its own class."
             )
         return np.array(codes, dtype=np.intp)
-
-
-def _names_of(found: Any) -> Sequence[Any]:
-    """Names of an answer's columns."""
-    columns = getattr(found, "columns", None)
-    return () if columns is None else tuple(columns)
 
 
 def _check_probabilities(found: np.ndarray, first: int) -> None:

@@ -1,7 +1,8 @@
 """What is said in one line of a model file that cannot be opened, and of answers that are none."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,15 @@ def damaged(path: Path, what: str, error: Exception) -> InputError:
     """Return what to raise for a file that is not what its name says; `what` with its article, such as "a program"."""
     said = reason(error).replace(str(path), path.name)
     return InputError(f"Expected {what} in {path.name}, found a damaged or foreign file: {brief(said, 200)}.")
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Say of whatever a library raises that the file is `damaged`."""
+    try:
+        yield
+    except Exception as error:
+        raise damaged(path, what, error) from None
 
 
 def not_trusted(path: Path, what: str, safe: str) -> UnsupportedModelError:

@@ -18,7 +18,7 @@ from vestige.core.messages import brief
 from vestige.core.targets import Answers, ClassNames, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.feature_columns import FeatureColumns, columns_of_lightgbm, columns_of_xgboost
-from vestige.targets.refusals import answered, damaged
+from vestige.targets.refusals import answered, reading
 
 _OF_XGBOOST: dict[str, Callable[[np.ndarray], Any] | None] = {
     "binary:logistic": None,
@@ -47,11 +47,9 @@ def open_xgboost(path: Path, answers: AnswerFormat | None, n_classes: int, class
     import xgboost
 
     booster = xgboost.Booster()
-    try:
+    with reading(path, "an XGBoost model"):
         booster.load_model(path)
         objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
-    except (xgboost.core.XGBoostError, ValueError, KeyError, TypeError) as error:
-        raise damaged(path, "an XGBoost model", error) from None
     _refuse_other_than(_OF_XGBOOST, objective, path, "probability per class")
     of_margins, rounds = _OF_XGBOOST[objective], _rounds(booster)
 
@@ -92,10 +90,8 @@ def open_lightgbm(path: Path, answers: AnswerFormat | None, n_classes: int, clas
     objective = _objective(path)
     import lightgbm
 
-    try:
+    with reading(path, "a LightGBM model"):
         booster = lightgbm.Booster(model_file=path)
-    except (lightgbm.basic.LightGBMError, ValueError, KeyError, TypeError) as error:
-        raise damaged(path, "a LightGBM model", error) from None
     _refuse_other_than(_OF_LIGHTGBM, objective, path, "probabilities that sum to 1")
     columns = columns_of_lightgbm(booster)
     return _Booster(booster.predict, booster.num_feature(), columns, answers or AnswerFormat(), n_classes, classes)

@@ -15,7 +15,7 @@ from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.apart import InterfaceApart
 from vestige.targets.objects.estimator import LabelEstimatorTarget
 from vestige.targets.opening import is_torch_module, open_target
-from vestige.targets.refusals import damaged, not_trusted
+from vestige.targets.refusals import not_trusted, reading
 
 
 def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> Interface:
@@ -52,12 +52,10 @@ def _loaded(path: Path) -> Any:
     import skops.io
 
     content = path.read_bytes()
-    try:
+    with reading(path, "an estimator"):
         types = skops.io.get_untrusted_types(data=content)
         foreign = foreign_types(types)
         estimator = None if foreign else skops.io.loads(content, trusted=types)
-    except Exception as error:
-        raise damaged(path, "an estimator", error) from None
     if foreign:
         raise UnsupportedModelError(
             f"Expected an estimator made of {few(PACKAGES)} in {path.name}, found {few(foreign, 3)}; nothing was "
@@ -86,10 +84,8 @@ def open_pickle(
         raise not_trusted(path, "a pickle", ".skops or .onnx")
     import joblib
 
-    try:
+    with reading(path, "a pickle"):
         model = joblib.load(path)
-    except Exception as error:
-        raise damaged(path, "a pickle", error) from None
     if is_torch_module(model):
         from vestige.targets.files.module_answers import module_target
 

@@ -15,7 +15,7 @@ from vestige.core.outputs import Logits, PredictedLabels
 from vestige.core.targets import Answers, ClassNames, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.padded_blocks import padded_blocks
-from vestige.targets.refusals import answered, check_record_shape, damaged
+from vestige.targets.refusals import answered, check_record_shape, reading
 
 _BLOCK = 4096
 _NUMBERS = ("tensor(float)", "tensor(double)", "tensor(float16)")
@@ -49,10 +49,8 @@ def open_onnx(
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    try:
+    with reading(path, "an ONNX graph"):
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise damaged(path, "an ONNX graph", error) from None
     chosen = _chosen(path, session.get_outputs(), None if answers is None else answers.kind, output)
     if answers is None and not _is_named(chosen, "probabilit"):
         raise InputError(

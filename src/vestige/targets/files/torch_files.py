@@ -19,7 +19,7 @@ from vestige.core.targets import ClassNames, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.module_answers import module_target
 from vestige.targets.files.padded_blocks import padded_blocks
-from vestige.targets.refusals import check_record_shape, damaged, missing_package, not_trusted, reason
+from vestige.targets.refusals import check_record_shape, damaged, missing_package, not_trusted, reading, reason
 
 _MOST = 512
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
@@ -43,11 +43,9 @@ def open_program(
     """
     if not trust:
         raise not_trusted(path, "an exported program", ".onnx")
-    try:
+    with reading(path, "an exported program"):
         exported = torch.export.load(path)
         module = exported.module()
-    except Exception as error:
-        raise damaged(path, "an exported program", error) from None
     wanted = [
         node.meta.get("val") for node in exported.graph.nodes if node.name in exported.graph_signature.user_inputs
     ]
@@ -122,11 +120,7 @@ class ExportedModule(nn.Module):
 
 
 def open_weights(
-    path: Path,
-    factory: Callable[[], Any] | None,
-    answers: AnswerFormat | None,
-    n_classes: int,
-    classes: ClassNames,
+    path: Path, factory: Callable[[], Any] | None, answers: AnswerFormat | None, n_classes: int, classes: ClassNames
 ) -> Interface:
     """Return a target that asks the module with the weights of a file, in evaluation mode.
 
@@ -176,7 +170,6 @@ def _made(factory: Callable[[], Any]) -> nn.Module:
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError:
         raise missing_package("safetensors", "a safetensors file", "torch") from None
@@ -185,10 +178,8 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
             f"Expected tensors in {path.name}, found a pickle under this name, which can run any code when it is "
             "loaded; nothing was loaded. Save the weights with safetensors."
         )
-    try:
+    with reading(path, "tensors"):
         found: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise damaged(path, "tensors", error) from None
     return found
 
 

@@ -287,10 +287,12 @@ class Sender:
     def _unsent(self, error: Exception) -> _Failure:
         """Why there is no response: what httpx raised holds the request, and so the headers, and goes no further."""
         causes = _causes(error)
-        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-            why = next(c.verify_message for c in causes if isinstance(c, ssl.SSLCertVerificationError))
+        unverified = [c.verify_message for c in causes if isinstance(c, ssl.SSLCertVerificationError)]
+        if unverified:
             cure = "let SSL_CERT_FILE name a file with the certificate if you trust it; it is never left unverified"
-            return _Failure(f"a certificate that does not verify ({brief(why, _QUOTED)})", cure, False, is_sent=False)
+            return _Failure(
+                f"a certificate that does not verify ({brief(unverified[0], _QUOTED)})", cure, False, is_sent=False
+            )
         words = self._quoted(str(error))
         if any(isinstance(c, ssl.SSLError) and not isinstance(c, ssl.SSLEOFError) for c in causes):
             return _Failure(f"no TLS ({words})", "check that the server speaks https at that port", False)
