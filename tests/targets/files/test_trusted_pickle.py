@@ -11,7 +11,7 @@ from tests.targets.model_files import X, Y, perceptron, planted_pickle, table_of
 
 from vestige.core.errors import InputError, UnsupportedModelError
 from vestige.core.targets import GradientInterface
-from vestige.targets.files.estimator_file import open_pickle
+from vestige.targets.files.trusted_pickle import open_pickle
 from vestige.targets.objects.torch_module import TorchTarget
 
 

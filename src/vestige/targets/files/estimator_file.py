@@ -1,7 +1,4 @@
-"""An estimator in a file: of skops, whose types are looked at before anything is made of them, or in a trusted pickle.
-
-A pickle can run any code when it is loaded: it is only for files that the user made, and says so.
-"""
+"""An estimator in a skops file, whose types are looked at before anything is made of them."""
 
 from pathlib import Path
 from typing import Any
@@ -14,8 +11,8 @@ from vestige.core.targets import ClassNames, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.apart import InterfaceApart
 from vestige.targets.objects.estimator import LabelEstimatorTarget
-from vestige.targets.opening import is_torch_module, open_target
-from vestige.targets.refusals import not_trusted, reading
+from vestige.targets.opening import open_target
+from vestige.targets.refusals import reading
 
 
 def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> Interface:
@@ -62,35 +59,6 @@ def _loaded(path: Path) -> Any:
             "loaded. Open it yourself if you trust it, and pass the estimator."
         )
     return estimator
-
-
-def open_pickle(
-    path: Path, trust: bool, answers: AnswerFormat | None, n_classes: int, classes: ClassNames
-) -> Interface:
-    """Return a target that asks the model in a pickle.
-
-    Args:
-        path: A file of joblib or pickle.
-        trust: Whether the user says that the file may run code.
-        answers: What the model answers with; what it says itself if omitted.
-        n_classes: Classes of the records.
-        classes: Their names.
-
-    Raises:
-        UnsupportedModelError: It is not trusted; it was not read.
-        InputError: It is damaged, or holds no classifier.
-    """
-    if not trust:
-        raise not_trusted(path, "a pickle", ".skops or .onnx")
-    import joblib
-
-    with reading(path, "a pickle"):
-        model = joblib.load(path)
-    if is_torch_module(model):
-        from vestige.targets.files.module_answers import module_target
-
-        return module_target(model.eval(), answers, n_classes, classes)
-    return estimator_target(path, model, answers, n_classes, classes)
 
 
 def estimator_target(

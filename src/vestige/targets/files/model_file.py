@@ -114,7 +114,7 @@ _WEIGHTS = _Format("torch_files:open_weights", ("factory", "answers"), ("torch",
 _SKOPS = _Format("estimator_file:EstimatorApart", ("answers",), ("skops", "a skops file", "estimators"))
 _XGBOOST = _Format("boosters:open_xgboost", ("answers",), ("xgboost", "an XGBoost model", "boosting"), True)
 _LIGHTGBM = _Format("boosters:open_lightgbm", ("answers",), ("lightgbm", "a LightGBM model", "boosting"), True)
-_PICKLE = _Format("estimator_file:open_pickle", ("trust_pickle", "answers"))
+_PICKLE = _Format("trusted_pickle:open_pickle", ("trust_pickle", "answers"))
 
 _FORMATS = {
     ".onnx": _ONNX,
