@@ -80,8 +80,8 @@ def _chosen(path: Path, outputs: Sequence[Any], kind: Any, name: str | None) -> 
         else:
             named = _narrowed(named, "probabilit")
     if len(named) != 1:
-        what = f"called {name}" if name is not None else "with a label" if kind is PredictedLabels else "with a number"
-        what = what if name is not None else f"{what} per {'record' if kind is PredictedLabels else 'class'}"
+        wanted = "with a label per record" if kind is PredictedLabels else "with a number per class"
+        what = wanted if name is None else f"called {name}"
         candidates = [f"{output.name} ({output.type})" for output in named or outputs]
         raise InputError(
             f"Expected one output {what} in {path.name}, found {few(candidates, 5)}; name the one that is read "
@@ -96,9 +96,8 @@ def _narrowed(outputs: list[Any], *parts: str) -> list[Any]:
 
 
 def _is_number_per_class(output: Any) -> bool:
-    if output.type.startswith("seq(map("):
-        return True
-    return output.type in _NUMBERS and len(output.shape or (None, None)) == 2
+    is_table = output.type in _NUMBERS and len(output.shape or (None, None)) == 2
+    return is_table or output.type.startswith("seq(map(")
 
 
 class OnnxTarget:
