@@ -194,9 +194,11 @@ class Ledger:
             BudgetError: It does not.
         """
         if self.budget is not None and self._n_asked + n_queries > self.budget:
+            lost = self.spent.n_unanswered
+            on_what = f", {lost:,} of them by requests that failed or were cut off" if lost else ""
             raise BudgetError(
                 f"Expected a budget of {self._n_asked + n_queries:,} queries or more, found {self.budget:,}, of which "
-                f"{self._n_asked:,} are spent{self._on_what()}; allow more, or ask about fewer records. None of these "
+                f"{self._n_asked:,} are spent{on_what}; allow more, or ask about fewer records. None of these "
                 f"{n_queries:,} was sent."
             )
 
@@ -215,10 +217,6 @@ class Ledger:
         """Count queries no longer that were taken, but surely never reached the model."""
         with self._lock:
             self._write_asked(self._n_asked - n_queries)
-
-    def _on_what(self) -> str:
-        lost = self.spent.n_unanswered
-        return f", {lost:,} of them by requests that failed or were cut off" if lost else ""
 
     def _write_asked(self, n_asked: int) -> None:
         if self.file is not None:

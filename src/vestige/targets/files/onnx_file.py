@@ -142,19 +142,19 @@ class OnnxTarget:
         for rows, n_records in padded_blocks(len(inputs), self.least, self.most):
             block = inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows]
             beside = () if self._label is None or found else (self._label,)
-            answered, *others = self._asked(block, beside)
+            given, *others = answered(self.session.run, [self.output, *beside], feeds(block, self.inputs))
             labels = np.asarray(others[0])[:n_records] if others else labels
-            if isinstance(answered, list) and len(answered) == len(rows) and isinstance(answered[0], dict):
-                names = tuple(answered[0])
-                answered = np.array([[row[name] for name in names] for row in answered])
+            if isinstance(given, list) and len(given) == len(rows) and isinstance(given[0], dict):
+                names = tuple(given[0])
+                given = np.array([[row[name] for name in names] for row in given])
                 format = replace(format, columns=names) if format.columns is None else format
-            answered = np.asarray(answered)
-            if answered.ndim == 0 or len(answered) != len(rows):
+            given = np.asarray(given)
+            if given.ndim == 0 or len(given) != len(rows):
                 raise TargetError(
-                    f"Expected an answer for each of {len(rows)} records, found shape {answered.shape} as "
+                    f"Expected an answer for each of {len(rows)} records, found shape {given.shape} as "
                     f"{self.output}; export the model so that its first axis is the records."
                 )
-            found.append(answered[:n_records])
+            found.append(given[:n_records])
         whole = np.concatenate(found) if found else self._none()
         self.names_classes = format.says_classes(whole)
         read = format.read(whole, len(inputs), self.n_classes, self.classes)
@@ -162,10 +162,6 @@ class OnnxTarget:
             self._refuse_other_order(labels, read.whole()[: len(labels)].argmax(axis=1))
         self._label = None if found else self._label  # once is enough
         return read
-
-    def _asked(self, block: Any, beside: Sequence[str] = ()) -> list[Any]:
-        found: list[Any] = answered(self.session.run, [self.output, *beside], feeds(block, self.inputs))
-        return found
 
     def _refuse_other_order(self, labels: np.ndarray, largest: np.ndarray) -> None:
         """Columns have no names, but the graph says of each record which class is predicted, by name.
