@@ -284,9 +284,9 @@ def test_too_few_models_say_how_many_are_needed():
     assert found.attacks.known_scores == {}
     never = np.zeros((1, N), dtype=bool)
     only_out = score_with(References(Phi, shadow_phi[:1], never), predictions(phi, member))
-    why = {left.attack: left.needs for left in only_out.not_run}
+    why = {left.attack: left.needs for left in only_out.attacks.not_run}
     assert why["lira_online"] == "at least 1 shadow models per record that were trained on it"
-    assert {"calibration_loss", "attack_r", "base_score_offline", "rmia_offline"} <= set(only_out.scores)
+    assert {"calibration_loss", "attack_r", "base_score_offline", "rmia_offline"} <= set(only_out.attacks.scores)
     assert only_out.shadow is None
 
 
