@@ -8,6 +8,7 @@ Everything here is loaded when first used, so importing the package costs next t
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -154,6 +155,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("vestige")
     if name not in _HOME:
         raise AttributeError(f"module 'vestige' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vestige.auditing.adversary import adversary_models
+from vestige.auditing.finished import FinishedAudit
 from vestige.auditing.label_only.probe import played_with
 from vestige.auditing.labels import play_labels
 from vestige.auditing.plan import Adversary, Attacks, AuditPlan, plan_of, refuse_other_predictions
@@ -19,7 +20,6 @@ from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress, silent
-from vestige.core.result import AuditResult
 
 
 def audit(
@@ -34,7 +34,7 @@ def audit(
     run: str | Path | None = None,
     options: Options | None = None,
     progress: Progress = silent,
-) -> AuditResult:
+) -> FinishedAudit:
     """Play the membership-inference attacks that what is given allows.
 
     Args:
@@ -100,7 +100,7 @@ def audit(
     return result
 
 
-def play(plan: AuditPlan) -> AuditResult:
+def play(plan: AuditPlan) -> FinishedAudit:
     """Audit as `audit` does, and write no result; the run's folder gets what training shadow models leaves."""
     with _opened(plan) as model:
         answers = _answers(plan, model)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vestige.auditing.finished import FinishedAudit
 from vestige.auditing.querying.session import predictions_of
 from vestige.auditing.references.phi import left_without, reference_phi
 from vestige.auditing.references.scores import as_shadow, one_as_target, score_observed
@@ -29,7 +30,7 @@ from vestige.core.options import Options
 from vestige.core.progress import Progress, silent
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
-from vestige.core.result import AuditResult, Check, Validity
+from vestige.core.result import Check, Validity
 from vestige.training.bank import Bank
 
 _FEWEST = 4  # one target, its partner, and a model on each side
@@ -44,7 +45,7 @@ def audit_recipe(
     run: str | Path | None = None,
     options: Options | None = None,
     progress: Progress = silent,
-) -> AuditResult:
+) -> FinishedAudit:
     """Audit a way of training: models on random halves of the records, each in turn the target.
 
     For "we trained on everything", and for a test set that differs from the training set: within the pool nothing but
@@ -93,7 +94,7 @@ def play_recipe(
     options: Options,
     progress: Progress,
     likelihood: LikelihoodRatio | None = None,
-) -> AuditResult:
+) -> FinishedAudit:
     """Audit as `audit_recipe` does, and write no result; `folder` gets what training leaves."""
     recipe = refuse_recipe_without_model(training)
     refuse_another(folder, **attacks_and_options(selection.asked, options_as_text(options)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vestige.auditing.finished import FinishedAudit
 from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.results.answers import (
     adversary_of,
@@ -32,7 +33,7 @@ from vestige.auditing.results.tidy import Common, Row, Table
 from vestige.auditing.results.worst import headline_of, p_value_row, worst_rows
 from vestige.core.names import encodable, harmless, harmless_names
 from vestige.core.progress import Progress
-from vestige.core.result import AuditResult, Check, Preflight, Queries, RocBand, Spread, Validity
+from vestige.core.result import Check, Preflight, Queries, RocBand, Spread, Validity
 from vestige.core.seeds import stream
 from vestige.evaluation.intervals import tpr_at_fpr_bounds
 from vestige.evaluation.permutation import familywise_test
@@ -54,7 +55,7 @@ def evaluate(
     checks: Sequence[Check] = (),
     queries: Queries | None = None,
     in_turn: ReferenceScores | None = None,
-) -> AuditResult:
+) -> FinishedAudit:
     """Turn all that was played into a result.
 
     Args:
@@ -86,7 +87,7 @@ def evaluate(
         headline, test, fewest.n_members, fewest.n_nonmembers, units.name, not_tested_of(audited), inverted,
         share=fewest.n_nonmembers / units.n_nonmembers,
     )  # fmt: skip
-    return AuditResult(
+    return FinishedAudit(
         preflight=Preflight(every_check),
         adversary=adversary_of(audited),
         threat_models=threat_models_of(audited),
