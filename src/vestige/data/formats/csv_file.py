@@ -1,0 +1,188 @@
+"""Text tables as R, Python and spreadsheets write them: the delimiter and the decimal mark are looked at, not asked."""
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from vestige.core.errors import InputError
+from vestige.core.messages import brief
+from vestige.data.formats.csv_quotes import refuse_open_quotes
+from vestige.data.formats.files import Format, PathLike, file_name, readable
+
+_N_SAMPLE = 1 << 22  # bytes: the header, and rows enough to see a decimal comma
+_N_SAMPLE_ROWS = 100
+_N_SHOWN = 1 << 18  # characters that are kept to see where a table has numbers
+_DELIMITERS = (",", ";", "\t")
+_MISSING = ["", "NA", "NaN", "nan", "null", "NULL", "N/A", "n/a", "#N/A", "<NA>"]
+NO_ROWS = "Expected a row per record, found a header without rows; save it again."
+_NOT_UTF8 = (
+    "Expected UTF-8 text, found bytes of another encoding, perhaps Latin-1; save it as UTF-8 "
+    '(in R: fileEncoding = "UTF-8").'
+)
+_COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """A text table whose header has been read."""
+
+    path: Path
+    name: str
+    names: tuple[str, ...]
+    delimiter: str
+    decimal: str
+    packed: bool
+    sample: str = field(default="", repr=False)
+
+    def load(self, numeric: Sequence[str], text: Sequence[str]) -> Any:
+        """Read columns into a pyarrow Table: `numeric` as float64, `text` as strings, both with nulls.
+
+        Raises:
+            InputError: A number is none, a row is too short or too long, a quote is never closed, or the text is not
+                UTF-8.
+        """
+        import pyarrow as pa
+
+        with readable(self.path):
+            try:
+                found = self._read(numeric, text, use_threads=True)
+                if found.num_rows < self._n_lines - 1:  # some cells run over several lines, or lines are empty
+                    self._refuse_open_quotes()
+                return found
+            except (pa.ArrowInvalid, EOFError):
+                pass
+            self._refuse_open_quotes()
+            try:
+                # Only a reader with a single thread knows the number of the row.
+                return self._read(numeric, text, use_threads=False)
+            except (pa.ArrowInvalid, EOFError) as error:
+                raise InputError(f"{self.name}: {_told(str(error), self.names)}") from None
+
+    @cached_property
+    def _n_lines(self) -> int:
+        """Line ends; one more if the last line has none. Rows of a table are fewer where a cell has several lines."""
+        n, end = 0, b"\n"
+        with self._opened() as stream:
+            while block := stream.read(_N_SAMPLE):
+                n += block.count(b"\n") + block.count(b"\r") - block.count(b"\r\n")
+                n -= end == b"\r" and block[:1] == b"\n"
+                end = block[-1:]
+        return n + (end not in b"\r\n")
+
+    @cached_property
+    def _has_open_quotes(self) -> InputError | None:
+        with self._opened() as stream:
+            lines = io.TextIOWrapper(cast(BinaryIO, stream), "utf-8-sig", errors="replace", newline=None)
+            try:
+                refuse_open_quotes(lines, self.names, self.delimiter, self.sample, self.decimal)
+            except InputError as error:
+                return InputError(f"{self.name}: {error}")
+            except (EOFError, zlib.error):  # a damaged gzip file, which is told elsewhere
+                return None
+        return None
+
+    def _refuse_open_quotes(self) -> None:
+        if self._has_open_quotes is not None:
+            raise self._has_open_quotes
+
+    def _opened(self) -> Any:
+        return gzip.open(self.path) if self.packed else self.path.open("rb")
+
+    def _read(self, numeric: Sequence[str], text: Sequence[str], *, use_threads: bool) -> Any:
+        import pyarrow as pa
+        from pyarrow import csv as arrow_csv
+
+        types = dict.fromkeys(text, pa.string()) | dict.fromkeys(numeric, pa.float64())
+        source = pa.input_stream(str(self.path), compression="gzip" if self.packed else None)
+        with source:
+            return arrow_csv.read_csv(
+                source,
+                read_options=arrow_csv.ReadOptions(use_threads=use_threads),
+                parse_options=arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=types,
+                    include_columns=list(types),
+                    null_values=_MISSING,
+                    # R writes the text "NA" with quotes and a missing value without.
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                    decimal_point=self.decimal,
+                ),
+            )
+
+
+def open_csv(path: PathLike, found: Format, label: str) -> CsvFile:
+    """Read the header of a text table.
+
+    Args:
+        path: The table.
+        found: Whether it is gzipped.
+        label: Name of the label column, by which the delimiter is told apart.
+
+    Returns:
+        The table, to be loaded.
+
+    Raises:
+        InputError: The header is not UTF-8.
+    """
+    name, packed = file_name(path), found is Format.CSV_GZIP
+    with readable(path), gzip.open(path) if packed else Path(path).open("rb") as stream:
+        try:
+            # Bytes that are no UTF-8 may stand in a column nobody needs: only the names must be right.
+            sample = stream.read(_N_SAMPLE).decode("utf-8-sig", errors="replace")
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise InputError(
+                f"{name}: Expected a whole gzip file, found a truncated or damaged one; save it again."
+            ) from None
+    splits = {delimiter: _header(sample, delimiter) for delimiter in _DELIMITERS}
+    delimiter = max(_DELIMITERS, key=lambda d: (label in splits[d], len(splits[d])))
+    names = splits[delimiter]
+    if any("\ufffd" in column for column in names):
+        raise InputError(f"{name}: {_NOT_UTF8}")
+    decimal = "," if delimiter != "," and _has_decimal_comma(sample, delimiter) else "."
+    return CsvFile(Path(path), name, tuple(names), delimiter, decimal, packed, sample[:_N_SHOWN])
+
+
+def _rows(sample: str, delimiter: str) -> Any:
+    return csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+
+
+def _header(sample: str, delimiter: str) -> list[str]:
+    try:
+        return next((row for row in _rows(sample, delimiter) if row), [])
+    except csv.Error:  # an endless quoted field: text that is no table
+        return []
+
+
+def _has_decimal_comma(sample: str, delimiter: str) -> bool:
+    try:
+        for _, row in zip(range(_N_SAMPLE_ROWS), _rows(sample, delimiter), strict=False):
+            if any(_COMMA_NUMBER.fullmatch(cell) for cell in row):
+                return True
+    except csv.Error:
+        pass
+    return False
+
+
+def _told(message: str, names: Sequence[str]) -> str:
+    """Put pyarrow's complaint as expected, found, where and cure; it counts the header as row 1."""
+    row = re.search(r"Row #(\d+)", message)
+    where = f" in data row {int(row[1]) - 1:,}" if row else ""
+    if "UTF8" in message:
+        return _NOT_UTF8
+    if "Empty CSV" in message:
+        return NO_ROWS
+    if wrong := re.search(r"Expected (\d+) columns, got (\d+)", message):
+        cure = "save it again; in R, write it with row.names = FALSE"
+        return f"Expected {wrong[1]} fields as in the header, found {wrong[2]}{where}; {cure}."
+    if wrong := re.search(r"column #(\d+):.*invalid value '(.*)'", message, re.DOTALL):
+        column, found = brief(names[int(wrong[1])]), brief(wrong[2])
+        return f"Expected a number in column {column}, found {found!r}{where}; the outputs of a model are numbers."
+    return f"Expected a table, found text that cannot be read as one{where}: {brief(message)}; save it again."

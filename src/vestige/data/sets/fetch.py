@@ -1,0 +1,240 @@
+"""Named data sets from where they are published: the only thing in Vestige that uses the network.
+
+A file is kept only whole and with its known checksum. Where none is known, the checksum of the first download is
+written beside the file (`NAME.sha256`), and every later fetch holds the file against it: this sees damage and changes,
+not a publisher who was deceived from the start.
+"""
+
+import gzip
+import hashlib
+import logging
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from vestige.core.errors import ArtefactError, InputError, OutputError
+from vestige.core.messages import few
+from vestige.core.progress import Progress, silent
+from vestige.data.sets.named import NamedSet, SourceFile, data_folder, folder_in_words, named_set
+
+_N_CHUNK = 1 << 16  # bytes between two reports of progress
+_TIMEOUT = 30  # seconds without a byte
+
+
+class Found(Enum):
+    """How a file came to be there."""
+
+    PRESENT = "was there, checksum as published"
+    DOWNLOADED = "downloaded, checksum as published"
+    UNCHANGED = "was there, checksum as recorded before"
+    RECORDED = "kept, no checksum is published: this one is recorded"
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """A file of a set that is now in the data folder."""
+
+    path: Path
+    found: Found
+
+
+def fetch(
+    name: str, *, folder: Path | None = None, mirror: str | None = None, progress: Progress = silent
+) -> list[FetchedFile]:
+    """Download what is missing of a named data set and check what is there.
+
+    Args:
+        name: Such as `adult`.
+        folder: Where to put it; `data_folder()` if omitted.
+        mirror: Address of a copy of the data folder, used instead of the publishers'. Checksums stay theirs.
+        progress: Told of every file, in bytes.
+
+    Returns:
+        Each file and how it came to be there.
+
+    Raises:
+        InputError: There is no such set, it cannot be fetched, or its files cannot be reached or are not the
+            published ones.
+        ArtefactError: A file that is there is another one.
+        OutputError: The folder cannot be written to, or the disk is full.
+    """
+    return fetch_set(named_set(name), folder=folder, mirror=mirror, progress=progress)
+
+
+def fetch_set(
+    wanted: NamedSet, *, folder: Path | None = None, mirror: str | None = None, progress: Progress = silent
+) -> list[FetchedFile]:
+    """As `fetch`, of a set that need not be among those known by name."""
+    if mirror is not None and not mirror.startswith(("http://", "https://")):
+        raise InputError(f"Expected a mirror that starts with http:// or https://, found {mirror!r}.")
+    where = folder_in_words() if folder is None else "the folder"
+    root = data_folder() if folder is None else folder
+    addresses = [_address(file, mirror) for file in wanted.files]
+    missing = [file for file in wanted.files if not (root / file.path).exists()]
+    if any(file in missing and url is None for file, url in zip(wanted.files, addresses, strict=True)):
+        raise InputError(
+            f"{wanted.name}: Expected a set that is published where it can be fetched, found none of its files "
+            f"published; put {few([file.path for file in missing])} into {where}, or name a mirror."
+        )
+    for file in missing:
+        _require_writable((root / file.path).parent, where)
+    return [_file(file, root, url, progress) for file, url in zip(wanted.files, addresses, strict=True)]
+
+
+def _address(file: SourceFile, mirror: str | None) -> str | None:
+    return file.url if mirror is None else f"{mirror.rstrip('/')}/{file.path}"
+
+
+def _file(file: SourceFile, root: Path, url: str | None, progress: Progress) -> FetchedFile:
+    path = root / file.path
+    is_new = not path.exists()
+    if is_new and url is not None:
+        _download(url, path, file.sha256, progress)
+    if file.sha256 is not None:
+        if not is_new:
+            _require_known(path, file)
+        return FetchedFile(path, Found.DOWNLOADED if is_new else Found.PRESENT)
+    return FetchedFile(path, _recorded(path))
+
+
+def _require_known(path: Path, file: SourceFile) -> None:
+    found = _digest(path)
+    if found == file.sha256 or (file.unpacked_sha256 is not None and _unpacked_digest(path) == file.unpacked_sha256):
+        return
+    raise ArtefactError(
+        f"{file.name}: Expected the published file, SHA-256 {str(file.sha256)[:12]}..., found {found[:12]}...; remove "
+        "it and fetch again."
+    )
+
+
+def _recorded(path: Path) -> Found:
+    """Hold a file against the checksum recorded before, or record it, as sha256sum does."""
+    record, found = path.with_name(f"{path.name}.sha256"), _digest(path)
+    if not record.exists():
+        with _written(path.name):
+            record.write_text(f"{found}  {path.name}\n", encoding="utf-8")
+        return Found.RECORDED
+    known = record.read_text(encoding="utf-8").split()[:1]
+    if known != [found]:
+        raise ArtefactError(
+            f"{path.name}: Expected the file that was fetched first, SHA-256 {''.join(known)[:12]}..., found "
+            f"{found[:12]}...; remove it and fetch again, with {record.name} too if the publisher changed the file."
+        )
+    return Found.UNCHANGED
+
+
+def _download(url: str, path: Path, sha256: str | None, progress: Progress) -> None:
+    """Download a file beside its place, check it and move it there; of a failure nothing is left."""
+    pooch = _pooch()
+    record = path.with_name(f"{path.name}.sha256")
+    if sha256 is None and record.exists():  # the file was removed, what is known of it was not
+        sha256 = record.read_text(encoding="utf-8").split()[0]
+    with _written(path.name), _reached(url, path.name, sha256):
+        pooch.retrieve(
+            url, known_hash=sha256, fname=path.name, path=path.parent, downloader=_downloader(path.name, progress)
+        )
+
+
+def _downloader(name: str, progress: Progress) -> Callable[[str, str, Any], None]:
+    """What pooch calls with a place beside the file's own; pooch's own downloader leaves connections open."""
+
+    def download(url: str, place: str, _: Any) -> None:
+        import requests
+
+        # A server that packs on the way would change the bytes of a file that is packed already.
+        headers = {"Accept-Encoding": "identity"}
+        with requests.get(url, stream=True, timeout=_TIMEOUT, headers=headers) as response, open(place, "wb") as out:
+            response.raise_for_status()
+            total, done = int(response.headers.get("Content-Length", 0)), 0
+            for chunk in response.iter_content(_N_CHUNK):
+                done += out.write(chunk)
+                if total:
+                    progress(name, min(done, total), total)
+
+    return download
+
+
+def _pooch() -> Any:
+    try:
+        import pooch
+    except ImportError:
+        raise InputError(
+            "Expected the package pooch for downloads, found none; pip install 'vestige[data]', or copy the files "
+            "into the data folder."
+        ) from None
+    pooch.get_logger().setLevel(logging.WARNING)
+    return pooch
+
+
+@contextmanager
+def _reached(url: str, name: str, sha256: str | None) -> Iterator[None]:
+    """Tell what can go wrong on the network as one `InputError`."""
+    from requests import exceptions
+
+    host = url.split("/")[2]
+    by_hand = "or put the file there by hand"
+    try:
+        yield
+    except exceptions.HTTPError as error:
+        status = "an error" if error.response is None else error.response.status_code
+        raise InputError(
+            f"{name}: Expected the file at {url}, found HTTP status {status}; try later, name a mirror, {by_hand}."
+        ) from None
+    except (exceptions.ChunkedEncodingError, exceptions.ContentDecodingError):
+        raise InputError(f"{name}: Expected a whole file from {host}, found an early end; fetch it again.") from None
+    except exceptions.Timeout:
+        raise InputError(
+            f"{name}: Expected an answer from {host}, found none in {_TIMEOUT} s; try again later, {by_hand}."
+        ) from None
+    except exceptions.RequestException:
+        raise InputError(
+            f"{name}: Expected to reach {host}, found no connection; check the network and its proxy, {by_hand}."
+        ) from None
+    except ValueError:  # what pooch raises for another checksum; it has removed the download
+        raise InputError(
+            f"{name}: Expected the published file, SHA-256 {str(sha256)[:12]}..., found another from {host}, which was "
+            "not kept; fetch it again or name another mirror."
+        ) from None
+
+
+@contextmanager
+def _written(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or "a write error"
+        raise OutputError(
+            f"{name}: Expected to write into the data folder, found: {reason}; make room or name another folder."
+        ) from None
+
+
+def _require_writable(folder: Path, where: str) -> None:
+    """Find out before anything is downloaded."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else "a write error"
+        raise OutputError(
+            f"Expected to write into {where}, found: {reason}; set VESTIGE_DATA to a folder of your own."
+        ) from None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _unpacked_digest(path: Path) -> str | None:
+    try:
+        with gzip.open(path) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (OSError, EOFError, zlib.error):
+        return None

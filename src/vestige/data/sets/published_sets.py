@@ -1,0 +1,226 @@
+"""Location30, Purchase100 and Texas100: tables of bits, as their authors publish them.
+
+The text is never split into numbers: a row's bits stand at every second place before its end, so a block of rows is
+cut out as one array. Whatever is not of that form is refused with its row and field.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from vestige.core.errors import InputError
+from vestige.core.messages import brief, few
+from vestige.core.records import Records
+from vestige.data.formats.archives import Member, read_files
+from vestige.data.formats.arrays import ByteStream
+from vestige.data.formats.files import PathLike, file_name, named
+
+_N_READ = 1 << 22  # bytes of text held at once
+_NEWLINE, _COMMA, _ZERO = b"\n,0"
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What the authors publish."""
+
+    n_records: int
+    n_features: int
+    n_classes: int
+
+
+_LOCATION30 = _Shape(5_010, 446, 30)
+_PURCHASE100 = _Shape(197_324, 600, 100)
+_TEXAS100 = _Shape(67_330, 6_169, 100)
+
+
+def read_location30(source: PathLike) -> Records:
+    """Read Location30: a label 1..30 in quotes, then 446 bits.
+
+    Args:
+        source: `dataset_location.tgz`, the file in it, or a folder with that file alone.
+
+    Returns:
+        Records with uint8 inputs of 0 and 1, classes `1` to `30` and row numbers, from 0, as ids. A note says so if
+        there are fewer or more records than were published.
+
+    Raises:
+        InputError: The file is missing, truncated or damaged, or a row is not of this form.
+    """
+    return _labelled(source, _LOCATION30)
+
+
+def read_purchase100(source: PathLike) -> Records:
+    """Read Purchase100: a label 1..100, then 600 bits.
+
+    Args:
+        source: `dataset_purchase.tgz`, the file in it, or a folder with that file alone.
+
+    Returns:
+        As `read_location30`, with classes `1` to `100`.
+
+    Raises:
+        InputError: The file is missing, truncated or damaged, or a row is not of this form.
+    """
+    return _labelled(source, _PURCHASE100)
+
+
+def read_texas100(source: PathLike) -> Records:
+    """Read Texas100: a file `feats` of 6,169 bits per row, and a file `labels` with 1..100.
+
+    Args:
+        source: `dataset_texas.tgz`, or a zip or folder with both files.
+
+    Returns:
+        As `read_location30`, with classes `1` to `100`.
+
+    Raises:
+        InputError: A file is missing, truncated or damaged, a row is not of this form, or the files differ in length.
+    """
+    files = read_files(source, lambda name: name.removesuffix(".txt") in ("feats", "labels"), _texas_file)
+    found = {name.removesuffix(".txt"): values for name, values in files.items()}
+    missing = [name for name in ("feats", "labels") if name not in found]
+    if missing:
+        raise InputError(
+            f"{file_name(source)}: Expected the files feats and labels, found no {few(missing)}; give the published "
+            "archive, or the folder with both."
+        )
+    bits, labels = found["feats"], found["labels"]
+    if len(bits) != len(labels):
+        raise InputError(
+            f"{file_name(source)}: Expected a label for each of the {len(bits):,} rows of feats, found "
+            f"{len(labels):,}; download both again."
+        )
+    return _records(bits, labels, _TEXAS100, file_name(source))
+
+
+def _labelled(source: PathLike, shape: _Shape) -> Records:
+    found = read_files(source, lambda _: True, lambda member: _read_bits(member, shape, labelled=True))
+    if len(found) != 1:
+        raise InputError(
+            f"{file_name(source)}: Expected one file, found {few(list(found)) or 'none'}; give the published archive "
+            "or the file in it."
+        )
+    ((bits, labels),) = found.values()
+    return _records(bits, labels, shape, file_name(source))
+
+
+def _texas_file(member: Member) -> np.ndarray:
+    if member.name.startswith("feats"):
+        return _read_bits(member, _TEXAS100, labelled=False)[0]
+    rows = member.stream.read().split()
+    return np.array([_label(row, member.where, i) for i, row in enumerate(rows, 1)], dtype=np.int64)
+
+
+def _records(bits: np.ndarray, labels: np.ndarray, shape: _Shape, name: str) -> Records:
+    n = len(bits)
+    notes = (f"{name}: {shape.n_records:,} records were published, {n:,} are here.",) if n != shape.n_records else ()
+    with named(name):
+        return Records(bits, labels, ids=np.arange(n), classes=range(1, shape.n_classes + 1), notes=notes)
+
+
+def _read_bits(member: Member, shape: _Shape, *, labelled: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Bits and labels of a table; memory is that of the published one, touched as rows come."""
+    bits = np.empty((shape.n_records, shape.n_features), np.uint8)
+    labels: list[int] = []
+    n = 0
+    for text in _blocks(member.stream):
+        block = _Block(text, *_lines(text), shape.n_features, labelled, n, member.where)
+        found = _bits(block)
+        labels += _labels(block)
+        while n + len(found) > len(bits):
+            bits = np.concatenate([bits, np.empty_like(bits)])
+        bits[n : n + len(found)] = found
+        n += len(found)
+    return bits[:n], np.array(labels, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Whole lines of a table, none of them empty."""
+
+    text: bytes
+    starts: np.ndarray
+    ends: np.ndarray
+    width: int  # bits per line
+    labelled: bool  # whether a label stands before them
+    n_before: int  # lines before this block
+    where: str
+
+    @property
+    def bits_at(self) -> np.ndarray:
+        """Where the bits of each line begin."""
+        at: np.ndarray = self.ends - (2 * self.width - 1)
+        return at
+
+    def check(self, good: np.ndarray) -> None:
+        """Refuse the first line that is not good."""
+        if not good.all():
+            i = int(np.argmin(good))
+            raise _odd_line(self, self.text[self.starts[i] : self.ends[i]].split(b","), self.n_before + i + 1)
+
+
+def _blocks(stream: ByteStream) -> Iterator[bytes]:
+    """Text in pieces of whole lines."""
+    rest = b""
+    while content := stream.read(_N_READ):
+        lines, newline, rest = (rest + content).replace(b"\r\n", b"\n").rpartition(b"\n")
+        if newline:
+            yield lines + newline
+    if rest:
+        yield rest + b"\n"
+
+
+def _lines(text: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Where lines start and end, without the empty ones."""
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _NEWLINE)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    filled = ends > starts
+    return starts[filled], ends[filled]
+
+
+def _bits(block: _Block) -> np.ndarray:
+    at, text = block.bits_at, np.frombuffer(block.text, np.uint8)
+    block.check(at > block.starts if block.labelled else at == block.starts)
+    if at.size == 0:
+        return np.empty((0, block.width), np.uint8)
+    lines = np.lib.stride_tricks.sliding_window_view(text, 2 * block.width - 1)[at]
+    bits: np.ndarray = lines[:, ::2] - np.uint8(_ZERO)  # whatever is no digit wraps to more than 1
+    good = (bits <= 1).all(axis=1) & (lines[:, 1::2] == _COMMA).all(axis=1)
+    block.check(good & (text[at - 1] == _COMMA) if block.labelled else good)
+    return bits
+
+
+def _labels(block: _Block) -> list[int]:
+    if not block.labelled:
+        return []
+    places = zip(block.starts.tolist(), block.bits_at.tolist(), strict=True)
+    cells = [block.text[start : bits_at - 1] for start, bits_at in places]
+    block.check(np.array([b"," not in cell for cell in cells], dtype=bool))  # else the line has too many fields
+    return [_label(cell, block.where, i) for i, cell in enumerate(cells, block.n_before + 1)]
+
+
+def _odd_line(block: _Block, fields: list[bytes], row: int) -> InputError:
+    expected = block.width + block.labelled
+    if len(fields) != expected:
+        form = f"a label and {block.width:,} bits" if block.labelled else "bits"
+        return InputError(
+            f"{block.where}: Expected {expected:,} fields, {form}, found {len(fields):,} in row {row:,}: the file is "
+            "truncated or of another kind; download it again."
+        )
+    bits = fields[1:] if block.labelled else fields
+    column = next((i for i, bit in enumerate(bits) if bit not in (b"0", b"1")), 0)
+    return InputError(
+        f"{block.where}: Expected 0 or 1, found {brief(bits[column].decode('latin-1'))!r} in row {row:,}, field "
+        f"{column + 1 + block.labelled:,}; give the published file."
+    )
+
+
+def _label(cell: bytes, where: str, row: int) -> int:
+    plain = cell.strip(b' "')
+    if not plain.isdigit():
+        raise InputError(
+            f"{where}: Expected a label that is a number in row {row:,}, found {brief(plain.decode('latin-1'))!r}; "
+            "give the published file."
+        )
+    return int(plain)
