@@ -7,7 +7,7 @@ import threading
 
 import pytest
 import typer
-from tests.data.test_fetch import serving
+from tests.data.sets.test_fetch import serving
 from typer.testing import CliRunner
 
 from vestige.cli_data import data_app

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from tests.data.published import tarred, zipped
-from tests.data.sets.test_cifar import binary10, python10
+from tests.data.sets.test_cifar import binary10
 from tests.fuzz import mutants
 
 from vestige.auditing.files.audit_file import read_audit_file
@@ -357,10 +357,6 @@ FORMATS = (
     Fuzzed("idx", _idx, lambda f: read_idx_images(f / "images.gz", f / "labels"), _idx_inside),
     Fuzzed(
         "cifar, binary", saved("c.tar.gz", lambda path: tarred(path, binary10())),
-        lambda f: read_cifar10(f / "c.tar.gz"), mutants.in_tar,
-    ),
-    Fuzzed(
-        "cifar, python", saved("c.tar.gz", lambda path: tarred(path, python10())),
         lambda f: read_cifar10(f / "c.tar.gz"), mutants.in_tar,
     ),
     Fuzzed("image folder", _pngs, lambda f: read_image_folder(f / "set"), mutants.in_text),

@@ -41,10 +41,21 @@ def read_idx_images(images: PathLike, labels: PathLike, *, classes: Sequence[Any
         return Records(pixels[..., np.newaxis], codes, ids=ids, classes=classes)
 
 
+def read_mnist(
+    train_images: PathLike, train_labels: PathLike, test_images: PathLike, test_labels: PathLike
+) -> tuple[Records, Records]:
+    """Read the training and the test part of MNIST.
+
+    Raises:
+        InputError: As `read_idx_images`.
+    """
+    return read_idx_images(train_images, train_labels), read_idx_images(test_images, test_labels)
+
+
 def _read(path: PathLike, what: str, n_axes: int) -> np.ndarray:
     with opened(path) as stream:
         content = stream.read()
-    name = file_name(path)
+    name, start = file_name(path), 4 + 4 * n_axes
     if len(content) < 4 or content[:2] != b"\x00\x00":
         raise InputError(
             f"{name}: Expected an IDX file, which starts with 00 00 08 and the number of axes, found "
@@ -57,11 +68,6 @@ def _read(path: PathLike, what: str, n_axes: int) -> np.ndarray:
             f"{name}: Expected {what}, an IDX file with {n_axes} axes, found {content[3]}; "
             "give the images first and their labels second."
         )
-    return _shaped(content, n_axes, name)
-
-
-def _shaped(content: bytes, n_axes: int, name: str) -> np.ndarray:
-    start = 4 + 4 * n_axes
     shape = [int.from_bytes(content[i : i + 4], "big") for i in range(4, min(start, len(content)), 4)]
     expected = start + math.prod(shape)  # Python integers do not overflow
     if len(content) != expected:

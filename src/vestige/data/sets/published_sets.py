@@ -1,10 +1,9 @@
 """Location30, Purchase100 and Texas100: tables of bits, as their authors publish them.
 
-The text is never split into numbers: a row's bits stand at every second place before its end, so a block of rows is
-cut out as one array. Whatever is not of that form is refused with its row and field.
+The text is never split into numbers: a row's bits stand at every second place before its end, so many rows are read as
+one array. Whatever is not of that form is refused with its row and field.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +12,10 @@ from vestige.core.errors import InputError
 from vestige.core.messages import brief, few
 from vestige.core.records import Records
 from vestige.data.formats.archives import Member, read_files
-from vestige.data.formats.arrays import ByteStream
 from vestige.data.formats.files import PathLike, file_name, named
 
 _N_READ = 1 << 22  # bytes of text held at once
-_NEWLINE, _COMMA, _ZERO = b"\n,0"
+_COMMA, _ZERO = b",0"
 
 
 @dataclass(frozen=True)
@@ -123,11 +121,21 @@ def _read_bits(member: Member, shape: _Shape, *, labelled: bool) -> tuple[np.nda
     """Bits and labels of a table; memory is that of the published one, touched as rows come."""
     bits = np.empty((shape.n_records, shape.n_features), np.uint8)
     labels: list[int] = []
-    n = 0
-    for text in _blocks(member.stream):
-        block = _Block(text, *_lines(text), shape.n_features, labelled, n, member.where)
-        found = _bits(block)
-        labels += _labels(block)
+    width, n = 2 * shape.n_features - 1, 0
+    while lines := member.stream.readlines(_N_READ):
+        rows = [row for line in lines if (row := line.rstrip(b"\r\n"))]
+        heads, texts = [row[:-width] for row in rows], [row[-width:] for row in rows]
+        good = np.array([_ends_where_bits_begin(head) if labelled else not head for head in heads], dtype=bool)
+        good &= np.array([len(text) == width for text in texts], dtype=bool)
+        if good.all():
+            characters = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, width)
+            found = characters[:, ::2] - np.uint8(_ZERO)  # whatever is no digit wraps to more than 1
+            good = (found <= 1).all(axis=1) & (characters[:, 1::2] == _COMMA).all(axis=1)
+        if not good.all():
+            i = int(np.argmin(good))
+            raise _odd_line(member.where, rows[i].split(b","), n + i + 1, shape.n_features, labelled)
+        if labelled:
+            labels += [_label(head[:-1], member.where, i) for i, head in enumerate(heads, n + 1)]
         while n + len(found) > len(bits):
             bits = np.concatenate([bits, np.empty_like(bits)])
         bits[n : n + len(found)] = found
@@ -135,84 +143,23 @@ def _read_bits(member: Member, shape: _Shape, *, labelled: bool) -> tuple[np.nda
     return bits[:n], np.array(labels, dtype=np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Whole lines of a table, none of them empty."""
-
-    text: bytes
-    starts: np.ndarray
-    ends: np.ndarray
-    width: int  # bits per line
-    labelled: bool  # whether a label stands before them
-    n_before: int  # lines before this block
-    where: str
-
-    @property
-    def bits_at(self) -> np.ndarray:
-        """Where the bits of each line begin."""
-        at: np.ndarray = self.ends - (2 * self.width - 1)
-        return at
-
-    def check(self, good: np.ndarray) -> None:
-        """Refuse the first line that is not good."""
-        if not good.all():
-            i = int(np.argmin(good))
-            raise _odd_line(self, self.text[self.starts[i] : self.ends[i]].split(b","), self.n_before + i + 1)
+def _ends_where_bits_begin(head: bytes) -> bool:
+    """Whether what stands before the bits is one field; else the line has too many fields."""
+    return head.find(b",") == len(head) - 1 >= 0
 
 
-def _blocks(stream: ByteStream) -> Iterator[bytes]:
-    """Text in pieces of whole lines."""
-    rest = b""
-    while content := stream.read(_N_READ):
-        lines, newline, rest = (rest + content).replace(b"\r\n", b"\n").rpartition(b"\n")
-        if newline:
-            yield lines + newline
-    if rest:
-        yield rest + b"\n"
-
-
-def _lines(text: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Where lines start and end, without the empty ones."""
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _NEWLINE)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    filled = ends > starts
-    return starts[filled], ends[filled]
-
-
-def _bits(block: _Block) -> np.ndarray:
-    at, text = block.bits_at, np.frombuffer(block.text, np.uint8)
-    block.check(at > block.starts if block.labelled else at == block.starts)
-    if at.size == 0:
-        return np.empty((0, block.width), np.uint8)
-    lines = np.lib.stride_tricks.sliding_window_view(text, 2 * block.width - 1)[at]
-    bits: np.ndarray = lines[:, ::2] - np.uint8(_ZERO)  # whatever is no digit wraps to more than 1
-    good = (bits <= 1).all(axis=1) & (lines[:, 1::2] == _COMMA).all(axis=1)
-    block.check(good & (text[at - 1] == _COMMA) if block.labelled else good)
-    return bits
-
-
-def _labels(block: _Block) -> list[int]:
-    if not block.labelled:
-        return []
-    places = zip(block.starts.tolist(), block.bits_at.tolist(), strict=True)
-    cells = [block.text[start : bits_at - 1] for start, bits_at in places]
-    block.check(np.array([b"," not in cell for cell in cells], dtype=bool))  # else the line has too many fields
-    return [_label(cell, block.where, i) for i, cell in enumerate(cells, block.n_before + 1)]
-
-
-def _odd_line(block: _Block, fields: list[bytes], row: int) -> InputError:
-    expected = block.width + block.labelled
+def _odd_line(where: str, fields: list[bytes], row: int, n_bits: int, labelled: bool) -> InputError:
+    expected = n_bits + labelled
     if len(fields) != expected:
-        form = f"a label and {block.width:,} bits" if block.labelled else "bits"
+        form = f"a label and {n_bits:,} bits" if labelled else "bits"
         return InputError(
-            f"{block.where}: Expected {expected:,} fields, {form}, found {len(fields):,} in row {row:,}: the file is "
+            f"{where}: Expected {expected:,} fields, {form}, found {len(fields):,} in row {row:,}: the file is "
             "truncated or of another kind; download it again."
         )
-    bits = fields[1:] if block.labelled else fields
-    column = next((i for i, bit in enumerate(bits) if bit not in (b"0", b"1")), 0)
+    column = next((i for i, bit in enumerate(fields) if i >= labelled and bit not in (b"0", b"1")), 0)
     return InputError(
-        f"{block.where}: Expected 0 or 1, found {brief(bits[column].decode('latin-1'))!r} in row {row:,}, field "
-        f"{column + 1 + block.labelled:,}; give the published file."
+        f"{where}: Expected 0 or 1, found {brief(fields[column].decode('latin-1'))!r} in row {row:,}, field "
+        f"{column + 1:,}; give the published file."
     )
 
 
