@@ -1,8 +1,9 @@
 """Adult, German credit and Hepatitis from the raw files of the UCI repository, as tables with typed columns."""
 
-import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from vestige.data.formats.files import PathLike, file_name
 from vestige.data.records.row_ids import row_ids
 
 _MISSING = "?"
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[?]|[+-]?([0-9]{1,18}[.]?[0-9]{0,18}|[.][0-9]{1,18})([eE][+-]?[0-9]{1,2})?")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class _Row:
     file: str
     line: int
     fields: Sequence[str]
+
+    def refused(self, expected: str, found: str, cure: str) -> InputError:
+        return InputError(f"{self.file}: Expected {expected}, found {found} in line {self.line:,}; {cure}.")
 
 
 _ADULT = _Layout(
@@ -119,11 +125,9 @@ def read_adult(train: PathLike, test: PathLike | None = None) -> Records:
         InputError: A file is missing or unreadable, or a line has too few or many fields, a number that is none,
             or an unknown label.
     """
-    paths = [path for path in (train, test) if path is not None]
-    parts = [list(_rows(path, _ADULT)) for path in paths]
-    names = [file_name(path).removesuffix(".gz") for path in paths]
-    ids = np.concatenate([row_ids(name, len(part)) for name, part in zip(names, parts, strict=True)])
-    return _records([row for part in parts for row in part], _ADULT, ids)
+    parts = [list(_rows(path, _ADULT)) for path in (train, test) if path is not None]
+    ids = [row_ids(part[0].file.removesuffix(".gz"), len(part)) for part in parts]
+    return _records(list(chain.from_iterable(parts)), _ADULT, np.concatenate(ids))
 
 
 def read_german_credit(path: PathLike) -> Records:
@@ -173,62 +177,43 @@ def _rows(path: PathLike, layout: _Layout) -> Iterator[_Row]:
     for i, line in filled:
         row = _Row(name, i, [text.strip() for text in line.split(layout.delimiter)])
         if len(row.fields) != len(layout.fields):
-            expected = f"{len(layout.fields)} fields ({few(layout.fields, 3)})"
-            raise _wrong(row, expected, str(len(row.fields)), "the file is truncated or another one: download it again")
+            raise row.refused(
+                f"{len(layout.fields)} fields ({few(layout.fields, 3)})",
+                str(len(row.fields)),
+                "the file is truncated or another one: download it again",
+            )
         yield row
 
 
 def _records(rows: Sequence[_Row], layout: _Layout, ids: np.ndarray) -> Records:
     import pandas as pd
 
-    columns = {name: [row.fields[i] for row in rows] for i, name in enumerate(layout.fields)}
-    written = columns.pop(layout.label)
-    _check(rows, layout.label, written, layout.labels)
-    table = pd.DataFrame(
-        {
-            name: _numbers(rows, name, values, layout.dtype)
-            if name in layout.numbers
-            else _categorical(rows, name, values, layout.categories.get(name))
-            for name, values in columns.items()
-        }
-    )
-    return Records(table, [layout.labels[label] for label in written], ids=ids, classes=layout.classes)
+    columns = {name: _column(rows, i, name, layout) for i, name in enumerate(layout.fields)}
+    labels = columns.pop(layout.label)
+    return Records(pd.DataFrame(columns), labels, ids=ids, classes=layout.classes)
 
 
-def _numbers(rows: Sequence[_Row], name: str, values: Sequence[str], dtype: type) -> np.ndarray:
-    number: Callable[[str], Any] = int if dtype is np.int64 else _number_or_missing
-    found: np.ndarray = np.empty(len(values), dtype)
-    for i, value in enumerate(values):
-        try:
-            found[i] = number(value)
-        except (ValueError, OverflowError):
-            raise _wrong(rows[i], f"a number as {name}", repr(brief(value)), "download the file again") from None
-    return found
-
-
-def _number_or_missing(value: str) -> float:
-    number = np.nan if value == _MISSING else float(value)
-    if value != _MISSING and not math.isfinite(number):
-        raise ValueError
-    return number
-
-
-def _categorical(rows: Sequence[_Row], name: str, values: Sequence[str], declared: Sequence[str] | None) -> Any:
+def _column(rows: Sequence[_Row], i: int, name: str, layout: _Layout) -> Any:
+    """Classes, numbers or categories; a missing value is NaN, or of no category."""
     import pandas as pd
 
-    if declared is None:
-        declared = sorted(set(values) - {_MISSING})
-    _check(rows, name, values, [*declared, _MISSING])
-    return pd.Categorical([None if value == _MISSING else value for value in values], categories=list(declared))
+    values = [row.fields[i] for row in rows]
+    if name in layout.numbers:
+        of_type = _WHOLE if layout.dtype is np.int64 else _NUMBER
+        good = [of_type.fullmatch(value) is not None for value in values]
+        _refuse(rows, values, good, f"a number as {name}", "download the file again")
+        return np.array([np.nan if value == _MISSING else layout.dtype(value) for value in values], layout.dtype)
+    is_label = name == layout.label
+    known = layout.labels if is_label else layout.categories.get(name) or sorted({*values} - {_MISSING})
+    good = [value in known or (value == _MISSING and not is_label) for value in values]
+    listed = [*known] if is_label else [*known, _MISSING]
+    _refuse(rows, values, good, f"one of {few(listed, 6)} as {name}", "give the raw file as UCI publishes it")
+    if is_label:
+        return [layout.labels[value] for value in values]
+    return pd.Categorical([None if value == _MISSING else value for value in values], categories=list(known))
 
 
-def _check(rows: Sequence[_Row], name: str, values: Sequence[str], known: Collection[str]) -> None:
-    listed = set(known)
-    unknown = next((i for i, value in enumerate(values) if value not in listed), None)
-    if unknown is not None:
-        expected = f"one of {few([*known], 6)} as {name}"
-        raise _wrong(rows[unknown], expected, repr(brief(values[unknown])), "give the raw file as UCI publishes it")
-
-
-def _wrong(row: _Row, expected: str, found: str, cure: str) -> InputError:
-    return InputError(f"{row.file}: Expected {expected}, found {found} in line {row.line:,}; {cure}.")
+def _refuse(rows: Sequence[_Row], values: Sequence[str], good: Sequence[bool], expected: str, cure: str) -> None:
+    if not all(good):
+        i = good.index(False)
+        raise rows[i].refused(expected, repr(brief(values[i])), cure)
