@@ -11,6 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
 from vestige.core.errors import InputError
 from vestige.core.messages import brief
 from vestige.data.formats.csv_quotes import refuse_open_quotes
@@ -48,8 +51,6 @@ class CsvFile:
             InputError: A number is none, a row is too short or too long, a quote is never closed, or the text is not
                 UTF-8.
         """
-        import pyarrow as pa
-
         with readable(self.path):
             try:
                 found = self._read(numeric, text, use_threads=True)
@@ -96,9 +97,6 @@ class CsvFile:
         return gzip.open(self.path) if self.packed else self.path.open("rb")
 
     def _read(self, numeric: Sequence[str], text: Sequence[str], *, use_threads: bool) -> Any:
-        import pyarrow as pa
-        from pyarrow import csv as arrow_csv
-
         types = dict.fromkeys(text, pa.string()) | dict.fromkeys(numeric, pa.float64())
         source = pa.input_stream(str(self.path), compression="gzip" if self.packed else None)
         with source:

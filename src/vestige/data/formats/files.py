@@ -28,6 +28,8 @@ class Format(Enum):
     CSV_GZIP = "a gzipped text table"
 
 
+TABLES = (Format.CSV, Format.CSV_GZIP, Format.PARQUET)
+
 _OURS = {
     b"PK\x03\x04": Format.NPZ,
     b"PK\x05\x06": Format.NPZ,  # a zip without entries

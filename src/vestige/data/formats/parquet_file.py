@@ -4,7 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from pyarrow import parquet
 
 from vestige.core.errors import InputError
 from vestige.core.messages import brief
@@ -18,6 +21,7 @@ class ParquetFile:
     path: Path
     name: str
     names: tuple[str, ...]
+    decimal: ClassVar[str | None] = None  # its columns have types of their own
 
     def load(self, numeric: Sequence[str], text: Sequence[str]) -> Any:
         """Read columns into a pyarrow Table, with the types they have.
@@ -37,9 +41,6 @@ def opened_parquet(path: PathLike, **options: Any) -> Iterator[Any]:
     Raises:
         InputError: The file is truncated or damaged, whenever that comes out.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
     with readable(path), Path(path).open("rb"):  # a file that cannot be opened is not a damaged one
         pass
     try:
@@ -58,8 +59,6 @@ def whole_columns(table: Any, name: str) -> Any:
     Raises:
         InputError: Text is not UTF-8, or a column is damaged otherwise.
     """
-    import pyarrow as pa
-
     for column in table.column_names:
         try:
             table.column(column).validate(full=True)

@@ -1,18 +1,18 @@
 """How a table's columns are named, and which column plays which part."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from vestige.core.errors import InputError
 from vestige.core.labels import class_order
 from vestige.core.messages import few
+from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, Probabilities
 from vestige.data.formats.classes import spellings
 
-PROBABILITY = "prob_"
-LOGIT = "logit_"
-INPUT = "input_"
-LOSS, PHI, GRADIENT_NORM, PREDICTED = "loss", "phi", "gradient_norm", "predicted"
+INPUT, PREDICTED = "input_", "predicted"
+PREFIXES: Mapping[str, type[Output]] = {"logit_": Logits, "prob_": Probabilities}
+NUMBERS: Mapping[str, type[Output]] = {"loss": Loss, "phi": Phi, "gradient_norm": GradientNorms}
 
 
 @dataclass(frozen=True)
@@ -48,50 +48,29 @@ class Columns:
         if self.label_base not in (0, 1):
             raise InputError(f"Expected 0 or 1 as --label-base, found {self.label_base}.")
 
+    def wanted(self, *, member: bool) -> dict[str, Sequence[str] | None]:
+        """Return the columns that must be there, the one of members too or not, by how others are named."""
+        single = {"with --label": self.label, "with --member": self.member if member else None, "with --id": self.id}
+        single |= {"with --subject": self.subject}
+        single |= {"with --positive COLUMN=CLASS": None if self.positive is None else self.positive[0]}
+        return {**single, "with --group": self.groups, "with --order": self.order, "with --input": self.inputs}
+
 
 @dataclass(frozen=True)
 class Roles:
-    """Which column of a table plays which part; probabilities and logits by class, in the order of the classes."""
+    """Which column of a table plays which part.
 
-    label: str
-    member: str | None
-    id: str | None
-    subject: str | None
-    groups: tuple[str, ...]
-    order: tuple[str, ...]
-    inputs: tuple[str, ...]
-    probabilities: Mapping[str, str]
-    logits: Mapping[str, str]
-    positive: str | None
-    numbers: tuple[str, ...]
-    predicted: str | None
-
-    @property
-    def numeric(self) -> list[str]:
-        """Columns that must be numbers."""
-        positive = [] if self.positive is None else [self.positive]
-        return _once([*self.probabilities.values(), *self.logits.values(), *positive, *self.numbers])
-
-    @property
-    def text(self) -> list[str]:
-        """All other columns that are needed."""
-        single = (self.label, self.member, self.id, self.subject, self.predicted)
-        named = [name for name in single if name is not None]
-        numeric = set(self.numeric)
-        return [n for n in _once([*named, *self.groups, *self.order, *self.inputs]) if n not in numeric]
-
-
-def require_columns(names: Sequence[str], columns: Columns, *, member: bool) -> None:
-    """Refuse a table that lacks a column the user named or that every table has.
-
-    Raises:
-        InputError: A column is missing; the message says what there is and which option names another.
+    Attributes:
+        columns: As the user named them, with those of ids, subjects and inputs that are there without being named.
+        by_class: Columns of logits and of probabilities by class, in the order of the classes.
+        numeric: All columns that must be numbers.
+        text: All other columns that are needed, the member column among them if there is one.
     """
-    for column, option in _wanted(columns, member=member):
-        if column not in names:
-            raise InputError(
-                f"Expected a column {column}, found {few([n for n in names if n])}; name another with {option}."
-            )
+
+    columns: Columns
+    by_class: Mapping[type[Output], Mapping[str, str]]
+    numeric: tuple[str, ...]
+    text: tuple[str, ...]
 
 
 def assign_roles(
@@ -115,37 +94,35 @@ def assign_roles(
     Raises:
         InputError: No column holds an output of the model, or it is unclear of which class.
     """
-    probabilities: Mapping[str, str] = {}
-    logits: Mapping[str, str] = {}
-    if columns.positive is None:
-        probabilities, logits = _by_prefix(names, PROBABILITY), _by_prefix(names, LOGIT)
-        for found in (probabilities, logits):
-            if len(found) == 1:
-                raise InputError(_single_column(found, label_values()))
-        _check_classes(probabilities, logits, classes)
-        if not probabilities and not logits:
-            probabilities = _by_label(names, columns, label_values(), classes)
-    roles = Roles(
-        label=columns.label,
-        member=columns.member if columns.member in names else None,
-        id=columns.id or _if_there("id", names),
-        subject=columns.subject or _if_there("subject", names),
-        groups=columns.groups,
-        order=columns.order,
-        inputs=columns.inputs or tuple(n for n in names if n.startswith(INPUT)),
-        probabilities=probabilities,
-        logits=logits,
-        positive=None if columns.positive is None else columns.positive[0],
-        numbers=tuple(n for n in (LOSS, PHI, GRADIENT_NORM) if n in names),
-        predicted=_if_there(PREDICTED, names),
-    )
-    if not (roles.numeric or roles.predicted):
+    by_class: dict[type[Output], Mapping[str, str]] = {}
+    if columns.positive is not None:
+        by_class = {Probabilities: {columns.positive[1]: columns.positive[0]}}
+    else:
+        by_class = {kind: found for prefix, kind in PREFIXES.items() if (found := _by_prefix(names, prefix))}
+        for of_kind in by_class.values():
+            if len(of_kind) == 1:
+                raise InputError(_single_column(of_kind, label_values()))
+        _check_classes(by_class, classes)
+        if not by_class and (by_name := _by_label(names, columns, label_values(), classes)):
+            by_class = {Probabilities: by_name}
+    numeric = [name for of_kind in by_class.values() for name in of_kind.values()]
+    numeric += [name for name in NUMBERS if name in names]
+    if not (numeric or PREDICTED in names):
         raise InputError(
             f"Expected columns prob_<class> or logit_<class>, columns named after the labels, or loss, phi or "
             f"predicted, found {few([n for n in names if n])}; rename the outputs, or name one probability column "
             "with --positive COLUMN=CLASS."
         )
-    return roles
+    columns = replace(
+        columns,
+        id=columns.id or ("id" if "id" in names else None),
+        subject=columns.subject or ("subject" if "subject" in names else None),
+        inputs=columns.inputs or tuple(n for n in names if n.startswith(INPUT)),
+    )
+    single = [columns.label, columns.id, columns.subject, *(n for n in (columns.member, PREDICTED) if n in names)]
+    text = dict.fromkeys([*single, *columns.groups, *columns.order, *columns.inputs])
+    needed_as_text = tuple(name for name in text if name is not None and name not in numeric)
+    return Roles(columns, by_class, tuple(dict.fromkeys(numeric)), needed_as_text)
 
 
 def positive_pair(positive: str, label_values: Sequence[str], classes: Sequence[str] | None = None) -> tuple[str, str]:
@@ -169,21 +146,6 @@ def positive_pair(positive: str, label_values: Sequence[str], classes: Sequence[
     )
 
 
-def _wanted(columns: Columns, *, member: bool) -> Iterator[tuple[str, str]]:
-    yield columns.label, "--label"
-    if member:
-        yield columns.member, "--member"
-    if columns.id is not None:
-        yield columns.id, "--id"
-    if columns.subject is not None:
-        yield columns.subject, "--subject"
-    if columns.positive is not None:
-        yield columns.positive[0], "--positive COLUMN=CLASS"
-    for option, names in (("--group", columns.groups), ("--order", columns.order), ("--input", columns.inputs)):
-        for name in names:
-            yield name, option
-
-
 def _by_prefix(names: Sequence[str], prefix: str) -> dict[str, str]:
     found = {name.removeprefix(prefix) for name in names if name.startswith(prefix) and name != prefix}
     return {name: prefix + name for name in class_order(found)}
@@ -197,16 +159,17 @@ def _single_column(found: Mapping[str, str], label_values: Sequence[str]) -> str
     )
 
 
-def _check_classes(probabilities: Mapping[str, str], logits: Mapping[str, str], classes: Sequence[str] | None) -> None:
+def _check_classes(by_class: Mapping[type[Output], Mapping[str, str]], classes: Sequence[str] | None) -> None:
+    logits, probabilities = by_class.get(Logits, {}), by_class.get(Probabilities, {})
     if probabilities and logits and probabilities.keys() != logits.keys():
         raise InputError(
             f"Expected the same classes as probabilities and as logits, found {few(list(probabilities))} and "
             f"{few(list(logits))}; leave out one of the two."
         )
-    found_classes = list(probabilities or logits)
-    if classes is not None and found_classes and set(found_classes) != set(classes):
+    found = list(probabilities or logits)
+    if classes is not None and found and set(found) != set(classes):
         raise InputError(
-            f"Expected columns for the target's classes {few(list(classes))}, found {few(found_classes)}; "
+            f"Expected columns for the target's classes {few(list(classes))}, found {few(found)}; "
             "give both tables the same class columns."
         )
 
@@ -215,8 +178,8 @@ def _by_label(
     names: Sequence[str], columns: Columns, label_values: Sequence[str], classes: Sequence[str] | None
 ) -> dict[str, str]:
     """Columns named exactly as the labels are, what R's predict(type = "prob") gives; none unless all are there."""
-    taken = {name for name, _ in _wanted(columns, member=True)} | {"id", "subject"}
-    free = set(names) - taken
+    taken = {columns.label, columns.member, columns.id, columns.subject, "id", "subject"}
+    free = set(names) - taken - {*columns.groups, *columns.order, *columns.inputs}
     if classes is not None:
         candidates = [list(classes)]
     elif columns.label_base and "0" in free:
@@ -228,11 +191,3 @@ def _by_label(
         if len(set(candidate)) >= 2 and free.issuperset(candidate):
             return {name: name for name in class_order(set(candidate))}
     return {}
-
-
-def _if_there(name: str, names: Sequence[str]) -> str | None:
-    return name if name in names else None
-
-
-def _once(names: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(names))

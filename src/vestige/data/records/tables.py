@@ -1,44 +1,20 @@
 """Tables of records, CSV or Parquet, one or two of the same columns: types, classes and categories common to both."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vestige.core.errors import InputError
-from vestige.core.ids import without_fractions
 from vestige.core.labels import as_numbers, class_order, number_of_text
 from vestige.core.messages import few
 from vestige.core.records import Records, as_given
-from vestige.data.formats import cells
-from vestige.data.formats.classes import codes_of_names, integers_if_all, refuse_regression, spellings
-from vestige.data.formats.csv_file import NO_ROWS, CsvFile, open_csv
-from vestige.data.formats.files import Format, PathLike, expect_format, named
-from vestige.data.formats.parquet_file import ParquetFile, open_parquet
-from vestige.data.formats.unused import distinct_values, notes_on_unused
-from vestige.data.records.columns import RecordColumns, RecordRoles, record_roles, refuse_shared_ids
-from vestige.data.records.inputs import input_frame
+from vestige.data.formats.classes import codes_of_names, refuse_regression, spellings
+from vestige.data.formats.files import PathLike, named
+from vestige.data.records.columns import ROW_NAMES, RecordColumns, refuse_shared_ids, resolved
 
-TABLES = (Format.CSV, Format.CSV_GZIP, Format.PARQUET)
-
-_File = CsvFile | ParquetFile
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The needed columns of one file."""
-
-    file: _File
-    labels: np.ndarray
-    named: Mapping[str, np.ndarray]  # id, subject and groups, as text
-    order: Mapping[str, np.ndarray]
-    table: Any
-    distinct: Mapping[str, np.ndarray]  # values of the unused columns
-
-    @property
-    def decimal(self) -> str | None:
-        return self.file.decimal if isinstance(self.file, CsvFile) else None
+if TYPE_CHECKING:
+    from vestige.data.formats.table import Table
 
 
 def read_tables(
@@ -59,76 +35,50 @@ def read_tables(
         InputError: A file is damaged or of another format, lacks a column or an entry, has labels that are no
             classes, differs from the others in its columns, or shares an id with them.
     """
-    files = [_open(path, columns) for path in paths]
-    roles = []
+    from vestige.data.formats.table import Table, open_tables, require_columns
+
+    files = open_tables(paths, columns.label)
+    needed = []
     for file in files:
         with named(file.name):
-            roles.append(record_roles(file.names, columns))
-    for file, own in zip(files, roles, strict=True):
-        _require_same(file, own, files[0].name, roles[0])
-    parts = [_load(file, roles[0]) for file in files]
-    with named(" and ".join(file.name for file in files)):
-        records = _records(parts, roles[0], classes)
-    if len(parts) == 1:
+            require_columns(file.names, columns.wanted)
+            roles = resolved(file.names, columns)
+        single = [name for name in (roles.label, roles.id, roles.subject) if name is not None]
+        needed.append(list(dict.fromkeys([*single, *roles.groups, *roles.order, *roles.inputs])))
+        missing = [name for name in needed[0] if name not in needed[-1]]
+        added = [name for name in needed[-1] if name not in needed[0]]
+        if missing or added:
+            found = f"{few(missing)} missing" if missing else f"{few(added)} added"
+            raise InputError(
+                f"{file.name}: Expected the columns of {files[0].name}, found {found}; write both files with the same "
+                "columns, or name the inputs."
+            )
+    table = Table(files, [], needed[0])
+    records = _records(table, resolved(files[0].names, columns), {*needed[0]}, classes)
+    if len(files) == 1:
         return [records]
-    ends = np.cumsum([part.labels.size for part in parts])
-    return [records.take(range(end - part.labels.size, end)) for part, end in zip(parts, ends.tolist(), strict=True)]
+    ends = np.cumsum(table.sizes)
+    return [records.take(range(end - n, end)) for n, end in zip(table.sizes, ends.tolist(), strict=True)]
 
 
-def _open(path: PathLike, columns: RecordColumns) -> _File:
-    found = expect_format(path, *TABLES)
-    return open_parquet(path) if found is Format.PARQUET else open_csv(path, found, columns.label)
+def _records(table: "Table", roles: RecordColumns, needed: set[str], classes: Sequence[Any] | None) -> Records:
+    from vestige.data.records.inputs import input_frame
 
-
-def _require_same(file: _File, roles: RecordRoles, first_name: str, first: RecordRoles) -> None:
-    missing = [name for name in first.needed if name not in roles.needed]
-    added = [name for name in roles.needed if name not in first.needed]
-    if missing or added:
-        found = f"{few(missing)} missing" if missing else f"{few(added)} added"
-        raise InputError(
-            f"{file.name}: Expected the columns of {first_name}, found {found}; write both files with the same "
-            "columns, or name the inputs."
-        )
-
-
-def _load(file: _File, roles: RecordRoles) -> _Part:
-    table = file.load([], roles.needed)
-    by_name = [n for n in (roles.id, roles.subject, *roles.groups) if n is not None]
-    with named(file.name):
-        if table.num_rows == 0:
-            raise InputError(NO_ROWS)
-        decimal = file.decimal if isinstance(file, CsvFile) else "."
-        return _Part(
-            file=file,
-            labels=cells.texts(table[roles.label], roles.label),
-            named={name: cells.texts(table[name], name) for name in by_name},
-            order={name: cells.ordered(table[name], name, decimal) for name in roles.order},
-            table=table.select(list(roles.inputs)),
-            distinct=distinct_values(file, [name for name in roles.unused if name in file.names]),
-        )
-
-
-def _records(parts: Sequence[_Part], roles: RecordRoles, classes: Sequence[Any] | None) -> Records:
-    def joined(column: str | None, *, are_ids: bool = True) -> np.ndarray | None:
-        if column is None:
-            return None
-        texts = np.concatenate([part.named[column] for part in parts])
-        return integers_if_all(without_fractions(texts) if are_ids else texts)
-
-    codes, names, notes = _classes(np.concatenate([part.labels for part in parts]), roles.label, classes)
-    if roles.id is not None:
-        refuse_shared_ids([part.named[roles.id] for part in parts])
-    inputs = input_frame([part.table for part in parts], roles.inputs, [part.decimal for part in parts])
-    return Records(
-        inputs,
-        codes,
-        ids=joined(roles.id),
-        subjects=joined(roles.subject),
-        groups={group: joined(group, are_ids=False) for group in roles.groups},
-        order={name: _joined_order([part.order[name] for part in parts]) for name in roles.order},
-        classes=as_given(names),
-        notes=(*notes, *_notes(parts, roles.unused)),
-    )
+    labels, ids = table.texts(roles.label), table.ids(roles.id)
+    about = {
+        "ids": ids,
+        "subjects": table.ids(roles.subject),
+        "groups": {group: table.names(group) for group in roles.groups},
+        "order": {name: table.ordered(name) for name in roles.order},
+    }
+    row_names = {name for file in table.files for name in file.names if ROW_NAMES.fullmatch(name)}
+    notes = table.notes(needed | row_names)
+    with named(table.name):
+        codes, names, said = _classes(labels, roles.label, classes)
+        if ids is not None:
+            refuse_shared_ids(np.split(ids, np.cumsum(table.sizes)[:-1]))
+        inputs = input_frame({name: table.columns(name) for name in roles.inputs})
+        return Records(inputs, codes, **about, classes=as_given(names), notes=(*said, *notes))
 
 
 def _classes(
@@ -167,16 +117,3 @@ def _note_on_gaps(names: Sequence[str]) -> tuple[str, ...]:
         f"Labels run from {min(numbers)} to {max(numbers)} without {few(left_out)}: only classes that occur are "
         "counted; name all classes if a model has more.",
     )
-
-
-def _joined_order(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """One column from all files; where they disagree on its type, as text."""
-    kinds = {array.dtype.kind for array in arrays}
-    same = len(kinds) == 1 or kinds <= set("iuf")
-    return np.concatenate(arrays if same else [array.astype(np.str_) for array in arrays])
-
-
-def _notes(parts: Sequence[_Part], unused: Sequence[str]) -> tuple[str, ...]:
-    common = [name for name in unused if all(name in part.distinct for part in parts)]
-    distinct = {name: np.unique(np.concatenate([part.distinct[name] for part in parts])) for name in common}
-    return notes_on_unused(unused, distinct, sum(part.labels.size for part in parts))
