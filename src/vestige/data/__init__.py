@@ -7,9 +7,8 @@ makes `Predictions` and `References` of them, `records` makes `Records`; each ha
 `sets` knows published data sets by name, fetches them, and draws who is trained on what, also as the papers do.
 """
 
+from vestige.data.predictions.arrays import read_npy, read_npz
 from vestige.data.predictions.columns import Columns
-from vestige.data.predictions.npy import read_npy
-from vestige.data.predictions.npz import read_npz
 from vestige.data.predictions.reading import read_predictions, read_shadow, refuse_columns
 from vestige.data.predictions.references import holds_references, read_references
 from vestige.data.predictions.tables import read_table, read_two_tables

@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.data.refusals import refused
 
-from vestige.data.formats.arrays import NpyStream
-from vestige.data.predictions.npy import _open_table
-from vestige.data.predictions.npz import NpzFile
+from vestige.data.formats.arrays import NpyStream, NpzFile, npy_file
 
 DTYPES = ["f2", "<f4", ">f4", "f8", "i1", "u2", "i8", "?"]
+
+
+def opened(path):
+    return npy_file(path).table()
 
 
 def saved_npz(path, compressed, **arrays):
@@ -35,7 +37,7 @@ def test_streaming_equals_loading(tmp_path_factory, n, k, n_rows, dtype, compres
     array = np.asfortranarray(array) if fortran else array
     np.save(folder / "x.npy", array)
     tables = [
-        _open_table(folder / "x.npy"),
+        opened(folder / "x.npy"),
         NpzFile(saved_npz(folder / "x.npz", compressed, probs=array)).table("probs"),
     ]
     for table in tables:
@@ -51,14 +53,14 @@ def test_streaming_equals_loading(tmp_path_factory, n, k, n_rows, dtype, compres
 def test_blocks_may_be_kept(tmp_path):
     array = np.arange(20.0).reshape(10, 2)
     np.save(tmp_path / "x.npy", array)
-    blocks = list(_open_table(tmp_path / "x.npy").blocks(3))
+    blocks = list(opened(tmp_path / "x.npy").blocks(3))
     blocks[0][:] = -1
     np.testing.assert_array_equal(np.concatenate(blocks[1:]), array[3:])
 
 
 def test_c_order_is_streamed_and_not_mapped(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((4, 2)))
-    table = _open_table(tmp_path / "x.npy")
+    table = opened(tmp_path / "x.npy")
     assert isinstance(table, NpyStream)
     assert not isinstance(next(table.blocks(2)).base, np.memmap)
 
@@ -91,19 +93,19 @@ def test_a_truncated_npy_is_noticed_at_once(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((100, 2)))
     data = (tmp_path / "x.npy").read_bytes()
     (tmp_path / "x.npy").write_bytes(data[:-8])
-    refused(lambda: _open_table(tmp_path / "x.npy"), "x.npy", "1,728 bytes", "found only 1,720", "truncated", "save it")
+    refused(lambda: opened(tmp_path / "x.npy"), "x.npy", "1,728 bytes", "found only 1,720", "truncated", "save it")
 
 
 def test_an_npy_with_more_than_one_array_is_refused(tmp_path):
     with (tmp_path / "x.npy").open("wb") as stream:
         np.save(stream, np.zeros((4, 2)))
         np.save(stream, np.zeros((4, 2)))
-    refused(lambda: _open_table(tmp_path / "x.npy"), "one array per file")
+    refused(lambda: opened(tmp_path / "x.npy"), "one array per file")
 
 
 def test_a_file_cut_while_it_is_read_is_noticed(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((100, 2)))
-    table = _open_table(tmp_path / "x.npy")
+    table = opened(tmp_path / "x.npy")
     data = (tmp_path / "x.npy").read_bytes()
     (tmp_path / "x.npy").write_bytes(data[: 128 + 50 * 16 + 3])
     refused(lambda: list(table.blocks(7)), "x.npy: Expected 100 rows", "truncated")
@@ -111,7 +113,7 @@ def test_a_file_cut_while_it_is_read_is_noticed(tmp_path):
 
 def test_a_file_changed_between_two_readings_is_noticed(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((100, 2)))
-    table = _open_table(tmp_path / "x.npy")
+    table = opened(tmp_path / "x.npy")
     list(table.blocks(50))
     np.save(tmp_path / "x.npy", np.zeros((50, 2)))
     refused(lambda: list(table.blocks(7)), "x.npy", "changed")
@@ -142,4 +144,4 @@ def test_an_entry_shorter_than_its_header_says_is_noticed(tmp_path):
 
 def test_a_foreign_header_is_refused(tmp_path):
     (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x01\x00\x10\x00{'descr': garbage")
-    refused(lambda: _open_table(tmp_path / "x.npy"), "x.npy", "damaged or foreign header", "numpy.save")
+    refused(lambda: opened(tmp_path / "x.npy"), "x.npy", "damaged or foreign header", "numpy.save")

@@ -6,8 +6,8 @@ from typing import Any
 from vestige.core.errors import InputError
 from vestige.core.predictions import Predictions
 from vestige.data.formats.files import Format, PathLike, file_name, format_of
+from vestige.data.predictions.arrays import read_npz, read_npz_shadow
 from vestige.data.predictions.columns import Columns
-from vestige.data.predictions.npz import read_npz, read_npz_shadow
 from vestige.data.predictions.tables import read_table
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from vestige.core.errors import InputError
 from vestige.core.records import Records
 from vestige.data.formats.files import TABLES, Format, PathLike, expect_format, file_name
+from vestige.data.records.arrays import read_npzs
 from vestige.data.records.columns import RecordColumns
-from vestige.data.records.npz import read_npzs
 from vestige.data.records.tables import read_tables
 
 

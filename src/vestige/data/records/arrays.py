@@ -10,8 +10,8 @@ from vestige.core.errors import InputError
 from vestige.core.labels import class_order, names_of_numbers
 from vestige.core.messages import few
 from vestige.core.records import Codes, Records
+from vestige.data.formats.arrays import NpzFile
 from vestige.data.formats.files import PathLike, named
-from vestige.data.predictions.npz import NpzFile
 from vestige.data.records.columns import RecordColumns, refuse_shared_ids
 
 _GROUP = "group_"
@@ -38,40 +38,35 @@ def read_npzs(
         InputError: A file is damaged or of another format, lacks a key, holds objects, or differs from the others in
             the shape or kind of its inputs, in its classes, or in what it says of the records.
     """
-    _refuse_names(columns)
-    files = [NpzFile(path) for path in paths]
-    for file in files:
-        _require_keys(file, columns)
-    known = _classes(files, classes)
-    records = [_records(file, columns, known) for file in files]
-    if len(records) > 1:
-        with named(" and ".join(file.name for file in files)):
-            _require_alike(records)
-            if all(own.ids is not None for own in records):
-                refuse_shared_ids([own.ids for own in records])
-        return _with_all_classes(records)
-    return records
-
-
-def _refuse_names(columns: RecordColumns) -> None:
     if columns != RecordColumns(order=columns.order):
         raise InputError(
             "Expected names of columns beside a table only, found some beside an npz file; name its arrays inputs, "
             "labels, ids, subjects and group_<name>."
         )
-
-
-def _require_keys(file: NpzFile, columns: RecordColumns) -> None:
-    for key in ("inputs", "labels", *columns.order):
-        if key not in file.keys:
-            raise InputError(
-                f"{file.name}: Expected the array {key}, found {few(file.keys, 12)}; add it with numpy.savez."
-            )
+    files = [NpzFile(path) for path in paths]
+    for file in files:
+        file.require(("inputs", "labels", *columns.order), "add it with numpy.savez")
+    known = _classes(files, classes)
+    records = [_records(file, columns, known) for file in files]
+    if len(records) == 1:
+        return records
+    with named(" and ".join(file.name for file in files)):
+        for what, first in _described(records[0]).items():
+            other = _described(records[1])[what]
+            if other != first:
+                raise InputError(f"Expected the same {what} in both files, found {first} and {other}; save both alike.")
+        if records[0].ids is not None:
+            refuse_shared_ids([own.ids for own in records])
+    if known is not None:
+        return records
+    # Labels that are numbers without names: as many classes in each as the largest label of any says.
+    names = Codes(str(code) for code in range(max(own.n_classes for own in records)))
+    return [replace(own, classes=names) for own in records]
 
 
 def _classes(files: Sequence[NpzFile], classes: Sequence[Any] | None) -> tuple[str, ...] | None:
     """Class names that hold for all files; None if labels are numbers without names."""
-    named_by = {file.name: _names(file) for file in files if "classes" in file.keys}
+    named_by = {file.name: file.class_names("classes") for file in files if "classes" in file.keys}
     if named_by:
         if len(set(named_by.values())) > 1 or len(named_by) < len(files):
             raise InputError(
@@ -89,40 +84,17 @@ def _classes(files: Sequence[NpzFile], classes: Sequence[Any] | None) -> tuple[s
     return class_order({str(name) for own in labels for name in np.unique(own.astype(np.str_))})
 
 
-def _names(file: NpzFile) -> tuple[str, ...]:
-    found = file.load("classes")
-    if found.ndim != 1 or found.dtype.kind not in "Uiub":
-        raise InputError(
-            f"{file.name}[classes]: Expected one name per class, found {found.dtype} of shape {found.shape}; save a "
-            "one-dimensional array of text or integers."
-        )
-    return tuple(str(name) for name in found)
-
-
 def _records(file: NpzFile, columns: RecordColumns, classes: tuple[str, ...] | None) -> Records:
-    def optional(key: str) -> Any:
-        return file.load(key) if key in file.keys else None
-
     with named(file.name):
         return Records(
             file.load("inputs"),
             file.load("labels"),
-            ids=optional("ids"),
-            subjects=optional("subjects"),
+            ids=file.optional("ids"),
+            subjects=file.optional("subjects"),
             groups={key.removeprefix(_GROUP): file.load(key) for key in file.keys if key.startswith(_GROUP)},
             order={key: file.load(key) for key in columns.order},
             classes=classes,
         )
-
-
-def _require_alike(records: Sequence[Records]) -> None:
-    described = [_described(own) for own in records]
-    for what, first in described[0].items():
-        for other in described[1:]:
-            if other[what] != first:
-                raise InputError(
-                    f"Expected the same {what} in both files, found {first} and {other[what]}; save both alike."
-                )
 
 
 def _described(records: Records) -> dict[str, str]:
@@ -135,11 +107,3 @@ def _described(records: Records) -> dict[str, str]:
         "subjects": "none" if records.subjects is None else "some",
         "groups": few(list(records.groups)) or "none",
     }
-
-
-def _with_all_classes(records: Sequence[Records]) -> list[Records]:
-    """Labels that are numbers without names: as many classes in each as the largest label of any says."""
-    if records[0].classes is not None:
-        return list(records)
-    names = Codes(str(code) for code in range(max(own.n_classes for own in records)))
-    return [replace(own, classes=names) for own in records]
