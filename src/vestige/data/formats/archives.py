@@ -3,25 +3,22 @@
 Nothing is ever unpacked to disk.
 """
 
-import gzip
-import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TypeVar, cast
 
 from vestige.core.errors import InputError
 from vestige.data.formats.arrays import ByteStream
-from vestige.data.formats.files import PathLike, file_name, readable
+from vestige.data.formats.files import PathLike, opened, readable, whole
 
 T = TypeVar("T")
 
 _N_READ = 1 << 20  # bytes per read
-_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+_ZIP = b"PK\x03\x04"
 _TAR, _TAR_AT = b"ustar", 257
 
 
@@ -38,13 +35,6 @@ class Member:
     name: str
     where: str
     stream: ByteStream
-
-
-@contextmanager
-def opened(path: PathLike) -> Iterator[ByteStream]:
-    """Open a file for reading, unpacked if it is gzipped, and tell what is wrong with it as one `InputError`."""
-    with readable(path), _whole(file_name(path)), _unpacked(Path(path)) as stream:
-        yield stream
 
 
 def read_files(path: PathLike, wanted: Callable[[str], bool], read: Callable[[Member], T]) -> dict[str, T]:
@@ -68,7 +58,7 @@ def read_files(path: PathLike, wanted: Callable[[str], bool], read: Callable[[Me
                 raise InputError(
                     f"{member.where}: Expected one file {member.name}, found two; give the folder or archive with one."
                 )
-            with readable(path), _whole(member.where):
+            with readable(path), whole(member.where):
                 found[member.name] = read(member)
     return found
 
@@ -76,10 +66,10 @@ def read_files(path: PathLike, wanted: Callable[[str], bool], read: Callable[[Me
 def _members(path: Path, wanted: Callable[[str], bool]) -> Generator[Member, None, None]:
     if path.is_dir():
         with readable(path):
-            files = sorted(file for file in path.iterdir() if wanted(_plain(file.name)) and file.is_file())
+            files = sorted(file for file in path.iterdir() if wanted(file.name.removesuffix(".gz")) and file.is_file())
         for file in files:
             with opened(file) as stream:
-                yield Member(_plain(file.name), file.name, stream)
+                yield Member(file.name.removesuffix(".gz"), file.name, stream)
         return
     with opened(path) as stream:
         start = stream.read(_TAR_AT + len(_TAR))
@@ -88,8 +78,8 @@ def _members(path: Path, wanted: Callable[[str], bool]) -> Generator[Member, Non
             yield from _members_of_zip(path, stream, wanted)
         elif start[_TAR_AT:] == _TAR:
             yield from _members_of_tar(path, stream, wanted)
-        elif wanted(_plain(path.name)):
-            yield Member(_plain(path.name), path.name, stream)
+        elif wanted(path.name.removesuffix(".gz")):
+            yield Member(path.name.removesuffix(".gz"), path.name, stream)
 
 
 def _members_of_tar(path: Path, stream: ByteStream, wanted: Callable[[str], bool]) -> Iterator[Member]:
@@ -110,33 +100,3 @@ def _members_of_zip(path: Path, stream: ByteStream, wanted: Callable[[str], bool
             if name and not entry.is_dir() and wanted(name):
                 with archive.open(entry) as content:
                     yield Member(name, f"{path.name}[{name}]", cast(ByteStream, content))
-
-
-def _unpacked(path: Path) -> ByteStream:
-    with path.open("rb") as stream:
-        packed = stream.read(len(_GZIP)) == _GZIP
-    return gzip.open(path) if packed else path.open("rb")
-
-
-def _plain(name: str) -> str:
-    return name.removesuffix(".gz")
-
-
-@contextmanager
-def _whole(where: str) -> Iterator[None]:
-    """Tell a damaged archive as one `InputError`."""
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise _damaged(where, "gzip") from None
-    except tarfile.TarError:
-        raise _damaged(where, "tar") from None
-    # Also a way of packing that does not exist, and names that are no text.
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, struct.error):
-        raise _damaged(where, "zip") from None
-
-
-def _damaged(where: str, kind: str) -> InputError:
-    return InputError(
-        f"{where}: Expected a whole {kind} file, found a truncated or damaged one; copy or download it again."
-    )

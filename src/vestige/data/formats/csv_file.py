@@ -1,13 +1,14 @@
 """Text tables as R, Python and spreadsheets write them: the delimiter and the decimal mark are looked at, not asked."""
 
 import csv
-import gzip
 import io
 import re
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -17,11 +18,10 @@ from pyarrow import csv as arrow_csv
 from vestige.core.errors import InputError
 from vestige.core.messages import brief
 from vestige.data.formats.csv_quotes import refuse_open_quotes
-from vestige.data.formats.files import Format, PathLike, file_name, readable
+from vestige.data.formats.files import Format, PathLike, file_name, opened, readable
 
 _N_SAMPLE = 1 << 22  # bytes: the header, and rows enough to see a decimal comma
 _N_SAMPLE_ROWS = 100
-_N_SHOWN = 1 << 18  # characters that are kept to see where a table has numbers
 _DELIMITERS = (",", ";", "\t")
 _MISSING = ["", "NA", "NaN", "nan", "null", "NULL", "N/A", "n/a", "#N/A", "<NA>"]
 NO_ROWS = "Expected a row per record, found a header without rows; save it again."
@@ -42,7 +42,7 @@ class CsvFile:
     delimiter: str
     decimal: str
     packed: bool
-    sample: str = field(default="", repr=False)
+    rows: Sequence[Sequence[str]] = field(repr=False, compare=False)  # the first ones
 
     def load(self, numeric: Sequence[str], text: Sequence[str]) -> Any:
         """Read columns into a pyarrow Table: `numeric` as float64, `text` as strings, both with nulls.
@@ -70,7 +70,7 @@ class CsvFile:
     def _n_lines(self) -> int:
         """Line ends; one more if the last line has none. Rows of a table are fewer where a cell has several lines."""
         n, end = 0, b"\n"
-        with self._opened() as stream:
+        with opened(self.path) as stream:
             while block := stream.read(_N_SAMPLE):
                 n += block.count(b"\n") + block.count(b"\r") - block.count(b"\r\n")
                 n -= end == b"\r" and block[:1] == b"\n"
@@ -78,23 +78,20 @@ class CsvFile:
         return n + (end not in b"\r\n")
 
     @cached_property
-    def _has_open_quotes(self) -> InputError | None:
-        with self._opened() as stream:
+    def _open_quotes(self) -> InputError | None:
+        with opened(self.path) as stream:
             lines = io.TextIOWrapper(cast(BinaryIO, stream), "utf-8-sig", errors="replace", newline=None)
             try:
-                refuse_open_quotes(lines, self.names, self.delimiter, self.sample, self.decimal)
+                refuse_open_quotes(lines, self.names, self.delimiter, self.rows, self.decimal)
             except InputError as error:
                 return InputError(f"{self.name}: {error}")
             except (EOFError, zlib.error):  # a damaged gzip file, which is told elsewhere
-                return None
+                pass
         return None
 
     def _refuse_open_quotes(self) -> None:
-        if self._has_open_quotes is not None:
-            raise self._has_open_quotes
-
-    def _opened(self) -> Any:
-        return gzip.open(self.path) if self.packed else self.path.open("rb")
+        if self._open_quotes is not None:
+            raise self._open_quotes
 
     def _read(self, numeric: Sequence[str], text: Sequence[str], *, use_threads: bool) -> Any:
         types = dict.fromkeys(text, pa.string()) | dict.fromkeys(numeric, pa.float64())
@@ -130,43 +127,26 @@ def open_csv(path: PathLike, found: Format, label: str) -> CsvFile:
     Raises:
         InputError: The header is not UTF-8.
     """
-    name, packed = file_name(path), found is Format.CSV_GZIP
-    with readable(path), gzip.open(path) if packed else Path(path).open("rb") as stream:
-        try:
-            # Bytes that are no UTF-8 may stand in a column nobody needs: only the names must be right.
-            sample = stream.read(_N_SAMPLE).decode("utf-8-sig", errors="replace")
-        except (EOFError, zlib.error, gzip.BadGzipFile):
-            raise InputError(
-                f"{name}: Expected a whole gzip file, found a truncated or damaged one; save it again."
-            ) from None
-    splits = {delimiter: _header(sample, delimiter) for delimiter in _DELIMITERS}
-    delimiter = max(_DELIMITERS, key=lambda d: (label in splits[d], len(splits[d])))
-    names = splits[delimiter]
+    with opened(path) as stream:
+        # Bytes that are no UTF-8 may stand in a column nobody needs: only the names must be right.
+        sample = stream.read(_N_SAMPLE).decode("utf-8-sig", errors="replace")
+    rows = {delimiter: _rows(sample, delimiter) for delimiter in _DELIMITERS}
+    delimiter = max(_DELIMITERS, key=lambda d: (label in rows[d][0], len(rows[d][0])))
+    names, *others = rows[delimiter]
     if any("\ufffd" in column for column in names):
-        raise InputError(f"{name}: {_NOT_UTF8}")
-    decimal = "," if delimiter != "," and _has_decimal_comma(sample, delimiter) else "."
-    return CsvFile(Path(path), name, tuple(names), delimiter, decimal, packed, sample[:_N_SHOWN])
+        raise InputError(f"{file_name(path)}: {_NOT_UTF8}")
+    has_comma = any(_COMMA_NUMBER.fullmatch(cell) for row in others for cell in row)
+    decimal = "," if delimiter != "," and has_comma else "."
+    return CsvFile(Path(path), file_name(path), tuple(names), delimiter, decimal, found is Format.CSV_GZIP, others)
 
 
-def _rows(sample: str, delimiter: str) -> Any:
-    return csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
-
-
-def _header(sample: str, delimiter: str) -> list[str]:
-    try:
-        return next((row for row in _rows(sample, delimiter) if row), [])
-    except csv.Error:  # an endless quoted field: text that is no table
-        return []
-
-
-def _has_decimal_comma(sample: str, delimiter: str) -> bool:
-    try:
-        for _, row in zip(range(_N_SAMPLE_ROWS), _rows(sample, delimiter), strict=False):
-            if any(_COMMA_NUMBER.fullmatch(cell) for cell in row):
-                return True
-    except csv.Error:
-        pass
-    return False
+def _rows(sample: str, delimiter: str) -> list[list[str]]:
+    """The header and the first rows; an empty header of text that is no table, such as an endless quoted field."""
+    rows: list[list[str]] = []
+    with suppress(csv.Error):
+        reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+        rows.extend(islice(filter(None, reader), _N_SAMPLE_ROWS))
+    return rows or [[]]
 
 
 def _told(message: str, names: Sequence[str]) -> str:

@@ -4,11 +4,16 @@ Every message starts with the file's name, without its folders: a report or a lo
 """
 
 import gzip
+import io
 import os
+import struct
+import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 
 from vestige.core.errors import InputError
@@ -16,6 +21,15 @@ from vestige.core.errors import InputError
 PathLike = str | os.PathLike[str]
 
 _N_START = 4096  # bytes that are enough to tell every format below
+
+
+_GZIP = b"\x1f\x8b"
+_DAMAGES = {
+    "gzip": (EOFError, zlib.error, gzip.BadGzipFile),
+    "tar": (tarfile.TarError,),
+    # Also a way of packing that does not exist, and names that are no text.
+    "zip": (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, struct.error),
+}
 
 
 class Format(Enum):
@@ -103,6 +117,29 @@ def readable(path: PathLike) -> Iterator[None]:
         raise InputError(f"{name}: Expected a readable file, found: {reason}; copy or save it again.") from None
 
 
+@contextmanager
+def opened(path: PathLike) -> Iterator[io.BufferedIOBase]:
+    """Open a file for reading, unpacked if it is gzipped, and tell what is wrong with it as one `InputError`."""
+    with readable(path):
+        with Path(path).open("rb") as stream:
+            packed = stream.read(len(_GZIP)) == _GZIP
+        with whole(file_name(path)), gzip.open(path) if packed else Path(path).open("rb") as unpacked:
+            yield unpacked
+
+
+@contextmanager
+def whole(where: str) -> Iterator[None]:
+    """Tell a damaged archive as one `InputError`."""
+    try:
+        yield
+    except tuple(chain.from_iterable(_DAMAGES.values())) as error:
+        kind = next(kind for kind, errors in _DAMAGES.items() if isinstance(error, errors))
+        raise InputError(
+            f"{where}: Expected a whole {kind} file, found a truncated or damaged one; copy or save it again, or "
+            "download it again."
+        ) from None
+
+
 def format_of(path: PathLike) -> Format:
     """Return the format of a file of predictions or records.
 
@@ -115,18 +152,21 @@ def format_of(path: PathLike) -> Format:
     Raises:
         InputError: There is no such file, it is empty, or it is of a format Vestige does not read.
     """
-    name = file_name(path)
+    file, name = Path(path), file_name(path)
     with readable(path):
-        start = _start(Path(path))
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise InputError(f"{name}: Expected a file, found a pipe or a device; save it to a file first.")
+        with file.open("rb") as stream:
+            start = stream.read(_N_START)
     if not start:
         raise InputError(f"{name}: Expected npz, npy, CSV or Parquet, found an empty file; save it again.")
     for magic, ours in _OURS.items():
         if start.startswith(magic):
             return ours
-    packed = start.startswith(b"\x1f\x8b")
+    packed = start.startswith(_GZIP)
     if packed:
-        with readable(path):
-            start = _unpacked_start(Path(path))
+        with opened(path) as unpacked:
+            start = unpacked.read(_N_START)
     for magic, (what, cure) in _OTHERS.items():
         if start.startswith(magic):
             raise InputError(f"{name}: Expected npz, npy, CSV or Parquet, found {what}; {cure}.")
@@ -142,20 +182,3 @@ def expect_format(path: PathLike, *expected: Format) -> Format:
         wanted = " or ".join(f.value for f in expected)
         raise InputError(f"{file_name(path)}: Expected {wanted}, found {found.value}; give a file of that format.")
     return found
-
-
-def _start(path: Path) -> bytes:
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise InputError(f"{path.name}: Expected a file, found a pipe or a device; save it to a file first.")
-    with path.open("rb") as stream:
-        return stream.read(_N_START)
-
-
-def _unpacked_start(path: Path) -> bytes:
-    try:
-        with gzip.open(path) as stream:
-            return stream.read(_N_START)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise InputError(
-            f"{path.name}: Expected a whole gzip file, found a truncated or damaged one; save it again."
-        ) from None
