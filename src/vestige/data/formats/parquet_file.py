@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pyarrow as pa
-from pyarrow import parquet
-
 from vestige.core.errors import InputError
 from vestige.core.messages import brief
 from vestige.data.formats.files import PathLike, file_name, readable
@@ -41,6 +38,9 @@ def opened_parquet(path: PathLike, **options: Any) -> Iterator[Any]:
     Raises:
         InputError: The file is truncated or damaged, whenever that comes out.
     """
+    import pyarrow as pa
+    from pyarrow import parquet
+
     with readable(path), Path(path).open("rb"):  # a file that cannot be opened is not a damaged one
         pass
     try:
@@ -62,7 +62,7 @@ def whole_columns(table: Any, name: str) -> Any:
     for column in table.column_names:
         try:
             table.column(column).validate(full=True)
-        except pa.ArrowInvalid as error:
+        except ValueError as error:  # pyarrow's ArrowInvalid
             is_text = "UTF8" in str(error)
             found = "other bytes; save it as UTF-8" if is_text else f"{brief(str(error), 100)}; save it again"
             raise InputError(

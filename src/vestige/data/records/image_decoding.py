@@ -3,7 +3,8 @@
 import importlib.util
 import io
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -47,32 +48,27 @@ def stack_images(
         raise InputError("Expected the package pillow for images, found none; pip install 'vestige[data]'.")
     images = np.empty(0, np.uint8)
     done = 0
+
+    def fill(batch: Sequence[T], first: int) -> None:
+        for i, item in enumerate(batch[first : first + _N_CHUNK], done + first):
+            image = _decoded(load(item, where(i)), where(i))
+            if image.shape != images.shape[1:]:
+                raise InputError(
+                    f"{where(i)}: Expected images of one size, found {_size(image)} beside {_size(images[0])} in "
+                    f"{where(0)}; resize or convert them first, for example with Pillow's Image.resize and "
+                    "Image.convert."
+                )
+            images[i] = image
+
     with ThreadPoolExecutor(n_threads) as executor:
         for batch in batches:
             if done == 0:
                 images = np.empty((n, *_decoded(load(batch[0], where(0)), where(0)).shape), np.uint8)
-            _fill(executor, images, done, batch, load, where)
+            # Raises the first complaint in the order of the records.
+            list(executor.map(partial(fill, batch), range(0, len(batch), _N_CHUNK)))
             done += len(batch)
             progress("decode images", done, n)
     return images
-
-
-def _fill(
-    executor: Executor,
-    images: np.ndarray,
-    start: int,
-    batch: Sequence[T],
-    load: Callable[[T, str], bytes],
-    where: Callable[[int], str],
-) -> None:
-    def fill(first: int) -> None:
-        for i, item in enumerate(batch[first : first + _N_CHUNK], start + first):
-            image = _decoded(load(item, where(i)), where(i))
-            if image.shape != images.shape[1:]:
-                raise _mixed(image.shape, where(i), images.shape[1:], where(0))
-            images[i] = image
-
-    list(executor.map(fill, range(0, len(batch), _N_CHUNK)))  # raises the first complaint in the order of the records
 
 
 def _decoded(content: bytes, where: str) -> np.ndarray:
@@ -110,13 +106,5 @@ def _grey_or_colour(image: Any) -> Any:
     return image.convert("RGB") if image.mode == "P" and "transparency" not in image.info else None
 
 
-def _mixed(found: tuple[int, ...], where: str, first: tuple[int, ...], where_first: str) -> InputError:
-    return InputError(
-        f"{where}: Expected images of one size, found {_size(found)} beside {_size(first)} in {where_first}; resize or "
-        "convert them first, for example with Pillow's Image.resize and Image.convert."
-    )
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    height, width, channels = shape
-    return f"{width} x {height} {_CHANNELS[channels]}"
+def _size(image: np.ndarray) -> str:
+    return f"{image.shape[1]} x {image.shape[0]} {_CHANNELS[image.shape[2]]}"

@@ -1,6 +1,6 @@
 """Image folders: a folder per class, its name the name of the class."""
 
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +33,23 @@ def read_image_folder(folder: PathLike, *, n_threads: int = 2, progress: Progres
         InputError: There is no class folder, or one has no image, an image cannot be read, or sizes are mixed.
     """
     root = Path(folder)
-    files = {path.name: _files(path) for path in _class_folders(root)}
+    if not root.is_dir():
+        found = "a file" if root.exists() else "none there"
+        raise InputError(f"{root.name}: Expected a folder of class folders, found {found}; check the path.")
+    name = root.resolve().name
+    with readable(root):
+        folders = [path for path in _seen(root) if path.is_dir()]
+        files = {path.name: [file for file in _seen(path) if file.is_file()] for path in folders}
+    if not files:
+        raise InputError(
+            f"{name}: Expected one folder per class with its images, found no folder; sort the images into folders "
+            "named after their classes."
+        )
     images = {name: [f for f in found if _is_image(f)] for name, found in files.items()}
     empty = [name for name, found in images.items() if not found]
     if empty:
         raise InputError(
-            f"{root.resolve().name}: Expected images in the folder of every class, found none in {few(empty)}; "
+            f"{name}: Expected images in the folder of every class, found none in {few(empty)}; "
             "give the folder right above the images' folders, or remove these."
         )
     paths = [path for found in images.values() for path in found]
@@ -52,7 +63,9 @@ def read_image_folder(folder: PathLike, *, n_threads: int = 2, progress: Progres
         progress=progress,
     )
     labels = np.array([path.parent.name for path in paths])
-    return Records(inputs, labels, ids=ids, classes=list(images), notes=_notes(files))
+    others = [f"{name}/{f.name}" for name, found in files.items() for f in found if not _is_image(f)]
+    notes = (f"Left out, as their endings are no images': {few(others)}.",) if others else ()
+    return Records(inputs, labels, ids=ids, classes=list(images), notes=notes)
 
 
 def read_two_image_folders(
@@ -72,59 +85,33 @@ def read_two_image_folders(
     Raises:
         InputError: As `read_image_folder`; or both are the same folder, or their images differ in size.
     """
-    roots = [Path(members).resolve(), Path(nonmembers).resolve()]
+    folders = (Path(members), Path(nonmembers))
+    roots = [folder.resolve() for folder in folders]
     if roots[0] == roots[1]:
         raise InputError(f"{roots[0].name}: Expected two folders, found the same as members and as nonmembers.")
     while len({root.name for root in roots}) == 1:  # such as site-a/images and site-b/images
         roots = [root.parent for root in roots]
-    sides = [read_image_folder(f, n_threads=n_threads, progress=progress) for f in (members, nonmembers)]
+    sides = [read_image_folder(folder, n_threads=n_threads, progress=progress) for folder in folders]
     shapes = ["height {} x width {} x {} channels".format(*side.inputs.shape[1:]) for side in sides]
     if shapes[0] != shapes[1]:
         raise InputError(
             f"{roots[1].name}: Expected images as in {roots[0].name}, {shapes[0]}, found {shapes[1]}; scale both alike."
         )
     classes = sorted({name for side in sides for name in side.classes})
-    first, second = (
-        Records(
-            side.inputs,
-            np.array(side.classes)[side.labels],
-            ids=[f"{root.name}/{i}" for i in side.ids.tolist()],
-            classes=classes,
-            notes=side.notes,
-        )
-        for side, root in zip(sides, roots, strict=True)
-    )
-    return first, second
+    for i, (root, side) in enumerate(zip(roots, sides, strict=True)):
+        labels, ids = np.array(side.classes)[side.labels], [f"{root.name}/{id_}" for id_ in side.ids.tolist()]
+        sides[i] = replace(side, labels=labels, ids=ids, classes=classes)
+    return sides[0], sides[1]
 
 
-def _class_folders(root: Path) -> list[Path]:
-    if not root.is_dir():
-        found = "a file" if root.exists() else "none there"
-        raise InputError(f"{root.name}: Expected a folder of class folders, found {found}; check the path.")
-    with readable(root):
-        folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if not folders:
-        raise InputError(
-            f"{root.resolve().name}: Expected one folder per class with its images, found no folder; sort the images "
-            "into folders named after their classes."
-        )
-    return folders
+def _seen(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def _files(folder: Path) -> list[Path]:
-    with readable(folder):
-        return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in _SUFFIXES
 
 
 def _content(path: Path, _: str) -> bytes:
     with readable(path):
         return path.read_bytes()
-
-
-def _notes(files: Mapping[str, Sequence[Path]]) -> tuple[str, ...]:
-    others = [f"{name}/{f.name}" for name, found in files.items() for f in found if not _is_image(f)]
-    return (f"Left out, as their endings are no images': {few(others)}.",) if others else ()
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in _SUFFIXES

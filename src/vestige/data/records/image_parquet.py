@@ -29,7 +29,6 @@ class _Part:
     """One file: what is read before any image is decoded."""
 
     path: Path
-    name: str
     images: str  # the column, or the field in it, that holds the encoded images
     labels: np.ndarray
     classes: tuple[str, ...] | None
@@ -69,12 +68,12 @@ def read_image_parquet(
 
     def where(i: int) -> str:
         at = bisect_right(ends, i)
-        return f"{parts[at].name}[row {i - ends[at] + parts[at].labels.size + 1:,}]"
+        return f"{parts[at].path.name}[row {i - ends[at] + parts[at].labels.size + 1:,}]"
 
     batches = (batch for part in parts for batch in _encoded(part, image))
     images = stack_images(batches, labels.size, load=_present, where=where, n_threads=n_threads, progress=progress)
     names = classes or parts[0].classes
-    with named(parts[0].name):
+    with named(parts[0].path.name):
         codes = Codes(names) if names is not None and labels.dtype.kind in "iu" else names
         return Records(images, labels, ids=_ids(parts), classes=codes)
 
@@ -92,26 +91,16 @@ def _part(path: Path, image: str, label: str) -> _Part:
         plain = labels.to_numpy() if labels.null_count == 0 else np.array(labels.to_pylist(), dtype=object)
     with named(path.name):
         checked = column(plain, f"column {label}", len(plain), "images")
-        return _Part(path, path.name, _field(schema.field(image)), checked, _classes(schema.metadata, label))
-
-
-def _field(field: Any) -> str:
-    """What to read of the column of images."""
-    import pyarrow as pa
-
-    def is_bytes(kind: Any) -> bool:
-        return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-    if is_bytes(field.type):
-        return str(field.name)
-    if pa.types.is_struct(field.type):
-        at = field.type.get_field_index("bytes")
-        if at >= 0 and is_bytes(field.type.field(at).type):
-            return f"{field.name}.bytes"
-    raise InputError(
-        f"Expected encoded images in column {field.name}, bytes or a struct with a field bytes, found {field.type}; "
-        "name another with image=."
-    )
+        kinds = {
+            field.name: str(field.type) for field in schema.field(image).flatten()
+        }  # fields of a struct, or itself
+        found = [name for name in (image, f"{image}.bytes") if kinds.get(name) in ("binary", "large_binary")]
+        if not found:
+            raise InputError(
+                f"Expected encoded images in column {image}, bytes or a struct with a field bytes, found "
+                f"{schema.field(image).type}; name another with image=."
+            )
+        return _Part(path, found[0], checked, _classes(schema.metadata, label))
 
 
 def _classes(metadata: Any, label: str) -> tuple[str, ...] | None:
@@ -124,12 +113,10 @@ def _classes(metadata: Any, label: str) -> tuple[str, ...] | None:
 
 
 def _encoded(part: _Part, image: str) -> Iterator[list[bytes | None]]:
-    from pyarrow import compute
-
     with opened_parquet(part.path, pre_buffer=False) as file:
         for batch in file.iter_batches(_N_BATCH, columns=[part.images]):
-            values = batch.column(0)
-            yield (values if part.images == image else compute.struct_field(values, "bytes")).to_pylist()
+            values = batch.column(0).to_pylist()
+            yield values if part.images == image else [value and value["bytes"] for value in values]
 
 
 def _present(content: bytes | None, where: str) -> bytes:
@@ -142,6 +129,7 @@ def _present(content: bytes | None, where: str) -> bytes:
 
 def _ids(parts: Sequence[_Part]) -> np.ndarray:
     """File and row; with its folder where two files have one name, as the hub's `train/0000.parquet`."""
-    files = Counter(part.name for part in parts)
-    names = [p.name if files[p.name] == 1 else f"{p.path.resolve().parent.name}/{p.name}" for p in parts]
+    paths = [part.path for part in parts]
+    n_of_name = Counter(path.name for path in paths)
+    names = [p.name if n_of_name[p.name] == 1 else f"{p.resolve().parent.name}/{p.name}" for p in paths]
     return np.concatenate([row_ids(name, part.labels.size) for name, part in zip(names, parts, strict=True)])
