@@ -13,8 +13,7 @@ from vestige.data.predictions.reading import read_predictions, read_shadow, refu
 from vestige.data.predictions.references import holds_references, read_references
 from vestige.data.predictions.tables import read_table, read_two_tables
 from vestige.data.records.columns import RecordColumns
-from vestige.data.records.image_folder import read_image_folder
-from vestige.data.records.image_parquet import read_image_parquet
+from vestige.data.records.images import read_image_folder, read_image_parquet
 from vestige.data.records.reading import read_records, read_two_records
 from vestige.data.sets.designs import (
     balanced_groups,

@@ -3,7 +3,7 @@ import importlib.util
 from tests.data.refusals import refused
 
 from vestige.core.progress import silent
-from vestige.data.records.image_decoding import stack_images
+from vestige.data.records.images import stack_images
 
 
 def test_without_pillow_the_extra_is_named(monkeypatch):

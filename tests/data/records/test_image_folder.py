@@ -4,7 +4,7 @@ from PIL import Image
 from tests.data.refusals import refused
 
 from vestige.core.records import joined
-from vestige.data.records.image_folder import read_image_folder, read_two_image_folders
+from vestige.data.records.images import read_image_folder, read_two_image_folders
 
 
 def picture(seed, shape=(5, 4, 3)):

@@ -11,7 +11,7 @@ from tests.data.published import cut, real
 from tests.data.refusals import refused
 
 from vestige.core.errors import InputError
-from vestige.data.records.image_parquet import read_image_parquet
+from vestige.data.records.images import read_image_parquet
 
 
 def pixels(n, shape=(5, 4, 3), seed=0):

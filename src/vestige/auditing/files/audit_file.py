@@ -187,7 +187,7 @@ class AuditFile(Part):
         names = (self.data.members or "", self.data.nonmembers or "")
         paths = [self.folder / name for name in names]
         if all(path.is_dir() for path in paths):
-            from vestige.data.records.image_folder import read_two_image_folders
+            from vestige.data.records.images import read_two_image_folders
 
             self._refuse_columns("folders of images")
             return read_two_image_folders(paths[0], paths[1])
@@ -216,7 +216,7 @@ class AuditFile(Part):
         name = self.data.records or ""
         path = self.folder / name
         if path.is_dir():
-            from vestige.data.records.image_folder import read_image_folder
+            from vestige.data.records.images import read_image_folder
 
             self._refuse_columns("folders of images")
             return read_image_folder(path)

@@ -16,6 +16,8 @@ from enum import Enum
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from vestige.core.errors import InputError
 
 PathLike = str | os.PathLike[str]
@@ -182,3 +184,17 @@ def expect_format(path: PathLike, *expected: Format) -> Format:
         wanted = " or ".join(f.value for f in expected)
         raise InputError(f"{file_name(path)}: Expected {wanted}, found {found.value}; give a file of that format.")
     return found
+
+
+def row_ids(file: str, n: int) -> np.ndarray:
+    """Return ids for the records of one of several files: the file's name and the row in it, counted from 0.
+
+    Args:
+        file: What tells this file from the others of the data set.
+        n: Number of records in it.
+
+    Example:
+        >>> row_ids("adult.test", 2).tolist()
+        ['adult.test/0', 'adult.test/1']
+    """
+    return np.char.add(f"{file}/", np.arange(n).astype(np.str_))

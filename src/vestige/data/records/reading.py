@@ -1,15 +1,25 @@
-"""One door for records of every generic format: the content of a file decides how it is read."""
+"""Records in tables and npz files, one or two of the same kind: types, classes and categories common to both."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from vestige.core.errors import InputError
-from vestige.core.records import Records
-from vestige.data.formats.files import TABLES, Format, PathLike, expect_format, file_name
-from vestige.data.records.arrays import read_npzs
-from vestige.data.records.columns import RecordColumns
-from vestige.data.records.tables import read_tables
+from vestige.core.labels import as_numbers, class_order, names_of_numbers, number_of_text
+from vestige.core.messages import few
+from vestige.core.records import Codes, Records, as_given
+from vestige.data.formats.arrays import NpzFile
+from vestige.data.formats.classes import codes_of_names, refuse_regression, spellings
+from vestige.data.formats.files import TABLES, Format, PathLike, expect_format, file_name, named
+from vestige.data.records.columns import ROW_NAMES, RecordColumns, refuse_shared_ids, resolved
+
+if TYPE_CHECKING:
+    from vestige.data.formats.table import Table
+
+_GROUP = "group_"
 
 
 def read_records(
@@ -20,7 +30,11 @@ def read_records(
     Of a table, every column but those of label, id, subject and order is an input, group columns included, unless
     `columns` lists inputs. Inputs are a DataFrame: numbers as they are, text as categories, what is missing as
     missing. Classes are the labels that occur, whole numbers in their order (so 1 and 2 are two classes), else text
-    sorted. Of an npz, inputs are an array; see `read_npzs` for its keys.
+    sorted.
+
+    Keys of an npz: `inputs` (an array, records first), `labels`; optional `ids`, `subjects`, `classes` (names in the
+    order of the codes), `group_<name>`, and the order columns that `columns` names. Other keys are ignored. Labels that
+    are numbers are codes, counted from 0, unless classes have numbers as names.
 
     Args:
         path: CSV (comma, semicolon or tab; plain or gzipped; UTF-8), Parquet or npz; its content decides, not its
@@ -74,10 +88,175 @@ def _read(paths: Sequence[PathLike], columns: RecordColumns | None, classes: Seq
     found = [expect_format(path, *TABLES, Format.NPZ) for path in paths]
     are_npz = [format_ is Format.NPZ for format_ in found]
     if all(are_npz):
-        return read_npzs(paths, columns, classes=classes)
+        return _of_arrays(paths, columns, classes)
     if any(are_npz):
         raise InputError(
             f"{' and '.join(file_name(path) for path in paths)}: Expected two tables or two npz files, found one of "
             "each; save both in one format."
         )
-    return read_tables(paths, columns, classes=classes)
+    return _of_tables(paths, columns, classes)
+
+
+# ---------------------------------------------------------------------------------------------------- tables
+
+
+def _of_tables(paths: Sequence[PathLike], columns: RecordColumns, classes: Sequence[Any] | None) -> list[Records]:
+    """Tables with the same columns as records of the same inputs and classes."""
+    from vestige.data.formats.table import Table, open_tables, require_columns
+
+    files = open_tables(paths, columns.label)
+    needed = []
+    for file in files:
+        with named(file.name):
+            require_columns(file.names, columns.wanted)
+            roles = resolved(file.names, columns)
+        single = [name for name in (roles.label, roles.id, roles.subject) if name is not None]
+        needed.append(list(dict.fromkeys([*single, *roles.groups, *roles.order, *roles.inputs])))
+        missing = [name for name in needed[0] if name not in needed[-1]]
+        added = [name for name in needed[-1] if name not in needed[0]]
+        if missing or added:
+            found = f"{few(missing)} missing" if missing else f"{few(added)} added"
+            raise InputError(
+                f"{file.name}: Expected the columns of {files[0].name}, found {found}; write both files with the same "
+                "columns, or name the inputs."
+            )
+    table = Table(files, [], needed[0])
+    records = _of_table(table, resolved(files[0].names, columns), {*needed[0]}, classes)
+    if len(files) == 1:
+        return [records]
+    ends = np.cumsum(table.sizes)
+    return [records.take(range(end - n, end)) for n, end in zip(table.sizes, ends.tolist(), strict=True)]
+
+
+def _of_table(table: "Table", roles: RecordColumns, needed: set[str], classes: Sequence[Any] | None) -> Records:
+    from vestige.data.records.inputs import input_frame
+
+    labels, ids = table.texts(roles.label), table.ids(roles.id)
+    about = {
+        "ids": ids,
+        "subjects": table.ids(roles.subject),
+        "groups": {group: table.names(group) for group in roles.groups},
+        "order": {name: table.ordered(name) for name in roles.order},
+    }
+    row_names = {name for file in table.files for name in file.names if ROW_NAMES.fullmatch(name)}
+    notes = table.notes(needed | row_names)
+    with named(table.name):
+        codes, names, said = _of_labels(labels, roles.label, classes)
+        if ids is not None:
+            refuse_shared_ids(np.split(ids, np.cumsum(table.sizes)[:-1]))
+        inputs = input_frame({name: table.columns(name) for name in roles.inputs})
+        return Records(inputs, codes, **about, classes=as_given(names), notes=(*said, *notes))
+
+
+def _of_labels(
+    labels: np.ndarray, column: str, classes: Sequence[Any] | None
+) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
+    """Labels as codes, the names of the classes, and what there is to say about them."""
+    refuse_regression(labels, "labels")
+    found = [str(name) for name in np.unique(labels)]
+    if classes is not None:
+        known = tuple(str(name) for name in classes)
+        if not any(set(known).issuperset(spelled) for spelled in spellings(found, 0)):
+            unknown = [name for name in found if name not in known]
+            raise InputError(
+                f"Expected labels among the classes {few(known)}, found {few(unknown)} in column {column}; name all "
+                "classes as the labels spell them."
+            )
+        return codes_of_names(labels, known, 0, "labels"), known, ()
+    words = {name.lower() for name in found} <= {"true", "false"}
+    names = class_order(set(found if words else list(spellings(found, 0))[-1]))  # 1.0 is the class 1
+    if len(names) < 2:
+        raise InputError(
+            f"Expected labels of two classes or more, found only {names[0]} in column {column}; name the column of "
+            "the class as label, or name all classes."
+        )
+    return codes_of_names(labels, names, 0, "labels"), names, _note_on_gaps(names)
+
+
+def _note_on_gaps(names: Sequence[str]) -> tuple[str, ...]:
+    """A model may have outputs for classes that do not occur here."""
+    whole = as_numbers([number_of_text(name) for name in names])
+    numbers = set(whole or ())
+    if len(numbers) < 3 or not 0 < max(numbers) - min(numbers) + 1 - len(numbers) < len(numbers):
+        return ()
+    left_out = [str(i) for i in range(min(numbers), max(numbers)) if i not in numbers]
+    return (
+        f"Labels run from {min(numbers)} to {max(numbers)} without {few(left_out)}: only classes that occur are "
+        "counted; name all classes if a model has more.",
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- arrays
+
+
+def _of_arrays(paths: Sequence[PathLike], columns: RecordColumns, classes: Sequence[Any] | None) -> list[Records]:
+    """Npz files as records of the same inputs and classes."""
+    if columns != RecordColumns(order=columns.order):
+        raise InputError(
+            "Expected names of columns beside a table only, found some beside an npz file; name its arrays inputs, "
+            "labels, ids, subjects and group_<name>."
+        )
+    files = [NpzFile(path) for path in paths]
+    for file in files:
+        file.require(("inputs", "labels", *columns.order), "add it with numpy.savez")
+    known = _classes(files, classes)
+    records = [_of_file(file, columns, known) for file in files]
+    if len(records) == 1:
+        return records
+    with named(" and ".join(file.name for file in files)):
+        for what, first in _described(records[0]).items():
+            other = _described(records[1])[what]
+            if other != first:
+                raise InputError(f"Expected the same {what} in both files, found {first} and {other}; save both alike.")
+        if records[0].ids is not None:
+            refuse_shared_ids([own.ids for own in records])
+    if known is not None:
+        return records
+    # Labels that are numbers without names: as many classes in each as the largest label of any says.
+    names = Codes(str(code) for code in range(max(own.n_classes for own in records)))
+    return [replace(own, classes=names) for own in records]
+
+
+def _classes(files: Sequence[NpzFile], classes: Sequence[Any] | None) -> tuple[str, ...] | None:
+    """Class names that hold for all files; None if labels are numbers without names."""
+    named_by = {file.name: file.class_names("classes") for file in files if "classes" in file.keys}
+    if named_by:
+        if len(set(named_by.values())) > 1 or len(named_by) < len(files):
+            raise InputError(
+                f"{' and '.join(file.name for file in files)}: Expected the same array classes in both files, found "
+                f"{few(next(iter(named_by.values())), 5)} in {next(iter(named_by))} only; save "
+                "both with all classes in one order."
+            )
+        return next(iter(named_by.values()))
+    if classes is not None:
+        return tuple(str(name) for name in classes)
+    labels = [file.load("labels") for file in files]
+    if any(own.ndim != 1 or own.dtype.kind not in "US" for own in labels):
+        alike = all(own.ndim == 1 and own.dtype.kind in "iuf" for own in labels)
+        return names_of_numbers(np.concatenate(labels)) if alike else None
+    return class_order({str(name) for own in labels for name in np.unique(own.astype(np.str_))})
+
+
+def _of_file(file: NpzFile, columns: RecordColumns, classes: tuple[str, ...] | None) -> Records:
+    with named(file.name):
+        return Records(
+            file.load("inputs"),
+            file.load("labels"),
+            ids=file.optional("ids"),
+            subjects=file.optional("subjects"),
+            groups={key.removeprefix(_GROUP): file.load(key) for key in file.keys if key.startswith(_GROUP)},
+            order={key: file.load(key) for key in columns.order},
+            classes=classes,
+        )
+
+
+def _described(records: Records) -> dict[str, str]:
+    kinds = {"u": "whole numbers", "i": "whole numbers", "f": "floats", "b": "booleans"}
+    kind = records.inputs.dtype.kind
+    return {
+        "shape of inputs": str(records.inputs.shape[1:]),
+        "kind of inputs": kinds.get(kind, str(records.inputs.dtype)),
+        "ids": "none" if records.ids is None else "some",
+        "subjects": "none" if records.subjects is None else "some",
+        "groups": few(list(records.groups)) or "none",
+    }

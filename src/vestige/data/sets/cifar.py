@@ -14,9 +14,8 @@ from vestige.core.labels import Classes, as_codes
 from vestige.core.messages import few
 from vestige.core.records import Codes, Records, joined
 from vestige.data.formats.archives import Member, read_files
-from vestige.data.formats.files import PathLike, file_name, named
-from vestige.data.records.image_parquet import read_image_parquet
-from vestige.data.records.row_ids import row_ids
+from vestige.data.formats.files import PathLike, file_name, named, row_ids
+from vestige.data.records.images import read_image_parquet
 
 _SHAPE = (3, 32, 32)  # channel x height x width, as the files have it
 _N_PIXELS = 3 * 32 * 32

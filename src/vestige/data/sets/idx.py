@@ -8,8 +8,7 @@ import numpy as np
 
 from vestige.core.errors import InputError
 from vestige.core.records import Records
-from vestige.data.formats.files import PathLike, file_name, named, opened
-from vestige.data.records.row_ids import row_ids
+from vestige.data.formats.files import PathLike, file_name, named, opened, row_ids
 
 _UNSIGNED_BYTE = 0x08
 

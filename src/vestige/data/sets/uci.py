@@ -11,8 +11,7 @@ import numpy as np
 from vestige.core.errors import InputError
 from vestige.core.messages import brief, few
 from vestige.core.records import Records
-from vestige.data.formats.files import PathLike, file_name, opened
-from vestige.data.records.row_ids import row_ids
+from vestige.data.formats.files import PathLike, file_name, opened, row_ids
 
 _MISSING = "?"
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")

@@ -1,4 +1,4 @@
-from vestige.data.records.row_ids import row_ids
+from vestige.data.formats.files import row_ids
 
 
 def test_ids_tell_files_and_rows_apart():
