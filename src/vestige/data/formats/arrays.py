@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -175,6 +175,17 @@ def _truncated(name: str, expected: str, found: str) -> InputError:
     return InputError(f"{name}: Expected {expected}, found only {found}: the file is truncated; save it again.")
 
 
+@runtime_checkable
+class StoredArray(Protocol):
+    """An array that is not read yet."""
+
+    def table(self) -> BlockTable:
+        """Return it to be read in blocks."""
+
+    def load(self) -> np.ndarray:
+        """Return it whole."""
+
+
 class StoredArrays(ABC):
     """Arrays by key in one file or folder; large ones stay in it.
 
@@ -187,12 +198,16 @@ class StoredArrays(ABC):
     keys: tuple[str, ...]
 
     @abstractmethod
-    def load(self, key: str) -> np.ndarray:
-        """Return a whole array."""
+    def array(self, key: str) -> "StoredArray":
+        """Return an array that is not read yet."""
 
-    @abstractmethod
+    def load(self, key: str) -> np.ndarray:
+        """Return a whole array; text as text."""
+        return self.array(key).load()
+
     def table(self, key: str) -> BlockTable:
         """Return an array to be read in blocks."""
+        return self.array(key).table()
 
     def optional(self, key: str) -> np.ndarray | None:
         """Return a whole array; None if it is not there."""
@@ -244,15 +259,8 @@ class NpzFile(StoredArrays):
         if not self.keys:
             raise InputError(f"{self.name}: Expected an npz file, found {_what_zip(self._sizes)}.")
 
-    def load(self, key: str) -> np.ndarray:
-        """Return a whole array."""
-        return self._stream(key).load()
-
-    def table(self, key: str) -> BlockTable:
-        """Return an array to be read in blocks."""
-        return self._stream(key).table()
-
-    def _stream(self, key: str) -> NpyStream:
+    def array(self, key: str) -> NpyStream:
+        """Return an array that is not read yet."""
         return NpyStream(f"{self.name}[{key}]", partial(self._opened, key), self._sizes[f"{key}.npy"])
 
     @contextmanager

@@ -25,7 +25,7 @@ def codes_of_array(values: np.ndarray, classes: Sequence[str] | None, label_base
     is_code = values.dtype.kind in "iufb"
     if values.ndim != 1 or not (is_code or values.dtype.kind == "U"):
         return values
-    if classes is not None and (not is_code or all(_is_integer(name) for name in classes)):
+    if classes is not None and (not is_code or all(isinstance(number_of_text(name), int) for name in classes)):
         return codes_of_names(values.astype(np.str_), classes, label_base, what)
     if not is_code or label_base == 0:
         return values
@@ -57,7 +57,8 @@ def codes_of_names(values: np.ndarray, classes: Sequence[str], label_base: int, 
     found, inverse = np.unique(values, return_inverse=True)
     code = {name: i for i, name in enumerate(classes)}
     names = [str(name) for name in found]
-    for spelled in spellings(names, label_base if _counts_from_zero(classes) else 0):
+    counts_from_0 = set(classes) == {str(i) for i in range(len(classes))}
+    for spelled in spellings(names, label_base if counts_from_0 else 0):
         if all(name in code for name in spelled):
             return np.array([code[name] for name in spelled], dtype=np.int64)[inverse]
     raise InputError(_unmatched(names, classes, label_base, what))
@@ -81,14 +82,15 @@ def refuse_regression(values: np.ndarray, what: str) -> None:
     Raises:
         InputError: All values are numbers and some are not whole.
     """
-    numbers = _numbers([str(v) for v in np.unique(values)])
-    if numbers is None:
-        return
-    fractions = [x for x in numbers if x % 1]
-    if fractions:
-        raise InputError(
-            f"Expected classes as {what}, found numbers such as {fractions[0]:g}; regression targets are not supported."
-        )
+    names = [str(value) for value in np.unique(values)]
+    # Numbers as files spell them; Python would also read `1_0`, `nan`, spaces and digits of other scripts.
+    if all(_NUMBER.fullmatch(name) for name in names):
+        fractions = [float(name) for name in names if float(name) % 1]
+        if fractions:
+            raise InputError(
+                f"Expected classes as {what}, found numbers such as {fractions[0]:g}; regression targets are not "
+                "supported."
+            )
 
 
 def codes_without_columns(
@@ -101,15 +103,15 @@ def codes_without_columns(
     refuse_regression(values, "labels")
     both = values if predicted is None else np.concatenate([values, predicted])
     found, inverse = np.unique(both, return_inverse=True)
-    integers = _integers([str(v) for v in found])
-    if integers is None:
-        classes = class_order([str(v) for v in found])
-        codes = codes_of_names(both, classes, 0, "labels")
+    names = [str(v) for v in found]
+    integers = _integers(names)
+    classes = class_order(names) if integers is None else None
+    if integers is None or classes is not None:
+        codes = codes_of_names(both, classes or (), 0, "labels")
+    elif label_base and min(integers, default=label_base) < label_base:
+        raise InputError(_below_base(str(min(integers)), label_base, "labels"))
     else:
-        classes = None
         codes = np.array(integers, dtype=np.int64)[inverse] - label_base
-        if codes.min(initial=0) < 0 and label_base:
-            raise InputError(_below_base(str(min(integers)), label_base, "labels"))
     return codes[: values.size], None if predicted is None else codes[values.size :], classes
 
 
@@ -133,19 +135,6 @@ def integers_if_all(values: np.ndarray) -> np.ndarray:
     except (ValueError, OverflowError):
         return values
     return integers if bool(np.all(integers.astype(np.str_) == values)) else values
-
-
-def _is_integer(name: str) -> bool:
-    return isinstance(number_of_text(name), int)
-
-
-def _counts_from_zero(classes: Sequence[str]) -> bool:
-    return set(classes) == {str(i) for i in range(len(classes))}
-
-
-def _numbers(names: Sequence[str]) -> list[float] | None:
-    """Numbers as files spell them; Python would also read `1_0`, `nan`, spaces and digits of other scripts."""
-    return [float(name) for name in names] if all(_NUMBER.fullmatch(name) for name in names) else None
 
 
 def _integers(names: Sequence[str]) -> list[int] | None:

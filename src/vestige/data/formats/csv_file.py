@@ -54,12 +54,13 @@ class CsvFile:
         with readable(self.path):
             try:
                 found = self._read(numeric, text, use_threads=True)
-                if found.num_rows < self._n_lines - 1:  # some cells run over several lines, or lines are empty
-                    self._refuse_open_quotes()
-                return found
             except (pa.ArrowInvalid, EOFError):
-                pass
-            self._refuse_open_quotes()
+                found = None
+            # Fewer rows than lines: some cells run over several lines, or lines are empty.
+            if (found is None or found.num_rows < self._n_lines - 1) and self._open_quotes is not None:
+                raise self._open_quotes
+            if found is not None:
+                return found
             try:
                 # Only a reader with a single thread knows the number of the row.
                 return self._read(numeric, text, use_threads=False)
@@ -88,10 +89,6 @@ class CsvFile:
             except (EOFError, zlib.error):  # a damaged gzip file, which is told elsewhere
                 pass
         return None
-
-    def _refuse_open_quotes(self) -> None:
-        if self._open_quotes is not None:
-            raise self._open_quotes
 
     def _read(self, numeric: Sequence[str], text: Sequence[str], *, use_threads: bool) -> Any:
         types = dict.fromkeys(text, pa.string()) | dict.fromkeys(numeric, pa.float64())

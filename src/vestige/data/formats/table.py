@@ -84,10 +84,6 @@ class Table:
         """
         return np.concatenate(self._of_each(name, _texts))
 
-    def texts_of(self, i: int, name: str) -> np.ndarray:
-        """Return a column of one of the files as `texts` does."""
-        return self._of_each(name, _texts, slice(i, i + 1))[0]
-
     def numbers(self, name: str) -> np.ndarray:
         """Return a column of numbers as floats; missing ones are NaN.
 
@@ -159,9 +155,9 @@ class Table:
             )
         return tuple(notes)
 
-    def _of_each(self, name: str, read: _Read, which: slice = slice(None)) -> list[np.ndarray]:
+    def _of_each(self, name: str, read: _Read) -> list[np.ndarray]:
         found = []
-        for file, part in list(zip(self.files, self._parts, strict=True))[which]:
+        for file, part in zip(self.files, self._parts, strict=True):
             with named(file.name):
                 found.append(read(_plain(part[name]), name, file.decimal or "."))
         return found

@@ -41,13 +41,8 @@ class ZarrGroup(StoredArrays):
         if not self.keys:
             raise InputError(f"{self.name}: Expected arrays in the Zarr group, found none; name another.")
 
-    def load(self, key: str) -> np.ndarray:
-        """Return a whole array; text as text."""
-        values = self.table(key).rows(slice(None))
-        return text_as_text(values.astype(np.str_) if values.dtype.kind in "OT" else values, f"{self.name}[{key}]")
-
-    def table(self, key: str) -> "ZarrTable":
-        """Return an array to be read in blocks."""
+    def array(self, key: str) -> "ZarrTable":
+        """Return an array that is not read yet."""
         files = [file for file in (self._path / key).rglob("*") if file.is_file() and file.name not in _METADATA]
         name, array = f"{self.name}[{key}]", self._arrays[key]
         with readable(self._path):
@@ -86,8 +81,16 @@ class ZarrTable:
         fills: list[Any] = ["", "-"] if self.dtype.kind in "OTUS" else [self.dtype.type(0), self.dtype.type(1)]
         self._arrays = [array] if array.shards is None else [_with_fill_value(array, fill) for fill in fills]
 
-    def rows(self, rows: slice) -> np.ndarray:
-        """Return some rows."""
+    def table(self) -> "ZarrTable":
+        """Return the array to be read in blocks."""
+        return self
+
+    def load(self) -> np.ndarray:
+        """Return the whole array; text as text."""
+        values = self._rows(slice(None))
+        return text_as_text(values.astype(np.str_) if values.dtype.kind in "OT" else values, self.name)
+
+    def _rows(self, rows: slice) -> np.ndarray:
         with _readable_zarr(self.name):
             first, *others = [np.asarray(array[rows]) for array in self._arrays]
         if not all(np.array_equal(first, other, equal_nan=first.dtype.kind == "f") for other in others):
@@ -97,7 +100,7 @@ class ZarrTable:
     def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
         """Yield consecutive blocks of at most `n_rows` rows."""
         for start in range(0, self.shape[0], n_rows):
-            yield self.rows(slice(start, start + n_rows))
+            yield self._rows(slice(start, start + n_rows))
 
 
 def _incomplete(name: str, found: str) -> InputError:

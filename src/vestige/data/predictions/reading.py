@@ -1,14 +1,27 @@
-"""One door for every format: the content of a file decides how it is read."""
+"""Predictions in one file of any format, or in tables: with a member column, or of members and of nonmembers.
+
+The content of a file decides how it is read.
+"""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from vestige.core.blocks import ArrayTable
 from vestige.core.errors import InputError
+from vestige.core.ids import id_texts
+from vestige.core.messages import few
+from vestige.core.outputs import PredictedLabels
 from vestige.core.predictions import Predictions
-from vestige.data.formats.files import Format, PathLike, file_name, format_of
+from vestige.data.formats.classes import codes_of_names, codes_without_columns, refuse_regression
+from vestige.data.formats.files import Format, PathLike, file_name, format_of, named
 from vestige.data.predictions.arrays import read_npz, read_npz_shadow
-from vestige.data.predictions.columns import Columns
-from vestige.data.predictions.tables import read_table
+from vestige.data.predictions.columns import NUMBERS, PREDICTED, Columns, Roles, assign_roles, positive_pair
+
+if TYPE_CHECKING:
+    from vestige.data.formats.table import Table, TableFile
 
 
 def read_predictions(
@@ -84,3 +97,162 @@ def _is_npz(path: PathLike) -> bool:
             "files of their own with --labels LABELS.npy --member MEMBER.npy."
         )
     return found is Format.NPZ
+
+
+def read_table(
+    path: PathLike,
+    columns: Columns | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    members: Callable[[], Sequence[Any]] | None = None,
+) -> Predictions:
+    """Read predictions from a table with a member column, or with ids where it is known who is a member.
+
+    The outputs are the columns `prob_<class>` or `logit_<class>`; else columns named exactly as the labels that
+    occur; and or `loss`, `phi`, `predicted`. Labels are matched with these columns by name.
+
+    Args:
+        path: CSV (comma, semicolon or tab; plain or gzipped; UTF-8) or Parquet.
+        columns: How its columns are named.
+        classes: Class names known from elsewhere, such as the target's for a shadow model.
+        members: Gives the ids of all members; asked only if there is no member column.
+
+    Returns:
+        The predictions.
+
+    Raises:
+        InputError: The file is damaged or of another format, lacks a column or an entry, or what is in it cannot
+            be predictions.
+    """
+    from vestige.data.formats.table import open_tables, require_columns
+
+    columns = Columns() if columns is None else columns
+    (file,) = open_tables([path], columns.label)
+    by_id = None if columns.member in file.names else members
+    if by_id is not None:
+        columns = replace(columns, id=columns.id or "id")
+    with named(file.name):
+        require_columns(file.names, columns.wanted(member=by_id is None))
+    table, roles = _loaded([file], columns, classes)
+    if by_id is None:
+        member = _members(table, columns)
+    else:
+        member = np.isin(id_texts(table.texts(str(columns.id))), id_texts(list(by_id())))
+    return _predictions(table, roles, classes, member)
+
+
+def read_two_tables(
+    members: PathLike,
+    nonmembers: PathLike,
+    columns: Columns | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+) -> Predictions:
+    """Read predictions from a table of members and a table of nonmembers; neither needs a member column.
+
+    Args:
+        members: Records the model was trained on: CSV or Parquet, as for `read_table`.
+        nonmembers: Records it was not trained on, with the same columns.
+        columns: How the columns are named.
+        classes: Class names known from elsewhere, such as the target's for a shadow model.
+
+    Returns:
+        The predictions, members first.
+
+    Raises:
+        InputError: As `read_table`; or a column is in one file only, or a member column contradicts the file.
+    """
+    from vestige.data.formats.table import Table, open_tables, require_columns
+
+    columns = Columns() if columns is None else columns
+    files = open_tables([members, nonmembers], columns.label)
+    if files[0].path.samefile(files[1].path):
+        raise InputError(f"{files[0].name}: Expected two files, found the same as members and as nonmembers.")
+    for file in files:
+        with named(file.name):
+            require_columns(file.names, columns.wanted(member=False))
+    table, roles = _loaded(files, columns, classes)
+    for file, is_member in zip(files, (True, False), strict=True):
+        if columns.member in file.names:
+            _check_side(Table([file], [], [columns.member]), columns, is_member)
+    return _predictions(table, roles, classes, np.repeat([True, False], table.sizes))
+
+
+def _loaded(files: "Sequence[TableFile]", columns: Columns, classes: Sequence[str] | None) -> "tuple[Table, Roles]":
+    from vestige.data.formats.table import Table
+
+    names = list(dict.fromkeys(name for file in files for name in file.names))
+
+    def label_values() -> list[str]:
+        return [str(label) for label in np.unique(Table(files, [], [columns.label]).texts(columns.label))]
+
+    with named(" and ".join(file.name for file in files)):
+        roles = assign_roles(names, columns, label_values=label_values, classes=classes)
+    for file, other in zip(files, reversed(files), strict=True):
+        missing = [n for n in (*roles.text, *roles.numeric) if n not in file.names and n != columns.member]
+        if missing:
+            raise InputError(
+                f"{file.name}: Expected the columns of {other.name}, found {few(missing)} missing; "
+                "write both files with the same columns."
+            )
+    return Table(files, roles.numeric, roles.text), roles
+
+
+def _members(table: "Table", columns: Columns) -> np.ndarray:
+    """The member column; 1.0 is 1, which is what a column of integers becomes beside missing values."""
+    member = table.texts(columns.member)
+    whole: np.ndarray = np.where(member == "1.0", "1", np.where(member == "0.0", "0", member))
+    return whole
+
+
+def _check_side(table: "Table", columns: Columns, is_member: bool) -> None:
+    said = np.char.lower(_members(table, columns))
+    wrong = np.flatnonzero(~np.isin(said, ("1", "true") if is_member else ("0", "false")))
+    if wrong.size:
+        side = "members" if is_member else "nonmembers"
+        raise InputError(
+            f"{table.name}: Expected {side} only, found {columns.member} = {said[wrong[0]]} in data row "
+            f"{int(wrong[0]) + 1:,}; give the file of {side} with --{side}, or leave out the column {columns.member}."
+        )
+
+
+def _predictions(table: "Table", roles: Roles, classes: Sequence[str] | None, member: np.ndarray) -> Predictions:
+    columns = roles.columns
+    labels = table.texts(columns.label)
+    predicted = table.texts(PREDICTED) if PREDICTED in roles.text else None
+    numeric = {name: table.numbers(name) for name in roles.numeric}
+    about: dict[str, Any] = {
+        "ids": table.ids(columns.id),
+        "subjects": table.ids(columns.subject),
+        "groups": {group: table.names(group) for group in columns.groups},
+        "inputs": table.values(columns.inputs) if columns.inputs else None,
+        "order": {name: table.ordered(name) for name in columns.order},
+        "notes": table.notes({*roles.text, *roles.numeric, columns.member}),
+    }
+    with named(table.name):
+        known = _classes(labels, roles, classes)
+        if known is None:
+            codes, guesses, known = codes_without_columns(labels, predicted, columns.label_base)
+        else:
+            if not set(labels.tolist()) <= set(known):
+                refuse_regression(labels, "labels")
+            codes = codes_of_names(labels, known, columns.label_base, "labels")
+            guesses = predicted
+            if predicted is not None:
+                guesses = codes_of_names(predicted, known, columns.label_base, "predicted labels")
+        outputs: list[Any] = []
+        for kind, of_class in roles.by_class.items():
+            arrays = {name: numeric[column] for name, column in of_class.items()}
+            stacked = [arrays[c] if c in arrays else 1 - next(iter(arrays.values())) for c in known or ()]
+            outputs.append(kind(ArrayTable(np.stack(stacked, axis=1), table.name)))
+        outputs += [kind(ArrayTable(numeric[c], table.name)) for c, kind in NUMBERS.items() if c in numeric]
+        if guesses is not None:
+            outputs.append(PredictedLabels(ArrayTable(guesses, table.name)))
+        return Predictions(tuple(outputs), labels=codes, member=member, classes=known, **about)
+
+
+def _classes(labels: np.ndarray, roles: Roles, classes: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Names of the classes; a shadow's columns are put in the order of the target's."""
+    if roles.columns.positive is not None:
+        return positive_pair(roles.columns.positive[1], np.unique(labels).tolist(), classes)
+    return tuple(classes or next(iter(roles.by_class.values()), ())) or None

@@ -75,7 +75,8 @@ def fetch_set(
         raise InputError(f"Expected a mirror that starts with http:// or https://, found {mirror!r}.")
     where = folder_in_words() if folder is None else "the folder"
     root = data_folder() if folder is None else folder
-    addresses = [_address(file, mirror) for file in wanted.files]
+    base = None if mirror is None else mirror.rstrip("/")
+    addresses = [file.url if base is None else f"{base}/{file.path}" for file in wanted.files]
     missing = [file for file in wanted.files if not (root / file.path).exists()]
     if any(file in missing and url is None for file, url in zip(wanted.files, addresses, strict=True)):
         raise InputError(
@@ -87,54 +88,33 @@ def fetch_set(
     return [_file(file, root, url, progress) for file, url in zip(wanted.files, addresses, strict=True)]
 
 
-def _address(file: SourceFile, mirror: str | None) -> str | None:
-    return file.url if mirror is None else f"{mirror.rstrip('/')}/{file.path}"
-
-
 def _file(file: SourceFile, root: Path, url: str | None, progress: Progress) -> FetchedFile:
-    path = root / file.path
-    is_new = not path.exists()
+    path, record = root / file.path, root / f"{file.path}.sha256"
+    known, is_new = file.sha256, not path.exists()
+    if known is None and record.exists():  # as sha256sum writes it; also if the file was removed, what is known was not
+        known = (record.read_text(encoding="utf-8").split() or [""])[0]
     if is_new and url is not None:
-        _download(url, path, file.sha256, progress)
-    if file.sha256 is not None:
-        if not is_new:
-            _require_known(path, file)
-        return FetchedFile(path, Found.DOWNLOADED if is_new else Found.PRESENT)
-    return FetchedFile(path, _recorded(path))
-
-
-def _require_known(path: Path, file: SourceFile) -> None:
+        _download(url, path, known, progress)
+    if is_new and file.sha256 is not None:
+        return FetchedFile(path, Found.DOWNLOADED)
     found = _digest(path)
-    if found == file.sha256 or (file.unpacked_sha256 is not None and _unpacked_digest(path) == file.unpacked_sha256):
-        return
-    raise ArtefactError(
-        f"{file.name}: Expected the published file, SHA-256 {str(file.sha256)[:12]}..., found {found[:12]}...; remove "
-        "it and fetch again."
-    )
-
-
-def _recorded(path: Path) -> Found:
-    """Hold a file against the checksum recorded before, or record it, as sha256sum does."""
-    record, found = path.with_name(f"{path.name}.sha256"), _digest(path)
-    if not record.exists():
+    if known is None:
         with _written(path.name):
             record.write_text(f"{found}  {path.name}\n", encoding="utf-8")
-        return Found.RECORDED
-    known = record.read_text(encoding="utf-8").split()[:1]
-    if known != [found]:
+        return FetchedFile(path, Found.RECORDED)
+    if found != known and (file.unpacked_sha256 is None or _unpacked_digest(path) != file.unpacked_sha256):
+        expected = "file that was fetched first" if file.sha256 is None else "published file"
+        cure = f", with {record.name} too if the publisher changed the file" if file.sha256 is None else ""
         raise ArtefactError(
-            f"{path.name}: Expected the file that was fetched first, SHA-256 {''.join(known)[:12]}..., found "
-            f"{found[:12]}...; remove it and fetch again, with {record.name} too if the publisher changed the file."
+            f"{file.name}: Expected the {expected}, SHA-256 {known[:12]}..., found {found[:12]}...; remove it "
+            f"and fetch again{cure}."
         )
-    return Found.UNCHANGED
+    return FetchedFile(path, Found.UNCHANGED if file.sha256 is None else Found.PRESENT)
 
 
 def _download(url: str, path: Path, sha256: str | None, progress: Progress) -> None:
     """Download a file beside its place, check it and move it there; of a failure nothing is left."""
     pooch = _pooch()
-    record = path.with_name(f"{path.name}.sha256")
-    if sha256 is None and record.exists():  # the file was removed, what is known of it was not
-        sha256 = record.read_text(encoding="utf-8").split()[0]
     with _written(path.name), _reached(url, path.name, sha256):
         pooch.retrieve(
             url, known_hash=sha256, fname=path.name, path=path.parent, downloader=_downloader(path.name, progress)
