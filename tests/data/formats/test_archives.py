@@ -6,8 +6,7 @@ import pytest
 from tests.data.published import cut, flipped, foldered, tarred, zipped
 from tests.data.refusals import refused
 
-from vestige.data.formats.archives import read_files
-from vestige.data.formats.files import opened
+from vestige.data.formats.files import opened, read_files
 
 FILES = {"set/a": b"first", "set/b.txt": b"second" * 1000, "set/._a": b"a Mac's", "set/other": b"not wanted"}
 

@@ -3,7 +3,6 @@
 Plain reads into fresh blocks, never a memory map: mapped pages that were read count as the process's memory.
 """
 
-import io
 import lzma
 import math
 import struct
@@ -23,9 +22,8 @@ from numpy.lib import format as npy_format
 from vestige.core.blocks import ArrayTable, BlockTable
 from vestige.core.errors import InputError
 from vestige.core.messages import few
-from vestige.data.formats.files import Format, PathLike, expect_format, file_name, readable
+from vestige.data.formats.files import ByteStream, Format, PathLike, expect_format, file_name, readable
 
-ByteStream = io.BufferedIOBase | io.RawIOBase
 OpenStream = Callable[[], AbstractContextManager[ByteStream]]
 Header = tuple[tuple[int, ...], bool, np.dtype[Any]]  # shape, order of memory (by columns or not), type
 

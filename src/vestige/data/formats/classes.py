@@ -103,15 +103,15 @@ def codes_without_columns(
     refuse_regression(values, "labels")
     both = values if predicted is None else np.concatenate([values, predicted])
     found, inverse = np.unique(both, return_inverse=True)
-    names = [str(v) for v in found]
+    names, classes = [str(v) for v in found], None
     integers = _integers(names)
-    classes = class_order(names) if integers is None else None
-    if integers is None or classes is not None:
-        codes = codes_of_names(both, classes or (), 0, "labels")
-    elif label_base and min(integers, default=label_base) < label_base:
-        raise InputError(_below_base(str(min(integers)), label_base, "labels"))
+    if integers is None:
+        classes = class_order(names)
+        codes = codes_of_names(both, classes, 0, "labels")
     else:
         codes = np.array(integers, dtype=np.int64)[inverse] - label_base
+        if codes.min(initial=0) < 0 and label_base:
+            raise InputError(_below_base(str(min(integers)), label_base, "labels"))
     return codes[: values.size], None if predicted is None else codes[values.size :], classes
 
 

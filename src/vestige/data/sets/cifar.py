@@ -13,8 +13,7 @@ from vestige.core.errors import InputError
 from vestige.core.labels import Classes, as_codes
 from vestige.core.messages import few
 from vestige.core.records import Codes, Records, joined
-from vestige.data.formats.archives import Member, read_files
-from vestige.data.formats.files import PathLike, file_name, named, row_ids
+from vestige.data.formats.files import Member, PathLike, file_name, named, read_files, row_ids
 from vestige.data.records.images import read_image_parquet
 
 _SHAPE = (3, 32, 32)  # channel x height x width, as the files have it

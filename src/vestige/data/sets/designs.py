@@ -53,7 +53,7 @@ def complementary_pairs(n_models: int, n_records: int, *, seed: int, subjects: A
             f"Expected an even number of models for complementary pairs, found {n_models}; "
             f"take {n_models - 1} or {n_models + 1}."
         )
-    units = _units(n_records, subjects)
+    units = units_of(n_records, subjects)
     _at_least(units.n, 2, units.name)
     streams = _streams(seed, "complementary pairs", n_models // 2)
     design = np.empty((n_models, n_records), dtype=bool)
@@ -102,7 +102,7 @@ def balanced_groups(n_models: int, n_records: int, *, share: Fraction, seed: int
             f"Expected a multiple of {q} models for a share of {share}, found {n_models}; take {n_models // q * q} or "
             f"{(n_models // q + 1) * q}."
         )
-    units = _units(n_records, subjects)
+    units = units_of(n_records, subjects)
     _at_least(units.n, q, units.name)
     design = np.empty((n_models, n_records), dtype=bool)
     for group, rng in enumerate(_streams(seed, "balanced groups", n_models // q)):
@@ -156,10 +156,12 @@ def fixed_size_subsets(
         Carlini et al. 2022, attack on pretrained models (figure 12): 256 models on 50,000 of 60,000 records each.
     """
     _at_least(n_models, 1, "models")
-    units = _units(n_records, subjects)
+    units = units_of(n_records, subjects)
     if (n_members is None) == (fraction is None):
         raise InputError("Expected one of n_members and fraction, found both or none; give the size in one way.")
-    size = n_members if n_members is not None else _share(fraction, units.n)
+    if fraction is not None and not 0 < fraction < 1:
+        raise InputError(f"Expected a fraction between 0 and 1, found {fraction}; take 0.5 for half of the records.")
+    size = n_members if n_members is not None else round((fraction or 0) * units.n)
     if not 0 < size < units.n:
         raise InputError(
             f"Expected training sets of 1 to {units.n - 1:,} of {units.n:,} {units.name}, found {size:,}; "
@@ -199,7 +201,7 @@ def rank_design(n_models: int, n_records: int, *, fraction: float = 0.5, seed: i
         models of 50,000 records and seed 0 the training sets have 24,820 to 25,233 records.
     """
     _at_least(n_models, 2, "models")
-    units = _units(n_records, subjects)
+    units = units_of(n_records, subjects)
     n_holding = math.floor(fraction * n_models) if 0 < fraction < 1 else 0
     if n_holding == 0:
         raise InputError(
@@ -231,7 +233,7 @@ def disjoint_pools(sizes: Sequence[int], n_records: int, *, seed: int | None, su
         array([[1, 1, 0, 0],
                [0, 0, 1, 0]])
     """
-    units = _units(n_records, subjects)
+    units = units_of(n_records, subjects)
     _at_least(len(sizes), 1, "pools")
     for size in sizes:
         _at_least(size, 1, f"{units.name} in every pool")
@@ -248,8 +250,8 @@ def disjoint_pools(sizes: Sequence[int], n_records: int, *, seed: int | None, su
 
 
 @dataclass(frozen=True)
-class _Units:
-    """What is drawn, records or subjects; `in_order` by the first record of each."""
+class Units:
+    """What is drawn, records or subjects: how many, which of them each record is, and all by their first records."""
 
     name: str
     n: int
@@ -257,14 +259,19 @@ class _Units:
     in_order: Int[np.ndarray, " unit"]
 
 
-def _units(n_records: int, subjects: Any) -> _Units:
+def units_of(n_records: int, subjects: Any) -> Units:
+    """Return the records, or the subjects if there are any, as what is drawn.
+
+    Raises:
+        InputError: There are no records, or not as many subjects' entries.
+    """
     _at_least(n_records, 1, "records")
     if subjects is None:
         rows = np.arange(n_records)
-        return _Units("records", n_records, rows, rows)
+        return Units("records", n_records, rows, rows)
     whose = column(subjects, "subjects", n_records, "the design")
     found, first, of_record = np.unique(whose, return_index=True, return_inverse=True)
-    return _Units("subjects", found.size, of_record, np.argsort(first))
+    return Units("subjects", found.size, of_record, np.argsort(first))
 
 
 def _subset(rng: np.random.Generator, n_units: int, size: int) -> Bool[np.ndarray, " unit"]:
@@ -276,12 +283,6 @@ def _subset(rng: np.random.Generator, n_units: int, size: int) -> Bool[np.ndarra
 def _streams(seed: int, purpose: str, n: int) -> list[np.random.Generator]:
     """One stream per row; the i-th is the same whatever `n`."""
     return stream(_checked(seed), purpose).spawn(n)
-
-
-def _share(fraction: float | None, n_units: int) -> int:
-    if fraction is None or not 0 < fraction < 1:
-        raise InputError(f"Expected a fraction between 0 and 1, found {fraction}; take 0.5 for half of the records.")
-    return round(fraction * n_units)
 
 
 def _at_least(found: int, least: int, what: str) -> None:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int
 
 from vestige.core.columns import column
 from vestige.core.errors import InputError
-from vestige.data.sets.designs import disjoint_pools
+from vestige.data.sets.designs import disjoint_pools, units_of
 
 Mask = Bool[np.ndarray, " record"]
 Rows = Int[np.ndarray, " _"]  # row numbers, each array with a length of its own
@@ -287,7 +287,7 @@ def p3_tabular(n_records: int, n: int, *, seed: int, subjects: Any = None) -> So
         Choquette-Choo et al. 2021. With Location30 and n = 1,600 the published code runs out of records and leaves
         the source's sets short or empty; here the remaining 3,410 are shared evenly.
     """
-    rest = max((_n_units(n_records, subjects) - n) // 3, 1)
+    rest = max((units_of(n_records, subjects).n - n) // 3, 1)
     return SourceTarget(*disjoint_pools([n, *[min(n, rest)] * 3], n_records, seed=seed, subjects=subjects))
 
 
@@ -314,7 +314,7 @@ def p4_quarters(n_pool: int, *, seed: int, subjects: Any = None) -> QuarterSplit
     Source:
         Watson et al. 2022, section 4.1 and published code.
     """
-    quarter = _n_units(n_pool, subjects) // 4
+    quarter = units_of(n_pool, subjects).n // 4
     return QuarterSplit(*disjoint_pools([quarter] * 4, n_pool, seed=seed, subjects=subjects))
 
 
@@ -343,16 +343,10 @@ def p4_public_game(split: QuarterSplit, *, seed: int, subjects: Any = None) -> P
     """
     rows = np.flatnonzero(split.public_nonmembers)
     mine = None if subjects is None else column(subjects, "subjects", split.members.size, "the design")[rows]
-    half = _n_units(rows.size, mine) // 2
+    half = units_of(rows.size, mine).n // 2
     reference = np.zeros(split.members.size, dtype=bool)
     reference[rows[disjoint_pools([half], rows.size, seed=seed, subjects=mine)[0]]] = True
     return PublicGame(split.public_members, split.public_nonmembers & ~reference, reference)
-
-
-def _n_units(n_records: int, subjects: Any) -> int:
-    if subjects is None:
-        return n_records
-    return int(np.unique(column(subjects, "subjects", n_records, "the design")).size)
 
 
 def _blocks(

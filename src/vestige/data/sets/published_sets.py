@@ -4,32 +4,16 @@ The text is never split into numbers: a row's bits stand at every second place b
 one array. Whatever is not of that form is refused with its row and field.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from vestige.core.errors import InputError
 from vestige.core.messages import brief, few
 from vestige.core.records import Records
-from vestige.data.formats.archives import Member, read_files
-from vestige.data.formats.files import PathLike, file_name, named
+from vestige.data.formats.files import Member, PathLike, file_name, named, read_files
+from vestige.data.sets.named import SETS, NamedSet
 
 _N_READ = 1 << 22  # bytes of text held at once
 _COMMA, _ZERO = b",0"
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """What the authors publish."""
-
-    n_records: int
-    n_features: int
-    n_classes: int
-
-
-_LOCATION30 = _Shape(5_010, 446, 30)
-_PURCHASE100 = _Shape(197_324, 600, 100)
-_TEXAS100 = _Shape(67_330, 6_169, 100)
 
 
 def read_location30(source: PathLike) -> Records:
@@ -45,7 +29,7 @@ def read_location30(source: PathLike) -> Records:
     Raises:
         InputError: The file is missing, truncated or damaged, or a row is not of this form.
     """
-    return _labelled(source, _LOCATION30)
+    return _labelled(source, SETS["location30"])
 
 
 def read_purchase100(source: PathLike) -> Records:
@@ -60,7 +44,7 @@ def read_purchase100(source: PathLike) -> Records:
     Raises:
         InputError: The file is missing, truncated or damaged, or a row is not of this form.
     """
-    return _labelled(source, _PURCHASE100)
+    return _labelled(source, SETS["purchase100"])
 
 
 def read_texas100(source: PathLike) -> Records:
@@ -89,39 +73,40 @@ def read_texas100(source: PathLike) -> Records:
             f"{file_name(source)}: Expected a label for each of the {len(bits):,} rows of feats, found "
             f"{len(labels):,}; download both again."
         )
-    return _records(bits, labels, _TEXAS100, file_name(source))
+    return _records(bits, labels, SETS["texas100"], file_name(source))
 
 
-def _labelled(source: PathLike, shape: _Shape) -> Records:
-    found = read_files(source, lambda _: True, lambda member: _read_bits(member, shape, labelled=True))
+def _labelled(source: PathLike, known: NamedSet) -> Records:
+    found = read_files(source, lambda _: True, lambda member: _read_bits(member, known, labelled=True))
     if len(found) != 1:
         raise InputError(
             f"{file_name(source)}: Expected one file, found {few(list(found)) or 'none'}; give the published archive "
             "or the file in it."
         )
     ((bits, labels),) = found.values()
-    return _records(bits, labels, shape, file_name(source))
+    return _records(bits, labels, known, file_name(source))
 
 
 def _texas_file(member: Member) -> np.ndarray:
     if member.name.startswith("feats"):
-        return _read_bits(member, _TEXAS100, labelled=False)[0]
+        return _read_bits(member, SETS["texas100"], labelled=False)[0]
     rows = member.stream.read().split()
     return np.array([_label(row, member.where, i) for i, row in enumerate(rows, 1)], dtype=np.int64)
 
 
-def _records(bits: np.ndarray, labels: np.ndarray, shape: _Shape, name: str) -> Records:
+def _records(bits: np.ndarray, labels: np.ndarray, known: NamedSet, name: str) -> Records:
     n = len(bits)
-    notes = (f"{name}: {shape.n_records:,} records were published, {n:,} are here.",) if n != shape.n_records else ()
+    notes = (f"{name}: {known.n_records:,} records were published, {n:,} are here.",) if n != known.n_records else ()
     with named(name):
-        return Records(bits, labels, ids=np.arange(n), classes=range(1, shape.n_classes + 1), notes=notes)
+        return Records(bits, labels, ids=np.arange(n), classes=range(1, known.n_classes + 1), notes=notes)
 
 
-def _read_bits(member: Member, shape: _Shape, *, labelled: bool) -> tuple[np.ndarray, np.ndarray]:
+def _read_bits(member: Member, known: NamedSet, *, labelled: bool) -> tuple[np.ndarray, np.ndarray]:
     """Bits and labels of a table; memory is that of the published one, touched as rows come."""
-    bits = np.empty((shape.n_records, shape.n_features), np.uint8)
+    n_bits = known.shape[0]
+    bits = np.empty((known.n_records, n_bits), np.uint8)
     labels: list[int] = []
-    width, n = 2 * shape.n_features - 1, 0
+    width, n = 2 * n_bits - 1, 0
     while lines := member.stream.readlines(_N_READ):
         rows = [row for line in lines if (row := line.rstrip(b"\r\n"))]
         heads, texts = [row[:-width] for row in rows], [row[-width:] for row in rows]
@@ -133,7 +118,7 @@ def _read_bits(member: Member, shape: _Shape, *, labelled: bool) -> tuple[np.nda
             good = (found <= 1).all(axis=1) & (characters[:, 1::2] == _COMMA).all(axis=1)
         if not good.all():
             i = int(np.argmin(good))
-            raise _odd_line(member.where, rows[i].split(b","), n + i + 1, shape.n_features, labelled)
+            raise _odd_line(member.where, rows[i].split(b","), n + i + 1, n_bits, labelled)
         if labelled:
             labels += [_label(head[:-1], member.where, i) for i, head in enumerate(heads, n + 1)]
         while n + len(found) > len(bits):

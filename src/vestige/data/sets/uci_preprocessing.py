@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from vestige.core.errors import InputError
 from vestige.core.records import Codes, Records
@@ -47,7 +48,7 @@ def adult_p3(records: Records, *, missing: MissingCategory = MissingCategory.CAT
     categories = table.drop(columns=numbers.columns)
     if missing is MissingCategory.CATEGORY:
         categories = categories.apply(_with_missing)
-    bits = _bits(categories)
+    bits = pd.get_dummies(categories, dtype=np.float32).to_numpy()
     return _with_inputs(records, np.hstack([numbers.to_numpy(np.float32), bits[:, bits.sum(axis=0) > 1]]))
 
 
@@ -70,9 +71,7 @@ def adult_p4(records: Records) -> Records:
     Source:
         P4, section 4.1, and its code.
     """
-    table = _table(records)
-    numbers = table.select_dtypes("number")
-    columns = np.hstack([numbers.to_numpy(np.float64), _bits(table.drop(columns=numbers.columns))])[:, :-2]
+    columns = pd.get_dummies(_table(records), dtype=np.float64).to_numpy(np.float64)[:, :-2]  # numbers come first
     spread = columns.std(axis=0)
     return _with_inputs(records, (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1))
 
@@ -117,16 +116,6 @@ def _table(records: Records) -> Any:
             "reader of the raw file returns."
         )
     return records.inputs
-
-
-def _bits(categories: Any) -> np.ndarray:
-    """One column per category, column by column; none for missing values."""
-    bits = [np.asarray(categories[name].cat.codes)[:, None] == np.arange(_n(categories[name])) for name in categories]
-    return np.hstack(bits).astype(np.float32)
-
-
-def _n(column: Any) -> int:
-    return len(column.cat.categories)
 
 
 def _with_missing(column: Any) -> Any:
