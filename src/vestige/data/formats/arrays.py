@@ -118,8 +118,6 @@ def readable_array(name: str) -> Iterator[None]:
     """Tell a damaged or encrypted array as one `InputError`."""
     try:
         yield
-    except InputError:
-        raise
     except DAMAGES as error:
         found = "an encrypted one" if "encrypted" in str(error) else "a truncated or damaged one"
         raise InputError(f"{name}: Expected a whole array, found {found}; save it again.") from None

@@ -32,6 +32,11 @@ _N_START = 4096  # bytes that are enough to tell every format below
 _N_READ = 1 << 20  # bytes per read
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _TAR, _TAR_AT = b"ustar", 257
+_REFUSALS: dict[tuple[type[OSError], ...], str] = {
+    (FileNotFoundError, NotADirectoryError): "a file, found none there; check the spelling and the folder of the path",
+    (IsADirectoryError,): "a file, found a folder; name the file in it",
+    (PermissionError,): "a readable file, found no permission to read it; run chmod u+r on it",
+}
 _DAMAGES = {
     "gzip": (EOFError, zlib.error, gzip.BadGzipFile),
     "tar": (tarfile.TarError,),
@@ -105,24 +110,12 @@ def named(name: str) -> Iterator[None]:
 @contextmanager
 def readable(path: PathLike) -> Iterator[None]:
     """Tell what the operating system refuses as one `InputError`."""
-    name = file_name(path)
     try:
         yield
-    except InputError:
-        raise
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(
-            f"{name}: Expected a file, found none there; check the spelling and the folder of the path."
-        ) from None
-    except IsADirectoryError:
-        raise InputError(f"{name}: Expected a file, found a folder; name the file in it.") from None
-    except PermissionError:
-        raise InputError(
-            f"{name}: Expected a readable file, found no permission to read it; run chmod u+r on it."
-        ) from None
     except OSError as error:
-        reason = error.strerror or "a read error"
-        raise InputError(f"{name}: Expected a readable file, found: {reason}; copy or save it again.") from None
+        other = f"a readable file, found: {error.strerror or 'a read error'}; copy or save it again"
+        told = next((text for kinds, text in _REFUSALS.items() if isinstance(error, kinds)), other)
+        raise InputError(f"{file_name(path)}: Expected {told}.") from None
 
 
 @contextmanager

@@ -41,21 +41,21 @@ def open_tables(paths: Sequence[PathLike], label: str) -> list[TableFile]:
     return [open_parquet(p) if kind is Format.PARQUET else open_csv(p, kind, label) for p, kind in kinds]
 
 
-def require_columns(names: Sequence[str], wanted: Mapping[str, Sequence[str] | None]) -> None:
+def require_columns(file: TableFile, wanted: Mapping[str, Sequence[str] | None]) -> None:
     """Refuse a table that lacks a column the user named or that every table has.
 
     Args:
-        names: The columns there are.
-        wanted: Those that must be there, by how others are named.
+        file: The table.
+        wanted: Columns that must be there, by how others are named.
 
     Raises:
         InputError: One is missing.
     """
     for how, columns in wanted.items():
         for column in [columns] if isinstance(columns, str) else columns or ():
-            if column not in names:
-                found = few([name for name in names if name])
-                raise InputError(f"Expected a column {column}, found {found}; name another {how}.")
+            if column not in file.names:
+                found = few([name for name in file.names if name])
+                raise InputError(f"{file.name}: Expected a column {column}, found {found}; name another {how}.")
 
 
 class Table:
@@ -110,6 +110,15 @@ class Table:
         kinds = {array.dtype.kind for array in arrays}
         same = len(kinds) == 1 or kinds <= set("iuf")
         return np.concatenate(arrays if same else [array.astype(np.str_) for array in arrays])
+
+    def about(self, columns: Any) -> dict[str, Any]:
+        """Return what `Columns` and `RecordColumns` name in common: ids, subjects, groups and order."""
+        return {
+            "ids": self.ids(columns.id),
+            "subjects": self.ids(columns.subject),
+            "groups": {group: self.names(group) for group in columns.groups},
+            "order": {name: self.ordered(name) for name in columns.order},
+        }
 
     def values(self, names: Sequence[str]) -> Any:
         """Return columns as an array if all are numbers, else as a DataFrame with their categories and text."""

@@ -21,7 +21,7 @@ from vestige.data.predictions.arrays import read_npz, read_npz_shadow
 from vestige.data.predictions.columns import NUMBERS, PREDICTED, Columns, Roles, assign_roles, positive_pair
 
 if TYPE_CHECKING:
-    from vestige.data.formats.table import Table, TableFile
+    from vestige.data.formats.table import Table
 
 
 def read_predictions(
@@ -124,21 +124,7 @@ def read_table(
         InputError: The file is damaged or of another format, lacks a column or an entry, or what is in it cannot
             be predictions.
     """
-    from vestige.data.formats.table import open_tables, require_columns
-
-    columns = Columns() if columns is None else columns
-    (file,) = open_tables([path], columns.label)
-    by_id = None if columns.member in file.names else members
-    if by_id is not None:
-        columns = replace(columns, id=columns.id or "id")
-    with named(file.name):
-        require_columns(file.names, columns.wanted(member=by_id is None))
-    table, roles = _loaded([file], columns, classes)
-    if by_id is None:
-        member = _members(table, columns)
-    else:
-        member = np.isin(id_texts(table.texts(str(columns.id))), id_texts(list(by_id())))
-    return _predictions(table, roles, classes, member)
+    return _read([path], Columns() if columns is None else columns, classes, members)
 
 
 def read_two_tables(
@@ -162,25 +148,26 @@ def read_two_tables(
     Raises:
         InputError: As `read_table`; or a column is in one file only, or a member column contradicts the file.
     """
+    return _read([members, nonmembers], Columns() if columns is None else columns, classes, None)
+
+
+def _read(
+    paths: Sequence[PathLike],
+    columns: Columns,
+    classes: Sequence[str] | None,
+    members: Callable[[], Sequence[Any]] | None,
+) -> Predictions:
     from vestige.data.formats.table import Table, open_tables, require_columns
 
-    columns = Columns() if columns is None else columns
-    files = open_tables([members, nonmembers], columns.label)
-    if files[0].path.samefile(files[1].path):
+    files = open_tables(paths, columns.label)
+    is_one = len(files) == 1
+    if not is_one and files[0].path.samefile(files[1].path):
         raise InputError(f"{files[0].name}: Expected two files, found the same as members and as nonmembers.")
+    by_id = members if is_one and columns.member not in files[0].names else None
+    if by_id is not None:
+        columns = replace(columns, id=columns.id or "id")
     for file in files:
-        with named(file.name):
-            require_columns(file.names, columns.wanted(member=False))
-    table, roles = _loaded(files, columns, classes)
-    for file, is_member in zip(files, (True, False), strict=True):
-        if columns.member in file.names:
-            _check_side(Table([file], [], [columns.member]), columns, is_member)
-    return _predictions(table, roles, classes, np.repeat([True, False], table.sizes))
-
-
-def _loaded(files: "Sequence[TableFile]", columns: Columns, classes: Sequence[str] | None) -> "tuple[Table, Roles]":
-    from vestige.data.formats.table import Table
-
+        require_columns(file, columns.wanted(member=is_one and by_id is None))
     names = list(dict.fromkeys(name for file in files for name in file.names))
 
     def label_values() -> list[str]:
@@ -195,7 +182,16 @@ def _loaded(files: "Sequence[TableFile]", columns: Columns, classes: Sequence[st
                 f"{file.name}: Expected the columns of {other.name}, found {few(missing)} missing; "
                 "write both files with the same columns."
             )
-    return Table(files, roles.numeric, roles.text), roles
+    table = Table(files, roles.numeric, roles.text)
+    if by_id is not None:
+        is_member = np.isin(id_texts(table.texts(str(columns.id))), id_texts(list(by_id())))
+        return _predictions(table, roles, classes, is_member)
+    if is_one:
+        return _predictions(table, roles, classes, _members(table, columns))
+    for file, side in zip(files, (True, False), strict=True):
+        if columns.member in file.names:
+            _check_side(Table([file], [], [columns.member]), columns, side)
+    return _predictions(table, roles, classes, np.repeat([True, False], table.sizes))
 
 
 def _members(table: "Table", columns: Columns) -> np.ndarray:
@@ -221,14 +217,9 @@ def _predictions(table: "Table", roles: Roles, classes: Sequence[str] | None, me
     labels = table.texts(columns.label)
     predicted = table.texts(PREDICTED) if PREDICTED in roles.text else None
     numeric = {name: table.numbers(name) for name in roles.numeric}
-    about: dict[str, Any] = {
-        "ids": table.ids(columns.id),
-        "subjects": table.ids(columns.subject),
-        "groups": {group: table.names(group) for group in columns.groups},
-        "inputs": table.values(columns.inputs) if columns.inputs else None,
-        "order": {name: table.ordered(name) for name in columns.order},
-        "notes": table.notes({*roles.text, *roles.numeric, columns.member}),
-    }
+    about = table.about(columns)
+    about["inputs"] = table.values(columns.inputs) if columns.inputs else None
+    about["notes"] = table.notes({*roles.text, *roles.numeric, columns.member})
     with named(table.name):
         known = _classes(labels, roles, classes)
         if known is None:

@@ -107,8 +107,8 @@ def _of_tables(paths: Sequence[PathLike], columns: RecordColumns, classes: Seque
     files = open_tables(paths, columns.label)
     needed = []
     for file in files:
+        require_columns(file, columns.wanted)
         with named(file.name):
-            require_columns(file.names, columns.wanted)
             roles = resolved(file.names, columns)
         single = [name for name in (roles.label, roles.id, roles.subject) if name is not None]
         needed.append(list(dict.fromkeys([*single, *roles.groups, *roles.order, *roles.inputs])))
@@ -131,19 +131,13 @@ def _of_tables(paths: Sequence[PathLike], columns: RecordColumns, classes: Seque
 def _of_table(table: "Table", roles: RecordColumns, needed: set[str], classes: Sequence[Any] | None) -> Records:
     from vestige.data.records.inputs import input_frame
 
-    labels, ids = table.texts(roles.label), table.ids(roles.id)
-    about = {
-        "ids": ids,
-        "subjects": table.ids(roles.subject),
-        "groups": {group: table.names(group) for group in roles.groups},
-        "order": {name: table.ordered(name) for name in roles.order},
-    }
+    labels, about = table.texts(roles.label), table.about(roles)
     row_names = {name for file in table.files for name in file.names if ROW_NAMES.fullmatch(name)}
     notes = table.notes(needed | row_names)
     with named(table.name):
         codes, names, said = _of_labels(labels, roles.label, classes)
-        if ids is not None:
-            refuse_shared_ids(np.split(ids, np.cumsum(table.sizes)[:-1]))
+        if roles.id is not None:
+            refuse_shared_ids(np.split(about["ids"], np.cumsum(table.sizes)[:-1]))
         inputs = input_frame({name: table.columns(name) for name in roles.inputs})
         return Records(inputs, codes, **about, classes=as_given(names), notes=(*said, *notes))
 

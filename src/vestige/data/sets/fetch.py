@@ -11,10 +11,11 @@ import logging
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,33 +115,6 @@ def _file(file: SourceFile, root: Path, url: str | None, progress: Progress) -> 
 
 def _download(url: str, path: Path, sha256: str | None, progress: Progress) -> None:
     """Download a file beside its place, check it and move it there; of a failure nothing is left."""
-    pooch = _pooch()
-    with _written(path.name), _reached(url, path.name, sha256):
-        pooch.retrieve(
-            url, known_hash=sha256, fname=path.name, path=path.parent, downloader=_downloader(path.name, progress)
-        )
-
-
-def _downloader(name: str, progress: Progress) -> Callable[[str, str, Any], None]:
-    """What pooch calls with a place beside the file's own; pooch's own downloader leaves connections open."""
-
-    def download(url: str, place: str, _: Any) -> None:
-        import requests
-
-        # A server that packs on the way would change the bytes of a file that is packed already.
-        headers = {"Accept-Encoding": "identity"}
-        with requests.get(url, stream=True, timeout=_TIMEOUT, headers=headers) as response, open(place, "wb") as out:
-            response.raise_for_status()
-            total, done = int(response.headers.get("Content-Length", 0)), 0
-            for chunk in response.iter_content(_N_CHUNK):
-                done += out.write(chunk)
-                if total:
-                    progress(name, min(done, total), total)
-
-    return download
-
-
-def _pooch() -> Any:
     try:
         import pooch
     except ImportError:
@@ -149,7 +123,24 @@ def _pooch() -> Any:
             "into the data folder."
         ) from None
     pooch.get_logger().setLevel(logging.WARNING)
-    return pooch
+    with _written(path.name), _reached(url, path.name, sha256):
+        receive = partial(_receive, name=path.name, progress=progress)
+        pooch.retrieve(url, known_hash=sha256, fname=path.name, path=path.parent, downloader=receive)
+
+
+def _receive(url: str, place: str, _: Any, *, name: str, progress: Progress) -> None:
+    """What pooch calls with a place beside the file's own; pooch's own downloader leaves connections open."""
+    import requests
+
+    # A server that packs on the way would change the bytes of a file that is packed already.
+    headers = {"Accept-Encoding": "identity"}
+    with requests.get(url, stream=True, timeout=_TIMEOUT, headers=headers) as response, open(place, "wb") as out:
+        response.raise_for_status()
+        total, done = int(response.headers.get("Content-Length", 0)), 0
+        for chunk in response.iter_content(_N_CHUNK):
+            done += out.write(chunk)
+            if total:
+                progress(name, min(done, total), total)
 
 
 @contextmanager
