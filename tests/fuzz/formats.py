@@ -30,8 +30,7 @@ from vestige.data import (
     read_records,
     read_references,
 )
-from vestige.data.sets.cifar import read_cifar10
-from vestige.data.sets.idx import read_idx_images
+from vestige.data.sets.image_sets import read_cifar10, read_idx_images
 from vestige.data.sets.published_sets import read_location30
 from vestige.data.sets.uci import read_german_credit, read_hepatitis
 from vestige.targets.ledger import Ledger

@@ -6,7 +6,7 @@ from tests.data.published import cut, foldered, tarred
 from tests.data.refusals import refused
 
 from vestige.core.records import joined
-from vestige.data.sets.cifar import Cifar100Labels, read_cifar10, read_cifar100
+from vestige.data.sets.image_sets import Cifar100Labels, read_cifar10, read_cifar100
 
 N = 4  # records per batch
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

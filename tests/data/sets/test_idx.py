@@ -8,7 +8,7 @@ from tests.data.published import cut, flipped, real
 from tests.data.refusals import refused
 
 from vestige.core.errors import InputError
-from vestige.data.sets.idx import read_idx_images
+from vestige.data.sets.image_sets import read_idx_images
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
 LABELS = np.array([3, 0, 9, 3, 1], np.uint8)

@@ -7,8 +7,15 @@ from tests.data.published import real
 from tests.data.refusals import refused
 
 from vestige.core.records import Records
-from vestige.data.sets.uci import read_adult, read_german_credit, read_hepatitis
-from vestige.data.sets.uci_preprocessing import MissingCategory, adult_p3, adult_p4, ordinal_p4
+from vestige.data.sets.uci import (
+    MissingCategory,
+    adult_p3,
+    adult_p4,
+    ordinal_p4,
+    read_adult,
+    read_german_credit,
+    read_hepatitis,
+)
 
 
 def small(**columns):

@@ -92,25 +92,15 @@ class NpyStream:
                 raise InputError(f"{self.name}: Expected the array first seen, found it changed; start again.")
             for start in range(0, n, n_rows):
                 block = np.empty((min(n_rows, n - start), *self.shape[1:]), self.dtype)
-                n_read = self._fill(stream, block)
-                if n_read < block.nbytes:
-                    row_bytes = block.nbytes // block.shape[0]
-                    raise _truncated(self.name, f"{n:,} rows", f"{start + n_read // row_bytes:,}")
+                view, done = block.reshape(-1).view(np.uint8), 0
+                with readable_array(self.name):
+                    while done < view.size and (n_read := stream.readinto(view[done : done + _N_READ].data)):
+                        done += n_read
+                if done < view.size:
+                    raise _truncated(self.name, f"{n:,} rows", f"{start + done * len(block) // view.size:,}")
                 yield block
             with readable_array(self.name):
                 stream.read(1)  # reaching the end makes zipfile compare the checksum
-
-    def _fill(self, stream: ByteStream, block: np.ndarray) -> int:
-        """Read a block's bytes; fewer than asked for means that the stream has ended."""
-        view = block.reshape(-1).view(np.uint8)
-        done = 0
-        with readable_array(self.name):
-            while done < view.size:
-                n_read = stream.readinto(view[done : done + _N_READ].data)
-                if not n_read:
-                    break
-                done += n_read
-        return done
 
 
 @contextmanager

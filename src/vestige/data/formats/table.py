@@ -20,6 +20,11 @@ from vestige.data.formats.files import TABLES, Format, PathLike, expect_format, 
 from vestige.data.formats.parquet_file import ParquetFile, open_parquet
 
 _MISSING = ("is missing", "fill it in or leave the row out")
+_LEADING_ZERO = r"^\s*[+-]?0[0-9]"  # a code, such as a postcode, and no number
+_KNOWN = (
+    *(pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean),
+    *(pa.types.is_timestamp, pa.types.is_dictionary, pa.types.is_null),
+)
 _MOST_LOOKED_AT = 20  # a table of a thousand unused features is not searched for people
 _FEWEST_PEOPLE = 20
 
@@ -135,9 +140,22 @@ class Table:
 
         return pd.concat([pd.DataFrame(part, columns=list(names)) for part in found], ignore_index=True)
 
-    def columns(self, name: str) -> list[tuple[Any, str | None]]:
-        """Return a column of each file as pyarrow has it, with the decimal mark if the file is text."""
-        return [(part[name], file.decimal) for file, part in zip(self.files, self._parts, strict=True)]
+    def frame(self, names: Sequence[str]) -> Any:
+        """Return columns as a DataFrame, each of one type for all files.
+
+        Text is read as numbers if all of it in a column is; `007` is none.
+
+        Returns:
+            Whole numbers, floats (also whole numbers beside missing entries), booleans, dates, and categories for text.
+            Where the files disagree on numbers or text, it is text.
+
+        Raises:
+            InputError: A column holds lists or bytes, or ordered categories that differ.
+        """
+        import pandas as pd
+
+        files = list(zip(self.files, self._parts, strict=True))
+        return pd.DataFrame({n: _series([(part[n], file.decimal) for file, part in files], n) for n in names})
 
     def notes(self, used: set[str]) -> tuple[str, ...]:
         """Say which columns were not used, and warn of those whose values repeat as people's do.
@@ -239,7 +257,7 @@ def _ordered(column: Any, name: str, decimal: str) -> np.ndarray:
     written = _texts(column, name, decimal)
     for kind in (pa.int64(), pa.float64(), pa.timestamp("us")):
         with suppress(pa.ArrowInvalid):
-            cast: np.ndarray = with_point(pa.chunked_array([written]), decimal).cast(kind).to_numpy()
+            cast: np.ndarray = _with_point(pa.chunked_array([written]), decimal).cast(kind).to_numpy()
             return cast
     return written
 
@@ -249,7 +267,7 @@ def _as_numbers(column: Any, decimal: str) -> Any:
     column = _plain(column)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         with suppress(pa.ArrowInvalid):
-            return with_point(column, decimal).cast(pa.float64())
+            return _with_point(column, decimal).cast(pa.float64())
     return column
 
 
@@ -262,9 +280,102 @@ def _plain(column: Any) -> Any:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def with_point(column: Any, decimal: str) -> Any:
-    """Return a column of text with a decimal point instead of a comma."""
+def _with_point(column: Any, decimal: str) -> Any:
+    """A column of text with a decimal point instead of a comma."""
     return compute.replace_substring(column, decimal, ".") if decimal != "." else column
+
+
+# ------------------------------------------------------------------------------------------ columns of a frame
+
+
+def _series(parts: Sequence[tuple[Any, str | None]], name: str) -> Any:
+    typed = [_typed(column, decimal, name) for column, decimal in parts]
+    filled = [column for column in typed if not pa.types.is_null(column.type)]
+    if filled and all(pa.types.is_dictionary(column.type) for column in filled):
+        return _united_categories([column.to_pandas() for column in filled], name)
+    joined = _of_one_type(typed)
+    if joined is None or (pa.types.is_boolean(joined.type) and joined.null_count):
+        return _categories([column for column, _ in parts])
+    return joined.to_pandas()
+
+
+def _typed(column: Any, decimal: str | None, name: str) -> Any:
+    """A column as numbers, booleans, dates, categories or text."""
+    kind = column.type
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        raise InputError(
+            f"Expected numbers, text or dates in column {name}, found {kind}; leave it out, name the inputs, or read "
+            "images with the reader of Parquet images."
+        )
+    if decimal is not None:
+        return _from_text(column, decimal)
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.float64())
+    if pa.types.is_date(kind):
+        return column.cast(pa.timestamp("ms"))
+    return column if any(is_known(kind) for is_known in _KNOWN) else column.cast(pa.string())
+
+
+def _from_text(column: Any, decimal: str) -> Any:
+    """What a column of text stands for, judged by its distinct values: often there are few."""
+    if column.null_count == len(column):
+        return pa.chunked_array([pa.nulls(len(column))])
+    distinct = column.unique()
+    if compute.any(compute.match_substring_regex(distinct, _LEADING_ZERO)).as_py():
+        return column
+    for kind in (pa.int64(), pa.float64()):
+        with suppress(pa.ArrowInvalid):
+            _cleaned(distinct, decimal).cast(kind)
+            return _cleaned(column, decimal).cast(kind)
+    words = compute.is_in(compute.utf8_lower(distinct), value_set=pa.array(["true", "false", None]))
+    return column.cast(pa.bool_()) if compute.all(words).as_py() else column
+
+
+def _cleaned(column: Any, decimal: str) -> Any:
+    """Numbers as Arrow reads them: without spaces around, with a decimal point."""
+    return _with_point(compute.utf8_trim_whitespace(column), decimal)
+
+
+def _of_one_type(columns: Sequence[Any]) -> Any:
+    """Columns below each other, of the one type that holds all of them; None if that is text."""
+    tables = [pa.table({"": column}) for column in columns]
+    try:
+        joined = pa.concat_tables(tables, promote_options="permissive").column(0)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return None
+    if pa.types.is_null(joined.type):
+        return joined.cast(pa.float64())  # nothing but missing entries
+    return None if pa.types.is_string(joined.type) or pa.types.is_dictionary(joined.type) else joined
+
+
+def _categories(columns: Sequence[Any]) -> Any:
+    """Text as it is written, as categories in alphabetical order."""
+    texts = []
+    for column in columns:
+        plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        if pa.types.is_boolean(plain.type):  # as Python and R's CSV spell them, not as Arrow does
+            plain = compute.if_else(plain, "True", "False")
+        texts += plain.cast(pa.string()).chunks
+    coded = pa.chunked_array(texts, pa.string()).dictionary_encode().to_pandas()
+    return coded.cat.reorder_categories(sorted(coded.cat.categories))
+
+
+def _united_categories(parts: list[Any], name: str) -> Any:
+    import pandas as pd
+    from pandas.api.types import union_categoricals
+
+    if len(parts) == 1:
+        return parts[0]
+    try:
+        return pd.Series(union_categoricals(parts))
+    except TypeError:
+        raise InputError(
+            f"Expected the same ordered categories of column {name} in both files, found others or in another order; "
+            "save both with the same categories."
+        ) from None
+
+
+# ------------------------------------------------------------------------------------------ refusals and notes
 
 
 def _refuse(bad: Any, name: str, what: str, cure: str) -> None:

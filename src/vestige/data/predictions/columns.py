@@ -101,7 +101,11 @@ def assign_roles(
         by_class = {kind: found for prefix, kind in PREFIXES.items() if (found := _by_prefix(names, prefix))}
         for of_kind in by_class.values():
             if len(of_kind) == 1:
-                raise InputError(_single_column(of_kind, label_values()))
+                ((name, column),) = of_kind.items()
+                raise InputError(
+                    f"Expected a column per class, found only {column} for the labels {few(label_values())}; name its "
+                    f"class with --positive {column}={name} if it is the one probability column of a binary classifier."
+                )
         _check_classes(by_class, classes)
         if not by_class and (by_name := _by_label(names, columns, label_values(), classes)):
             by_class = {Probabilities: by_name}
@@ -149,14 +153,6 @@ def positive_pair(positive: str, label_values: Sequence[str], classes: Sequence[
 def _by_prefix(names: Sequence[str], prefix: str) -> dict[str, str]:
     found = {name.removeprefix(prefix) for name in names if name.startswith(prefix) and name != prefix}
     return {name: prefix + name for name in class_order(found)}
-
-
-def _single_column(found: Mapping[str, str], label_values: Sequence[str]) -> str:
-    ((name, column),) = found.items()
-    return (
-        f"Expected a column per class, found only {column} for the labels {few(label_values)}; name its class with "
-        f"--positive {column}={name} if it is the one probability column of a binary classifier."
-    )
 
 
 def _check_classes(by_class: Mapping[type[Output], Mapping[str, str]], classes: Sequence[str] | None) -> None:

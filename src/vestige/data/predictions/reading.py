@@ -58,14 +58,12 @@ def refuse_columns(columns: Columns, where: str, names: str) -> None:
     Raises:
         InputError: A column is named that only a table could have.
     """
-    plain = Columns(order=columns.order, label_base=columns.label_base)
-    options = {"label": "--label", "member": "--member", "id": "--id", "subject": "--subject", "groups": "--group"}
-    options |= {"inputs": "--input", "positive": "--positive"}
-    for name, option in options.items():
-        if getattr(columns, name) != getattr(plain, name):
+    plain = Columns(order=columns.order, label_base=columns.label_base).wanted(member=True)
+    for how, said in columns.wanted(member=True).items():
+        if said != plain[how]:
             raise InputError(
-                f"{where}Expected {option} beside a table only, found it beside arrays; name the arrays themselves "
-                f"{names}."
+                f"{where}Expected {how.split()[1]} beside a table only, found it beside arrays; name the arrays "
+                f"themselves {names}."
             )
 
 

@@ -3,13 +3,11 @@
 import importlib.util
 import io
 import json
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +27,7 @@ _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".
 _N_BATCH = 2048  # encoded images held at once, and between two signs of life
 _N_CHUNK = 256  # images a thread takes at once
 _CHANNELS = {1: "grey", 3: "colour"}
+_PLAIN = {"mode L": "L", "mode RGB": "RGB", "mode 1": "L", "mode P": "RGB"}  # what is read or written as without loss
 
 
 def read_image_folder(folder: PathLike, *, n_threads: int = 2, progress: Progress = silent) -> Records:
@@ -172,21 +171,24 @@ def read_image_parquet(
             or sizes are mixed.
     """
     parts = [_part(Path(path), image, label) for path in files]
-    labels = np.concatenate([part.labels for part in parts]) if parts else np.empty(0)
-    if labels.size == 0:
+    sizes = [part.labels.size for part in parts]
+    if sum(sizes) == 0:
         raise InputError("Expected Parquet files with at least one image, found none; name the files.")
-    ends = list(accumulate(part.labels.size for part in parts))
+    labels, of = np.concatenate([part.labels for part in parts]), np.repeat(np.arange(len(parts)), sizes)
 
     def where(i: int) -> str:
-        at = bisect_right(ends, i)
-        return f"{parts[at].path.name}[row {i - ends[at] + parts[at].labels.size + 1:,}]"
+        return f"{parts[of[i]].path.name}[row {i - sum(sizes[: of[i]]) + 1:,}]"
 
     batches = (batch for part in parts for batch in _encoded(part, image))
     images = stack_images(batches, labels.size, load=_present, where=where, n_threads=n_threads, progress=progress)
+    # With its folder where two files have one name, as the hub's `train/0000.parquet`.
+    paths, n_of_name = [part.path for part in parts], Counter(part.path.name for part in parts)
+    names_of_files = [p.name if n_of_name[p.name] == 1 else f"{p.resolve().parent.name}/{p.name}" for p in paths]
+    ids = np.concatenate(list(map(row_ids, names_of_files, sizes)))
     names = classes or parts[0].classes
     with named(parts[0].path.name):
         codes = Codes(names) if names is not None and labels.dtype.kind in "iu" else names
-        return Records(images, labels, ids=_ids(parts), classes=codes)
+        return Records(images, labels, ids=ids, classes=codes)
 
 
 def _part(path: Path, image: str, label: str) -> _Part:
@@ -236,14 +238,6 @@ def _present(content: bytes | None, where: str) -> bytes:
             f"{where}: Expected an encoded image, found none, or only a path; embed the images in the file."
         )
     return content
-
-
-def _ids(parts: Sequence[_Part]) -> np.ndarray:
-    """File and row; with its folder where two files have one name, as the hub's `train/0000.parquet`."""
-    paths = [part.path for part in parts]
-    n_of_name = Counter(path.name for path in paths)
-    names = [p.name if n_of_name[p.name] == 1 else f"{p.resolve().parent.name}/{p.name}" for p in paths]
-    return np.concatenate([row_ids(name, part.labels.size) for name, part in zip(names, parts, strict=True)])
 
 
 # ------------------------------------------------------------------------------------------------------ decoding
@@ -308,9 +302,9 @@ def _decoded(content: bytes, where: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
-            plain = _grey_or_colour(image)
-            pixels = None if plain is None else np.asarray(plain)
             mode = "an animation" if getattr(image, "is_animated", False) else f"mode {image.mode}"
+            plain = _PLAIN.get(mode) if "transparency" not in image.info or image.mode != "P" else None
+            pixels = None if plain is None else np.asarray(image if plain == image.mode else image.convert(plain))
     except MemoryError:
         raise
     except Exception as error:  # a decoder raises whatever damaged bytes make it happen upon
@@ -324,17 +318,6 @@ def _decoded(content: bytes, where: str) -> np.ndarray:
             "with Pillow's Image.convert('RGB')."
         )
     return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
-
-
-def _grey_or_colour(image: Any) -> Any:
-    """The image, if it is one of 8 bits or can be written as one without loss; else None."""
-    if getattr(image, "is_animated", False):
-        return None
-    if image.mode in ("L", "RGB"):
-        return image
-    if image.mode == "1":
-        return image.convert("L")
-    return image.convert("RGB") if image.mode == "P" and "transparency" not in image.info else None
 
 
 def _size(image: np.ndarray) -> str:

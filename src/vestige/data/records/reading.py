@@ -129,8 +129,6 @@ def _of_tables(paths: Sequence[PathLike], columns: RecordColumns, classes: Seque
 
 
 def _of_table(table: "Table", roles: RecordColumns, needed: set[str], classes: Sequence[Any] | None) -> Records:
-    from vestige.data.records.inputs import input_frame
-
     labels, about = table.texts(roles.label), table.about(roles)
     row_names = {name for file in table.files for name in file.names if ROW_NAMES.fullmatch(name)}
     notes = table.notes(needed | row_names)
@@ -138,7 +136,7 @@ def _of_table(table: "Table", roles: RecordColumns, needed: set[str], classes: S
         codes, names, said = _of_labels(labels, roles.label, classes)
         if roles.id is not None:
             refuse_shared_ids(np.split(about["ids"], np.cumsum(table.sizes)[:-1]))
-        inputs = input_frame({name: table.columns(name) for name in roles.inputs})
+        inputs = table.frame(roles.inputs)
         return Records(inputs, codes, **about, classes=as_given(names), notes=(*said, *notes))
 
 

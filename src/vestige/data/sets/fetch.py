@@ -26,6 +26,7 @@ from vestige.data.sets.named import NamedSet, SourceFile, data_folder, folder_in
 
 _N_CHUNK = 1 << 16  # bytes between two reports of progress
 _TIMEOUT = 30  # seconds without a byte
+_MAKE_ROOM = "make room or name another folder"
 
 
 class Found(Enum):
@@ -84,8 +85,11 @@ def fetch_set(
             f"{wanted.name}: Expected a set that is published where it can be fetched, found none of its files "
             f"published; put {few([file.path for file in missing])} into {where}, or name a mirror."
         )
-    for file in missing:
-        _require_writable((root / file.path).parent, where)
+    for folder_of in {(root / file.path).parent for file in missing}:  # find out before anything is downloaded
+        with _written(f"Expected to write into {where}", "set VESTIGE_DATA to a folder of your own"):
+            folder_of.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder_of):
+                pass
     return [_file(file, root, url, progress) for file, url in zip(wanted.files, addresses, strict=True)]
 
 
@@ -100,7 +104,7 @@ def _file(file: SourceFile, root: Path, url: str | None, progress: Progress) -> 
         return FetchedFile(path, Found.DOWNLOADED)
     found = _digest(path)
     if known is None:
-        with _written(path.name):
+        with _written(f"{path.name}: Expected to write into the data folder", _MAKE_ROOM):
             record.write_text(f"{found}  {path.name}\n", encoding="utf-8")
         return FetchedFile(path, Found.RECORDED)
     if found != known and (file.unpacked_sha256 is None or _unpacked_digest(path) != file.unpacked_sha256):
@@ -123,7 +127,7 @@ def _download(url: str, path: Path, sha256: str | None, progress: Progress) -> N
             "into the data folder."
         ) from None
     pooch.get_logger().setLevel(logging.WARNING)
-    with _written(path.name), _reached(url, path.name, sha256):
+    with _written(f"{path.name}: Expected to write into the data folder", _MAKE_ROOM), _reached(url, path.name, sha256):
         receive = partial(_receive, name=path.name, progress=progress)
         pooch.retrieve(url, known_hash=sha256, fname=path.name, path=path.parent, downloader=receive)
 
@@ -175,27 +179,12 @@ def _reached(url: str, name: str, sha256: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def _written(name: str) -> Iterator[None]:
+def _written(expected: str, cure: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or "a write error"
-        raise OutputError(
-            f"{name}: Expected to write into the data folder, found: {reason}; make room or name another folder."
-        ) from None
-
-
-def _require_writable(folder: Path, where: str) -> None:
-    """Find out before anything is downloaded."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
         reason = os.strerror(error.errno) if error.errno else "a write error"
-        raise OutputError(
-            f"Expected to write into {where}, found: {reason}; set VESTIGE_DATA to a folder of your own."
-        ) from None
+        raise OutputError(f"{expected}, found: {reason}; {cure}.") from None
 
 
 def _digest(path: Path) -> str:
