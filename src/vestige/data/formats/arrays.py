@@ -29,11 +29,11 @@ Header = tuple[tuple[int, ...], bool, np.dtype[Any]]  # shape, order of memory (
 
 _N_READ = 1 << 20  # bytes per read: a zip entry is unpacked in pieces of this size
 
+# What the standard library raises on a damaged or encrypted zip file, or on an entry of it.
 DAMAGES = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
     *(RuntimeError, NotImplementedError, KeyError, OverflowError, UnicodeDecodeError),
 )
-"""What the standard library raises on a damaged or encrypted zip file, or on an entry of it."""
 
 
 class NpyStream:

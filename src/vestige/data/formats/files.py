@@ -101,10 +101,9 @@ def named(name: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        message = str(error)
-        if message.startswith((f"{name}: ", f"{name}[")):
+        if str(error).startswith((f"{name}: ", f"{name}[")):
             raise
-        raise InputError(f"{name}: {message}") from None
+        raise InputError(f"{name}: {error}") from None
 
 
 @contextmanager
@@ -161,18 +160,17 @@ def format_of(path: PathLike) -> Format:
             start = stream.read(_N_START)
     if not start:
         raise InputError(f"{name}: Expected npz, npy, CSV or Parquet, found an empty file; save it again.")
-    for magic, ours in _OURS.items():
-        if start.startswith(magic):
-            return ours
+    ours = next((kind for magic, kind in _OURS.items() if start.startswith(magic)), None)
+    if ours is not None:
+        return ours
     packed = start.startswith(_GZIP)
     if packed:
         with opened(path) as unpacked:
             start = unpacked.read(_N_START)
-    for magic, (what, cure) in _OTHERS.items():
-        if start.startswith(magic):
-            raise InputError(f"{name}: Expected npz, npy, CSV or Parquet, found {what}; {cure}.")
-    if b"\x00" in start:
-        raise InputError(f"{name}: Expected npz, npy, CSV or Parquet, found binary data of another kind; {_SAVE}.")
+    others = [told for magic, told in _OTHERS.items() if start.startswith(magic)]
+    if others or b"\x00" in start:
+        what, cure = others[0] if others else ("binary data of another kind", _SAVE)
+        raise InputError(f"{name}: Expected npz, npy, CSV or Parquet, found {what}; {cure}.")
     return Format.CSV_GZIP if packed else Format.CSV
 
 
@@ -241,31 +239,23 @@ def _members(path: Path, wanted: Callable[[str], bool]) -> Generator[Member, Non
         start = stream.read(_TAR_AT + len(_TAR))
         stream.seek(0)
         if start.startswith(_ZIP):
-            yield from _members_of_zip(path, stream, wanted)
+            with zipfile.ZipFile(cast(IO[bytes], stream)) as archive:
+                for entry in archive.infolist():
+                    name = PurePosixPath(entry.filename).name
+                    if name and not entry.is_dir() and wanted(name):
+                        with archive.open(entry) as content:
+                            yield Member(name, f"{path.name}[{name}]", cast(ByteStream, content))
         elif start[_TAR_AT:] == _TAR:
-            yield from _members_of_tar(path, stream, wanted)
+            with tarfile.open(fileobj=stream, mode="r|", bufsize=_N_READ) as tar:
+                for part in tar:
+                    name = PurePosixPath(part.name).name
+                    found = tar.extractfile(part) if part.isfile() and wanted(name) else None
+                    if found is not None:
+                        yield Member(name, f"{path.name}[{name}]", cast(ByteStream, found))
+            while stream.read(_N_READ):  # gzip compares its checksum at the very end
+                pass
         elif wanted(path.name.removesuffix(".gz")):
             yield Member(path.name.removesuffix(".gz"), path.name, stream)
-
-
-def _members_of_tar(path: Path, stream: ByteStream, wanted: Callable[[str], bool]) -> Iterator[Member]:
-    with tarfile.open(fileobj=stream, mode="r|", bufsize=_N_READ) as archive:
-        for entry in archive:
-            name = PurePosixPath(entry.name).name
-            content = archive.extractfile(entry) if entry.isfile() and wanted(name) else None
-            if content is not None:
-                yield Member(name, f"{path.name}[{name}]", cast(ByteStream, content))
-    while stream.read(_N_READ):  # gzip compares its checksum at the very end
-        pass
-
-
-def _members_of_zip(path: Path, stream: ByteStream, wanted: Callable[[str], bool]) -> Iterator[Member]:
-    with zipfile.ZipFile(cast(IO[bytes], stream)) as archive:
-        for entry in archive.infolist():
-            name = PurePosixPath(entry.filename).name
-            if name and not entry.is_dir() and wanted(name):
-                with archive.open(entry) as content:
-                    yield Member(name, f"{path.name}[{name}]", cast(ByteStream, content))
 
 
 def row_ids(file: str, n: int) -> np.ndarray:

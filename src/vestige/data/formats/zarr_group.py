@@ -79,7 +79,7 @@ class ZarrTable:
         if n_missing > 0:
             raise _incomplete(name, f"{n_missing:,} of {array.nchunks:,} missing")
         fills: list[Any] = ["", "-"] if self.dtype.kind in "OTUS" else [self.dtype.type(0), self.dtype.type(1)]
-        self._arrays = [array] if array.shards is None else [_with_fill_value(array, fill) for fill in fills]
+        self._arrays = [array] if array.shards is None else [_read_with(array, fill) for fill in fills]
 
     def table(self) -> "ZarrTable":
         """Return the array to be read in blocks."""
@@ -139,7 +139,7 @@ def _readable_zarr(name: str) -> Iterator[None]:
         raise InputError(f"{name}: Expected a whole Zarr array, found a damaged one; write it again.") from None
 
 
-def _with_fill_value(array: Any, fill: Any) -> Any:
+def _read_with(array: Any, fill: Any) -> Any:
     """The same array, of which what is missing reads as another value."""
     metadata = replace(array.metadata, fill_value=fill)
     return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=array.store_path, config=array.config))

@@ -204,9 +204,8 @@ def _part(path: Path, image: str, label: str) -> _Part:
         plain = labels.to_numpy() if labels.null_count == 0 else np.array(labels.to_pylist(), dtype=object)
     with named(path.name):
         checked = column(plain, f"column {label}", len(plain), "images")
-        kinds = {
-            field.name: str(field.type) for field in schema.field(image).flatten()
-        }  # fields of a struct, or itself
+        fields = schema.field(image).flatten()  # of a struct, or itself
+        kinds = {field.name: str(field.type) for field in fields}
         found = [name for name in (image, f"{image}.bytes") if kinds.get(name) in ("binary", "large_binary")]
         if not found:
             raise InputError(

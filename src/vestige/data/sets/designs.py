@@ -55,7 +55,7 @@ def complementary_pairs(n_models: int, n_records: int, *, seed: int, subjects: A
         )
     units = units_of(n_records, subjects)
     _at_least(units.n, 2, units.name)
-    streams = _streams(seed, "complementary pairs", n_models // 2)
+    streams = stream(_checked(seed), "complementary pairs").spawn(n_models // 2)
     design = np.empty((n_models, n_records), dtype=bool)
     design[0::2] = [_subset(rng, units.n, units.n // 2)[units.of_record] for rng in streams]
     design[1::2] = ~design[0::2]
@@ -105,7 +105,7 @@ def balanced_groups(n_models: int, n_records: int, *, share: Fraction, seed: int
     units = units_of(n_records, subjects)
     _at_least(units.n, q, units.name)
     design = np.empty((n_models, n_records), dtype=bool)
-    for group, rng in enumerate(_streams(seed, "balanced groups", n_models // q)):
+    for group, rng in enumerate(stream(_checked(seed), "balanced groups").spawn(n_models // q)):
         part = np.empty(units.n, dtype=np.int64)
         part[rng.permutation(units.n)] = np.arange(units.n) * q // units.n  # parts that differ by a unit at most
         for i in range(q):
@@ -167,7 +167,7 @@ def fixed_size_subsets(
             f"Expected training sets of 1 to {units.n - 1:,} of {units.n:,} {units.name}, found {size:,}; "
             "someone must be in and someone out."
         )
-    streams = _streams(seed, "fixed-size subsets", n_models)
+    streams = stream(_checked(seed), "fixed-size subsets").spawn(n_models)
     return np.array([_subset(rng, units.n, size)[units.of_record] for rng in streams])
 
 
@@ -278,11 +278,6 @@ def _subset(rng: np.random.Generator, n_units: int, size: int) -> Bool[np.ndarra
     chosen = np.zeros(n_units, dtype=bool)
     chosen[rng.permutation(n_units)[:size]] = True
     return chosen
-
-
-def _streams(seed: int, purpose: str, n: int) -> list[np.random.Generator]:
-    """One stream per row; the i-th is the same whatever `n`."""
-    return stream(_checked(seed), purpose).spawn(n)
 
 
 def _at_least(found: int, least: int, what: str) -> None:

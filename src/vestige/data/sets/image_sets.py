@@ -105,10 +105,6 @@ class _Layout:
     test: str
     kinds: Mapping[str, tuple[str, int]]
 
-    def is_wanted(self, name: str) -> bool:
-        texts = [text for text, _ in self.kinds.values()]
-        return name in texts or name.removesuffix(".bin") in (*self.train, self.test)
-
 
 _CIFAR10 = _Layout(
     archive="cifar-10-binary.tar.gz",
@@ -125,12 +121,15 @@ _CIFAR100 = _Layout(
 
 
 class Cifar100Labels(Enum):
-    """Which of CIFAR-100's two labels is the class; the other becomes a group."""
+    """Which of CIFAR-100's two labels is the class; the other becomes a group.
+
+    Attributes:
+        FINE: 100 classes.
+        COARSE: 20 superclasses of 5 classes each.
+    """
 
     FINE = "fine"
-    """100 classes."""
     COARSE = "coarse"
-    """20 superclasses of 5 classes each."""
 
 
 def read_cifar10(source: PathLike) -> tuple[Records, Records]:
@@ -175,8 +174,10 @@ def read_cifar10_jpeg(train: Path, test: Path) -> Records:
 
 
 def _read_parts(source: PathLike, layout: _Layout, kind: str) -> tuple[Records, Records]:
-    files = read_files(source, layout.is_wanted, lambda member: _read(member, len(layout.kinds)))
-    wanted = [f"{stem}.bin" for stem in (*layout.train, layout.test)]
+    stems = (*layout.train, layout.test)
+    seen = {*stems, *(f"{stem}.bin" for stem in stems), *(text for text, _ in layout.kinds.values())}
+    files = read_files(source, seen.__contains__, lambda member: _read(member, len(layout.kinds)))
+    wanted = [f"{stem}.bin" for stem in stems]
     missing = [name for name in wanted if name not in files]
     if missing and any(not name.endswith((".bin", ".txt")) for name in files):
         raise InputError(
@@ -189,7 +190,7 @@ def _read_parts(source: PathLike, layout: _Layout, kind: str) -> tuple[Records, 
             "folder that it unpacks to."
         )
     names = {known: _names(files, text, n) for known, (text, n) in layout.kinds.items()}
-    *train, test = (_records(stem, files[f"{stem}.bin"], names, kind) for stem in (*layout.train, layout.test))
+    *train, test = (_records(stem, files[f"{stem}.bin"], names, kind) for stem in stems)
     return reduce(joined, train), test
 
 

@@ -166,5 +166,5 @@ def _known_sets() -> Iterator[NamedSet]:
         )
 
 
+# All named data sets.
 SETS: Mapping[str, NamedSet] = MappingProxyType({known.name: known for known in _known_sets()})
-"""All named data sets."""

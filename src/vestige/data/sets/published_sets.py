@@ -110,7 +110,8 @@ def _read_bits(member: Member, known: NamedSet, *, labelled: bool) -> tuple[np.n
     while lines := member.stream.readlines(_N_READ):
         rows = [row for line in lines if (row := line.rstrip(b"\r\n"))]
         heads, texts = [row[:-width] for row in rows], [row[-width:] for row in rows]
-        good = np.array([_ends_where_bits_begin(head) if labelled else not head for head in heads], dtype=bool)
+        # Before the bits stands one field, the label, or nothing; else the line has too many fields.
+        good = np.array([head.find(b",") == len(head) - 1 >= 0 if labelled else not head for head in heads], dtype=bool)
         good &= np.array([len(text) == width for text in texts], dtype=bool)
         if good.all():
             characters = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, width)
@@ -126,11 +127,6 @@ def _read_bits(member: Member, known: NamedSet, *, labelled: bool) -> tuple[np.n
         bits[n : n + len(found)] = found
         n += len(found)
     return bits[:n], np.array(labels, dtype=np.int64)
-
-
-def _ends_where_bits_begin(head: bytes) -> bool:
-    """Whether what stands before the bits is one field; else the line has too many fields."""
-    return head.find(b",") == len(head) - 1 >= 0
 
 
 def _odd_line(where: str, fields: list[bytes], row: int, n_bits: int, labelled: bool) -> InputError:

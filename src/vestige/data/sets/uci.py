@@ -222,12 +222,15 @@ def _refuse(rows: Sequence[_Row], values: Sequence[str], good: Sequence[bool], e
 
 
 class MissingCategory(Enum):
-    """What becomes of a missing category in P3's Adult, `?` in the file."""
+    """What becomes of a missing category in P3's Adult, `?` in the file.
+
+    Attributes:
+        CATEGORY: A bit of its own, as for any other category: 107 columns, the number P3's code expects.
+        NO_BIT: None of the bits is set: 104 columns.
+    """
 
     CATEGORY = "category"
-    """A bit of its own, as for any other category: 107 columns, the number P3's code expects."""
     NO_BIT = "no-bit"
-    """None of the bits is set: 104 columns."""
 
 
 def adult_p3(records: Records, *, missing: MissingCategory = MissingCategory.CATEGORY) -> Records:
