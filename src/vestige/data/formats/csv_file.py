@@ -174,11 +174,6 @@ class _Cell:
     lines: list[str]  # the first ones, and the last
     n_delimiters: set[int] = field(default_factory=set)  # of the lines between the first and the last
 
-    def add(self, text: str, delimiter: str) -> None:
-        if len(self.lines) > 1:
-            self.n_delimiters.add(self.lines[-1].count(delimiter))
-        self.lines[3:] = [text]
-
     def is_of_rows(self, n_columns: int, numbers: set[int], delimiter: str, decimal: str) -> bool:
         """Whether a cell of several lines holds the end of a row, whole rows, and the beginning of the last one."""
         first, last = self.lines[0].split(delimiter)[1:], self.lines[-1].split(delimiter)[:-1]
@@ -214,14 +209,17 @@ def refuse_open_quotes(
         Traceback (most recent call last):
         vestige.core.errors.InputError: Expected every quote to be closed, found one opened in line 2, ...
     """
-    numbers = _number_columns(rows, len(names), decimal)
+    whole = [row for row in rows if len(row) == len(names) and not any("\n" in text for text in row)]
+    numbers = {i for i in range(len(names)) if whole and all(_is_number(row[i], decimal) for row in whole)}
     cell: _Cell | None = None
     for number, line in enumerate(lines, start=1):
         line = line.rstrip("\n")
         position, column = 0, 0
         if cell is not None:
             end = _closing_quote(line, 0)
-            cell.add(line if end < 0 else line[:end], delimiter)
+            if len(cell.lines) > 1:
+                cell.n_delimiters.add(cell.lines[-1].count(delimiter))
+            cell.lines[3:] = [line if end < 0 else line[:end]]
             if end < 0:
                 continue
             if line[end + 1 : end + 2] not in ("", delimiter) or cell.is_of_rows(
@@ -250,12 +248,6 @@ def _closing_quote(line: str, position: int) -> int:
     while (end := line.find('"', position)) >= 0 and line[end + 1 : end + 2] == '"':
         position = end + 2
     return end
-
-
-def _number_columns(rows: Iterable[Sequence[str]], n_columns: int, decimal: str) -> set[int]:
-    """Columns that hold numbers alone in those rows that are whole."""
-    whole = [row for row in rows if len(row) == n_columns and not any("\n" in text for text in row)]
-    return {i for i in range(n_columns) if whole and all(_is_number(row[i], decimal) for row in whole)}
 
 
 def _is_number(text: str, decimal: str) -> bool:

@@ -50,10 +50,10 @@ class Columns:
 
     def wanted(self, *, member: bool) -> dict[str, Sequence[str] | None]:
         """Return the columns that must be there, the one of members too or not, by how others are named."""
-        single = {"with --label": self.label, "with --member": self.member if member else None, "with --id": self.id}
-        single |= {"with --subject": self.subject}
-        single |= {"with --positive COLUMN=CLASS": None if self.positive is None else self.positive[0]}
-        return {**single, "with --group": self.groups, "with --order": self.order, "with --input": self.inputs}
+        positive = None if self.positive is None else self.positive[0]
+        whose = {"with --label": self.label, "with --member": self.member if member else None, "with --id": self.id}
+        whose |= {"with --subject": self.subject, "with --positive COLUMN=CLASS": positive}
+        return {**whose, "with --group": self.groups, "with --order": self.order, "with --input": self.inputs}
 
 
 @dataclass(frozen=True)

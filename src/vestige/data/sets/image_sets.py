@@ -5,7 +5,6 @@ CIFAR's Python version is pickles, which are never loaded.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import reduce
 from pathlib import Path
@@ -20,7 +19,6 @@ from vestige.core.records import Codes, Records, joined
 from vestige.data.formats.files import Member, PathLike, file_name, named, opened, read_files, row_ids
 from vestige.data.records.images import read_image_parquet
 
-_UNSIGNED_BYTE = 0x08
 _SHAPE = (3, 32, 32)  # channel x height x width, as the files have it
 _N_PIXELS = 3 * 32 * 32
 
@@ -71,7 +69,7 @@ def _idx(path: PathLike, what: str, n_axes: int) -> np.ndarray:
             f"{name}: Expected an IDX file, which starts with 00 00 08 and the number of axes, found "
             f"{content[:4].hex(' ') or 'an empty file'}; download it again."
         )
-    if content[2] != _UNSIGNED_BYTE:
+    if content[2] != 0x08:
         raise InputError(f"{name}: Expected unsigned bytes (type 08), found type {content[2]:02x}; save them as uint8.")
     if content[3] != n_axes:
         raise InputError(
@@ -91,33 +89,6 @@ def _idx(path: PathLike, what: str, n_axes: int) -> np.ndarray:
 
 
 # ----------------------------------------------------------------------------------------------- CIFAR
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """The files of a set, and its kinds of labels in the order of the bytes before the pixels.
-
-    Of each kind: what it is called, the file of its names, and how many there are.
-    """
-
-    archive: str
-    train: tuple[str, ...]
-    test: str
-    kinds: Mapping[str, tuple[str, int]]
-
-
-_CIFAR10 = _Layout(
-    archive="cifar-10-binary.tar.gz",
-    train=tuple(f"data_batch_{i}" for i in range(1, 6)),
-    test="test_batch",
-    kinds={"labels": ("batches.meta.txt", 10)},
-)
-_CIFAR100 = _Layout(
-    archive="cifar-100-binary.tar.gz",
-    train=("train",),
-    test="test",
-    kinds={"coarse": ("coarse_label_names.txt", 20), "fine": ("fine_label_names.txt", 100)},
-)
 
 
 class Cifar100Labels(Enum):
@@ -145,7 +116,8 @@ def read_cifar10(source: PathLike) -> tuple[Records, Records]:
     Raises:
         InputError: A batch is missing, truncated or damaged, or it is the Python version, which is pickles.
     """
-    return _read_parts(source, _CIFAR10, "labels")
+    stems = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    return _read_parts(source, "cifar-10-binary.tar.gz", stems, {"labels": ("batches.meta.txt", 10)}, "labels")
 
 
 def read_cifar100(source: PathLike, *, labels: Cifar100Labels = Cifar100Labels.FINE) -> tuple[Records, Records]:
@@ -161,7 +133,8 @@ def read_cifar100(source: PathLike, *, labels: Cifar100Labels = Cifar100Labels.F
     Raises:
         InputError: A file is missing, truncated or damaged, or it is the Python version, which is pickles.
     """
-    return _read_parts(source, _CIFAR100, labels.value)
+    kinds = {"coarse": ("coarse_label_names.txt", 20), "fine": ("fine_label_names.txt", 100)}
+    return _read_parts(source, "cifar-100-binary.tar.gz", ["train", "test"], kinds, labels.value)
 
 
 def read_cifar10_jpeg(train: Path, test: Path) -> Records:
@@ -173,15 +146,20 @@ def read_cifar10_jpeg(train: Path, test: Path) -> Records:
     return read_image_parquet(train, test, classes=[str(digit) for digit in range(10)])
 
 
-def _read_parts(source: PathLike, layout: _Layout, kind: str) -> tuple[Records, Records]:
-    stems = (*layout.train, layout.test)
-    seen = {*stems, *(f"{stem}.bin" for stem in stems), *(text for text, _ in layout.kinds.values())}
-    files = read_files(source, seen.__contains__, lambda member: _read(member, len(layout.kinds)))
+def _read_parts(
+    source: PathLike, archive: str, stems: Sequence[str], kinds: Mapping[str, tuple[str, int]], kind: str
+) -> tuple[Records, Records]:
+    """The training and the test part, the last batch, labelled by one of several kinds of labels.
+
+    Their bytes stand before the pixels, in this order; of each there is the file of its names, and how many they are.
+    """
+    seen = {*stems, *(f"{stem}.bin" for stem in stems), *(text for text, _ in kinds.values())}
+    files = read_files(source, seen.__contains__, lambda member: _read(member, len(kinds)))
     wanted = [f"{stem}.bin" for stem in stems]
     missing = [name for name in wanted if name not in files]
     if missing and any(not name.endswith((".bin", ".txt")) for name in files):
         raise InputError(
-            f"{file_name(source)}: Expected the binary version, {layout.archive}, found the Python version, which is "
+            f"{file_name(source)}: Expected the binary version, {archive}, found the Python version, which is "
             "pickles that are never loaded; download the binary version."
         )
     if missing:
@@ -189,7 +167,7 @@ def _read_parts(source: PathLike, layout: _Layout, kind: str) -> tuple[Records, 
             f"{file_name(source)}: Expected {few(wanted)}, found no {few(missing)}; give the published archive, or the "
             "folder that it unpacks to."
         )
-    names = {known: _names(files, text, n) for known, (text, n) in layout.kinds.items()}
+    names = {known: _names(files, text, n) for known, (text, n) in kinds.items()}
     *train, test = (_records(stem, files[f"{stem}.bin"], names, kind) for stem in stems)
     return reduce(joined, train), test
 

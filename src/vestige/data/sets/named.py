@@ -78,11 +78,9 @@ class NamedSet:
 
     def found(self, folder: Path) -> tuple[Path, ...] | None:
         """Return the files of the set in a folder; None if it is not there."""
-        for layout in (tuple(file.path for file in self.files), *self.alternatives):
-            paths = tuple(folder / path for path in layout)
-            if all(path.exists() for path in paths):
-                return paths
-        return None
+        layouts = (tuple(file.path for file in self.files), *self.alternatives)
+        found = (tuple(folder / path for path in layout) for layout in layouts)
+        return next((paths for paths in found if all(path.exists() for path in paths)), None)
 
 
 def data_folder() -> Path:
@@ -153,17 +151,12 @@ def _read(places: Sequence[str], *paths: Path) -> Records:
 
 def _known_sets() -> Iterator[NamedSet]:
     tables = tomllib.loads(files("vestige.data.sets").joinpath("sets.toml").read_text(encoding="utf-8"))
-    plain = ("description", "n_records", "n_train", "n_classes", "origin", "licence")
     for name, table in tables.items():
         of_set = table.get("files") or tables[table["files_of"]]["files"]
-        yield NamedSet(
-            name,
-            **{key: table[key] for key in plain},
-            shape=tuple(table["shape"]),
-            files=tuple(SourceFile(**file) for file in of_set),
-            read=partial(_read, table["read"]),
-            alternatives=tuple(map(tuple, table.get("alternatives", ()))),
-        )
+        known = {key: value for key, value in table.items() if key != "files_of"}
+        known |= {"files": tuple(SourceFile(**file) for file in of_set), "shape": tuple(table["shape"])}
+        known |= {"alternatives": tuple(map(tuple, table.get("alternatives", ())))}
+        yield NamedSet(name, **known | {"read": partial(_read, table["read"])})
 
 
 # All named data sets.

@@ -311,7 +311,7 @@ def ordinal_p4(records: Records) -> Records:
         is 0 there is not known; the other way round a column is 1 less its value here.
     """
     table = _table(records)
-    columns = np.column_stack([_ordinal(table[name]) for name in table.columns])
+    columns = table.apply(_ordinal).to_numpy(np.float64)
     empty = np.isnan(columns).all(axis=0)
     if empty.any():
         raise InputError(
@@ -338,11 +338,8 @@ def _with_missing(column: Any) -> Any:
     return column.cat.set_categories(["?", *column.cat.categories]).fillna("?")
 
 
-def _ordinal(column: Any) -> np.ndarray:
-    if not hasattr(column, "cat"):
-        return np.asarray(column, dtype=np.float64)
-    codes = np.asarray(column.cat.codes, dtype=np.float64)
-    return np.where(codes < 0, np.nan, codes)
+def _ordinal(column: Any) -> Any:
+    return column.cat.codes.where(column.notna()) if hasattr(column, "cat") else column
 
 
 def _with_inputs(records: Records, inputs: np.ndarray) -> Records:
