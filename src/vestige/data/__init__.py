@@ -11,9 +11,8 @@ from vestige.data.predictions.arrays import read_npy, read_npz
 from vestige.data.predictions.columns import Columns
 from vestige.data.predictions.reading import read_predictions, read_shadow, read_table, read_two_tables, refuse_columns
 from vestige.data.predictions.references import holds_references, read_references
-from vestige.data.records.columns import RecordColumns
 from vestige.data.records.images import read_image_folder, read_image_parquet
-from vestige.data.records.reading import read_records, read_two_records
+from vestige.data.records.reading import RecordColumns, read_records, read_two_records
 from vestige.data.sets.designs import (
     balanced_groups,
     complementary_pairs,

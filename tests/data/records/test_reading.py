@@ -10,8 +10,7 @@ import pytest
 from tests.data.refusals import refused
 
 from vestige.core.records import joined
-from vestige.data.records.columns import RecordColumns
-from vestige.data.records.reading import read_records, read_two_records
+from vestige.data.records.reading import RecordColumns, read_records, read_two_records
 
 CLINIC = {
     "row": [11, 12, 13, 14, 15, 16],

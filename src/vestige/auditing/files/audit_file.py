@@ -34,7 +34,7 @@ from vestige.core.records import Records
 from vestige.core.references import References
 
 if TYPE_CHECKING:
-    from vestige.data.records.columns import RecordColumns
+    from vestige.data.records.reading import RecordColumns
 
 
 class _Data(Part):
@@ -230,7 +230,7 @@ class AuditFile(Part):
         return self._side(name)
 
     def _columns(self) -> "RecordColumns":
-        from vestige.data.records.columns import RecordColumns
+        from vestige.data.records.reading import RecordColumns
 
         part = self.data
         return RecordColumns(part.label, part.id, part.subject, part.groups, part.order, part.inputs)

@@ -24,9 +24,6 @@ from vestige.core.errors import InputError
 from vestige.core.messages import few
 from vestige.data.formats.files import ByteStream, Format, PathLike, expect_format, file_name, readable
 
-OpenStream = Callable[[], AbstractContextManager[ByteStream]]
-Header = tuple[tuple[int, ...], bool, np.dtype[Any]]  # shape, order of memory (by columns or not), type
-
 _N_READ = 1 << 20  # bytes per read: a zip entry is unpacked in pieces of this size
 
 # What the standard library raises on a damaged or encrypted zip file, or on an entry of it.
@@ -48,7 +45,7 @@ class NpyStream:
         InputError: It holds objects, is truncated, or holds more than the one array.
     """
 
-    def __init__(self, name: str, open_stream: OpenStream, n_bytes: int) -> None:
+    def __init__(self, name: str, open_stream: Callable[[], AbstractContextManager[ByteStream]], n_bytes: int) -> None:
         self.name, self._open = name, open_stream
         with open_stream() as stream:
             self._header = self.shape, self._by_columns, self.dtype = read_header(stream, name)
@@ -113,8 +110,8 @@ def readable_array(name: str) -> Iterator[None]:
         raise InputError(f"{name}: Expected a whole array, found {found}; save it again.") from None
 
 
-def read_header(stream: ByteStream, name: str) -> Header:
-    """Parse the header of an npy file or npz entry, and refuse arrays of Python objects.
+def read_header(stream: ByteStream, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, whether columns lie one behind the other, and type of a stored array; refuse Python objects.
 
     Raises:
         InputError: It is no npy header, or the array holds objects, which only a pickle could restore.

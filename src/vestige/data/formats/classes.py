@@ -144,9 +144,7 @@ def _integers(names: Sequence[str]) -> list[int] | None:
     if not all(_WHOLE.fullmatch(name) for name in names):
         return None
     numbers = [float(name) for name in names]
-    if not all(abs(x) < 2**53 and x == int(x) for x in numbers):
-        return None
-    return [int(x) for x in numbers]
+    return [int(x) for x in numbers] if all(abs(x) < 2**53 and x == int(x) for x in numbers) else None
 
 
 def _below_base(found: str, label_base: int, what: str) -> str:

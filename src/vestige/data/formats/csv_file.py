@@ -91,8 +91,7 @@ class CsvFile:
 
     def _read(self, numeric: Sequence[str], text: Sequence[str], *, use_threads: bool) -> Any:
         types = dict.fromkeys(text, pa.string()) | dict.fromkeys(numeric, pa.float64())
-        source = pa.input_stream(str(self.path), compression="gzip" if self.packed else None)
-        with source:
+        with pa.input_stream(str(self.path), compression="gzip" if self.packed else None) as source:
             return arrow_csv.read_csv(
                 source,
                 read_options=arrow_csv.ReadOptions(use_threads=use_threads),

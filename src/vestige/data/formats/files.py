@@ -178,8 +178,10 @@ def expect_format(path: PathLike, *expected: Format) -> Format:
     """Return the format of a file, refusing all but the expected ones."""
     found = format_of(path)
     if found not in expected:
-        wanted = " or ".join(f.value for f in expected)
-        raise InputError(f"{file_name(path)}: Expected {wanted}, found {found.value}; give a file of that format.")
+        raise InputError(
+            f"{file_name(path)}: Expected {' or '.join(kind.value for kind in expected)}, found {found.value}; give a "
+            "file of that format."
+        )
     return found
 
 

@@ -26,9 +26,8 @@ class ParquetFile:
         Raises:
             InputError: The file is damaged, or holds text that is not UTF-8.
         """
-        columns = list(dict.fromkeys([*text, *numeric]))
         with opened_parquet(self.path) as file:
-            return whole_columns(file.read(columns=columns), self.name)
+            return whole_columns(file.read(columns=list(dict.fromkeys([*text, *numeric]))), self.name)
 
 
 @contextmanager
@@ -63,12 +62,10 @@ def whole_columns(table: Any, name: str) -> Any:
         try:
             table.column(column).validate(full=True)
         except ValueError as error:  # pyarrow's ArrowInvalid
-            is_text = "UTF8" in str(error)
-            found = "other bytes; save it as UTF-8" if is_text else f"{brief(str(error), 100)}; save it again"
-            raise InputError(
-                f"{name}: Expected {'UTF-8 text' if is_text else 'whole values'} in column {brief(column)}, found "
-                f"{found}."
-            ) from None
+            expected, found = "whole values", f"{brief(str(error), 100)}; save it again"
+            if "UTF8" in str(error):
+                expected, found = "UTF-8 text", "other bytes; save it as UTF-8"
+            raise InputError(f"{name}: Expected {expected} in column {brief(column)}, found {found}.") from None
     return table
 
 

@@ -29,7 +29,6 @@ _MOST_LOOKED_AT = 20  # a table of a thousand unused features is not searched fo
 _FEWEST_PEOPLE = 20
 
 TableFile = CsvFile | ParquetFile
-_Read = Callable[[Any, str, str], np.ndarray]
 
 
 def open_tables(paths: Sequence[PathLike], label: str) -> list[TableFile]:
@@ -182,7 +181,7 @@ class Table:
             )
         return tuple(notes)
 
-    def _of_each(self, name: str, read: _Read) -> list[np.ndarray]:
+    def _of_each(self, name: str, read: Callable[[Any, str, str], np.ndarray]) -> list[np.ndarray]:
         found = []
         for file, part in zip(self.files, self._parts, strict=True):
             with named(file.name):
@@ -208,8 +207,7 @@ def _numbers(column: Any, name: str, _: str) -> np.ndarray:
             column = column.cast(pa.float64())
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             raise InputError(_no_number(column, name)) from None
-    array: np.ndarray = column.to_numpy()
-    return array
+    return np.asarray(column.to_numpy())
 
 
 def _no_number(column: Any, name: str) -> str:
@@ -251,14 +249,13 @@ def _spelled(column: Any) -> Any:
 def _ordered(column: Any, name: str, decimal: str) -> np.ndarray:
     if pa.types.is_temporal(column.type) or pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
         _refuse(column.is_null(nan_is_null=True), name, *_MISSING)
-        array: np.ndarray = column.to_numpy()
+        array = np.asarray(column.to_numpy())
         if array.dtype != object:  # times of day come as objects
             return array
     written = _texts(column, name, decimal)
     for kind in (pa.int64(), pa.float64(), pa.timestamp("us")):
         with suppress(pa.ArrowInvalid):
-            cast: np.ndarray = _with_point(pa.chunked_array([written]), decimal).cast(kind).to_numpy()
-            return cast
+            return np.asarray(_with_point(pa.chunked_array([written]), decimal).cast(kind).to_numpy())
     return written
 
 

@@ -164,13 +164,10 @@ def _refuse_codecs(path: Path, name: str) -> None:
 
 def _codecs(said: Any) -> Iterator[str]:
     """Names of all codecs, in metadata of version 3 (`codecs: [{name}]`) and 2 (`compressor`, `filters`: `{id}`)."""
-    if isinstance(said, list):
-        for entry in said:
-            yield from _codecs(entry)
-    elif isinstance(said, dict):
-        for key, value in said.items():
-            if key in ("codecs", "index_codecs", "compressor", "filters") and value is not None:
-                entries = value if isinstance(value, list) else [value]
-                yield from (str(e.get("name", e.get("id"))) if isinstance(e, dict) else str(e) for e in entries)
-            if key != "attributes":
-                yield from _codecs(value)
+    known = said if isinstance(said, dict) else {}
+    for key in ("codecs", "index_codecs", "compressor", "filters"):
+        found = known.get(key)
+        entries = found if isinstance(found, list) else [] if found is None else [found]
+        yield from (str(e.get("name", e.get("id"))) if isinstance(e, dict) else str(e) for e in entries)
+    for value in said if isinstance(said, list) else [known[key] for key in known if key != "attributes"]:
+        yield from _codecs(value)

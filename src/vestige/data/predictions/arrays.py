@@ -142,9 +142,8 @@ def _read_part(
     labels = file.load(prefix + "labels")
     if classes is None and not any(prefix + key in file.keys for key in ("logits", "probs")):
         classes = names_in_order(labels, file.optional(prefix + "predicted"))  # no column is matched with a class
-    named_groups = {key: key.removeprefix(prefix + _GROUP) for key in file.keys if key.startswith(prefix + _GROUP)}
-    if prefix + "groups" in file.keys:
-        named_groups = {prefix + "groups": "group"} | named_groups
+    named_groups = {prefix + "groups": "group"} if prefix + "groups" in file.keys else {}
+    named_groups |= {key: key.removeprefix(prefix + _GROUP) for key in file.keys if key.startswith(prefix + _GROUP)}
     return Predictions(
         tuple(_outputs(file, prefix, classes, label_base)),
         labels=codes_of_array(labels, classes, label_base, "labels"),
@@ -179,9 +178,8 @@ class _FirstQuery:
     """Answers to the first query about each record: the record as it is."""
 
     def __init__(self, table: BlockTable) -> None:
-        self.name, self.dtype = table.name, table.dtype
+        self.name, self.dtype, self._table = table.name, table.dtype, table
         self.shape: tuple[int, ...] = (table.shape[0], table.shape[2])
-        self._table = table
 
     def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
         """Yield consecutive blocks of at most `n_rows` rows."""

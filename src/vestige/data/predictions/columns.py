@@ -125,8 +125,8 @@ def assign_roles(
     )
     single = [columns.label, columns.id, columns.subject, *(n for n in (columns.member, PREDICTED) if n in names)]
     text = dict.fromkeys([*single, *columns.groups, *columns.order, *columns.inputs])
-    needed_as_text = tuple(name for name in text if name is not None and name not in numeric)
-    return Roles(columns, by_class, tuple(dict.fromkeys(numeric)), needed_as_text)
+    needed = [name for name in text if name is not None and name not in numeric]
+    return Roles(columns, by_class, tuple(dict.fromkeys(numeric)), tuple(needed))
 
 
 def positive_pair(positive: str, label_values: Sequence[str], classes: Sequence[str] | None = None) -> tuple[str, str]:
@@ -140,11 +140,9 @@ def positive_pair(positive: str, label_values: Sequence[str], classes: Sequence[
         if len(pair) == 2:
             return pair[0], pair[1]
     found = few(list(classes if classes is not None else label_values))
-    cure = (
-        "give one probability column per class"
-        if len(label_values) > 2
-        else "name one of two classes as the labels spell it"
-    )
+    cure = "name one of two classes as the labels spell it"
+    if len(label_values) > 2:
+        cure = "give one probability column per class"
     raise InputError(
         f"Expected {positive} and one other class for --positive COLUMN={positive}, found the classes {found}; {cure}."
     )

@@ -195,8 +195,7 @@ def _read(
 def _members(table: "Table", columns: Columns) -> np.ndarray:
     """The member column; 1.0 is 1, which is what a column of integers becomes beside missing values."""
     member = table.texts(columns.member)
-    whole: np.ndarray = np.where(member == "1.0", "1", np.where(member == "0.0", "0", member))
-    return whole
+    return np.where(member == "1.0", "1", np.where(member == "0.0", "0", member))
 
 
 def _check_side(table: "Table", columns: Columns, is_member: bool) -> None:
@@ -219,7 +218,10 @@ def _predictions(table: "Table", roles: Roles, classes: Sequence[str] | None, me
     about["inputs"] = table.values(columns.inputs) if columns.inputs else None
     about["notes"] = table.notes({*roles.text, *roles.numeric, columns.member})
     with named(table.name):
-        known = _classes(labels, roles, classes)
+        # A shadow's columns are put in the order of the target's.
+        known = tuple(classes or next(iter(roles.by_class.values()), ())) or None
+        if columns.positive is not None:
+            known = positive_pair(columns.positive[1], np.unique(labels).tolist(), classes)
         if known is None:
             codes, guesses, known = codes_without_columns(labels, predicted, columns.label_base)
         else:
@@ -238,10 +240,3 @@ def _predictions(table: "Table", roles: Roles, classes: Sequence[str] | None, me
         if guesses is not None:
             outputs.append(PredictedLabels(ArrayTable(guesses, table.name)))
         return Predictions(tuple(outputs), labels=codes, member=member, classes=known, **about)
-
-
-def _classes(labels: np.ndarray, roles: Roles, classes: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Names of the classes; a shadow's columns are put in the order of the target's."""
-    if roles.columns.positive is not None:
-        return positive_pair(roles.columns.positive[1], np.unique(labels).tolist(), classes)
-    return tuple(classes or next(iter(roles.by_class.values()), ())) or None

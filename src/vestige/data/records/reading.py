@@ -1,25 +1,59 @@
 """Records in tables and npz files, one or two of the same kind: types, classes and categories common to both."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vestige.core.errors import InputError
+from vestige.core.ids import id_texts
 from vestige.core.labels import as_numbers, class_order, names_of_numbers, number_of_text
 from vestige.core.messages import few
 from vestige.core.records import Codes, Records, as_given
 from vestige.data.formats.arrays import NpzFile
 from vestige.data.formats.classes import codes_of_names, refuse_regression, spellings
 from vestige.data.formats.files import TABLES, Format, PathLike, expect_format, file_name, named
-from vestige.data.records.columns import ROW_NAMES, RecordColumns, refuse_shared_ids, resolved
 
 if TYPE_CHECKING:
     from vestige.data.formats.table import Table
 
 _GROUP = "group_"
+_ROW_NAMES = re.compile(r"|__index_level_\d+__")  # R's unnamed column, and what pandas adds to Parquet
+
+
+@dataclass(frozen=True)
+class RecordColumns:
+    """How a table of records is organised.
+
+    Attributes:
+        label: True class.
+        id: One unique id per record; None: the column `id` if there is one, else records go by their row numbers.
+        subject: Whose record it is; None: the column `subject` if there is one.
+        groups: Subpopulations to report on. They are inputs too, unless `inputs` says otherwise.
+        order: Columns of time or order.
+        inputs: What a model is given; empty: every column but those of label, id, subject and order.
+    """
+
+    label: str = "label"
+    id: str | None = None
+    subject: str | None = None
+    groups: Sequence[str] = ()
+    order: Sequence[str] = ()
+    inputs: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("groups", "order", "inputs"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+
+    @property
+    def wanted(self) -> dict[str, Sequence[str] | None]:
+        """Columns that must be there, by how others are named."""
+        single = {"as label": self.label, "as id": self.id, "as subject": self.subject}
+        return {**single, "as a group": self.groups, "as order": self.order, "as an input": self.inputs}
 
 
 def read_records(
@@ -109,9 +143,9 @@ def _of_tables(paths: Sequence[PathLike], columns: RecordColumns, classes: Seque
     for file in files:
         require_columns(file, columns.wanted)
         with named(file.name):
-            roles = resolved(file.names, columns)
-        single = [name for name in (roles.label, roles.id, roles.subject) if name is not None]
-        needed.append(list(dict.fromkeys([*single, *roles.groups, *roles.order, *roles.inputs])))
+            roles = _resolved(file.names, columns)
+        parts = dict.fromkeys([roles.label, roles.id, roles.subject, *roles.groups, *roles.order, *roles.inputs])
+        needed.append([name for name in parts if name is not None])
         missing = [name for name in needed[0] if name not in needed[-1]]
         added = [name for name in needed[-1] if name not in needed[0]]
         if missing or added:
@@ -121,7 +155,7 @@ def _of_tables(paths: Sequence[PathLike], columns: RecordColumns, classes: Seque
                 "columns, or name the inputs."
             )
     table = Table(files, [], needed[0])
-    records = _of_table(table, resolved(files[0].names, columns), {*needed[0]}, classes)
+    records = _of_table(table, _resolved(files[0].names, columns), {*needed[0]}, classes)
     if len(files) == 1:
         return [records]
     ends = np.cumsum(table.sizes)
@@ -130,12 +164,12 @@ def _of_tables(paths: Sequence[PathLike], columns: RecordColumns, classes: Seque
 
 def _of_table(table: "Table", roles: RecordColumns, needed: set[str], classes: Sequence[Any] | None) -> Records:
     labels, about = table.texts(roles.label), table.about(roles)
-    row_names = {name for file in table.files for name in file.names if ROW_NAMES.fullmatch(name)}
+    row_names = {name for file in table.files for name in file.names if _ROW_NAMES.fullmatch(name)}
     notes = table.notes(needed | row_names)
     with named(table.name):
         codes, names, said = _of_labels(labels, roles.label, classes)
         if roles.id is not None:
-            refuse_shared_ids(np.split(about["ids"], np.cumsum(table.sizes)[:-1]))
+            _refuse_shared_ids(np.split(about["ids"], np.cumsum(table.sizes)[:-1]))
         inputs = table.frame(roles.inputs)
         return Records(inputs, codes, **about, classes=as_given(names), notes=(*said, *notes))
 
@@ -167,8 +201,7 @@ def _of_labels(
 
 def _note_on_gaps(names: Sequence[str]) -> tuple[str, ...]:
     """A model may have outputs for classes that do not occur here."""
-    whole = as_numbers([number_of_text(name) for name in names])
-    numbers = set(whole or ())
+    numbers = set(as_numbers([number_of_text(name) for name in names]) or ())
     if len(numbers) < 3 or not 0 < max(numbers) - min(numbers) + 1 - len(numbers) < len(numbers):
         return ()
     left_out = [str(i) for i in range(min(numbers), max(numbers)) if i not in numbers]
@@ -201,7 +234,7 @@ def _of_arrays(paths: Sequence[PathLike], columns: RecordColumns, classes: Seque
             if other != first:
                 raise InputError(f"Expected the same {what} in both files, found {first} and {other}; save both alike.")
         if records[0].ids is not None:
-            refuse_shared_ids([own.ids for own in records])
+            _refuse_shared_ids([own.ids for own in records])
     if known is not None:
         return records
     # Labels that are numbers without names: as many classes in each as the largest label of any says.
@@ -252,3 +285,46 @@ def _described(records: Records) -> dict[str, str]:
         "subjects": "none" if records.subjects is None else "some",
         "groups": few(list(records.groups)) or "none",
     }
+
+
+# ------------------------------------------------------------------------------------------ columns and ids
+
+
+def _resolved(names: Sequence[str], columns: RecordColumns) -> RecordColumns:
+    """Return columns with those of ids, subjects and inputs that are there without being named.
+
+    Raises:
+        InputError: The label is among the inputs, or no input is left.
+
+    Example:
+        >>> _resolved(["age", "ward", "label", "id"], RecordColumns(groups=["ward"])).inputs
+        ('age', 'ward')
+    """
+    id_ = columns.id or ("id" if "id" in names else None)
+    subject = columns.subject or ("subject" if "subject" in names else None)
+    others = {columns.label, id_, subject, *columns.order}
+    inputs = columns.inputs or [n for n in dict.fromkeys(names) if n not in others and not _ROW_NAMES.fullmatch(n)]
+    if columns.label in inputs:
+        raise InputError(
+            f"Expected inputs without the label, found {columns.label} among them; leave it out of the inputs."
+        )
+    if not inputs:
+        raise InputError(
+            f"Expected columns that a model is given, found none beside {columns.label}; add the features."
+        )
+    return replace(columns, id=id_, subject=subject, inputs=inputs)
+
+
+def _refuse_shared_ids(ids: Sequence[np.ndarray]) -> None:
+    """Refuse ids that are in more than one file.
+
+    Raises:
+        InputError: There are some.
+    """
+    found, counts = np.unique(np.concatenate([np.unique(id_texts(own)) for own in ids]), return_counts=True)
+    shared = found[counts > 1]
+    if shared.size:
+        raise InputError(
+            f"Expected every id in one of the files, found {shared.size:,} in both, such as {shared[0]!s}; a record "
+            "was trained on or it was not: leave it out of one."
+        )

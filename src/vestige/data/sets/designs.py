@@ -18,7 +18,6 @@ from vestige.core.errors import InputError
 from vestige.core.seeds import stream
 
 Design = Bool[np.ndarray, "model record"]
-Mask = Bool[np.ndarray, " record"]
 
 
 def complementary_pairs(n_models: int, n_records: int, *, seed: int, subjects: Any = None) -> Design:

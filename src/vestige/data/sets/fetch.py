@@ -13,7 +13,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -77,10 +77,11 @@ def fetch_set(
         raise InputError(f"Expected a mirror that starts with http:// or https://, found {mirror!r}.")
     where = folder_in_words() if folder is None else "the folder"
     root = data_folder() if folder is None else folder
-    base = None if mirror is None else mirror.rstrip("/")
-    addresses = [file.url if base is None else f"{base}/{file.path}" for file in wanted.files]
-    missing = [file for file in wanted.files if not (root / file.path).exists()]
-    if any(file in missing and url is None for file, url in zip(wanted.files, addresses, strict=True)):
+    files = wanted.files
+    if mirror is not None:
+        files = tuple(replace(file, url=f"{mirror.rstrip('/')}/{file.path}") for file in files)
+    missing = [file for file in files if not (root / file.path).exists()]
+    if any(file.url is None for file in missing):
         raise InputError(
             f"{wanted.name}: Expected a set that is published where it can be fetched, found none of its files "
             f"published; put {few([file.path for file in missing])} into {where}, or name a mirror."
@@ -90,16 +91,16 @@ def fetch_set(
             folder_of.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder_of):
                 pass
-    return [_file(file, root, url, progress) for file, url in zip(wanted.files, addresses, strict=True)]
+    return [_file(file, root, progress) for file in files]
 
 
-def _file(file: SourceFile, root: Path, url: str | None, progress: Progress) -> FetchedFile:
+def _file(file: SourceFile, root: Path, progress: Progress) -> FetchedFile:
     path, record = root / file.path, root / f"{file.path}.sha256"
     known, is_new = file.sha256, not path.exists()
     if known is None and record.exists():  # as sha256sum writes it; also if the file was removed, what is known was not
         known = (record.read_text(encoding="utf-8").split() or [""])[0]
-    if is_new and url is not None:
-        _download(url, path, known, progress)
+    if is_new and file.url is not None:
+        _download(file.url, path, known, progress)
     if is_new and file.sha256 is not None:
         return FetchedFile(path, Found.DOWNLOADED)
     found = _digest(path)

@@ -85,8 +85,8 @@ class NamedSet:
 
 def data_folder() -> Path:
     """Return the folder of data sets: VESTIGE_DATA, else `vestige/data` in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get(VARIABLE) or Path(cache, "vestige", "data"))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "vestige", "data")
+    return Path(os.environ.get(VARIABLE) or cache)
 
 
 def folder_in_words() -> str:
@@ -130,8 +130,7 @@ def load(name: str, *, folder: Path | None = None) -> Records:
     if paths is None:
         where = folder_in_words() if folder is None else "the folder"
         missing = [file.path for file in wanted.files if not (root / file.path).exists()]
-        is_published = all(file.url is not None for file in wanted.files)
-        cure = f"run vestige data fetch {name}, or " if is_published else ""
+        cure = f"run vestige data fetch {name}, or " if all(file.url is not None for file in wanted.files) else ""
         raise InputError(
             f"{name}: Expected {few([file.path for file in wanted.files])} in {where}, found no {few(missing)}; "
             f"{cure}set {VARIABLE} to the folder that holds them."

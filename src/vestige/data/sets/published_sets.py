@@ -13,7 +13,6 @@ from vestige.data.formats.files import Member, PathLike, file_name, named, read_
 from vestige.data.sets.named import SETS, NamedSet
 
 _N_READ = 1 << 22  # bytes of text held at once
-_COMMA, _ZERO = b",0"
 
 
 def read_location30(source: PathLike) -> Records:
@@ -115,8 +114,8 @@ def _read_bits(member: Member, known: NamedSet, *, labelled: bool) -> tuple[np.n
         good &= np.array([len(text) == width for text in texts], dtype=bool)
         if good.all():
             characters = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, width)
-            found = characters[:, ::2] - np.uint8(_ZERO)  # whatever is no digit wraps to more than 1
-            good = (found <= 1).all(axis=1) & (characters[:, 1::2] == _COMMA).all(axis=1)
+            found = characters[:, ::2] - np.uint8(ord("0"))  # whatever is no digit wraps to more than 1
+            good = (found <= 1).all(axis=1) & (characters[:, 1::2] == ord(",")).all(axis=1)
         if not good.all():
             i = int(np.argmin(good))
             raise _odd_line(member.where, rows[i].split(b","), n + i + 1, n_bits, labelled)

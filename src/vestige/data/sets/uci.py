@@ -67,21 +67,6 @@ def _codes(attribute: int, *values: int) -> tuple[str, ...]:
     return tuple(f"A{attribute}{value}" for value in values)
 
 
-_GERMAN_CATEGORIES = {  # as its documentation declares them, whether they occur or not
-    "checking-status": _codes(1, 1, 2, 3, 4),
-    "credit-history": _codes(3, 0, 1, 2, 3, 4),
-    "purpose": _codes(4, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
-    "savings": _codes(6, 1, 2, 3, 4, 5),
-    "employment": _codes(7, 1, 2, 3, 4, 5),
-    "personal-status": _codes(9, 1, 2, 3, 4, 5),
-    "other-debtors": _codes(10, 1, 2, 3),
-    "property": _codes(12, 1, 2, 3, 4),
-    "other-plans": _codes(14, 1, 2, 3),
-    "housing": _codes(15, 1, 2, 3),
-    "job": _codes(17, 1, 2, 3, 4),
-    "telephone": _codes(19, 1, 2),
-    "foreign-worker": _codes(20, 1, 2),
-}
 _GERMAN = _Layout(
     fields=(
         *("checking-status", "duration", "credit-history", "purpose", "amount", "savings", "employment"),
@@ -94,7 +79,21 @@ _GERMAN = _Layout(
     numbers=frozenset(["duration", "amount", "instalment-rate", "residence-since", "age", "n-credits", "n-liable"]),
     dtype=np.int64,
     delimiter=None,
-    categories=_GERMAN_CATEGORIES,
+    categories={  # as its documentation declares them, whether they occur or not
+        "checking-status": _codes(1, 1, 2, 3, 4),
+        "credit-history": _codes(3, 0, 1, 2, 3, 4),
+        "purpose": _codes(4, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+        "savings": _codes(6, 1, 2, 3, 4, 5),
+        "employment": _codes(7, 1, 2, 3, 4, 5),
+        "personal-status": _codes(9, 1, 2, 3, 4, 5),
+        "other-debtors": _codes(10, 1, 2, 3),
+        "property": _codes(12, 1, 2, 3, 4),
+        "other-plans": _codes(14, 1, 2, 3),
+        "housing": _codes(15, 1, 2, 3),
+        "job": _codes(17, 1, 2, 3, 4),
+        "telephone": _codes(19, 1, 2),
+        "foreign-worker": _codes(20, 1, 2),
+    },
 )
 
 _TWO_VALUED = (
