@@ -125,22 +125,22 @@ def open_csv(path: PathLike, found: Format, label: str) -> CsvFile:
     with opened(path) as stream:
         # Bytes that are no UTF-8 may stand in a column nobody needs: only the names must be right.
         sample = stream.read(_N_SAMPLE).decode("utf-8-sig", errors="replace")
-    rows = {delimiter: _rows(sample, delimiter) for delimiter in _DELIMITERS}
-    delimiter = max(_DELIMITERS, key=lambda d: (label in rows[d][0], len(rows[d][0])))
-    names, *others = rows[delimiter]
+    headers = {delimiter: _rows(sample, delimiter, 1)[0] for delimiter in _DELIMITERS}
+    delimiter = max(_DELIMITERS, key=lambda d: (label in headers[d], len(headers[d])))
+    names, *others = _rows(sample, delimiter, _N_SAMPLE_ROWS)
     if any("\ufffd" in column for column in names):
         raise InputError(f"{file_name(path)}: {_NOT_UTF8}")
-    has_comma = any(_COMMA_NUMBER.fullmatch(cell) for row in others for cell in row)
-    decimal = "," if delimiter != "," and has_comma else "."
+    has_comma = delimiter != "," and any(_COMMA_NUMBER.fullmatch(cell) for row in others for cell in row)
+    decimal = "," if has_comma else "."
     return CsvFile(Path(path), file_name(path), tuple(names), delimiter, decimal, found is Format.CSV_GZIP, others)
 
 
-def _rows(sample: str, delimiter: str) -> list[list[str]]:
+def _rows(sample: str, delimiter: str, n: int) -> list[list[str]]:
     """The header and the first rows; an empty header of text that is no table, such as an endless quoted field."""
     rows: list[list[str]] = []
     with suppress(csv.Error):
         reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
-        rows.extend(islice(filter(None, reader), _N_SAMPLE_ROWS))
+        rows.extend(islice(filter(None, reader), n))
     return rows or [[]]
 
 

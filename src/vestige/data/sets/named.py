@@ -4,14 +4,13 @@ The folder is that of the environment variable VESTIGE_DATA, or `vestige/data` i
 the network; `fetch` does.
 """
 
+import json
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial, reduce
 from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -149,7 +148,12 @@ def _read(places: Sequence[str], *paths: Path) -> Records:
 
 
 def _known_sets() -> Iterator[NamedSet]:
-    tables = tomllib.loads(files("vestige.data.sets").joinpath("sets.toml").read_text(encoding="utf-8"))
+    """The sets of sets.json, whose fields are those of `NamedSet`, but for two.
+
+    `read` names functions of this folder, module:function: the first is given the files, each other one the records
+    before. `files_of` names another set with the same files.
+    """
+    tables = json.loads(Path(__file__).with_name("sets.json").read_bytes())
     for name, table in tables.items():
         of_set = table.get("files") or tables[table["files_of"]]["files"]
         known = {key: value for key, value in table.items() if key != "files_of"}
