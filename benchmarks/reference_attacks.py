@@ -16,7 +16,7 @@ from benchmarks.bar import Bar, seconds
 from vestige.attacks.lira import lira_online
 from vestige.attacks.rmia import rmia_online
 from vestige.auditing.references.leave_one_out import leave_one_out_pooled, record_blocks
-from vestige.data.designs import complementary_pairs
+from vestige.data.sets.designs import complementary_pairs
 
 ISSUE = 5
 _SLICE = 500  # records that the plain script is timed on

@@ -65,7 +65,7 @@ def read_references_beside(
 ) -> "References | None":
     """Read reference models' answers, from a file of their own or from the one with the predictions."""
     from vestige.data import holds_references, read_references
-    from vestige.data.formats import Format, format_of
+    from vestige.data.formats.files import Format, format_of
 
     if reference is not None:
         return read_references(reference, label_base=columns.label_base, classes=classes)

@@ -24,7 +24,7 @@ from vestige.core.progress import silent
 from vestige.core.recipe import Recipe
 from vestige.core.references import References
 from vestige.core.result import Check, Validity
-from vestige.data.reference_files import read_references
+from vestige.data.predictions.references import read_references
 from vestige.training.bank import Bank
 from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.sklearn_recipe import SklearnRecipe

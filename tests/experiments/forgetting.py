@@ -20,8 +20,8 @@ from vestige.attacks.calibration import calibration_score
 from vestige.auditing.scoring.public_threshold import public_threshold
 from vestige.core.recipe import Model
 from vestige.core.records import Records, joined
-from vestige.data.named import load
-from vestige.data.paper_designs import PublicGame, QuarterSplit, p4_public_game, p4_quarters
+from vestige.data.sets.named import load
+from vestige.data.sets.paper_designs import PublicGame, QuarterSplit, p4_public_game, p4_quarters
 from vestige.evaluation.roc import roc
 from vestige.papers import p4
 from vestige.signals.phi import phi_from_logits

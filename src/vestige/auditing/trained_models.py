@@ -21,7 +21,7 @@ from vestige.core.recipe import Recipe
 from vestige.core.records import Records, joined
 from vestige.core.targets import Door
 from vestige.core.views import MirrorAndShifts
-from vestige.data.designs import balanced_groups
+from vestige.data.sets.designs import balanced_groups
 from vestige.targets.opening import open_target
 from vestige.training.bank import Bank
 from vestige.training.strategies import Strategy, groups_of

@@ -9,7 +9,7 @@ from vestige.attacks.lira import lira_online
 from vestige.auditing.references.leave_one_out import leave_one_out_per_record, leave_one_out_pooled, record_blocks
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import Variance
-from vestige.data.designs import complementary_pairs, rank_design
+from vestige.data.sets.designs import complementary_pairs, rank_design
 from vestige.evaluation.roc import roc
 
 BOTH = pytest.mark.parametrize(

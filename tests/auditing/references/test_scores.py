@@ -26,7 +26,7 @@ from vestige.core.references import References as Given
 from vestige.core.result import Validity
 from vestige.core.signal_store import SignalStore
 from vestige.core.signals import ModelTable, VariableSpec
-from vestige.data.designs import complementary_pairs, partner, rank_design
+from vestige.data.sets.designs import complementary_pairs, partner, rank_design
 from vestige.training.function_recipe import FunctionRecipe
 
 N = 60

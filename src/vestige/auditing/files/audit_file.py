@@ -34,7 +34,7 @@ from vestige.core.records import Records
 from vestige.core.references import References
 
 if TYPE_CHECKING:
-    from vestige.data.record_columns import RecordColumns
+    from vestige.data.records.reading import RecordColumns
 
 
 class _Data(Part):
@@ -187,7 +187,7 @@ class AuditFile(Part):
         names = (self.data.members or "", self.data.nonmembers or "")
         paths = [self.folder / name for name in names]
         if all(path.is_dir() for path in paths):
-            from vestige.data.image_folder import read_two_image_folders
+            from vestige.data.records.images import read_two_image_folders
 
             self._refuse_columns("folders of images")
             return read_two_image_folders(paths[0], paths[1])
@@ -198,7 +198,7 @@ class AuditFile(Part):
                 "two folders of images or two files."
             )
         if all(path.exists() for path in paths):
-            from vestige.data.record_reading import read_two_records
+            from vestige.data.records.reading import read_two_records
 
             return read_two_records(paths[0], paths[1], self._columns(), classes=self.data.classes)
         missing = [name for name, path in zip(names, paths, strict=True) if ":" not in name and not path.exists()]
@@ -216,12 +216,12 @@ class AuditFile(Part):
         name = self.data.records or ""
         path = self.folder / name
         if path.is_dir():
-            from vestige.data.image_folder import read_image_folder
+            from vestige.data.records.images import read_image_folder
 
             self._refuse_columns("folders of images")
             return read_image_folder(path)
         if path.exists():
-            from vestige.data.record_reading import read_records
+            from vestige.data.records.reading import read_records
 
             return read_records(path, self._columns(), classes=self.data.classes)
         if ":" not in name:
@@ -230,7 +230,7 @@ class AuditFile(Part):
         return self._side(name)
 
     def _columns(self) -> "RecordColumns":
-        from vestige.data.record_columns import RecordColumns
+        from vestige.data.records.reading import RecordColumns
 
         part = self.data
         return RecordColumns(part.label, part.id, part.subject, part.groups, part.order, part.inputs)
@@ -309,7 +309,7 @@ class AuditFile(Part):
         """
         if self.reference is None:
             return None
-        from vestige.data.reference_files import read_references
+        from vestige.data.predictions.references import read_references
 
         return read_references(self.folder / self.reference.file, classes=classes)
 
