@@ -1,6 +1,5 @@
 """Scores from shadow models: chance where the target knows nothing of its members, and a planted leak found."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,7 @@ from vestige.core.outputs import Logits, Phi, Probabilities
 from vestige.core.progress import silent
 from vestige.core.references import References as Given
 from vestige.core.result import Validity
-from vestige.core.signal_store import SignalStore
-from vestige.core.signals import ModelTable, VariableSpec
+from vestige.core.signal_store import ModelTable, SignalStore, VariableSpec
 from vestige.data.designs import complementary_pairs, partner, rank_design
 from vestige.training.function_recipe import FunctionRecipe
 
@@ -51,10 +49,6 @@ class Kept(SignalStore):
 
     def read(self, name: str, *, rows: Any = None, records: slice = slice(None)) -> np.ndarray:
         return np.asarray(self.signals[rows])
-
-    def blocks(self, name: str, n_records: int | None = None, *, rows: Any = None) -> Iterator[tuple[int, np.ndarray]]:
-        for start in range(0, N, 25):
-            yield start, self.signals[rows][:, start : start + 25]
 
 
 def two_logits(phi: np.ndarray) -> np.ndarray:

@@ -18,8 +18,7 @@ from vestige.core.errors import RunFolderError
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.core.seeds import stream
-from vestige.core.signal_files import writable
-from vestige.core.signals import AT_THE_END, ModelTable
+from vestige.core.signal_store import AT_THE_END, ModelTable, writable
 from vestige.core.views import MirrorAndShifts
 from vestige.training.facts import Facts
 from vestige.training.strategies import Strategy

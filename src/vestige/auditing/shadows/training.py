@@ -27,9 +27,7 @@ from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.jobs import Executor, Outcome
 from vestige.core.progress import Progress, silent
-from vestige.core.signal_files import writable
-from vestige.core.signal_store import SignalStore
-from vestige.core.signals import DRAWN_TOGETHER, SignalLayout, VariableSpec
+from vestige.core.signal_store import DRAWN_TOGETHER, SignalLayout, SignalStore, VariableSpec, writable
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess
 from vestige.training.executors.processes import Processes
