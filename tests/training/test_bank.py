@@ -122,7 +122,7 @@ def test_the_usual_place(monkeypatch, tmp_path):
 
 
 def failing(monkeypatch, step, fail_at):
-    """Let one call of an operating-system function fail, as on a disk that is full; return a list that says if it did."""
+    """Let one call of an operating-system function fail, as on a full disk; return a list that says if it did."""
     true, calls, failed = getattr(os, step), itertools.count(1), []
 
     def full(*args, **kwargs):

@@ -6,7 +6,7 @@ from typing import Any
 
 from vestige.core.errors import InputError, TrainingError, UnsupportedModelError
 from vestige.core.messages import brief
-from vestige.core.recipe import Hook, Model
+from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.training.estimator_files import dump, load
 from vestige.training.identity import identity_of, plain
@@ -57,11 +57,10 @@ class FunctionRecipe:
         start: Model | None = None,
         validation: Records | None = None,
         checkpoints: Sequence[int] = (),
-        hooks: Sequence[Hook] = (),
         device: str | None = None,
     ) -> Model:
-        """Call the function; see `vestige.core.recipe.Recipe.fit`. It has no warm start, epochs, hooks or device."""
-        refuse_options("a function that trains", start, validation, checkpoints, hooks, device)
+        """Call the function; see `vestige.core.recipe.Recipe.fit`. It has no warm start, epochs or device."""
+        refuse_options("a function that trains", start, validation, checkpoints, device)
         function: Callable[..., Any] = self.function  # type: ignore[assignment]
         name = getattr(function, "__qualname__", type(function).__name__)
         try:

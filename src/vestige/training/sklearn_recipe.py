@@ -10,7 +10,7 @@ import numpy as np
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.labels import codes_of_classes
 from vestige.core.messages import brief
-from vestige.core.recipe import Hook, Model
+from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.training.estimator_files import dump, load
@@ -79,11 +79,10 @@ class SklearnRecipe:
         start: Model | None = None,
         validation: Records | None = None,
         checkpoints: Sequence[int] = (),
-        hooks: Sequence[Hook] = (),
         device: str | None = None,
     ) -> Model:
-        """Train one clone; see `vestige.core.recipe.Recipe.fit`. It has no warm start, epochs, hooks or device."""
-        refuse_options("a scikit-learn estimator", start, validation, checkpoints, hooks, device)
+        """Train one clone; see `vestige.core.recipe.Recipe.fit`. It has no warm start, epochs or device."""
+        refuse_options("a scikit-learn estimator", start, validation, checkpoints, device)
         from sklearn.base import clone
 
         estimator = clone(self.estimator)
@@ -133,7 +132,6 @@ def refuse_options(
     start: Model | None,
     validation: Records | None,
     checkpoints: Sequence[int],
-    hooks: Sequence[Hook],
     device: str | None,
 ) -> None:
     """Refuse options of training that a recipe has no use for: ignored, they would be believed.
@@ -145,7 +143,6 @@ def refuse_options(
         "start": start is not None,
         "validation": validation is not None,
         "checkpoints": bool(checkpoints),
-        "hooks": bool(hooks),
         "device": device not in (None, "cpu"),
     }
     for name, there in given.items():

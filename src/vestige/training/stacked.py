@@ -6,7 +6,6 @@ models that `plain` would give one by one, to rounding.
 
 import copy
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -45,11 +44,6 @@ _ELEMENTWISE = (
 
 _RANDOM = (nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 _BATCH_NORMS = nn.modules.batchnorm._BatchNorm
-
-
-def n_steps(n_members: int, batch_size: int) -> int:
-    """Return the steps of an epoch: models of one stack need the same number."""
-    return math.ceil(n_members / batch_size)
 
 
 def reason_against(recipe: "TorchRecipe") -> str:
@@ -114,7 +108,7 @@ def train_stack(
         raise UnsupportedModelError(f"Expected a network that can be trained in a stack, found that {reason}.")
     _check_member(member, records, seeds)
     device = device_of(device)
-    inputs, labels = tensors_of(records, device)
+    inputs, labels = recipe.enlarged(*tensors_of(records, device))
     held_out = held_out_of(recipe, validation, device)
     with naming_failures("models that can be trained in a stack", "train them one by one", UnsupportedModelError):
         stack = _Stack.of(recipe, member, seeds, device)
@@ -155,6 +149,7 @@ class _OneRun:
     seed: int
     template: Classifier
     rows: Tensor
+    n_used: int
     order: torch.Generator
     noise: torch.Generator
     dropout: torch.Generator
@@ -187,12 +182,13 @@ class _Stack:
         self.optimiser, self.rates = optimiser, rates
         self.masks = Masks([run.dropout for run in runs])
         self.network = stacked_network(runs[0].template.network, self.masks)
+        self.penalty = recipe.penalty_on(runs[0].template.network)
 
     @classmethod
     def of(cls, recipe: "TorchRecipe", member: np.ndarray, seeds: Sequence[int], device: str) -> "_Stack":
         """Start every model as `plain` does."""
         runs = [_started(recipe, i, seed, member[i], device) for i, seed in enumerate(seeds)]
-        steps = {n_steps(run.rows.numel(), recipe.batch_size) for run in runs}
+        steps = {-(-run.n_used // recipe.batch_size) for run in runs}
         if len(steps) > 1:
             raise UnsupportedModelError(f"Expected one number of steps per epoch in a stack, found {sorted(steps)}.")
         network = runs[0].template.network
@@ -213,7 +209,7 @@ class _Stack:
         some = inputs[run.rows[: min(self.recipe.batch_size, 32)]]
         if preprocess is not as_float and sees_others(preprocess, some):
             raise UnsupportedModelError("Expected preprocessing of each record alone, found that it depends on others.")
-        if len({r.rows.numel() for r in self.runs}) == 1 or isinstance(self.network, Direct):
+        if len({r.n_used for r in self.runs}) == 1 or isinstance(self.network, Direct):
             return
         if any(isinstance(layer, _BATCH_NORMS) for layer in run.template.modules()) or sees_others(run.template, some):
             raise UnsupportedModelError(
@@ -224,9 +220,9 @@ class _Stack:
     def epoch(self, inputs: Tensor, labels: Tensor, number: int, n_classes: int) -> list[float]:
         """Train every model for an epoch; return the mean loss of each one's records."""
         size = self.recipe.batch_size
-        orders = [run.rows[torch.randperm(run.rows.numel(), generator=run.order)] for run in self.runs]
-        counts = torch.tensor([order.numel() for order in orders])
-        steps = n_steps(int(counts.max()), size)
+        orders = [run.rows[torch.randperm(run.rows.numel(), generator=run.order)[: run.n_used]] for run in self.runs]
+        counts = torch.tensor([run.n_used for run in self.runs])
+        steps = -(-int(counts.max()) // size)
         rows = _filled_up(orders)
         total = torch.zeros(len(self.runs), dtype=torch.float64)
         for done in range(steps):
@@ -257,6 +253,8 @@ class _Stack:
         if int(there.min()) < width:
             losses = losses * (torch.arange(width) < there[:, None]).to(losses)
         means = losses.sum(dim=1) / there.to(losses)
+        if self.penalty is not None:
+            means = means + self.penalty(self.weights)
         means.sum().backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return means.detach().cpu().double()
@@ -350,9 +348,11 @@ def _started(recipe: "TorchRecipe", index: int, seed: int, row: np.ndarray, devi
         template = recipe.new_classifier().to(device)
         dropout = torch.Generator()
         dropout.set_state(torch.get_rng_state())  # plain training draws dropout where the weights' stream ends
-    rows = torch.from_numpy(np.flatnonzero(row))
+    rows, n_records = torch.from_numpy(np.flatnonzero(row)), len(row)
+    n_used = recipe.n_used(rows.numel())
+    rows = torch.cat([rows + copy * n_records for copy in range(recipe.n_copies)])  # as `enlarged` has them
     streams = (generator_of(seed, "order"), generator_of(seed, "augment"))
-    return _OneRun(index, seed, template, rows, *streams, dropout, [], {})
+    return _OneRun(index, seed, template, rows, n_used, *streams, dropout, [], {})
 
 
 def _leaves(weights: Weights) -> Weights:

@@ -119,11 +119,9 @@ def groups_of(
     """
     if strategy.stack == 1:
         return [[i] for i in range(len(member))]
-    from vestige.training.stacked import n_steps
-
     size = min(strategy.stack, -(-len(member) // n_workers))
     counts = member.sum(axis=1)
-    steps = np.array([n_steps(int(n), recipe.batch_size) for n in counts])  # type: ignore[attr-defined]
+    steps = np.array([recipe.n_steps(int(n)) for n in counts])  # type: ignore[attr-defined]
     alike = [np.flatnonzero(steps == n) for n in np.unique(steps)]
     by_size = [models[np.argsort(counts[models], kind="stable")] for models in alike]
     return sorted(part.tolist() for models in by_size for part in np.array_split(models, -(-models.size // size)))
@@ -202,17 +200,18 @@ class _Probe:
 
     def rows(self, n_steps: int) -> Int[np.ndarray, " record"]:
         """Records of the first model for so many steps at most, of full batches if there is one."""
-        mine, size = np.flatnonzero(self.member[0]), self.recipe.batch_size
-        return mine[: min(n_steps, mine.size // size) * size or mine.size]
+        mine, size, n_copies = np.flatnonzero(self.member[0]), self.recipe.batch_size, self.recipe.n_copies
+        n_inputs = min(n_steps, mine.size * n_copies // size) * size or mine.size * n_copies
+        return mine[: -(-n_inputs // n_copies)]
 
     def elapsed(self, strategy: Strategy, n_steps: int) -> tuple[float, int]:
         """Time about `n_steps` steps of a strategy; return the seconds, and how many steps they were."""
         rows = self.rows(n_steps)
-        steps = -(-rows.size // self.recipe.batch_size)
+        steps = self.recipe.n_steps(rows.size)
         recipe = replace(self.recipe, epochs=max(1, min(self.recipe.epochs, n_steps // steps)), stop=None)
         part = self.records.take(rows)
         member = np.ones((strategy.stack, rows.size), dtype=bool)
-        if self.uneven and -(-(rows.size - 1) // recipe.batch_size) == steps:
+        if self.uneven and not recipe.full_batches and recipe.n_steps(rows.size - 1) == steps:
             member[-1, -1] = False
         begun = time.perf_counter()
         with threads(strategy.threads):
@@ -230,8 +229,7 @@ class _Probe:
     @property
     def steps_per_model(self) -> int:
         """Steps of a whole training, of a model of middling size."""
-        per_epoch = -(-int(np.median(self.member.sum(axis=1))) // self.recipe.batch_size)
-        return per_epoch * self.recipe.epochs
+        return self.recipe.n_steps(int(np.median(self.member.sum(axis=1)))) * self.recipe.epochs
 
 
 def _candidates(probe: _Probe, n_threads: int) -> Iterator[Strategy]:
