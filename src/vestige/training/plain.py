@@ -1,7 +1,7 @@
 """One torch model after another: the straightforward loop, which every faster way must agree with."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -69,24 +69,14 @@ def train(
         network = classifier.network
         optimiser = recipe.optimiser(network.parameters())
         run = _Run(recipe, classifier, optimiser, noise, records.n_classes, low_precision)
-        epochs: list[Epoch] = []
-        kept: dict[int, Classifier] = {}
-        best: State | None = None
-        for number in range(1, recipe.epochs + 1):
-            loss = run.epoch(inputs, labels, torch.randperm(len(labels), generator=order)[:n_used], number)
-            check_finite(network.named_parameters(), network.named_buffers(), number)
-            epochs.append(Epoch(loss, accuracy(classifier, held_out)))
-            if number in checkpoints:
-                kept[number] = copy.deepcopy(classifier).ready()
-            if recipe.stop is None:
-                continue
-            if recipe.stop.best(epochs) == number:
-                best = state_of(network)
-            if recipe.stop.stops(epochs):
-                break
-        if best is not None:
-            restore(network, best)
-    return finished(recipe, classifier, epochs, kept, records.n_classes, seed)
+        course = Course(recipe, checkpoints)
+        going = True
+        while going:
+            rows = torch.randperm(len(labels), generator=order)[:n_used]
+            loss = run.epoch(inputs, labels, rows, course.n_epochs + 1)
+            check_finite(network.named_parameters(), network.named_buffers(), course.n_epochs + 1)
+            going = course.goes_on(Epoch(loss, accuracy(classifier, held_out)), lambda: state_of(network))
+    return course.model(classifier, None, records.n_classes, seed)
 
 
 def check_options(recipe: "TorchRecipe", validation: Records | None, checkpoints: Sequence[int]) -> None:
@@ -149,25 +139,60 @@ def restore(network: nn.Module, state: State) -> None:
         tensor.copy_(state[name])
 
 
-def finished(
-    recipe: "TorchRecipe",
-    classifier: Classifier,
-    epochs: list[Epoch],
-    kept: dict[int, Classifier],
-    n_classes: int,
-    seed: int,
-) -> Model:
-    """Return the model of a training that has ended after these epochs."""
-    last = len(epochs) if recipe.stop is None else recipe.stop.best(epochs)
-    history = {"loss": tuple(epoch.loss for epoch in epochs)}
-    if recipe.stop is not None and recipe.stop.needs_validation:
-        history["validation_accuracy"] = tuple(epoch.validation_accuracy for epoch in epochs)
-    earlier = tuple(
-        Model(c, n_classes, seed, number, (), {name: values[:number] for name, values in history.items()})
-        for number, c in sorted(kept.items())
-        if number < last
-    )
-    return Model(classifier.ready(), n_classes, seed, last, earlier, history)
+class Course:
+    """How the training of one model goes: its epochs, the copies that were asked for, and the weights to keep."""
+
+    def __init__(self, recipe: "TorchRecipe", checkpoints: Sequence[int]) -> None:
+        self.recipe, self.checkpoints = recipe, checkpoints
+        self.epochs: list[Epoch] = []
+        self.kept: dict[int, State] = {}
+        self.best: State | None = None
+
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs there have been."""
+        return len(self.epochs)
+
+    def goes_on(self, epoch: Epoch, state: Callable[[], State]) -> bool:
+        """Note an epoch; return whether there is to be another one.
+
+        Args:
+            epoch: How it went.
+            state: Copies what the model is now.
+        """
+        self.epochs.append(epoch)
+        stop = self.recipe.stop
+        if self.n_epochs in self.checkpoints:
+            self.kept[self.n_epochs] = state()
+        if stop is not None and stop.best(self.epochs) == self.n_epochs:
+            self.best = state()
+        return self.n_epochs < self.recipe.epochs and not (stop is not None and stop.stops(self.epochs))
+
+    def model(self, classifier: Classifier, state: State | None, n_classes: int, seed: int) -> Model:
+        """Return the model of a training that has ended.
+
+        Args:
+            classifier: It, or one like it, which becomes the model.
+            state: What it was at the end; None if that is what the classifier is.
+            n_classes: Of its records.
+            seed: Of its training.
+        """
+        stop = self.recipe.stop
+        last = self.n_epochs if stop is None else stop.best(self.epochs)
+        history = {"loss": tuple(epoch.loss for epoch in self.epochs)}
+        if stop is not None and stop.needs_validation:
+            history["validation_accuracy"] = tuple(epoch.validation_accuracy for epoch in self.epochs)
+        earlier = []
+        for number, kept in sorted(self.kept.items()):
+            if number < last:
+                copied = copy.deepcopy(classifier)
+                restore(copied.network, kept)
+                said = {name: values[:number] for name, values in history.items()}
+                earlier.append(Model(copied.ready(), n_classes, seed, number, (), said))
+        kept_state = self.best or state
+        if kept_state is not None:
+            restore(classifier.network, kept_state)
+        return Model(classifier.ready(), n_classes, seed, last, tuple(earlier), history)
 
 
 @dataclass(eq=False)

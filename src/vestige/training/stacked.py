@@ -4,10 +4,10 @@ Each model keeps its own records, data order, initial weights, dropout and augme
 models that `plain` would give one by one, to rounding.
 """
 
-import copy
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +29,7 @@ from vestige.training.classifier import (
     seed_of,
     tensors_of,
 )
-from vestige.training.plain import ANSWER_BATCH, State, check_options, finished, held_out_of, restore, set_rates
+from vestige.training.plain import ANSWER_BATCH, Course, State, check_options, held_out_of, set_rates
 from vestige.training.stacked_layers import Direct, Masks, Weights, sees_others, stacked_network
 from vestige.training.stopping import Epoch
 
@@ -111,18 +111,24 @@ def train_stack(
     inputs, labels = recipe.enlarged(*tensors_of(records, device))
     held_out = held_out_of(recipe, validation, device)
     with naming_failures("models that can be trained in a stack", "train them one by one", UnsupportedModelError):
-        stack = _Stack.of(recipe, member, seeds, device)
+        stack = _Stack.of(recipe, [_started(recipe, i, s, member[i], checkpoints, device) for i, s in enumerate(seeds)])
         stack.check_records_alone(inputs)
         done: dict[int, Model | TrainingError] = {}
         for number in range(1, recipe.epochs + 1):
             losses = stack.epoch(inputs, labels, number, records.n_classes)
-            going, finite = [], stack.is_finite()
+            going, finite = [], stack.is_finite()  # if all weights are, no model need be looked at alone
             for place, epoch in enumerate(map(Epoch, losses, stack.accuracies(held_out))):
-                ended = stack.ended(place, epoch, number, checkpoints, records.n_classes, finite)
-                if ended is None:
-                    going.append(place)
-                else:
-                    done[stack.runs[place].index] = ended
+                run = stack.runs[place]
+                try:
+                    if not finite:
+                        check_finite(_at(place, stack.weights).items(), _at(place, stack.buffers).items(), number)
+                    state = partial(stack.state_of, place)
+                    if run.course.goes_on(epoch, state):
+                        going.append(place)
+                    else:
+                        done[run.index] = run.course.model(run.template, state(), records.n_classes, run.seed)
+                except TrainingError as error:
+                    done[run.index] = error
             if not going:
                 break
             if len(going) < len(stack.runs):
@@ -153,9 +159,7 @@ class _OneRun:
     order: torch.Generator
     noise: torch.Generator
     dropout: torch.Generator
-    epochs: list[Epoch]
-    kept: dict[int, Classifier]
-    best: State | None = None
+    course: Course
 
     def augmented(self, augment: Callable[[Tensor, torch.Generator], Tensor], inputs: Tensor) -> Tensor:
         """Augment a batch; what draws from torch's global stream finds there what it would find in `plain`."""
@@ -185,9 +189,8 @@ class _Stack:
         self.penalty = recipe.penalty_on(runs[0].template.network)
 
     @classmethod
-    def of(cls, recipe: "TorchRecipe", member: np.ndarray, seeds: Sequence[int], device: str) -> "_Stack":
-        """Start every model as `plain` does."""
-        runs = [_started(recipe, i, seed, member[i], device) for i, seed in enumerate(seeds)]
+    def of(cls, recipe: "TorchRecipe", runs: list[_OneRun]) -> "_Stack":
+        """Stack models that have been started."""
         steps = {-(-run.n_used // recipe.batch_size) for run in runs}
         if len(steps) > 1:
             raise UnsupportedModelError(f"Expected one number of steps per epoch in a stack, found {sorted(steps)}.")
@@ -279,39 +282,10 @@ class _Stack:
         shares: list[float] = (right.double() / labels.numel()).tolist()
         return shares
 
-    def ended(
-        self, place: int, epoch: Epoch, number: int, checkpoints: Sequence[int], n_classes: int, finite: bool
-    ) -> Model | TrainingError | None:
-        """Note how a model did in an epoch; return what became of it if that was its last one.
-
-        `finite` says that all weights of the stack are, so that no model need be looked at alone.
-        """
-        run, stop = self.runs[place], self.recipe.stop
-        run.epochs.append(epoch)
-        try:
-            if not finite:
-                check_finite(_at(place, self.weights).items(), _at(place, self.buffers).items(), number)
-        except TrainingError as error:
-            return error
-        if number in checkpoints:
-            run.kept[number] = self.classifier_of(run, self.state_of(place)).ready()
-        if stop is not None and stop.best(run.epochs) == number:
-            run.best = self.state_of(place)
-        if number < self.recipe.epochs and not (stop is not None and stop.stops(run.epochs)):
-            return None
-        last = self.classifier_of(run, run.best or self.state_of(place))
-        return finished(self.recipe, last, run.epochs, run.kept, n_classes, run.seed)
-
     def state_of(self, place: int) -> State:
         """Return a copy of a model's weights and buffers."""
         state = self.network.unpacked(_at(place, self.weights)) | _at(place, self.buffers)
         return {name: tensor.clone() for name, tensor in state.items()}
-
-    def classifier_of(self, run: _OneRun, state: State) -> Classifier:
-        """Return a model apart from the stack."""
-        classifier = copy.deepcopy(run.template)
-        restore(classifier.network, state)
-        return classifier
 
     def only(self, places: list[int]) -> "_Stack":
         """Return the stack without the models that have ended."""
@@ -343,7 +317,10 @@ def _filled_up(parts: list[Tensor]) -> Tensor:
     return torch.stack([torch.cat([p, p[:1].expand(width - len(p), *p.shape[1:])]) for p in parts])
 
 
-def _started(recipe: "TorchRecipe", index: int, seed: int, row: np.ndarray, device: str) -> _OneRun:
+def _started(
+    recipe: "TorchRecipe", index: int, seed: int, row: np.ndarray, checkpoints: Sequence[int], device: str
+) -> _OneRun:
+    """A model that starts as it does in `plain`."""
     with global_stream(seed_of(seed, "weights")):
         template = recipe.new_classifier().to(device)
         dropout = torch.Generator()
@@ -352,7 +329,7 @@ def _started(recipe: "TorchRecipe", index: int, seed: int, row: np.ndarray, devi
     n_used = recipe.n_used(rows.numel())
     rows = torch.cat([rows + copy * n_records for copy in range(recipe.n_copies)])  # as `enlarged` has them
     streams = (generator_of(seed, "order"), generator_of(seed, "augment"))
-    return _OneRun(index, seed, template, rows, n_used, *streams, dropout, [], {})
+    return _OneRun(index, seed, template, rows, n_used, *streams, dropout, Course(recipe, checkpoints))
 
 
 def _leaves(weights: Weights) -> Weights:
