@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,25 +115,14 @@ def train_stack(
         stack = _Stack.of(recipe, [_started(recipe, i, s, member[i], checkpoints, device) for i, s in enumerate(seeds)])
         stack.check_records_alone(inputs)
         done: dict[int, Model | TrainingError] = {}
-        for number in range(1, recipe.epochs + 1):
-            losses = stack.epoch(inputs, labels, number, records.n_classes)
-            going, finite = [], stack.is_finite()  # if all weights are, no model need be looked at alone
-            for place, epoch in enumerate(map(Epoch, losses, stack.accuracies(held_out))):
-                run = stack.runs[place]
-                try:
-                    if not finite:
-                        check_finite(_at(place, stack.weights).items(), _at(place, stack.buffers).items(), number)
-                    state = partial(stack.state_of, place)
-                    if run.course.goes_on(epoch, state):
-                        going.append(place)
-                    else:
-                        done[run.index] = run.course.model(run.template, state(), records.n_classes, run.seed)
-                except TrainingError as error:
-                    done[run.index] = error
-            if not going:
-                break
+        going = list(range(len(seeds)))
+        while going:
             if len(going) < len(stack.runs):
                 stack = stack.only(going)
+            epochs = map(Epoch, stack.epoch(inputs, labels, records.n_classes), stack.accuracies(held_out))
+            ended = list(map(stack.ended, range(len(stack.runs)), epochs, repeat(records.n_classes)))
+            done |= {run.index: end for run, end in zip(stack.runs, ended, strict=True) if end is not None}
+            going = [place for place, end in enumerate(ended) if end is None]
     return [done[i] for i in range(len(seeds))]
 
 
@@ -220,9 +210,9 @@ class _Stack:
                 "batch normalisation does, found other numbers; train the models one by one."
             )
 
-    def epoch(self, inputs: Tensor, labels: Tensor, number: int, n_classes: int) -> list[float]:
+    def epoch(self, inputs: Tensor, labels: Tensor, n_classes: int) -> list[float]:
         """Train every model for an epoch; return the mean loss of each one's records."""
-        size = self.recipe.batch_size
+        size, n_before = self.recipe.batch_size, self.runs[0].course.n_epochs
         orders = [run.rows[torch.randperm(run.rows.numel(), generator=run.order)[: run.n_used]] for run in self.runs]
         counts = torch.tensor([run.n_used for run in self.runs])
         steps = -(-int(counts.max()) // size)
@@ -230,11 +220,13 @@ class _Stack:
         total = torch.zeros(len(self.runs), dtype=torch.float64)
         for done in range(steps):
             if self.recipe.schedule is not None:
-                factor = self.recipe.schedule(((number - 1) + done / steps) / self.recipe.epochs)
+                factor = self.recipe.schedule((n_before + done / steps) / self.recipe.epochs)
                 set_rates(self.optimiser, self.rates, factor)
             there = (counts - done * size).clamp(0, size)
             batch = rows[:, done * size : (done + 1) * size]
             total += self._step(_taken(inputs, batch), _taken(labels, batch), there, n_classes) * there
+        floats = [t for t in (*self.weights.values(), *self.buffers.values()) if t.is_floating_point()]
+        self.finite = all(bool(t.isfinite().all()) for t in floats)  # then no model need be looked at alone
         losses: list[float] = (total / counts).tolist()
         return losses
 
@@ -262,10 +254,18 @@ class _Stack:
         self.optimiser.step()
         return means.detach().cpu().double()
 
-    def is_finite(self) -> bool:
-        """Whether every number of every model is."""
-        floats = [t for t in (*self.weights.values(), *self.buffers.values()) if t.is_floating_point()]
-        return all(bool(t.isfinite().all()) for t in floats)
+    def ended(self, place: int, epoch: Epoch, n_classes: int) -> Model | TrainingError | None:
+        """Note how a model did in an epoch; return what became of it if that was its last one."""
+        run, state = self.runs[place], partial(self.state_of, place)
+        try:
+            if not self.finite:
+                weights, buffers = _at(place, self.weights), _at(place, self.buffers)
+                check_finite(weights.items(), buffers.items(), run.course.n_epochs + 1)
+        except TrainingError as error:
+            return error
+        return (
+            None if run.course.goes_on(epoch, state) else run.course.model(run.template, state(), n_classes, run.seed)
+        )
 
     @torch.no_grad()
     def accuracies(self, held_out: tuple[Tensor, Tensor] | None) -> list[float]:

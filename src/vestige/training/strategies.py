@@ -1,5 +1,6 @@
 """Which way of training many models is the fastest here: measured for a few seconds before hours are spent."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -67,11 +68,8 @@ def has_bfloat16() -> bool:
     """Whether the processor computes in bfloat16; without units for it, it would be slower than float32."""
     import torch
 
-    checks: list[Callable[[], bool]] = [
-        getattr(torch.cpu, name) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        if hasattr(torch.cpu, name)
-    ]  # fmt: skip
-    return any(check() for check in checks)
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, name, bool)()) for name in names)
 
 
 def measure_torch(
@@ -141,13 +139,13 @@ def train_group(
     model: then each is trained alone, so that it is the only one to fail.
     """
     with threads(strategy.threads):
+        models: Sequence[Model | Exception] = ()
         if len(seeds) > 1:
-            models = None
             with suppress(Exception):
                 models = _stacked(recipe, records, member, seeds, checkpoints)
-            if models is not None:
-                yield from models
-                return
+        if models:
+            yield from models
+            return
         for row, seed in zip(member, seeds, strict=True):
             try:
                 yield _one(recipe, records.take(row), seed, strategy, checkpoints)
@@ -174,16 +172,14 @@ def _one(recipe: Recipe, records: Records, seed: int, strategy: Strategy, checkp
 @contextmanager
 def threads(n: int) -> Iterator[None]:
     """Let numerical libraries use `n` threads."""
-    import sys
-
     from threadpoolctl import threadpool_limits
 
     torch: Any = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch is not None else None
-    if torch is not None:
-        torch.set_num_threads(n)
+    before = None if torch is None else torch.get_num_threads()
     try:
         with threadpool_limits(n):
+            if torch is not None:
+                torch.set_num_threads(n)
             yield
     finally:
         if torch is not None:
