@@ -70,13 +70,13 @@ def test_a_claim_ends_with_an_exception(claims):
     assert not claims.taken(["a"])
 
 
-def test_claims_leave_an_empty_file_a_name_for_the_owner_alone(claims):
-    for _ in range(2):
-        with claims.take([f"key {i}" for i in range(500)]):
-            assert claims.taken(["key 499"])
-    left = list(claims.folder.iterdir())
-    assert len(left) == 500
-    assert {(path.stat().st_size, path.stat().st_mode & 0o777) for path in left} == {(0, 0o600)}
+def test_thousands_of_claims_are_one_file_and_leave_none(claims):
+    with claims.take([f"key {i}" for i in range(5000)]):
+        assert claims.taken(["key 4999"])
+        there = list(claims.folder.glob("claim-*"))
+        assert len(there) == 2
+        assert {path.stat().st_mode & 0o777 for path in there} == {0o600}
+    assert not list(claims.folder.glob("claim-*"))
     assert claims.folder.stat().st_mode & 0o777 == 0o700
 
 
@@ -90,6 +90,7 @@ def test_a_killed_process_has_no_claims(claims):
         assert holder.wait() == -signal.SIGKILL
     with claims.take(["a", "b"]):
         pass
+    assert not list(claims.folder.glob("claim-*"))  # not what it left either
 
 
 def test_waiting_lasts_as_long_as_the_claim(claims):

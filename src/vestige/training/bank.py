@@ -2,7 +2,7 @@
 
     BANK/<key>/       a model's files and `done.json`; it appears whole, by one rename, and never changes
     BANK/journal/     half-written folders (`core.half_written`); `ready-*`, whole and on its way to its place
-    BANK/claims/      empty files that are locked: who trains which key, who moves folders
+    BANK/claims/      files that are locked: who trains which key, who moves folders
 
 Its listing is the ledger: there is no index that could say something else. A kill leaves a half-written folder, which
 is removed when the bank is opened next, or a ready one, whose models are then brought to their places.

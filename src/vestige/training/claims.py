@@ -1,13 +1,17 @@
 """Claims between processes: who works on what, known to the operating system and forgotten by it when a process ends.
 
-Every name is an empty file of its own in one folder, and claiming it is locking that file. The files stay, as many as
-there were names: to remove one that somebody else has just opened would let two hold the same name.
+    FOLDER/claim-*        the names of one claim, a line each
+    FOLDER/claim-*.lock   locked for as long as the claim is held; unlocked it is of a killed process, and both go
+    FOLDER/NAME.lock      of a name that somebody waits for (`hold`); one of them is for whoever looks at the claims
+
+A claim has one open file, however many names it is of.
 """
 
 import math
+import secrets
 import time
 from collections.abc import Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _POLL = 0.05  # seconds between two looks at another's claim
+_LOOKING = "claims"
 
 
 class Claims:
@@ -23,7 +28,7 @@ class Claims:
     Attributes:
         folder: Where the files are; it is made if there is none, for its owner alone.
 
-    Methods raise OSError where a file cannot be opened or locked.
+    Methods raise OSError where a file cannot be written or locked.
 
     Example:
         >>> import tempfile
@@ -41,14 +46,14 @@ class Claims:
 
     def take(self, names: Collection[str]) -> ExitStack | None:
         """Claim all of these names or, if one of them is taken, none; what is returned holds them until it is left."""
-        from filelock import Timeout
-
-        with ExitStack() as held:
-            for name in sorted(names):  # in one order, or two could each keep the other from having all
-                try:
-                    held.enter_context(self.hold(name, seconds=0.0))
-                except Timeout:
-                    return None
+        with self.hold(_LOOKING), ExitStack() as held:
+            if self._are_held(names):
+                return None
+            path = self.folder / f"claim-{secrets.token_hex(16)}"
+            held.enter_context(self.hold(path.name))
+            held.callback(_remove, path)
+            path.touch(mode=0o600)
+            path.write_text("\n".join(names))
             return held.pop_all()
 
     def hold(self, name: str, seconds: float = -1.0) -> "BaseFileLock":
@@ -60,14 +65,12 @@ class Claims:
         """
         from filelock import FileLock
 
-        return FileLock(self.folder / name, timeout=seconds, mode=0o600, thread_local=False)
+        return FileLock(self.folder / f"{name}.lock", timeout=seconds, mode=0o600, thread_local=False)
 
     def taken(self, names: Collection[str]) -> bool:
-        """Tell whether somebody holds one of these names; to look is to hold them for a moment."""
-        claim = self.take(names)
-        if claim is not None:
-            claim.close()
-        return claim is None
+        """Tell whether somebody holds one of these names, without touching it."""
+        with self.hold(_LOOKING):
+            return self._are_held(names)
 
     def wait(self, names: Collection[str], until: float = math.inf) -> None:
         """Return once nobody was seen to hold any of these names, or `time.monotonic()` is past `until`.
@@ -76,3 +79,25 @@ class Claims:
         """
         while time.monotonic() <= until and self.taken(names):
             time.sleep(_POLL)
+
+    def _are_held(self, names: Collection[str]) -> bool:
+        """Whether one of the names is in a claim; what killed processes left is removed on the way."""
+        from filelock import Timeout
+
+        for lock in self.folder.glob("claim-*.lock"):
+            path = lock.with_suffix("")
+            try:
+                with self.hold(path.name, seconds=0.0):
+                    _remove(path)
+            except Timeout:
+                with suppress(FileNotFoundError):  # it has just ended
+                    if not set(names).isdisjoint(path.read_text().splitlines()):
+                        return True
+        return False
+
+
+def _remove(path: Path) -> None:
+    """Remove the files of a claim that is locked by whoever calls this; the names first, so that none is without."""
+    path.unlink(missing_ok=True)
+    with suppress(OSError):  # Windows does not let go of open files, and filelock removes it there
+        path.with_name(f"{path.name}.lock").unlink()
