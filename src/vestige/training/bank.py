@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -156,12 +156,9 @@ class Bank:
             self._claims.wait(keys, until)
 
     def _done(self, key: str, facts: Facts) -> dict[str, Any] | None:
-        try:
+        with self._told("read a model of the bank"), suppress(FileNotFoundError, NotADirectoryError):
             return read_done(self.folder / key, key, facts)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise self._complaint("read a model of the bank", error) from None
+        return None
 
     def _recover(self) -> None:
         """Finish or remove what killed processes left in the journal."""
@@ -188,11 +185,8 @@ class Bank:
             yield
         except OutputError:
             raise
-        except (OSError, NotImplementedError) as error:  # filelock's, where locks are not implemented
-            raise self._complaint(what, error) from None
-
-    def _complaint(self, what: str, error: Exception) -> OutputError:
-        return OutputError(
-            f"Expected to {what} {self.folder}, found: {getattr(error, 'strerror', '') or error}; the models in it are "
-            "whole. Make room there, or name another folder with --bank or VESTIGE_BANK."
-        )
+        except (OSError, NotImplementedError) as error:  # the latter is filelock's, where there are no locks
+            raise OutputError(
+                f"Expected to {what} {self.folder}, found: {getattr(error, 'strerror', '') or error}; the models in it "
+                "are whole. Make room there, or name another folder with --bank or VESTIGE_BANK."
+            ) from None

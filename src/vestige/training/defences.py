@@ -36,6 +36,11 @@ class L2:
     Raises:
         InputError: The strength is negative.
 
+    Example:
+        >>> weights = {"weight": torch.tensor([[[3.0, 4.0]]]), "bias": torch.tensor([[9.0]])}  # of one model
+        >>> L2(0.5).on(nn.Linear(2, 1))(weights), L2(2.0, Penalised.NORM).on(nn.Linear(2, 1, bias=False))(weights)
+        (tensor([12.5000]), tensor([10.]))
+
     Source:
         Choquette-Choo et al. 2021: the sum of squares without a factor of 1/2 is their code, strength 3.0 that of
         figure 11; the norm is appendix E. With SGD and Adam, not AdamW, the sum of squares is a weight decay of twice
@@ -83,6 +88,10 @@ class Translates:
 
     Raises:
         InputError: The distance is below 1.
+
+    Example:
+        >>> Translates(1).of(torch.arange(4).reshape(1, 2, 2)).tolist()[1:3]  # up, and to the left
+        [[[2, 3], [2, 3]], [[1, 1], [3, 3]]]
 
     Source:
         Choquette-Choo et al. 2021, section 6 and figure 3: the set is enumerated, not drawn from.

@@ -147,10 +147,6 @@ class _Crew:
     def n_free(self) -> int:
         return self.n_workers - len(self.busy)
 
-    @property
-    def n_busy(self) -> int:
-        return len(self.busy)
-
     def give(self, job: Job) -> None:
         import cloudpickle
 
