@@ -66,11 +66,8 @@ class FunctionRecipe:
 
     def identity(self) -> Mapping[str, Any]:
         """Return the function's name and source, and the parameters."""
-        function: Callable[..., Any] = self.function  # type: ignore[assignment]
-        parameters = {name: plain(value) for name, value in sorted(self.parameters.items())}
-        return {
-            "recipe": "function", "function": identity_of(function), "parameters": parameters, "version": self.version,
-        }  # fmt: skip
+        function, parameters = identity_of(self.function), plain(self.parameters)
+        return {"recipe": "function", "function": function, "parameters": parameters, "version": self.version}
 
     def dump(self, model: Model) -> Mapping[str, bytes]:
         """Return the files of a model that follows scikit-learn's conventions."""

@@ -149,12 +149,13 @@ class TorchRecipe:
     @property
     def n_copies(self) -> int:
         """Inputs that are made of every record."""
-        return math.prod(defence.n_copies for defence in self._translates())
+        return sum(defence.n_copies for defence in self.defences if isinstance(defence, Translates)) or 1
 
     def enlarged(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return what is trained on: the records, once for every copy that a defence makes of them."""
-        for defence in self._translates():
-            inputs, labels = defence.of(inputs), labels.repeat(defence.n_copies)
+        for defence in self.defences:
+            if isinstance(defence, Translates):
+                inputs, labels = defence.of(inputs), labels.repeat(defence.n_copies)
         return inputs, labels
 
     def penalty_on(self, network: nn.Module) -> Penalty | None:
@@ -163,9 +164,6 @@ class TorchRecipe:
         if not penalties:
             return None
         return lambda weights: torch.stack([penalty(weights) for penalty in penalties]).sum(dim=0)
-
-    def _translates(self) -> list[Translates]:
-        return [defence for defence in self.defences if isinstance(defence, Translates)]
 
     def dump(self, model: Model) -> Mapping[str, bytes]:
         """Return the weights, also of the checkpoints, as safetensors and the rest as JSON."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -114,7 +115,6 @@ def _answers(plan: ShadowPlan, model: Model) -> dict[str, np.ndarray]:
 
 
 def _files(recipe: Recipe, model: Model) -> Mapping[str, bytes] | None:
-    try:
+    with suppress(UnsupportedModelError):
         return recipe.dump(model)
-    except UnsupportedModelError:
-        return None
+    return None
