@@ -9,7 +9,8 @@ import pytest
 from tests.core.stores import VARIABLES, files_of, layout_of, signals_of
 
 from vestige.core.errors import ArtefactError
-from vestige.core.signal_store import ModelTable, SignalStore, VariableSpec
+from vestige.core.signal_store import SignalStore
+from vestige.core.signals import ModelTable, VariableSpec
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_nobody_else_may_look_into_it(folder):
 
 
 def test_a_store_made_with_objects_of_another_size_stays_readable(tmp_path, monkeypatch):
-    monkeypatch.setattr("vestige.core.signal_store._CHUNK_BYTES", 100)
+    monkeypatch.setattr("vestige.core.signals._CHUNK_BYTES", 100)
     small = SignalStore.create(tmp_path / "s.zarr", layout_of())
     small.write_row(0, signals_of(0))
     monkeypatch.undo()

@@ -24,7 +24,8 @@ from tests.core.stores import (
 
 from vestige.core.errors import ArtefactError, InputError, OutputError
 from vestige.core.half_written import is_half_written
-from vestige.core.signal_store import Damage, ModelTable, SignalStore, VariableSpec
+from vestige.core.signal_store import SignalStore
+from vestige.core.signals import Damage, ModelTable, VariableSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -554,7 +555,8 @@ def test_a_store_killed_while_it_was_made_is_made_anew(tmp_path):
 _MEMORY = """
 import resource, sys
 import numpy as np
-from vestige.core.signal_store import ModelTable, SignalLayout, SignalStore, VariableSpec
+from vestige.core.signal_store import SignalStore
+from vestige.core.signals import ModelTable, SignalLayout, VariableSpec
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

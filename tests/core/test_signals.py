@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.core.stores import layout_of
 
-from vestige.core.signal_store import ModelTable, SignalLayout, VariableSpec, _spans
+from vestige.core.signals import ModelTable, SignalLayout, VariableSpec, spans
 
 
 def test_a_model_table_names_its_rows():
@@ -57,7 +57,7 @@ def test_spans_cover_a_range_once():
     for start in range(12):
         for stop in range(start, 14):
             for size in range(1, 7):
-                parts = list(_spans(start, stop, size))
+                parts = list(spans(start, stop, size))
                 assert [i for a, b in parts for i in range(a, b)] == list(range(start, stop))
                 assert all(a // size == (b - 1) // size for a, b in parts)
 

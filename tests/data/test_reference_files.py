@@ -10,7 +10,8 @@ import pytest
 import zarr
 
 from vestige import InputError, Logits, Phi, Predictions, Probabilities, References
-from vestige.core.signal_store import ModelTable, SignalLayout, SignalStore, VariableSpec
+from vestige.core.signal_store import SignalStore
+from vestige.core.signals import ModelTable, SignalLayout, VariableSpec
 from vestige.data import holds_references, read_npz, read_references
 
 MODELS, RECORDS = 4, 6

@@ -19,7 +19,8 @@ from tests.fuzz import mutants
 from vestige.auditing.files.audit_file import read_audit_file
 from vestige.auditing.shadows.plan import _read_plan
 from vestige.core.predictions import Predictions
-from vestige.core.signal_store import AT_THE_END, ModelTable, SignalLayout, SignalStore, VariableSpec
+from vestige.core.signal_store import SignalStore
+from vestige.core.signals import AT_THE_END, ModelTable, SignalLayout, VariableSpec
 from vestige.data import (
     RecordColumns,
     read_image_folder,

@@ -14,8 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import KW_ONLY, asdict, dataclass, field
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,184 +22,20 @@ from typing import Any
 import numpy as np
 
 from vestige.core.blocks import BlockTable
-from vestige.core.columns import column
-from vestige.core.digests import digest_of_columns
 from vestige.core.errors import ArtefactError, InputError, OutputError
-from vestige.core.half_written import half_written, remove_left_behind, settle
+from vestige.core.half_written import half_written, reason, remove_left_behind, settle, writable
 from vestige.core.messages import few
+from vestige.core.signals import CURE, MEMBER, Damage, ModelTable, SignalLayout, VariableSpec, all_variables, spans
 
 FOLDER = "signals.zarr"
 """Name of the store in a run."""
 
-AT_THE_END = 0
-"""Epoch of a row that was observed when training had ended."""
-
-MEMBER = "member"
-"""The variable every store has: was this record in this model's training set?"""
-
-DRAWN_TOGETHER = "drawn_together"
-"""Of how many models in a row the training sets were drawn together, in what a store was `made_from`; 2 if omitted."""
-
 FORMAT = "vestige-signals-1"
 IDS = "record/ids.parquet"
-_CURE, _ROW_CURE = "remove it, so that it is computed again", "compute this row again"
+_ROW_CURE = "compute this row again"
 _NO_SEAL = "0" * 64
 _FILL = {"f": np.nan, "i": -1}  # what xarray shows where nothing is written yet: no signal, no class
 _WRITE = {"array.write_empty_chunks": True}  # else zarr leaves out chunks of fill values, and they look like lost ones
-_CHUNK_BYTES = 4 << 20  # one object of the store at most: cheap to fetch, cheap to lose
-_BLOCK_BYTES = 128 << 20  # the same records of all models at most: what whoever reads by blocks holds
-
-
-@dataclass(frozen=True, eq=False)
-class ModelTable:
-    """The model axis of a store: one row per model and epoch at which it was observed.
-
-    Attributes:
-        model: Number of the model, that of its row in the membership matrix.
-        epoch: Epochs it was trained for when it was observed.
-        seed: Seed of its training.
-
-    Example:
-        >>> table = ModelTable([0, 0, 1], [10, 20, 20], [7, 7, 8])
-        >>> len(table), table.named(1)
-        (3, 'model 0 at epoch 20')
-    """
-
-    model: Any
-    epoch: Any
-    seed: Any
-
-    def __post_init__(self) -> None:
-        for name in ("model", "epoch", "seed"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name)).astype(np.int64))
-
-    def __len__(self) -> int:
-        return int(self.model.size)
-
-    def named(self, row: int) -> str:
-        """Return what a message calls a row."""
-        return f"model {self.model[row]} at epoch {self.epoch[row]}"
-
-    def columns(self) -> dict[str, np.ndarray]:
-        """Return the columns by name."""
-        return {"model": self.model, "epoch": self.epoch, "seed": self.seed}
-
-
-@dataclass(frozen=True)
-class VariableSpec:
-    """The type and the axes of a variable, beside those of models and records.
-
-    Attributes:
-        dtype: Of its numbers, such as `float32`.
-        n_queries: How often each model was asked about each record; None if the variable has no such axis.
-        n_classes: Entries per class; None if the variable has no such axis.
-
-    Example:
-        >>> VariableSpec("float32", n_queries=18, n_classes=10).dims
-        ('model', 'record', 'query', 'class')
-        >>> print(VariableSpec("float64"))
-        float64 (model, record)
-    """
-
-    dtype: str
-    _: KW_ONLY
-    n_queries: int | None = None
-    n_classes: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "dtype", np.dtype(self.dtype).name)
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Axes after those of models and records, by name."""
-        axes = {"query": self.n_queries, "class": self.n_classes}
-        return {name: size for name, size in axes.items() if size is not None}
-
-    @property
-    def dims(self) -> tuple[str, ...]:
-        """Names of all axes."""
-        return ("model", "record", *self.sizes)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one record of one model."""
-        return tuple(self.sizes.values())
-
-    def chunk_records(self, n_models: int, n_records: int) -> int:
-        """Return how many records of one model are one object of the store.
-
-        At most 4 MB, and so few that the same records of all models are at most 128 MB: whoever reads all models
-        block by block holds no more, and decodes every object once. Objects are of one size, so none is padding.
-
-        Example:
-            >>> VariableSpec("float32", n_classes=10).chunk_records(256, 50_000)
-            12500
-        """
-        n_bytes = np.dtype(self.dtype).itemsize * int(np.prod(self.shape))
-        most = max(1, min(_CHUNK_BYTES // n_bytes, _BLOCK_BYTES // (n_bytes * n_models)))
-        return -(-n_records // -(-n_records // most))
-
-    def __str__(self) -> str:
-        sizes = self.sizes
-        return f"{self.dtype} ({', '.join(f'{d} {sizes[d]}' if d in sizes else d for d in self.dims)})"
-
-
-@dataclass(frozen=True, eq=False)
-class SignalLayout:
-    """Everything a store of signals is made for; a store made for anything else is refused.
-
-    Attributes:
-        models: Which models, in the order of the rows.
-        member: Whether each record was in each model's training set, models x records.
-        variables: What was observed, by name.
-        ids: One id per record; None if records go by their row number.
-        made_from: What else decides the signals, such as the digests of the records and of the models, as text.
-    """
-
-    models: ModelTable
-    member: Any
-    variables: Mapping[str, VariableSpec]
-    _: KW_ONLY
-    ids: Any = None
-    made_from: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "member", np.asarray(self.member))
-        if self.ids is not None:  # of the same type, however wide the array was that they came in
-            ids = column(self.ids, "ids", self.n_records, "member")
-            object.__setattr__(self, "ids", np.asarray(ids.tolist()) if ids.dtype.kind in "iufU" else ids)
-
-    @property
-    def n_records(self) -> int:
-        """Number of records."""
-        return int(self.member.shape[1])
-
-    def identity(self) -> dict[str, Any]:
-        """Return what two layouts share if and only if they are the same, as text and numbers; without the models."""
-        return {
-            "n_records": self.n_records,
-            "ids": "none" if self.ids is None else digest_of_columns({"ids": self.ids}),
-            "member": digest_of_columns({"member": self.member}),
-            "variables": {name: asdict(spec) for name, spec in self.variables.items()},
-            "made_from": dict(self.made_from),
-        }
-
-
-@dataclass(frozen=True)
-class Damage:
-    """Records of one row of the store that cannot be read.
-
-    Attributes:
-        row: Row of the model table.
-        variable: Which variable; `complete` if it is the mark that says that the row is whole.
-        start: First record of the block.
-        stop: Record after the last one of the block.
-    """
-
-    row: int
-    variable: str
-    start: int
-    stop: int
 
 
 class SignalStore:
@@ -219,6 +54,7 @@ class SignalStore:
 
     Example:
         >>> import tempfile
+        >>> from vestige.core.signals import ModelTable, SignalLayout, VariableSpec
         >>> layout = SignalLayout(
         ...     ModelTable([0, 1], [20, 20], [7, 8]),
         ...     np.array([[True, False, True], [False, True, False]]),
@@ -243,7 +79,7 @@ class SignalStore:
     ) -> None:
         self.folder = folder
         self.models = models
-        self.variables = _with_member(variables)
+        self.variables = all_variables(variables)
         self.n_records = n_records
         self.made_from = made_from or {}
         self._layout = layout
@@ -286,7 +122,7 @@ class SignalStore:
         *columns, _ = (_coordinate(folder, name) for name in ("model", "epoch", "seed", "record"))
         models = ModelTable(*columns)
         if expected is not None:
-            _refuse_other(folder.name, models, there, expected)
+            expected.refuse_other(folder.name, models, there)
         return cls(folder, models, specs, there["n_records"], expected, there["made_from"])
 
     @cached_property
@@ -324,7 +160,7 @@ class SignalStore:
             self._forget(row)
         try:
             for key, array in arrays.items():
-                for start, stop in _spans(0, self.n_records, self._size(key)):
+                for start, stop in spans(0, self.n_records, self._size(key)):
                     self._put(row, key, start, array[start:stop])
             with writable(self.folder.name, name):
                 self._array("complete")[row] = True
@@ -396,7 +232,7 @@ class SignalStore:
         spec, size = self.variables[name], self._size(name)
         out = np.empty((len(chosen), max(start, stop) - start, *spec.shape), spec.dtype)
         for i, row in enumerate(chosen):
-            for a, b in _spans(start, stop, size):
+            for a, b in spans(start, stop, size):
                 out[i, a - start : b - start] = self._part(name, row, slice(a, b), size)
         return out
 
@@ -437,7 +273,7 @@ class SignalStore:
             yield Damage(row, "complete", 0, self.n_records)
         for name in self.variables if marked else ():
             size = self._size(name)
-            for start, stop in _spans(0, self.n_records, size):
+            for start, stop in spans(0, self.n_records, size):
                 try:
                     self._part(name, row, slice(start, stop), size)
                 except ArtefactError:
@@ -509,44 +345,8 @@ class _Rows:
             yield self._store.read(self._variable, rows=self._chosen[start : start + n_rows])
 
 
-@contextmanager
-def writable(name: str, what: str) -> Iterator[None]:
-    """Tell what the operating system refuses as one `OutputError`."""
-    try:
-        yield
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(
-            f"{name}: Expected to write {what}, found: {_reason(error)}; it does not count as written. Make room or "
-            "mend the place, and start again."
-        ) from None
-
-
-def _reason(error: OSError) -> str:
-    """What the operating system says, without paths."""
-    return (error.strerror or type(error).__name__).lower()
-
-
-def _with_member(variables: Mapping[str, VariableSpec]) -> dict[str, VariableSpec]:
-    return {MEMBER: VariableSpec("bool"), **variables}
-
-
 def _shape(*sizes: Any) -> str:
     return " x ".join(str(size) for size in sizes) or "a single value"
-
-
-def _spans(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield the parts of a range that lie within one block of `size` each.
-
-    Example:
-        >>> list(_spans(3, 11, 4))
-        [(3, 4), (4, 8), (8, 11)]
-    """
-    while start < stop:
-        end = min(stop, start - start % size + size)
-        yield start, end
-        start = end
 
 
 # ------------------------------------------------------------------------------------------- files
@@ -564,7 +364,7 @@ def _make(folder: Path, layout: SignalLayout) -> None:
         _add(group, name, np.dtype(np.int64), dims, values.shape, values.shape)
         _open_array(folder, name, write=True)[:] = values
     _add(group, "complete", np.dtype(bool), ("model",), (n_models,), (1,))
-    for name, spec in _with_member(layout.variables).items():
+    for name, spec in all_variables(layout.variables).items():
         chunk = (1, spec.chunk_records(n_models, n_records), *spec.shape)
         _add(group, name, np.dtype(spec.dtype), spec.dims, (n_models, n_records, *spec.shape), chunk)
     if layout.ids is not None:
@@ -637,16 +437,16 @@ def _identity_in(folder: Path) -> dict[str, Any]:
         sealed = _seal(folder, seal) == seal
     except OSError as error:
         raise ArtefactError(
-            f"{folder.name}: Expected a store of signals, found: {_reason(error)}; name another folder."
+            f"{folder.name}: Expected a store of signals, found: {reason(error)}; name another folder."
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         sealed = False
     if not sealed:
         raise ArtefactError(
-            f"{folder.name}: Expected a store of signals as it was made, found other metadata or ids; {_CURE}."
+            f"{folder.name}: Expected a store of signals as it was made, found other metadata or ids; {CURE}."
         )
     if found != FORMAT:
-        raise ArtefactError(f"{folder.name}: Expected a store of format {FORMAT}, found {found}; {_CURE}.")
+        raise ArtefactError(f"{folder.name}: Expected a store of format {FORMAT}, found {found}; {CURE}.")
     return dict(there)
 
 
@@ -657,7 +457,7 @@ def _read_object(folder: Path, array: Any, key: str, at: Any, where: str, cure: 
         if not found:
             return np.asarray(array[at])
     except OSError as error:
-        found = f"found: {_reason(error)}"
+        found = f"found: {reason(error)}"
     except (ValueError, RuntimeError):  # zarr's, of a checksum and of a codec
         found = "found a damaged object"
     raise ArtefactError(f"{folder.name}: Expected {where}, {found}; {cure}.")
@@ -665,41 +465,4 @@ def _read_object(folder: Path, array: Any, key: str, at: Any, where: str, cure: 
 
 def _coordinate(folder: Path, name: str) -> np.ndarray:
     array = _open_array(folder, name, write=False)
-    return _read_object(folder, array, f"{name}/c/0", slice(None), f"the coordinate {name}", _CURE)
-
-
-def _refuse_other(name: str, models: ModelTable, there: Mapping[str, Any], expected: SignalLayout) -> None:
-    """Refuse a store that was made for other models, records or variables, naming what is there and what was expected.
-
-    Raises:
-        ArtefactError: It was.
-    """
-    if len(models) != len(expected.models):
-        raise ArtefactError(
-            f"{name}: Expected a store made for {len(expected.models):,} models, found one for {len(models):,}; "
-            f"name another folder, or {_CURE}."
-        )
-    wanted = expected.models
-    differ = np.any([models.columns()[key] != values for key, values in wanted.columns().items()], axis=0)
-    for row in np.flatnonzero(differ)[:1].tolist():
-        raise ArtefactError(
-            f"{name}: Expected a store with {wanted.named(row)} of seed {wanted.seed[row]} in row {row}, found "
-            f"{models.named(row)} of seed {models.seed[row]}; name another folder, or {_CURE}."
-        )
-    for key, here in expected.identity().items():
-        if there[key] != here:
-            raise ArtefactError(
-                f"{name}: Expected a store made for {_told(key, here)}, found one for "
-                f"{_told(key, there[key])}; name another folder, or {_CURE}."
-            )
-
-
-def _told(key: str, value: Any) -> str:
-    """One side of a mismatch, on one line."""
-    if key == "n_records":
-        return f"{value:,} records"
-    if key == "variables":
-        return ", ".join(f"{name} {VariableSpec(**spec)}" for name, spec in value.items())
-    if key == "made_from":
-        return ", ".join(f"{name} {text[:12]}" for name, text in value.items()) or "nothing named"
-    return f"{key} of digest {value[:12]}"
+    return _read_object(folder, array, f"{name}/c/0", slice(None), f"the coordinate {name}", CURE)

@@ -15,7 +15,8 @@ from vestige.core.errors import ArtefactError, InputError
 from vestige.core.messages import brief, few
 from vestige.core.outputs import Logits, Output, Phi, Probabilities
 from vestige.core.references import References
-from vestige.core.signal_store import AT_THE_END, DRAWN_TOGETHER, FOLDER, MEMBER, SignalStore
+from vestige.core.signal_store import FOLDER, SignalStore
+from vestige.core.signals import AT_THE_END, DRAWN_TOGETHER, MEMBER
 from vestige.data.classes import codes_of_array
 from vestige.data.formats import Format, PathLike, expect_format, file_name, named, readable
 from vestige.data.npz import REFERENCE, NpzFile, class_names, refuse_other_classes

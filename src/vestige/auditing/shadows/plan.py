@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from vestige.auditing.run_folder import PLAN
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import RunFolderError
-from vestige.core.half_written import half_written, remove_left_behind
+from vestige.core.half_written import half_written, remove_left_behind, writable
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.core.seeds import stream
-from vestige.core.signal_store import AT_THE_END, ModelTable, writable
+from vestige.core.signals import AT_THE_END, ModelTable
 from vestige.core.views import MirrorAndShifts
 from vestige.training.facts import Facts
 from vestige.training.strategies import Strategy

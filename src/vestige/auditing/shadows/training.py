@@ -23,9 +23,11 @@ from vestige.auditing.shadows.job import (
 from vestige.auditing.shadows.plan import ShadowPlan
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError, TrainingError
+from vestige.core.half_written import writable
 from vestige.core.jobs import Executor, Outcome
 from vestige.core.progress import Progress, silent
-from vestige.core.signal_store import DRAWN_TOGETHER, MEMBER, SignalLayout, SignalStore, VariableSpec, writable
+from vestige.core.signal_store import SignalStore
+from vestige.core.signals import DRAWN_TOGETHER, MEMBER, SignalLayout, VariableSpec
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess
 from vestige.training.executors.processes import Processes
