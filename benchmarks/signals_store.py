@@ -30,13 +30,12 @@ layout = SignalLayout(
 store = SignalStore.create(folder, layout)
 start = time.perf_counter()
 for row in range(n_models):
-    with store.writing(row) as writer:
-        for first in range(0, n_records, 5_000):  # as a model answers
-            writer.append({"logits": pool[row + first : row + min(first + 5_000, n_records)]})
+    store.write_row(row, {"logits": pool[row : row + n_records]})
 written = time.perf_counter()
 assert store.complete().all()
-n_read = 0
-for first, block in store.blocks("logits"):
+n_read, size = 0, store.variables["logits"].chunk_records(n_models, n_records)
+for first in range(0, n_records, size):
+    block = store.read("logits", records=slice(first, first + size))
     for row in range(n_models):
         assert np.array_equal(block[row], pool[row + first : row + first + block.shape[1]])
     n_read += block.shape[1]

@@ -35,6 +35,7 @@ from vestige.auditing.shadows import cost as planning
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.trained_models import cost_of, design
 from vestige.core.errors import OutputError, RunFolderError, TrainingError, UnsupportedModelError
+from vestige.core.half_written import half_written
 from vestige.core.progress import silent
 from vestige.core.records import Records, joined
 from vestige.core.result import Check, Validity
@@ -283,10 +284,13 @@ def test_a_kill_while_results_are_written_is_no_end(n_moved, tmp_path, monkeypat
 def test_what_a_kill_left_of_a_store_is_in_nobodys_way(tmp_path):
     trained(tmp_path)
     run = tmp_path / "killed"
-    (run / ".signals.zarr.partial").mkdir(parents=True)
+    run.mkdir()
+    with half_written(run, "signals.zarr") as left:
+        shutil.copytree(left, tmp_path / left.name)
+    shutil.move(tmp_path / left.name, run)
     shutil.copy(tmp_path / "run" / "shadows.json", run)
     trained(tmp_path, "killed")
-    assert not (run / ".signals.zarr.partial").exists()
+    assert not (run / left.name).exists()
 
 
 def test_a_run_folder_is_one_process_at_a_time(tmp_path):

@@ -116,7 +116,7 @@ def test_a_coordinate_that_is_gone_is_named(folder, name):
 
 
 def test_a_store_of_another_version_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("vestige.core.signal_files.FORMAT", "vestige-signals-0")
+    monkeypatch.setattr("vestige.core.signal_store.FORMAT", "vestige-signals-0")
     SignalStore.create(tmp_path / "s.zarr", layout_of())
     monkeypatch.undo()
     with pytest.raises(ArtefactError, match=r"s.zarr: Expected a store of format vestige-signals-1, found .*-0"):

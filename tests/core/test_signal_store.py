@@ -23,6 +23,7 @@ from tests.core.stores import (
 )
 
 from vestige.core.errors import ArtefactError, InputError, OutputError
+from vestige.core.half_written import is_half_written
 from vestige.core.signal_store import SignalStore
 from vestige.core.signals import Damage, ModelTable, VariableSpec
 
@@ -99,19 +100,6 @@ def test_any_part_is_the_part_of_the_whole(full):
                 np.testing.assert_array_equal(full.read(name, rows=rows, records=records), whole[:, records])
 
 
-@pytest.mark.parametrize("n_records", [None, 1, 7, 10, 1000])
-def test_blocks_are_the_whole_in_pieces(full, n_records):
-    for name in (*VARIABLES, "member"):
-        blocks = list(full.blocks(name, n_records))
-        starts = [start for start, _ in blocks]
-        size = n_records or {"logits": 10, "losses": 19}.get(name, N_RECORDS)
-        assert starts == list(range(0, N_RECORDS, size))
-        np.testing.assert_array_equal(np.concatenate([block for _, block in blocks], axis=1), _plain(name))
-    (start, block), *_ = full.blocks("losses", rows=[3, 1])
-    np.testing.assert_array_equal(block, _plain("losses")[[3, 1], : block.shape[1]])
-    assert start == 0
-
-
 def test_the_ids_come_back(full):
     assert full.ids.tolist() == IDS
     np.testing.assert_array_equal(SignalStore.open(full.folder).ids, IDS)
@@ -170,15 +158,12 @@ def test_its_data_set_knows_the_ids_and_what_is_missing(store):
 
 
 def test_the_bytes_depend_on_the_signals_alone(tmp_path):
-    folders = [tmp_path / name / "signals.zarr" for name in ("whole", "blocks")]
-    whole, blocks = (SignalStore.create(folder, layout_of()) for folder in folders)
+    folders = [tmp_path / name / "signals.zarr" for name in ("whole", "turned")]
+    whole, turned = (SignalStore.create(folder, layout_of()) for folder in folders)
     for row in range(N_MODELS):
         whole.write_row(row, signals_of(row))
     for row in reversed(range(N_MODELS)):
-        signals = signals_of(row)
-        with blocks.writing(row) as writer:
-            for start in range(0, N_RECORDS, 8):
-                writer.append({name: values[start : start + 8] for name, values in signals.items()})
+        turned.write_row(row, {name: values.copy() for name, values in reversed(signals_of(row).items())})
     assert files_of(folders[0]) == files_of(folders[1])
     whole.write_row(2, signals_of(2))
     assert files_of(folders[0]) == files_of(folders[1])
@@ -212,33 +197,43 @@ def test_chunks_of_fill_values_are_written_too(tmp_path):
     assert np.isnan(store.read("a", rows=[0])).all()
 
 
-def test_a_row_counts_once_it_is_whole(store):
+def test_a_row_counts_once_it_is_whole(store, monkeypatch):
     assert store.complete().tolist() == [False] * 4
     store.write_row(2, signals_of(2))
-    with store.writing(0) as writer:
-        writer.append(signals_of(0))
+    true = SignalStore._put
+
+    def put(it, row, *part):
+        true(it, row, *part)
         assert store.complete().tolist() == [False, False, True, False]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SignalStore, "_put", put)
+        store.write_row(0, signals_of(0))
     assert store.complete().tolist() == [True, False, True, False]
     assert SignalStore.open(store.folder, layout_of()).complete().tolist() == [True, False, True, False]
     expected = "Expected a complete row, found none for model 0 at epoch 9; compute it, or read rows=store.complete"
-    for read in (store.read, store.blocks):
-        with pytest.raises(ArtefactError, match=expected):
-            read("losses")
+    with pytest.raises(ArtefactError, match=expected):
+        store.read("losses")
+    with pytest.raises(ArtefactError, match=expected):
+        list(store.table("losses").blocks(4))
     np.testing.assert_array_equal(store.read("losses", rows=store.complete()), _plain("losses")[[0, 2]])
 
 
 @pytest.mark.parametrize("was_there", [False, True])
-def test_an_exception_while_writing_leaves_no_row(store, was_there):
+def test_an_exception_while_writing_leaves_no_row(store, was_there, monkeypatch):
     if was_there:
         store.write_row(1, signals_of(1))
 
-    def half_a_row():
-        with store.writing(1) as writer:
-            writer.append({name: values[:20] for name, values in signals_of(0).items()})
-            raise ZeroDivisionError
+    true = SignalStore._put
 
+    def half_a_row(it, row, name, start, values):
+        if start:
+            raise ZeroDivisionError
+        true(it, row, name, start, values)
+
+    monkeypatch.setattr(SignalStore, "_put", half_a_row)
     with pytest.raises(ZeroDivisionError):
-        half_a_row()
+        store.write_row(1, signals_of(0))
     assert not store.complete().any()
     assert not [name for name in files_of(store.folder) if "/c/1" in name]
 
@@ -250,6 +245,26 @@ def test_a_row_with_too_few_records_or_a_variable_left_out_is_not_complete(store
     with pytest.raises(InputError, match="Expected losses of 37 records for model 0 at epoch 5, found 0"):
         store.write_row(0, {k: v for k, v in signals_of(0).items() if k != "losses"})
     assert not store.complete().any()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"phi": np.zeros(37)}, "Expected one of the variables member, logits, losses, labels, found 'phi'"),
+        (
+            {"losses": np.zeros((37, 3), np.float32)},
+            "Expected losses of model 0 at epoch 5 as float64 of shape records, found float32 of shape 37 x 3",
+        ),
+        ({"logits": np.zeros((37, 2, 4), np.float32)}, "of shape records x 2 x 3, found float32 of shape 37 x 2 x 4"),
+        ({"losses": np.float64(3)}, "as float64 of shape records, found float64 of shape a single value"),
+        ({"losses": np.zeros(38)}, "Expected losses of 37 records for model 0 at epoch 5, found 38; give every"),
+    ],
+)
+def test_what_is_no_part_of_a_row_is_refused(full, values, message):
+    before = files_of(full.folder)
+    with pytest.raises(InputError, match=message):
+        full.write_row(0, {**signals_of(0), **values})
+    assert files_of(full.folder) == before
 
 
 def test_a_store_opened_to_read_is_not_written(full):
@@ -275,11 +290,9 @@ def test_what_cannot_be_read_is_refused(full):
     with pytest.raises(InputError, match="Expected one of the variables member, logits, losses, labels, found 'phi'"):
         full.read("phi")
     with pytest.raises(InputError, match="Expected one of the variables"):
-        full.blocks("phi")
+        full.table("phi")
     with pytest.raises(InputError, match="Expected consecutive records, found a step of 2"):
         full.read("losses", records=slice(0, 9, 2))
-    with pytest.raises(InputError, match="Expected at least 1 record per block, found 0"):
-        full.blocks("losses", 0)
 
 
 # --------------------------------------------------------------------------------- disk trouble
@@ -410,7 +423,7 @@ def test_a_flipped_bit_in_a_signal_is_named_and_only_its_row_is_written_again(fu
         with pytest.raises(ArtefactError, match=message):
             full.read(variable)
         with pytest.raises(ArtefactError, match=message):
-            list(full.blocks(variable, 4))
+            list(full.table(variable).blocks(4))
         others = [other for other in range(N_MODELS) if other != int(row)]
         np.testing.assert_array_equal(full.read(variable, rows=others), _plain(variable)[others])
         full.write_row(int(row), signals_of(int(row)))
@@ -474,9 +487,13 @@ def test_a_writer_killed_within_a_row_leaves_no_row(store, was_there):
     child = _start(
         """
 store.write_row(0, signals_of(0))
-with store.writing(1) as writer:
-    writer.append({name: values[:25] for name, values in signals_of(3).items()})
-    os.kill(os.getpid(), signal.SIGKILL)
+true = SignalStore._put
+def put(it, row, name, start, values):
+    true(it, row, name, start, values)
+    if start:
+        os.kill(os.getpid(), signal.SIGKILL)
+SignalStore._put = put
+store.write_row(1, signals_of(3))
 """,
         store.folder,
     )
@@ -519,15 +536,15 @@ def test_a_store_killed_while_it_was_made_is_made_anew(tmp_path):
             "-c",
             "import os, signal, sys\n"
             "from tests.core.stores import layout_of\n"
-            "from vestige.core import signal_files\n"
-            "signal_files._write_ids = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
-            "signal_files.make(__import__('pathlib').Path(sys.argv[1]), layout_of())",
+            "from vestige.core import signal_store\n"
+            "signal_store._write_ids = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "signal_store.SignalStore.create(sys.argv[1], layout_of())",
             str(folder),
         ],
         cwd=ROOT,
     )
     assert child.wait(60) == -9
-    assert [path.name for path in tmp_path.iterdir()] == [".signals.zarr.partial"]
+    assert [is_half_written(path, "signals.zarr") for path in tmp_path.iterdir()] == [True]
     store = SignalStore.create(folder, layout_of())
     assert [path.name for path in tmp_path.iterdir()] == ["signals.zarr"]
     assert not store.complete().any()
@@ -550,17 +567,16 @@ spec = {"logits": VariableSpec("float32", n_classes=20)}
 layout = SignalLayout(ModelTable(np.arange(n_models), zeros, zeros), np.zeros((n_models, n_records), bool), spec)
 store = SignalStore.create(sys.argv[1], layout)
 store.write_row(0, {"logits": np.zeros((n_records, 20), np.float32)})
-list(store.blocks("logits", step, rows=[0]))
-block = np.arange(step * 20, dtype=np.float32).reshape(step, 20)
+store.read("logits", rows=[0], records=slice(0, step))
+block = np.arange(n_records * 20, dtype=np.float32).reshape(n_records, 20)
 before = peak()
 for row in range(n_models):
-    with store.writing(row) as writer:
-        for start in range(0, n_records, step):
-            writer.append({"logits": block + row})
+    store.write_row(row, {"logits": block + row})
 total = 0
-for start, found in store.blocks("logits", step):
+for start in range(0, n_records, step):
+    found = store.read("logits", records=slice(start, start + step))
     assert found.shape == (n_models, step, 20)
-    assert (found[:, 3, 0] == 60 + np.arange(n_models)).all()
+    assert (found[:, 3, 0] == (start + 3) * 20 + np.arange(n_models)).all()
     total += found.nbytes
 print(total / 2**20, peak() - before)
 """

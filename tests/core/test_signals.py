@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from tests.core.stores import layout_of
 
-from vestige.core.errors import InputError
 from vestige.core.signals import ModelTable, SignalLayout, VariableSpec, spans
 
 
@@ -14,22 +13,6 @@ def test_a_model_table_names_its_rows():
     assert {name: values.dtype for name, values in table.columns().items()} == dict.fromkeys(
         ("model", "epoch", "seed"), np.dtype(np.int64)
     )
-
-
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        (([0, 1], [1], [5, 6]), "Expected one entry of epoch per record, found 1 for 2 rows of the model table"),
-        (([0, 0], [1, 1], [5, 6]), "Expected every model once per epoch in the model table, found model 0 twice at"),
-        (([0, 1], [1, 1], [5, -6]), "Expected whole numbers from 0 to 2\\^63 - 1 as seed of the model table"),
-        (([0, 1], [1, 1], [5, 2**63]), "as seed of the model table, found"),
-        (([0.0, 1.0], [1, 1], [5, 6]), "as model of the model table, found float64 values such as 0.0"),
-        (([], [], []), "found float64 values such as none"),
-    ],
-)
-def test_a_model_table_that_is_none_is_refused(columns, message):
-    with pytest.raises(InputError, match=message):
-        ModelTable(*columns)
 
 
 @pytest.mark.parametrize(
@@ -49,17 +32,6 @@ def test_a_model_table_that_is_none_is_refused(columns, message):
 )
 def test_a_variable_has_named_axes(spec, dims, shape, text):
     assert (spec.dims, spec.shape, str(spec)) == (dims, shape, text)
-
-
-@pytest.mark.parametrize("dtype", ["object", "U5", "complex64", "datetime64[s]", "float128", "no type"])
-def test_a_variable_holds_numbers(dtype):
-    with pytest.raises(InputError, match="Expected a type of numbers such as float32 for a variable, found"):
-        VariableSpec(dtype)
-
-
-def test_a_variable_has_no_empty_axis():
-    with pytest.raises(InputError, match="Expected at least 1 as n_classes of a variable, found 0; leave the axis out"):
-        VariableSpec("float32", n_classes=0)
 
 
 @pytest.mark.parametrize(
@@ -96,28 +68,6 @@ def test_a_layout_is_the_same_however_wide_its_ids_came():
     numbers = np.arange(37)
     assert layout_of(ids=numbers.astype(np.int16)).identity() == layout_of(ids=numbers).identity()
     assert layout_of(ids=numbers + 1).identity() != layout_of(ids=numbers).identity()
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"member": np.ones((3, 37), bool)}, "member as booleans of 4 models x records, found bool of shape \\(3, 37"),
-        ({"member": np.ones((4, 37), int)}, "found int64 of shape"),
-        ({"member": np.ones((4, 0), bool)}, "found bool of shape \\(4, 0\\)"),
-        ({"ids": ["a", "b"]}, "Expected one entry of ids per record, found 2 for 37 rows of member"),
-        ({"variables": {}}, "found no variable"),
-        ({"variables": {"member": VariableSpec("bool")}}, "names of variables other than model, .*, found 'member'"),
-        ({"variables": {"../up": VariableSpec("bool")}}, "Expected lower-case names of variables .* found '../up'"),
-        (
-            {"variables": {"a": VariableSpec("int8", n_queries=2), "b": VariableSpec("int8", n_queries=3)}},
-            "one size of the axis query, found 2 of a, 3 of b; put the others in another store",
-        ),
-    ],
-    ids=str,
-)
-def test_a_layout_that_does_not_fit_is_refused(changes, message):
-    with pytest.raises(InputError, match=message):
-        layout_of(**changes)
 
 
 def test_the_records_are_those_of_member():

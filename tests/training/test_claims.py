@@ -24,7 +24,7 @@ import os, sys
 from pathlib import Path
 from vestige.training.claims import Claims
 folder, n = Path(sys.argv[1]), int(sys.argv[2])
-claims = Claims(folder / "locks")
+claims = Claims(folder / "claims")
 done = 0
 while done < n:
     with claims.hold("counter"):
@@ -42,7 +42,7 @@ while done < n:
 
 @pytest.fixture
 def claims(tmp_path):
-    return Claims(tmp_path / "locks")
+    return Claims(tmp_path / "claims")
 
 
 def _start(script, *arguments):
@@ -70,15 +70,18 @@ def test_a_claim_ends_with_an_exception(claims):
     assert not claims.taken(["a"])
 
 
-def test_thousands_of_claims_leave_one_empty_file(claims, tmp_path):
+def test_thousands_of_claims_are_one_file_and_leave_none(claims):
     with claims.take([f"key {i}" for i in range(5000)]):
         assert claims.taken(["key 4999"])
-    assert [(p.name, p.stat().st_size) for p in tmp_path.iterdir()] == [("locks", 0)]
-    assert (tmp_path / "locks").stat().st_mode & 0o777 == 0o600
+        there = list(claims.folder.glob("claim-*"))
+        assert len(there) == 2
+        assert {path.stat().st_mode & 0o777 for path in there} == {0o600}
+    assert not list(claims.folder.glob("claim-*"))
+    assert claims.folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_killed_process_has_no_claims(claims):
-    with _start(HOLDER, claims.path, "a", "b") as holder:
+    with _start(HOLDER, claims.folder, "a", "b") as holder:
         assert holder.stdout.readline() == "held\n"
         assert claims.taken(["a"])
         assert claims.take(["b"]) is None
@@ -87,6 +90,7 @@ def test_a_killed_process_has_no_claims(claims):
         assert holder.wait() == -signal.SIGKILL
     with claims.take(["a", "b"]):
         pass
+    assert not list(claims.folder.glob("claim-*"))  # not what it left either
 
 
 def test_waiting_lasts_as_long_as_the_claim(claims):

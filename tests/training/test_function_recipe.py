@@ -12,7 +12,7 @@ from tests.training.estimators import ARRAY, CODES, NUMBERS, fit_user_pipeline
 from torch import nn
 
 from vestige.core.errors import InputError, TrainingError, UnsupportedModelError
-from vestige.core.recipe import Hook, Model, Recipe
+from vestige.core.recipe import Model, Recipe
 from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.identity import is_reusable
 
@@ -87,10 +87,6 @@ def test_a_model_of_the_user_s_own_parts_is_kept():
     assert again.classifier[-1].helper_.numbers.tolist() == [0, 1, 2]
 
 
-class Idle(Hook):
-    """Does nothing."""
-
-
 def fails(inputs, labels, *, seed):
     raise RuntimeError("out of\nluck")
 
@@ -133,7 +129,7 @@ def test_what_is_no_function_is_refused(function, said):
 
 
 def test_options_it_does_not_have_are_refused():
-    for options in ({"start": Model(None, 3, 0)}, {"validation": ARRAY}, {"checkpoints": (1,)}, {"hooks": (Idle(),)}):
+    for options in ({"start": Model(None, 3, 0)}, {"validation": ARRAY}, {"checkpoints": (1,)}):
         with pytest.raises(InputError, match=f"Expected no {next(iter(options))} with a function that trains"):
             FunctionRecipe(forest).fit(ARRAY, seed=0, **options)
     with pytest.raises(InputError, match="Expected no device"):

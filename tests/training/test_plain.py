@@ -24,12 +24,12 @@ from torch import nn
 from torch.nn import functional
 
 from vestige.core.errors import InputError, TrainingError
-from vestige.core.recipe import Hook, Model
+from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.training.classifier import as_float
 from vestige.training.stopping import Epoch, LossPlateau, ValidationPeak
-from vestige.training.torch_recipe import TorchRecipe
+from vestige.training.torch_recipe import TorchRecipe, cross_entropy
 
 
 def seed_of(seed, purpose):
@@ -150,13 +150,12 @@ def test_each_purpose_has_a_stream_of_its_own():
     """A dropout layer at the end leaves the first weights and the order of the records as they were."""
     seen = []
 
-    class See(Hook):
-        def on_batch(self, inputs, labels, generator):
-            seen.append(inputs.clone())
-            return inputs, labels
+    def see(inputs, generator):
+        seen.append(inputs.clone())
+        return inputs
 
     for network in (mlp, functools.partial(mlp, nn.Dropout)):
-        recipe(network, epochs=1, optimiser=sgd(lr=0.0)).fit(table(), seed=3, hooks=[See()])
+        recipe(network, epochs=1, optimiser=sgd(lr=0.0), augment=see).fit(table(), seed=3)
     assert all(map(torch.equal, seen[:6], seen[6:]))
     a, b = (recipe(n, optimiser=sgd(lr=0.0)).fit(table(), seed=3) for n in (mlp, functools.partial(mlp, nn.Dropout)))
     assert all(map(torch.equal, tensors(a).values(), tensors(b).values()))
@@ -178,19 +177,22 @@ def in_place(inputs):
 
 @pytest.mark.parametrize("preprocess", [as_float, in_place])
 def test_records_are_not_changed(preprocess):
-    """Not even where the network or the preprocessing works in place, or the labels are changed by a hook."""
+    """Not even where the network, the preprocessing, the augmentation or the loss works in place."""
 
-    class Zero(Hook):
-        def on_batch(self, inputs, labels, generator):
-            return inputs.zero_(), labels.zero_()
+    def zero(inputs, generator):
+        return inputs.zero_()
+
+    def of_zeros(outputs, labels):
+        return cross_entropy(outputs, labels.zero_())
 
     records, validation = table(), table(seed=1)
     inputs, labels = records.inputs.copy(), records.labels.copy()
     held_out = validation.inputs.copy()
     it = recipe(
-        lambda: nn.Sequential(nn.ReLU(inplace=True), nn.Linear(6, 3)), preprocess=preprocess, stop=ValidationPeak()
-    )
-    it.fit(records, seed=0, validation=validation, hooks=[Zero()])
+        lambda: nn.Sequential(nn.ReLU(inplace=True), nn.Linear(6, 3)), preprocess=preprocess, stop=ValidationPeak(),
+        augment=zero, loss=of_zeros,
+    )  # fmt: skip
+    it.fit(records, seed=0, validation=validation)
     np.testing.assert_array_equal(records.inputs, inputs)
     np.testing.assert_array_equal(records.labels, labels)
     np.testing.assert_array_equal(validation.inputs, held_out)
@@ -317,13 +319,12 @@ def test_weights_that_are_shared_unused_or_frozen():
 def test_every_record_is_used_once_per_epoch():
     seen = []
 
-    class See(Hook):
-        def on_batch(self, inputs, labels, generator):
-            seen.extend(inputs[:, 0].tolist())
-            return inputs, labels
+    def see(inputs, generator):
+        seen.extend(inputs[:, 0].tolist())
+        return inputs
 
     records = Records(np.arange(48.0)[:, None].repeat(6, axis=1), table().labels)
-    recipe(mlp, epochs=2, batch_size=7).fit(records, seed=1, hooks=[See()])
+    recipe(mlp, epochs=2, batch_size=7, augment=see).fit(records, seed=1)
     first, second = seen[:48], seen[48:]
     assert sorted(first) == sorted(second) == list(range(48))
     assert first != second

@@ -34,7 +34,7 @@ from tests.training.estimators import (
 )
 
 from vestige.core.errors import InputError, TrainingError
-from vestige.core.recipe import Hook, Model, Recipe
+from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
 from vestige.training.identity import is_reusable
 from vestige.training.sklearn_recipe import SklearnRecipe
@@ -205,10 +205,6 @@ def test_a_class_that_no_training_record_has_is_left_out():
 # ------------------------------------------------------------------------------------------- refused
 
 
-class Idle(Hook):
-    """Does nothing."""
-
-
 class Broken(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X, y):
         raise ValueError("no\nluck")
@@ -252,7 +248,6 @@ def test_probabilities_that_only_an_option_gives_are_taken():
         {"start": Model(None, 3, 0)},
         {"validation": ARRAY},
         {"checkpoints": [1]},
-        {"hooks": [Idle()]},
         {"device": "cuda"},
     ],
     ids=lambda o: next(iter(o)),

@@ -34,7 +34,6 @@ from tests.training.networks import (
 from torch import nn
 
 from vestige.core.recipe import Model
-from vestige.training.stacked import n_steps
 from vestige.training.stopping import LossPlateau, ValidationPeak
 
 # --------------------------------------------------------------------------------------- networks
@@ -353,8 +352,8 @@ def test_models_that_end_at_different_epochs(network, stop):
 )
 def test_any_small_shape(batch_size, steps, missing, direct, seed):
     counts = [batch_size * steps - m % batch_size for m in missing]
-    assert {n_steps(count, batch_size) for count in counts} == {steps}
     it = in_double(functools.partial(mlp, nn.Dropout) if direct else Skip, batch_size=batch_size, epochs=2)
+    assert {it.n_steps(count) for count in counts} == {steps}
     member = membership(*counts, seed=seed)
     stack, plain = both(it, table(), member, seeds=[seed + i for i in range(len(counts))])
     assert all(distance(a, b) < ROUNDING for a, b in zip(stack, plain, strict=True))

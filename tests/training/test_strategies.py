@@ -20,7 +20,6 @@ from vestige.core.recipe import Model
 from vestige.data.sets.designs import complementary_pairs
 from vestige.training import strategies
 from vestige.training.executors.in_process import InProcess, attempt
-from vestige.training.stacked import n_steps
 from vestige.training.strategies import (
     Measured,
     Strategy,
@@ -54,7 +53,7 @@ def test_groups_hold_every_model_once_and_models_of_as_many_steps(counts, stack,
     assert sorted(i for group in groups for i in group) == list(range(len(counts)))
     assert max(map(len, groups)) <= stack
     for group in groups:
-        assert len({n_steps(counts[i], LINEAR.batch_size) for i in group}) == 1
+        assert len({LINEAR.n_steps(int(counts[i])) for i in group}) == 1
     if stack > 1:
         assert max(map(len, groups)) <= -(-len(counts) // n_workers)  # work for everybody
     assert groups == sorted(groups)

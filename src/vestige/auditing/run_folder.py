@@ -1,6 +1,5 @@
 """A run is a folder: written beside its place and moved there whole, never mixed with another audit's."""
 
-import fcntl
 import json
 import math
 import os
@@ -19,8 +18,8 @@ from vestige.core.stopping import cleaning_up_when_stopped
 from vestige.report.renderer import RENDERER, NotDrawn
 
 MANIFEST = "manifest.json"
-PLAN, PARTIAL_PLAN = "shadows.json", "shadows.partial"
-"""The plan of shadow models, in the run from its beginning, and what a kill may leave of it."""
+PLAN = "shadows.json"
+"""The plan of shadow models, in the run from its beginning."""
 STORE, FAILURES = FOLDER, "failures.json"
 """What shadow models answered, and why some could not be trained (disclosive)."""
 QUERIES = "queries.sqlite"
@@ -44,8 +43,8 @@ def prepare(folder: Path) -> None:
         with _parents(folder) as where:
             for place in {folder.parent, where}:  # beside it too: there was no folder when the other was killed
                 remove_left_behind(place, folder.name)
-            others = [path for path in folder.iterdir() if path.name != PARTIAL_PLAN] if folder.is_dir() else []
-            others = [path for path in others if not is_half_written(path, folder.name)]
+            others = [path for path in folder.iterdir() if path.name != LOCK] if folder.is_dir() else []
+            others = [path for path in others if not any(is_half_written(path, n) for n in (folder.name, PLAN))]
             if others and not any((folder / name).is_file() for name in (MANIFEST, PLAN, QUERIES)):
                 raise RunFolderError(
                     f"Expected an empty folder or an earlier run of this audit, found other files in {folder}; name "
@@ -91,26 +90,28 @@ def alone(folder: Path) -> Iterator[None]:
         RunFolderError: Another process is at it.
         OutputError: The folder cannot be made.
     """
-    made = not folder.exists()
+    from filelock import FileLock, Timeout
+
+    made, lock = not folder.exists(), FileLock(folder / LOCK, mode=0o600)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with suppress(NotImplementedError):  # a file system without locks
+            lock.acquire(timeout=0)
+    except Timeout:
+        raise RunFolderError(
+            f"Expected to be alone in {folder.name}, found another process that trains shadow models there; wait for "
+            "it, or name another folder with --out."
+        ) from None
     except OSError as error:
         raise OutputError(
             f"Expected to write the run to {folder}, found {_reason(error)}; name another place with --out."
         ) from None
     try:
-        with suppress(OSError):  # a file system without locks
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunFolderError(
-                    f"Expected to be alone in {folder.name}, found another process that trains shadow models there; "
-                    "wait for it, or name another folder with --out."
-                ) from None
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # it is open still, which Windows minds and then removes it itself
+            (folder / LOCK).unlink()
+        lock.release()
         if made:
             with suppress(OSError):  # only if nothing came of it
                 folder.rmdir()

@@ -63,18 +63,10 @@ def cost_of_training(
     recipe: Recipe, pool: Records, training: ShadowTraining, seed: int, bank: Bank, views: MirrorAndShifts | None
 ) -> Estimate:
     """Measure what training the shadow models of a pool will cost; errors as `train_references`."""
-    member = design(training.n_models, pool, seed, training.fraction)
-    return estimate(
-        recipe,
-        pool,
-        member,
-        seed=seed,
-        bank=bank,
-        executor=training.executor,
-        within=training.seconds,
-        share=training.fraction,
-        n_views=1 if views is None else views.n_views,
-    )
+    n_models, share = training.n_models, training.fraction
+    member = design(n_models, pool, seed, share)
+    plan = ShadowPlan(recipe, pool, member, seed, Strategy(), [], n_models, views=views, share=share)
+    return estimate(plan, bank, executor=training.executor, within=training.seconds)
 
 
 def design(n_models: int, pool: Records, seed: int, share: Fraction = HALF) -> Bool[np.ndarray, "model record"]:

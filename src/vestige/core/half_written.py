@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vestige.core.errors import OutputError
+
 MARK, LOCK = ".vestige-half-written", ".vestige-lock"
 _TRIES = 5
 _SAID = "Vestige is writing here. Once nobody holds the lock beside this file, the folder is removed.\n"
@@ -94,6 +96,25 @@ def remove_left_behind(parent: Path, name: str) -> None:
     for path in found:
         with suppress(OSError, Timeout, NotImplementedError), FileLock(path / LOCK, timeout=0):
             _remove(path)
+
+
+@contextmanager
+def writable(name: str, what: str) -> Iterator[None]:
+    """Tell what the operating system refuses as one `OutputError`."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"{name}: Expected to write {what}, found: {reason(error)}; it does not count as written. Make room or "
+            "mend the place, and start again."
+        ) from None
+
+
+def reason(error: OSError) -> str:
+    """Return what the operating system says, without paths."""
+    return (error.strerror or type(error).__name__).lower()
 
 
 def _remove_quietly(folder: Path) -> None:

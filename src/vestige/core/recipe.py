@@ -34,30 +34,6 @@ class Model:
 
 
 @runtime_checkable
-class Hook(Protocol):
-    """Where a defence may act during training. Tensors are torch's; without a hook training is bit-identical.
-
-    Subclass it and override what is needed: every method of this class leaves things as they are.
-    """
-
-    def on_batch(self, inputs: Any, labels: Any, generator: Any) -> tuple[Any, Any]:
-        """Change a batch before the model sees it; draw randomness from `generator` alone."""
-        return inputs, labels
-
-    def on_output(self, outputs: Any, labels: Any) -> Any:
-        """Change the logits of a batch before the loss."""
-        return outputs
-
-    def on_loss(self, losses: Any, outputs: Any, labels: Any, module: Any) -> Any:
-        """Change the loss of every record of a batch before the mean is taken."""
-        return losses
-
-    def on_gradient(self, module: Any, n_records: int) -> None:
-        """Change the gradients in `module.parameters()` before the optimiser's step."""
-        return  # a body, or type checkers would ask every subclass for one
-
-
-@runtime_checkable
 class Recipe(Protocol):
     """How a model is trained."""
 
@@ -69,7 +45,6 @@ class Recipe(Protocol):
         start: Model | None = None,
         validation: Records | None = None,
         checkpoints: Sequence[int] = (),
-        hooks: Sequence[Hook] = (),
         device: str | None = None,
     ) -> Model:
         """Train one model.
@@ -80,7 +55,6 @@ class Recipe(Protocol):
             start: Continue from this model's weights instead of new ones (forgetting).
             validation: Records for a stopping rule that needs some.
             checkpoints: Epochs after which a copy is kept in the returned model.
-            hooks: Where a defence acts.
             device: Such as `cpu` or `cuda:0`; the recipe's own choice if omitted.
 
         Raises:

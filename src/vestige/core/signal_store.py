@@ -1,40 +1,56 @@
-"""`SignalStore`: what many models answered about many records, kept in a Zarr folder, written and read in blocks."""
+"""`SignalStore`: what many models answered about many records, in a Zarr folder that `xarray.open_zarr` reads too.
 
+    signals.zarr/zarr.json                       what the store was made for, and the seal over all metadata
+    signals.zarr/VARIABLE/c/ROW/BLOCK...         one object per row of the model table and block of records
+    signals.zarr/complete/c/ROW                  the mark of a whole row, written last
+    signals.zarr/{model,epoch,seed,record}/c/0   coordinates
+    signals.zarr/record/ids.parquet              ids, which may be text; within an array's folder nothing lists it
+
+Every object ends in its CRC-32C, for zarr's own codecs have no checksum; what is no object is under the seal.
+"""
+
+import hashlib
+import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vestige.core import signal_files
 from vestige.core.blocks import BlockTable
-from vestige.core.errors import ArtefactError, InputError
+from vestige.core.errors import ArtefactError, InputError, OutputError
+from vestige.core.half_written import half_written, reason, remove_left_behind, settle, writable
 from vestige.core.messages import few
-from vestige.core.signal_files import CURE, writable
-from vestige.core.signal_rows import RowWriter
-from vestige.core.signals import MEMBER, Damage, ModelTable, SignalLayout, VariableSpec, all_variables, spans
+from vestige.core.signals import CURE, MEMBER, Damage, ModelTable, SignalLayout, VariableSpec, all_variables, spans
 
 FOLDER = "signals.zarr"
 """Name of the store in a run."""
 
+FORMAT = "vestige-signals-1"
+IDS = "record/ids.parquet"
 _ROW_CURE = "compute this row again"
+_NO_SEAL = "0" * 64
+_FILL = {"f": np.nan, "i": -1}  # what xarray shows where nothing is written yet: no signal, no class
+_WRITE = {"array.write_empty_chunks": True}  # else zarr leaves out chunks of fill values, and they look like lost ones
 
 
 class SignalStore:
-    """A folder of signals, models x records x queries x classes, which `xarray.open_zarr` reads too.
+    """A folder of signals, models x records x queries x classes.
 
     One writer per row of the model table: the objects of a row are its own. A row counts once its mark is
-    written, which is last, so that what a killed process left behind never reads as complete. Every object ends in
-    its checksum: damage is an error that names variable, model and records, and `verify` lists it.
+    written, which is last, so that what a killed process left behind never reads as complete. Damage is an error that
+    names variable, model and records, and `verify` lists it.
 
     Attributes:
         folder: Where it is.
         models: The model axis.
         variables: What it holds by name, membership (`member`) among them.
         n_records: Number of records.
+        made_from: What else it was made from, by name.
 
     Example:
         >>> import tempfile
@@ -59,22 +75,33 @@ class SignalStore:
         variables: Mapping[str, VariableSpec],
         n_records: int,
         layout: SignalLayout | None,
+        made_from: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.models = models
         self.variables = all_variables(variables)
         self.n_records = n_records
+        self.made_from = made_from or {}
         self._layout = layout
         self._arrays: dict[str, Any] = {}
 
     @classmethod
     def create(cls, folder: str | Path, layout: SignalLayout) -> "SignalStore":
-        """Make a store without any row.
+        """Make a store without any row: beside its place, and moved there whole.
 
         Raises:
             OutputError: The folder exists or cannot be written; nothing is left behind.
         """
-        signal_files.make(Path(folder), layout)
+        folder = Path(folder)
+        if folder.exists():
+            raise OutputError(f"{folder.name}: Expected no folder yet, found one; open it or remove it.")
+        with writable(folder.name, "a new store"):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            remove_left_behind(folder.parent, folder.name)
+            with half_written(folder.parent, folder.name) as partial:
+                _make(partial, layout)
+                os.rename(partial, folder)
+                settle(folder)
         return cls.open(folder, layout)
 
     @classmethod
@@ -90,33 +117,32 @@ class SignalStore:
                 no store.
         """
         folder = Path(folder)
-        there = signal_files.read_identity(folder)
+        there = _identity_in(folder)
         specs = {name: VariableSpec(**spec) for name, spec in there["variables"].items()}
-        models = ModelTable(*(_coordinate(folder, name) for name in ("model", "epoch", "seed")))
-        _coordinate(folder, "record")
+        *columns, _ = (_coordinate(folder, name) for name in ("model", "epoch", "seed", "record"))
+        models = ModelTable(*columns)
         if expected is not None:
-            _same_models(folder.name, models, expected.models)
-            signal_files.same_or_refused(folder.name, there, expected)
-        return cls(folder, models, specs, there["n_records"], expected)
+            expected.refuse_other(folder.name, models, there)
+        return cls(folder, models, specs, there["n_records"], expected, there["made_from"])
 
     @cached_property
     def ids(self) -> np.ndarray | None:
         """Ids of the records; None if they go by their row number."""
-        return signal_files.read_ids(self.folder)
+        import pyarrow.parquet as pq
 
-    # ------------------------------------------------------------------------------------ writing
+        if not (self.folder / IDS).exists():
+            return None
+        ids = pq.read_table(self.folder / IDS, page_checksum_verification=True).column("id").to_numpy()
+        return np.array(ids.tolist()) if ids.dtype == object else np.asarray(ids)
 
-    @contextmanager
-    def writing(self, row: int) -> Iterator[RowWriter]:
-        """Write one row block by block; it is complete once the `with` block ends without an error.
+    def write_row(self, row: int, values: Mapping[str, Any]) -> None:
+        """Write one row, membership along with it.
 
-        A row that was complete before is not, from here on. Membership is written along with it.
+        A row that was complete before is not, until all of it is written.
 
         Args:
             row: Which row of the model table.
-
-        Yields:
-            What takes the blocks: `append({"logits": block, ...})` in the order of the records.
+            values: All variables by name, records first, of exactly the type and the axes of the variable.
 
         Raises:
             InputError: The store was opened without saying what it should hold, there is no such row, or what was
@@ -129,14 +155,13 @@ class SignalStore:
                 "open it with SignalStore.open(folder, layout)."
             )
         name = self.models.named(self._rows([row])[0])
-        sizes = {key: self._size(key) for key in self.variables}
-        writer = RowWriter(name, self.variables, sizes, self.n_records, lambda *part: self._put(row, *part))
+        arrays = self._checked(name, {**values, MEMBER: self._layout.member[row]})
         with writable(self.folder.name, name):
             self._forget(row)
         try:
-            yield writer
-            writer.append({MEMBER: self._layout.member[row]})
-            writer.finish()
+            for key, array in arrays.items():
+                for start, stop in spans(0, self.n_records, self._size(key)):
+                    self._put(row, key, start, array[start:stop])
             with writable(self.folder.name, name):
                 self._array("complete")[row] = True
         except BaseException:
@@ -144,19 +169,23 @@ class SignalStore:
                 self._forget(row)
             raise
 
-    def write_row(self, row: int, values: Mapping[str, Any]) -> None:
-        """Write one row from whole arrays.
-
-        Args:
-            row: Which row of the model table.
-            values: All variables by name, records first.
-
-        Raises:
-            InputError: As `writing`.
-            OutputError: As `writing`.
-        """
-        with self.writing(row) as writer:
-            writer.append(values)
+    def _checked(self, name: str, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        arrays = {key: np.asarray(block) for key, block in values.items()}
+        for key in (*arrays, *self.variables):
+            self._check_name(key)
+            spec = self.variables[key]
+            block = arrays.get(key, np.empty((0, *spec.shape), spec.dtype))
+            if block.dtype != np.dtype(spec.dtype) or block.ndim == 0 or block.shape[1:] != spec.shape:
+                raise InputError(
+                    f"Expected {key} of {name} as {spec.dtype} of shape {_shape('records', *spec.shape)}, found "
+                    f"{block.dtype} of shape {_shape(*block.shape)}; convert it, so that nothing is rounded unseen."
+                )
+            if len(block) != self.n_records:
+                raise InputError(
+                    f"Expected {key} of {self.n_records:,} records for {name}, found {len(block):,}; give every "
+                    "record once."
+                )
+        return arrays
 
     def _put(self, row: int, name: str, start: int, values: np.ndarray) -> None:
         with writable(self.folder.name, f"{name} of {self.models.named(row)}"):
@@ -170,11 +199,9 @@ class SignalStore:
             if path.exists():
                 shutil.rmtree(path)
 
-    # ------------------------------------------------------------------------------------ reading
-
     def complete(self) -> np.ndarray:
         """Return which rows are whole; one whose mark is damaged is not."""
-        return np.array([self._is_complete(row) for row in range(len(self.models))])
+        return np.array([self._is_marked(row) is True for row in range(len(self.models))])
 
     def read(self, name: str, *, rows: Any = None, records: slice = slice(None)) -> np.ndarray:
         """Return a variable of some rows and records.
@@ -195,29 +222,19 @@ class SignalStore:
         if step != 1:
             raise InputError(f"Expected consecutive records, found a step of {step}; take them from what is read.")
         self._check_name(name)
-        return self._read(name, self._complete_rows(rows), start, max(start, stop))
-
-    def blocks(self, name: str, n_records: int | None = None, *, rows: Any = None) -> Iterator[tuple[int, np.ndarray]]:
-        """Return an iterator over all records, a block at a time.
-
-        Args:
-            name: Which variable.
-            n_records: Records per block; if omitted those of one object, the size at which each is decoded once.
-            rows: Rows of the model table, a mask or positions; all if omitted.
-
-        Returns:
-            The first record of each block, and rows x records (x queries x classes).
-
-        Raises:
-            InputError: As `read`.
-            ArtefactError: As `read`.
-        """
-        self._check_name(name)
-        chosen = self._complete_rows(rows)
-        size = self._size(name) if n_records is None else n_records
-        if size < 1:
-            raise InputError(f"Expected at least 1 record per block, found {size}; leave it out for the fastest.")
-        return ((start, self._read(name, chosen, start, stop)) for start, stop in spans(0, self.n_records, size))
+        chosen = self._rows(rows)
+        for row in chosen:
+            if not self._mark(row):
+                raise ArtefactError(
+                    f"{self.folder.name}: Expected a complete row, found none for {self.models.named(row)}; "
+                    "compute it, or read rows=store.complete() only."
+                )
+        spec, size = self.variables[name], self._size(name)
+        out = np.empty((len(chosen), max(start, stop) - start, *spec.shape), spec.dtype)
+        for i, row in enumerate(chosen):
+            for a, b in spans(start, stop, size):
+                out[i, a - start : b - start] = self._part(name, row, slice(a, b), size)
+        return out
 
     def table(self, name: str, rows: Any = None) -> BlockTable:
         """Return a variable of some rows, to be read a few models at a time: models x records (x queries x classes).
@@ -251,26 +268,16 @@ class SignalStore:
         return dataset if self.ids is None else dataset.assign_coords(record=self.ids)
 
     def _damages(self, row: int) -> Iterator[Damage]:
-        try:
-            if not self._mark(row):
-                return
-        except ArtefactError:
+        marked = self._is_marked(row)
+        if marked is None:
             yield Damage(row, "complete", 0, self.n_records)
-            return
-        for name in self.variables:
-            for start, stop in spans(0, self.n_records, self._size(name)):
+        for name in self.variables if marked else ():
+            size = self._size(name)
+            for start, stop in spans(0, self.n_records, size):
                 try:
-                    self._read(name, [row], start, stop)
+                    self._part(name, row, slice(start, stop), size)
                 except ArtefactError:
                     yield Damage(row, name, start, stop)
-
-    def _read(self, name: str, rows: list[int], start: int, stop: int) -> np.ndarray:
-        spec, size = self.variables[name], self._size(name)
-        out = np.empty((len(rows), stop - start, *spec.shape), spec.dtype)
-        for i, row in enumerate(rows):
-            for a, b in spans(start, stop, size):
-                out[i, a - start : b - start] = self._part(name, row, slice(a, b), size)
-        return out
 
     def _part(self, name: str, row: int, records: slice, size: int) -> np.ndarray:
         """Some records of one object."""
@@ -282,7 +289,7 @@ class SignalStore:
 
     def _array(self, name: str) -> Any:
         if name not in self._arrays:
-            self._arrays[name] = signal_files.open_array(self.folder, name, write=self._layout is not None)
+            self._arrays[name] = _open_array(self.folder, name, write=self._layout is not None)
         return self._arrays[name]
 
     def _size(self, name: str) -> int:
@@ -307,28 +314,19 @@ class SignalStore:
             )
         return [int(row) for row in found]
 
-    def _complete_rows(self, rows: Any) -> list[int]:
-        chosen = self._rows(rows)
-        for row in chosen:
-            if not self._mark(row):
-                raise ArtefactError(
-                    f"{self.folder.name}: Expected a complete row, found none for {self.models.named(row)}; "
-                    "compute it, or read rows=store.complete() only."
-                )
-        return chosen
-
-    def _is_complete(self, row: int) -> bool:
-        try:
-            return self._mark(row)
-        except ArtefactError:
-            return False
-
     def _mark(self, row: int) -> bool:
         key = f"complete/c/{row}"
         if not (self.folder / key).exists():
             return False
         where = f"the mark of {self.models.named(row)}"
         return bool(_read_object(self.folder, self._array("complete"), key, row, where, _ROW_CURE))
+
+    def _is_marked(self, row: int) -> bool | None:
+        """Whether a row is marked as whole; None if its mark is damaged."""
+        try:
+            return self._mark(row)
+        except ArtefactError:
+            return None
 
 
 class _Rows:
@@ -347,6 +345,111 @@ class _Rows:
             yield self._store.read(self._variable, rows=self._chosen[start : start + n_rows])
 
 
+def _shape(*sizes: Any) -> str:
+    return " x ".join(str(size) for size in sizes) or "a single value"
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+def _make(folder: Path, layout: SignalLayout) -> None:
+    import zarr
+
+    vestige = {"format": FORMAT, **layout.identity(), "seal": _NO_SEAL}
+    attributes = {"coordinates": "epoch seed complete", "vestige": vestige}
+    group = zarr.create_group(folder, zarr_format=3, attributes=attributes)
+    n_models, n_records = len(layout.models), layout.n_records
+    for name, values in {**layout.models.columns(), "record": np.arange(n_records)}.items():
+        dims = ("record" if name == "record" else "model",)
+        _add(group, name, np.dtype(np.int64), dims, values.shape, values.shape)
+        _open_array(folder, name, write=True)[:] = values
+    _add(group, "complete", np.dtype(bool), ("model",), (n_models,), (1,))
+    for name, spec in all_variables(layout.variables).items():
+        chunk = (1, spec.chunk_records(n_models, n_records), *spec.shape)
+        _add(group, name, np.dtype(spec.dtype), spec.dims, (n_models, n_records, *spec.shape), chunk)
+    if layout.ids is not None:
+        _write_ids(folder, layout.ids)
+    root = folder / "zarr.json"
+    empty = f'"seal": "{_NO_SEAL}"'
+    root.write_text(root.read_text().replace(empty, empty.replace(_NO_SEAL, _seal(folder, _NO_SEAL))))
+
+
+def _add(
+    group: Any,
+    name: str,
+    dtype: np.dtype[Any],
+    dims: tuple[str, ...],
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+) -> None:
+    """Add one array, checksum last.
+
+    Zstandard makes labels and membership 3 to 5 times smaller, but float32 logits only 7 %, for twice the time:
+    those are stored as they are.
+    """
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+
+    pack = [] if dtype.kind == "f" or dims == ("model",) else [ZstdCodec(level=1)]
+    group.create_array(
+        name=name,
+        shape=shape,
+        chunks=chunks,
+        dtype=dtype,
+        compressors=[*pack, Crc32cCodec()],
+        fill_value=_FILL.get(dtype.kind, 0),
+        dimension_names=dims,
+    )
+
+
+def _open_array(folder: Path, name: str, *, write: bool) -> Any:
+    import zarr
+
+    with zarr.config.set(_WRITE):
+        return zarr.open_array(folder / name, mode="r+" if write else "r", zarr_format=3)
+
+
+def _write_ids(folder: Path, ids: np.ndarray) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"id": pa.array(ids)}), folder / IDS)
+
+
+def _seal(folder: Path, seal: str) -> str:
+    """SHA-256 of all metadata and ids; in the root's, zeros stand for the seal itself."""
+    digest = hashlib.sha256((folder / "zarr.json").read_bytes().replace(seal.encode(), _NO_SEAL.encode()))
+    for path in [*sorted(folder.glob("*/zarr.json")), *folder.glob(IDS)]:
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()} {len(content)} ".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _identity_in(folder: Path) -> dict[str, Any]:
+    """What the store was made for, once its metadata are known to be untouched.
+
+    Raises:
+        ArtefactError: There is no such store, its metadata changed, or it is of another version.
+    """
+    try:
+        there = json.loads((folder / "zarr.json").read_bytes())["attributes"]["vestige"]
+        seal, found = there["seal"], there["format"]
+        sealed = _seal(folder, seal) == seal
+    except OSError as error:
+        raise ArtefactError(
+            f"{folder.name}: Expected a store of signals, found: {reason(error)}; name another folder."
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        sealed = False
+    if not sealed:
+        raise ArtefactError(
+            f"{folder.name}: Expected a store of signals as it was made, found other metadata or ids; {CURE}."
+        )
+    if found != FORMAT:
+        raise ArtefactError(f"{folder.name}: Expected a store of format {FORMAT}, found {found}; {CURE}.")
+    return dict(there)
+
+
 def _read_object(folder: Path, array: Any, key: str, at: Any, where: str, cure: str) -> np.ndarray:
     """What one object holds; zarr itself would read a missing one as fill values."""
     found = "" if (folder / key).is_file() else "found none"
@@ -354,27 +457,12 @@ def _read_object(folder: Path, array: Any, key: str, at: Any, where: str, cure: 
         if not found:
             return np.asarray(array[at])
     except OSError as error:
-        found = f"found: {signal_files.reason(error)}"
+        found = f"found: {reason(error)}"
     except (ValueError, RuntimeError):  # zarr's, of a checksum and of a codec
         found = "found a damaged object"
     raise ArtefactError(f"{folder.name}: Expected {where}, {found}; {cure}.")
 
 
 def _coordinate(folder: Path, name: str) -> np.ndarray:
-    array = signal_files.open_array(folder, name, write=False)
+    array = _open_array(folder, name, write=False)
     return _read_object(folder, array, f"{name}/c/0", slice(None), f"the coordinate {name}", CURE)
-
-
-def _same_models(name: str, there: ModelTable, expected: ModelTable) -> None:
-    if len(there) != len(expected):
-        raise ArtefactError(
-            f"{name}: Expected a store made for {len(expected):,} models, found one for {len(there):,}; "
-            f"name another folder, or {CURE}."
-        )
-    differ = np.any([there.columns()[key] != values for key, values in expected.columns().items()], axis=0)
-    if differ.any():
-        row = int(np.argmax(differ))
-        raise ArtefactError(
-            f"{name}: Expected a store with {expected.named(row)} of seed {expected.seed[row]} in row {row}, found "
-            f"{there.named(row)} of seed {there.seed[row]}; name another folder, or {CURE}."
-        )

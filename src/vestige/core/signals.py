@@ -1,16 +1,14 @@
 """What a store of signals holds: which models, asked about which records, and which variables were observed."""
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from vestige.core.columns import column
 from vestige.core.digests import digest_of_columns
-from vestige.core.errors import InputError
-from vestige.core.messages import few
+from vestige.core.errors import ArtefactError
 
 AT_THE_END = 0
 """Epoch of a row that was observed when training had ended."""
@@ -21,7 +19,7 @@ MEMBER = "member"
 DRAWN_TOGETHER = "drawn_together"
 """Of how many models in a row the training sets were drawn together, in what a store was `made_from`; 2 if omitted."""
 
-_RESERVED = ("model", "epoch", "seed", "complete", "record", "query", "class", MEMBER)
+CURE = "remove it, so that it is computed again"
 _CHUNK_BYTES = 4 << 20  # one object of the store at most: cheap to fetch, cheap to lose
 _BLOCK_BYTES = 128 << 20  # the same records of all models at most: what whoever reads by blocks holds
 
@@ -35,9 +33,6 @@ class ModelTable:
         epoch: Epochs it was trained for when it was observed.
         seed: Seed of its training.
 
-    Raises:
-        InputError: The columns are no whole numbers or differ in length, or a model stands twice at one epoch.
-
     Example:
         >>> table = ModelTable([0, 0, 1], [10, 20, 20], [7, 7, 8])
         >>> len(table), table.named(1)
@@ -49,20 +44,8 @@ class ModelTable:
     seed: Any
 
     def __post_init__(self) -> None:
-        n = np.size(self.model)
         for name in ("model", "epoch", "seed"):
-            values = column(getattr(self, name), name, n, "the model table")
-            if values.dtype.kind not in "iu" or (n and (values.min() < 0 or values.max() > np.iinfo(np.int64).max)):
-                raise InputError(
-                    f"Expected whole numbers from 0 to 2^63 - 1 as {name} of the model table, found {values.dtype} "
-                    f"values such as {values[0] if n else 'none'}; number the models and their seeds."
-                )
-            object.__setattr__(self, name, values.astype(np.int64))
-        rows = list(zip(self.model.tolist(), self.epoch.tolist(), strict=True))
-        if n == 0 or len(set(rows)) != n:
-            twice = next((row for row in rows if rows.count(row) > 1), None)
-            found = "none" if twice is None else f"model {twice[0]} twice at epoch {twice[1]}"
-            raise InputError(f"Expected every model once per epoch in the model table, found {found}; leave one out.")
+            object.__setattr__(self, name, np.asarray(getattr(self, name)).astype(np.int64))
 
     def __len__(self) -> int:
         return int(self.model.size)
@@ -85,9 +68,6 @@ class VariableSpec:
         n_queries: How often each model was asked about each record; None if the variable has no such axis.
         n_classes: Entries per class; None if the variable has no such axis.
 
-    Raises:
-        InputError: The type is not one of booleans, whole numbers or floating-point numbers, or an axis is empty.
-
     Example:
         >>> VariableSpec("float32", n_queries=18, n_classes=10).dims
         ('model', 'record', 'query', 'class')
@@ -101,18 +81,7 @@ class VariableSpec:
     n_classes: int | None = None
 
     def __post_init__(self) -> None:
-        try:
-            dtype = np.dtype(self.dtype)
-        except TypeError:
-            dtype = np.dtype(object)
-        if dtype.kind not in "biuf" or dtype.itemsize > 8:
-            raise InputError(f"Expected a type of numbers such as float32 for a variable, found {self.dtype!r}.")
-        object.__setattr__(self, "dtype", dtype.name)
-        for name in ("n_queries", "n_classes"):
-            size = getattr(self, name)
-            if size is not None and size < 1:
-                raise InputError(f"Expected at least 1 as {name} of a variable, found {size}; leave the axis out.")
-            object.__setattr__(self, name, None if size is None else int(size))
+        object.__setattr__(self, "dtype", np.dtype(self.dtype).name)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -142,8 +111,7 @@ class VariableSpec:
         """
         n_bytes = np.dtype(self.dtype).itemsize * int(np.prod(self.shape))
         most = max(1, min(_CHUNK_BYTES // n_bytes, _BLOCK_BYTES // (n_bytes * n_models)))
-        n_chunks = -(-n_records // most)
-        return -(-n_records // n_chunks)
+        return -(-n_records // -(-n_records // most))
 
     def __str__(self) -> str:
         sizes = self.sizes
@@ -160,19 +128,6 @@ class SignalLayout:
         variables: What was observed, by name.
         ids: One id per record; None if records go by their row number.
         made_from: What else decides the signals, such as the digests of the records and of the models, as text.
-
-    Raises:
-        InputError: The shapes do not fit each other, or a name cannot be that of a variable.
-
-    Example:
-        >>> layout = SignalLayout(
-        ...     ModelTable([0, 1], [20, 20], [7, 8]),
-        ...     [[True, False, True], [False, True, False]],
-        ...     {"logits": VariableSpec("float32", n_classes=10), "losses": VariableSpec("float64")},
-        ...     ids=["anna", "ben", "cleo"],
-        ... )
-        >>> layout.n_records
-        3
     """
 
     models: ModelTable
@@ -183,17 +138,10 @@ class SignalLayout:
     made_from: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        member = np.asarray(self.member)
-        if member.dtype != bool or member.ndim != 2 or len(member) != len(self.models) or not member.size:
-            raise InputError(
-                f"Expected member as booleans of {len(self.models):,} models x records, found {member.dtype} of shape "
-                f"{member.shape}; give one row of the membership matrix per row of the model table."
-            )
-        _check_variables(self.variables)
-        object.__setattr__(self, "member", member)
-        object.__setattr__(self, "made_from", {str(key): str(text) for key, text in self.made_from.items()})
-        if self.ids is not None:
-            object.__setattr__(self, "ids", _plain(column(self.ids, "ids", member.shape[1], "member")))
+        object.__setattr__(self, "member", np.asarray(self.member))
+        if self.ids is not None:  # of the same type, however wide the array was that they came in
+            ids = column(self.ids, "ids", self.n_records, "member")
+            object.__setattr__(self, "ids", np.asarray(ids.tolist()) if ids.dtype.kind in "iufU" else ids)
 
     @property
     def n_records(self) -> int:
@@ -206,9 +154,39 @@ class SignalLayout:
             "n_records": self.n_records,
             "ids": "none" if self.ids is None else digest_of_columns({"ids": self.ids}),
             "member": digest_of_columns({"member": self.member}),
-            "variables": {name: spec_as_dict(spec) for name, spec in self.variables.items()},
+            "variables": {name: asdict(spec) for name, spec in self.variables.items()},
             "made_from": dict(self.made_from),
         }
+
+    def refuse_other(self, name: str, models: ModelTable, there: Mapping[str, Any]) -> None:
+        """Refuse a store that was made for other models, records or variables.
+
+        Args:
+            name: What the store is called in messages.
+            models: Its models.
+            there: What it says that it was made for, as `identity`.
+
+        Raises:
+            ArtefactError: Naming what is there and what was expected.
+        """
+        wanted = self.models
+        if len(models) != len(wanted):
+            raise ArtefactError(
+                f"{name}: Expected a store made for {len(wanted):,} models, found one for {len(models):,}; name "
+                f"another folder, or {CURE}."
+            )
+        differ = np.any([models.columns()[key] != values for key, values in wanted.columns().items()], axis=0)
+        for row in np.flatnonzero(differ)[:1].tolist():
+            raise ArtefactError(
+                f"{name}: Expected a store with {wanted.named(row)} of seed {wanted.seed[row]} in row {row}, found "
+                f"{models.named(row)} of seed {models.seed[row]}; name another folder, or {CURE}."
+            )
+        for key, here in self.identity().items():
+            if there[key] != here:
+                raise ArtefactError(
+                    f"{name}: Expected a store made for {_told(key, here)}, found one for {_told(key, there[key])}; "
+                    f"name another folder, or {CURE}."
+                )
 
 
 @dataclass(frozen=True)
@@ -226,11 +204,6 @@ class Damage:
     variable: str
     start: int
     stop: int
-
-
-def spec_as_dict(spec: VariableSpec) -> dict[str, Any]:
-    """Return a specification as text and numbers."""
-    return {"dtype": spec.dtype, "n_queries": spec.n_queries, "n_classes": spec.n_classes}
 
 
 def all_variables(variables: Mapping[str, VariableSpec]) -> dict[str, VariableSpec]:
@@ -251,21 +224,12 @@ def spans(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _check_variables(variables: Mapping[str, VariableSpec]) -> None:
-    for name in variables:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _RESERVED:
-            raise InputError(
-                f"Expected lower-case names of variables other than {few(_RESERVED)}, found {name!r}; rename it."
-            )
-    for axis in ("query", "class"):
-        found = {name: spec.sizes[axis] for name, spec in variables.items() if axis in spec.sizes}
-        if not variables or len(set(found.values())) > 1:
-            sizes = few([f"{size} of {name}" for name, size in found.items()]) or "no variable"
-            raise InputError(
-                f"Expected variables with one size of the axis {axis}, found {sizes}; put the others in another store."
-            )
-
-
-def _plain(ids: np.ndarray) -> np.ndarray:
-    """The same ids in the same type, however wide the array was that they came in."""
-    return np.asarray(ids.tolist()) if ids.dtype.kind in "iufU" else ids
+def _told(key: str, value: Any) -> str:
+    """One side of a mismatch, on one line."""
+    if key == "n_records":
+        return f"{value:,} records"
+    if key == "variables":
+        return ", ".join(f"{name} {VariableSpec(**spec)}" for name, spec in value.items())
+    if key == "made_from":
+        return ", ".join(f"{name} {text[:12]}" for name, text in value.items()) or "nothing named"
+    return f"{key} of digest {value[:12]}"

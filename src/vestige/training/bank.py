@@ -1,35 +1,35 @@
 """The bank: trained models by what decides them, shared by runs and by processes.
 
     BANK/<key>/       a model's files and `done.json`; it appears whole, by one rename, and never changes
-    BANK/journal/     `staging-*`, being written; `ready-*`, whole and on its way to its place
-    BANK/locks        an empty file whose bytes are locked: who trains which key, who moves folders
+    BANK/journal/     half-written folders (`core.half_written`); `ready-*`, whole and on its way to its place
+    BANK/claims/      files that are locked: who trains which key, who moves folders
 
-Its listing is the ledger: there is no index that could say something else. A kill leaves a staging folder, which is
-removed when the bank is opened next, or a ready one, whose models are then brought to their places.
+Its listing is the ledger: there is no index that could say something else. A kill leaves a half-written folder, which
+is removed when the bank is opened next, or a ready one, whose models are then brought to their places.
 """
 
 import math
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from vestige.core.errors import InputError, OutputError
-from vestige.training.claims import Claim, Claims
+from vestige.core.half_written import half_written, remove_left_behind
+from vestige.training.claims import Claims
 from vestige.training.entries import DONE, read_done, read_files, sync_folder, write_entry
 from vestige.training.facts import Facts, key_of
 
 Stack = Mapping[str, tuple[Facts, Mapping[str, bytes], Mapping[str, Any]]]
 """Models by key: what decided each, its files by name, and what is worth knowing of its training."""
 
-_STAGING, _READY = "staging-", "ready-"
+_STACK = "stack"  # what a half-written folder of the journal is called
 _MOVING = "journal"  # claimed by whoever publishes or clears away folders of the journal
 _KEY = re.compile("[0-9a-f]{64}")
-_OURS = re.compile(f"({_STAGING}|{_READY})[0-9a-f]{{32}}")  # what else is in the journal is somebody else's
+_READY = re.compile("ready-[0-9a-f]{32}")  # what else is in the journal is somebody else's
 
 
 def default_folder() -> Path:
@@ -75,11 +75,11 @@ class Bank:
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         self.folder = (default_folder() if folder is None else Path(folder)).absolute()
         self._journal = self.folder / "journal"
-        self._claims = Claims(self.folder / "locks")
         with self._told("open the bank"):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self.folder.mkdir(mode=0o700, exist_ok=True)
             self._journal.mkdir(mode=0o700, exist_ok=True)
+            self._claims = Claims(self.folder / "claims")
             self._recover()
 
     def keys(self) -> list[str]:
@@ -125,17 +125,17 @@ class Bank:
         for key, (facts, _, _) in models.items():
             if key != key_of(facts):
                 raise InputError(f"Expected the key {key_of(facts)[:12]} of these facts, found {key[:12]}.")
-        staging = self._journal / f"{_STAGING}{uuid.uuid4().hex}"
-        with self._told(f"write {len(models)} models to the bank"), self._staged(staging):
+        what = f"write {len(models)} models to the bank"
+        with self._told(what), half_written(self._journal, _STACK) as staging:
             for key, (facts, files, how) in models.items():
                 write_entry(staging / key, key, facts, files, how)
             sync_folder(staging)
             with self._claims.hold(_MOVING):
-                ready = self._renamed(staging, _READY)
+                ready = staging.rename(staging.with_name(staging.name.replace(f".{_STACK}", "ready")))
                 sync_folder(self._journal)  # from here on all of them are in the bank, whatever happens
                 self._publish(ready)
 
-    def claim(self, keys: Collection[str]) -> Claim | None:
+    def claim(self, keys: Collection[str]) -> ExitStack | None:
         """Claim all of these keys for training, or none if another holder has one of them; never waits.
 
         Returns:
@@ -146,7 +146,7 @@ class Bank:
         """
         with self._told("claim models of the bank"):
             claim = self._claims.take(keys)
-            if claim is not None and any(name.startswith(_READY) for name in os.listdir(self._journal)):
+            if claim is not None and any(map(_READY.fullmatch, os.listdir(self._journal))):
                 self._recover()  # the one who had these keys may have been killed on the way
             return claim
 
@@ -156,33 +156,16 @@ class Bank:
             self._claims.wait(keys, until)
 
     def _done(self, key: str, facts: Facts) -> dict[str, Any] | None:
-        try:
+        with self._told("read a model of the bank"), suppress(FileNotFoundError, NotADirectoryError):
             return read_done(self.folder / key, key, facts)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise self._complaint("read a model of the bank", error) from None
-
-    @contextmanager
-    def _staged(self, staging: Path) -> Iterator[None]:
-        """A folder in the journal; gone afterwards, unless it has been given another name."""
-        with self._claims.hold(staging.name):  # before it exists: whoever sees the folder sees that it is in use
-            try:
-                staging.mkdir(mode=0o700)
-                yield
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
+        return None
 
     def _recover(self) -> None:
         """Finish or remove what killed processes left in the journal."""
         with self._claims.hold(_MOVING):
-            for folder in sorted(self._journal.iterdir()):
-                if not _OURS.fullmatch(folder.name):
-                    continue
-                if folder.name.startswith(_READY):
-                    self._publish(folder)
-                elif folder.name.startswith(_STAGING) and not self._claims.taken([folder.name]):
-                    shutil.rmtree(folder, ignore_errors=True)
+            for name in filter(_READY.fullmatch, sorted(os.listdir(self._journal))):
+                self._publish(self._journal / name)
+            remove_left_behind(self._journal, _STACK)
 
     def _publish(self, ready: Path) -> None:
         """Bring every model of a ready folder to its place, unless one is there."""
@@ -192,11 +175,8 @@ class Bank:
                 shutil.rmtree(place, ignore_errors=True)  # without `done.json` it is what a hand left of a model
                 os.rename(entry, place)
         sync_folder(self.folder)
-        # What is half removed must never look ready.
-        shutil.rmtree(self._renamed(ready, _STAGING), ignore_errors=True)
-
-    def _renamed(self, folder: Path, start: str) -> Path:
-        return folder.rename(folder.with_name(start + folder.name.partition("-")[2]))
+        # What is half removed must never look ready: it is removed as what it was before.
+        ready.rename(ready.with_name(ready.name.replace("ready", f".{_STACK}")))
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
@@ -205,11 +185,8 @@ class Bank:
             yield
         except OutputError:
             raise
-        except OSError as error:
-            raise self._complaint(what, error) from None
-
-    def _complaint(self, what: str, error: OSError) -> OutputError:
-        return OutputError(
-            f"Expected to {what} {self.folder}, found: {error.strerror or error}; the models in it are "
-            "whole. Make room there, or name another folder with --bank or VESTIGE_BANK."
-        )
+        except (OSError, NotImplementedError) as error:  # the latter is filelock's, where there are no locks
+            raise OutputError(
+                f"Expected to {what} {self.folder}, found: {getattr(error, 'strerror', '') or error}; the models in it "
+                "are whole. Make room there, or name another folder with --bank or VESTIGE_BANK."
+            ) from None

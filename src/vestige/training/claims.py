@@ -1,51 +1,38 @@
-"""Claims between processes: who works on what, known to the kernel and forgotten by it when the process dies.
+"""Claims between processes: who works on what, known to the operating system and forgotten by it when a process ends.
 
-Every name stands for one byte of one empty file, and claiming it is locking that byte. So nothing grows with the number
-of names, nothing is left behind by a kill, and one open file holds any number of claims. The locks belong to the open
-file and not to the process: two claims inside one process exclude each other too, and a claim lasts as long as a child
-that was forked while it was held.
+    FOLDER/claim-*        the names of one claim, a line each
+    FOLDER/claim-*.lock   locked for as long as the claim is held; unlocked it is of a killed process, and both go
+    FOLDER/NAME.lock      of a name that somebody waits for (`hold`); one of them is for whoever looks at the claims
+
+A claim has one open file, however many names it is of.
 """
 
-import fcntl
-import hashlib
 import math
-import os
-import struct
+import secrets
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
 
-_FLOCK = "hhqqi"  # struct flock: type, whence, start, length, process
-_N_OFFSETS = 2**62  # two names share a byte about never, and would then only wait for each other
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
 _POLL = 0.05  # seconds between two looks at another's claim
-
-
-class Claim:
-    """Names that are ours until this block is left, or this process ends."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def __enter__(self) -> "Claim":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        os.close(self._descriptor)  # which drops every lock of this open file
+_LOOKING = "claims"
 
 
 class Claims:
-    """Names that have at most one holder at a time among all processes that use the same file.
+    """Names that have at most one holder at a time among all processes that use the same folder, and inside one.
 
     Attributes:
-        path: The file; it is made if there is none, and stays empty.
+        folder: Where the files are; it is made if there is none, for its owner alone.
 
-    Methods raise OSError where the file cannot be opened or locked.
+    Methods raise OSError where a file cannot be written or locked.
 
     Example:
         >>> import tempfile
-        >>> claims = Claims(Path(tempfile.mkdtemp()) / "locks")
+        >>> claims = Claims(Path(tempfile.mkdtemp()) / "claims")
         >>> with claims.take(["a", "b"]):
         ...     claims.take(["b", "c"]) is None, claims.taken(["b"]), claims.taken(["c"])
         (True, True, False)
@@ -53,60 +40,64 @@ class Claims:
         False
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def take(self, names: Collection[str]) -> Claim | None:
-        """Claim all of these names or, if one of them is taken, none."""
-        descriptor = self._open()
-        try:
-            for name in names:
-                fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _byte_of(name))
-        except BaseException as error:
-            os.close(descriptor)
-            if isinstance(error, BlockingIOError):
+    def take(self, names: Collection[str]) -> ExitStack | None:
+        """Claim all of these names or, if one of them is taken, none; what is returned holds them until it is left."""
+        with self.hold(_LOOKING), ExitStack() as held:
+            if self._are_held(names):
                 return None
-            raise
-        return Claim(descriptor)
+            path = self.folder / f"claim-{secrets.token_hex(16)}"
+            held.enter_context(self.hold(path.name))
+            held.callback(_remove, path)
+            path.touch(mode=0o600)
+            path.write_text("\n".join(names))
+            return held.pop_all()
 
-    @contextmanager
-    def hold(self, name: str) -> Iterator[None]:
-        """Wait until a name is free, and have it for the length of a block."""
-        descriptor = self._open()
-        try:
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLKW, _byte_of(name))
-            yield
-        finally:
-            os.close(descriptor)
+    def hold(self, name: str, seconds: float = -1.0) -> "BaseFileLock":
+        """Return a block that waits until a name is free, and then has it.
+
+        Args:
+            name: Which one.
+            seconds: After which `filelock.Timeout` is raised instead; below 0 for as long as it takes.
+        """
+        from filelock import FileLock
+
+        return FileLock(self.folder / f"{name}.lock", timeout=seconds, mode=0o600, thread_local=False)
 
     def taken(self, names: Collection[str]) -> bool:
         """Tell whether somebody holds one of these names, without touching it."""
-        descriptor = self._open()
-        try:
-            return any(_is_locked(descriptor, name) for name in names)
-        finally:
-            os.close(descriptor)
+        with self.hold(_LOOKING):
+            return self._are_held(names)
 
     def wait(self, names: Collection[str], until: float = math.inf) -> None:
         """Return once nobody was seen to hold any of these names, or `time.monotonic()` is past `until`.
 
         Somebody may have taken one since.
-
-        Waiting looks and does not lock, so nobody's claim fails because of one who waits.
         """
         while time.monotonic() <= until and self.taken(names):
             time.sleep(_POLL)
 
-    def _open(self) -> int:
-        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _are_held(self, names: Collection[str]) -> bool:
+        """Whether one of the names is in a claim; what killed processes left is removed on the way."""
+        from filelock import Timeout
+
+        for lock in self.folder.glob("claim-*.lock"):
+            path = lock.with_suffix("")
+            try:
+                with self.hold(path.name, seconds=0.0):
+                    _remove(path)
+            except Timeout:
+                with suppress(FileNotFoundError):  # it has just ended
+                    if not set(names).isdisjoint(path.read_text().splitlines()):
+                        return True
+        return False
 
 
-def _byte_of(name: str) -> bytes:
-    """The byte that stands for a name, as the kernel wants to hear of it; a process number is of no use here."""
-    offset = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % _N_OFFSETS
-    return struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0)
-
-
-def _is_locked(descriptor: int, name: str) -> bool:
-    found = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _byte_of(name))
-    return bool(struct.unpack_from("h", found)[0] != fcntl.F_UNLCK)
+def _remove(path: Path) -> None:
+    """Remove the files of a claim that is locked by whoever calls this; the names first, so that none is without."""
+    path.unlink(missing_ok=True)
+    with suppress(OSError):  # Windows does not let go of open files, and filelock removes it there
+        path.with_name(f"{path.name}.lock").unlink()

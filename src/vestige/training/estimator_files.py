@@ -20,14 +20,10 @@ def dump(model: Model, known: Iterable[Any]) -> dict[str, bytes]:
         known: As of `load`.
 
     Raises:
-        UnsupportedModelError: skops is not installed, or cannot hold this kind of estimator, or `load` would refuse it.
+        UnsupportedModelError: skops cannot hold this kind of estimator, or `load` would refuse it.
     """
-    try:
-        import skops.io
-    except ImportError:
-        raise UnsupportedModelError(
-            "Expected the package skops for models that are kept, found none; pip install 'vestige[estimators]'."
-        ) from None
+    import skops.io
+
     try:
         stored = skops.io.dumps(model.classifier)
         foreign = foreign_types(skops.io.get_untrusted_types(data=stored), known)

@@ -1,15 +1,15 @@
 """`FunctionRecipe`: a user's own training, as a function."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from vestige.core.errors import InputError, TrainingError, UnsupportedModelError
 from vestige.core.messages import brief
-from vestige.core.recipe import Hook, Model
+from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.training.estimator_files import dump, load
-from vestige.training.identity import identity_of, plain
+from vestige.training.identity import identity_of, named_function, plain
 from vestige.training.sklearn_recipe import refuse_options
 
 
@@ -43,25 +43,13 @@ class FunctionRecipe:
 
     def __post_init__(self) -> None:
         if isinstance(self.function, str):
-            from vestige.training.identity import named_function
-
             object.__setattr__(self, "function", named_function(self.function))
         if not callable(self.function):
             raise InputError(f"Expected a function fit(inputs, labels, *, seed), found {type(self.function).__name__}.")
 
-    def fit(
-        self,
-        records: Records,
-        *,
-        seed: int,
-        start: Model | None = None,
-        validation: Records | None = None,
-        checkpoints: Sequence[int] = (),
-        hooks: Sequence[Hook] = (),
-        device: str | None = None,
-    ) -> Model:
-        """Call the function; see `vestige.core.recipe.Recipe.fit`. It has no warm start, epochs, hooks or device."""
-        refuse_options("a function that trains", start, validation, checkpoints, hooks, device)
+    def fit(self, records: Records, *, seed: int, **options: Any) -> Model:
+        """Call the function; see `vestige.core.recipe.Recipe.fit`. It has no warm start, epochs or device."""
+        refuse_options("a function that trains", options)
         function: Callable[..., Any] = self.function  # type: ignore[assignment]
         name = getattr(function, "__qualname__", type(function).__name__)
         try:
@@ -78,11 +66,8 @@ class FunctionRecipe:
 
     def identity(self) -> Mapping[str, Any]:
         """Return the function's name and source, and the parameters."""
-        function: Callable[..., Any] = self.function  # type: ignore[assignment]
-        parameters = {name: plain(value) for name, value in sorted(self.parameters.items())}
-        return {
-            "recipe": "function", "function": identity_of(function), "parameters": parameters, "version": self.version,
-        }  # fmt: skip
+        function, parameters = identity_of(self.function), plain(self.parameters)
+        return {"recipe": "function", "function": function, "parameters": parameters, "version": self.version}
 
     def dump(self, model: Model) -> Mapping[str, bytes]:
         """Return the files of a model that follows scikit-learn's conventions."""

@@ -1,8 +1,9 @@
 """One torch model after another: the straightforward loop, which every faster way must agree with."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from vestige.core.errors import InputError
 from vestige.core.memory import keep_freed_memory
-from vestige.core.recipe import Hook, Model
+from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.training.checking import check_finite, check_losses, check_width, naming_failures
 from vestige.training.classifier import Classifier, device_of, generator_of, global_stream, seed_of, tensors_of
@@ -35,7 +36,6 @@ def train(
     start: Model | None = None,
     validation: Records | None = None,
     checkpoints: Sequence[int] = (),
-    hooks: Sequence[Hook] = (),
     device: str | None = None,
     low_precision: bool = False,
 ) -> Model:
@@ -48,7 +48,6 @@ def train(
         start: Continue from this model's weights.
         validation: Records for the stopping rule.
         checkpoints: Epochs after which a copy is kept.
-        hooks: Where a defence acts.
         device: Where to train; the processor if omitted.
         low_precision: Use bfloat16 and channels-last; the caller has asked the recipe.
 
@@ -59,7 +58,8 @@ def train(
     keep_freed_memory()
     device = device_of(device)
     check_options(recipe, validation, checkpoints)
-    inputs, labels = tensors_of(records, device)
+    inputs, labels = recipe.enlarged(*tensors_of(records, device))
+    n_used = recipe.n_used(records.n_records)
     held_out = held_out_of(recipe, validation, device)
     order, noise = generator_of(seed, "order"), generator_of(seed, "augment")
     with global_stream(seed_of(seed, "weights"), device), naming_failures("the recipe to train", _CURE):
@@ -68,25 +68,15 @@ def train(
             classifier = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         network = classifier.network
         optimiser = recipe.optimiser(network.parameters())
-        run = _Run(recipe, classifier, optimiser, hooks, noise, records.n_classes, low_precision)
-        epochs: list[Epoch] = []
-        kept: dict[int, Classifier] = {}
-        best: State | None = None
-        for number in range(1, recipe.epochs + 1):
-            loss = run.epoch(inputs, labels, torch.randperm(records.n_records, generator=order), number)
-            check_finite(network.named_parameters(), network.named_buffers(), number)
-            epochs.append(Epoch(loss, accuracy(classifier, held_out)))
-            if number in checkpoints:
-                kept[number] = copy.deepcopy(classifier).ready()
-            if recipe.stop is None:
-                continue
-            if recipe.stop.best(epochs) == number:
-                best = state_of(network)
-            if recipe.stop.stops(epochs):
-                break
-        if best is not None:
-            restore(network, best)
-    return finished(recipe, classifier, epochs, kept, records.n_classes, seed)
+        run = _Run(recipe, classifier, optimiser, noise, records.n_classes, low_precision)
+        course = Course(recipe, checkpoints)
+        going = True
+        while going:
+            rows = torch.randperm(len(labels), generator=order)[:n_used]
+            loss = run.epoch(inputs, labels, rows, course.n_epochs + 1)
+            check_finite(network.named_parameters(), network.named_buffers(), course.n_epochs + 1)
+            going = course.goes_on(Epoch(loss, accuracy(classifier, held_out)), lambda: state_of(network))
+    return course.model(classifier, None, records.n_classes, seed)
 
 
 def check_options(recipe: "TorchRecipe", validation: Records | None, checkpoints: Sequence[int]) -> None:
@@ -149,91 +139,109 @@ def restore(network: nn.Module, state: State) -> None:
         tensor.copy_(state[name])
 
 
-def finished(
-    recipe: "TorchRecipe",
-    classifier: Classifier,
-    epochs: list[Epoch],
-    kept: dict[int, Classifier],
-    n_classes: int,
-    seed: int,
-) -> Model:
-    """Return the model of a training that has ended after these epochs."""
-    last = len(epochs) if recipe.stop is None else recipe.stop.best(epochs)
-    history = {"loss": tuple(epoch.loss for epoch in epochs)}
-    if recipe.stop is not None and recipe.stop.needs_validation:
-        history["validation_accuracy"] = tuple(epoch.validation_accuracy for epoch in epochs)
-    earlier = tuple(
-        Model(c, n_classes, seed, number, (), {name: values[:number] for name, values in history.items()})
-        for number, c in sorted(kept.items())
-        if number < last
-    )
-    return Model(classifier.ready(), n_classes, seed, last, earlier, history)
+class Course:
+    """How the training of one model goes: its epochs, the copies that were asked for, and the weights to keep."""
+
+    def __init__(self, recipe: "TorchRecipe", checkpoints: Sequence[int]) -> None:
+        self.recipe, self.checkpoints = recipe, checkpoints
+        self.epochs: list[Epoch] = []
+        self.kept: dict[int, State] = {}
+        self.best: State | None = None
+
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs there have been."""
+        return len(self.epochs)
+
+    def goes_on(self, epoch: Epoch, state: Callable[[], State]) -> bool:
+        """Note an epoch; return whether there is to be another one.
+
+        Args:
+            epoch: How it went.
+            state: Copies what the model is now.
+        """
+        self.epochs.append(epoch)
+        stop = self.recipe.stop
+        if self.n_epochs in self.checkpoints:
+            self.kept[self.n_epochs] = state()
+        if stop is not None and stop.best(self.epochs) == self.n_epochs:
+            self.best = state()
+        return self.n_epochs < self.recipe.epochs and not (stop is not None and stop.stops(self.epochs))
+
+    def model(self, classifier: Classifier, state: State | None, n_classes: int, seed: int) -> Model:
+        """Return the model of a training that has ended.
+
+        Args:
+            classifier: It, or one like it, which becomes the model.
+            state: What it was at the end; None if that is what the classifier is.
+            n_classes: Of its records.
+            seed: Of its training.
+        """
+        stop = self.recipe.stop
+        last = self.n_epochs if stop is None else stop.best(self.epochs)
+        history = {"loss": tuple(epoch.loss for epoch in self.epochs)}
+        if stop is not None and stop.needs_validation:
+            history["validation_accuracy"] = tuple(epoch.validation_accuracy for epoch in self.epochs)
+        earlier = []
+        for number, kept in sorted(self.kept.items()):
+            if number < last:
+                copied = copy.deepcopy(classifier)
+                restore(copied.network, kept)
+                said = {name: values[:number] for name, values in history.items()}
+                earlier.append(Model(copied.ready(), n_classes, seed, number, (), said))
+        kept_state = self.best or state
+        if kept_state is not None:
+            restore(classifier.network, kept_state)
+        return Model(classifier.ready(), n_classes, seed, last, tuple(earlier), history)
 
 
+@dataclass(eq=False)
 class _Run:
     """What the steps of one training share."""
 
-    def __init__(
-        self,
-        recipe: "TorchRecipe",
-        classifier: Classifier,
-        optimiser: torch.optim.Optimizer,
-        hooks: Sequence[Hook],
-        noise: torch.Generator,
-        n_classes: int,
-        low_precision: bool,
-    ) -> None:
-        self.recipe, self.classifier, self.optimiser = recipe, classifier, optimiser
-        self.hooks, self.noise, self.n_classes = hooks, noise, n_classes
-        self.rates = [group["lr"] for group in optimiser.param_groups]
-        self.low_precision = low_precision
+    recipe: "TorchRecipe"
+    classifier: Classifier
+    optimiser: torch.optim.Optimizer
+    noise: torch.Generator
+    n_classes: int
+    low_precision: bool
+
+    def __post_init__(self) -> None:
+        self.rates = [group["lr"] for group in self.optimiser.param_groups]
+        self.penalty = self.recipe.penalty_on(self.classifier.network)
 
     def epoch(self, inputs: Tensor, labels: Tensor, order: Tensor, number: int) -> float:
         """Train for an epoch; return the mean loss of the records."""
-        batches = torch.split(order, self.recipe.batch_size)
-        total = torch.zeros((), dtype=torch.float64)
+        recipe, total = self.recipe, torch.zeros((), dtype=torch.float64)
+        batches = torch.split(order, recipe.batch_size)
         self.classifier.train()
         for done, rows in enumerate(batches):
-            self._set_rate(((number - 1) + done / len(batches)) / self.recipe.epochs)
+            if recipe.schedule is not None:
+                progress = ((number - 1) + done / len(batches)) / recipe.epochs
+                set_rates(self.optimiser, self.rates, recipe.schedule(progress))
             total += self._step(inputs[rows], labels[rows]) * rows.numel()
         return float(total / order.numel())
-
-    def _set_rate(self, progress: float) -> None:
-        if self.recipe.schedule is not None:
-            set_rates(self.optimiser, self.rates, self.recipe.schedule(progress))
 
     def _step(self, inputs: Tensor, labels: Tensor) -> Tensor:
         recipe, network = self.recipe, self.classifier.network
         inputs = recipe.preprocess(inputs)
         if recipe.augment is not None:
             inputs = recipe.augment(inputs, self.noise)
-        for hook in self.hooks:
-            inputs, labels = hook.on_batch(inputs, labels, self.noise)
+        if self.low_precision and inputs.ndim == 4:
+            inputs = inputs.to(memory_format=torch.channels_last)
         self.optimiser.zero_grad(set_to_none=True)
-        with self._precision():
-            outputs = network(inputs.to(memory_format=torch.channels_last) if self._images(inputs) else inputs)
+        kind = "cuda" if next(network.parameters()).is_cuda else "cpu"
+        with torch.autocast(kind, dtype=torch.bfloat16) if self.low_precision else nullcontext():
+            outputs = network(inputs)
         check_width(outputs, len(labels), self.n_classes)
-        if self.low_precision:
-            outputs = outputs.float()
-        for hook in self.hooks:
-            outputs = hook.on_output(outputs, labels)
-        losses = recipe.loss(outputs, labels)
+        losses = recipe.loss(outputs.float() if self.low_precision else outputs, labels)
         check_losses(losses, len(labels))
-        for hook in self.hooks:
-            losses = hook.on_loss(losses, outputs, labels, network)
         loss = losses.mean()
+        if self.penalty is not None:
+            loss = loss + self.penalty({name: weight[None] for name, weight in network.named_parameters()})[0]
         loss.backward()  # type: ignore[no-untyped-call]
-        for hook in self.hooks:
-            hook.on_gradient(network, labels.numel())
         self.optimiser.step()
         return loss.detach().cpu().double()
-
-    def _images(self, inputs: Tensor) -> bool:
-        return self.low_precision and inputs.ndim == 4
-
-    def _precision(self) -> "torch.autocast | nullcontext[None]":
-        kind = "cuda" if next(self.classifier.parameters()).is_cuda else "cpu"
-        return torch.autocast(kind, dtype=torch.bfloat16) if self.low_precision else nullcontext()
 
 
 def set_rates(optimiser: torch.optim.Optimizer, rates: Sequence[float | Tensor], factor: float) -> None:

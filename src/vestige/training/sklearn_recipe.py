@@ -10,7 +10,7 @@ import numpy as np
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.labels import codes_of_classes
 from vestige.core.messages import brief
-from vestige.core.recipe import Hook, Model
+from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.training.estimator_files import dump, load
@@ -71,19 +71,9 @@ class SklearnRecipe:
                     "write a function that trains."
                 )
 
-    def fit(
-        self,
-        records: Records,
-        *,
-        seed: int,
-        start: Model | None = None,
-        validation: Records | None = None,
-        checkpoints: Sequence[int] = (),
-        hooks: Sequence[Hook] = (),
-        device: str | None = None,
-    ) -> Model:
-        """Train one clone; see `vestige.core.recipe.Recipe.fit`. It has no warm start, epochs, hooks or device."""
-        refuse_options("a scikit-learn estimator", start, validation, checkpoints, hooks, device)
+    def fit(self, records: Records, *, seed: int, **options: Any) -> Model:
+        """Train one clone; see `vestige.core.recipe.Recipe.fit`. It has no warm start, epochs or device."""
+        refuse_options("a scikit-learn estimator", options)
         from sklearn.base import clone
 
         estimator = clone(self.estimator)
@@ -128,28 +118,14 @@ class SklearnRecipe:
         return load(files, (self.estimator,))
 
 
-def refuse_options(
-    what: str,
-    start: Model | None,
-    validation: Records | None,
-    checkpoints: Sequence[int],
-    hooks: Sequence[Hook],
-    device: str | None,
-) -> None:
+def refuse_options(what: str, options: Mapping[str, Any]) -> None:
     """Refuse options of training that a recipe has no use for: ignored, they would be believed.
 
     Raises:
         InputError: One was given.
     """
-    given = {
-        "start": start is not None,
-        "validation": validation is not None,
-        "checkpoints": bool(checkpoints),
-        "hooks": bool(hooks),
-        "device": device not in (None, "cpu"),
-    }
-    for name, there in given.items():
-        if there:
+    for name, value in options.items():
+        if value is not None and (name, value) not in (("device", "cpu"), ("checkpoints", ()), ("checkpoints", [])):
             raise InputError(f"Expected no {name} with {what}, which cannot use it; train with a torch recipe.")
 
 

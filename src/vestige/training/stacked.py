@@ -4,11 +4,11 @@ Each model keeps its own records, data order, initial weights, dropout and augme
 models that `plain` would give one by one, to rounding.
 """
 
-import copy
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +30,7 @@ from vestige.training.classifier import (
     seed_of,
     tensors_of,
 )
-from vestige.training.plain import ANSWER_BATCH, State, check_options, finished, held_out_of, restore, set_rates
+from vestige.training.plain import ANSWER_BATCH, Course, State, check_options, held_out_of, set_rates
 from vestige.training.stacked_layers import Direct, Masks, Weights, sees_others, stacked_network
 from vestige.training.stopping import Epoch
 
@@ -45,11 +45,6 @@ _ELEMENTWISE = (
 
 _RANDOM = (nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 _BATCH_NORMS = nn.modules.batchnorm._BatchNorm
-
-
-def n_steps(n_members: int, batch_size: int) -> int:
-    """Return the steps of an epoch: models of one stack need the same number."""
-    return math.ceil(n_members / batch_size)
 
 
 def reason_against(recipe: "TorchRecipe") -> str:
@@ -114,25 +109,20 @@ def train_stack(
         raise UnsupportedModelError(f"Expected a network that can be trained in a stack, found that {reason}.")
     _check_member(member, records, seeds)
     device = device_of(device)
-    inputs, labels = tensors_of(records, device)
+    inputs, labels = recipe.enlarged(*tensors_of(records, device))
     held_out = held_out_of(recipe, validation, device)
     with naming_failures("models that can be trained in a stack", "train them one by one", UnsupportedModelError):
-        stack = _Stack.of(recipe, member, seeds, device)
+        stack = _Stack.of(recipe, [_started(recipe, i, s, member[i], checkpoints, device) for i, s in enumerate(seeds)])
         stack.check_records_alone(inputs)
         done: dict[int, Model | TrainingError] = {}
-        for number in range(1, recipe.epochs + 1):
-            losses = stack.epoch(inputs, labels, number, records.n_classes)
-            going, finite = [], stack.is_finite()
-            for place, epoch in enumerate(map(Epoch, losses, stack.accuracies(held_out))):
-                ended = stack.ended(place, epoch, number, checkpoints, records.n_classes, finite)
-                if ended is None:
-                    going.append(place)
-                else:
-                    done[stack.runs[place].index] = ended
-            if not going:
-                break
+        going = list(range(len(seeds)))
+        while going:
             if len(going) < len(stack.runs):
                 stack = stack.only(going)
+            epochs = map(Epoch, stack.epoch(inputs, labels, records.n_classes), stack.accuracies(held_out))
+            ended = list(map(stack.ended, range(len(stack.runs)), epochs, repeat(records.n_classes)))
+            done |= {run.index: end for run, end in zip(stack.runs, ended, strict=True) if end is not None}
+            going = [place for place, end in enumerate(ended) if end is None]
     return [done[i] for i in range(len(seeds))]
 
 
@@ -155,12 +145,11 @@ class _OneRun:
     seed: int
     template: Classifier
     rows: Tensor
+    n_used: int
     order: torch.Generator
     noise: torch.Generator
     dropout: torch.Generator
-    epochs: list[Epoch]
-    kept: dict[int, Classifier]
-    best: State | None = None
+    course: Course
 
     def augmented(self, augment: Callable[[Tensor, torch.Generator], Tensor], inputs: Tensor) -> Tensor:
         """Augment a batch; what draws from torch's global stream finds there what it would find in `plain`."""
@@ -187,12 +176,12 @@ class _Stack:
         self.optimiser, self.rates = optimiser, rates
         self.masks = Masks([run.dropout for run in runs])
         self.network = stacked_network(runs[0].template.network, self.masks)
+        self.penalty = recipe.penalty_on(runs[0].template.network)
 
     @classmethod
-    def of(cls, recipe: "TorchRecipe", member: np.ndarray, seeds: Sequence[int], device: str) -> "_Stack":
-        """Start every model as `plain` does."""
-        runs = [_started(recipe, i, seed, member[i], device) for i, seed in enumerate(seeds)]
-        steps = {n_steps(run.rows.numel(), recipe.batch_size) for run in runs}
+    def of(cls, recipe: "TorchRecipe", runs: list[_OneRun]) -> "_Stack":
+        """Stack models that have been started."""
+        steps = {-(-run.n_used // recipe.batch_size) for run in runs}
         if len(steps) > 1:
             raise UnsupportedModelError(f"Expected one number of steps per epoch in a stack, found {sorted(steps)}.")
         network = runs[0].template.network
@@ -213,7 +202,7 @@ class _Stack:
         some = inputs[run.rows[: min(self.recipe.batch_size, 32)]]
         if preprocess is not as_float and sees_others(preprocess, some):
             raise UnsupportedModelError("Expected preprocessing of each record alone, found that it depends on others.")
-        if len({r.rows.numel() for r in self.runs}) == 1 or isinstance(self.network, Direct):
+        if len({r.n_used for r in self.runs}) == 1 or isinstance(self.network, Direct):
             return
         if any(isinstance(layer, _BATCH_NORMS) for layer in run.template.modules()) or sees_others(run.template, some):
             raise UnsupportedModelError(
@@ -221,21 +210,23 @@ class _Stack:
                 "batch normalisation does, found other numbers; train the models one by one."
             )
 
-    def epoch(self, inputs: Tensor, labels: Tensor, number: int, n_classes: int) -> list[float]:
+    def epoch(self, inputs: Tensor, labels: Tensor, n_classes: int) -> list[float]:
         """Train every model for an epoch; return the mean loss of each one's records."""
-        size = self.recipe.batch_size
-        orders = [run.rows[torch.randperm(run.rows.numel(), generator=run.order)] for run in self.runs]
-        counts = torch.tensor([order.numel() for order in orders])
-        steps = n_steps(int(counts.max()), size)
+        size, n_before = self.recipe.batch_size, self.runs[0].course.n_epochs
+        orders = [run.rows[torch.randperm(run.rows.numel(), generator=run.order)[: run.n_used]] for run in self.runs]
+        counts = torch.tensor([run.n_used for run in self.runs])
+        steps = -(-int(counts.max()) // size)
         rows = _filled_up(orders)
         total = torch.zeros(len(self.runs), dtype=torch.float64)
         for done in range(steps):
             if self.recipe.schedule is not None:
-                factor = self.recipe.schedule(((number - 1) + done / steps) / self.recipe.epochs)
+                factor = self.recipe.schedule((n_before + done / steps) / self.recipe.epochs)
                 set_rates(self.optimiser, self.rates, factor)
             there = (counts - done * size).clamp(0, size)
             batch = rows[:, done * size : (done + 1) * size]
             total += self._step(_taken(inputs, batch), _taken(labels, batch), there, n_classes) * there
+        floats = [t for t in (*self.weights.values(), *self.buffers.values()) if t.is_floating_point()]
+        self.finite = all(bool(t.isfinite().all()) for t in floats)  # then no model need be looked at alone
         losses: list[float] = (total / counts).tolist()
         return losses
 
@@ -257,14 +248,24 @@ class _Stack:
         if int(there.min()) < width:
             losses = losses * (torch.arange(width) < there[:, None]).to(losses)
         means = losses.sum(dim=1) / there.to(losses)
+        if self.penalty is not None:
+            means = means + self.penalty(self.weights)
         means.sum().backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return means.detach().cpu().double()
 
-    def is_finite(self) -> bool:
-        """Whether every number of every model is."""
-        floats = [t for t in (*self.weights.values(), *self.buffers.values()) if t.is_floating_point()]
-        return all(bool(t.isfinite().all()) for t in floats)
+    def ended(self, place: int, epoch: Epoch, n_classes: int) -> Model | TrainingError | None:
+        """Note how a model did in an epoch; return what became of it if that was its last one."""
+        run, state = self.runs[place], partial(self.state_of, place)
+        try:
+            if not self.finite:
+                weights, buffers = _at(place, self.weights), _at(place, self.buffers)
+                check_finite(weights.items(), buffers.items(), run.course.n_epochs + 1)
+        except TrainingError as error:
+            return error
+        return (
+            None if run.course.goes_on(epoch, state) else run.course.model(run.template, state(), n_classes, run.seed)
+        )
 
     @torch.no_grad()
     def accuracies(self, held_out: tuple[Tensor, Tensor] | None) -> list[float]:
@@ -281,39 +282,10 @@ class _Stack:
         shares: list[float] = (right.double() / labels.numel()).tolist()
         return shares
 
-    def ended(
-        self, place: int, epoch: Epoch, number: int, checkpoints: Sequence[int], n_classes: int, finite: bool
-    ) -> Model | TrainingError | None:
-        """Note how a model did in an epoch; return what became of it if that was its last one.
-
-        `finite` says that all weights of the stack are, so that no model need be looked at alone.
-        """
-        run, stop = self.runs[place], self.recipe.stop
-        run.epochs.append(epoch)
-        try:
-            if not finite:
-                check_finite(_at(place, self.weights).items(), _at(place, self.buffers).items(), number)
-        except TrainingError as error:
-            return error
-        if number in checkpoints:
-            run.kept[number] = self.classifier_of(run, self.state_of(place)).ready()
-        if stop is not None and stop.best(run.epochs) == number:
-            run.best = self.state_of(place)
-        if number < self.recipe.epochs and not (stop is not None and stop.stops(run.epochs)):
-            return None
-        last = self.classifier_of(run, run.best or self.state_of(place))
-        return finished(self.recipe, last, run.epochs, run.kept, n_classes, run.seed)
-
     def state_of(self, place: int) -> State:
         """Return a copy of a model's weights and buffers."""
         state = self.network.unpacked(_at(place, self.weights)) | _at(place, self.buffers)
         return {name: tensor.clone() for name, tensor in state.items()}
-
-    def classifier_of(self, run: _OneRun, state: State) -> Classifier:
-        """Return a model apart from the stack."""
-        classifier = copy.deepcopy(run.template)
-        restore(classifier.network, state)
-        return classifier
 
     def only(self, places: list[int]) -> "_Stack":
         """Return the stack without the models that have ended."""
@@ -345,14 +317,19 @@ def _filled_up(parts: list[Tensor]) -> Tensor:
     return torch.stack([torch.cat([p, p[:1].expand(width - len(p), *p.shape[1:])]) for p in parts])
 
 
-def _started(recipe: "TorchRecipe", index: int, seed: int, row: np.ndarray, device: str) -> _OneRun:
+def _started(
+    recipe: "TorchRecipe", index: int, seed: int, row: np.ndarray, checkpoints: Sequence[int], device: str
+) -> _OneRun:
+    """A model that starts as it does in `plain`."""
     with global_stream(seed_of(seed, "weights")):
         template = recipe.new_classifier().to(device)
         dropout = torch.Generator()
         dropout.set_state(torch.get_rng_state())  # plain training draws dropout where the weights' stream ends
-    rows = torch.from_numpy(np.flatnonzero(row))
+    rows, n_records = torch.from_numpy(np.flatnonzero(row)), len(row)
+    n_used = recipe.n_used(rows.numel())
+    rows = torch.cat([rows + copy * n_records for copy in range(recipe.n_copies)])  # as `enlarged` has them
     streams = (generator_of(seed, "order"), generator_of(seed, "augment"))
-    return _OneRun(index, seed, template, rows, *streams, dropout, [], {})
+    return _OneRun(index, seed, template, rows, n_used, *streams, dropout, Course(recipe, checkpoints))
 
 
 def _leaves(weights: Weights) -> Weights:

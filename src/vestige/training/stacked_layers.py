@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -77,18 +77,20 @@ def _unclear(layer: nn.Module, inputs: Tensor) -> UnsupportedModelError:
     )
 
 
-@runtime_checkable
-class StackedNetwork(Protocol):
+class StackedNetwork:
     """Answers for all models of a stack. `packed` is how it wants their weights; `unpacked` is as torch has them."""
 
     def packed(self, weights: Weights) -> Weights:
         """Return weights, each with the models first, as `answers` takes them."""
+        return weights
 
     def unpacked(self, weights: Weights) -> Weights:
         """Return what `packed` was given."""
+        return weights
 
     def answers(self, weights: Weights, buffers: Weights, inputs: Tensor, training: bool) -> Tensor:
         """Return model x record x class logits of inputs, model x record x ..."""
+        raise NotImplementedError
 
 
 def stacked_network(network: nn.Module, masks: Masks) -> StackedNetwork:
@@ -114,7 +116,7 @@ def _is_changed(layer: nn.Module) -> bool:
     return any(hooks) or "forward" in vars(layer)
 
 
-class Direct:
+class Direct(StackedNetwork):
     """Linear layers, activations and dropout in a row: a product of three axes each, without going through `vmap`.
 
     Weights are kept transposed, because their gradients are then products in the faster order of memory.
@@ -155,7 +157,7 @@ def _linear(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return outputs.reshape(*inputs.shape[:-1], -1)
 
 
-class UnderVmap:
+class UnderVmap(StackedNetwork):
     """Any network that `torch.func.vmap` can take."""
 
     def __init__(self, network: nn.Module, masks: Masks) -> None:
@@ -166,14 +168,6 @@ class UnderVmap:
                     parent._modules[name] = _MaskedDropout(layer, masks)
         self.network = holder[0]
         self.forward: Callable[..., Any] = vmap(self._one, in_dims=(0, 0, 0), randomness="error")
-
-    def packed(self, weights: Weights) -> Weights:
-        """Leave them as they are."""
-        return weights
-
-    def unpacked(self, weights: Weights) -> Weights:
-        """Leave them as they are."""
-        return weights
 
     def answers(self, weights: Weights, buffers: Weights, inputs: Tensor, training: bool) -> Tensor:
         """Call the network under `vmap` over models."""

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from vestige.core.errors import InputError
 
@@ -50,13 +50,10 @@ class LossPlateau:
     improvement: float = 0.005
     patience: int = 20
 
+    needs_validation: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         _check_patience(self.patience)
-
-    @property
-    def needs_validation(self) -> bool:
-        """No."""
-        return False
 
     def stops(self, epochs: list[Epoch]) -> bool:
         """Whether none of the last `patience` epochs improved on the best before it."""
@@ -84,13 +81,10 @@ class ValidationPeak:
 
     patience: int = 10
 
+    needs_validation: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         _check_patience(self.patience)
-
-    @property
-    def needs_validation(self) -> bool:
-        """Yes."""
-        return True
 
     def stops(self, epochs: list[Epoch]) -> bool:
         """Whether the peak lies `patience` epochs back."""

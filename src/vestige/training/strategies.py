@@ -1,5 +1,6 @@
 """Which way of training many models is the fastest here: measured for a few seconds before hours are spent."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -67,11 +68,8 @@ def has_bfloat16() -> bool:
     """Whether the processor computes in bfloat16; without units for it, it would be slower than float32."""
     import torch
 
-    checks: list[Callable[[], bool]] = [
-        getattr(torch.cpu, name) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        if hasattr(torch.cpu, name)
-    ]  # fmt: skip
-    return any(check() for check in checks)
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, name, bool)()) for name in names)
 
 
 def measure_torch(
@@ -119,11 +117,9 @@ def groups_of(
     """
     if strategy.stack == 1:
         return [[i] for i in range(len(member))]
-    from vestige.training.stacked import n_steps
-
     size = min(strategy.stack, -(-len(member) // n_workers))
     counts = member.sum(axis=1)
-    steps = np.array([n_steps(int(n), recipe.batch_size) for n in counts])  # type: ignore[attr-defined]
+    steps = np.array([recipe.n_steps(int(n)) for n in counts])  # type: ignore[attr-defined]
     alike = [np.flatnonzero(steps == n) for n in np.unique(steps)]
     by_size = [models[np.argsort(counts[models], kind="stable")] for models in alike]
     return sorted(part.tolist() for models in by_size for part in np.array_split(models, -(-models.size // size)))
@@ -143,13 +139,13 @@ def train_group(
     model: then each is trained alone, so that it is the only one to fail.
     """
     with threads(strategy.threads):
+        models: Sequence[Model | Exception] = ()
         if len(seeds) > 1:
-            models = None
             with suppress(Exception):
                 models = _stacked(recipe, records, member, seeds, checkpoints)
-            if models is not None:
-                yield from models
-                return
+        if models:
+            yield from models
+            return
         for row, seed in zip(member, seeds, strict=True):
             try:
                 yield _one(recipe, records.take(row), seed, strategy, checkpoints)
@@ -176,16 +172,14 @@ def _one(recipe: Recipe, records: Records, seed: int, strategy: Strategy, checkp
 @contextmanager
 def threads(n: int) -> Iterator[None]:
     """Let numerical libraries use `n` threads."""
-    import sys
-
     from threadpoolctl import threadpool_limits
 
     torch: Any = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch is not None else None
-    if torch is not None:
-        torch.set_num_threads(n)
+    before = None if torch is None else torch.get_num_threads()
     try:
         with threadpool_limits(n):
+            if torch is not None:
+                torch.set_num_threads(n)
             yield
     finally:
         if torch is not None:
@@ -202,17 +196,18 @@ class _Probe:
 
     def rows(self, n_steps: int) -> Int[np.ndarray, " record"]:
         """Records of the first model for so many steps at most, of full batches if there is one."""
-        mine, size = np.flatnonzero(self.member[0]), self.recipe.batch_size
-        return mine[: min(n_steps, mine.size // size) * size or mine.size]
+        mine, size, n_copies = np.flatnonzero(self.member[0]), self.recipe.batch_size, self.recipe.n_copies
+        n_inputs = min(n_steps, mine.size * n_copies // size) * size or mine.size * n_copies
+        return mine[: -(-n_inputs // n_copies)]
 
     def elapsed(self, strategy: Strategy, n_steps: int) -> tuple[float, int]:
         """Time about `n_steps` steps of a strategy; return the seconds, and how many steps they were."""
         rows = self.rows(n_steps)
-        steps = -(-rows.size // self.recipe.batch_size)
+        steps = self.recipe.n_steps(rows.size)
         recipe = replace(self.recipe, epochs=max(1, min(self.recipe.epochs, n_steps // steps)), stop=None)
         part = self.records.take(rows)
         member = np.ones((strategy.stack, rows.size), dtype=bool)
-        if self.uneven and -(-(rows.size - 1) // recipe.batch_size) == steps:
+        if self.uneven and not recipe.full_batches and recipe.n_steps(rows.size - 1) == steps:
             member[-1, -1] = False
         begun = time.perf_counter()
         with threads(strategy.threads):
@@ -230,8 +225,7 @@ class _Probe:
     @property
     def steps_per_model(self) -> int:
         """Steps of a whole training, of a model of middling size."""
-        per_epoch = -(-int(np.median(self.member.sum(axis=1))) // self.recipe.batch_size)
-        return per_epoch * self.recipe.epochs
+        return self.recipe.n_steps(int(np.median(self.member.sum(axis=1)))) * self.recipe.epochs
 
 
 def _candidates(probe: _Probe, n_threads: int) -> Iterator[Strategy]:

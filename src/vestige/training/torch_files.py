@@ -55,15 +55,14 @@ def _described(recipe: "TorchRecipe", files: Mapping[str, bytes]) -> Model:
     n_classes, seed = int(described["n_classes"]), int(described["seed"])
     history = {name: tuple(map(float, values)) for name, values in described["history"].items()}
     *earlier, last = described["epochs"]
-
-    def model(epoch: int, checkpoints: tuple[Model, ...], history: dict[str, tuple[float, ...]]) -> Model:
-        classifier = _classifier(recipe, seed, files[_weights(epoch)])
-        return Model(classifier, n_classes, seed, epoch, checkpoints, history)
-
-    def checkpoint(epoch: int) -> Model:
-        return model(epoch, (), {name: values[:epoch] for name, values in history.items()})
-
-    return model(last, tuple(map(checkpoint, earlier)), history)
+    checkpoints = tuple(
+        Model(
+            _classifier(recipe, seed, files[_weights(epoch)]), n_classes, seed, epoch, (),
+            {name: values[:epoch] for name, values in history.items()},
+        )
+        for epoch in earlier
+    )  # fmt: skip
+    return Model(_classifier(recipe, seed, files[_weights(last)]), n_classes, seed, last, checkpoints, history)
 
 
 def _classifier(recipe: "TorchRecipe", seed: int, weights: bytes) -> torch.nn.Module:

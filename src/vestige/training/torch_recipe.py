@@ -1,8 +1,9 @@
 """`TorchRecipe`: how a torch network is trained."""
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from numbers import Integral
 from typing import Any
 
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vestige.core.errors import InputError
-from vestige.core.recipe import Hook, Model
+from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.training.classifier import Classifier, as_float
+from vestige.training.defences import L2, Penalty, Translates
 from vestige.training.identity import identity_of
 from vestige.training.stopping import StopRule
 
@@ -32,7 +34,7 @@ class TorchRecipe:
     """A torch network and how it is trained.
 
     Data order, initial weights, dropout and augmentation have a random stream each, all of the model's own seed. The
-    last batch of an epoch may be smaller; no record is dropped.
+    last batch of an epoch may be smaller; no record is dropped, unless batches are to be full ones.
 
     Attributes:
         network: Makes an untrained network; called without arguments. It returns logits, never probabilities.
@@ -50,9 +52,11 @@ class TorchRecipe:
         evaluation_mode: Whether the model answers in evaluation mode. False repeats published code that left it out:
             answers then depend on the other records asked at the same time.
         version: Whatever else decides the result and is to make it another recipe.
+        full_batches: Whether the last batch of every epoch is dropped if it is smaller, as some published code does.
+        defences: What changes training, such as `(L2(3.0), Translates(2))`. A mean loss has the penalty in it.
 
     Raises:
-        InputError: A number is out of range.
+        InputError: A number is out of range, or a defence is none.
 
     Example:
         >>> recipe = TorchRecipe(functools.partial(nn.Linear, 2, 2), epochs=3)
@@ -74,12 +78,21 @@ class TorchRecipe:
     bfloat16: bool = False
     evaluation_mode: bool = True
     version: str = ""
+    full_batches: bool = False
+    defences: tuple[L2 | Translates, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < 1:
                 raise InputError(f"Expected a whole number of at least 1 as {name}, found {value}.")
+        kinds = [type(defence) for defence in self.defences]
+        if kinds.count(Translates) > 1 or not {*kinds} <= {L2, Translates}:
+            raise InputError(
+                "Expected defences of the kinds L2 and Translates, the latter once, found "
+                f"{', '.join(kind.__name__ for kind in kinds)}; make anything else part of the loss, the augmentation "
+                "or the optimiser."
+            )
 
     def fit(
         self,
@@ -89,7 +102,6 @@ class TorchRecipe:
         start: Model | None = None,
         validation: Records | None = None,
         checkpoints: Sequence[int] = (),
-        hooks: Sequence[Hook] = (),
         device: str | None = None,
     ) -> Model:
         """Train one network; see `vestige.core.recipe.Recipe.fit`.
@@ -99,9 +111,8 @@ class TorchRecipe:
         from vestige.training.plain import train
 
         return train(
-            self, records, seed=seed, start=start, validation=validation, checkpoints=checkpoints, hooks=hooks,
-            device=device,
-        )  # fmt: skip
+            self, records, seed=seed, start=start, validation=validation, checkpoints=checkpoints, device=device
+        )
 
     def identity(self) -> Mapping[str, Any]:
         """Return everything that decides the model; see `vestige.core.recipe.Recipe.identity`."""
@@ -110,7 +121,49 @@ class TorchRecipe:
             for name in ("network", "optimiser", "schedule", "stop", "augment", "loss", "preprocess")
         }
         numbers = {name: getattr(self, name) for name in ("epochs", "batch_size", "bfloat16", "evaluation_mode")}
-        return {"recipe": "torch", **functions, **numbers, "version": self.version}
+        identity = {"recipe": "torch", **functions, **numbers, "version": self.version}
+        if self.full_batches:  # what is at its default is not named, so that older banks are read
+            identity["full_batches"] = True
+        if self.defences:
+            identity["defences"] = [{"defence": type(defence).__name__, **asdict(defence)} for defence in self.defences]
+        return identity
+
+    def n_used(self, n_records: int) -> int:
+        """Return how many inputs an epoch goes through, of so many records and their copies.
+
+        Raises:
+            InputError: Batches are to be full ones, and there are too few records for one.
+        """
+        n = n_records * self.n_copies
+        if self.full_batches and n < self.batch_size:
+            raise InputError(
+                f"Expected at least {self.batch_size} records for full batches, found {n}; take smaller batches, or "
+                "full_batches=False."
+            )
+        return n - n % self.batch_size if self.full_batches else n
+
+    def n_steps(self, n_records: int) -> int:
+        """Return the steps of an epoch on so many records; raises as `n_used`."""
+        return math.ceil(self.n_used(n_records) / self.batch_size)
+
+    @property
+    def n_copies(self) -> int:
+        """Inputs that are made of every record."""
+        return sum(defence.n_copies for defence in self.defences if isinstance(defence, Translates)) or 1
+
+    def enlarged(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is trained on: the records, once for every copy that a defence makes of them."""
+        for defence in self.defences:
+            if isinstance(defence, Translates):
+                inputs, labels = defence.of(inputs), labels.repeat(defence.n_copies)
+        return inputs, labels
+
+    def penalty_on(self, network: nn.Module) -> Penalty | None:
+        """Return what the defences add to the loss of networks like this one; None if they add nothing."""
+        penalties = [defence.on(network) for defence in self.defences if isinstance(defence, L2)]
+        if not penalties:
+            return None
+        return lambda weights: torch.stack([penalty(weights) for penalty in penalties]).sum(dim=0)
 
     def dump(self, model: Model) -> Mapping[str, bytes]:
         """Return the weights, also of the checkpoints, as safetensors and the rest as JSON."""

@@ -1,6 +1,5 @@
 """Scores from shadow models: chance where the target knows nothing of its members, and a planted leak found."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,10 +50,6 @@ class Kept(SignalStore):
 
     def read(self, name: str, *, rows: Any = None, records: slice = slice(None)) -> np.ndarray:
         return np.asarray(self.signals[rows])
-
-    def blocks(self, name: str, n_records: int | None = None, *, rows: Any = None) -> Iterator[tuple[int, np.ndarray]]:
-        for start in range(0, N, 25):
-            yield start, self.signals[rows][:, start : start + 25]
 
 
 def two_logits(phi: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ def timed(monkeypatch):
 
 def cost_of(recipe: Any, bank: Bank, n_models: int = 10, records: Records | None = None, **more: Any) -> Estimate:
     plan = plan_of(FunctionRecipe(bayes), n_models, records=records)
-    return estimate(recipe, plan.records, plan.member, seed=0, bank=bank, **more)
+    return estimate(replace(plan, recipe=recipe), bank, **more)
 
 
 def test_the_estimate_is_models_times_seconds(timed, bank):

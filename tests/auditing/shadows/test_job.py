@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from tests.auditing.small_models import answers_of, bayes, centroids, failing, plain_loop, plan_of, torch_recipe
 
-from vestige.auditing.shadows.job import Shared, Task, Trained, train_and_observe
+from vestige.auditing.shadows.job import Task, Trained, train_and_observe
 from vestige.auditing.shadows.plan import ShadowPlan
 from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.strategies import Strategy
 
 
-def shared_of(plan: ShadowPlan, **more: Any) -> Shared:
-    return Shared(plan.recipe, plan.records, plan.strategy, **more)
+def shared_of(plan: ShadowPlan) -> ShadowPlan:
+    return replace(plan, member=plan.member[:0], groups=[])
 
 
 def task_of(

@@ -39,8 +39,8 @@ from vestige.auditing.shadows import training as module
 from vestige.auditing.shadows.job import train_and_observe
 from vestige.auditing.shadows.training import Shadows, train_shadows
 from vestige.core.errors import ArtefactError, OutputError, TrainingError
+from vestige.core.half_written import writable
 from vestige.core.jobs import Outcome
-from vestige.core.signal_files import writable
 from vestige.core.signal_store import SignalStore
 from vestige.core.signals import AT_THE_END
 from vestige.training.bank import Bank

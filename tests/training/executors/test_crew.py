@@ -19,10 +19,6 @@ class Losing:
     def n_free(self) -> int:
         return self.n_workers - len(self.jobs)
 
-    @property
-    def n_busy(self) -> int:
-        return len(self.jobs)
-
     def give(self, job: Job) -> None:
         self.jobs.append(job)
         self.given.append(job.task)

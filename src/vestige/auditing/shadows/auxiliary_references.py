@@ -1,8 +1,8 @@
 """Reference models of an adversary who has records of its own: trained from new weights, or by forgetting."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -19,18 +19,28 @@ from vestige.core.targets import GradientInterface
 from vestige.targets.opening import open_target
 
 
+class ReferenceOptions(TypedDict, total=False):
+    """How many reference models are trained, and how; all of it may be left out.
+
+    Attributes:
+        n_models: How many, 1 if omitted; of all auxiliary records they differ by their seeds alone.
+        share: Share of the auxiliary records that each is trained on, drawn for each anew; 1 if omitted.
+        validation: Records for a rule of stopping that needs some; none of them audited.
+        gradient_norms: Whether to observe gradients too; needs torch models.
+        seed: Of the models' seeds and of the draws; 0 if omitted.
+        progress: Told after every model.
+    """
+
+    n_models: int
+    share: float
+    validation: Records | None
+    gradient_norms: bool
+    seed: int
+    progress: Progress
+
+
 def references_from_scratch(
-    recipe: Recipe,
-    auxiliary: Records,
-    members: Records,
-    nonmembers: Records,
-    *,
-    n_models: int = 1,
-    share: float = 1.0,
-    validation: Records | None = None,
-    gradient_norms: bool = False,
-    seed: int = 0,
-    progress: Progress = silent,
+    recipe: Recipe, auxiliary: Records, members: Records, nonmembers: Records, **options: Unpack[ReferenceOptions]
 ) -> References:
     """Train models on records that are not audited, from new weights, and ask them about those that are.
 
@@ -41,12 +51,7 @@ def references_from_scratch(
         auxiliary: The adversary's records, with ids, none of them among the audited ones.
         members: The audited records, as they will be given to `audit`: with ids.
         nonmembers: The others.
-        n_models: How many; of all auxiliary records they differ by their seeds alone.
-        share: Share of the auxiliary records that each is trained on, drawn for each anew.
-        validation: Records for the rule of stopping; none of them audited.
-        gradient_norms: Whether to observe gradients too; needs torch models.
-        seed: Of the models' seeds and of the draws.
-        progress: Told after every model.
+        options: `n_models`, `share`, `validation`, `gradient_norms`, `seed` and `progress`: see `ReferenceOptions`.
 
     Raises:
         InputError: A record, or a subject, is on both sides, records have no ids, or the recipe cannot use them.
@@ -66,9 +71,7 @@ def references_from_scratch(
     Source:
         Watson et al. 2022, section 4.1; several models, each of a subsample, as in their section 4.3.
     """
-    pools = _Pools.of(auxiliary, members, nonmembers, validation)
-    draws = _draws(auxiliary.n_records, n_models, share, seed)
-    return _references(pools, recipe, None, draws, "new weights", gradient_norms, seed, progress)
+    return _References(recipe, auxiliary, members, nonmembers, None, **options).trained()
 
 
 def references_by_forgetting(
@@ -77,13 +80,7 @@ def references_by_forgetting(
     auxiliary: Records,
     members: Records,
     nonmembers: Records,
-    *,
-    n_models: int = 1,
-    share: float = 1.0,
-    validation: Records | None = None,
-    gradient_norms: bool = False,
-    seed: int = 0,
-    progress: Progress = silent,
+    **options: Unpack[ReferenceOptions],
 ) -> References:
     """Train the target itself further on records that are not audited, until it has forgotten, and ask these models.
 
@@ -97,12 +94,7 @@ def references_by_forgetting(
         auxiliary: As of `references_from_scratch`, like all that follows.
         members: The audited records.
         nonmembers: The others.
-        n_models: How many.
-        share: Share of the auxiliary records.
-        validation: Records for the rule of stopping.
-        gradient_norms: Whether to observe gradients too.
-        seed: Of the models' seeds and of the draws.
-        progress: Told after every model.
+        options: As of `references_from_scratch`.
 
     Raises:
         InputError: As of `references_from_scratch`; or the recipe has another network, or cannot start from a model.
@@ -125,40 +117,88 @@ def references_by_forgetting(
         Watson et al. 2022, section 3, calibration via forgetting. Deviation: their code continues the optimiser's
         state and its schedule as well, which a model that is handed over does not have.
     """
-    pools = _Pools.of(auxiliary, members, nonmembers, validation)
-    draws = _draws(auxiliary.n_records, n_models, share, seed)
-    start = Model(model, pools.everybody.n_classes, seed)
-    return _references(pools, recipe, start, draws, "the target's weights", gradient_norms, seed, progress)
+    return _References(recipe, auxiliary, members, nonmembers, model, **options).trained()
 
 
 @dataclass(frozen=True, eq=False)
-class _Pools:
-    """Records that have been held against each other.
+class _References:
+    """Reference models to be trained: from the weights of `model`, or from new ones if it is None."""
 
-    Attributes:
-        everybody: The auxiliary records, then members, then nonmembers: with one count of classes for all.
-        n_auxiliary: How many of the first kind there are.
-        n_members: How many of the second.
-        validation: For rules of stopping.
-    """
+    recipe: Recipe
+    auxiliary: Records
+    members: Records
+    nonmembers: Records
+    model: Any
+    _: KW_ONLY
+    n_models: int = 1
+    share: float = 1.0
+    validation: Records | None = None
+    gradient_norms: bool = False
+    seed: int = 0
+    progress: Progress = silent
 
-    everybody: Records
-    n_auxiliary: int
-    n_members: int
-    validation: Records | None
+    def trained(self) -> References:
+        """Train them and ask them about the audited records, members first as an audit has them."""
+        audited = joined(self.members, self.nonmembers)
+        _refuse_shared("auxiliary", self.auxiliary, audited)
+        if self.validation is not None:
+            _refuse_shared("validation", self.validation, audited)
+        everybody = joined(self.auxiliary, audited)  # with one count of classes for all
+        audited = everybody.take(np.arange(self.auxiliary.n_records, everybody.n_records))
+        start = None if self.model is None else Model(self.model, everybody.n_classes, self.seed)
+        answers, norms, knows, epochs = [], [], [], []
+        kind: type[Logits] | type[Probabilities] = Logits
+        draws = self._draws()
+        for number, rows in enumerate(draws):
+            self.progress("training reference models", number, len(draws))
+            own = everybody.take(rows)
+            model_seed = int(stream(self.seed, f"reference model {number}").integers(2**31))
+            model = self.recipe.fit(own, seed=model_seed, start=start, validation=self.validation)
+            target = open_target(model.classifier, audited.n_classes)
+            found = target.answers(audited.inputs)
+            kind = Logits if isinstance(found, Logits) else Probabilities
+            answers.append(found.whole())
+            if self.gradient_norms:
+                norms.append(_norms(target, model, audited))
+            own_accuracy = _accuracy(target.answers(own.inputs).whole(), own.labels)
+            knows.append([own_accuracy, *self._on_both_sides(answers[-1], audited.labels)])
+            epochs.append(model.epoch)
+        self.progress("training reference models", len(draws), len(draws))
+        begun_with = "new weights" if start is None else "the target's weights"
+        for_epochs = f", {np.mean(epochs):.3g} epochs on average" if any(epochs) else ""
+        said = (
+            f"{len(draws)} from {begun_with}, on {draws[0].size:,} of {self.auxiliary.n_records:,} records that are "
+            f"not audited{for_epochs}; mean accuracy {_said(np.mean(knows, axis=0))} (their own records, the target's "
+            "members, its nonmembers)"
+        )
+        if start is not None:
+            mine = open_target(start.classifier, audited.n_classes).answers(audited.inputs).whole()
+            of_target = _said(self._on_both_sides(mine, audited.labels))
+            said = f"by forgetting: {said}; the target's {of_target} on the last two"
+        return References(
+            kind,
+            np.stack(answers),
+            np.zeros((len(draws), audited.n_records), dtype=bool),
+            ids=audited.ids,
+            labels=audited.labels,
+            gradient_norms=np.stack(norms) if norms else None,
+            training=said,
+            by_forgetting=start is not None,
+        )
 
-    @classmethod
-    def of(cls, auxiliary: Records, members: Records, nonmembers: Records, validation: Records | None) -> "_Pools":
-        audited = joined(members, nonmembers)
-        _refuse_shared("auxiliary", auxiliary, audited)
-        if validation is not None:
-            _refuse_shared("validation", validation, audited)
-        return cls(joined(auxiliary, audited), auxiliary.n_records, members.n_records, validation)
+    def _draws(self) -> list[np.ndarray]:
+        """Which auxiliary records each model is trained on."""
+        if self.n_models < 1:
+            raise InputError(f"Expected at least 1 reference model, found {self.n_models}.")
+        if not 0 < self.share <= 1:
+            raise InputError(f"Expected a share of the auxiliary records above 0 and up to 1, found {self.share:g}.")
+        n = self.auxiliary.n_records
+        streams = (stream(self.seed, f"records of reference model {i}") for i in range(self.n_models))
+        return [np.sort(drawn.permutation(n)[: max(1, round(self.share * n))]) for drawn in streams]
 
-    @property
-    def audited(self) -> Records:
-        """Members first, as an audit has them."""
-        return self.everybody.take(np.arange(self.n_auxiliary, self.everybody.n_records))
+    def _on_both_sides(self, table: np.ndarray, labels: np.ndarray) -> list[float]:
+        n = self.members.n_records
+        return [_accuracy(table[:n], labels[:n]), _accuracy(table[n:], labels[n:])]
 
 
 def _refuse_shared(name: str, others: Records, audited: Records) -> None:
@@ -179,66 +219,6 @@ def _refuse_shared(name: str, others: Records, audited: Records) -> None:
             )
 
 
-def _draws(n_records: int, n_models: int, share: float, seed: int) -> list[np.ndarray]:
-    """Which auxiliary records each model is trained on."""
-    if n_models < 1:
-        raise InputError(f"Expected at least 1 reference model, found {n_models}.")
-    if not 0 < share <= 1:
-        raise InputError(f"Expected a share of the auxiliary records above 0 and up to 1, found {share:g}.")
-    size = max(1, round(share * n_records))
-    streams = (stream(seed, f"records of reference model {i}") for i in range(n_models))
-    return [np.sort(drawn.permutation(n_records)[:size]) for drawn in streams]
-
-
-def _references(
-    pools: _Pools,
-    recipe: Recipe,
-    start: Model | None,
-    draws: Sequence[np.ndarray],
-    begun_with: str,
-    gradient_norms: bool,
-    seed: int,
-    progress: Progress,
-) -> References:
-    audited, n_members = pools.audited, pools.n_members
-    answers, norms, knows, epochs = [], [], [], []
-    kind: type[Logits] | type[Probabilities] = Logits
-    for number, rows in enumerate(draws):
-        progress("training reference models", number, len(draws))
-        own = pools.everybody.take(rows)
-        model_seed = int(stream(seed, f"reference model {number}").integers(2**31))
-        model = recipe.fit(own, seed=model_seed, start=start, validation=pools.validation)
-        target = open_target(model.classifier, audited.n_classes)
-        found = target.answers(audited.inputs)
-        kind = Logits if isinstance(found, Logits) else Probabilities
-        answers.append(found.whole())
-        if gradient_norms:
-            norms.append(_norms(target, model, audited))
-        own_accuracy = _accuracy(target.answers(own.inputs).whole(), own.labels)
-        knows.append([own_accuracy, *_on_both_sides(answers[-1], audited.labels, n_members)])
-        epochs.append(model.epoch)
-    progress("training reference models", len(draws), len(draws))
-    said = (
-        f"{len(draws)} from {begun_with}, on {draws[0].size:,} of {pools.n_auxiliary:,} records that are not audited"
-        f"{_for_epochs(epochs)}; mean accuracy {_said(np.mean(knows, axis=0))} (their own records, the target's "
-        "members, its nonmembers)"
-    )
-    if start is not None:
-        mine = open_target(start.classifier, audited.n_classes).answers(audited.inputs).whole()
-        of_target = _said(_on_both_sides(mine, audited.labels, n_members))
-        said = f"by forgetting: {said}; the target's {of_target} on the last two"
-    return References(
-        kind,
-        np.stack(answers),
-        np.zeros((len(draws), audited.n_records), dtype=bool),
-        ids=audited.ids,
-        labels=audited.labels,
-        gradient_norms=np.stack(norms) if norms else None,
-        training=said,
-        by_forgetting=start is not None,
-    )
-
-
 def _norms(target: Any, model: Model, audited: Records) -> np.ndarray:
     if not isinstance(target, GradientInterface):
         raise UnsupportedModelError(
@@ -252,13 +232,5 @@ def _accuracy(table: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(table.argmax(axis=1) == labels))
 
 
-def _on_both_sides(table: np.ndarray, labels: np.ndarray, n_members: int) -> list[float]:
-    return [_accuracy(table[rows], labels[rows]) for rows in (slice(None, n_members), slice(n_members, None))]
-
-
-def _said(accuracies: Sequence[float] | np.ndarray) -> str:
+def _said(accuracies: Iterable[float]) -> str:
     return ", ".join(f"{accuracy:.3f}" for accuracy in accuracies)
-
-
-def _for_epochs(epochs: Sequence[int]) -> str:
-    return f", {np.mean(epochs):.3g} epochs on average" if any(epochs) else ""

@@ -5,21 +5,18 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
 
 from vestige.auditing.shadows.plan import ShadowPlan
 from vestige.auditing.shadows.training import train_shadows
 from vestige.core.durations import duration, in_seconds
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.jobs import Executor
-from vestige.core.recipe import Recipe
-from vestige.core.records import Records
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess, n_cpus
 from vestige.training.executors.processes import Processes
@@ -103,41 +100,27 @@ def what_is_given_up(n_models: int, n_asked: int, share: Fraction = Fraction(1, 
     )
 
 
-def estimate(
-    recipe: Recipe,
-    records: Records,
-    member: Bool[np.ndarray, "model record"],
-    *,
-    seed: int,
-    bank: Bank,
-    executor: Executor | None = None,
-    within: float = math.inf,
-    share: Fraction = Fraction(1, 2),
-    n_views: int = 1,
-) -> Estimate:
+def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, within: float = math.inf) -> Estimate:
     """Measure what a model costs, and say what all of them will.
 
     Of a torch recipe a few steps are timed in every way it can be trained. Of any other one or a few models are
     trained, which stay in the bank if the recipe's can.
 
     Args:
-        recipe: How models are trained.
-        records: The pool.
-        member: Which record each is trained on.
-        seed: Of the audit.
+        plan: Which models, and of what recipe; its strategy and groups are not looked at.
         bank: Where what is trained is kept.
         executor: Who will work; this machine if omitted.
         within: Seconds there are.
-        share: Of the records, that each is trained on; decides how many models are a group.
-        n_views: Queries about each record that every model answers.
 
     Raises:
         InputError: Not even two models, or one group, fit.
         TrainingError: A model that was to be measured failed.
     """
-    measured = _measured(recipe, records, member, seed, bank, executor)
-    stored = _stored(recipe, records, member, seed, bank)
-    size = share.denominator
+    measured = _measured(plan, bank, executor)
+    stored = np.zeros(plan.n_models, dtype=bool)
+    if is_reusable(plan.identity):
+        stored = np.array([bank.has(key_of(plan.facts(i))) for i in range(plan.n_models)])
+    size = plan.share.denominator
     seconds = measured[0].seconds_per_model * np.cumsum(~stored)[size - 1 :: size]  # of 2, 4, 6 ... models
     n_fit = size * int(np.count_nonzero(seconds <= within * _SHARE_OF_TIME))
     if n_fit < size:
@@ -145,65 +128,54 @@ def estimate(
             f"Expected time for {size} shadow models, about {duration(seconds[0] / _SHARE_OF_TIME)}, found "
             f"{duration(within)}; give more with --within."
         )
-    per_row = n_views * records.n_records * records.n_classes * (4 if hasattr(recipe, "epochs") else 8)
+    records, n_views = plan.records, 1 if plan.views is None else plan.views.n_views
+    per_row = n_views * records.n_records * records.n_classes * (4 if hasattr(plan.recipe, "epochs") else 8)
     return Estimate(
         n_fit,
-        len(member),
+        plan.n_models,
         int(np.count_nonzero(stored[:n_fit])),
-        int(getattr(recipe, "epochs", 0)),
+        int(getattr(plan.recipe, "epochs", 0)),
         tuple(measured),
         float(seconds[n_fit // size - 1]),
         per_row * n_fit,
         _size_of(records.inputs) + per_row,
-        share,
+        plan.share,
         n_views,
     )
-
-
-def _stored(recipe: Recipe, records: Records, member: np.ndarray, seed: int, bank: Bank) -> np.ndarray:
-    """Which models are in the bank."""
-    plan = ShadowPlan(recipe, records, member, seed, Strategy(), [], len(member))
-    if not is_reusable(plan.identity):
-        return np.zeros(len(member), dtype=bool)
-    return np.array([bank.has(key_of(plan.facts(i))) for i in range(len(member))])
 
 
 def _size_of(inputs: Any) -> int:
     return int(inputs.memory_usage(deep=True).sum() if hasattr(inputs, "columns") else inputs.nbytes)
 
 
-def _measured(
-    recipe: Recipe, records: Records, member: np.ndarray, seed: int, bank: Bank, executor: Executor | None
-) -> Sequence[Measured]:
-    if hasattr(recipe, "network"):  # torch is imported by then
-        if executor is None:
-            return measure_torch(recipe, records, member, Processes)  # type: ignore[arg-type]
-        found = measure_torch(recipe, records, member, None, n_threads=executor.threads_each)  # type: ignore[arg-type]
-        return [Measured(m.strategy, m.seconds_per_model / executor.n_workers) for m in found]
-    return _measured_by_training(recipe, records, member, seed, bank, executor)
+def _measured(plan: ShadowPlan, bank: Bank, executor: Executor | None) -> Sequence[Measured]:
+    if hasattr(plan.recipe, "network"):  # torch is imported by then
+        processes, threads = (Processes, None) if executor is None else (None, executor.threads_each)
+        found = measure_torch(plan.recipe, plan.records, plan.member, processes, n_threads=threads)  # type: ignore[arg-type]
+        n_workers = 1 if executor is None else executor.n_workers
+        return [Measured(m.strategy, m.seconds_per_model / n_workers) for m in found]
+    return _measured_by_training(plan, bank, executor)
 
 
-def _measured_by_training(
-    recipe: Recipe, records: Records, member: np.ndarray, seed: int, bank: Bank, executor: Executor | None
-) -> list[Measured]:
+def _measured_by_training(plan: ShadowPlan, bank: Bank, executor: Executor | None) -> list[Measured]:
     """Train a model with all processors, then one on each, and compare."""
     cpus = n_cpus()
 
     def seconds(strategy: Strategy, models: Sequence[int]) -> float:
-        plan = ShadowPlan(recipe, records, member, seed, strategy, [[i] for i in models], len(models))
+        part = replace(plan, strategy=strategy, groups=[[i] for i in models], n_asked=len(models), views=None)
         with tempfile.TemporaryDirectory() as folder:
             begun = time.monotonic()
-            train_shadows(plan, Path(folder), bank, stop_at_failure=True)
+            train_shadows(part, Path(folder), bank, stop_at_failure=True)
             elapsed = time.monotonic() - begun
         noted = [bank.how(key_of(facts), facts) for facts in map(plan.facts, models)]
         return max(float(how["seconds"]) for how in noted if how) if any(noted) else elapsed
 
     together = Strategy(threads=(executor or InProcess()).threads_each)
-    first, of_one = _first_that_works(lambda model: seconds(together, [model]), min(_TRIES, len(member)))
+    first, of_one = _first_that_works(lambda model: seconds(together, [model]), min(_TRIES, plan.n_models))
     if executor is not None:
         return [Measured(together, of_one / executor.n_workers)]
-    found, others = [Measured(together, of_one)], list(range(first + 1, len(member)))[:cpus]
-    if cpus > 1 and of_one * len(member) > _WORTH_PROCESSES and len(others) == cpus:
+    found, others = [Measured(together, of_one)], list(range(first + 1, plan.n_models))[:cpus]
+    if cpus > 1 and of_one * plan.n_models > _WORTH_PROCESSES and len(others) == cpus:
         apart = Strategy(n_processes=cpus, threads=1)
         with suppress(TrainingError):
             found.append(Measured(apart, seconds(apart, others) / cpus))

@@ -2,42 +2,22 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from vestige.auditing.shadows.plan import ShadowPlan
 from vestige.core.errors import TrainingError, UnsupportedModelError, VestigeError
 from vestige.core.outputs import Logits
 from vestige.core.recipe import Model, Recipe
-from vestige.core.records import Records
 from vestige.core.targets import GradientInterface
-from vestige.core.views import MirrorAndShifts, with_views
+from vestige.core.views import with_views
 from vestige.targets.opening import open_target
-from vestige.training.strategies import Strategy, train_group
+from vestige.training.strategies import train_group
 
 LOGITS, PROBABILITIES, GRADIENT_NORMS = "logits", "probabilities", "gradient_norms"
-
-
-@dataclass(frozen=True, eq=False)
-class Shared:
-    """What every job needs.
-
-    Attributes:
-        recipe: How models are trained.
-        records: The pool, which they are asked about too.
-        strategy: The way they are trained.
-        checkpoints: Epochs after which they are observed as well.
-        gradient_norms: Whether to observe the gradient of every record.
-        views: What they are asked of each record; the record alone if None.
-    """
-
-    recipe: Recipe
-    records: Records
-    strategy: Strategy
-    checkpoints: tuple[int, ...] = ()
-    gradient_norms: bool = False
-    views: MirrorAndShifts | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,18 +59,18 @@ class Trained:
     error: str = ""
 
 
-def train_and_observe(shared: Shared, task: Task) -> list[Trained]:
-    """Do one task."""
-    done = [_observed(shared, i, partial(shared.recipe.load, files), None, 0.0) for i, files in task.stored.items()]
+def train_and_observe(plan: ShadowPlan, task: Task) -> list[Trained]:
+    """Do one task of a plan, whose membership matrix and groups are not looked at: they need not be sent."""
+    done = [_observed(plan, i, partial(plan.recipe.load, files), None, 0.0) for i, files in task.stored.items()]
     if not task.models:
         return done
-    member = np.unpackbits(task.member, axis=1, count=shared.records.n_records).astype(bool)
+    member = np.unpackbits(task.member, axis=1, count=plan.records.n_records).astype(bool)
     begun = time.perf_counter()
-    models = list(train_group(shared.recipe, shared.records, member, task.seeds, shared.strategy, shared.checkpoints))
+    models = list(train_group(plan.recipe, plan.records, member, task.seeds, plan.strategy, plan.checkpoints))
     seconds = (time.perf_counter() - begun) / len(models)
     for i, model in zip(task.models, models, strict=True):
         if i in task.wanted:
-            done.append(_observed(shared, i, partial(_usable, model), shared.recipe, seconds))
+            done.append(_observed(plan, i, partial(_usable, model), plan.recipe, seconds))
     return done
 
 
@@ -100,14 +80,14 @@ def _usable(model: Model | Exception) -> Model:
     return model
 
 
-def _observed(shared: Shared, number: int, get: Callable[[], Model], dump: Recipe | None, seconds: float) -> Trained:
+def _observed(plan: ShadowPlan, number: int, get: Callable[[], Model], dump: Recipe | None, seconds: float) -> Trained:
     """What a model answers about all records, and its files if it is new; an error of this model is its own."""
     try:
         model = get()
-        rows = tuple(_answers(shared, m) for m in (*model.checkpoints, model))
-        if len(rows) != len(shared.checkpoints) + 1:
+        rows = tuple(_answers(plan, m) for m in (*model.checkpoints, model))
+        if len(rows) != len(plan.checkpoints) + 1:
             raise TrainingError(
-                f"Expected copies after the epochs {list(shared.checkpoints)}, found {len(rows) - 1}; training ended "
+                f"Expected copies after the epochs {list(plan.checkpoints)}, found {len(rows) - 1}; training ended "
                 "before one of them."
             )
         return Trained(number, None if dump is None else _files(dump, model), rows, seconds)
@@ -117,25 +97,24 @@ def _observed(shared: Shared, number: int, get: Callable[[], Model], dump: Recip
         return Trained(number, None, (), seconds, f"{type(error).__name__}: {error}")
 
 
-def _answers(shared: Shared, model: Model) -> dict[str, np.ndarray]:
+def _answers(plan: ShadowPlan, model: Model) -> dict[str, np.ndarray]:
     target = open_target(model.classifier, model.n_classes)
-    answers = target.answers(shared.records.inputs)
+    answers = target.answers(plan.records.inputs)
     kind = LOGITS if isinstance(answers, Logits) else PROBABILITIES
     found = {kind: answers.whole()}
-    if shared.views is not None:
-        others = (target.answers(view).whole() for view in shared.views.others(shared.records.inputs))
-        found[kind] = with_views(found[kind], others, shared.views.n_views)
-    if shared.gradient_norms:
+    if plan.views is not None:
+        others = (target.answers(view).whole() for view in plan.views.others(plan.records.inputs))
+        found[kind] = with_views(found[kind], others, plan.views.n_views)
+    if plan.gradient_norms:
         if not isinstance(target, GradientInterface):
             raise UnsupportedModelError(
                 f"Expected a torch module for gradient norms, found {type(model.classifier).__name__}."
             )
-        found[GRADIENT_NORMS] = target.gradient_norms(shared.records.inputs, shared.records.labels)
+        found[GRADIENT_NORMS] = target.gradient_norms(plan.records.inputs, plan.records.labels)
     return found
 
 
 def _files(recipe: Recipe, model: Model) -> Mapping[str, bytes] | None:
-    try:
+    with suppress(UnsupportedModelError):
         return recipe.dump(model)
-    except UnsupportedModelError:
-        return None
+    return None

@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Bool, Int
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from vestige.auditing.run_folder import PARTIAL_PLAN, PLAN
+from vestige.auditing.run_folder import PLAN
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import RunFolderError
+from vestige.core.half_written import half_written, remove_left_behind, writable
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.core.seeds import stream
-from vestige.core.signal_files import writable
 from vestige.core.signals import AT_THE_END, ModelTable
 from vestige.core.views import MirrorAndShifts
 from vestige.training.facts import Facts
@@ -128,11 +128,12 @@ def planned(
         return plan
     plan = plan_of(choose(), None)
     text = {"format": _FORMAT, "strategy": asdict(plan.strategy), "groups": plan.groups, "asked": plan.as_text()}
-    partial = folder / PARTIAL_PLAN
     with writable(folder.name, "the plan of shadow models"):
         folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({**text, "digest": _digest_of(text)}, indent=1) + "\n")
-        partial.replace(path)
+        remove_left_behind(folder, PLAN)
+        with half_written(folder, PLAN) as partial:
+            (partial / PLAN).write_text(json.dumps({**text, "digest": _digest_of(text)}, indent=1) + "\n")
+            (partial / PLAN).replace(path)
     return plan
 
 

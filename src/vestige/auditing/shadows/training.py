@@ -5,9 +5,8 @@ import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -17,7 +16,6 @@ from vestige.auditing.shadows.job import (
     GRADIENT_NORMS,
     LOGITS,
     PROBABILITIES,
-    Shared,
     Task,
     Trained,
     train_and_observe,
@@ -25,11 +23,11 @@ from vestige.auditing.shadows.job import (
 from vestige.auditing.shadows.plan import ShadowPlan
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError, TrainingError
+from vestige.core.half_written import writable
 from vestige.core.jobs import Executor, Outcome
 from vestige.core.progress import Progress, silent
-from vestige.core.signal_files import writable
 from vestige.core.signal_store import SignalStore
-from vestige.core.signals import DRAWN_TOGETHER, SignalLayout, VariableSpec
+from vestige.core.signals import DRAWN_TOGETHER, MEMBER, SignalLayout, VariableSpec
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess
 from vestige.training.executors.processes import Processes
@@ -76,15 +74,6 @@ class Shadows:
         return [self.plan.rows_of(int(i))[-1] for i in np.flatnonzero(self.done)]
 
 
-@dataclass
-class _Ledger:
-    """What is known of the models during a run."""
-
-    done: np.ndarray
-    failures: dict[int, str] = field(default_factory=dict)
-    n_trained: int = 0
-
-
 def train_shadows(
     plan: ShadowPlan,
     folder: Path,
@@ -114,29 +103,29 @@ def train_shadows(
     """
     begun = time.monotonic()
     books = _Books(plan, folder, bank, until)
-    progress("training shadow models", int(books.ledger.done.sum()), plan.n_models)
-    ledger = books.ledger
+    progress("training shadow models", books.n_through, plan.n_models)
+    shared = replace(plan, member=plan.member[:0], groups=[])  # each task has its rows
+    workers = executor or _executor_of(plan.strategy)
     while books.waiting:
-        with ExitStack() as claims, closing(_outcomes(plan, executor, books.tasks(claims))) as outcomes:
+        with ExitStack() as claims, closing(_outcomes(workers, shared, books.tasks(claims))) as outcomes:
             for outcome in outcomes:
                 books.enter(outcome)
-                if ledger.failures and stop_at_failure:
-                    raise _failure_of(ledger)
-                progress("training shadow models", int(ledger.done.sum()) + len(ledger.failures), plan.n_models)
+                if books.failures and stop_at_failure:
+                    raise books.first_failure()
+                progress("training shadow models", books.n_through, plan.n_models)
         books.wait()
-    _note(folder / FAILURES, ledger.failures)
-    if ledger.failures and not ledger.done.any():
-        raise _failure_of(ledger)
-    if books.store is None or not ledger.done.any():
+    _note(folder / FAILURES, books.failures)
+    if books.failures and not books.done.any():
+        raise books.first_failure()
+    if books.store is None or not books.done.any():
         raise TrainingError("Expected at least one shadow model in the time there was, found none; give it more time.")
     seconds = time.monotonic() - begun
-    return Shadows(plan, books.store, ledger.done, ledger.failures, ledger.n_trained, seconds, books.mended)
+    return Shadows(plan, books.store, books.done, books.failures, books.n_trained, seconds, books.mended)
 
 
-def _outcomes(plan: ShadowPlan, executor: Executor | None, tasks: Iterator[Task]) -> Generator[Outcome, None, None]:
+def _outcomes(workers: Executor, plan: ShadowPlan, tasks: Iterator[Task]) -> Generator[Outcome, None, None]:
     """Outcomes of the tasks; closed before they are through, nobody goes on with them."""
-    shared = Shared(plan.recipe, plan.records, plan.strategy, plan.checkpoints, plan.gradient_norms, plan.views)
-    yield from (executor or _executor_of(plan.strategy)).run(train_and_observe, shared, tasks)
+    yield from workers.run(train_and_observe, plan, tasks)
 
 
 def _note(path: Path, failures: Mapping[int, str]) -> None:
@@ -147,11 +136,6 @@ def _note(path: Path, failures: Mapping[int, str]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
             path.write_text(json.dumps({f"model {i}": failures[i] for i in sorted(failures)}, indent=1) + "\n")
-
-
-def _failure_of(ledger: "_Ledger") -> TrainingError:
-    first = min(ledger.failures)
-    return TrainingError(f"Shadow model {first}: {ledger.failures[first]}")
 
 
 def _executor_of(strategy: Strategy) -> Executor:
@@ -170,16 +154,31 @@ class _Books:
         self.facts = [plan.facts(i) for i in range(plan.n_models)]
         self.keys = [key_of(facts) for facts in self.facts]
         self.reusable = is_reusable(plan.identity)
-        self.store = SignalStore.open(self.path, self._layout(None)) if self.path.exists() else None
+        self.store: SignalStore | None = None
         self.mended: tuple[str, ...] = ()
         complete = np.zeros(len(plan.table()), dtype=bool)
-        if self.store is not None and self.reusable:  # else the recipe may have been another one
-            complete = self._undamaged(self.store)
-        done = np.array([complete[list(plan.rows_of(i))].all() for i in range(plan.n_models)])
-        self.ledger = _Ledger(done)
-        self.waiting = [tuple(group) for group in plan.groups if not done[group].all()]
+        if self.path.exists():
+            variables = SignalStore.open(self.path).variables
+            layout = self._layout({name: spec for name, spec in variables.items() if name != MEMBER})
+            self.store = SignalStore.open(self.path, layout)
+            if self.reusable:  # else the recipe may have been another one
+                complete = self._undamaged(self.store)
+        self.done = np.array([complete[list(plan.rows_of(i))].all() for i in range(plan.n_models)])
+        self.failures: dict[int, str] = {}
+        self.n_trained = 0
+        self.waiting = [tuple(group) for group in plan.groups if not self.done[group].all()]
         self.claims: dict[tuple[int, ...], ExitStack] = {}
         self.longest = 0.0  # seconds that a job has taken
+
+    @property
+    def n_through(self) -> int:
+        """Models that are done or have failed."""
+        return int(self.done.sum()) + len(self.failures)
+
+    def first_failure(self) -> TrainingError:
+        """The error of the first model that failed."""
+        first = min(self.failures)
+        return TrainingError(f"Shadow model {first}: {self.failures[first]}")
 
     def _undamaged(self, store: SignalStore) -> np.ndarray:
         """Rows that are complete and as they were written: others are computed again."""
@@ -188,10 +187,8 @@ class _Books:
         self.mended = tuple(dict.fromkeys(f"{d.variable} of {store.models.named(d.row)}" for d in damages))
         return complete
 
-    def _layout(self, variables: Mapping[str, VariableSpec] | None) -> SignalLayout:
+    def _layout(self, variables: Mapping[str, VariableSpec]) -> SignalLayout:
         plan = self.plan
-        if variables is None:
-            variables = {n: s for n, s in SignalStore.open(self.path).variables.items() if n != "member"}
         member = np.repeat(plan.member, len(plan.checkpoints) + 1, axis=0)
         made_from = {"data": plan.records.digest, "models": digest_of_columns({"keys": np.array(self.keys)})}
         if plan.share.denominator != 2:  # of pairs, partners are told by their training sets
@@ -218,15 +215,18 @@ class _Books:
 
     def _task(self, group: tuple[int, ...], claims: ExitStack) -> Task | None:
         """The task of a group; None if another process is training one of its models."""
-        wanted = tuple(i for i in group if not self.ledger.done[i])
+        wanted = tuple(i for i in group if not self.done[i])
         missing = [i for i in wanted if not self._in_bank(i)]
         if missing and self.reusable:
             claim = self.bank.claim([self.keys[i] for i in missing])
             if claim is None:
                 return None
-            self.claims[wanted] = claims.enter_context(ExitStack())
-            self.claims[wanted].enter_context(claim)
-        stored = {i: files for i in wanted if (files := self._stored(i)) is not None}
+            self.claims[wanted] = claims.enter_context(claim)
+        stored = {}
+        for i in filter(self._in_bank, wanted):
+            files = self.bank.get(self.keys[i], self.facts[i])
+            if files is not None:
+                stored[i] = files
         models = tuple(i for i in group if len(stored) < len(wanted) and not self._in_bank(i))
         rows = np.packbits(self.plan.member[list(models)], axis=1)
         return Task(wanted, stored, models, rows, tuple(map(self.plan.seed_of, models)))
@@ -234,50 +234,41 @@ class _Books:
     def _in_bank(self, model: int) -> bool:
         return self.reusable and self.bank.has(self.keys[model])
 
-    def _stored(self, model: int) -> Mapping[str, bytes] | None:
-        return self.bank.get(self.keys[model], self.facts[model]) if self.reusable else None
-
     def enter(self, outcome: Outcome) -> None:
         """Write what a job gave: models to the bank first, then signals to the run."""
         task: Task = outcome.task
         if outcome.error:
-            self.ledger.failures |= dict.fromkeys(task.wanted, outcome.error)
+            self.failures |= dict.fromkeys(task.wanted, outcome.error)
         trained: Sequence[Trained] = outcome.result or ()
-        self.ledger.failures |= {t.model: t.error for t in trained if t.error}
+        self.failures |= {t.model: t.error for t in trained if t.error}
         good = [t for t in trained if not t.error]
-        if self.reusable:
-            entries = {
-                self.keys[t.model]: (self.facts[t.model], t.files, self._how(t)) for t in good if t.files is not None
-            }
-            if entries:
-                self.bank.put_all(entries)
+        strategy = asdict(self.plan.strategy)
+        entries = {
+            self.keys[t.model]: (self.facts[t.model], t.files, {"strategy": strategy, "seconds": round(t.seconds, 3)})
+            for t in good
+            if self.reusable and t.files is not None
+        }
+        if entries:
+            self.bank.put_all(entries)
         for t in good:
             try:
                 self._write(t)
-                self.ledger.n_trained += t.model not in task.stored
+                self.n_trained += t.model not in task.stored
             except InputError as error:  # such as probabilities where the others gave logits
-                self.ledger.failures[t.model] = str(error)
+                self.failures[t.model] = str(error)
         self.longest = max(self.longest, sum(t.seconds for t in trained))
         if task.wanted in self.claims:
             self.claims.pop(task.wanted).close()
 
-    def _how(self, trained: Trained) -> dict[str, Any]:
-        return {"strategy": asdict(self.plan.strategy), "seconds": round(trained.seconds, 3)}
-
     def _write(self, trained: Trained) -> None:
         if self.store is None:
-            self.store = SignalStore.create(self.path, self._layout(_specs(trained.rows[0])))
+            specs = {name: _spec(name, values) for name, values in trained.rows[0].items()}
+            self.store = SignalStore.create(self.path, self._layout(specs))
         for row, values in zip(self.plan.rows_of(trained.model), trained.rows, strict=True):
             self.store.write_row(row, values)
-        self.ledger.done[trained.model] = True
+        self.done[trained.model] = True
 
 
-def _specs(values: Mapping[str, np.ndarray]) -> dict[str, VariableSpec]:
-    return {
-        name: VariableSpec(
-            str(v.dtype),
-            n_queries=v.shape[1] if v.ndim == 3 else None,
-            n_classes=None if name == GRADIENT_NORMS else v.shape[-1],
-        )
-        for name, v in values.items()
-    }
+def _spec(name: str, values: np.ndarray) -> VariableSpec:
+    n_classes = None if name == GRADIENT_NORMS else values.shape[-1]
+    return VariableSpec(str(values.dtype), n_queries=values.shape[1] if values.ndim == 3 else None, n_classes=n_classes)

@@ -9,7 +9,6 @@ from vestige.core.errors import ArtefactError, InputError
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, Output, Phi, Probabilities
 from vestige.core.references import References
-from vestige.core.signal_files import read_identity
 from vestige.core.signal_store import FOLDER, SignalStore
 from vestige.core.signals import AT_THE_END, DRAWN_TOGETHER, MEMBER
 from vestige.data.formats.arrays import NpzFile, StoredArrays
@@ -102,7 +101,7 @@ def _of_run(folder: Path) -> References:
     rows = np.flatnonzero(store.complete() & (store.models.epoch == AT_THE_END))
     if rows.size == 0:
         raise ArtefactError(f"{folder.parent.name}: Expected a finished shadow model, found none; finish the run.")
-    together = read_identity(folder)["made_from"].get(DRAWN_TOGETHER)
+    together = store.made_from.get(DRAWN_TOGETHER)
     return References(
         _RUN_KINDS[kind],
         store.table(kind, rows),

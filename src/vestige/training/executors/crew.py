@@ -35,10 +35,6 @@ class Crew(Protocol):
     def n_free(self) -> int:
         """How many jobs can be given now."""
 
-    @property
-    def n_busy(self) -> int:
-        """How many jobs were given and are not finished."""
-
     def give(self, job: Job) -> None:
         """Start a job."""
 
@@ -58,12 +54,15 @@ def outcomes_of(crew: Crew, tasks: Iterable[Any]) -> Iterator[Outcome]:
     """
     new, again = (Job(task) for task in tasks), list[Job]()
     outcomes: list[Outcome] = []
+    n_busy = 0
     while True:
         while crew.n_free > 0 and (job := again.pop() if again else next(new, None)):
             crew.give(job)
+            n_busy += 1
         yield from outcomes  # only now: nobody is idle while the caller thinks
-        if not crew.n_busy:
+        if not n_busy:
             return
         finished = crew.wait()
+        n_busy -= len(finished)
         outcomes = [outcome for _, outcome in finished if outcome is not None]
         again += [job for job, outcome in finished if outcome is None]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -70,46 +70,48 @@ class Processes:
             InputError: Work, what is shared or a task cannot be sent to another process.
             OutputError: The folder for temporary files is full.
         """
-        with _Parcel(work, shared) as parcel, _Crew(parcel, self.n_workers, self.threads_each) as crew:
+        parcel = _Parcel.of(work, shared)
+        with parcel.file, _Crew(parcel, self.n_workers, self.threads_each) as crew:
             yield from outcomes_of(crew, tasks)
 
 
+@dataclass(frozen=True)
 class _Parcel:
-    """Work and what it shares, in a file that has no name and is gone with the processes that hold it open."""
+    """Work and what it shares, in a file that has no name and is gone with the processes that hold it open.
 
-    def __init__(self, work: Callable[[Any, Any], Any], shared: Any) -> None:
+    Attributes:
+        file: The file, open.
+        spans: Where in it the large arrays are, and last what refers to them.
+    """
+
+    file: IO[bytes]
+    spans: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, work: Callable[[Any, Any], Any], shared: Any) -> "_Parcel":
         import cloudpickle
 
         buffers: list[Any] = []
         main = shipped(cloudpickle, "a recipe and records", (work, shared), buffers)
-        self.spans: list[tuple[int, int]] = []
-        try:
-            self.file: IO[bytes] = tempfile.TemporaryFile(prefix="vestige-")  # noqa: SIM115  # closed by `__exit__`
-            self._write((*(buffer.raw() for buffer in buffers), main))
-        except OSError as error:
-            raise OutputError(
-                f"Expected to write what processes share to {tempfile.gettempdir()}, found: {error.strerror or error}; "
-                "make room there, or name another folder with TMPDIR."
-            ) from None
-
-    def _write(self, parts: "Iterable[bytes | memoryview]") -> None:
-        try:
-            for part in parts:
-                start = -(-self.file.tell() // _ALIGNMENT) * _ALIGNMENT
-                self.file.seek(start)
-                self.file.write(part)
-                self.spans.append((start, self.file.tell()))
-            self.file.flush()
-        except OSError:
-            with suppress(OSError):  # what is left to be written has no room either
-                self.file.close()
-            raise
-
-    def __enter__(self) -> "_Parcel":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
+        with ExitStack() as opened:
+            opened.enter_context(suppress(OSError))  # of closing: what is left to be written has no room either
+            try:
+                file = opened.enter_context(tempfile.TemporaryFile(prefix="vestige-"))
+                spans = []
+                for part in (*(buffer.raw() for buffer in buffers), main):
+                    start = -(-file.tell() // _ALIGNMENT) * _ALIGNMENT
+                    file.seek(start)
+                    file.write(part)
+                    spans.append((start, file.tell()))
+                file.flush()
+                opened.pop_all()
+                return cls(file, spans)
+            except OSError as error:
+                found = error.strerror or error
+        raise OutputError(
+            f"Expected to write what processes share to {tempfile.gettempdir()}, found: {found}; make room there, or "
+            "name another folder with TMPDIR."
+        )
 
 
 @dataclass(eq=False)
@@ -144,10 +146,6 @@ class _Crew:
     @property
     def n_free(self) -> int:
         return self.n_workers - len(self.busy)
-
-    @property
-    def n_busy(self) -> int:
-        return len(self.busy)
 
     def give(self, job: Job) -> None:
         import cloudpickle

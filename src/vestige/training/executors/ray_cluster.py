@@ -103,10 +103,6 @@ class _Flight:
     def n_free(self) -> int:
         return max(1, self._asked._n_slots(self._ray)) + 1 - len(self._flying)
 
-    @property
-    def n_busy(self) -> int:
-        return len(self._flying)
-
     def give(self, job: Job) -> None:
         task = shipped(self._ray.cloudpickle, "a task", job.task)
         self._flying[self._task.remote(self._work, self._shared, task)] = job
@@ -180,10 +176,9 @@ def _knock(address: str) -> None:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
-    if not host:
-        raise InputError(f"{_unreachable(address)}, found no host in it; {_CURE}")
-    if port is None and "//" not in address:
-        raise InputError(f"{_unreachable(address)}, found no port in it; {_CURE}")
+    missing = "host" if not host else "port" if port is None and "//" not in address else ""
+    if missing:
+        raise InputError(f"{_unreachable(address)}, found no {missing} in it; {_CURE}")
     try:
         socket.create_connection((host, port or _CLIENT_PORT), timeout=_PATIENCE).close()
     except OSError as error:
