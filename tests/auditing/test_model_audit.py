@@ -24,7 +24,7 @@ from tests.auditing.planted import rows
 from tests.auditing.small_models import bayes, counting, failing, plan_of, table, torch_recipe, trainings
 
 import vestige
-from vestige import AuditResult, InputError, Predictions, audit
+from vestige import AuditResult, InputError, Predictions, Shadow, audit
 from vestige.auditing import run_folder, trained_models
 from vestige.auditing.adversary import adversary_models
 from vestige.auditing.plan import plan_of as audit_plan
@@ -403,14 +403,18 @@ def test_progress_says_what_was_picked(tmp_path):
     [
         (
             {"members": noise()},
-            r"Expected members and nonmembers beside a model \(GaussianNB\), found one side or none",
+            r"Expected members and nonmembers beside a model \(GaussianNB\), found one side only",
         ),
-        ({}, "found one side or none; give both as Records, or Predictions as target."),
+        ({}, r"found none; give both, as Records or as \(inputs, labels\), or Predictions as target\."),
         (
-            {"members": noise(), "nonmembers": noise(seed=1), "shadow": Predictions([[0.9, 0.1]] * 2, [0, 1], [1, 0])},
-            "Expected a shadow's predictions beside the target's, found records as well; give training.",
+            {
+                "members": noise(),
+                "nonmembers": noise(seed=1),
+                "adversary": Shadow(Predictions([[0.9, 0.1]] * 2, [0, 1], [1, 0])),
+            },
+            "Expected a shadow model's predictions beside the target's, found records as well; give ShadowTraining.",
         ),
-        ({"training": ShadowTraining("same")}, "Expected members and nonmembers beside a model"),
+        ({"adversary": ShadowTraining("same")}, "Expected members and nonmembers beside a model"),
     ],
 )
 def test_what_does_not_go_with_a_model_is_refused(given, message):
@@ -418,13 +422,22 @@ def test_what_does_not_go_with_a_model_is_refused(given, message):
         audit(GaussianNB(), **given)
 
 
+def test_sides_are_records_or_inputs_and_labels(bank):
+    sides = {name: noise(seed=n) for n, name in enumerate(("members", "nonmembers"))}
+    model = GaussianNB().fit(sides["members"].inputs, sides["members"].labels)
+    by_records = audit(model, *sides.values(), attacks=["loss"])
+    pairs = [(side.inputs, side.labels) for side in sides.values()]
+    by_pairs = audit(model, *pairs, attacks=["loss"])
+    pd.testing.assert_frame_equal(by_pairs.results, by_records.results)
+
+
 def test_a_side_that_is_no_records_is_refused():
     """In a process of its own: what the tests' checks of types would catch must be told to users in words."""
-    code = "import vestige; vestige.audit(lambda x: x, members=([[0.0]], [0]), nonmembers=([[1.0]], [1]))"
+    code = "import vestige; vestige.audit(lambda x: x, members=[[0.0]], nonmembers=([[1.0]], [1]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stderr.rstrip().endswith(
-        "InputError: Expected Records as members, found tuple; give vestige.Records(inputs, labels), or read files "
-        "with vestige.data.read_two_records."
+        "InputError: Expected Records or (inputs, labels) as members, found list; give vestige.Records(inputs, "
+        "labels), or read files with vestige.data.read_two_records."
     )
 
 
@@ -433,7 +446,10 @@ def test_a_side_that_is_no_records_is_refused():
     [
         ({"members": noise()}, "members and nonmembers beside predictions, found one side only"),
         ({"nonmembers": noise()}, "members and nonmembers beside predictions, found one side only"),
-        ({"training": ShadowTraining("same")}, "members and nonmembers beside training, found predictions alone"),
+        (
+            {"adversary": ShadowTraining("same")},
+            "members and nonmembers beside ShadowTraining, found predictions alone",
+        ),
         ({"querying": Querying()}, "members and nonmembers beside querying, found predictions alone"),
     ],
 )

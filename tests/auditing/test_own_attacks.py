@@ -98,7 +98,7 @@ def test_the_score_of_one_of_ours_gets_all_of_its_numbers(both, own, ours):
     np.testing.assert_allclose(both.records[own], both.records[ours], rtol=1e-9, atol=1e-12)
     assert own in {roc.attack for roc in both.rocs}
     mine, theirs = (next(t for t in both.threat_models if t.attack == name) for name in (own, ours))
-    assert (mine.interface, mine.knowledge, mine.source) == (theirs.interface, theirs.knowledge, "own")
+    assert (mine.interface, mine.knowledge, mine.source) == (theirs.interface, theirs.knowledge, "custom")
 
 
 def test_what_is_worst_and_the_test_over_all_allow_for_it(both):
@@ -197,8 +197,9 @@ def test_nothing_that_can_be_played_is_refused_with_what_it_needs():
 
 def test_names_and_functions_are_found_in_the_order_of_the_tables(tmp_path):
     (tmp_path / "lab_of_mine.py").write_text("def score(losses):\n    return -losses\n\nclass Of:\n    count = 3\n")
-    chosen = select([our_loss, "lab_of_mine:score", "loss", "correctness", CATALOGUE[4]], tmp_path)
-    assert [a.name for a in chosen.attacks] == ["correctness", "loss", "entropy", "our_loss", "score"]
+    entropy = next(attack for attack in CATALOGUE if attack.name == "entropy")
+    chosen = select([our_loss, "lab_of_mine:score", "loss", "correctness", entropy], tmp_path)
+    assert [a.name for a in chosen.attacks] == ["correctness", "entropy", "loss", "our_loss", "score"]
     assert chosen.own == ("our_loss", "score")
     assert list(chosen.asked)[1] == "lab_of_mine:score"
     assert [name for name, digest in chosen.asked.items() if not digest] == ["loss", "correctness", "entropy"]
@@ -247,7 +248,7 @@ def loss(losses):
         ([], "Expected a list of attacks"),
         ("loss", "Expected a list of attacks, found 'loss'"),
         (["entrop"], "found entrop; did you mean entropy"),
-        (["everything"], "there are all, correctness"),
+        (["everything"], "there are all, confidence, correctness"),
         ([loss], "another name than loss, which is one of ours"),
         (["no_such_module_at_all:score"], "Expected a module no_such_module_at_all"),
         ([our_loss, lambda losses: losses], "write a function with def"),
@@ -303,7 +304,7 @@ def test_a_policy_may_name_it():
 
 def test_the_run_names_its_sources_and_what_was_asked(tmp_path):
     audit(target(), attacks=["loss", "entropy", our_loss], run=tmp_path / "run")
-    assert (tmp_path / "run" / "attacks.bib").read_text() == bibtex("loss", "entropy") + "% our_loss: own\n"
+    assert (tmp_path / "run" / "attacks.bib").read_text() == bibtex("entropy", "loss") + "% our_loss: custom\n"
     use = tomllib.loads((tmp_path / "run" / "audit.toml").read_text())["attacks"]["use"]
     assert use == ["loss", "entropy", f"{__name__}:our_loss"]
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())["attacks"]
