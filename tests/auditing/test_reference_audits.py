@@ -164,7 +164,7 @@ def test_records_are_matched_by_id_and_never_by_their_order():
     shuffled = score_with(mixed, predictions(phi, member, ids=names))
     for name, values in straight.attacks.scores.items():
         np.testing.assert_array_equal(values, shuffled.attacks.scores[name])
-    assert straight.checks == shuffled.checks == ()
+    assert straight.attacks.checks == shuffled.attacks.checks == ()
 
 
 def test_numbers_and_text_are_the_same_ids():

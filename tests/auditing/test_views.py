@@ -167,8 +167,8 @@ def test_the_plan_counts_views_in_disk_and_memory(model, bank):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"querying": Querying(views=VIEWS)}, "training or references beside several views"),
-        ({"likelihood": LikelihoodRatio()}, "training or references beside a likelihood ratio"),
+        ({"querying": Querying(views=VIEWS)}, "ShadowTraining or References beside several views"),
+        ({"likelihood": LikelihoodRatio()}, "ShadowTraining or References beside a likelihood ratio"),
     ],
 )
 def test_what_does_nothing_without_shadow_models_is_refused(model, more, said):
@@ -219,10 +219,10 @@ def test_a_statistic_is_what_lira_reads_and_no_other_attack(statistic, of):
     seen = of(LOGITS_OF_MANY, LABELS[:, None])
     options: Any = {"center": likelihood.center, "variance": likelihood.variance, "min_std": 0.5}
     for name, attack in (("lira_online", lira_online), ("lira_offline", lira_offline)):
-        np.testing.assert_allclose(found.scores[name], attack(seen[0], seen[1:], IS_IN, **options))
+        np.testing.assert_allclose(found.attacks.scores[name], attack(seen[0], seen[1:], IS_IN, **options))
     usual = score_with(*of_many())
-    for name in set(usual.scores) - {a.name for a in CATALOGUE if a.name.startswith("lira")}:
-        np.testing.assert_array_equal(found.scores[name], usual.scores[name])
+    for name in set(usual.attacks.scores) - {a.name for a in CATALOGUE if a.name.startswith("lira")}:
+        np.testing.assert_array_equal(found.attacks.scores[name], usual.attacks.scores[name])
     assert found.digest == usual.digest
     assert found.definitions["lira"].startswith("medians of models")
     assert "at least 0.5" in found.definitions["lira"]
@@ -232,7 +232,7 @@ def test_several_queries_may_have_one_gaussian():
     found = score_with(*of_many(), likelihood=LikelihoodRatio(queries="full_covariance"))
     seen = phi_from_logits(LOGITS_OF_MANY, LABELS[:, None])
     expected = lira_online(seen[0], seen[1:], IS_IN, queries=Queries.FULL_COVARIANCE)
-    np.testing.assert_allclose(found.scores["lira_online"], expected)
+    np.testing.assert_allclose(found.attacks.scores["lira_online"], expected)
     assert "one Gaussian over all of them" in found.definitions["reference models"]
 
 
@@ -246,7 +246,7 @@ def test_the_hinge_is_of_logits_only_and_log_p_of_probabilities_too():
             replace(references, target=ours, target_kind=Probabilities), target, likelihood=LikelihoodRatio("hinge")
         )
     one, other = (score_with(*of_many(kind), likelihood=LikelihoodRatio("loss")) for kind in (Logits, Probabilities))
-    np.testing.assert_allclose(one.scores["lira_online"], other.scores["lira_online"])
+    np.testing.assert_allclose(one.attacks.scores["lira_online"], other.attacks.scores["lira_online"])
     assert one.observed.statistic is not None
     assert (one.observed.statistic <= 0).all()
 
