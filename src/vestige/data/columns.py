@@ -46,7 +46,7 @@ class Columns:
 
     def __post_init__(self) -> None:
         if self.label_base not in (0, 1):
-            raise InputError(f"Expected 0 or 1 as --label-base, found {self.label_base}.")
+            raise InputError(f"Expected 0 or 1 as label_base, found {self.label_base}.")
 
 
 @dataclass(frozen=True)
@@ -174,12 +174,16 @@ def _wanted(columns: Columns, *, member: bool) -> Iterator[tuple[str, str]]:
     if member:
         yield columns.member, "--member"
     if columns.id is not None:
-        yield columns.id, "--id"
+        yield columns.id, "--set data.id=COLUMN"
     if columns.subject is not None:
         yield columns.subject, "--subject"
     if columns.positive is not None:
         yield columns.positive[0], "--positive COLUMN=CLASS"
-    for option, names in (("--group", columns.groups), ("--order", columns.order), ("--input", columns.inputs)):
+    for option, names in (
+        ("--group", columns.groups),
+        ("--order", columns.order),
+        ("--set data.inputs", columns.inputs),
+    ):
         for name in names:
             yield name, option
 

@@ -46,8 +46,8 @@ def refuse_columns(columns: Columns, where: str, names: str) -> None:
         InputError: A column is named that only a table could have.
     """
     plain = Columns(order=columns.order, label_base=columns.label_base)
-    options = {"label": "--label", "member": "--member", "id": "--id", "subject": "--subject", "groups": "--group"}
-    options |= {"inputs": "--input", "positive": "--positive"}
+    options = {"label": "--label", "member": "--member", "id": "data.id", "subject": "--subject", "groups": "--group"}
+    options |= {"inputs": "data.inputs", "positive": "--positive"}
     for name, option in options.items():
         if getattr(columns, name) != getattr(plain, name):
             raise InputError(
