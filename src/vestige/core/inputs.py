@@ -25,7 +25,7 @@ from vestige.core.input_values import (
     projected,
 )
 from vestige.core.messages import brief, few
-from vestige.core.settings import Setting, Written
+from vestige.core.schema import Schema, Written
 
 _Number = float | list[Any]
 _Bound = _Number | dict[str, float]
@@ -44,7 +44,7 @@ class Encoding(StrEnum):
 
 
 @dataclass(frozen=True)
-class InputSpace(Setting):
+class InputSpace(Schema):
     """What a model's inputs may be, declared once for every perturbation and every door.
 
     Perturbations move within the range, in the units of the records; a target encodes, normalises and casts after

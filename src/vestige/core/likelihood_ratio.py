@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from vestige.core.errors import InputError
-from vestige.core.settings import Setting, Written
+from vestige.core.schema import Schema, Written
 
 
 class Statistic(StrEnum):
@@ -59,7 +59,7 @@ class Counts(StrEnum):
 
 
 @dataclass(frozen=True)
-class LikelihoodRatio(Setting):
+class LikelihoodRatio(Schema):
     """How LiRA is played, online, offline and on IN models; the other attacks with shadow models have no such choice.
 
     Attributes:

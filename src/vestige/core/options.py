@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from vestige.core.errors import InputError
-from vestige.core.settings import Setting, Written
+from vestige.core.schema import Schema, Written
 
 
 class Arithmetic(StrEnum):
@@ -26,7 +26,7 @@ class SubjectScore(StrEnum):
 
 
 @dataclass(frozen=True)
-class Options(Setting):
+class Options(Schema):
     """Everything that can change a number, with its default; recorded in every result.
 
     Attributes:

@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import Num
 
 from vestige.core.errors import InputError
-from vestige.core.settings import Setting
+from vestige.core.schema import Schema
 
 _FEW = (1, 2, 3, 4)  # channels that an image may have, where its axes are told apart by their length
 
 
 @dataclass(frozen=True)
-class MirrorAndShifts(Setting):
+class MirrorAndShifts(Schema):
     """The image, mirrored or not, at every shift of up to some pixels: 2 (2 s + 1)^2 views for a shift of s.
 
     What a shift brings in is the image's reflection at the border, which does not repeat the outermost pixels.

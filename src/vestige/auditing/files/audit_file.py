@@ -18,14 +18,14 @@ from vestige.core.predictions import Predictions
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.core.references import References
-from vestige.core.settings import Setting
+from vestige.core.schema import Schema
 
 if TYPE_CHECKING:
     from vestige.data.record_columns import RecordColumns
 
 
 @dataclass(frozen=True)
-class DataTable(Setting):
+class DataTable(Schema):
     """`[data]`: members and nonmembers, or all records; and the names of the columns of a file."""
 
     members: str | None = None
@@ -41,7 +41,7 @@ class DataTable(Setting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeTable(Setting):
+class RecipeTable(Schema):
     """`[recipe]`: how shadow models are trained, and how many."""
 
     train: str
@@ -54,7 +54,7 @@ class RecipeTable(Setting):
 
 
 @dataclass(frozen=True)
-class ReferenceTable(Setting):
+class ReferenceTable(Schema):
     """`[reference]`: reference models that are there."""
 
     file: str

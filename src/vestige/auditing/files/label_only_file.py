@@ -14,7 +14,7 @@ from vestige.auditing.label_only.probes import (
     Translations,
 )
 from vestige.core.errors import InputError
-from vestige.core.settings import Setting
+from vestige.core.schema import Schema
 from vestige.signals.boundary import BoundaryDistances, hop_skip_jump, surfree
 from vestige.signals.label_only.noise import NoiseStrength
 
@@ -22,7 +22,7 @@ _ESTIMATORS: dict[str, Callable[..., BoundaryDistances]] = {"surfree": surfree, 
 
 
 @dataclass(frozen=True)
-class NoiseTable(Setting):
+class NoiseTable(Schema):
     """Noisy copies: how many, and strengths to choose from; both lists side by side, if both are given."""
 
     n_draws: int = NoisyCopies.n_draws
@@ -47,7 +47,7 @@ class NoiseTable(Setting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Search(Setting):
+class _Search(Schema):
     """A search for the decision boundary."""
 
     estimator: Literal["surfree", "hop_skip_jump"] = "surfree"
@@ -89,7 +89,7 @@ class SettledTable(_Search):
 
 
 @dataclass(frozen=True)
-class LabelOnlyTable(Setting):
+class LabelOnlyTable(Schema):
     """What label-only attacks ask, each kind if it is named.
 
     Attributes:

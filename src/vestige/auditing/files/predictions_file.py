@@ -9,12 +9,12 @@ from vestige.auditing.files.tables import SharedTables, read_tables
 from vestige.core.errors import InputError
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
-from vestige.core.settings import Setting
+from vestige.core.schema import Schema
 from vestige.data import Columns
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilesTable(Setting):
+class FilesTable(Schema):
     """`[target]` of an audit of predictions: the files that hold them.
 
     Attributes:
@@ -43,7 +43,7 @@ class FilesTable(Setting):
 
 
 @dataclass(frozen=True)
-class ColumnsTable(Columns, Setting):
+class ColumnsTable(Columns, Schema):
     """`[data]` of an audit of predictions: what the columns of its tables are called, as in `Columns`."""
 
 

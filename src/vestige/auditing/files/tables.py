@@ -17,7 +17,7 @@ from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.messages import brief, nearest
 from vestige.core.options import Options
-from vestige.core.settings import Setting
+from vestige.core.schema import Schema
 
 Tables = TypeVar("Tables", bound="SharedTables")
 
@@ -34,28 +34,28 @@ _SECRET = "endpoint.headers"  # what is written there by mistake is not repeated
 
 
 @dataclass(frozen=True)
-class AttacksTable(Setting):
+class AttacksTable(Schema):
     """`[attacks]`: what is played, as in `select`. Tables `[attacks.NAME]` with options of an attack belong here."""
 
     use: list[str] = field(default_factory=lambda: [ALL])
 
 
 @dataclass(frozen=True)
-class PolicyTable(Setting):
+class PolicyTable(Schema):
     """`[policy]`: conditions that a release must not fulfil, as after `--fail-if`."""
 
     fail_if: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class PathsTable(Setting):
+class PathsTable(Schema):
     """`[paths]`: the folder that paths start from, where it is not that of the file."""
 
     relative_to: str = "."
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedTables(Setting):
+class SharedTables(Schema):
     """Tables that audits of models, of recipes and of predictions have in common.
 
     Attributes:
@@ -143,7 +143,7 @@ def read_tables(kind: type[Tables], said: Mapping[str, Any], folder: Path, name:
     return tables
 
 
-def as_table(value: Setting) -> dict[str, Any]:
+def as_table(value: Schema) -> dict[str, Any]:
     """Return a dataclass as tables for TOML: every default written out, without what is None."""
     return asdict(value, dict_factory=lambda items: {name: entry for name, entry in items if entry is not None})  # type: ignore[call-overload, no-any-return]
 

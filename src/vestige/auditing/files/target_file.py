@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vestige.core.durations import seconds_of
 from vestige.core.errors import InputError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
-from vestige.core.settings import Setting
+from vestige.core.schema import Schema
 from vestige.core.targets import Access
 from vestige.core.views import MirrorAndShifts
 from vestige.targets.answer_format import AnswerFormat, Kind
@@ -23,7 +23,7 @@ _TABLES = (".csv", ".gz", ".parquet", ".npz")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TargetTable(Setting):
+class TargetTable(Schema):
     """`[target]`: the model, and what the adversary gets of it.
 
     Attributes:
@@ -50,7 +50,7 @@ class TargetTable(Setting):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndpointTable(Setting):
+class EndpointTable(Schema):
     """`[endpoint]`: how a model behind an address is asked.
 
     Attributes:
