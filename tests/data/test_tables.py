@@ -219,11 +219,11 @@ def test_other_names(write):
     [
         (Columns(label="y"), "--label"),
         (Columns(member="y"), "--member"),
-        (Columns(id="y"), "data.id"),
+        (Columns(id="y"), "--set data.id=COLUMN"),
         (Columns(subject="y"), "--subject"),
         (Columns(groups=("y",)), "--group"),
         (Columns(order=("y",)), "--order"),
-        (Columns(inputs=("y",)), "data.inputs"),
+        (Columns(inputs=("y",)), "--set data.inputs"),
     ],
 )
 def test_a_missing_column_is_named_with_its_option(write, columns, option):

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Num
 
 from vestige.core.errors import InputError
-from vestige.core.schema import Schema
+from vestige.core.schema import Schema, Written
 
 _FEW = (1, 2, 3, 4)  # channels that an image may have, where its axes are told apart by their length
 
@@ -40,7 +40,7 @@ class MirrorAndShifts(Schema):
 
     shift: int = 1
     mirror: bool = True
-    channels: str | None = None
+    channels: Annotated[str | None, Written(Literal["first", "last"] | None)] = None
 
     def __post_init__(self) -> None:
         if isinstance(self.shift, bool) or self.shift < 0:

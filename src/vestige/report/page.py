@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vestige.core.names import harmless
-from vestige.core.result import AuditResult, Check, Power, Spread, Status, Validity
+from vestige.core.result import AuditResult, Power, Spread, Status, Validity
 from vestige.report import wording
 from vestige.report.files import replacing
 from vestige.report.renderer import NotDrawn
@@ -106,7 +106,7 @@ def render_page(result: AuditResult) -> str:
         facts=_facts(result, rows),
         headline_bounds=wording.percent_bounds(Cell(finding.tpr, finding.tpr_lb, finding.tpr_ub)),
         reasons=[check for check in result.preflight.checks if check.validity is not Validity.VALID],
-        checks=sorted(result.preflight.checks, key=_by_severity),
+        checks=sorted(result.preflight.checks, key=lambda check: -list(Validity).index(check.validity)),
         headline=_headline(rows),
         notes=_notes(rows),
         spread=_spread(result.spread),
@@ -156,10 +156,6 @@ def _facts(result: AuditResult, rows: Rows) -> list[tuple[str, str]]:
         ("Vestige", result.provenance.vestige_version),
     ]
     return [(name, value) for name, value in facts if value != "0"]
-
-
-def _by_severity(check: Check) -> int:
-    return -list(Validity).index(check.validity)
 
 
 # --------------------------------------------------------------------------------------------------- the tables

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vestige.auditing.files.label_only_file import LabelOnlyTable
 from vestige.auditing.files.tables import SharedTables, as_table, read_tables, read_toml
@@ -19,24 +19,16 @@ from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.core.references import References
 from vestige.core.schema import Schema
-
-if TYPE_CHECKING:
-    from vestige.data.record_columns import RecordColumns
+from vestige.data.record_columns import RecordColumns
 
 
-@dataclass(frozen=True)
-class DataTable(Schema):
-    """`[data]`: members and nonmembers, or all records; and the names of the columns of a file."""
+@dataclass(frozen=True, kw_only=True)
+class DataTable(RecordColumns, Schema):
+    """`[data]`: members and nonmembers, or all records; and the names of the columns of a file, as `RecordColumns`."""
 
     members: str | None = None
     nonmembers: str | None = None
     records: str | None = None
-    label: str = "label"
-    id: str | None = None
-    subject: str | None = None
-    groups: list[str] = field(default_factory=list)
-    order: list[str] = field(default_factory=list)
-    inputs: list[str] = field(default_factory=list)
     classes: list[str | int] | None = None
 
 
@@ -171,7 +163,7 @@ class AuditFile(SharedTables):
         if all(path.exists() for path in paths):
             from vestige.data.record_reading import read_two_records
 
-            return read_two_records(paths[0], paths[1], self._columns(), classes=self.data.classes)
+            return read_two_records(paths[0], paths[1], self.data, classes=self.data.classes)
         missing = [name for name, path in zip(names, paths, strict=True) if ":" not in name and not path.exists()]
         if missing:
             raise InputError(f"Expected a file or module:name of records, found no file {missing[0]}; check the path.")
@@ -194,17 +186,11 @@ class AuditFile(SharedTables):
         if path.exists():
             from vestige.data.record_reading import read_records
 
-            return read_records(path, self._columns(), classes=self.data.classes)
+            return read_records(path, self.data, classes=self.data.classes)
         if ":" not in name:
             raise InputError(f"Expected a file or module:name of records, found no file {name}; check the path.")
         self._refuse_columns("records of Python")
         return self._side(name)
-
-    def _columns(self) -> "RecordColumns":
-        from vestige.data.record_columns import RecordColumns
-
-        part = self.data
-        return RecordColumns(part.label, part.id, part.subject, part.groups, part.order, part.inputs)
 
     def _refuse_columns(self, what: str) -> None:
         """Refuse names of columns where there are none."""

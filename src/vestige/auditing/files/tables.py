@@ -25,6 +25,7 @@ _KINDS = {
     "dataclass_type": "a table",
     "dict_type": "a table",
     "list_type": "a list",
+    "tuple_type": "a list",
     "string_type": "text",
     "int_type": "a whole number",
     "float_type": "a number",
@@ -137,7 +138,7 @@ def read_tables(kind: type[Tables], said: Mapping[str, Any], folder: Path, name:
     if not base.is_dir():
         raise InputError(
             f"{name}: Expected the folder that paths start from as relative_to in [paths], found no folder "
-            f"{tables.paths.relative_to} from where the file is; write another."
+            f"{brief(tables.paths.relative_to)} from where the file is; write another."
         )
     object.__setattr__(tables, "folder", base.resolve())
     return tables
@@ -189,7 +190,7 @@ def _place(problem: Any, said: Any) -> tuple[list[str], Any]:
     """
     written: list[str] = []
     for part in problem["loc"]:
-        is_there = part in said if isinstance(said, Mapping) else isinstance(said, list) and isinstance(part, int)
+        is_there = part in (said if isinstance(said, Mapping) else range(len(said)) if isinstance(said, list) else ())
         if not is_there and problem["type"] != "missing":
             break
         written.append(str(part))
@@ -202,7 +203,7 @@ def _known(kind: Any, place: list[str]) -> list[str]:
     for name in place:
         hint = get_type_hints(kind)[name]
         kind = next(one for one in (hint, *get_args(hint)) if is_dataclass(one))
-    return [entry.name for entry in fields(kind)]
+    return [entry.name for entry in fields(kind) if entry.init]
 
 
 def _shown(value: Any) -> str:
