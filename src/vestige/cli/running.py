@@ -92,7 +92,6 @@ def _player(
     """Read everything, and return the function of progress that asks, trains and evaluates."""
     from vestige.auditing.audit import play
     from vestige.auditing.files.predictions_file import PredictionsFile
-    from vestige.auditing.recipe_audit import play_recipe
 
     options, likelihood = asked.options, asked.likelihood_ratio
     audited = partial(play, selection=selection, likelihood=likelihood, folder=out, options=options, training=training)
@@ -100,6 +99,8 @@ def _player(
         target, shadow, references = asked.predictions()
         return partial(audited, target, shadow, references=references, members=None, nonmembers=None, querying=None)
     if asked.is_of_recipe and training is not None:
+        from vestige.auditing.recipe_audit import play_recipe
+
         return partial(play_recipe, asked.all_records(), training, selection, out, options, likelihood=likelihood)
     target, querying = asked.model(trust_pickle=trust_pickle), asked.querying()
     members, nonmembers = asked.records()

@@ -134,7 +134,6 @@ def new_spelling(option: str, arguments: Sequence[str]) -> str | None:
 
 def asked_by(context: typer.Context) -> "AuditFile | PredictionsFile":
     """Return the audit that a command line asks for: that of its AUDIT.toml, or of its options."""
-    from vestige.auditing.files.audit_file import audit_file_of
     from vestige.auditing.files.predictions_file import is_of_predictions, predictions_file_of
     from vestige.auditing.files.tables import read_toml
 
@@ -150,6 +149,8 @@ def asked_by(context: typer.Context) -> "AuditFile | PredictionsFile":
     tables = _with_settings(said, settings)
     if is_of_predictions(tables):
         return predictions_file_of(tables, folder, name)
+    from vestige.auditing.files.audit_file import audit_file_of
+
     asked = audit_file_of(tables, folder, name)
     sys.path.append(str(asked.folder))  # what its modules import later is looked for there too
     return asked
