@@ -31,6 +31,10 @@ class DataTable(RecordColumns, Schema):
     records: str | None = None
     classes: list[str | int] | None = None
 
+    def columns(self) -> RecordColumns:
+        """Return the names of columns alone."""
+        return RecordColumns(self.label, self.id, self.subject, self.groups, self.order, self.inputs)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeTable(Schema):
@@ -163,7 +167,7 @@ class AuditFile(SharedTables):
         if all(path.exists() for path in paths):
             from vestige.data.record_reading import read_two_records
 
-            return read_two_records(paths[0], paths[1], self.data, classes=self.data.classes)
+            return read_two_records(paths[0], paths[1], self.data.columns(), classes=self.data.classes)
         missing = [name for name, path in zip(names, paths, strict=True) if ":" not in name and not path.exists()]
         if missing:
             raise InputError(f"Expected a file or module:name of records, found no file {missing[0]}; check the path.")
@@ -186,7 +190,7 @@ class AuditFile(SharedTables):
         if path.exists():
             from vestige.data.record_reading import read_records
 
-            return read_records(path, self.data, classes=self.data.classes)
+            return read_records(path, self.data.columns(), classes=self.data.classes)
         if ":" not in name:
             raise InputError(f"Expected a file or module:name of records, found no file {name}; check the path.")
         self._refuse_columns("records of Python")
