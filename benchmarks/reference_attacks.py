@@ -15,8 +15,8 @@ from scipy.stats import norm
 from benchmarks.bar import Bar, seconds
 from vestige.attacks.lira import lira_online
 from vestige.attacks.rmia import rmia_online
-from vestige.core.leave_one_out import leave_one_out_pooled, record_blocks
-from vestige.data.designs import complementary_pairs
+from vestige.auditing.references.leave_one_out import leave_one_out_pooled, record_blocks
+from vestige.data.sets.designs import complementary_pairs
 
 ISSUE = 5
 _SLICE = 500  # records that the plain script is timed on
@@ -163,7 +163,7 @@ def _peak_of_rmia(
 _OUT_OF_CORE = """
 import sys
 import numpy as np
-from vestige.core.leave_one_out import leave_one_out_pooled
+from vestige.auditing.references.leave_one_out import leave_one_out_pooled
 
 folder, size, in_rows = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "rows"
 is_in = np.load(f"{folder}/is_in.npy")

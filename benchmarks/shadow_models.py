@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmarks.bar import Bar
 from vestige.core.records import Records
-from vestige.data.designs import complementary_pairs
+from vestige.data.sets.designs import complementary_pairs
 from vestige.training.executors.in_process import InProcess, n_cpus
 from vestige.training.executors.processes import Processes
 from vestige.training.strategies import Strategy, groups_of, has_bfloat16, measure_torch, train_group
@@ -171,7 +171,7 @@ from benchmarks.shadow_models import binary_records, tanh_network
 import functools
 from vestige.auditing.shadows.plan import ShadowPlan
 from vestige.auditing.shadows.training import train_shadows
-from vestige.data.designs import complementary_pairs
+from vestige.data.sets.designs import complementary_pairs
 from vestige.training.bank import Bank
 from vestige.training.strategies import Strategy, groups_of
 from vestige.training.torch_recipe import TorchRecipe

@@ -14,6 +14,6 @@ print(
     vestige.audit(
         tree, members=vestige.Records(x[ours], y[ours]), nonmembers=vestige.Records(x[~ours], y[~ours]),
         querying=vestige.Querying(access="label", label_only=probes), run="RUN",
-        training=vestige.ShadowTraining(vestige.SklearnRecipe(tree), n_models=8, bank="BANK"),
+        adversary=vestige.ShadowTraining(vestige.SklearnRecipe(tree), n_models=8, bank="BANK"),
     )
 )  # fmt: skip

@@ -8,20 +8,20 @@ Everything here is loaded when first used, so importing the package costs next t
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vestige.auditing.audit import audit
-    from vestige.auditing.label_only.probes import (
-        BoundarySearch,
-        CombinedDistances,
-        NoisyCopies,
-        Rotations,
-        SettledSearch,
-        Translations,
-    )
+    from vestige.auditing.label_only.boundary_search import BoundarySearch
+    from vestige.auditing.label_only.combined_distances import CombinedDistances
+    from vestige.auditing.label_only.noisy_copies import NoisyCopies
+    from vestige.auditing.label_only.rotations import Rotations
+    from vestige.auditing.label_only.settled_search import SettledSearch
+    from vestige.auditing.label_only.translations import Translations
     from vestige.auditing.querying.settings import Querying
     from vestige.auditing.recipe_audit import audit_recipe
+    from vestige.auditing.shadow import Shadow
     from vestige.auditing.shadows.auxiliary_references import references_by_forgetting, references_from_scratch
     from vestige.auditing.shadows.settings import ShadowTraining
     from vestige.core.attack import Attack
@@ -87,6 +87,7 @@ __all__ = [
     "Rotations",
     "RunFolderError",
     "SettledSearch",
+    "Shadow",
     "ShadowTraining",
     "SklearnRecipe",
     "SubjectScore",
@@ -130,6 +131,7 @@ _HOME = {
     "Records": "vestige.core.records",
     "References": "vestige.core.references",
     "RunFolderError": "vestige.core.errors",
+    "Shadow": "vestige.auditing.shadow",
     "ShadowTraining": "vestige.auditing.shadows.settings",
     "SklearnRecipe": "vestige.training.sklearn_recipe",
     "SubjectScore": "vestige.core.options",
@@ -140,19 +142,21 @@ _HOME = {
     "VestigeError": "vestige.core.errors",
     "audit": "vestige.auditing.audit",
     "audit_recipe": "vestige.auditing.recipe_audit",
-    "BoundarySearch": "vestige.auditing.label_only.probes",
-    "CombinedDistances": "vestige.auditing.label_only.probes",
-    "SettledSearch": "vestige.auditing.label_only.probes",
+    "BoundarySearch": "vestige.auditing.label_only.boundary_search",
+    "CombinedDistances": "vestige.auditing.label_only.combined_distances",
+    "SettledSearch": "vestige.auditing.label_only.settled_search",
     "NoiseStrength": "vestige.signals.label_only.noise",
-    "NoisyCopies": "vestige.auditing.label_only.probes",
-    "Rotations": "vestige.auditing.label_only.probes",
-    "Translations": "vestige.auditing.label_only.probes",
+    "NoisyCopies": "vestige.auditing.label_only.noisy_copies",
+    "Rotations": "vestige.auditing.label_only.rotations",
+    "Translations": "vestige.auditing.label_only.translations",
     "references_by_forgetting": "vestige.auditing.shadows.auxiliary_references",
     "references_from_scratch": "vestige.auditing.shadows.auxiliary_references",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("vestige")
     if name not in _HOME:
         raise AttributeError(f"module 'vestige' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)

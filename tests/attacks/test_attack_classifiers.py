@@ -10,9 +10,11 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from tests.attacks.observed import leaky_logits
 
-from vestige.attacks import CATALOGUE, nn_memguard, nn_nasr, nn_nasr_logits, nn_shokri, white_box_gradient
+from vestige.attacks import CATALOGUE
+from vestige.attacks._known_members import member_log_odds
+from vestige.attacks.nn import nn_memguard, nn_nasr, nn_nasr_logits, nn_shokri
+from vestige.attacks.white_box_gradient import white_box_gradient
 from vestige.core.errors import InputError
-from vestige.core.known_members import member_log_odds
 from vestige.core.probabilities import from_logits
 from vestige.evaluation.roc import roc
 

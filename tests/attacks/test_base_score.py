@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.attacks.observed import referred
 
+from vestige.attacks._log_means import log_confidence
 from vestige.attacks.base_score import base_score_offline, base_score_online
 from vestige.core.errors import InputError
-from vestige.core.log_means import log_confidence
 from vestige.evaluation.roc import roc
 
 

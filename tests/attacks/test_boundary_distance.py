@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vestige.attacks import boundary_distance
+from vestige.attacks.boundary_distance import boundary_distance
 
 
 def test_the_score_is_the_distance():

@@ -1,7 +1,11 @@
 """Laws that every attack keeps: it ranks members first, does not depend on order, and knows nothing of membership."""
 
 import inspect
+import shutil
+import subprocess
+import sys
 from math import sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ from tests.attacks.observed import leaky_logits, referred, score
 from vestige import attacks
 from vestige.attacks import CATALOGUE
 from vestige.core.probabilities import as_published, from_logits, from_probabilities, softmax
+from vestige.core.signal import SIGNALS
 from vestige.evaluation.roc import roc
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 
@@ -27,26 +32,34 @@ TABLES = pytest.mark.parametrize(
 
 
 def test_the_names_are_those_of_the_issues():
-    names = [a.name for a in CATALOGUE]
-    assert names == [
-        "correctness", "loss", "confidence", "max_confidence", "entropy", "modified_entropy", "gradient_norm",
-        "boundary_distance",
-        "lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only",
-        "empirical_bayes_online", "empirical_bayes_offline", "base_score_online", "base_score_offline",
-        "attack_r", "calibration_loss", "calibration_confidence", "calibration_gradient_norm",
-        "calibration_score", "rmia_online", "rmia_offline", "attack_p",
-        "quantile_regression_gaussian", "quantile_regression_at_fpr",
-        "nn_shokri", "nn_nasr", "nn_nasr_logits", "nn_memguard", "white_box_gradient",
-        "rotations", "translations", "nn_augmentation", "noise_robustness", "label_only_likelihood_ratio",
-        "calibrated_boundary_distance", "combined_distance", "settled_boundary_distance",
+    assert [a.name for a in CATALOGUE] == [
+        "confidence", "correctness", "entropy", "gradient_norm", "loss", "max_confidence", "modified_entropy",
+        "attack_r", "base_score_online", "base_score_offline", "calibration_loss", "calibration_confidence",
+        "calibration_gradient_norm", "empirical_bayes_online", "empirical_bayes_offline", "lira_online",
+        "lira_offline", "lira_offline_two_sided", "lira_in_only", "rmia_online", "rmia_offline",
+        "rotations", "translations", "boundary_distance", "settled_boundary_distance", "calibrated_boundary_distance",
+        "combined_distance", "label_only_likelihood_ratio", "noise_robustness",
+        "attack_p", "nn_shokri", "nn_nasr", "nn_nasr_logits", "nn_memguard", "nn_augmentation",
+        "quantile_regression_gaussian", "quantile_regression_at_fpr", "white_box_gradient",
     ]  # fmt: skip
-    assert [a.name for a in WITH_REFERENCES] == names[8:20] + names[21:23]
-    functions = {a.score.__name__ for a in CATALOGUE}
-    assert set(names) - functions == {
-        "label_only_likelihood_ratio", "rotations", "translations",
-        "calibrated_boundary_distance", "settled_boundary_distance",
-    }  # of other signals  # fmt: skip
-    assert functions | {"CATALOGUE", "KNOWLEDGE", "Attack", "bibtex"} == set(attacks.__all__)
+    assert [a.name for a in WITH_REFERENCES] == [a.name for a in CATALOGUE[7:21]]
+    for entry in CATALOGUE:
+        assert entry.score.__name__ == entry.name
+        assert getattr(attacks, entry.name) is entry.score
+        assert entry.score.attack is entry
+        assert all(reads in SIGNALS or reads.removeprefix("known_") in SIGNALS for reads in entry.reads)
+
+
+def test_a_file_in_the_folder_is_in_the_catalogue_without_another_edit(tmp_path):
+    folder = tmp_path / "attacks"
+    shutil.copytree(Path(attacks.__file__).parent, folder)
+    text = (folder / "loss.py").read_text().replace("def loss(", "def another_loss(")
+    (folder / "another_loss.py").write_text(text)
+    code = f"import vestige; vestige.__path__.insert(0, {str(tmp_path)!r})\n"
+    code += "import vestige.attacks as a; print([e.name for e in a.CATALOGUE], a.bibtex('another_loss')[:5])"
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert "'another_loss'" in printed
+    assert "@inpr" in printed
 
 
 @EVERY
@@ -162,6 +175,7 @@ def score_referred(attack, phi, shadow_phi, is_in):
     """The records are the population too, as in an audit without others."""
     signals = {"phi": phi, "shadow_phi": shadow_phi, "is_in": is_in}
     signals |= {f"population_{name}": values for name, values in signals.items()}
+    signals |= {"statistic": phi, "shadow_statistic": shadow_phi}
     signals |= {"gradient_norms": np.logaddexp(0, -phi), "shadow_gradient_norms": np.logaddexp(0, -shadow_phi)}
     # As if the true class were the likeliest for all: what is said of other classes has no part here.
     signals |= {"max_log_p": log_expit(phi), "shadow_max_log_p": log_expit(shadow_phi)}
@@ -180,7 +194,7 @@ def test_what_is_known_of_reference_models_is_handed_and_never_the_target_s_memb
         assert attack.reads == ("max_log_p", "shadow_max_log_p", "is_in")
         assert (attack.access, attack.knowledge) == ("confidence", ("train", "data"))
         return
-    assert attack.reads[:2] == ("phi", "shadow_phi")
+    assert attack.reads[:2] in (("phi", "shadow_phi"), ("statistic", "shadow_statistic"))
     assert set(attack.reads[2:]) <= {"is_in", "population_phi", "population_shadow_phi", "population_is_in"}
     assert (attack.access, attack.knowledge) == ("loss", ("train", "data", "label"))
     assert "shadow models" in attack.needs

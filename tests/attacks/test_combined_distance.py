@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from vestige import InputError
-from vestige.attacks import combined_distance
-from vestige.core.finite_distances import finite_distances
+from vestige.attacks._finite_distances import finite_distances
+from vestige.attacks.combined_distance import combined_distance
 from vestige.evaluation.roc import roc
 
 

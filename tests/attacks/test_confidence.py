@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vestige.attacks import confidence, loss
+from vestige.attacks.confidence import confidence
+from vestige.attacks.loss import loss
 from vestige.core.probabilities import from_logits
 
 

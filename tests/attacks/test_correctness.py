@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vestige.attacks import correctness
+from vestige.attacks.correctness import correctness
 from vestige.evaluation.roc import roc
 
 ANSWERS = st.lists(st.booleans(), min_size=1, max_size=80)

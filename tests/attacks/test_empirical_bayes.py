@@ -13,7 +13,7 @@ from vestige.attacks.empirical_bayes import empirical_bayes_offline, empirical_b
 from vestige.attacks.lira import lira_offline, lira_online
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import Variance
-from vestige.data.designs import complementary_pairs, partner
+from vestige.data.sets.designs import complementary_pairs, partner
 from vestige.evaluation.roc import roc
 
 BOTH = pytest.mark.parametrize("attack", [empirical_bayes_online, empirical_bayes_offline])

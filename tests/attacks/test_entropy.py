@@ -5,7 +5,7 @@ from math import exp, log
 import numpy as np
 import pytest
 
-from vestige.attacks import entropy
+from vestige.attacks.entropy import entropy
 from vestige.core.probabilities import as_published, from_logits, from_probabilities
 
 TABLES = pytest.mark.parametrize(

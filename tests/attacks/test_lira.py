@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal, norm, rankdata
 from vestige.attacks.lira import lira_in_only, lira_offline, lira_offline_two_sided, lira_online
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import Center, Counts, Queries, Variance
-from vestige.data.designs import complementary_pairs, partner
+from vestige.data.sets.designs import complementary_pairs, partner
 from vestige.evaluation.roc import roc
 
 OWN_SPREAD = [Variance.POOLED, Variance.PER_RECORD]

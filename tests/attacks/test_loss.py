@@ -6,7 +6,7 @@ from math import exp, log
 import numpy as np
 import pytest
 
-from vestige.attacks import loss
+from vestige.attacks.loss import loss
 from vestige.core.probabilities import from_logits, from_probabilities
 
 

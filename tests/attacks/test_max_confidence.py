@@ -4,7 +4,7 @@ from math import exp, log
 
 import numpy as np
 
-from vestige.attacks import max_confidence
+from vestige.attacks.max_confidence import max_confidence
 from vestige.core.probabilities import as_published, from_logits, from_probabilities
 
 

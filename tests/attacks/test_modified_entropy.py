@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from vestige.attacks import modified_entropy
+from vestige.attacks.modified_entropy import modified_entropy
 from vestige.core.probabilities import as_published, from_logits, from_probabilities
 
 GIVEN_P = pytest.mark.parametrize("table", [from_probabilities, as_published], ids=["stable", "published"])

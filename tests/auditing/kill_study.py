@@ -145,8 +145,13 @@ def _audit(arguments: list[str], run: str, asked: str, said: str, bank: str) -> 
     main()
 
 
-PRELOADED = ["vestige.cli", "vestige.auditing.audit", "vestige.auditing.model_audit", "vestige.auditing.recipe_audit"]
-PRELOADED += ["vestige.auditing.label_only_audit", "vestige.report.page", "vestige.report.charts", "filelock", "httpx"]
+PRELOADED = [
+    "vestige.cli",
+    "vestige.auditing.audit",
+    "vestige.auditing.trained_models",
+    "vestige.auditing.recipe_audit",
+]
+PRELOADED += ["vestige.auditing.labels", "vestige.report.page", "vestige.report.charts", "filelock", "httpx"]
 PRELOADED += ["vestige.report.document", "vestige.report.tables", "vestige.data", "zarr", "skops.io", "orjson"]
 PRELOADED += ["sklearn.naive_bayes", "vestige.targets.http.endpoint", "vestige.targets.http.sending", "xarray"]
 

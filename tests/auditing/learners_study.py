@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from vestige.attacks import CATALOGUE, attack_p
+from vestige.attacks import CATALOGUE
+from vestige.attacks.attack_p import attack_p
 from vestige.auditing.scoring.trained_attacks import regression_features
 from vestige.core.probabilities import from_logits
 from vestige.evaluation.intervals import auc_interval

@@ -97,7 +97,7 @@ def references(rng: np.random.Generator, n_models: int = 8) -> AuditResult:
     difficulty = 3 * rng.normal(size=N_RECORDS)
     ids, labels = np.arange(N_RECORDS), np.zeros(N_RECORDS, dtype=int)
     target = Predictions(Phi(difficulty + rng.normal(size=N_RECORDS)), labels, member, ids=ids)
-    return audit(target, references=References(Phi, difficulty + rng.normal(size=is_in.shape), is_in, ids=ids))
+    return audit(target, adversary=References(Phi, difficulty + rng.normal(size=is_in.shape), is_in, ids=ids))
 
 
 def label_only(rng: np.random.Generator) -> AuditResult:

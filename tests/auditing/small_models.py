@@ -16,7 +16,7 @@ from vestige.auditing.shadows.plan import ShadowPlan, planned
 from vestige.auditing.shadows.training import Shadows, train_shadows
 from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
-from vestige.data.designs import complementary_pairs
+from vestige.data.sets.designs import complementary_pairs
 from vestige.training.bank import Bank
 from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.strategies import Strategy, groups_of

@@ -11,7 +11,7 @@ import pytest
 from tests.auditing import twin
 from tests.auditing.planted import ATTACKS, logits_of, predictions, row, rows, softmax, without_p_value
 
-from vestige import Arithmetic, InputError, Logits, Options, PredictedLabels, Predictions, Probabilities, audit
+from vestige import Arithmetic, InputError, Logits, Options, PredictedLabels, Predictions, Probabilities, Shadow, audit
 from vestige.auditing.scoring import observation as scoring
 from vestige.core.result import RESULT_DTYPES, FindingState
 from vestige.core.seeds import stream
@@ -31,7 +31,7 @@ def arrays():
 @pytest.fixture(scope="module")
 def with_shadow(arrays):
     (z, y, m), (zs, ys, ms) = arrays
-    return audit(Predictions(Logits(z), y, m), Predictions(Logits(zs), ys, ms))
+    return audit(Predictions(Logits(z), y, m), adversary=Shadow(Predictions(Logits(zs), ys, ms)))
 
 
 @pytest.fixture(scope="module")
@@ -363,7 +363,9 @@ def test_the_headline_is_the_worst_row(leaking):
 def test_the_order_of_the_records_does_not_matter(arrays, with_shadow):
     (z, y, m), (zs, ys, ms) = arrays
     order = np.random.default_rng(5).permutation(N)
-    permuted = audit(Predictions(Logits(z[order]), y[order], m[order]), Predictions(Logits(zs), ys, ms))
+    permuted = audit(
+        Predictions(Logits(z[order]), y[order], m[order]), adversary=Shadow(Predictions(Logits(zs), ys, ms))
+    )
     # Means over bins add up in another order: the last digits may move.
     pd.testing.assert_frame_equal(without_p_value(permuted), without_p_value(with_shadow), rtol=1e-12, atol=1e-14)
     assert permuted.finding.state is with_shadow.finding.state
@@ -372,7 +374,7 @@ def test_the_order_of_the_records_does_not_matter(arrays, with_shadow):
 @pytest.mark.parametrize("ids", [np.arange(N) + 7, np.array([f"r{i:04}" for i in range(N)])])
 def test_ids_do_not_matter(arrays, with_shadow, ids):
     (z, y, m), (zs, ys, ms) = arrays
-    named = audit(Predictions(Logits(z), y, m, ids=ids), Predictions(Logits(zs), ys, ms))
+    named = audit(Predictions(Logits(z), y, m, ids=ids), adversary=Shadow(Predictions(Logits(zs), ys, ms)))
     pd.testing.assert_frame_equal(named.results, with_shadow.results, check_exact=True)
     assert named.records["id"].tolist() == ids.tolist()
 
@@ -380,7 +382,7 @@ def test_ids_do_not_matter(arrays, with_shadow, ids):
 def test_logits_and_their_probabilities_give_the_same_areas(arrays, with_shadow):
     (z, y, m), (zs, ys, ms) = arrays
     from_probabilities = audit(
-        Predictions(Probabilities(softmax(z)), y, m), Predictions(Probabilities(softmax(zs)), ys, ms)
+        Predictions(Probabilities(softmax(z)), y, m), adversary=Shadow(Predictions(Probabilities(softmax(zs)), ys, ms))
     )
     for metric in ("auc", "balanced_accuracy"):
         expected, found = rows(with_shadow, metric=metric), rows(from_probabilities, metric=metric)
@@ -410,7 +412,8 @@ def test_class_names_do_what_codes_do(arrays, with_shadow):
     (z, y, m), (zs, ys, ms) = arrays
     words = np.array(CLASSES)
     named = audit(
-        Predictions(Logits(z), words[y], m, classes=CLASSES), Predictions(Logits(zs), words[ys], ms, classes=CLASSES)
+        Predictions(Logits(z), words[y], m, classes=CLASSES),
+        adversary=Shadow(Predictions(Logits(zs), words[ys], ms, classes=CLASSES)),
     )
     pd.testing.assert_frame_equal(named.results, _named(with_shadow.results), check_exact=True)
     assert named.records["label"].tolist() == words[y].tolist()
@@ -422,7 +425,7 @@ def test_a_shadow_with_its_classes_in_another_order_is_matched_by_name(arrays, w
     order = [2, 0, 1]
     named = audit(
         Predictions(Logits(z), words[y], m, classes=CLASSES),
-        Predictions(Logits(zs[:, order]), words[ys], ms, classes=words[order].tolist()),
+        adversary=Shadow(Predictions(Logits(zs[:, order]), words[ys], ms, classes=words[order].tolist())),
     )
     pd.testing.assert_frame_equal(named.results, _named(with_shadow.results), check_exact=True)
 
@@ -431,9 +434,9 @@ def test_a_shadow_of_another_task_is_refused(arrays):
     (z, y, m), _ = arrays
     target = Predictions(Logits(z), y, m, classes=CLASSES)
     with pytest.raises(InputError, match="bee"):
-        audit(target, Predictions(Logits(z), y, m, classes=("cat", "dog", "bee")))
+        audit(target, adversary=Shadow(Predictions(Logits(z), y, m, classes=("cat", "dog", "bee"))))
     with pytest.raises(InputError, match="3 classes, found 4"):
-        audit(Predictions(Logits(z), y, m), predictions(100, 0.0, 1, n_classes=4))
+        audit(Predictions(Logits(z), y, m), adversary=Shadow(predictions(100, 0.0, 1, n_classes=4)))
 
 
 def test_the_arrays_given_are_never_modified(arrays):
@@ -460,7 +463,7 @@ def test_the_arrays_given_are_never_modified(arrays):
         groups={"g": given["group"]},
         order={"o": given["order"]},
     )
-    audit(target, Predictions(given["shadow"], ys, ms, subjects=np.arange(N_SHADOW)))
+    audit(target, adversary=Shadow(Predictions(given["shadow"], ys, ms, subjects=np.arange(N_SHADOW))))
     audit(target, options=Options(arithmetic=Arithmetic.PUBLISHED))
     for name, values in given.items():
         assert np.array_equal(values, copies[name]), name
@@ -488,7 +491,7 @@ def test_the_size_of_the_blocks_does_not_matter(arrays, monkeypatch, elements, k
     values, shadow_values = (z, zs) if kind is Logits else (softmax(z).round(3), softmax(zs).round(3))
 
     def run():
-        return audit(Predictions(kind(values), y, m), Predictions(kind(shadow_values), ys, ms))
+        return audit(Predictions(kind(values), y, m), adversary=Shadow(Predictions(kind(shadow_values), ys, ms)))
 
     whole = run()
     monkeypatch.setattr(scoring, "_BLOCK_ELEMENTS", elements)
@@ -525,7 +528,7 @@ def test_progress_names_every_step_and_counts_the_records(arrays):
     told: list[tuple[str, int, int]] = []
     audit(
         Predictions(Logits(z), y, m),
-        Predictions(Logits(zs), ys, ms),
+        adversary=Shadow(Predictions(Logits(zs), ys, ms)),
         progress=lambda step, done, total: told.append((step, done, total)),
     )
     assert ("scoring the target", N, N) in told

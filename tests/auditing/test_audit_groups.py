@@ -6,7 +6,7 @@ import pytest
 from tests.auditing import twin
 from tests.auditing.planted import ATTACKS, logits_of, row, rows, without_p_value
 
-from vestige import Arithmetic, InputError, Logits, Options, Predictions, Probabilities, SubjectScore, audit
+from vestige import Arithmetic, InputError, Logits, Options, Predictions, Probabilities, Shadow, SubjectScore, audit
 from vestige.core.result import Validity
 
 N = 240
@@ -173,7 +173,7 @@ def _with_shadow(subjects=None, shadow_subjects=None, repeat: int = 1, **options
     zs, ys, ms = (np.repeat(a, repeat, axis=0) for a in logits_of(N, 1.2, seed=14))
     return audit(
         Predictions(Logits(z), y, m, subjects=subjects),
-        Predictions(Logits(zs), ys, ms, subjects=shadow_subjects),
+        adversary=Shadow(Predictions(Logits(zs), ys, ms, subjects=shadow_subjects)),
         options=Options(**options),
     )
 
@@ -261,7 +261,7 @@ def test_nobody_left_on_a_side_is_refused():
 def test_subjects_for_one_model_only_are_refused():
     z, y, m = logits_of(40, 1.0, seed=17)
     with pytest.raises(InputError, match="--subject"):
-        audit(Predictions(Logits(z), y, m, subjects=np.arange(40)), Predictions(Logits(z), y, m))
+        audit(Predictions(Logits(z), y, m, subjects=np.arange(40)), adversary=Shadow(Predictions(Logits(z), y, m)))
 
 
 def test_repeated_inputs_without_subjects_name_the_option():
@@ -298,7 +298,9 @@ def published():
     assert p.dtype == q.dtype == np.float32
     assert (p == 1).any()  # where 1 - p has lost everything
     result = audit(
-        Predictions(p, y, member), Predictions(q, ys, member), options=Options(arithmetic=Arithmetic.PUBLISHED)
+        Predictions(p, y, member),
+        adversary=Shadow(Predictions(q, ys, member)),
+        options=Options(arithmetic=Arithmetic.PUBLISHED),
     )
     return p, y, q, ys, member, result
 
@@ -341,7 +343,7 @@ def test_published_correctness_is_the_scripts(published):
 
 def test_the_default_falls_back_to_the_global_threshold_and_says_so(published):
     p, y, q, ys, m, _ = published
-    result = audit(Predictions(p, y, m), Predictions(q, ys, m))
+    result = audit(Predictions(p, y, m), adversary=Shadow(Predictions(q, ys, m)))
     found = row(result, attack="loss", threshold="shadow_per_class", metric="balanced_accuracy", group="all")
     assert "global threshold in 2 classes" in found.definition
 
@@ -357,7 +359,9 @@ def test_published_risk_is_the_scripts(dtype, kind):
     p, q = p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True)
     given = (kind(z), kind(zs)) if kind is Logits else (kind(p), kind(q))
     result = audit(
-        Predictions(given[0], y, m), Predictions(given[1], ys, ms), options=Options(arithmetic=Arithmetic.PUBLISHED)
+        Predictions(given[0], y, m),
+        adversary=Shadow(Predictions(given[1], ys, ms)),
+        options=Options(arithmetic=Arithmetic.PUBLISHED),
     )
     known, attacked = (-twin.published_scores(*a)["modified_entropy"] for a in ((q, ys), (p, y)))
     assert known.dtype == dtype
@@ -403,7 +407,9 @@ def test_subjects_on_both_sides_of_the_shadow_are_counted():
     zs, ys, ms = logits_of(400, 1.0, seed=79)
     who = np.arange(400)
     twice = np.where(np.isin(who, [np.flatnonzero(ms)[0], np.flatnonzero(~ms)[0]]), 9_999, who)
-    result = audit(Predictions(Logits(z), y, m, subjects=who), Predictions(Logits(zs), ys, ms, subjects=twice))
+    result = audit(
+        Predictions(Logits(z), y, m, subjects=who), adversary=Shadow(Predictions(Logits(zs), ys, ms, subjects=twice))
+    )
     check = next(c for c in result.preflight.checks if c.name == "shadow_subjects_on_both_sides")
     assert result.validity == "LIMITED"
     assert "1" in check.message

@@ -5,7 +5,7 @@ import pytest
 from tests.auditing import twin
 from tests.auditing.planted import logits_of, row
 
-from vestige import InputError, Logits, Loss, Phi, PredictedLabels, Predictions, Probabilities, audit
+from vestige import InputError, Logits, Loss, Phi, PredictedLabels, Predictions, Probabilities, Shadow, audit
 from vestige.attacks import CATALOGUE
 from vestige.core.result import FindingState
 
@@ -73,7 +73,7 @@ def test_loss_and_predicted_labels_together_run_the_attacks_of_both(answers):
 
 def test_a_shadow_that_lacks_an_output_leaves_the_thresholds_out_and_says_so(answers):
     z, y, m, outputs = answers
-    result = audit(Predictions(Logits(z), y, m), Predictions(outputs["loss"], y, m))
+    result = audit(Predictions(Logits(z), y, m), adversary=Shadow(Predictions(outputs["loss"], y, m)))
     thresholds = result.results[result.results["threshold"].str.startswith("shadow_")]
     assert set(thresholds["attack"]) == {"loss", "confidence"}
     said = " ".join(f"{n.attack} {n.needs}" for n in result.not_run)

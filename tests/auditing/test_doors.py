@@ -65,7 +65,7 @@ def doors(tmp_path_factory):
             patch.delenv(name, raising=False)
         found: tuple[Any, ...] = (
             network,
-            ModelFile(program),
+            ModelFile(program, trust_pickle=True),
             ModelFile(graph, LOGITS),
             Endpoint(url, LOGITS),
             table_of_answers(network),

@@ -11,7 +11,7 @@ from tests.auditing.planted import row
 from tests.auditing.small_models import bayes, torch_recipe
 
 from vestige import FunctionRecipe, Querying, Records, ShadowTraining, audit
-from vestige.attacks import calibration_gradient_norm
+from vestige.attacks.calibration import calibration_gradient_norm
 from vestige.core.errors import RunFolderError
 from vestige.core.signal_store import SignalStore
 
@@ -31,7 +31,7 @@ def audited(run: Path, access: str = "gradients", recipe=RECIPE, attacks=ATTACKS
     training = ShadowTraining(recipe, n_models=8, bank=run.parent / "bank")
     model = RECIPE.fit(members, seed=99).classifier
     return audit(
-        model, members=members, nonmembers=nonmembers, querying=Querying(access), training=training,
+        model, members=members, nonmembers=nonmembers, querying=Querying(access), adversary=training,
         attacks=attacks, run=run,
     )  # fmt: skip
 

@@ -10,13 +10,13 @@ from tests.auditing.references.test_scores import Kept, auc, target_of, two_logi
 from tests.auditing.small_models import plan_of, table
 
 from vestige import AuditResult, ShadowTraining, audit
-from vestige.auditing.model_audit import design
 from vestige.auditing.references.phi import left_without
 from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.auditing.results.every_target import effects_of_references, spread_of, values_of_targets
 from vestige.auditing.selection import select
 from vestige.auditing.shadows.references import checks_of_training, references_of
 from vestige.auditing.shadows.training import Shadows, train_shadows
+from vestige.auditing.trained_models import design
 from vestige.core.errors import InputError, RunFolderError
 from vestige.core.options import SubjectScore
 from vestige.core.outputs import Phi
@@ -24,7 +24,7 @@ from vestige.core.progress import silent
 from vestige.core.recipe import Recipe
 from vestige.core.references import References
 from vestige.core.result import Check, Validity
-from vestige.data.reference_files import read_references
+from vestige.data.predictions.references import read_references
 from vestige.training.bank import Bank
 from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.sklearn_recipe import SklearnRecipe
@@ -71,7 +71,7 @@ def test_a_model_that_knows_nothing_is_at_chance_among_others_that_leak(share):
     for _ in range(25):
         references = drawn(rng, share, np.where(np.arange(18) == 0, 0.0, 2.0))
         scores = scored(references, rng)
-        for name, values in scores.shadow_scores.items():
+        for name, values in scores.attacks.known_scores.items():
             found.setdefault(name, []).append(auc(values, references.member[0]))
     at_chance(found)
 
@@ -114,8 +114,8 @@ def test_what_is_said_of_pairs_changes_no_number():
     rng = np.random.default_rng(0)
     references = drawn(rng, HALF, 1.0)
     one, other = (scored(r, np.random.default_rng(5)) for r in (references, replace(references, groups=None)))
-    for name, values in one.shadow_scores.items():
-        np.testing.assert_array_equal(values, other.shadow_scores[name])
+    for name, values in one.attacks.known_scores.items():
+        np.testing.assert_array_equal(values, other.attacks.known_scores[name])
     both = [values_of_targets(s, None, SubjectScore.MEAN, silent) for s in (one, other)]
     assert both[0] == both[1]
     effects = [
@@ -191,7 +191,7 @@ def test_an_audit_with_a_share_from_plan_to_report_and_again(tmp_path):
     def played(share: str, n_models: int) -> AuditResult:
         training = ShadowTraining("same", n_models=n_models, share=share, bank=tmp_path / "bank")
         sides: dict[str, Any] = {"members": members, "nonmembers": nonmembers}
-        return audit(model, **sides, training=training, run=tmp_path / "run", attacks=["loss", "lira_online"])
+        return audit(model, **sides, adversary=training, run=tmp_path / "run", attacks=["loss", "lira_online"])
 
     first, again = played("5/6", 18), played("5/6", 18)
     np.testing.assert_array_equal(first.records["lira_online"], again.records["lira_online"])

@@ -36,7 +36,7 @@ from tests.targets.servers import (
 )
 
 from vestige import Endpoint, Limits, Options, Querying, audit
-from vestige.auditing.querying.asking import again_of
+from vestige.auditing.querying.session import again_of
 from vestige.core.errors import BudgetError, RunFolderError, TargetError
 from vestige.core.records import Records, joined
 from vestige.core.result import Queries, Validity

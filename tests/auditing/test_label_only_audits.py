@@ -27,9 +27,9 @@ from vestige import (
     audit,
 )
 from vestige.auditing.files.audit_file import audit_file_of
-from vestige.auditing.label_only.probes import played_with
-from vestige.auditing.querying.asking import reserved
+from vestige.auditing.label_only.probe import played_with
 from vestige.auditing.querying.cost import lines_of_asking
+from vestige.auditing.querying.session import reserved
 from vestige.auditing.selection import select
 from vestige.core.errors import BudgetError, TargetError
 from vestige.core.records import joined
@@ -113,7 +113,7 @@ def with_shadows(tmp_path_factory):
     training = ShadowTraining(recipe, n_models=8, bank=folder / "bank")
     probes = (FEW, BoundarySearch(n_queries=120))
     querying = Querying(access="label", label_only=probes)
-    result = audit(tree(both["members"]), **both, querying=querying, training=training, run=folder / "run")
+    result = audit(tree(both["members"]), **both, querying=querying, adversary=training, run=folder / "run")
     return result, folder, both, training
 
 
@@ -140,7 +140,7 @@ def test_the_same_audit_again_gives_the_same_scores(with_shadows):
     result, _, both, training = with_shadows
     probes = (FEW, BoundarySearch(n_queries=120))
     again = audit(
-        tree(both["members"]), **both, querying=Querying(access="label", label_only=probes), training=training
+        tree(both["members"]), **both, querying=Querying(access="label", label_only=probes), adversary=training
     )
     for attack in ("noise_robustness", "label_only_likelihood_ratio", "boundary_distance"):
         np.testing.assert_array_equal(result.records[attack], again.records[attack])
@@ -151,7 +151,7 @@ def by_distance(with_shadows):
     _, _, both, training = with_shadows
     probes = (BoundarySearch(n_queries=100, n_references=2), SettledSearch(n_queries=100))
     asked = Querying(access="label", label_only=probes)
-    return audit(tree(both["members"]), **both, querying=asked, training=training)
+    return audit(tree(both["members"]), **both, querying=asked, adversary=training)
 
 
 def test_distances_are_compared_with_models_that_never_saw_the_record(by_distance):
@@ -168,7 +168,7 @@ def test_the_search_that_serves_both_gives_the_distances_of_one_alone(by_distanc
     _, _, both, training = with_shadows
     alone = Querying(access="label", label_only=(BoundarySearch(n_queries=100),))
     result = audit(
-        tree(both["members"]), **both, querying=alone, training=training, attacks=["correctness", "boundary_distance"]
+        tree(both["members"]), **both, querying=alone, adversary=training, attacks=["correctness", "boundary_distance"]
     )
     np.testing.assert_array_equal(result.records["boundary_distance"], by_distance.records["boundary_distance"])
     of = "attack == 'boundary_distance'"
@@ -368,4 +368,4 @@ def test_what_does_not_fit_is_refused():
         audit(table, **both, querying=Querying(label_only=(FEW,)))
     training = ShadowTraining(SklearnRecipe(DecisionTreeClassifier()), n_models=2)
     with pytest.raises(InputError, match="Expected label-only queries for shadow models with access to labels only"):
-        audit(tree(both["members"]), **both, querying=Querying(access="label"), training=training)
+        audit(tree(both["members"]), **both, querying=Querying(access="label"), adversary=training)

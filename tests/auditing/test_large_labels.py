@@ -40,7 +40,7 @@ def test_numbers_do_not_hang_on_what_classes_are_called(guesses: bool, with_shad
     for values in (DENSE, SPARSE):
         target = scored(values, which, 0, guesses=guesses)
         shadow = scored(values, of_shadow, 1, guesses=guesses) if with_shadow else None
-        result = vestige.audit(target, shadow)
+        result = vestige.audit(target, adversary=vestige.Shadow(shadow))
         assert result.records.label.tolist() == values[which].tolist()
         found.append((plain(result, values), [c.message for c in result.preflight.checks]))
     assert found[0] == found[1]

@@ -8,10 +8,11 @@ import pytest
 from tests.auditing.learners_study import DESIGNS, RESULTS, Design, answers, means, study
 from tests.auditing.planted import predictions, row, rows
 
-from vestige import Predictions, Probabilities, audit
+from vestige import Predictions, Probabilities, Shadow, audit
 from vestige.auditing.scoring.learnt_scores import Side, learnt_scores
+from vestige.auditing.scoring.observation import observe
 from vestige.core.attack import Attack
-from vestige.core.options import Options, SubjectScore
+from vestige.core.options import Arithmetic, Options, SubjectScore
 from vestige.core.progress import silent
 from vestige.core.result import FindingState, Status
 from vestige.evaluation.permutation import familywise_test
@@ -47,14 +48,15 @@ def test_a_few_draws_of_the_study():
 
 def test_a_learner_without_a_leak_is_significant_as_often_as_the_level_says():
     """Each half scored by the other, z > 1.645 in 12 % of the draws: the two areas are nearly one number."""
-    attack = Attack(
-        "means", means, ("known_probabilities", "known_member", "probabilities"), "", "confidence", (), "", ""
-    )
+    attack = Attack(name="means", score=means, definition="", source="")
     rng, significant, draws = np.random.default_rng(0), 0, 600
     for seed in range(draws):
         signals, member = answers(200, 0.0, rng)
         table = Predictions(Probabilities(signals["probabilities"]), signals["labels"], member)
-        side = Side(table, np.ones(200, dtype=bool), signals["labels"], Units(None, member))
+        side = Side(
+            predictions=table, keep=np.ones(200, dtype=bool), labels=signals["labels"], units=Units(None, member),
+            observed=observe(table, [], Arithmetic.STABLE, silent, ""),
+        )  # fmt: skip
         scores = learnt_scores([attack], side, None, Options(seed=seed), silent).scores["means"]
         scored = ~np.isnan(scores)
         curve = roc(scores[scored & member], scores[scored & ~member])
@@ -173,7 +175,7 @@ def test_the_privacy_risk_score_of_two_halves_is_counted_on_one():
     of_risk = rows(result, attack="privacy_risk_score")
     assert set(of_risk["n_members"]) == set(of_risk["n_nonmembers"]) == {150}
     assert result.records["risk"].notna().all()
-    shadow = audit(predictions(600, 1.0, 9), predictions(400, 1.0, 10), attacks=["modified_entropy"])
+    shadow = audit(predictions(600, 1.0, 9), adversary=Shadow(predictions(400, 1.0, 10)), attacks=["modified_entropy"])
     assert set(rows(shadow, attack="privacy_risk_score")["n_members"]) == {300}
 
 

@@ -25,13 +25,15 @@ from tests.auditing.small_models import bayes, counting, failing, plan_of, table
 
 import vestige
 from vestige import AuditResult, InputError, Predictions, audit
-from vestige.auditing import model_audit, run_folder
-from vestige.auditing.model_audit import cost_of, design, train_references
-from vestige.auditing.querying.asking import ask
+from vestige.auditing import run_folder, trained_models
+from vestige.auditing.adversary import adversary_models
+from vestige.auditing.plan import plan_of as audit_plan
+from vestige.auditing.querying.session import TargetSession
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.shadows import cost as planning
 from vestige.auditing.shadows.settings import ShadowTraining
+from vestige.auditing.trained_models import cost_of, design
 from vestige.core.errors import OutputError, RunFolderError, TrainingError, UnsupportedModelError
 from vestige.core.progress import silent
 from vestige.core.records import Records, joined
@@ -96,7 +98,7 @@ def test_a_function_is_a_model_too():
 def test_shadow_models_of_a_leaking_model_play_lira_and_set_the_thresholds(bank, tmp_path):
     members, nonmembers = noise(), noise(seed=1)
     training = ShadowTraining("same", n_models=8, bank=bank)
-    result = audit(forest(members), members=members, nonmembers=nonmembers, training=training, run=tmp_path / "run")
+    result = audit(forest(members), members=members, nonmembers=nonmembers, adversary=training, run=tmp_path / "run")
     assert lira(result) > 0.8
     assert result.finding.state == "LEAK SHOWN"
     assert (result.adversary.n_references, result.adversary.knowledge) == (8, "records and recipe")
@@ -115,7 +117,7 @@ def test_a_model_that_learnt_nothing_by_heart_shows_no_leak(bank):
     members, nonmembers = table(), table(seed=1)
     model = GaussianNB().fit(members.inputs, members.labels)
     result = audit(
-        model, members=members, nonmembers=nonmembers, training=ShadowTraining("same", n_models=8, bank=bank)
+        model, members=members, nonmembers=nonmembers, adversary=ShadowTraining("same", n_models=8, bank=bank)
     )
     assert 0.3 < lira(result) < 0.7
 
@@ -126,7 +128,7 @@ def test_a_torch_network_with_its_recipe(bank, tmp_path):
     recipe = torch_recipe(epochs=40, optimiser=partial(torch.optim.Adam, lr=0.05))
     model = recipe.fit(sides[0], seed=99).classifier
     training = ShadowTraining(recipe, n_models=8, bank=bank)
-    result = audit(model, members=sides[0], nonmembers=sides[1], training=training, run=tmp_path / "run")
+    result = audit(model, members=sides[0], nonmembers=sides[1], adversary=training, run=tmp_path / "run")
     assert lira(result) > 0.6
     store = SignalStore.open(tmp_path / "run" / "signals.zarr")
     assert store.read("logits").shape == (8, 2 * N, 3)
@@ -152,7 +154,7 @@ def test_a_pipeline_on_a_table_with_categories_and_missing_values_trained_the_sa
     model = pipeline().fit(members.inputs, labels[0])
     assert list(model.classes_) == ["sick", "well"]  # the shadow models learn codes, the model knows names
     training = ShadowTraining("same", n_models=8, bank=bank)
-    result = audit(model, members=members, nonmembers=nonmembers, training=training)
+    result = audit(model, members=members, nonmembers=nonmembers, adversary=training)
     assert lira(result) > 0.7
     assert said(result)["shadow_models"].message.startswith("8 shadow models on random halves of the 120 audited rec")
 
@@ -164,7 +166,7 @@ def test_nobodys_records_are_taken_apart(bank, tmp_path):
     for person in np.unique(subjects):
         assert (member[:, subjects == person].all(axis=1) | ~member[:, subjects == person].any(axis=1)).all()
     training = ShadowTraining("same", n_models=8, bank=bank)
-    result = audit(forest(members), members=members, nonmembers=nonmembers, training=training, run=tmp_path / "run")
+    result = audit(forest(members), members=members, nonmembers=nonmembers, adversary=training, run=tmp_path / "run")
     np.testing.assert_array_equal(SignalStore.open(tmp_path / "run" / "signals.zarr").read("member"), member)
     assert set(result.results["unit"]) == {"subject"}
 
@@ -175,7 +177,7 @@ def test_duplicates_between_members_and_nonmembers_are_told(bank):
     nonmembers = Records(nonmembers.inputs, nonmembers.labels, classes=None)
     members = Records(members.inputs, members.labels)
     training = ShadowTraining("same", n_models=4, bank=bank)
-    result = audit(forest(members), members=members, nonmembers=nonmembers, training=training)
+    result = audit(forest(members), members=members, nonmembers=nonmembers, adversary=training)
     check = said(result)["duplicates"]
     assert check.validity is Validity.LIMITED
     assert check.message.startswith("30 of 60 nonmembers (50.0%) have exactly the inputs of a member")
@@ -184,7 +186,7 @@ def test_duplicates_between_members_and_nonmembers_are_told(bank):
 def test_two_shadow_models_are_the_fewest(bank):
     members, nonmembers = noise(), noise(seed=1)
     training = ShadowTraining("same", n_models=2, bank=bank)
-    result = audit(forest(members), members=members, nonmembers=nonmembers, training=training)
+    result = audit(forest(members), members=members, nonmembers=nonmembers, adversary=training)
     assert lira(result) > 0.6
     assert result.adversary.n_references == 2
 
@@ -210,7 +212,7 @@ def training_of(tmp_path: Path, recipe: Any = None, **more: Any) -> ShadowTraini
 
 def audited(tmp_path: Path, run: Path | None, recipe: Any = None, **more: Any) -> AuditResult:
     both = sides()
-    return audit(bayes_of(both["members"]), **both, training=training_of(tmp_path, recipe, **more), run=run)
+    return audit(bayes_of(both["members"]), **both, adversary=training_of(tmp_path, recipe, **more), run=run)
 
 
 def trained(
@@ -219,12 +221,14 @@ def trained(
     """The shadow models of an audit, and what is said of them, without the rest of it."""
     members, nonmembers = sides().values()
     model = bayes_of(members)
-    asked = ask(model, members, nonmembers, Querying(), None, 0, silent)
     run_folder.prepare(tmp_path / run)
     training = training_of(tmp_path, recipe, **more)
-    references = train_references(asked, training, tmp_path / run, 0, progress).scores
+    plan = audit_plan(model, members, nonmembers, adversary=training, run=tmp_path / run, progress=progress)
+    with TargetSession.open(model, members, nonmembers, Querying(), None, silent) as session:
+        answers = session.answers(members.n_records, 0)
+    references = adversary_models(plan, answers).scores
     assert references is not None
-    return references, {check.name: check for check in references.checks}
+    return references, {check.name: check for check in references.attacks.checks}
 
 
 @pytest.fixture
@@ -448,7 +452,7 @@ def test_what_is_no_model_or_none_of_these_records_is_refused(bank):
     with pytest.raises(InputError, match="Expected the same classes, found no, yes and none; name the classes of both"):
         audit(forest(members), members=members, nonmembers=Records(nonmembers.inputs, nonmembers.labels))
     with pytest.raises(InputError, match="Expected a scikit-learn estimator as target to train the same, found method"):
-        audit(forest(members).predict_proba, **both, training=ShadowTraining("same", bank=bank))
+        audit(forest(members).predict_proba, **both, adversary=ShadowTraining("same", bank=bank))
 
 
 @pytest.mark.parametrize(
@@ -476,4 +480,4 @@ def test_a_recipe_that_is_named_is_the_one_that_is_used():
 
 def test_audit_is_the_door(bank):
     assert vestige.audit is audit
-    assert model_audit.design(4, noise(), 0).shape == (4, N)
+    assert trained_models.design(4, noise(), 0).shape == (4, N)

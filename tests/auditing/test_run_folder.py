@@ -30,6 +30,7 @@ from vestige import (
     Predictions,
     Records,
     RunFolderError,
+    Shadow,
     ShadowTraining,
     TargetError,
     audit,
@@ -243,7 +244,7 @@ def test_ids_are_not_taken_for_subjects(tmp_path):
 
 def test_a_shadow_counts_as_input(run):
     with pytest.raises(RunFolderError, match="shadow"):
-        audit(_target(), _target(seed=54), run=run)
+        audit(_target(), adversary=Shadow(_target(seed=54)), run=run)
 
 
 def test_a_file_in_the_way_is_refused_before_anything_is_computed(tmp_path):
@@ -518,7 +519,7 @@ def test_predictions_of_another_audit_are_refused_before_anything_is_computed(ru
         lambda: audit(_target(seed=53), run=run, progress=_computing),
         lambda: audit(_target(), options=Options(seed=77), run=run, progress=_computing),
         lambda: audit(_target(), attacks=["loss"], run=run, progress=_computing),
-        lambda: audit(_target(), _target(seed=54), run=run, progress=_computing),
+        lambda: audit(_target(), adversary=Shadow(_target(seed=54)), run=run, progress=_computing),
     ):
         with pytest.raises(RunFolderError, match="--out"):
             other()

@@ -33,7 +33,7 @@ def test_members_steadier_or_noisier_are_a_leak_of_a_valid_test(spread, kind, se
     given = (lambda values: values) if kind is Phi else of_two_classes
     ids = np.arange(600)
     target = Predictions(kind(given(phi)), np.ones(600, dtype=int), member, ids=ids)
-    result = audit(target, references=References(kind, given(shadow_phi), is_in, ids=ids))
+    result = audit(target, adversary=References(kind, given(shadow_phi), is_in, ids=ids))
     assert result.finding.state is FindingState.LEAK_SHOWN
     assert result.validity is Validity.VALID, str(result.preflight)
     assert judge(parse_policy("auc.upper > 0.55"), result).outcome is Outcome.BROKEN
@@ -43,7 +43,7 @@ def test_the_same_with_members_exchanged_is_still_noticed():
     phi, member, shadow_phi, is_in = drawn(600, 16, 1.0, 0)
     target = Predictions(Phi(phi + 1.5 * member), np.ones(600, dtype=int), ~member, ids=np.arange(600))
     references = References(Phi, shadow_phi + 1.5 * is_in, is_in, ids=np.arange(600))
-    assert audit(target, references=references).validity is Validity.CONFOUNDED
+    assert audit(target, adversary=references).validity is Validity.CONFOUNDED
 
 
 def test_a_gate_does_not_pass_an_attack_that_would_recognise_members_turned_round():
@@ -51,7 +51,7 @@ def test_a_gate_does_not_pass_an_attack_that_would_recognise_members_turned_roun
     phi, member, shadow_phi, _ = drawn(600, 16, 0.3, 0)
     target = Predictions(Phi(phi), np.ones(600, dtype=int), member, ids=np.arange(600))
     references = References(Phi, shadow_phi, np.zeros(shadow_phi.shape, dtype=bool), ids=np.arange(600))
-    result = audit(target, references=references, attacks=["loss", "lira_offline_two_sided"])
+    result = audit(target, adversary=references, attacks=["loss", "lira_offline_two_sided"])
     assert result.validity is Validity.LIMITED
     assert result.finding.state is FindingState.UNDECIDED
     assert judge(parse_policy("auc.upper > 0.9"), result).outcome is Outcome.UNDECIDED

@@ -19,18 +19,18 @@ from vestige import AuditResult, InputError, LikelihoodRatio, MirrorAndShifts, Q
 from vestige.attacks import CATALOGUE
 from vestige.attacks.lira import lira_offline, lira_online
 from vestige.auditing.files.audit_file import audit_file_of
-from vestige.auditing.model_audit import cost_of
 from vestige.auditing.querying.cost import lines_of_asking
 from vestige.auditing.references.scores import score_with
 from vestige.auditing.shadows.mismatched_recipe import mismatched_recipe
+from vestige.auditing.trained_models import cost_of
 from vestige.core.errors import BudgetError, RunFolderError
 from vestige.core.likelihood_ratio import Queries, Statistic
 from vestige.core.outputs import Logits, Phi, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
 from vestige.core.signal_store import SignalStore
-from vestige.data.designs import complementary_pairs
-from vestige.data.reference_files import read_references
+from vestige.data.predictions.references import read_references
+from vestige.data.sets.designs import complementary_pairs
 from vestige.signals.hinge import hinge_from_logits
 from vestige.signals.losses import losses_from_logits
 from vestige.signals.phi import phi_from_logits
@@ -74,7 +74,7 @@ def audited(model: Any, bank: Any) -> Any:
         training = ShadowTraining(RECIPE, n_models=8, bank=bank)
         querying = Querying(views=views, **more.pop("querying", {}))
         more = {"attacks": USED, **more}
-        return vestige.audit(given, **SIDES, querying=querying, training=training, run=run, **more)
+        return vestige.audit(given, **SIDES, querying=querying, adversary=training, run=run, **more)
 
     return play
 
@@ -149,7 +149,7 @@ def test_the_plan_counts_views_that_are_alike_once_where_answers_are_kept(model,
     querying = Querying(views=VIEWS, price=1.0, budget=n_planned)
     training = ShadowTraining(RECIPE, n_models=8, bank=bank)
     result = vestige.audit(
-        model, members=members, nonmembers=nonmembers, querying=querying, training=training, attacks=USED
+        model, members=members, nonmembers=nonmembers, querying=querying, adversary=training, attacks=USED
     )
     assert result.queries is not None
     assert result.queries.n_sent == n_planned
@@ -179,15 +179,15 @@ def test_what_does_nothing_without_shadow_models_is_refused(model, more, said):
 def test_the_run_of_an_audit_with_views_serves_another_as_references(audited, model, tmp_path):
     first = audited(run=tmp_path / "run")
     references = read_references(tmp_path / "run")
-    second = vestige.audit(model, **SIDES, references=references, querying=Querying(views=VIEWS), attacks=USED)
+    second = vestige.audit(model, **SIDES, adversary=references, querying=Querying(views=VIEWS), attacks=USED)
     np.testing.assert_array_equal(first.records["lira_online"], second.records["lira_online"])
     known = replace(references, labels=np.concatenate([side.labels for side in BOTH]))
-    third = vestige.audit(model, **SIDES, references=known, querying=Querying(views=VIEWS), attacks=USED)
+    third = vestige.audit(model, **SIDES, adversary=known, querying=Querying(views=VIEWS), attacks=USED)
     np.testing.assert_array_equal(first.records["lira_online"], third.records["lira_online"])
     with pytest.raises(InputError, match="for 9 views of 3 classes, found logits of 2 x 3 per record"):
-        vestige.audit(model, **SIDES, references=references, querying=Querying(views=NINE))
+        vestige.audit(model, **SIDES, adversary=references, querying=Querying(views=NINE))
     with pytest.raises(InputError, match="target's answers to the same 2 queries"):
-        vestige.audit(model, **SIDES, references=references)
+        vestige.audit(model, **SIDES, adversary=references)
 
 
 # ------------------------------------------------------------------------------------- how LiRA is played

@@ -7,12 +7,12 @@ import threading
 
 import pytest
 import typer
-from tests.data.test_fetch import serving
+from tests.data.sets.test_fetch import serving
 from typer.testing import CliRunner
 
 from vestige.cli.data import data_app
 from vestige.core.errors import InputError
-from vestige.data.named import SETS
+from vestige.data.sets.named import SETS
 
 GERMAN = "uci/german.data"
 
@@ -113,7 +113,7 @@ def _known_as(monkeypatch, content):
     import hashlib
     from dataclasses import replace
 
-    from vestige.data import named
+    from vestige.data.sets import named
 
     known = SETS["german-credit"]
     file = replace(known.files[0], sha256=hashlib.sha256(content).hexdigest())

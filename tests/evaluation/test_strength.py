@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vestige import InputError
-from vestige.attacks import empirical_bayes_online, noise_robustness
+from vestige.attacks.empirical_bayes import empirical_bayes_online
+from vestige.attacks.noise_robustness import noise_robustness
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
 
 

@@ -14,12 +14,12 @@ import numpy as np
 from tests.experiments.shadow_answers import Answers, train_and_ask
 from tests.experiments.targets_in_turn import Mean, finding, mean_of
 
-from vestige.attacks import calibration_score
-from vestige.core.log_means import log_confidence
+from vestige.attacks._log_means import log_confidence
+from vestige.attacks.calibration import calibration_score
 from vestige.core.records import Records
 from vestige.core.seeds import stream
-from vestige.data.named import load
-from vestige.data.paper_designs import p4_quarters
+from vestige.data.sets.named import load
+from vestige.data.sets.paper_designs import p4_quarters
 from vestige.evaluation.roc import best_point, roc
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 from vestige.papers import p4

@@ -15,13 +15,13 @@ import numpy as np
 from tests.experiments.targets_in_turn import Mean, finding, mean_of
 
 from vestige import References, references_by_forgetting, references_from_scratch
-from vestige.attacks import calibration_score
+from vestige.attacks._log_means import log_confidence
+from vestige.attacks.calibration import calibration_score
 from vestige.auditing.scoring.public_threshold import public_threshold
-from vestige.core.log_means import log_confidence
 from vestige.core.recipe import Model
 from vestige.core.records import Records, joined
-from vestige.data.named import load
-from vestige.data.paper_designs import PublicGame, QuarterSplit, p4_public_game, p4_quarters
+from vestige.data.sets.named import load
+from vestige.data.sets.paper_designs import PublicGame, QuarterSplit, p4_public_game, p4_quarters
 from vestige.evaluation.roc import roc
 from vestige.papers import p4
 from vestige.signals.phi import phi_from_logits

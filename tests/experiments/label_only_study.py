@@ -21,8 +21,8 @@ from vestige.attacks.correctness import correctness
 from vestige.attacks.empirical_bayes import empirical_bayes_online
 from vestige.attacks.noise_robustness import noise_robustness
 from vestige.core.inputs import InputSpace
-from vestige.data.designs import complementary_pairs
-from vestige.data.named import load
+from vestige.data.sets.designs import complementary_pairs
+from vestige.data.sets.named import load
 from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
 from vestige.papers.networks.perceptron import perceptron

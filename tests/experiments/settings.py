@@ -9,7 +9,7 @@ from torch import nn
 
 from vestige.core.records import Records
 from vestige.core.seeds import stream
-from vestige.data.named import load
+from vestige.data.sets.named import load
 from vestige.papers import p3
 from vestige.papers.augmentations import InTurn, Mirror, ReflectedCrop
 from vestige.training.strategies import Strategy

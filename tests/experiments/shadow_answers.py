@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.core.seeds import stream
-from vestige.data.designs import complementary_pairs
+from vestige.data.sets.designs import complementary_pairs
 from vestige.signals.phi import phi_from_logits
 from vestige.training.stacked import train_stack
 from vestige.training.strategies import Strategy, groups_of, train_group

@@ -8,19 +8,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import t as student
 
-from vestige.attacks import (
-    attack_r,
-    base_score_offline,
-    base_score_online,
-    calibration_loss,
-    empirical_bayes_offline,
-    empirical_bayes_online,
-    lira_offline,
-    lira_online,
-    rmia_online,
-)
+from vestige.attacks._log_means import log_confidence
+from vestige.attacks.attack_r import attack_r
+from vestige.attacks.base_score import base_score_offline, base_score_online
+from vestige.attacks.calibration import calibration_loss
+from vestige.attacks.empirical_bayes import empirical_bayes_offline, empirical_bayes_online
+from vestige.attacks.lira import lira_offline, lira_online
+from vestige.attacks.rmia import rmia_online
 from vestige.core.likelihood_ratio import Variance
-from vestige.core.log_means import log_confidence
 from vestige.evaluation.roc import point_at_fpr, roc
 
 FPRS = (0.01, 0.001)

@@ -14,7 +14,7 @@ from tests.experiments.study import HERE, ON_CREDIT, answers_of, claims_about, r
 from tests.experiments.tables import all_tables, studies
 from tests.experiments.targets_in_turn import ATTACKS, METRICS, Mean, finding, mean_of, play, shadows_of
 
-from vestige.data.named import data_folder, named_set
+from vestige.data.sets.named import data_folder, named_set
 
 STORED = studies()
 PLAYED = {name: study for name, study in STORED.items() if name in SETTINGS}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.experiments.label_only_study import METRICS, N_DRAWS, NETWORKS, RESULTS, STRENGTHS, observe, study
 
-from vestige.data.named import data_folder
+from vestige.data.sets.named import data_folder
 
 RATIO = "label-only likelihood ratio, probit, strength from the shadows"
 THRESHOLD = "noise robustness, one threshold, strength from the source"

@@ -142,8 +142,8 @@ def import_everything() -> None:
     import xarray  # noqa: F401
 
     import vestige.auditing.audit
-    import vestige.auditing.model_audit
     import vestige.auditing.run_folder
+    import vestige.auditing.trained_models
     import vestige.cli
     import vestige.report  # noqa: F401
 

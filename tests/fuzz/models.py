@@ -17,7 +17,7 @@ import numpy as np
 from tests.fuzz import mutants
 from tests.fuzz.formats import Mutant, emptied
 from tests.fuzz.reading import Outcome
-from tests.targets.model_files import X, Y, export_program, perceptron
+from tests.targets.model_files import X, Y, perceptron
 
 from vestige import AnswerFormat, Logits, ModelFile
 from vestige.core.errors import VestigeError
@@ -116,14 +116,6 @@ def _in_safetensors(content: bytes, rng: np.random.Generator) -> bytes:
     return len(header).to_bytes(8, "little") + header + content[start:]
 
 
-def _in_program(content: bytes, rng: np.random.Generator) -> bytes:
-    """A value of the graph replaced."""
-    entries = mutants.entries_of(content)
-    graph = next(name for name in entries if name.endswith("models/model.json"))
-    entries[graph] = mutants.in_json(entries[graph], rng)
-    return mutants.zip_of(entries)
-
-
 def _in_lines(content: bytes, rng: np.random.Generator) -> bytes:
     """A number of a line of several replaced, as in tables of nodes."""
     lines = content.split(b"\n")
@@ -149,7 +141,6 @@ MODELS = (
     StoredModel("onnx", _onnx, ".onnx", _in_onnx, {}),
     StoredModel("torch, weights", _torch, ".pt", mutants.in_zip, {"factory": perceptron}),
     StoredModel("safetensors", _safetensors, ".safetensors", _in_safetensors, {"factory": perceptron}),
-    StoredModel("torch, program", lambda path: export_program(perceptron(), path), ".pt2", _in_program, {}),
 )
 
 
@@ -161,7 +152,6 @@ def import_libraries() -> None:
     import sklearn.neighbors  # noqa: F401
     import skops.io  # noqa: F401
     import torch
-    import torch.export
     import xgboost  # noqa: F401
 
     torch.set_num_threads(1)

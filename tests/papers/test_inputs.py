@@ -66,7 +66,7 @@ def test_only_the_first_columns_of_a_table_are_standardised():
 
 @pytest.mark.skipif(not REAL, reason="VESTIGE_DATA names no folder")
 def test_adults_means_and_deviations_are_those_of_its_records():
-    from vestige.data.named import load
+    from vestige.data.sets.named import load
 
     first = np.asarray(load("adult-p3", folder=Path(str(REAL))).inputs[:, :6], dtype=np.float64)
     assert first.mean(axis=0).tolist() == pytest.approx(ADULT_MEAN, rel=1e-6)
@@ -75,7 +75,7 @@ def test_adults_means_and_deviations_are_those_of_its_records():
 
 @pytest.mark.skipif(not REAL, reason="VESTIGE_DATA names no folder")
 def test_mnists_mean_and_deviation_are_those_of_its_training_images():
-    from vestige.data.named import load
+    from vestige.data.sets.named import load
 
     images = np.asarray(load("mnist", folder=Path(str(REAL))).inputs[:60_000])
     assert (images.mean() / 255, images.std() / 255) == pytest.approx((*MNIST_MEAN, *MNIST_STD), abs=5e-5)

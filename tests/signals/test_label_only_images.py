@@ -6,7 +6,8 @@ from scipy import ndimage
 from tests.signals.label_only_targets import Linear
 
 from vestige import InputError
-from vestige.attacks import augmentation_count, correctness
+from vestige.attacks.augmentation_count import augmentation_count
+from vestige.attacks.correctness import correctness
 from vestige.signals.label_only.random_augmentations import random_augmentation_labels
 from vestige.signals.label_only.rotations import angles, rotated, rotation_labels
 from vestige.signals.label_only.translations import shifts, translated, translation_labels

@@ -11,8 +11,8 @@ from vestige.core.errors import TargetError
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import LabelTarget
 from vestige.signals.label_only.agreement import Scale, agreement, prefix_counts
+from vestige.signals.label_only.copies import MajorityLabels
 from vestige.signals.label_only.keyed_draws import KeyedDraws
-from vestige.signals.label_only.majority import MajorityLabels
 from vestige.signals.label_only.noise import Noise, NoiseStrength, noise_labels
 
 UNIT = InputSpace(low=-100, high=100)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vestige.core.errors import InputError
-from vestige.data.designs import complementary_pairs
+from vestige.data.sets.designs import complementary_pairs
 from vestige.signals.privacy_score import privacy_score
 
 

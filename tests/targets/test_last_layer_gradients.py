@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from vestige.core.errors import TargetError, UnsupportedModelError
 from vestige.papers.networks.convolutional import smallnet
-from vestige.targets.objects.last_layer_gradients import last_layer_gradients
+from vestige.targets.objects.record_gradients import last_layer_gradients
 from vestige.targets.objects.torch_module import TorchTarget
 
 

@@ -16,9 +16,9 @@ from vestige.core.errors import (
 )
 from vestige.core.outputs import Logits, Probabilities
 from vestige.targets import meter as metering
-from vestige.targets.checking import check_finite
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter, keys_of
+from vestige.targets.refusals import check_finite
 
 X = np.random.default_rng(0).normal(size=(30, 2))
 RECORDS = np.arange(30)

@@ -7,7 +7,7 @@ import pytest
 
 from vestige import InputError
 from vestige.attacks import CATALOGUE
-from vestige.core.own_attacks import SIGNALS
+from vestige.core.signal import FOR_CUSTOM as SIGNALS
 from vestige.testing import AttackReport, BrokenLawError, check_attack
 
 OURS = [attack for attack in CATALOGUE if set(attack.reads) <= set(SIGNALS)]
@@ -26,7 +26,7 @@ def test_every_attack_of_ours_keeps_the_laws(attack, seed):
     assert len(report.notes) == (not alone)  # the likelihood ratios pool variances and priors over records
 
 
-@pytest.mark.parametrize("reads", ["population_losses", "score", "features"])
+@pytest.mark.parametrize("reads", ["population_losses", "gradients", "features"])
 def test_what_cannot_be_planted_is_said(reads):
     attack = next(a for a in CATALOGUE if reads in a.reads)
     with pytest.raises(InputError, match="cannot be made here"):

@@ -17,7 +17,7 @@ from torch import nn
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.jobs import Outcome
 from vestige.core.recipe import Model
-from vestige.data.designs import complementary_pairs
+from vestige.data.sets.designs import complementary_pairs
 from vestige.training import strategies
 from vestige.training.executors.in_process import InProcess, attempt
 from vestige.training.stacked import n_steps

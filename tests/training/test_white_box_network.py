@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vestige.attacks import white_box_gradient
+from vestige.attacks.white_box_gradient import white_box_gradient
 from vestige.core.errors import InputError
 from vestige.evaluation.roc import roc
 from vestige.training.white_box_network import WhiteBoxNetwork

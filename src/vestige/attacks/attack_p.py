@@ -3,9 +3,16 @@
 import numpy as np
 from jaxtyping import Float
 
+from vestige.core.attack import attack
 from vestige.core.errors import InputError
 
 
+@attack(
+    definition="share of the population with at least the record's loss",
+    source="Ye et al. 2022",
+    cites="ye2022enhanced",
+    monotone=True,
+)
 def attack_p(
     losses: Float[np.ndarray, " record"], population_losses: Float[np.ndarray, " point"]
 ) -> Float[np.ndarray, " record"]:

@@ -3,10 +3,18 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vestige.attacks._log_means import out_counts
+from vestige.core.attack import attack
 from vestige.core.errors import InputError
-from vestige.core.log_means import out_counts
+from vestige.core.signal import NOT_TRAINED
 
 
+@attack(
+    definition="share of models not trained on the record that are no surer of it",
+    source="Ye et al. 2022",
+    cites="ye2022enhanced",
+    needs=NOT_TRAINED,
+)
 def attack_r(
     phi: Float[np.ndarray, " record"],
     shadow_phi: Float[np.ndarray, "model record"],

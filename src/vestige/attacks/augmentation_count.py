@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vestige.core.attack import attack
 from vestige.core.errors import InputError
 
 
@@ -31,3 +32,25 @@ def augmentation_count(correct: Bool[np.ndarray, "record copy"]) -> Float[np.nda
     if not correct.shape[1]:
         raise InputError("Expected at least 1 copy of each record, found none; ask about some.")
     return np.asarray(correct.sum(axis=1), dtype=np.float64)
+
+
+@attack(
+    definition="number of turned copies that get the true class",
+    source="Choquette-Choo et al. 2021, section 3.3",
+    cites="choquettechoo2021labelonly",
+    monotone=True,
+)
+def rotations(correct: Bool[np.ndarray, "record copy"]) -> Float[np.ndarray, " record"]:
+    """Score each record by `augmentation_count` of turned copies."""
+    return augmentation_count(correct)
+
+
+@attack(
+    definition="number of shifted copies that get the true class",
+    source="Choquette-Choo et al. 2021, section 3.3",
+    cites="choquettechoo2021labelonly",
+    monotone=True,
+)
+def translations(correct: Bool[np.ndarray, "record copy"]) -> Float[np.ndarray, " record"]:
+    """Score each record by `augmentation_count` of shifted copies."""
+    return augmentation_count(correct)

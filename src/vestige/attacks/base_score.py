@@ -3,9 +3,16 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vestige.core.log_means import log_confidence, log_mean_confidence, log_mean_out_confidence
+from vestige.attacks._log_means import log_confidence, log_mean_confidence, log_mean_out_confidence
+from vestige.core.attack import attack
+from vestige.core.signal import NOT_TRAINED
 
 
+@attack(
+    definition="log of the confidence over the mean confidence of all models",
+    source="Lassila et al. 2025",
+    cites="lassila2025practical",
+)
 def base_score_online(
     phi: Float[np.ndarray, " record"], shadow_phi: Float[np.ndarray, "model record"]
 ) -> Float[np.ndarray, " record"]:
@@ -36,6 +43,12 @@ def base_score_online(
     return np.asarray(log_confidence(phi) - log_mean_confidence(shadow_phi))
 
 
+@attack(
+    definition="log p - 0.33 log(mean p of models not trained on the record)",
+    source="Lassila et al. 2025",
+    cites="lassila2025practical",
+    needs=NOT_TRAINED,
+)
 def base_score_offline(
     phi: Float[np.ndarray, " record"],
     shadow_phi: Float[np.ndarray, "model record"],

@@ -3,9 +3,17 @@
 import numpy as np
 from jaxtyping import Float
 
+from vestige.core.attack import attack
+
 _FARTHEST = 1e30  # what no distance found reaches, and all arithmetic on scores survives
 
 
+@attack(
+    definition="L2 distance to the nearest input found that is decided otherwise",
+    source="Choquette-Choo et al. 2021, section 3.4",
+    cites="choquettechoo2021labelonly",
+    monotone=True,
+)
 def boundary_distance(boundary_distances: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
     """Score each record by its distance to the decision boundary.
 
@@ -31,3 +39,14 @@ def boundary_distance(boundary_distances: Float[np.ndarray, " record"]) -> Float
     if np.isnan(distances).any():
         raise ValueError("Expected distances, found one that is not a number; give infinity where none was found.")
     return np.clip(distances, -_FARTHEST, _FARTHEST)
+
+
+@attack(
+    definition="L2 distance found until a record's side of a shadow model's threshold stands; only that side counts",
+    source="Choquette-Choo et al. 2021, section 3.4; when to end is ours",
+    cites="choquettechoo2021labelonly",
+    monotone=True,
+)
+def settled_boundary_distance(settled_distances: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
+    """Score each record by `boundary_distance`, of searches that ended as soon as a threshold was settled."""
+    return boundary_distance(settled_distances)

@@ -3,10 +3,18 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vestige.attacks._log_means import log_confidence, out_counts
+from vestige.core.attack import attack
 from vestige.core.errors import InputError
-from vestige.core.log_means import log_confidence, out_counts
+from vestige.core.signal import NOT_TRAINED
 
 
+@attack(
+    definition="log p less its mean over models not trained on the record",
+    source="Watson et al. 2022, eq. 5",
+    cites="watson2022importance",
+    needs=NOT_TRAINED,
+)
 def calibration_loss(
     phi: Float[np.ndarray, " record"],
     shadow_phi: Float[np.ndarray, "model record"],
@@ -42,6 +50,11 @@ def calibration_loss(
     return np.asarray(above / counts)
 
 
+@attack(
+    definition="log of the largest probability less its mean over models not trained on the record",
+    source="Watson et al. 2022, eq. 5",
+    cites="watson2022importance",
+)
 def calibration_confidence(
     max_log_p: Float[np.ndarray, " record"],
     shadow_max_log_p: Float[np.ndarray, "model record"],
@@ -72,6 +85,11 @@ def calibration_confidence(
     return calibration_score(max_log_p, shadow_max_log_p, is_in=is_in)
 
 
+@attack(
+    definition="mean gradient norm over models not trained on the record less the target's",
+    source="Watson et al. 2022, eq. 5",
+    cites="watson2022importance",
+)
 def calibration_gradient_norm(
     gradient_norms: Float[np.ndarray, " record"],
     shadow_gradient_norms: Float[np.ndarray, "model record"],
@@ -144,6 +162,20 @@ def calibration_score(
     for row, left_out in zip(reference_scores, trained, strict=True):
         above += np.where(left_out, 0.0, own - _mean_over_draws(row))
     return np.asarray(above / counts)
+
+
+@attack(
+    definition="signed L2 distance to the decision boundary less its mean over models not trained on the record",
+    source="Watson et al. 2022, table 4",
+    cites="watson2022importance",
+)
+def calibrated_boundary_distance(
+    signed_distances: Float[np.ndarray, " record"],
+    shadow_signed_distances: Float[np.ndarray, "model record"],
+    is_in: Bool[np.ndarray, "model record"],
+) -> Float[np.ndarray, " record"]:
+    """Score each record by `calibration_score` of its distance to the decision boundary, negative where it is wrong."""
+    return calibration_score(signed_distances, shadow_signed_distances, is_in=is_in)
 
 
 def _mean_over_draws(score: np.ndarray) -> np.ndarray:

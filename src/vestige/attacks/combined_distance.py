@@ -3,10 +3,18 @@
 import numpy as np
 from jaxtyping import Float
 
+from vestige.attacks._finite_distances import finite_distances
+from vestige.core.attack import attack
 from vestige.core.errors import InputError
-from vestige.core.finite_distances import finite_distances
 
 
+@attack(
+    definition="mean over shifted copies of their L2 distances to the decision boundary, "
+    "standardised by a source model",
+    source="Choquette-Choo et al. 2021, section 3.4",
+    cites="choquettechoo2021labelonly",
+    monotone=True,
+)
 def combined_distance(
     copy_distances: Float[np.ndarray, "record copy"], source_copy_distances: Float[np.ndarray, "known source_copy"]
 ) -> Float[np.ndarray, " record"]:

@@ -3,7 +3,15 @@
 import numpy as np
 from jaxtyping import Float
 
+from vestige.core.attack import attack
 
+
+@attack(
+    definition="probability of the true class",
+    source="Song & Mittal 2021, eq. 6",
+    cites="song2021systematic",
+    monotone=True,
+)
 def confidence(p_true: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
     """Score each record by the probability of its true class.
 

@@ -3,7 +3,15 @@
 import numpy as np
 from jaxtyping import Float, Int
 
+from vestige.core.attack import attack
 
+
+@attack(
+    definition="1 if the predicted class is the true one",
+    source="Song & Mittal 2021, eq. 5",
+    cites="song2021systematic",
+    monotone=True,
+)
 def correctness(
     predicted: Int[np.ndarray, " record"], labels: Int[np.ndarray, " record"]
 ) -> Float[np.ndarray, " record"]:

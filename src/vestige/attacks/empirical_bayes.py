@@ -12,10 +12,17 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import special
 
+from vestige.core.attack import attack
 from vestige.core.errors import InputError
 from vestige.core.phi import check_phi
+from vestige.core.signal import NOT_TRAINED
 
 
+@attack(
+    definition="log-ratio of Student-t predictive densities of phi, priors fitted across records",
+    source="ours; predictives of Murphy 2007",
+    cites="murphy2007conjugate",
+)
 def empirical_bayes_online(
     phi: Float[np.ndarray, " record"],
     shadow_phi: Float[np.ndarray, "model record"],
@@ -71,6 +78,12 @@ def empirical_bayes_online(
     return np.asarray(_log_predictive(phi, of_in) - _log_predictive(phi, of_out))
 
 
+@attack(
+    definition="standardised residual of phi under the predictive density of models not trained on it",
+    source="ours; predictives of Murphy 2007",
+    cites="murphy2007conjugate",
+    needs=NOT_TRAINED,
+)
 def empirical_bayes_offline(
     phi: Float[np.ndarray, " record"],
     shadow_phi: Float[np.ndarray, "model record"],
@@ -120,6 +133,20 @@ def empirical_bayes_offline(
 
 
 # --------------------------------------------------------------------------------------------------- the records
+
+
+@attack(
+    definition="log-ratio of Student-t predictive densities of the share of correct copies, on the normal's scale",
+    source="ours; predictives of Murphy 2007",
+    cites="murphy2007conjugate",
+)
+def label_only_likelihood_ratio(
+    agreement: Float[np.ndarray, " record"],
+    shadow_agreement: Float[np.ndarray, "model record"],
+    is_in: Bool[np.ndarray, "model record"],
+) -> Float[np.ndarray, " record"]:
+    """Score each record by `empirical_bayes_online` of the share of its noisy or augmented copies that are correct."""
+    return empirical_bayes_online(agreement, shadow_agreement, is_in)
 
 
 @dataclass(frozen=True, eq=False)

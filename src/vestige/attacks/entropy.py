@@ -3,9 +3,15 @@
 import numpy as np
 from jaxtyping import Float
 
+from vestige.core.attack import attack
 from vestige.core.probabilities import ClassProbabilities
 
 
+@attack(
+    definition="-(Shannon entropy of the probabilities)",
+    source="Song & Mittal 2021, eq. 7",
+    cites="song2021systematic",
+)
 def entropy(probabilities: ClassProbabilities) -> Float[np.ndarray, " record"]:
     """Score each record by the negated Shannon entropy of its prediction [nats].
 

@@ -3,7 +3,15 @@
 import numpy as np
 from jaxtyping import Float
 
+from vestige.core.attack import attack
 
+
+@attack(
+    definition="-(L2 norm of the gradient of the record's loss)",
+    source="Watson et al. 2022, eq. 2",
+    cites="watson2022importance",
+    monotone=True,
+)
 def gradient_norm(gradient_norms: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
     """Score each record by the negated norm of its own gradient.
 

@@ -2,7 +2,7 @@
 
 Every score rests on Gaussians fitted to the models on one side, IN (trained on the record) or OUT (not). A record may
 be asked for in several queries, such as shifted copies of an image; without an axis after the record there is one. NaN
-in `shadow_phi` means that a model did not answer: it is left out there.
+in `shadow_statistic` means that a model did not answer: it is left out there.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vestige.core.attack import attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import Center, Counts, Queries, Variance
 from vestige.core.phi import check_phi
+from vestige.core.signal import NOT_TRAINED
 
 
+@attack(
+    definition="log-likelihood ratio of phi under models trained on the record and models that were not",
+    source="Carlini et al. 2022",
+    cites="carlini2022membership",
+)
 def lira_online(
-    phi: Float[np.ndarray, "record ..."],
-    shadow_phi: Float[np.ndarray, "model record ..."],
+    statistic: Float[np.ndarray, "record ..."],
+    shadow_statistic: Float[np.ndarray, "model record ..."],
     is_in: Bool[np.ndarray, "model record"],
     *,
     center: Center = Center.MEAN,
@@ -29,8 +36,9 @@ def lira_online(
     """Score each record by the log-likelihood ratio of the target's phi under IN and OUT models.
 
     Args:
-        phi: The target's logit-scaled confidence in the true class [logit], finite.
-        shadow_phi: That of every shadow model [logit]; NaN where a model did not answer.
+        statistic: The target's logit-scaled confidence in the true class [logit], or what else
+            Gaussians are fitted to, finite.
+        shadow_statistic: That of every shadow model [logit]; NaN where a model did not answer.
         is_in: Whether each shadow model was trained on each record.
         center: Where a Gaussian stands.
         variance: Whose spread is used.
@@ -57,7 +65,7 @@ def lira_online(
         medians, in pooling residuals instead of raw values, in using each side's own spread, and in using all models
         of a record where it uses as many as every record has; the published choices are options.
     """
-    ours, theirs = _checked(phi, shadow_phi)
+    ours, theirs = _checked(statistic, shadow_statistic)
     inside = _fitted(ours, _one_side(theirs, is_in, "trained on it", counts), center, variance, queries, min_std)
     outside = _fitted(ours, _one_side(theirs, ~is_in, "not trained on it", counts), center, variance, queries, min_std)
     if variance is Variance.PUBLISHED_FIXED:
@@ -65,9 +73,15 @@ def lira_online(
     return _joined(_log_density(inside) - _log_density(outside), queries)
 
 
+@attack(
+    definition="z-score of phi among models not trained on the record",
+    source="Carlini et al. 2022, offline attack",
+    cites="carlini2022membership",
+    needs=NOT_TRAINED,
+)
 def lira_offline(
-    phi: Float[np.ndarray, "record ..."],
-    shadow_phi: Float[np.ndarray, "model record ..."],
+    statistic: Float[np.ndarray, "record ..."],
+    shadow_statistic: Float[np.ndarray, "model record ..."],
     is_in: Bool[np.ndarray, "model record"],
     *,
     center: Center = Center.MEAN,
@@ -82,8 +96,9 @@ def lira_offline(
     of the queries: the one that tells an equal rise of all of them apart with the most certainty.
 
     Args:
-        phi: The target's logit-scaled confidence in the true class [logit], finite.
-        shadow_phi: That of every shadow model [logit]; NaN where a model did not answer.
+        statistic: The target's logit-scaled confidence in the true class [logit], or what else
+            Gaussians are fitted to, finite.
+        shadow_statistic: That of every shadow model [logit]; NaN where a model did not answer.
         is_in: Whether each shadow model was trained on each record.
         center: Where a Gaussian stands.
         variance: Whose spread is used.
@@ -107,7 +122,7 @@ def lira_offline(
         Carlini et al. 2022, offline attack: its one-sided test, ranked by z instead of `Pr[Z <= z]`, which rounds to 1
         from z = 8.3 on. By default as different from the authors' script as `lira_online`.
     """
-    ours, theirs = _checked(phi, shadow_phi)
+    ours, theirs = _checked(statistic, shadow_statistic)
     outside = _fitted(ours, _one_side(theirs, ~is_in, "not trained on it", counts), center, variance, queries, min_std)
     if queries is Queries.MEAN:
         return _joined(outside.offset / outside.std, queries)
@@ -116,9 +131,15 @@ def lira_offline(
     return z
 
 
+@attack(
+    definition="-(log-density of phi under models not trained on the record)",
+    source="Carlini et al. 2022, published code",
+    cites="carlini2022membership",
+    needs=NOT_TRAINED,
+)
 def lira_offline_two_sided(
-    phi: Float[np.ndarray, "record ..."],
-    shadow_phi: Float[np.ndarray, "model record ..."],
+    statistic: Float[np.ndarray, "record ..."],
+    shadow_statistic: Float[np.ndarray, "model record ..."],
     is_in: Bool[np.ndarray, "model record"],
     *,
     center: Center = Center.MEAN,
@@ -133,8 +154,9 @@ def lira_offline_two_sided(
     member too: `lira_offline` does not make that mistake.
 
     Args:
-        phi: The target's logit-scaled confidence in the true class [logit], finite.
-        shadow_phi: That of every shadow model [logit]; NaN where a model did not answer.
+        statistic: The target's logit-scaled confidence in the true class [logit], or what else
+            Gaussians are fitted to, finite.
+        shadow_statistic: That of every shadow model [logit]; NaN where a model did not answer.
         is_in: Whether each shadow model was trained on each record.
         center: Where a Gaussian stands.
         variance: Whose spread is used.
@@ -156,14 +178,19 @@ def lira_offline_two_sided(
     Source:
         Carlini et al. 2022, published code of the offline attack; their text has the one-sided `lira_offline`.
     """
-    ours, theirs = _checked(phi, shadow_phi)
+    ours, theirs = _checked(statistic, shadow_statistic)
     outside = _fitted(ours, _one_side(theirs, ~is_in, "not trained on it", counts), center, variance, queries, min_std)
     return _joined(-_log_density(outside), queries)
 
 
+@attack(
+    definition="log-density of phi under models trained on the record",
+    source="Carlini et al. 2022, IN half of the online attack",
+    cites="carlini2022membership",
+)
 def lira_in_only(
-    phi: Float[np.ndarray, "record ..."],
-    shadow_phi: Float[np.ndarray, "model record ..."],
+    statistic: Float[np.ndarray, "record ..."],
+    shadow_statistic: Float[np.ndarray, "model record ..."],
     is_in: Bool[np.ndarray, "model record"],
     *,
     center: Center = Center.MEAN,
@@ -177,8 +204,9 @@ def lira_in_only(
     OUT models are not needed and not used.
 
     Args:
-        phi: The target's logit-scaled confidence in the true class [logit], finite.
-        shadow_phi: That of every shadow model [logit]; NaN where a model did not answer.
+        statistic: The target's logit-scaled confidence in the true class [logit], or what else
+            Gaussians are fitted to, finite.
+        shadow_statistic: That of every shadow model [logit]; NaN where a model did not answer.
         is_in: Whether each shadow model was trained on each record.
         center: Where a Gaussian stands.
         variance: Whose spread is used.
@@ -200,7 +228,7 @@ def lira_in_only(
     Source:
         The IN half of Carlini et al. 2022, online attack.
     """
-    ours, theirs = _checked(phi, shadow_phi)
+    ours, theirs = _checked(statistic, shadow_statistic)
     return _joined(
         _log_density(
             _fitted(ours, _one_side(theirs, is_in, "trained on it", counts), center, variance, queries, min_std)

@@ -10,10 +10,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vestige.attacks._known_members import check_classes, check_known, enough_known, member_log_odds, one_hot
+from vestige.core.attack import attack
 from vestige.core.errors import InputError
-from vestige.core.known_members import check_classes, check_known, enough_known, member_log_odds, one_hot
 
 
+@attack(
+    definition="log-odds of membership by a classifier per class, of the probabilities",
+    source="Shokri et al. 2017",
+    cites="shokri2017membership",
+    natural_threshold=0.0,
+)
 def nn_shokri(
     known_probabilities: Float[np.ndarray, "known class"],
     known_labels: Int[np.ndarray, " known"],
@@ -63,6 +70,12 @@ def nn_shokri(
     return _by_class(known_probabilities, known_labels, known_member, probabilities, labels, model)
 
 
+@attack(
+    definition="log-odds of membership by a classifier of probabilities and class",
+    source="Nasr et al. 2018",
+    cites="nasr2018machine",
+    natural_threshold=0.0,
+)
 def nn_nasr(
     known_probabilities: Float[np.ndarray, "known class"],
     known_labels: Int[np.ndarray, " known"],
@@ -106,6 +119,12 @@ def nn_nasr(
     return _answer_and_class(known_probabilities, known_labels, known_member, probabilities, labels, classifier)
 
 
+@attack(
+    definition="log-odds of membership by a classifier of log-probabilities and class",
+    source="Nasr et al. 2018, published code",
+    cites="nasr2018machine",
+    natural_threshold=0.0,
+)
 def nn_nasr_logits(
     known_log_probabilities: Float[np.ndarray, "known class"],
     known_labels: Int[np.ndarray, " known"],
@@ -149,6 +168,12 @@ def nn_nasr_logits(
     return _answer_and_class(known_log_probabilities, known_labels, known_member, log_probabilities, labels, classifier)
 
 
+@attack(
+    definition="log-odds of membership by a classifier of the sorted probabilities",
+    source="Jia et al. 2019",
+    cites="jia2019memguard",
+    natural_threshold=0.0,
+)
 def nn_memguard(
     known_probabilities: Float[np.ndarray, "known class"],
     known_member: Bool[np.ndarray, " known"],
@@ -191,6 +216,12 @@ def nn_memguard(
     )
 
 
+@attack(
+    definition="log-odds of membership by a classifier per class, of which copies get the true class",
+    source="Choquette-Choo et al. 2021, section 3.3",
+    cites="choquettechoo2021labelonly",
+    natural_threshold=0.0,
+)
 def nn_augmentation(
     known_correct: Bool[np.ndarray, "known copy"],
     known_labels: Int[np.ndarray, " known"],

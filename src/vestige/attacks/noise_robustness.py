@@ -3,9 +3,16 @@
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vestige.core.attack import attack
 from vestige.core.errors import InputError
 
 
+@attack(
+    definition="share of noisy copies that get the true class, 0 if the record does not",
+    source="Choquette-Choo et al. 2021, section 3.4",
+    cites="choquettechoo2021labelonly",
+    monotone=True,
+)
 def noise_robustness(
     noise_correct: Bool[np.ndarray, "record draw"],
     predicted: Int[np.ndarray, " record"],

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vestige.attacks._row_order import order_of_contents
+from vestige.core.attack import attack
 from vestige.core.errors import InputError
-from vestige.core.row_order import order_of_contents
 from vestige.core.seeds import stream
 
 _TREES = {"max_iter": 50, "max_leaf_nodes": 4, "min_samples_leaf": 40, "early_stopping": False}
@@ -22,6 +23,11 @@ _PER_FOLD = 4
 _RESIDUAL_FOLDS = 3
 
 
+@attack(
+    definition="(signal - mean(x)) / std(x), of nonmembers like x",
+    source="Bertran et al. 2023",
+    cites="bertran2023scalable",
+)
 def quantile_regression_gaussian(
     signal: Float[np.ndarray, " record"],
     features: Float[np.ndarray, "record feature"],
@@ -78,6 +84,12 @@ def quantile_regression_gaussian(
     return _cross_fitted(learn, signal, features, is_known_nonmember, subjects, n_folds, seed)
 
 
+@attack(
+    definition="signal - quantile(x), of nonmembers like x",
+    source="Bertran et al. 2023",
+    cites="bertran2023scalable",
+    natural_threshold=0.0,
+)
 def quantile_regression_at_fpr(
     signal: Float[np.ndarray, " record"],
     features: Float[np.ndarray, "record feature"],

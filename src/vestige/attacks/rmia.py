@@ -5,10 +5,16 @@ from math import inf, log
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vestige.attacks._log_means import log_confidence, log_mean_confidence, log_mean_out_confidence
+from vestige.core.attack import attack
 from vestige.core.errors import InputError
-from vestige.core.log_means import log_confidence, log_mean_confidence, log_mean_out_confidence
 
 
+@attack(
+    definition="share of the population that the record's likelihood ratio exceeds",
+    source="Zarifzadeh et al. 2024",
+    cites="zarifzadeh2024lowcost",
+)
 def rmia_online(
     phi: Float[np.ndarray, " record"],
     shadow_phi: Float[np.ndarray, "model record"],
@@ -50,6 +56,11 @@ def rmia_online(
     return _share_beaten(ratio, of_points, gamma)
 
 
+@attack(
+    definition="the same with a mean guessed from models not trained on the record",
+    source="Zarifzadeh et al. 2024",
+    cites="zarifzadeh2024lowcost",
+)
 def rmia_offline(
     phi: Float[np.ndarray, " record"],
     shadow_phi: Float[np.ndarray, "model record"],

@@ -5,9 +5,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vestige.core.known_members import member_log_odds, one_hot
+from vestige.attacks._known_members import member_log_odds, one_hot
+from vestige.core.attack import attack
 
 
+@attack(
+    definition="log-odds of membership by a classifier of probabilities, class, loss and last layer's gradient",
+    source="Nasr et al. 2019",
+    cites="nasr2019comprehensive",
+    natural_threshold=0.0,
+)
 def white_box_gradient(
     known_probabilities: Float[np.ndarray, "known class"],
     known_labels: Int[np.ndarray, " known"],

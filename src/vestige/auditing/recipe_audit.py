@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from vestige.auditing.audit import evaluate
-from vestige.auditing.model_audit import cost_of_training, trained
-from vestige.auditing.querying.asking import predictions_of
+from vestige.auditing.finished import FinishedAudit
+from vestige.auditing.querying.session import predictions_of
 from vestige.auditing.references.phi import left_without, reference_phi
 from vestige.auditing.references.scores import as_shadow, one_as_target, score_observed
 from vestige.auditing.results.answers import options_as_text
-from vestige.auditing.results.case import prepare_case
+from vestige.auditing.results.evaluation import evaluate
+from vestige.auditing.results.inputs import audit_inputs
 from vestige.auditing.run_folder import attacks_and_options, refuse_another
 from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadows.cost import Estimate
 from vestige.auditing.shadows.references import checks_of_training, references_of
 from vestige.auditing.shadows.settings import SAME, ShadowTraining
+from vestige.auditing.trained_models import cost_of_training, trained
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio, Statistic
@@ -29,7 +30,7 @@ from vestige.core.options import Options
 from vestige.core.progress import Progress, silent
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
-from vestige.core.result import AuditResult, Check, Validity
+from vestige.core.result import Check, Validity
 from vestige.training.bank import Bank
 
 _FEWEST = 4  # one target, its partner, and a model on each side
@@ -44,7 +45,7 @@ def audit_recipe(
     run: str | Path | None = None,
     options: Options | None = None,
     progress: Progress = silent,
-) -> AuditResult:
+) -> FinishedAudit:
     """Audit a way of training: models on random halves of the records, each in turn the target.
 
     For "we trained on everything", and for a test set that differs from the training set: within the pool nothing but
@@ -93,7 +94,7 @@ def play_recipe(
     options: Options,
     progress: Progress,
     likelihood: LikelihoodRatio | None = None,
-) -> AuditResult:
+) -> FinishedAudit:
     """Audit as `audit_recipe` does, and write no result; `folder` gets what training leaves."""
     recipe = refuse_recipe_without_model(training)
     refuse_another(folder, **attacks_and_options(selection.asked, options_as_text(options)))
@@ -117,8 +118,8 @@ def play_recipe(
             (_said(references.n_models, records.n_records, training), *checks_of_training(shadows)),
             likelihood,
         )
-    case = prepare_case(target, scored.shadow, selection, options, progress, scored)
-    return evaluate(case, None, progress, replace(scored, observed=found))
+    inputs = audit_inputs(target, scored.shadow, selection, options, progress, scored)
+    return evaluate(inputs, progress, in_turn=replace(scored, observed=found))
 
 
 def cost_of_recipe(records: Records, training: ShadowTraining, seed: int) -> Estimate:

@@ -1,4 +1,4 @@
-"""Which attacks an audit plays: all of ours, some of them, a user's own."""
+"""Which attacks an audit plays: all of ours, some of them, a user's custom ones."""
 
 import functools
 import hashlib
@@ -11,14 +11,15 @@ from typing import Any
 
 from vestige.attacks import CATALOGUE
 from vestige.core.attack import Attack
+from vestige.core.custom_attacks import attack_of, guarded, refuse_attack
 from vestige.core.errors import InputError
 from vestige.core.messages import brief, nearest
-from vestige.core.own_attacks import ACCESS, attack_of, guarded, refuse_attack
+from vestige.core.signal import ACCESS
 from vestige.training.identity import identity_of, named_object, plain
 
 ALL = "all"
 _OURS = {attack.name: attack for attack in CATALOGUE}
-_OF_ALL = {attack.name for attack in CATALOGUE if not attack.learns}  # the others take minutes, and add little
+_OF_ALL = tuple(attack.name for attack in CATALOGUE if not attack.learns)  # the others take minutes, and add little
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,11 @@ class Selection:
     """The attacks of an audit.
 
     Attributes:
-        attacks: In the order of the tables: ours, then own ones as they were named. Own ones are guarded: their score
-            is refused if it is not one finite number per record.
-        asked: What was asked for: `all`, a name of ours, or `module:function`, with the digest of an own attack's code.
-        definition: The same in words that may be released: own attacks by name, not by place.
+        attacks: In the order of the tables: ours, then custom ones as they were named. Custom ones are guarded: their
+            score is refused if it is not one finite number per record.
+        asked: What was asked for: `all`, a name of ours with its options, or `module:function` with the digest of a
+            custom attack's code.
+        definition: The same in words that may be released: custom attacks by name, not by place.
     """
 
     attacks: tuple[Attack, ...]
@@ -46,7 +48,7 @@ class Selection:
 
     @property
     def own(self) -> tuple[str, ...]:
-        """Names of the own attacks."""
+        """Names of the custom attacks."""
         return tuple(attack.name for attack in self.attacks if attack.name not in _OURS)
 
     @property
@@ -74,7 +76,7 @@ class Selection:
         return "; ".join(f"{attack.name} needs {attack.needs}" for attack in self.attacks[:5])
 
 
-def select(attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,), folder: Path | None = None) -> Selection:
+def select(attacks: str | Sequence[str | Attack | Callable[..., Any]] = ALL, folder: Path | None = None) -> Selection:
     """Return the attacks that are asked for.
 
     Args:
@@ -83,7 +85,7 @@ def select(attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,), folder
         folder: Where a module is looked for first; the current one if omitted.
 
     Raises:
-        InputError: There is no such attack, or an own one cannot be played or told apart.
+        InputError: There is no such attack, or an custom one cannot be played or told apart.
 
     Example:
         >>> def closeness(p_true):
@@ -91,20 +93,23 @@ def select(attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,), folder
         >>> [attack.name for attack in select(["loss", closeness]).attacks]
         ['loss', 'closeness']
     """
+    attacks = (ALL,) if attacks == ALL else attacks
     if isinstance(attacks, str) or not attacks:
         raise InputError(
             f"Expected a list of attacks, found {attacks!r}; give names, functions or module:function, such as "
             '["all", my_attack].'
         )
-    ours: set[str] = set()
+    chosen: dict[str, Attack] = {}
     own: dict[str, Attack] = {}
     functions: dict[str, Any] = {}
     asked: dict[str, str] = {}
     words: list[str] = []
     for entry in attacks:
         if isinstance(entry, str) and (entry == ALL or entry in _OURS):
-            ours |= _OF_ALL if entry == ALL else {entry}
-            asked[entry] = ""
+            named = _OF_ALL if entry == ALL else (entry,)
+            chosen = {**{name: _OURS[name] for name in named}, **chosen}
+            asked.setdefault(entry, "")
+            words.append("all of ours that could be played" if entry == ALL else entry)
             continue
         if isinstance(entry, str) and ":" not in entry:
             raise InputError(
@@ -112,21 +117,32 @@ def select(attacks: Sequence[str | Attack | Callable[..., Any]] = (ALL,), folder
                 f"{nearest(entry, (ALL, *_OURS))}."
             )
         found = named_object(entry, folder) if isinstance(entry, str) else entry
-        if isinstance(found, Attack) and _OURS.get(found.name) is found:
-            ours.add(found.name)
-            asked[found.name] = ""
+        found = getattr(found, "attack", found)  # a function of the catalogue
+        if isinstance(found, Attack) and found.name in _OURS and found.score is _OURS[found.name].score:
+            _refuse_twice(found.name, asked)
+            chosen[found.name] = found
+            asked[found.name] = json.dumps(found.options, sort_keys=True) if found.options else ""
+            words.append(f"{found.name} with {_in_words(found.options)}" if found.options else found.name)
             continue
         function = found.score if isinstance(found, Attack) else found
         attack = _own(found)
         if functions.setdefault(attack.name, function) is not function:
-            raise InputError(f"Expected own attacks of different names, found two named {attack.name}; rename one.")
+            raise InputError(f"Expected custom attacks of different names, found two named {attack.name}; rename one.")
         own[attack.name] = attack
         digest = _digest_of(function, attack.reads)
         asked[entry if isinstance(entry, str) else _place_of(function, attack.name)] = digest
-        words.append(f"{attack.name}, an own attack (sha256 {digest[:12]})")
-    names = ["all of ours that could be played" if ALL in asked else name for name in asked if not asked[name]]
-    chosen = [attack for attack in CATALOGUE if attack.name in ours]
-    return Selection((*chosen, *map(guarded, own.values())), asked, "; ".join(dict.fromkeys(names + words)))
+        words.append(f"{attack.name}, a custom attack (sha256 {digest[:12]})")
+    in_order = [chosen[name] for name in _OURS if name in chosen]
+    return Selection((*in_order, *map(guarded, own.values())), asked, "; ".join(dict.fromkeys(words)))
+
+
+def _in_words(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in sorted(options.items()))
+
+
+def _refuse_twice(name: str, asked: Mapping[str, str]) -> None:
+    if asked.get(name):
+        raise InputError(f"Expected the attack {name} once, found it with other options as well; leave one out.")
 
 
 def _own(found: Any) -> Attack:
@@ -136,7 +152,9 @@ def _own(found: Any) -> Attack:
     else:
         attack = attack_of(found)
     if attack.name in _OURS:
-        raise InputError(f"Expected an own attack of another name than {attack.name}, which is one of ours; rename it.")
+        raise InputError(
+            f"Expected a custom attack of another name than {attack.name}, which is one of ours; rename it."
+        )
     return attack
 
 
@@ -147,7 +165,7 @@ def _place_of(function: Any, name: str) -> str:
 
 
 def _digest_of(function: Any, reads: Sequence[str]) -> str:
-    """SHA-256 of what an own attack does, as far as its code shows, so that another one of its name is told apart."""
+    """SHA-256 of what a custom attack does, as far as its code shows, so that another one of its name is told apart."""
     seen: dict[str, Any] = {"reads": list(reads), "identity": identity_of(function)}
     if inspect.isfunction(function):
         seen["held"] = plain(inspect.getclosurevars(function).nonlocals)

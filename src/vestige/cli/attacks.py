@@ -37,7 +37,10 @@ def attacks_command() -> int:
 
 def _queries(attack: "Attack") -> str:
     """Queries about one record, from the signals that an attack reads."""
-    from vestige.auditing.label_only.probes import BoundarySearch, CombinedDistances, NoisyCopies, SettledSearch
+    from vestige.auditing.label_only.boundary_search import BoundarySearch
+    from vestige.auditing.label_only.combined_distances import CombinedDistances
+    from vestige.auditing.label_only.noisy_copies import NoisyCopies
+    from vestige.auditing.label_only.settled_search import SettledSearch
 
     asked = {
         "correct": "3" if attack.name == "rotations" else "4 d + 1",

@@ -9,7 +9,7 @@ import typer
 from vestige.cli.printing import bar, print_table
 
 if TYPE_CHECKING:
-    from vestige.data.named import NamedSet
+    from vestige.data.sets.named import NamedSet
 
 data_app = typer.Typer(
     name="data",
@@ -28,7 +28,7 @@ def list_command() -> int:
     The folder is that of the environment variable VESTIGE_DATA, or vestige/data in your cache. In a pipe, columns
     are separated by tabs.
     """
-    from vestige.data.named import SETS, data_folder
+    from vestige.data.sets.named import SETS, data_folder
 
     folder = data_folder()
     rows = [_row(known, folder) for known in SETS.values()]
@@ -51,7 +51,7 @@ def fetch_command(
 
     This is the only command that uses the network.
     """
-    from vestige.data.fetch import fetch
+    from vestige.data.sets.fetch import fetch
 
     with bar(quiet, in_bytes=True) as progress:
         files = fetch(name, mirror=mirror, progress=progress)

@@ -48,10 +48,10 @@ def plan_command(
 def _lines(
     asked: "AuditFile", selection: "Selection", training: "ShadowTraining | None", trust_pickle: bool
 ) -> list[str]:
-    from vestige.auditing.label_only.probes import played_with
-    from vestige.auditing.model_audit import cost_of
+    from vestige.auditing.label_only.probe import played_with
     from vestige.auditing.querying.cost import lines_of_asking
     from vestige.auditing.recipe_audit import cost_of_recipe
+    from vestige.auditing.trained_models import cost_of
 
     seed = asked.options.seed
     if asked.is_of_recipe and training is not None:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vestige.cli.printing import bar, complain, printing
+from vestige.core.errors import InputError
 
 if TYPE_CHECKING:
     from vestige.auditing.files.audit_file import AuditFile
     from vestige.auditing.files.predictions_file import PredictionsFile
     from vestige.auditing.selection import Selection
     from vestige.auditing.shadows.settings import ShadowTraining
+    from vestige.core.progress import Progress
     from vestige.core.result import AuditResult
 
 KEPT: list[str] = []
@@ -56,7 +58,7 @@ def run(
     played = _player(asked, selection, training, out, trust_pickle)
     try:
         with bar(quiet) as progress:
-            result = played(progress=progress)
+            result = played(progress)
             progress("writing the run", 0, 1)
             write(result, out, tables)
     except BaseException:
@@ -88,26 +90,34 @@ def _player(
     training: "ShadowTraining | None",
     out: Path,
     trust_pickle: bool,
-) -> "Callable[..., AuditResult]":
-    """Read everything, and return the function of progress that asks, trains and evaluates."""
+) -> "Callable[[Progress], AuditResult]":
+    """Read everything, and return the function that asks, trains and evaluates."""
     from vestige.auditing.audit import play
     from vestige.auditing.files.predictions_file import PredictionsFile
+    from vestige.auditing.plan import plan_of
+    from vestige.auditing.shadow import Shadow
 
     options, likelihood = asked.options, asked.likelihood_ratio
-    audited = partial(play, selection=selection, likelihood=likelihood, folder=out, options=options, training=training)
+    settings: dict[str, Any] = {"attacks": selection, "likelihood": likelihood, "run": out, "options": options}
     if isinstance(asked, PredictionsFile):
         target, shadow, references = asked.predictions()
-        return partial(audited, target, shadow, references=references, members=None, nonmembers=None, querying=None)
-    if asked.is_of_recipe and training is not None:
+        members = nonmembers = None
+        other: Shadow | ShadowTraining | None = None if shadow is None else Shadow(shadow)
+    elif asked.is_of_recipe and training is not None:
         from vestige.auditing.recipe_audit import play_recipe
 
         return partial(play_recipe, asked.all_records(), training, selection, out, options, likelihood=likelihood)
-    target, querying = asked.model(trust_pickle=trust_pickle), asked.querying()
-    members, nonmembers = asked.records()
-    references = asked.references(members.classes)
-    return partial(
-        audited, target, None, references=references, members=members, nonmembers=nonmembers, querying=querying
-    )
+    else:
+        target, settings["querying"] = asked.model(trust_pickle=trust_pickle), asked.querying()
+        members, nonmembers = asked.records()
+        references, other = asked.references(members.classes), training
+    if references is not None and other is not None:
+        name = "a shadow" if isinstance(other, Shadow) else "training"
+        raise InputError(
+            f"Expected references or {name}, found both; leave one out: references set the thresholds too."
+        )
+    settings["adversary"] = other if references is None else references
+    return lambda progress: play(plan_of(target, members, nonmembers, progress=progress, **settings))
 
 
 def _gate(policies: list[Any], result: "AuditResult", quiet: bool) -> int:

@@ -1,84 +1,200 @@
-"""What an attack is: a pure function from signals to scores, and what it reads, sees and knows."""
+"""What an attack is: a pure function from signals to scores. All that it needs follows from its parameters' names."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 
-KNOWLEDGE = ("train", "data", "label", "model", "members")
-"""What an adversary may know beside the model's answers, in the order of the tables."""
+from vestige.core.errors import InputError
+from vestige.core.messages import brief, nearest
+from vestige.core.signal import ACCESS, KNOWLEDGE, SIGNALS, Family, Signal, signals_of
 
-_OF_REFERENCES = (
-    "shadow_phi",
-    "shadow_gradient_norms",
-    "shadow_max_log_p",
-    "is_in",
-    "population_phi",
-    "population_shadow_phi",
-    "population_is_in",
-)
+PROVIDED = ("seed", "subjects", "classifier")
+"""Parameters with a default that an audit may set itself; no options."""
+
+Scores = TypeVar("Scores", bound=Callable[..., np.ndarray])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Attack:
     """What the auditing room must know to run an attack.
 
     Attributes:
         name: Its name in every table.
-        score: The pure function. Of `probabilities` it gets `ClassProbabilities`: p, 1 - p and their logarithms.
-        reads: Names of the signals it is given, in order: `predicted`, `labels`, `losses`, `p_true`, `phi`,
-            `probabilities`, `gradient_norms`; of attacks with reference models `phi`, `shadow_phi` and `is_in`, or
-            `gradient_norms`, `shadow_gradient_norms` and `is_in`, or `max_log_p` (of the surest class),
-            `shadow_max_log_p` and `is_in`; of some the same of a population, `population_...`;
-            `score` and `reference_scores` of any attack; and `signal`, `features` and `is_known_nonmember`; of
-            label-only ones `correct` and `noise_correct`, of each augmented or noisy copy, `agreement` and
-            `shadow_agreement`, what their share is, and `boundary_distances`; `signed_distances`, minus where the model
-            is wrong, and `shadow_signed_distances`; `copy_distances`, a column per copy, and `source_copy_distances`;
-            `settled_distances`, of searches that were ended early. Attacks that learn from known members
-            read the same of these, `known_...`, and `known_member`; what has a number per class is a plain array for
-            them.
-        needs: The same for a person: what a table must hold.
-        access: The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`.
-        knowledge: What else the adversary must know, in the words of Choquette-Choo et al. 2021, table 3: `train` (how
-            the model was trained), `data` (more records like these), `label` (the record's), `model` (its parameters),
-            and `members` (which side some of the records are on).
+        score: The pure function. Its parameters without a default name the signals that it reads (`core.signal`), those
+            with a default are options. Of `probabilities` it gets `ClassProbabilities`: p, 1 - p and their logarithms;
+            with known members, plain arrays.
         definition: The score in one line.
         source: Paper and equation.
-        citations: Keys of the papers' BibTeX entries, for `vestige.attacks.bibtex`; none for an own attack.
+        citations: Keys of the papers' BibTeX entries, for `vestige.attacks.bibtex`; none for a custom attack.
+        needs: What a user must give, where its signals do not say it.
         natural_threshold: The score above which the attack itself calls a record a member, such as log-odds of 0; None
             if it only ranks.
         monotone: Whether the score is one rising function, the same for all records, of the model's confidence in the
             record's true class. Members below nonmembers then mean that the two were exchanged. They do not for a
             ratio of densities, which falls on either side of a peak, for what is measured against other models'
             answers about the record, whose distribution may be skewed, for confidence in whatever class, or for what
-            is learnt from known members, which is exchanged along with them; nor for an own attack, unless its
+            is learnt from known members, which is exchanged along with them; nor for a custom attack, unless its
             `Attack` says so.
+        options: Options that differ from their defaults, see `with_options`.
+
+    Raises:
+        InputError: A parameter without a default is no signal.
     """
 
     name: str
     score: Callable[..., np.ndarray]
-    reads: tuple[str, ...]
-    needs: str
-    access: str
-    knowledge: tuple[str, ...]
     definition: str
     source: str
     citations: tuple[str, ...] = ()
+    needs: str = ""
     natural_threshold: float | None = None
     monotone: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.reads if not signals_of([name])]
+        if unknown or not self.reads:
+            found = brief(unknown[0]) if unknown else "none"
+            raise InputError(
+                f"Expected signals as parameters of the attack {self.name}, found {found}; {nearest(found, SIGNALS)}; "
+                "options need a default."
+            )
+        if not self.needs:
+            object.__setattr__(self, "needs", _needs_of(self.signals))
+
+    @cached_property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the signals it reads, in the order in which it is given them."""
+        parameters = inspect.signature(self.score).parameters.values()
+        return tuple(p.name for p in parameters if p.default is p.empty)
+
+    @cached_property
+    def signals(self) -> tuple[Signal, ...]:
+        """The signals it reads."""
+        return signals_of(self.reads)
+
+    @property
+    def access(self) -> str:
+        """The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`."""
+        given = {signal.access for signal in self.signals}
+        return next(level for level in ACCESS if level in given)
+
+    @property
+    def knowledge(self) -> tuple[str, ...]:
+        """What else the adversary must know, see `core.signal.KNOWLEDGE`."""
+        known = {word for signal in self.signals for word in signal.knowledge}
+        return tuple(word for word in KNOWLEDGE if word in known)
 
     @property
     def learns(self) -> bool:
         """Whether it is given the membership of some records to learn from, and so is played only if asked for."""
-        return bool({"known_member", "is_known_nonmember", "population_losses"} & set(self.reads))
+        return any(signal.family is Family.KNOWN for signal in self.signals)
+
+    @property
+    def asks_copies(self) -> bool:
+        """Whether it reads labels of changed copies of each record, so that the model must be asked for them."""
+        return any(signal.family is Family.COPIES for signal in self.signals)
 
     @property
     def needs_references(self) -> bool:
-        """Whether it reads what models with known members among the audited records answered, and nothing else."""
-        reads = set(self.reads)
-        return bool({"shadow_phi", "is_in"} & reads) and reads <= {
-            "phi",
-            "gradient_norms",
-            "max_log_p",
-            *_OF_REFERENCES,
-        }
+        """Whether it reads what models with known members among the audited records answered, and no copies."""
+        return not self.asks_copies and any(signal.family is Family.REFERENCES for signal in self.signals)
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """Its options and their defaults."""
+        parameters = inspect.signature(self.score).parameters.values()
+        return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in PROVIDED}
+
+    def with_options(self, **options: Any) -> "Attack":
+        """Return the attack with some options set; they are recorded in the result.
+
+        Args:
+            options: Values by name; a number for an option that is a number.
+
+        Raises:
+            InputError: It has no such option, or the value is of another kind.
+
+        Example:
+            >>> from vestige.attacks.base_score import base_score_offline
+            >>> base_score_offline.attack.with_options(scale=0.5).options
+            {'scale': 0.5}
+        """
+        for name, value in options.items():
+            if name not in self.defaults:
+                said = nearest(name, self.defaults) if self.defaults else "it has none"
+                raise InputError(f"Expected an option of the attack {self.name}, found {brief(name)}; {said}.")
+            default = self.defaults[name]
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if isinstance(default, bool) != isinstance(value, bool) or (
+                isinstance(default, int | float) and not isinstance(default, bool) and not is_number
+            ):
+                raise InputError(
+                    f"Expected a {type(default).__name__} as option {name} of the attack {self.name}, such as "
+                    f"{default}, found {brief(repr(value))}."
+                )
+        return replace(self, options={**self.options, **options})
+
+    def play(self, signals: Mapping[str, Any], **provided: Any) -> np.ndarray:
+        """Return a score per record.
+
+        Args:
+            signals: Signals by name; others than those that it reads are welcome.
+            provided: What an audit sets: those of `PROVIDED` that the attack takes.
+        """
+        return self.score(*(signals[name] for name in self.reads), **{**provided, **self.options})
+
+
+def attack(
+    *,
+    definition: str,
+    source: str,
+    cites: str,
+    needs: str = "",
+    natural_threshold: float | None = None,
+    monotone: bool = False,
+) -> Callable[[Scores], Scores]:
+    """Enter a function from signals to scores in the catalogue, as its attribute `attack`; it stays a plain function.
+
+    Args:
+        definition: The score in one line.
+        source: Paper and equation.
+        cites: Key of the paper in `attacks/sources.bib`.
+        needs: As of `Attack`.
+        natural_threshold: As of `Attack`.
+        monotone: As of `Attack`.
+
+    Example:
+        >>> @attack(definition="-(loss)", source="Yeom et al. 2018", cites="yeom2018privacy")
+        ... def negated(losses):
+        ...     return -losses
+        >>> negated.attack.name, negated.attack.access, negated.attack.knowledge
+        ('negated', 'loss', ('label',))
+    """
+
+    def entered(function: Scores) -> Scores:
+        made = Attack(
+            name=function.__name__,
+            score=function,
+            definition=definition,
+            source=source,
+            citations=(cites,),
+            needs=needs,
+            natural_threshold=natural_threshold,
+            monotone=monotone,
+        )
+        function.attack = made  # type: ignore[attr-defined]
+        return function
+
+    return entered
+
+
+def _needs_of(signals: tuple[Signal, ...]) -> str:
+    """What the strongest of the signals needs, and known members where it learns from these."""
+    strongest = signals[0].needs
+    learns = any(signal.name == "known_member" for signal in signals[1:])
+    return f"{strongest}, and records of known membership" if learns else strongest

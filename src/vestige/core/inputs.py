@@ -130,15 +130,17 @@ class InputSpace(Schema):
             InputError: A value is out of its range or missing where one is declared, a category is unknown, or the
                 inputs do not have the declared shape or columns.
         """
-        if not hasattr(inputs, "columns"):
-            self._check_array(inputs, first)
+        if hasattr(inputs, "columns"):
+            for name, column, low, high in self._columns(inputs):
+                if name in self.categories:
+                    codes_of(column, name, self.categories[name], first)
+                elif is_bounded(low, high):
+                    check_values(numbers_of(column), low, high, first, f"column {brief(str(name))}")
             return
-        for name, column, low, high in self._columns(inputs):
-            if name in self.categories:
-                codes_of(column, name, self.categories[name], first)
-            elif is_bounded(low, high):
-                where = f"column {brief(str(name))}"
-                check_values(numbers_of(column), low, high, first, where)
+        self._check_is_array(inputs)
+        if self.low is not None or self.high is not None:
+            for start, block in blocks(inputs):
+                check_values(block, *self._record_range(inputs.shape[1:]), first + start)
 
     def clipped(self, inputs: Any) -> Any:
         """Return the nearest inputs within the range, of the type of these; missing values stay missing.
@@ -193,11 +195,11 @@ class InputSpace(Schema):
         """
         found_low, found_high = extremes(as_numbers(inputs, self.categories))
         if hasattr(inputs, "columns"):
-            ranges = [(low, high) for _, _, low, high in self._columns(inputs)]
-            low, high = (np.array(side, dtype=np.float64) for side in zip(*ranges, strict=True))
-            is_number = np.array([holds_numbers(inputs.iloc[:, i]) for i in range(inputs.shape[1])])
-            is_number &= np.array([name not in self.categories for name in inputs.columns])
-            low, high = np.where(is_number, low, np.inf), np.where(is_number, high, np.inf)
+            ranges = [
+                (low, high) if name not in self.categories and holds_numbers(column) else (math.inf, math.inf)
+                for name, column, low, high in self._columns(inputs)
+            ]
+            low, high = np.array(ranges, dtype=np.float64).reshape(-1, 2).T
         else:
             low, high = self._record_range(inputs.shape[1:])
         low, high = np.where(np.isfinite(low), low, found_low), np.where(np.isfinite(high), high, found_high)
@@ -224,14 +226,6 @@ class InputSpace(Schema):
         if self.scale is not None:
             moved /= fitted_to(self.scale, shape, "scale").astype(moved.dtype)
         return cast_to(moved, wanted)
-
-    def _check_array(self, inputs: np.ndarray, first: int) -> None:
-        self._check_is_array(inputs)
-        if self.low is None and self.high is None:
-            return
-        low, high = self._record_range(inputs.shape[1:])
-        for start, block in blocks(inputs):
-            check_values(block, low, high, first + start)
 
     def _check_is_array(self, inputs: np.ndarray) -> None:
         named = [k for k in ("low", "high") if isinstance(getattr(self, k), Mapping)]

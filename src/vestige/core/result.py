@@ -381,7 +381,7 @@ class Provenance:
     likelihood_ratio: Mapping[str, str | float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AuditResult:
     """Everything an audit found.
 
@@ -424,6 +424,14 @@ class AuditResult:
     def validity(self) -> Validity:
         """VALID, LIMITED or CONFOUNDED."""
         return self.preflight.validity
+
+    def __repr__(self) -> str:
+        """The answers in short, without a record."""
+        n_attacks = len({roc.attack for roc in self.rocs})
+        return (
+            f"<{type(self).__name__}: {self.finding.state}, {self.validity}, {n_attacks} attacks on "
+            f"{self.provenance.n_records:,} records>"
+        )
 
     def __str__(self) -> str:
         """The three answers, a line each."""

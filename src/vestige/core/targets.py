@@ -27,6 +27,10 @@ Answers = Logits | Probabilities | PredictedLabels
 """What a model answered, each kind of its own type: no softmax is applied twice, no label taken for a number."""
 
 
+ClassNames = Sequence[str] | None
+"""Names of the records' classes, by code; None if they have none."""
+
+
 @runtime_checkable
 class Interface(Protocol):
     """A model as it answers."""
@@ -96,14 +100,6 @@ class Allowance(Protocol):
         """Count queries no longer that were taken, but surely never reached the model."""
 
 
-@dataclass(frozen=True, eq=False)
-class Taken:
-    """What one request takes of an allowance, each time that it is sent."""
-
-    allowance: Allowance
-    n_queries: int
-
-
 @runtime_checkable
 class RemoteInterface(Interface, Protocol):
     """A model that is far away: answers come in parts, and each is kept as soon as it is there."""
@@ -129,7 +125,7 @@ class RemoteInterface(Interface, Protocol):
 class Door(Protocol):
     """A model that is elsewhere, in a file or behind an address, and how to reach it."""
 
-    def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> Interface:
+    def interface(self, n_classes: int, classes: ClassNames = None) -> Interface:
         """Return its interface.
 
         Args:

@@ -37,8 +37,8 @@ def per_row(work: Rows, answers: Any, labels: Any, what: str) -> Float[np.ndarra
         if not np.isfinite(block).all():
             at = np.unravel_index(start + int(np.argmin(np.isfinite(block).all(axis=1))), shape)
             raise InputError(
-                f"Expected finite {what}, found {block[~np.isfinite(block)][0]} in row {_place(at)}; leave that model "
-                "or record out."
+                f"Expected finite {what}, found {block[~np.isfinite(block)][0]} in row "
+                f"{', '.join(f'{int(i) + 1:,}' for i in at)}; leave that model or record out."
             )
         out[part] = work(block, truth[part])
     return out.reshape(shape)
@@ -81,7 +81,3 @@ def _fitting(labels: Any, shape: tuple[int, ...], n_classes: int) -> np.ndarray:
             f"Expected labels that fit answers of shape {shape} (without classes), found shape {truth.shape}; "
             "with queries between records and classes give labels[:, None]."
         ) from None
-
-
-def _place(at: tuple[Any, ...]) -> str:
-    return ", ".join(f"{int(i) + 1:,}" for i in at)

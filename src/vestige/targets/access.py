@@ -5,25 +5,16 @@ into this module's globals, or at what the garbage collector knows reaches the m
 called while the model is asked. An attack that is not trusted belongs into a process without the model.
 """
 
-from collections.abc import Iterator
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from vestige.core.errors import BudgetError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
-from vestige.core.targets import (
-    Allowance,
-    Answers,
-    ConfidenceTarget,
-    GradientTarget,
-    Interface,
-    LabelTarget,
-    Part,
-    RemoteInterface,
-)
+from vestige.core.targets import Answers, ConfidenceTarget, GradientTarget, Interface, LabelTarget
 from vestige.targets.meter import Meter
+from vestige.targets.preprocessing import changed_interface
 
 ASK_FOR_LABELS = 'ask for access to labels (access = "label", --access label).'
 """The cure where a model gives no more than labels."""
@@ -34,31 +25,7 @@ def labels_only(interface: Interface) -> Interface:
 
     The label is the class of the largest number, the first of equal ones.
     """
-    if isinstance(interface, RemoteInterface):
-        return _RemoteLabels(interface)
-    return _Labels(interface)
-
-
-class _Labels:
-    def __init__(self, interface: Interface) -> None:
-        self._interface, self.n_classes = interface, interface.n_classes
-
-    def answers(self, inputs: Any) -> PredictedLabels:
-        return predicted_labels(self._interface.answers(inputs))
-
-
-class _RemoteLabels(_Labels):
-    def __init__(self, interface: RemoteInterface) -> None:
-        super().__init__(interface)
-        self._remote = interface
-
-    @property
-    def identity(self) -> str:
-        return self._remote.identity
-
-    def answers_in_parts(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[Part]:
-        for part in self._remote.answers_in_parts(inputs, allowance):
-            yield Part(part.rows, predicted_labels(part.answers), part.version, part.n_failed)
+    return changed_interface(interface, after=predicted_labels)
 
 
 def predicted_labels(answers: Answers) -> PredictedLabels:
@@ -75,17 +42,17 @@ def label_target(meter: Meter, attack: str) -> LabelTarget:
     model's, which could tell a probability, and their traceback begins here; the first of them is in `meter.failure`,
     for whoever runs the audit.
     """
-    return _known_as(_LabelView(meter.n_classes), meter, attack)
+    return _LabelView(meter, attack)
 
 
 def confidence_target(meter: Meter, attack: str) -> ConfidenceTarget:
     """Return what an attack on confidences gets; it holds as little."""
-    return _known_as(_ConfidenceView(meter.n_classes), meter, attack)
+    return _ConfidenceView(meter, attack)
 
 
 def gradient_target(meter: Meter, attack: str) -> GradientTarget:
     """Return what an attack on the parameters gets; it holds as little."""
-    return _known_as(_GradientView(meter.n_classes), meter, attack)
+    return _GradientView(meter, attack)
 
 
 class _View:
@@ -93,8 +60,9 @@ class _View:
 
     __slots__ = ("__weakref__", "n_classes")
 
-    def __init__(self, n_classes: int) -> None:
-        self.n_classes = n_classes
+    def __init__(self, meter: Meter, attack: str) -> None:
+        self.n_classes = meter.n_classes
+        _ASKED[self] = meter, attack
 
     def __copy__(self) -> "_View":
         return self
@@ -107,6 +75,10 @@ class _View:
             "Expected a target to be asked in its own process, found it on its way to another or into a file; ask it "
             "here, and hand over the answers."
         )
+
+
+_ASKED: WeakKeyDictionary[_View, tuple[Meter, str]] = WeakKeyDictionary()
+"""What each view stands for: the model behind its meter, and the attack that asks."""
 
 
 class _LabelView(_View):
@@ -140,17 +112,6 @@ class _GradientView(_ConfidenceView):
     def last_layer_gradients(self, inputs: Any, labels: np.ndarray, records: np.ndarray) -> np.ndarray:
         meter, attack = _ASKED[self]
         return meter.last_layer_gradients(inputs, labels, records, attack)
-
-
-_ASKED: "WeakKeyDictionary[_View, tuple[Meter, str]]" = WeakKeyDictionary()
-"""What each view stands for: the model behind its meter, and the attack that asks."""
-
-_SomeView = TypeVar("_SomeView", bound=_View)
-
-
-def _known_as(view: _SomeView, meter: Meter, attack: str) -> _SomeView:
-    _ASKED[view] = meter, attack
-    return view
 
 
 def _labels_or_why_not(view: _LabelView, inputs: Any, records: np.ndarray) -> np.ndarray | TargetError:

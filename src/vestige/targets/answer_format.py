@@ -1,6 +1,5 @@
 """How a model's answers are read: what kind they are, which column is which class; what is no answer is refused."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,14 +10,17 @@ from vestige.core.labels import Classes, as_codes, as_numbers, codes_of_classes,
 from vestige.core.messages import brief
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.probabilities import SUM_TOLERANCE
-from vestige.core.targets import Answers
-from vestige.targets.checking import array_of, check_finite, check_shape
+from vestige.core.targets import Answers, ClassNames
+from vestige.targets.refusals import array_of, check_finite, check_shape
 
 _NEGATIVE = 1e-6  # rounding that a probability below 0 may be
 _DECIMALS = range(2, 6)  # to which a model may round its probabilities, so that rows miss 1 by more
 _MANY = 32  # numbers in 0..1, all of them, are no logits
 
 Kind = type[Probabilities] | type[Logits] | type[PredictedLabels]
+
+KINDS: dict[str, Kind] = {kind.kind: kind for kind in (Probabilities, Logits, PredictedLabels)}
+"""What models answer with, by name."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class AnswerFormat:
     columns: tuple[Any, ...] | None = None
 
     def read(
-        self, found: Any, n_records: int, n_classes: int, classes: Sequence[str] | None = None, *, first: int = 0
+        self, found: Any, n_records: int, n_classes: int, classes: ClassNames = None, *, first: int = 0
     ) -> Answers:
         """Return the answers of a number of records.
 
@@ -62,16 +64,15 @@ class AnswerFormat:
 
     def says_classes(self, found: Any) -> bool:
         """Whether an answer says which class is which: its columns have names, or it is the name itself."""
-        if self.columns is not None or len(_names_of(found)) > 1:
+        names = getattr(found, "columns", None)
+        if self.columns is not None or (names is not None and len(names) > 1):
             return True
         values = found.whole() if isinstance(found, PredictedLabels) else found
         if isinstance(values, list | tuple):
             return any(isinstance(value, str | bytes) for value in values[:1])
         return getattr(getattr(values, "dtype", None), "kind", None) in ("U", "S", "O")
 
-    def _labels(
-        self, found: np.ndarray, n_records: int, n_classes: int, classes: Sequence[str] | None
-    ) -> PredictedLabels:
+    def _labels(self, found: np.ndarray, n_records: int, n_classes: int, classes: ClassNames) -> PredictedLabels:
         if found.shape == (n_records, 1):
             found = found[:, 0]
         if found.shape != (n_records,):
@@ -94,14 +95,7 @@ class AnswerFormat:
             raise TargetError(str(error)) from None
         return PredictedLabels(codes if self.columns is None else self._codes(n_classes, classes)[codes])
 
-    def _numbers(
-        self,
-        found: np.ndarray,
-        n_records: int,
-        n_classes: int,
-        classes: Sequence[str] | None,
-        first: int,
-    ) -> Answers:
+    def _numbers(self, found: np.ndarray, n_records: int, n_classes: int, classes: ClassNames, first: int) -> Answers:
         kind = self.kind
         if found.dtype.kind not in "fiub":
             raise TargetError(
@@ -146,7 +140,7 @@ class AnswerFormat:
         ordered[:, codes] = found
         return kind(ordered)
 
-    def _codes(self, n_classes: int, classes: Sequence[str] | None) -> np.ndarray:
+    def _codes(self, n_classes: int, classes: ClassNames) -> np.ndarray:
         columns = list(self.columns or ())
         codes = codes_of_classes(columns, "the model's classes", n_classes, classes)
         repeated = [column for i, column in enumerate(columns) if codes[i] in codes[:i]]
@@ -156,12 +150,6 @@ class AnswerFormat:
                 "after its own class."
             )
         return np.array(codes, dtype=np.intp)
-
-
-def _names_of(found: Any) -> Sequence[Any]:
-    """Names of an answer's columns."""
-    columns = getattr(found, "columns", None)
-    return () if columns is None else tuple(columns)
 
 
 def _check_probabilities(found: np.ndarray, first: int) -> None:

@@ -99,10 +99,9 @@ def in_order_of(estimator: Any, inputs: Any) -> Any:
     names = getattr(estimator, "feature_names_in_", None)
     if names is None or not hasattr(inputs, "columns"):
         return inputs
-    wanted, given = [_spelled(name) for name in names], [_spelled(name) for name in inputs.columns]
-    if wanted == given or sorted(wanted) != sorted(given) or len(set(given)) < len(given):
-        return inputs
-    return inputs.iloc[:, [given.index(name) for name in wanted]]
+    given = sorted(map(_spelled, inputs.columns))
+    is_the_same = sorted(map(_spelled, names)) == given and len(set(given)) == len(given)
+    return FeatureColumns(tuple(names), ()).fitted(inputs) if is_the_same else inputs
 
 
 def columns_of_xgboost(booster: Any) -> FeatureColumns:

@@ -3,11 +3,12 @@
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
+from typing import TypedDict, Unpack
 
 import numpy as np
 from jaxtyping import Int
@@ -49,6 +50,20 @@ class Spent:
     n_unanswered: int = 0
 
 
+class Forgetting(TypedDict, total=False):
+    """What a ledger forgets when it is opened; never how much was asked.
+
+    Attributes:
+        forget: Whether to forget what is noted of another model or other records, where no answers are kept.
+        forget_answers: Whether to forget answers too.
+        forget_records: Whether to forget which records it was about, too; it does unless this is false.
+    """
+
+    forget: bool
+    forget_answers: bool
+    forget_records: bool
+
+
 class Ledger:
     """Counts queries per record and attack, and keeps answers, in one SQLite file or in memory.
 
@@ -63,10 +78,7 @@ class Ledger:
         identity: Which model, asked in which way. Answers of another one are not taken for its.
         budget: The most queries that may be sent, over all attacks and all starts of the audit; None for no limit.
         inputs: Digest of the records, which the counts are about; not compared if empty.
-        forget: Whether to forget what is noted of another model or other records, where no answers are kept; never how
-            much was asked.
-        forget_answers: Whether to forget answers too.
-        forget_records: Whether to forget which records it was about, too.
+        forget: What to forget; nothing if omitted.
 
     Raises:
         RunFolderError: The file belongs to another audit, or another process has it.
@@ -81,10 +93,7 @@ class Ledger:
         identity: str = "",
         budget: int | None = None,
         inputs: str = "",
-        *,
-        forget: bool = False,
-        forget_answers: bool = False,
-        forget_records: bool = True,
+        **forget: Unpack[Forgetting],
     ) -> None:
         self.file, self.n_records, self.budget = file, n_records, budget
         self._lock = RLock()
@@ -98,9 +107,12 @@ class Ledger:
             with self._errors():
                 self._open()
             about = {"number of records": str(n_records)} | ({"records": inputs} if inputs else {})
-            facts = {**about, "model": identity}
-            is_another = any(self._about.get(name, value) != value for name, value in facts.items())
-            is_to_forget = forget_answers or (forget and not self._answers and is_another)
+            is_another = any(
+                self._about.get(name, value) != value for name, value in {**about, "model": identity}.items()
+            )
+            is_to_forget = forget.get("forget", False) and not self._answers and is_another
+            is_to_forget = is_to_forget or forget.get("forget_answers", False)
+            forget_records = forget.get("forget_records", True)
             if is_to_forget and forget_records:
                 self._forget((_ASKED,))
             for name, value in {"format": _FORMAT, **about}.items():
@@ -132,18 +144,15 @@ class Ledger:
         self._read()
 
     def _forget(self, but: tuple[str, ...]) -> None:
-        with self._errors():
-            self._forget_all(but)
-
-    def _forget_all(self, but: tuple[str, ...]) -> None:
         asked = str(self._n_asked)
-        self._db.execute("BEGIN")
-        self._db.execute("DELETE FROM queries")
-        self._db.execute(f"DELETE FROM about WHERE name NOT IN ({', '.join('?' * len(but))})", but)
-        self._put(_BEFORE, asked)
-        self._db.execute("COMMIT")
-        self._about = {name: self._about[name] for name in but if name in self._about} | {_BEFORE: asked}
-        self._read()
+        with self._errors():
+            self._db.execute("BEGIN")
+            self._db.execute("DELETE FROM queries")
+            self._db.execute(f"DELETE FROM about WHERE name NOT IN ({', '.join('?' * len(but))})", but)
+            self._put(_BEFORE, asked)
+            self._db.execute("COMMIT")
+            self._about = {name: self._about[name] for name in but if name in self._about} | {_BEFORE: asked}
+            self._read()
 
     def close(self) -> None:
         """Close the file."""
@@ -185,9 +194,11 @@ class Ledger:
             BudgetError: It does not.
         """
         if self.budget is not None and self._n_asked + n_queries > self.budget:
+            lost = self.spent.n_unanswered
+            on_what = f", {lost:,} of them by requests that failed or were cut off" if lost else ""
             raise BudgetError(
                 f"Expected a budget of {self._n_asked + n_queries:,} queries or more, found {self.budget:,}, of which "
-                f"{self._n_asked:,} are spent{self._on_what()}; allow more, or ask about fewer records. None of these "
+                f"{self._n_asked:,} are spent{on_what}; allow more, or ask about fewer records. None of these "
                 f"{n_queries:,} was sent."
             )
 
@@ -206,10 +217,6 @@ class Ledger:
         """Count queries no longer that were taken, but surely never reached the model."""
         with self._lock:
             self._write_asked(self._n_asked - n_queries)
-
-    def _on_what(self) -> str:
-        lost = self.spent.n_unanswered
-        return f", {lost:,} of them by requests that failed or were cut off" if lost else ""
 
     def _write_asked(self, n_asked: int) -> None:
         if self.file is not None:
@@ -267,7 +274,7 @@ class Ledger:
         if self._n_asked < self._n_before + self._n_sent:  # nobody took them
             self._write_asked(self._n_before + self._n_sent)
 
-    def answers(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+    def answers(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """Return the answers that are kept, by the key of their input."""
         return {key: self._answers[key] for key in keys if key in self._answers}
 
@@ -312,7 +319,10 @@ class Ledger:
                 yield
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
-                raise _not_alone(name) from None
+                raise RunFolderError(
+                    f"Expected to be alone with {name}, found another process that asks there; wait for it, or name "
+                    "another folder with --out."
+                ) from None
             raise OutputError(f"Expected to write {name}, found: {error}; make room, it goes on from there.") from None
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # also of what it would complain about
             raise ArtefactError(
@@ -323,13 +333,6 @@ class Ledger:
             raise OutputError(
                 f"Expected to write {name}, found {error.strerror or error}; name another place with --out."
             ) from None
-
-
-def _not_alone(name: str) -> RunFolderError:
-    return RunFolderError(
-        f"Expected to be alone with {name}, found another process that asks there; wait for it, or name another folder "
-        "with --out."
-    )
 
 
 def _checksum(*fields: str | bytes | int) -> int:
@@ -350,8 +353,6 @@ def _packed(records: np.ndarray, n_records: int) -> bytes:
         return _NOTHING
     if 8 * records.size < n_records:
         return _LIST + records.astype("<i4").tobytes()
-    if records.size == n_records and records[0] == 0 and bool((np.diff(records) == 1).all()):
-        return _ALL + np.array([n_records], dtype="<i8").tobytes()
     counts = np.bincount(records, minlength=n_records)
     most = int(counts.max())
     if most == counts.min() == 1:

@@ -2,26 +2,24 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError
-from vestige.core.outputs import Logits, PredictedLabels, Probabilities
+from vestige.core.outputs import PredictedLabels
 from vestige.core.progress import Progress, silent
-from vestige.core.targets import Answers, GradientInterface, Interface, Part, RemoteInterface
+from vestige.core.targets import Answers, GradientInterface, Interface, RemoteInterface
+from vestige.targets.answer_format import KINDS
 from vestige.targets.ledger import KEY_BYTES, Ledger
 
 PAID_AT_ONCE = 64  # inputs that a function is given at once whose answers are kept: what a crash may cost
 _CUT_AT_ONCE = 1 << 11  # inputs whose bytes are cut out for their keys: as objects they are several times as large
 _AGAIN = b"again"  # what keeps a second answer to the same input apart from the first
-_KINDS: dict[str, type[Probabilities] | type[Logits] | type[PredictedLabels]] = {
-    kind.kind: kind for kind in (Probabilities, Logits, PredictedLabels)
-}
 
 _MOST_GRADIENTS = 2 << 30  # bytes
 
@@ -53,16 +51,14 @@ class Meter:
         """Return how many queries `answers` would send, for these inputs and others that are asked about then."""
         if not self.keeps:
             return len(inputs) + sum(map(len, then))
-        keys = dict.fromkeys(keys_of(inputs, _AGAIN if again else b""))
-        for others in then:
-            keys |= dict.fromkeys(keys_of(others))
-        return len(keys) - len(self._ledger.answers(list(keys)))
+        first = keys_of(inputs, _AGAIN if again else b"")
+        return self._n_unknown({*first, *chain.from_iterable(map(keys_of, then))})
 
     def n_norms_to_ask(self, inputs: Any, labels: np.ndarray) -> int:
         """Return how many queries `gradient_norms` would send."""
-        if not self.keeps:
-            return len(inputs)
-        keys = list(dict.fromkeys(_keys_of_norms(inputs, labels)))
+        return self._n_unknown(set(_keys_of_norms(inputs, labels))) if self.keeps else len(inputs)
+
+    def _n_unknown(self, keys: Set[bytes]) -> int:
         return len(keys) - len(self._ledger.answers(keys))
 
     def answers(self, inputs: Any, records: np.ndarray, attack: str, *, again: bool = False) -> Answers:
@@ -86,7 +82,10 @@ class Meter:
                 answers = self._interface.answers(inputs)
             self._ledger.note(attack, records)
             return answers
-        packed = self._kept_or_asked(inputs, records, attack, keys_of(inputs, _AGAIN if again else b""), self._parts)
+        keys = keys_of(inputs, _AGAIN if again else b"")
+        packed = self._kept_or_asked(
+            records, attack, keys, lambda rows: self._parts(_taken(inputs, rows), records[rows])
+        )
         return _unpacked(packed, self.n_classes)
 
     def gradient_norms(self, inputs: Any, labels: np.ndarray, records: np.ndarray, attack: str) -> np.ndarray:
@@ -105,15 +104,12 @@ class Meter:
             self._ledger.note(attack, records)
             return norms
 
-        def parts(few: Any, of: np.ndarray) -> Iterator[_Norms]:
-            for start in range(0, len(few), PAID_AT_ONCE):
-                rows = np.arange(start, min(start + PAID_AT_ONCE, len(few)))
-                given = few.take(rows)
-                self._ledger.take(len(rows))
-                yield _Norms(rows, interface.gradient_norms(given.inputs, given.labels))
+        def parts(rows: np.ndarray) -> Iterator[_Packed]:
+            for few in self._few(rows.size):
+                norms = interface.gradient_norms(_taken(inputs, rows[few]), labels[rows[few]])
+                yield _Packed(few, _rows(norms.astype("<f8")))
 
-        keys = _keys_of_norms(inputs, labels)
-        packed = self._kept_or_asked(_Labelled(inputs, labels), records, attack, keys, parts)
+        packed = self._kept_or_asked(records, attack, _keys_of_norms(inputs, labels), parts)
         return np.frombuffer(b"".join(packed), dtype="<f8")
 
     def last_layer_gradients(self, inputs: Any, labels: np.ndarray, records: np.ndarray, attack: str) -> np.ndarray:
@@ -146,25 +142,17 @@ class Meter:
         return self._interface
 
     def _kept_or_asked(
-        self,
-        inputs: Any,
-        records: np.ndarray,
-        attack: str,
-        keys: list[bytes],
-        parts: "Callable[[Any, np.ndarray], Iterator[Part | _Norms]]",
+        self, records: np.ndarray, attack: str, keys: list[bytes], parts: "Callable[[np.ndarray], Iterator[_Packed]]"
     ) -> list[bytes]:
-        known = self._ledger.answers(list(dict.fromkeys(keys)))
+        known = self._ledger.answers(keys)
         first = {key: row for row, key in reversed(list(enumerate(keys))) if key not in known}
         rows = np.array(sorted(first.values()), dtype=np.intp)
         self._ledger.reserve(rows.size)
-        is_first = np.zeros(len(keys), dtype=bool)
-        is_first[rows] = True
-        self._ledger.note(attack, records[:0], kept=records[~is_first])
+        self._ledger.note(attack, records[:0], kept=np.delete(records, rows))
         done = 0
-        for part in parts(_taken(inputs, rows), records[rows]) if rows.size else ():
+        for part in parts(rows) if rows.size else ():
             asked = rows[part.rows]
-            packed = part.packed() if isinstance(part, _Norms) else _packed(part.answers)
-            pairs = [(keys[row], answer) for row, answer in zip(asked.tolist(), packed, strict=True)]
+            pairs = [(keys[row], answer) for row, answer in zip(asked.tolist(), part.answers, strict=True)]
             self._ledger.note(attack, records[asked], failed=part.n_failed, answers=pairs, version=part.version)
             known.update(pairs)
             done += asked.size
@@ -176,46 +164,32 @@ class Meter:
             )
         return [known[key] for key in keys]
 
-    def _parts(self, inputs: Any, records: np.ndarray) -> Iterator[Part]:
+    def _parts(self, inputs: Any, records: np.ndarray) -> "Iterator[_Packed]":
         if isinstance(self._interface, RemoteInterface):
             with _naming(records):
-                yield from self._interface.answers_in_parts(inputs, self._ledger)
+                for part in self._interface.answers_in_parts(inputs, self._ledger):
+                    yield _Packed(part.rows, _packed(part.answers), part.version, part.n_failed)
             return
-        for start in range(0, len(inputs), PAID_AT_ONCE):
-            rows = np.arange(start, min(start + PAID_AT_ONCE, len(inputs)))
-            self._ledger.take(rows.size)
-            with _naming(records[rows]):
-                answers = self._interface.answers(_taken(inputs, rows))
-            yield Part(rows, answers)
+        for few in self._few(len(inputs)):
+            with _naming(records[few]):
+                answers = self._interface.answers(_taken(inputs, few))
+            yield _Packed(few, _packed(answers))
+
+    def _few(self, n_queries: int) -> Iterator[np.ndarray]:
+        """Positions of a few queries at a time, each of them taken from the budget just before."""
+        for start in range(0, n_queries, PAID_AT_ONCE):
+            few = np.arange(start, min(start + PAID_AT_ONCE, n_queries))
+            self._ledger.take(few.size)
+            yield few
 
 
-@dataclass(frozen=True, eq=False)
-class _Labelled:
-    """Inputs with their labels, of which some can be taken."""
-
-    inputs: Any
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def take(self, rows: np.ndarray) -> "_Labelled":
-        return _Labelled(_taken(self.inputs, rows), self.labels[rows])
-
-    __getitem__ = take
-
-
-@dataclass(frozen=True, eq=False)
-class _Norms:
-    """Some of the norms that were asked for; see `Part`."""
+class _Packed(NamedTuple):
+    """Some of what was asked for, each answer as the bytes that are kept; see `Part`."""
 
     rows: np.ndarray
-    norms: np.ndarray
+    answers: list[bytes]
     version: str = ""
     n_failed: int = 0
-
-    def packed(self) -> list[bytes]:
-        return _rows(self.norms.astype("<f8"))
 
 
 def _keys_of_norms(inputs: Any, labels: np.ndarray) -> list[bytes]:
@@ -323,4 +297,4 @@ def _unpacked(packed: list[bytes], n_classes: int) -> Answers:
     for head, rows in heads.items():  # one, unless a function answers now in float32 and now in float64
         content = np.frombuffer(b"".join(packed[row][len(head) :] for row in rows), dtype=said[head][1])
         table[rows] = content.reshape(len(rows), *wide)
-    return _KINDS[kind](table)
+    return KINDS[kind](table)

@@ -1,15 +1,14 @@
 """One door to any classifier in Python."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vestige.core.errors import UnsupportedModelError
-from vestige.core.targets import Door, Interface
+from vestige.core.targets import ClassNames, Door, Interface
 
 
-def open_target(classifier: Any, n_classes: int, classes: Sequence[str] | None = None) -> Interface:
+def open_target(classifier: Any, n_classes: int, classes: ClassNames = None) -> Interface:
     """Return a target that asks a classifier.
 
     Args:

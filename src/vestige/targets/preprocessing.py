@@ -1,6 +1,7 @@
-"""A model in front of which inputs are checked and become what it was trained on."""
+"""What stands directly before a model: its inputs are checked and prepared, and its answers may be reduced."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from jaxtyping import Float, Int
@@ -8,6 +9,10 @@ from numpy import ndarray
 
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import Allowance, Answers, GradientInterface, Interface, Part, RemoteInterface
+
+
+def _as_they_are(values: Any) -> Any:
+    return values
 
 
 def prepared_interface(interface: Interface, space: InputSpace) -> Interface:
@@ -22,53 +27,63 @@ def prepared_interface(interface: Interface, space: InputSpace) -> Interface:
     """
     if space.declares_nothing:
         return interface
-    if isinstance(interface, RemoteInterface):
-        return _PreparedRemote(interface, space)
+
+    def prepared(inputs: Any) -> Any:
+        space.check(inputs)
+        return inputs if space.changes_nothing else space.prepared(inputs)
+
     if isinstance(interface, GradientInterface):
-        return _PreparedGradients(interface, space)
-    return _Prepared(interface, space)
+        return _ChangedGradients(interface, prepared, _as_they_are)
+    return changed_interface(interface, before=prepared)
 
 
-class _Prepared:
-    def __init__(self, interface: Interface, space: InputSpace) -> None:
-        self._interface, self._space, self.n_classes = interface, space, interface.n_classes
+def changed_interface(
+    interface: Interface,
+    *,
+    before: Callable[[Any], Any] = _as_they_are,
+    after: Callable[[Any], Answers] = _as_they_are,
+) -> Interface:
+    """Return an interface that changes the inputs or the answers of another, without the gradients of that one.
+
+    Args:
+        interface: The model. If it is far away, so is what is returned.
+        before: From inputs to those that the model is given.
+        after: From the model's answers to those that are given.
+    """
+    kind = _ChangedRemote if isinstance(interface, RemoteInterface) else _Changed
+    return kind(interface, before, after)
+
+
+class _Changed:
+    def __init__(self, interface: Any, before: Callable[[Any], Any], after: Callable[[Any], Answers]) -> None:
+        self._interface, self._before, self._after, self.n_classes = interface, before, after, interface.n_classes
 
     def answers(self, inputs: Any) -> Answers:
         """Answer as the model behind does; InputError if the inputs are none that were declared."""
-        return self._interface.answers(_checked(inputs, self._space))
+        return self._after(self._interface.answers(self._before(inputs)))
 
 
-class _PreparedGradients(_Prepared):
-    def __init__(self, interface: GradientInterface, space: InputSpace) -> None:
-        super().__init__(interface, space)
-        self._white = interface
-
+class _ChangedGradients(_Changed):
     def gradient_norms(self, inputs: Any, labels: Int[ndarray, " record"]) -> Float[ndarray, " record"]:
         """Return the norms of the model behind; preparing has no parameters of its own."""
-        return self._white.gradient_norms(_checked(inputs, self._space), labels)
+        norms: ndarray = self._interface.gradient_norms(self._before(inputs), labels)
+        return norms
 
     def last_layer_gradients(
         self, inputs: Any, labels: Int[ndarray, " record"]
     ) -> Iterator[Float[ndarray, "some input class"]]:
         """Yield the gradients of the model behind."""
-        return self._white.last_layer_gradients(_checked(inputs, self._space), labels)
+        batches: Iterator[ndarray] = self._interface.last_layer_gradients(self._before(inputs), labels)
+        return batches
 
 
-class _PreparedRemote(_Prepared):
-    def __init__(self, interface: RemoteInterface, space: InputSpace) -> None:
-        super().__init__(interface, space)
-        self._remote = interface
-
+class _ChangedRemote(_Changed):
     @property
     def identity(self) -> str:
         """That of the model behind."""
-        return self._remote.identity
+        return str(self._interface.identity)
 
     def answers_in_parts(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[Part]:
         """Answer as the model behind does; inputs are checked when this is called, not when a part is taken."""
-        return self._remote.answers_in_parts(_checked(inputs, self._space), allowance)
-
-
-def _checked(inputs: Any, space: InputSpace) -> Any:
-    space.check(inputs)
-    return inputs if space.changes_nothing else space.prepared(inputs)
+        parts = self._interface.answers_in_parts(self._before(inputs), allowance)
+        return (replace(part, answers=self._after(part.answers)) for part in parts)

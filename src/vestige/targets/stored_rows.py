@@ -1,7 +1,6 @@
 """Training rows that a model carries with it: neighbours, support vectors, whatever else holds rows as they were."""
 
 import math
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +10,8 @@ import numpy as np
 
 from vestige.core.errors import InputError
 from vestige.core.messages import brief
+from vestige.targets.opening import is_torch_module
+from vestige.targets.refusals import array_of
 
 _ROWS = ("_fit_X", "support_vectors_", "X_train_", "X_fit_", "X_")
 """Attributes of scikit-learn that hold training rows: of neighbours and their imputer, support vector machines,
@@ -18,6 +19,10 @@ Gaussian processes, kernel ridge and kernel PCA, label propagation."""
 
 _METHODS = ("fit", "predict", "predict_proba", "transform", "answers")
 _BLOCK_VALUES = 1 << 20
+
+
+_Table = tuple[str, Any, bool]
+"""Name and rows of what a part holds, and whether it is of a kind that keeps training rows."""
 
 
 class StoredRows(NamedTuple):
@@ -44,12 +49,11 @@ def stored_rows(classifier: Any, inputs: Any) -> tuple[StoredRows, ...]:
         classifier: A fitted estimator with all that is in it, a torch module, or an interface to one of them.
         inputs: Records that it was trained on, an array or a DataFrame, of which the columns of numbers are looked for.
     """
-    audited = _Audited(inputs)
-    found: dict[tuple[str, int, int], StoredRows] = {}  # what several parts hold, such as one per class, counts once
+    search = _Search(inputs)
     for owner in _parts(classifier):
-        for part, rows, is_known in _tables_of(owner, audited.width):
-            _note(found, part, rows, audited, is_known=is_known)
-    return tuple(found.values())
+        for part, rows, is_known in _tables_of_module(owner) if is_torch_module(owner) else _tables_of(owner):
+            search.look_at(part, rows, is_known=is_known)
+    return tuple(search.found.values())
 
 
 def stored_rows_of_onnx(model: bytes | str | Path, inputs: Any) -> tuple[StoredRows, ...]:
@@ -76,18 +80,17 @@ def stored_rows_of_onnx(model: bytes | str | Path, inputs: Any) -> tuple[StoredR
         raise InputError(
             f"Expected an ONNX graph in {where}, found {brief(f'{type(error).__name__}: {error}')}; export it again."
         ) from None
-    audited = _Audited(inputs)
-    found: dict[tuple[str, int, int], StoredRows] = {}
+    search = _Search(inputs)
     for graph in _graphs(whole.graph):
-        for part, rows, is_known in _tables_of_graph(graph, audited.width):
-            _note(found, part, rows, audited, is_known=is_known)
-    return tuple(found.values())
+        for part, rows, is_known in _tables_of_graph(graph):
+            search.look_at(part, rows, is_known=is_known)
+    return tuple(search.found.values())
 
 
-class _Audited:
-    """The records that are looked for, each by the hash of its numbers as they are and as float32.
+class _Search:
+    """The records that are looked for, each by the hash of its numbers as they are and as float32, and what was found.
 
-    Those of a model are compared with both, and in float32 where the records have no more digits.
+    Rows of a model are compared with both, and in float32 where the records have no more digits.
     """
 
     def __init__(self, inputs: Any) -> None:
@@ -96,37 +99,31 @@ class _Audited:
             inputs = inputs.iloc[:, numeric].to_numpy(dtype=np.float64, na_value=np.nan)
         inputs = np.asarray(inputs)
         is_number = inputs.dtype.kind in "biuf" and inputs.ndim > 1
-        self.width = math.prod(inputs.shape[1:]) if is_number else 0
-        rows = inputs.reshape(len(inputs), self.width) if self.width else np.empty((0, 1))
-        self.precision = np.dtype(np.float32) if rows.dtype == np.float32 else None
+        self._width = math.prod(inputs.shape[1:]) if is_number else 0
+        rows = inputs.reshape(len(inputs), self._width) if self._width else np.empty((0, 1))
+        self._precision = np.dtype(np.float32) if rows.dtype == np.float32 else None
         self._exact = _hashes(rows)
         self._rounded = _hashes(rows, np.dtype(np.float32)) if rows.dtype.itemsize > 2 else self._exact
         self._varies = np.concatenate([np.empty(0, bool), *((b != b[:, :1]).any(axis=1) for b in _blocks(rows))])
+        self.found: dict[tuple[str, int, int], StoredRows] = {}  # what several parts hold, one per class, counts once
 
-    def matching(self, rows: np.ndarray | None, *, is_known: bool) -> int:
-        """How many records are among these rows."""
-        if rows is None or not self.width:
-            return 0
-        matches = np.isin(self._exact, rows) | np.isin(self._rounded, rows)
-        return int(np.count_nonzero(matches if is_known else matches & self._varies))
-
-
-def _note(
-    found: dict[tuple[str, int, int], StoredRows], part: str, rows: Any, audited: _Audited, *, is_known: bool
-) -> None:
-    n_rows = int(rows.shape[0])
-    hashes = _hashes(rows, audited.precision) if math.prod(rows.shape[1:]) == audited.width else None
-    n_matching = audited.matching(hashes, is_known=is_known)
-    if n_rows and (is_known or n_matching):
-        content = 0 if hashes is None else int(np.bitwise_xor.reduce(hashes))
-        found.setdefault((part, n_rows, content), StoredRows(part, n_rows, n_matching))
+    def look_at(self, part: str, rows: Any, *, is_known: bool) -> None:
+        """Note rows of a part that is known to keep some, and others if a record is among them."""
+        n_rows, content, n_matching = int(rows.shape[0]), 0, 0
+        if self._width and math.prod(rows.shape[1:]) == self._width:
+            hashes = _hashes(rows, self._precision)
+            matches = np.isin(self._exact, hashes) | np.isin(self._rounded, hashes)
+            content = int(np.bitwise_xor.reduce(hashes))
+            n_matching = int(np.count_nonzero(matches if is_known else matches & self._varies))
+        if n_rows and (is_known or n_matching):
+            self.found.setdefault((part, n_rows, content), StoredRows(part, n_rows, n_matching))
 
 
 def _hashes(rows: Any, rounded: np.dtype[Any] | None = None) -> np.ndarray:
     """A number per row, equal for equal numbers of any type; -0.0 is 0.0, and a missing value a missing value."""
     found = []
     for block in _blocks(rows):
-        dense = block.toarray() if hasattr(block, "toarray") else block
+        dense = array_of(block, "rows")
         with np.errstate(over="ignore"):
             numbers = dense if rounded is None else dense.astype(rounded)
         numbers = np.ascontiguousarray(numbers.reshape(len(dense), -1), dtype=np.float64) + 0.0
@@ -151,48 +148,32 @@ def _parts(found: Any) -> Iterator[Any]:
         value = pending.popleft()
         if id(value) in seen:
             continue
-        if _is_module(value) or _is_estimator(value):
-            seen.add(id(value))
+        held: Iterable[Any] = ()
+        if is_torch_module(value):
             yield value
-            pending += () if _is_module(value) else vars(value).values()
-        elif isinstance(value, list | tuple | dict) or _is_array(value, "O"):
-            seen.add(id(value))
-            pending += [v for v in _members(value) if not isinstance(v, str | bytes | int | float | None)]
-
-
-def _members(container: Any) -> Iterable[Any]:
-    if isinstance(container, dict):
-        return list(container.values())
-    return list(container.flat) if isinstance(container, np.ndarray) else container
+        elif _is_estimator(value):
+            yield value
+            held = vars(value).values()
+        elif isinstance(value, dict):
+            held = value.values()
+        elif isinstance(value, list | tuple):
+            held = value
+        elif isinstance(value, np.ndarray) and value.dtype.kind == "O":
+            held = value.flat
+        seen.add(id(value))
+        pending += [v for v in held if not isinstance(v, str | bytes | int | float | None)]
 
 
 def _is_estimator(value: Any) -> bool:
     return not isinstance(value, type) and hasattr(value, "__dict__") and any(hasattr(type(value), m) for m in _METHODS)
 
 
-def _is_module(value: Any) -> bool:
-    torch = sys.modules.get("torch")  # a torch module cannot exist before torch was imported
-    return torch is not None and isinstance(value, torch.nn.Module)
-
-
-def _is_array(value: Any, kinds: str = "biuf") -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind in kinds
-
-
-def _tables_of(owner: Any, width: int) -> Iterator[tuple[str, Any, bool]]:
-    """Name and rows of every table that a part holds, and whether it is of a kind that keeps training rows."""
-    if _is_module(owner):
-        yield from _tables_of_module(owner, width)
-        return
-    part, attributes = type(owner).__name__, vars(owner)
-    known = [name for name in _ROWS if _is_table(_rows_of(attributes.get(name)))]
-    for name in known:
-        yield part, _rows_of(attributes[name]), True
-    for name, value in attributes.items():
-        rows = _rows_of(value)
-        is_tree = _is_tree(value) and not known  # a tree beside the rows holds the same rows
-        if name not in known and _is_table(rows) and (is_tree or math.prod(rows.shape[1:]) == width):
-            yield part, rows, is_tree
+def _tables_of(owner: Any) -> Iterator[_Table]:
+    part, values = type(owner).__name__, vars(owner)
+    tables = {name: rows for name, value in values.items() if (rows := _rows_of(value)) is not None}
+    has_known = any(name in tables for name in _ROWS)  # a tree beside the rows holds the same rows
+    for name, rows in sorted(tables.items(), key=lambda table: table[0] not in _ROWS):
+        yield part, rows, name in _ROWS or (_is_tree(values[name]) and not has_known)
 
 
 def _is_tree(value: Any) -> bool:
@@ -200,30 +181,28 @@ def _is_tree(value: Any) -> bool:
 
 
 def _rows_of(value: Any) -> Any:
-    """Rows as an array or a sparse matrix; None of what holds none."""
+    """Rows of numbers as an array or a sparse matrix; None of what holds none."""
     if _is_tree(value):
-        return np.asarray(value.data)
-    if hasattr(type(value), "tocsr"):
-        return value.tocsr() if value.ndim == 2 and value.dtype.kind in "biuf" else None
-    if hasattr(type(value), "iloc") and hasattr(value, "columns"):
+        value = np.asarray(value.data)
+    elif hasattr(type(value), "tocsr"):
+        return value.tocsr() if value.ndim == 2 and value.shape[0] and value.dtype.kind in "biuf" else None
+    elif hasattr(type(value), "iloc") and hasattr(value, "columns"):
         numeric = all(getattr(dtype, "kind", "O") in "biuf" for dtype in value.dtypes)
-        return value.to_numpy(dtype=np.float64, na_value=np.nan) if numeric else None
-    return value
+        value = value.to_numpy(dtype=np.float64, na_value=np.nan) if numeric else None
+    return value if _is_numbers(value) and value.ndim >= 2 and len(value) else None
 
 
-def _is_table(rows: Any) -> bool:
-    is_sparse = hasattr(type(rows), "tocsr")
-    return (is_sparse or (_is_array(rows) and rows.ndim >= 2)) and rows.shape[0] > 0
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
 
 
-def _tables_of_module(module: Any, width: int) -> Iterator[tuple[str, Any, bool]]:
+def _tables_of_module(module: Any) -> Iterator[_Table]:
     import torch
 
     for name, tensor in module.state_dict().items():
         is_dense = isinstance(tensor, torch.Tensor) and tensor.layout is torch.strided and not tensor.is_quantized
-        if not is_dense or tensor.dim() < 2 or tensor.is_complex() or math.prod(tensor.shape[1:]) != width:
-            continue
-        yield f"{type(module).__name__}, tensor {name}", tensor.detach().cpu().double().numpy(), False
+        if is_dense and tensor.dim() >= 2 and not tensor.is_complex():
+            yield f"{type(module).__name__}, tensor {name}", tensor.detach(), False
 
 
 # ------------------------------------------------------------------------------------------ ONNX graphs
@@ -238,7 +217,9 @@ def _graphs(graph: Any) -> Iterator[Any]:
                 yield from _graphs(inner)
 
 
-def _tables_of_graph(graph: Any, width: int) -> Iterator[tuple[str, Any, bool]]:
+def _tables_of_graph(graph: Any) -> Iterator[_Table]:
+    from onnx import numpy_helper
+
     for node in graph.node:
         if node.op_type in ("SVMClassifier", "SVMRegressor"):
             yield from _support_vectors(node)
@@ -247,13 +228,13 @@ def _tables_of_graph(graph: Any, width: int) -> Iterator[tuple[str, Any, bool]]:
         constants += [(node.output[0], a.t) for a in node.attribute if a.HasField("t") and node.output]
     neighbours = _names_of_neighbours(graph)
     for name, tensor in constants:
-        is_known = name in neighbours
-        if len(tensor.dims) >= 2 and (is_known or math.prod(tensor.dims[1:]) == width):
-            from onnx import numpy_helper
-
-            rows = numpy_helper.to_array(tensor)
-            if _is_array(rows):
-                yield f"{'nearest neighbours, ' if is_known else ''}constant {brief(name)}", rows, is_known
+        rows = numpy_helper.to_array(tensor)
+        if _is_numbers(rows) and rows.ndim >= 2:
+            yield (
+                f"{'nearest neighbours, ' if name in neighbours else ''}constant {brief(name)}",
+                rows,
+                name in neighbours,
+            )
 
 
 def _names_of_neighbours(graph: Any) -> set[str]:
@@ -263,7 +244,7 @@ def _names_of_neighbours(graph: Any) -> set[str]:
     return {name for node in graph.node if node.op_type in ("Scan", "CDist") for name in node.input}
 
 
-def _support_vectors(node: Any) -> Iterator[tuple[str, Any, bool]]:
+def _support_vectors(node: Any) -> Iterator[_Table]:
     attributes = {attribute.name: attribute for attribute in node.attribute}
     if "support_vectors" not in attributes:
         return

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from vestige.core.attack import Attack
+from vestige.core.custom_attacks import attack_of, checked_scores
 from vestige.core.errors import InputError
 from vestige.core.messages import brief
-from vestige.core.own_attacks import attack_of, checked_scores
 from vestige.evaluation.roc import roc
 from vestige.testing.signals import Planted, arrays_of, can_be_planted, planted, saturated
 

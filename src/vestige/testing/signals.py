@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from vestige.core.attack import Attack
-from vestige.core.own_attacks import OF_REFERENCES
 from vestige.core.probabilities import ClassProbabilities, from_logits, from_probabilities
 
 _N_CLASSES = 5
 _N_MODELS = 16
-_OF_MODELS = ("shadow_phi", "is_in")
+_OF_MODELS = ("shadow_phi", "shadow_statistic", "is_in")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +62,7 @@ def planted(attack: Attack, n_records: int, leak: float, rng: np.random.Generato
         difficulty = 2 * rng.normal(size=n_records)
         phi = rng.normal(size=n_records) + difficulty + leak * member
         shadow_phi = rng.normal(size=is_in.shape) + difficulty + leak * is_in
-        return Planted({"phi": phi, "shadow_phi": shadow_phi, "is_in": is_in}, member)
+        return Planted(_of_models(phi, shadow_phi, is_in), member)
     labels = rng.integers(_N_CLASSES, size=n_records)
     logits = rng.normal(scale=1.5, size=(n_records, _N_CLASSES))
     logits[np.arange(n_records), labels] += 1 + leak * member
@@ -77,13 +76,17 @@ def saturated(attack: Attack, n_records: int, rng: np.random.Generator) -> list[
         is_in = rng.permuted(np.arange(_N_MODELS)[:, None] % 2 == np.zeros(n_records), axis=0)
         signs = rng.choice([-1.0, 1.0], size=(1 + _N_MODELS, n_records))
         return [
-            Planted({"phi": 100 * phi, "shadow_phi": 100 * shadow_phi, "is_in": is_in}, member)
+            Planted(_of_models(100 * phi, 100 * shadow_phi, is_in), member)
             for phi, shadow_phi in ((signs[0], signs[1:]), (signs[0], 0 * signs[1:] + 1), (signs[0], 0 * signs[1:] - 1))
         ]
     labels = rng.integers(_N_CLASSES, size=n_records)
     certain = np.eye(_N_CLASSES)[np.where(rng.random(n_records) < 0.8, labels, (labels + 1) % _N_CLASSES)]
     tables = (from_probabilities(certain), from_logits(200 * certain), from_logits(1000 * certain))
     return [Planted(_of_table(table, labels), member) for table in tables]
+
+
+def _of_models(phi: np.ndarray, shadow_phi: np.ndarray, is_in: np.ndarray) -> dict[str, Any]:
+    return {"phi": phi, "shadow_phi": shadow_phi, "statistic": phi, "shadow_statistic": shadow_phi, "is_in": is_in}
 
 
 def _of_table(table: ClassProbabilities, labels: np.ndarray) -> dict[str, Any]:
@@ -102,7 +105,7 @@ def _of_table(table: ClassProbabilities, labels: np.ndarray) -> dict[str, Any]:
 
 def can_be_planted(attack: Attack) -> bool:
     """Whether all it reads can be made here: not what is known of a population, features or other scores."""
-    known = (
-        {*OF_REFERENCES} if attack.needs_references else set(_of_table(from_logits(np.zeros((1, 5))), np.zeros(1, int)))
-    )
+    nothing = np.zeros((1, 5))
+    of_models = _of_models(nothing, nothing, nothing)
+    known = set(of_models if attack.needs_references else _of_table(from_logits(nothing), np.zeros(1, int)))
     return set(attack.reads) <= known

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from vestige import BoundarySearch, CombinedDistances, Records, SettledSearch, Translations
-from vestige.auditing.label_only.distances import references_of_records
-from vestige.auditing.label_only.findings import LabelQuestion, LabelScores, ShadowLabels
-from vestige.auditing.label_only.scores import label_scores
+from vestige.attacks import CATALOGUE
+from vestige.auditing.label_only.boundary_search import references_of_records
+from vestige.auditing.label_only.playing import label_results
+from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
+from vestige.auditing.played import Played, PlayedAttacks
 from vestige.core.inputs import InputSpace
 from vestige.core.progress import silent
 from vestige.evaluation.roc import roc
@@ -47,16 +49,26 @@ def planted(
     return pool, member, target, models, is_in
 
 
-def played(probe, target: Balls, models: list[Balls], pool: Records, is_in: np.ndarray, wanted) -> LabelScores:
+def played(probe, target: Balls, models: list[Balls], pool: Records, is_in: np.ndarray, wanted) -> PlayedAttacks:
+    return asked(probe, target, models, pool, is_in, wanted).attacks
+
+
+def asked(probe, target: Balls, models: list[Balls], pool: Records, is_in: np.ndarray, wanted) -> LabelResults:
     def targets() -> Iterator[Balls]:
         yield from models
 
     shadows = ShadowLabels(is_in, None, targets)
     space = InputSpace(low=0.0, high=10.0)
+    attacks = {attack.name: attack for attack in CATALOGUE if attack.name in wanted}
     question = LabelQuestion(
-        lambda attack: target, np.ones(N, dtype=int), pool, space, shadows, wanted, 0, silent
+        target=lambda attack: target, predicted=np.ones(N, dtype=int), pool=pool, space=space, shadows=shadows,
+        wanted=attacks, seed=0, progress=silent,
     )  # fmt: skip
-    return label_scores((probe,), question)
+    return label_results((probe,), question)
+
+
+def named(found: PlayedAttacks, attack: str) -> Played:
+    return next(one for one in found.played if one.attack.name == attack)
 
 
 def auc_of(scores: np.ndarray, member: np.ndarray) -> float:
@@ -68,13 +80,13 @@ def test_comparing_with_models_that_never_saw_a_record_takes_its_difficulty_out(
     found = played(BoundarySearch(60, n_references=2), target, models, pool, is_in, (BOUNDARY, CALIBRATED))
     assert auc_of(found.scores[BOUNDARY], member) < 0.62
     assert auc_of(found.scores[CALIBRATED], member) > 0.95
-    assert auc_of(found.shadow_scores[CALIBRATED], is_in[0]) > 0.95
+    assert auc_of(found.known_scores[CALIBRATED], is_in[0]) > 0.95
     radii = np.array([model.radii for model in models])
     used = references_of_records(ShadowLabels(is_in, None, lambda: iter(())), 2)
     assert used is not None
     expected = target.radii - (radii * used).sum(axis=0) / used.sum(axis=0)
     np.testing.assert_allclose(found.scores[CALIBRATED], expected, atol=0.02)
-    budgets, by_budget = found.by_budget[CALIBRATED]
+    budgets, by_budget = named(found, CALIBRATED).by_budget
     assert by_budget.shape == (N, len(budgets))
 
 
@@ -110,9 +122,9 @@ def test_distances_of_copies_are_standardised_by_the_first_shadow_model():
     own, source = (np.maximum(model.radii, 0) for model in (target, models[0]))
     expected = (own - source.mean()) / source.std()
     np.testing.assert_allclose(found.scores["combined_distance"], expected, atol=0.02)
-    assert found.shadow_scores["combined_distance"].mean() == pytest.approx(0, abs=1e-9)
+    assert found.known_scores["combined_distance"].mean() == pytest.approx(0, abs=1e-9)
     assert (target.n_asked <= 200).all()
-    assert found.n_queries["combined_distance"] == 200
+    assert named(found, "combined_distance").n_queries == 200
     assert not models[1].n_asked.any()
     assert auc_of(found.scores["combined_distance"], member) > 0.7
 
@@ -121,11 +133,13 @@ def test_copies_are_kept_of_target_and_first_shadow_model_for_networks_that_lear
     flat, _, target, models, is_in = planted()
     pool = Records(np.full((N, 3, 3, 1), 5.0), flat.labels)
     target, *models = (Balls(np.asarray(pool.inputs), model.radii) for model in (target, *models))
-    found = played(Translations((1,)), target, models, pool, is_in, ("nn_augmentation",))
-    assert not found.scores
-    for signals, model in ((found.signals, target), (found.shadow_signals, models[0])):
+    found = asked(Translations((1,)), target, models, pool, is_in, ("nn_augmentation",))
+    assert not found.attacks.scores
+    copies = found.copies
+    assert copies is not None
+    for signals, model in ((copies.target, target), (copies.shadow, models[0])):
         np.testing.assert_array_equal(signals["correct"], np.repeat((model.radii > 0)[:, None], 5, axis=1))
-    assert found.n_queries == {"nn_augmentation": 5}
+    assert copies.n_queries == 5
     assert not models[1].n_asked.any()
 
 
@@ -134,9 +148,9 @@ def test_a_settled_search_keeps_the_side_of_the_source_s_threshold():
     whole = played(BoundarySearch(150), target, models, pool, is_in, (BOUNDARY,))
     whole_cost, target.n_asked[:] = target.n_asked.sum(), 0
     found = played(SettledSearch(150), target, models, pool, is_in, (SETTLED,))
-    threshold = float(found.definitions[SETTLED].split("side of ")[1].split(",")[0])
+    threshold = float(named(found, SETTLED).definition.split("side of ")[1].split(",")[0])
     same = (found.scores[SETTLED] > threshold) == (whole.scores[BOUNDARY] > threshold)
     assert same.mean() >= 0.98
     assert target.n_asked.sum() < 0.7 * whole_cost
-    np.testing.assert_array_equal(found.shadow_scores[SETTLED], whole.shadow_scores[BOUNDARY])
+    np.testing.assert_array_equal(found.known_scores[SETTLED], whole.known_scores[BOUNDARY])
     assert found.checks[0].name == "settled_search"

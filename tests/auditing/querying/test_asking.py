@@ -19,10 +19,10 @@ from tests.auditing.planted import rows
 from tests.targets.interfaces import Far, probabilities_of
 
 from vestige import InputSpace, Limits, Logits, PredictedLabels, Predictions, Probabilities, Querying, audit
-from vestige.auditing.model_audit import cost_of
-from vestige.auditing.querying.asking import again_of
 from vestige.auditing.querying.cost import lines_of_asking
+from vestige.auditing.querying.session import again_of
 from vestige.auditing.shadows.settings import ShadowTraining
+from vestige.auditing.trained_models import cost_of
 from vestige.core.errors import BudgetError, InputError, OutputError, RunFolderError, TargetError, UnsupportedModelError
 from vestige.core.outputs import GradientNorms
 from vestige.core.records import Codes, Records, joined
@@ -562,7 +562,7 @@ def test_the_same_is_not_trained_on_inputs_that_are_prepared_for_the_target_alon
     model = RandomForestClassifier(n_estimators=2).fit(members.inputs / 10, members.labels)
     asked, training = Querying(inputs=InputSpace(scale=10)), ShadowTraining("same", n_models=2)
     with pytest.raises(InputError, match="found the word same"):
-        audit(model, members=members, nonmembers=nonmembers, querying=asked, training=training)
+        audit(model, members=members, nonmembers=nonmembers, querying=asked, adversary=training)
     with pytest.raises(InputError, match="found the word same"):
         cost_of(model, members, nonmembers, training, 0, asked)
 

@@ -17,4 +17,4 @@ def test_a_number_whose_square_is_none(huge, where):
     (ours if where == "target" else phi[2])[3] = huge
     predictions = Predictions((Phi(ours),), np.zeros(N, dtype=int), np.arange(N) % 2, classes=["a", "b"])
     with pytest.raises(InputError, match=r"phi of the target and of the reference models of at most 1e\+100, found 1e"):
-        audit(predictions, references=References(Phi, phi, member))
+        audit(predictions, adversary=References(Phi, phi, member))

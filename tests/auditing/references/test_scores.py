@@ -26,7 +26,7 @@ from vestige.core.references import References as Given
 from vestige.core.result import Validity
 from vestige.core.signal_store import SignalStore
 from vestige.core.signals import ModelTable, VariableSpec
-from vestige.data.designs import complementary_pairs, partner, rank_design
+from vestige.data.sets.designs import complementary_pairs, partner, rank_design
 from vestige.training.function_recipe import FunctionRecipe
 
 N = 60
@@ -108,7 +108,7 @@ def test_under_the_null_the_target_is_at_chance(n_models):
         phi, member = drawn(rng, n_models, leak=2.0, leak_of_first=2.0)
         truth = rng.permutation(N) < N // 2
         references = references_of(shadows_of(phi, member), target_of(phi[0] * 0 + rng.normal(size=N), truth), LIRA)
-        found.append(auc(references.scores["lira_online"], truth))
+        found.append(auc(references.attacks.scores["lira_online"], truth))
     assert np.mean(found) == pytest.approx(0.5, abs=4 * np.std(found) / np.sqrt(150))
 
 
@@ -119,7 +119,7 @@ def test_under_the_null_the_shadow_that_sets_thresholds_is_at_chance(n_models):
     for _ in range(150):
         phi, member = drawn(rng, n_models, leak=2.0, leak_of_first=0.0)
         references = references_of(shadows_of(phi, member), target_of(rng.normal(size=N), member[1]), LIRA)
-        found.append(auc(references.shadow_scores["lira_online"], shadow_of(references).member))
+        found.append(auc(references.attacks.known_scores["lira_online"], shadow_of(references).member))
     assert np.mean(found) == pytest.approx(0.5, abs=4 * np.std(found) / np.sqrt(150))
 
 
@@ -185,12 +185,12 @@ def test_the_score_of_the_shadow_is_lira_without_it_and_its_partner(first):
     expected = lira_online(phi[first], phi[others], member[others])
     sides = member[others]
     if min(sides.sum(axis=0).min(), (~sides).sum(axis=0).min()) >= 2:
-        np.testing.assert_allclose(references.shadow_scores["lira_online"], expected)
+        np.testing.assert_allclose(references.attacks.known_scores["lira_online"], expected)
     else:
-        assert references.shadow_scores == {}
+        assert references.attacks.known_scores == {}
     np.testing.assert_array_equal(shadow_of(references).member, member[first])
     np.testing.assert_array_equal(shadow_of(references).output(Logits).table.array[:, 0], phi[first])
-    np.testing.assert_allclose(references.scores["lira_online"], lira_online(phi[7], phi[done], member[done]))
+    np.testing.assert_allclose(references.attacks.scores["lira_online"], lira_online(phi[7], phi[done], member[done]))
 
 
 @pytest.mark.parametrize("n_models", [4, 8, 16, 64])
@@ -198,11 +198,11 @@ def test_a_planted_leak_is_found(n_models):
     rng = np.random.default_rng(n_models)
     phi, member = drawn(rng, n_models + 2, leak=3.0, leak_of_first=3.0)
     references = references_of(shadows_of(phi[:n_models], member[:n_models]), target_of(phi[-1], member[-1]))
-    assert auc(references.scores["lira_online"], member[-1]) > 0.9
+    assert auc(references.attacks.scores["lira_online"], member[-1]) > 0.9
     if n_models > 4:
-        assert auc(references.shadow_scores["lira_online"], member[0]) > 0.9
+        assert auc(references.attacks.known_scores["lira_online"], member[0]) > 0.9
     else:
-        assert references.shadow_scores == {}  # 1 on 1 tells nothing of a spread
+        assert references.attacks.known_scores == {}  # 1 on 1 tells nothing of a spread
 
 
 def references(n_models: int, **more: Any) -> ReferenceScores:
@@ -230,7 +230,7 @@ def test_the_variance_is_the_one_that_finds_more_members_of_the_models(n_models,
         found = score_with(Given(Phi, phi, member), Predictions(Phi(target), labels, member[0]), LIRA)
         chosen.append(str(found.likelihood.variance))
         expected = lira_online(target, phi, member, variance=Variance(better))
-        np.testing.assert_allclose(found.scores["lira_online"], expected)
+        np.testing.assert_allclose(found.attacks.scores["lira_online"], expected)
         assert f"the better on {min(n_models, 32)} reference models in turn" in found.definitions["reference models"]
     assert chosen == [better, better]
 
@@ -269,27 +269,30 @@ def with_views(n_models: int, n_queries: int = 18, n: int = 150) -> ReferenceSco
 
 @pytest.mark.parametrize("n_models", [4, 8])
 def test_the_covariance_of_queries_with_few_models_is_warned_of(n_models):
-    check = {check.name: check for check in with_views(n_models).checks}["query_covariance"]
+    check = {check.name: check for check in with_views(n_models).attacks.checks}["query_covariance"]
     assert check.validity is Validity.LIMITED
     assert ("too few" in check.message) == (n_models == 4)
     assert "Take the mean over queries" in check.remedy
 
 
 def test_the_covariance_of_one_query_is_not_warned_of():
-    assert "query_covariance" not in {check.name for check in with_views(8, 1).checks}
+    assert "query_covariance" not in {check.name for check in with_views(8, 1).attacks.checks}
 
 
 def test_two_models_are_a_shadow_without_an_attack_with_references_on_it():
     found = references(2)
-    assert (found.n_models, found.shadow_scores) == (2, {})
-    assert np.isfinite(found.scores["lira_online"]).all()
+    assert (found.n_models, found.attacks.known_scores) == (2, {})
+    assert np.isfinite(found.attacks.scores["lira_online"]).all()
 
 
 def test_a_record_without_models_on_one_side_leaves_the_attack_out_and_not_the_audit():
     found = references(8, done=np.arange(8) < 1)
-    assert (found.n_models, found.shadow_scores) == (1, {})
-    assert set(found.scores) == {"empirical_bayes_online", "empirical_bayes_offline"}  # priors stand in for models
-    why = {left.attack: left.needs for left in found.not_run}
+    assert (found.n_models, found.attacks.known_scores) == (1, {})
+    assert set(found.attacks.scores) == {
+        "empirical_bayes_online",
+        "empirical_bayes_offline",
+    }  # priors stand in for models
+    why = {left.attack: left.needs for left in found.attacks.not_run}
     assert why["lira_online"] == "at least 1 shadow models per record that were trained on it"
     assert why["base_score_online"] == "models that were trained on each record"
     np.testing.assert_array_equal(shadow_of(found).labels, np.zeros(N))
@@ -304,8 +307,8 @@ def test_probabilities_give_the_same_scores_as_their_logits():
     target = Predictions(Probabilities(p[3]), labels=np.zeros(N, dtype=int), member=member[3])
     by_probabilities = references_of(shadows, target)
     for a, b in (
-        (by_logits.scores, by_probabilities.scores),
-        (by_logits.shadow_scores, by_probabilities.shadow_scores),
+        (by_logits.attacks.scores, by_probabilities.attacks.scores),
+        (by_logits.attacks.known_scores, by_probabilities.attacks.known_scores),
     ):
         np.testing.assert_allclose(a["lira_online"], b["lira_online"], rtol=1e-6)
     assert shadow_of(by_probabilities).output(Loss) is None
@@ -315,7 +318,7 @@ def test_probabilities_give_the_same_scores_as_their_logits():
 
 
 def said(found: ReferenceScores) -> dict[str, Any]:
-    return {check.name: check for check in found.checks}
+    return {check.name: check for check in found.attacks.checks}
 
 
 def test_a_whole_run_has_nothing_to_confess():

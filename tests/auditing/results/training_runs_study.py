@@ -18,6 +18,7 @@ import numpy as np
 from scipy import special
 
 from vestige.attacks import CATALOGUE
+from vestige.auditing.played import Played, PlayedAttacks
 from vestige.auditing.references.phi import ReferencePhi
 from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.results.every_target import effects_of_references, spread_of, values_of_targets
@@ -84,8 +85,11 @@ def scored(phi: np.ndarray, member: np.ndarray, groups: np.ndarray) -> Reference
     )  # fmt: skip
     attacks = tuple(a for a in CATALOGUE if a.name in ATTACKS)
     likelihood = LikelihoodRatio(variance="pooled")
-    scores = {a.name: np.zeros(n) for a in attacks}
-    return ReferenceScores(found, None, attacks, scores, likelihood, likelihood, {}, (), (), {})
+    played = tuple(Played(attack=a, scores=np.zeros(n)) for a in attacks)
+    return ReferenceScores(
+        observed=found, attacks=PlayedAttacks(played=played), shadow=None, asked=likelihood, likelihood=likelihood,
+        definitions={},
+    )  # fmt: skip
 
 
 def study(scenario: Scenario, n_draws: int, seed: int = 0) -> Iterator[dict[str, Any]]:

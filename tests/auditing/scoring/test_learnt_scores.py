@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from tests.auditing.planted import logits_of, predictions, row, rows
 
-from vestige import Logits, Loss, Options, PredictedLabels, Predictions, Querying, Records, audit
+from vestige import Logits, Loss, Options, PredictedLabels, Predictions, Querying, Records, Shadow, audit
 from vestige.attacks import CATALOGUE
-from vestige.auditing.scoring.learnt_scores import Side, _with_branches, learnt_scores
+from vestige.auditing.scoring.learnt_scores import Copies, Side, _with_branches, learnt_scores
+from vestige.auditing.scoring.observation import observe
+from vestige.core.options import Arithmetic
 from vestige.core.progress import silent
 from vestige.core.result import NotRun
 from vestige.evaluation.roc import roc
@@ -47,7 +49,7 @@ def test_without_a_shadow_one_half_teaches_and_the_other_alone_is_scored(attack)
 
 @pytest.mark.parametrize("attack", NETWORKS)
 def test_with_a_shadow_networks_learn_from_it(attack):
-    result = audit(predictions(400, 2.5, 1), predictions(400, 2.5, 2), attacks=["loss", attack])
+    result = audit(predictions(400, 2.5, 1), adversary=Shadow(predictions(400, 2.5, 2)), attacks=["loss", attack])
     assert row(result, attack=attack, metric="auc", group="all").value > 0.6
     assert row(result, attack=attack, threshold="shadow_global", metric="balanced_accuracy", group="all").value > 0.55
     [threat] = [t for t in result.threat_models if t.attack == attack]
@@ -57,7 +59,7 @@ def test_with_a_shadow_networks_learn_from_it(attack):
 
 @pytest.mark.parametrize("attack", ["attack_p", "quantile_regression_gaussian"])
 def test_what_needs_the_target_s_own_nonmembers_takes_halves_of_both_models(attack):
-    result = audit(predictions(600, 2.5, 1), predictions(600, 2.5, 2), attacks=["loss", attack])
+    result = audit(predictions(600, 2.5, 1), adversary=Shadow(predictions(600, 2.5, 2)), attacks=["loss", attack])
     assert row(result, attack=attack, threshold="shadow_global", metric="balanced_accuracy", group="all").value > 0.55
     assert "members" in next(t for t in result.threat_models if t.attack == attack).knowledge
 
@@ -68,7 +70,7 @@ def test_classes_of_a_shadow_in_another_order_are_put_in_the_target_s():
     straight = Predictions(Logits(logits), labels, member, classes=["a", "b", "c"])
     turned = Predictions(Logits(logits[:, order]), np.argsort(order)[labels], member, classes=["c", "a", "b"])
     target = predictions(400, 2.5, 1, classes=["a", "b", "c"])
-    one, other = (audit(target, shadow, attacks=["nn_shokri"]) for shadow in (straight, turned))
+    one, other = (audit(target, adversary=Shadow(shadow), attacks=["nn_shokri"]) for shadow in (straight, turned))
     np.testing.assert_allclose(one.records["nn_shokri"], other.records["nn_shokri"], rtol=1e-6)
 
 
@@ -83,16 +85,22 @@ def test_nothing_is_learnt_where_there_is_nothing(attack):
 
 def test_a_network_of_copies_learns_from_the_shadow_s():
     rng = np.random.default_rng(0)
-    sides = []
+    sides, of_copies = [], []
     for _ in range(2):
         member = np.arange(400) < 200
         table = Predictions(PredictedLabels(np.zeros(400, dtype=int)), np.zeros(400, dtype=int), member)
         correct = rng.random((400, 5)) < np.where(member, 0.9, 0.5)[:, None]
         everyone = np.ones(400, dtype=bool)
-        sides.append(Side(table, everyone, table.labels, Units(None, member), asked={"correct": correct}))
+        observed = observe(table, [], Arithmetic.STABLE, silent, "")
+        of_copies.append({"correct": correct})
+        sides.append(
+            Side(predictions=table, keep=everyone, labels=table.labels, units=Units(None, member), observed=observed)
+        )
     attacks = [attack for attack in CATALOGUE if attack.name == "nn_augmentation"]
-    found = learnt_scores(attacks, sides[0], sides[1], Options(), silent)
-    assert found.learnt_from == {"nn_augmentation": "shadow"}
+    copies = Copies(target=of_copies[0], shadow=of_copies[1], n_queries=5, definition="five copies")
+    found = learnt_scores(attacks, sides[0], sides[1], Options(), silent, copies)
+    [one] = found.played
+    assert (one.learned_on, one.n_queries, one.definition) == ("shadow", 5, "five copies")
     scores = found.scores["nn_augmentation"]
     assert roc(scores[:200], scores[200:]).auc > 0.8
     known = found.known_scores["nn_augmentation"]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from vestige import InputError
-from vestige.attacks import calibration_score
+from vestige.attacks.calibration import calibration_score
 from vestige.auditing.scoring.public_threshold import public_threshold
-from vestige.data.paper_designs import QuarterSplit, p4_public_game, p4_quarters
+from vestige.data.sets.paper_designs import QuarterSplit, p4_public_game, p4_quarters
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 
 N = 400

@@ -12,7 +12,10 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from vestige.attacks import attack_p, nn_memguard, nn_nasr, quantile_regression_at_fpr, quantile_regression_gaussian
+from vestige.attacks._known_members import member_log_odds
+from vestige.attacks.attack_p import attack_p
+from vestige.attacks.nn import nn_memguard, nn_nasr
+from vestige.attacks.quantile_regression import quantile_regression_at_fpr, quantile_regression_gaussian
 from vestige.auditing.scoring.trained_attacks import (
     attack_p_from_half,
     folds_of,
@@ -22,7 +25,6 @@ from vestige.auditing.scoring.trained_attacks import (
     regression_features,
 )
 from vestige.core.errors import InputError
-from vestige.core.known_members import member_log_odds
 from vestige.evaluation.roc import roc
 from vestige.evaluation.units import Units, halves, make_units
 

@@ -103,7 +103,7 @@ def test_an_audit_plays_them_and_tells_forgetting_from_new_weights(n_models):
     peak = replace(RECIPE, stop=ValidationPeak(5))
     options = {"n_models": n_models, "gradient_norms": True, "share": 0.75}
     results = [
-        audit(target(), members=MEMBERS, nonmembers=NONMEMBERS, references=found, querying=Querying("gradients"))
+        audit(target(), members=MEMBERS, nonmembers=NONMEMBERS, adversary=found, querying=Querying("gradients"))
         for found in (
             forgotten(**options),
             references_from_scratch(peak, *given, validation=some(3_000), **options),

@@ -71,8 +71,8 @@ def test_an_audit_says_it():
     target = Predictions(Phi(phi), np.zeros(600, dtype=int), member, ids=np.arange(600))
     right = References(Phi, shadow_phi, is_in, ids=np.arange(600))
     wrong = References(Phi, shadow_phi[sorted(range(16), key=str)], is_in, ids=np.arange(600))
-    assert audit(target, references=right).validity is Validity.VALID
-    assert audit(target, references=wrong).validity is Validity.CONFOUNDED
+    assert audit(target, adversary=right).validity is Validity.VALID
+    assert audit(target, adversary=wrong).validity is Validity.CONFOUNDED
 
 
 def test_missing_answers_limit_with_their_count_and_what_they_cost():
@@ -80,11 +80,11 @@ def test_missing_answers_limit_with_their_count_and_what_they_cost():
     shadow_phi[3, 7] = np.nan
     target = Predictions(Phi(phi), np.zeros(600, dtype=int), member, ids=np.arange(600))
     references = References(Phi, shadow_phi, is_in, ids=np.arange(600))
-    [check] = [c for c in audit(target, references=references).preflight.checks if c.name == "missing_answers"]
+    [check] = [c for c in audit(target, adversary=references).preflight.checks if c.name == "missing_answers"]
     assert check.validity is Validity.LIMITED
     assert check.message.startswith("1 of 7,200 answers of reference models about audited records are missing")
     assert "attack_r" in check.message
     assert "rmia_offline could not be played" in check.message
-    asked = audit(target, references=references, attacks=["loss", "lira_online"])
+    asked = audit(target, adversary=references, attacks=["loss", "lira_online"])
     [check] = [c for c in asked.preflight.checks if c.name == "missing_answers"]
     assert check.validity is Validity.VALID

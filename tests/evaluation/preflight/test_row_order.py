@@ -98,7 +98,7 @@ def test_a_whole_audit_says_the_same_in_any_order():
             order={"visit": found.visit[order]},
         )  # fmt: skip
         references = References(Phi, found.shadow_phi[:-1], found.is_in[:-1], ids=np.arange(200))
-        checks = audit(target, references=references).preflight.checks
+        checks = audit(target, adversary=references).preflight.checks
         expected = expected or checks
         assert checks == expected
 

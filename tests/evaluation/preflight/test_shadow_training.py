@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vestige import Phi, Predictions, Probabilities, References, audit
+from vestige import Phi, Predictions, Probabilities, References, Shadow, audit
 from vestige.core.result import Check, Validity
 from vestige.evaluation import preflight
 from vestige.evaluation.preflight import behaviour
@@ -74,7 +74,7 @@ def test_a_single_shadow_file_is_compared():
     rng = np.random.default_rng(0)
     target = one_model(rng)
     for shadow, validity in ((one_model(rng), Validity.VALID), (one_model(rng, scale=0.2), Validity.LIMITED)):
-        [check] = [c for c in audit(target, shadow).preflight.checks if c.name == "shadow_training"]
+        [check] = [c for c in audit(target, adversary=Shadow(shadow)).preflight.checks if c.name == "shadow_training"]
         assert check.validity is validity
 
 
@@ -86,6 +86,6 @@ def test_references_are_compared():
     for scale, validity in ((1.0, Validity.VALID), (0.2, Validity.LIMITED)):
         phi = -np.log(np.expm1(models[0][0])) * scale
         target = Predictions(Phi(phi), np.zeros(600, dtype=int), models[0][1], ids=np.arange(600))
-        result = audit(target, references=References(Phi, shadow_phi, is_in, ids=np.arange(600)))
+        result = audit(target, adversary=References(Phi, shadow_phi, is_in, ids=np.arange(600)))
         [check] = [c for c in result.preflight.checks if c.name == "shadow_training"]
         assert check.validity is validity

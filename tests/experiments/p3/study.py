@@ -28,7 +28,7 @@ from vestige.attacks.noise_robustness import noise_robustness
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
 from vestige.core.seeds import stream
-from vestige.data.named import load
+from vestige.data.sets.named import load
 from vestige.evaluation.strength import choose_on_source
 from vestige.signals.boundary import BUDGETS, BoundaryDistances, Starts, distances_of_copies, hop_skip_jump, surfree
 from vestige.signals.label_only.noise import noise_labels

@@ -13,7 +13,7 @@ from tests.experiments.p3.settings import SETTINGS
 from tests.experiments.p3.study import HERE, POWER, combined, run
 from tests.experiments.p3.tables import all_tables, ratios, studies
 
-from vestige.data.named import data_folder, named_set
+from vestige.data.sets.named import data_folder, named_set
 
 STORED, RATIOS = studies(), ratios()
 PAGE = (HERE.parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")

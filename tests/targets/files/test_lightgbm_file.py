@@ -8,7 +8,7 @@ from tests.targets.model_files import X, Y, table_of
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Probabilities
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.files.lightgbm_file import open_lightgbm
+from vestige.targets.files.boosters import open_lightgbm
 
 lightgbm = pytest.importorskip("lightgbm")
 BINARY = (Y > 0).astype(int)

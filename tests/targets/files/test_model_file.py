@@ -69,7 +69,7 @@ def test_the_same_module_gives_the_same_logits_through_every_format(tmp_path, ma
     doors = [
         ModelFile(tmp_path / "m.pt", factory=make),
         ModelFile(tmp_path / "m.safetensors", factory=make),
-        ModelFile(export_program(make(), tmp_path / "m.pt2", inputs)),
+        ModelFile(export_program(make(), tmp_path / "m.pt2", inputs), trust_pickle=True),
         ModelFile(export_onnx(make(), tmp_path / "m.onnx", inputs), LOGITS),
     ]
     for door in doors:
@@ -99,6 +99,16 @@ def test_a_pickle_needs_trust(tmp_path):
         ModelFile(tmp_path / "m.joblib").interface(3)
     target = ModelFile(tmp_path / "m.joblib", trust_pickle=True).interface(3)
     np.testing.assert_array_equal(table_of(target.answers(X)), model.predict_proba(X))
+
+
+def test_an_exported_program_needs_trust(tmp_path):
+    path = planted_pickle(tmp_path / "m.pt2", tmp_path / "ran")
+    with pytest.raises(
+        UnsupportedModelError, match=r"an exported program can run .*\.onnx, or pass --trust-pickle"
+    ) as no:
+        ModelFile(path).interface(3)
+    assert "\n" not in str(no.value)
+    assert not (tmp_path / "ran").exists()
 
 
 # ------------------------------------------------------------------------------------ what is no file

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from vestige.core.errors import InputError, TargetError
-from vestige.targets.files.onnx_inputs import GraphInput, feeds
+from vestige.targets.files.onnx_file import GraphInput, feeds
 
 X = np.arange(6.0).reshape(2, 3)
 

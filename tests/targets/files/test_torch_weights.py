@@ -8,7 +8,7 @@ from tests.targets.model_files import X, perceptron, planted_checkpoint, planted
 from torch import nn
 
 from vestige.core.errors import InputError, UnsupportedModelError
-from vestige.targets.files.torch_weights import open_weights
+from vestige.targets.files.torch_files import open_weights
 from vestige.targets.objects.torch_module import TorchTarget
 
 

@@ -8,7 +8,7 @@ from tests.targets.model_files import X, Y, planted_pickle, table_of
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Probabilities
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.files.xgboost_file import open_xgboost
+from vestige.targets.files.boosters import open_xgboost
 
 xgboost = pytest.importorskip("xgboost")
 BINARY = (Y > 0).astype(int)

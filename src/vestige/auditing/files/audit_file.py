@@ -19,7 +19,7 @@ from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.core.references import References
 from vestige.core.schema import Schema
-from vestige.data.record_columns import RecordColumns
+from vestige.data.records.reading import RecordColumns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +154,7 @@ class AuditFile(SharedTables):
         names = (self.data.members or "", self.data.nonmembers or "")
         paths = [self.folder / name for name in names]
         if all(path.is_dir() for path in paths):
-            from vestige.data.image_folder import read_two_image_folders
+            from vestige.data.records.images import read_two_image_folders
 
             self._refuse_columns("folders of images")
             return read_two_image_folders(paths[0], paths[1])
@@ -165,7 +165,7 @@ class AuditFile(SharedTables):
                 "two folders of images or two files."
             )
         if all(path.exists() for path in paths):
-            from vestige.data.record_reading import read_two_records
+            from vestige.data.records.reading import read_two_records
 
             return read_two_records(paths[0], paths[1], self.data.columns(), classes=self.data.classes)
         missing = [name for name, path in zip(names, paths, strict=True) if ":" not in name and not path.exists()]
@@ -183,12 +183,12 @@ class AuditFile(SharedTables):
         name = self.data.records or ""
         path = self.folder / name
         if path.is_dir():
-            from vestige.data.image_folder import read_image_folder
+            from vestige.data.records.images import read_image_folder
 
             self._refuse_columns("folders of images")
             return read_image_folder(path)
         if path.exists():
-            from vestige.data.record_reading import read_records
+            from vestige.data.records.reading import read_records
 
             return read_records(path, self.data.columns(), classes=self.data.classes)
         if ":" not in name:
@@ -255,7 +255,7 @@ class AuditFile(SharedTables):
         """
         if self.reference is None:
             return None
-        from vestige.data.reference_files import read_references
+        from vestige.data.predictions.references import read_references
 
         return read_references(self.folder / self.reference.file, classes=classes)
 

@@ -4,15 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vestige.auditing.label_only.probes import (
-    BoundarySearch,
-    CombinedDistances,
-    NoisyCopies,
-    Probe,
-    Rotations,
-    SettledSearch,
-    Translations,
-)
+from vestige.auditing.label_only.boundary_search import BoundarySearch
+from vestige.auditing.label_only.combined_distances import CombinedDistances
+from vestige.auditing.label_only.noisy_copies import NoisyCopies
+from vestige.auditing.label_only.probe import Probe
+from vestige.auditing.label_only.rotations import Rotations
+from vestige.auditing.label_only.settled_search import SettledSearch
+from vestige.auditing.label_only.translations import Translations
 from vestige.core.errors import InputError
 from vestige.core.schema import Schema
 from vestige.signals.boundary import BoundaryDistances, hop_skip_jump, surfree

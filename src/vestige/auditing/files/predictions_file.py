@@ -139,7 +139,7 @@ class PredictionsFile(SharedTables):
     def _references(self, classes: Any) -> References | None:
         """Reference models' answers, from a file of their own or from the one with the predictions."""
         from vestige.data import holds_references, read_references
-        from vestige.data.formats import Format, format_of
+        from vestige.data.formats.files import Format, format_of
 
         name, file = self.target.reference, self._file()
         if name is None and file is not None and format_of(self._path(file)) is Format.NPZ:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vestige.auditing.querying.asking import keeps, limited, reserved
+from vestige.auditing.querying.session import keeps, limited, reserved
 from vestige.auditing.querying.settings import Querying
 from vestige.core.durations import duration
 from vestige.core.money import money

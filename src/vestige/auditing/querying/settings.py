@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from numbers import Integral, Real
 
-from vestige.auditing.label_only.probes import Probe
+from vestige.auditing.label_only.probe import Probe
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import Access

@@ -67,11 +67,38 @@ class ReferencePhi:
     shadow_max_log_p: Float[np.ndarray, "model record"] | None = None
 
     @property
-    def of_lira(self) -> tuple[Float[np.ndarray, "record query"], Float[np.ndarray, "model record query"]]:
-        """What LiRA reads of the target and of the reference models."""
-        if self.statistic is None or self.shadow_statistic is None:
-            return self.phi, self.shadow_phi
-        return self.statistic, self.shadow_statistic
+    def of_models(self) -> Float[np.ndarray, "model record query"]:
+        """What Gaussians are fitted to of the reference models."""
+        return self.shadow_phi if self.shadow_statistic is None else self.shadow_statistic
+
+    @property
+    def signals(self) -> dict[str, np.ndarray | None]:
+        """What attacks read that have a word on several queries, or that the first query tells; None if unknown."""
+        return {
+            "statistic": self.phi if self.statistic is None else self.statistic,
+            "shadow_statistic": self.of_models,
+            "gradient_norms": self.gradient_norms,
+            "shadow_gradient_norms": self.shadow_gradient_norms,
+            "max_log_p": self.max_log_p,
+            "shadow_max_log_p": self.shadow_max_log_p,
+            "is_in": self.is_in,
+        }
+
+    def signals_of_query(self, query: int) -> dict[str, np.ndarray]:
+        """What attacks read that know one query; without a population the audited records stand for it."""
+        points, of_models, inside = (
+            (self.population_phi, self.population_shadow_phi, self.population_is_in)
+            if len(self.population_phi)
+            else (self.phi, self.shadow_phi, self.is_in)
+        )
+        return {
+            "phi": self.phi[:, query],
+            "shadow_phi": self.shadow_phi[:, :, query],
+            "is_in": self.is_in,
+            "population_phi": points[:, query],
+            "population_shadow_phi": of_models[:, :, query],
+            "population_is_in": inside,
+        }
 
     @property
     def n_answers(self) -> int:

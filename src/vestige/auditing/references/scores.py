@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from vestige.attacks import CATALOGUE
+from vestige.auditing.played import Played, PlayedAttacks
 from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without, reference_phi
 from vestige.auditing.references.ways_of_lira import decided, ways_of_lira
 from vestige.core.attack import Attack
@@ -23,33 +24,26 @@ from vestige.signals.privacy_score import privacy_score
 _MANY_SATURATED = 0.01  # share of certain answers from which on they are worth a warning
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ReferenceScores:
     """What reference models add to an audit.
 
     Attributes:
         observed: What they and the target answered.
-        shadow: The answers of one of them, with its own members: thresholds are set there. None if none answered all.
-        attacks: Those that were played or tried.
-        scores: Scores of the target, per attack with reference models.
+        attacks: Attacks with reference models as they were played; thresholds are set on the shadow model's scores, for
+            which its own answers and its partner's are not used.
+        shadow: The answers of one of the models, with its own members. None if none answered all.
         asked: How LiRA was asked to be played.
         likelihood: How it is: with the variance that finds more members of the models, where that was left open.
-        shadow_scores: The same of that shadow model; its own answers and its partner's are not used for them.
-        not_run: Attacks with reference models that could not be played, and what they need.
-        checks: What a reader should know of them.
         definitions: How the scores were made where there are two ways.
         by_forgetting: Whether the models began with the target's weights.
     """
 
     observed: ReferencePhi
+    attacks: PlayedAttacks
     shadow: Predictions | None
-    attacks: tuple[Attack, ...]
-    scores: Mapping[str, np.ndarray]
     asked: LikelihoodRatio
     likelihood: LikelihoodRatio
-    shadow_scores: Mapping[str, np.ndarray]
-    not_run: tuple[NotRun, ...]
-    checks: tuple[Check, ...]
     definitions: Mapping[str, str]
     by_forgetting: bool = False
 
@@ -130,26 +124,27 @@ def score_observed(
     how, chosen, more = decided(found, asked)
     scores, not_run = play_attacks(attacks, found, how)
     first = next((i for i in range(len(found.is_in)) if not np.isnan(found.shadow_phi[i]).any()), None)
-    shadow_scores, shadow = {}, None
+    known_scores, shadow = {}, None
     if first is not None and found.is_in[first].any() and not found.is_in[first].all():
         shadow = shadow_of(first)
         others = left_without(found, first)
-        left = found.is_in[others]
         # Else there are records that hardly anything is known of: thresholds from such scores would be of another kind.
-        if fewest_on_a_side(left) >= 2:
-            shadow_scores = play_attacks(attacks, one_as_target(found, first, others), how)[0]
+        if fewest_on_a_side(found.is_in[others]) >= 2:
+            known_scores = play_attacks(attacks, one_as_target(found, first, others), how)[0]
+    n_queries = found.phi.shape[1]
+    played = [
+        Played(attack=a, scores=scores[a.name], known_scores=known_scores.get(a.name), n_queries=n_queries)
+        for a in attacks
+        if a.name in scores
+    ]
+    checks_of_all = (*checks, *_checks(found), *_missing_answers(found, not_run), *more)
     return ReferenceScores(
-        found,
-        shadow,
-        tuple(attacks),
-        scores,
-        asked,
-        how,
-        {name: values for name, values in shadow_scores.items() if name in scores},
-        not_run,
-        (*checks, *_checks(found), *_missing_answers(found, not_run), *more),
-        {"reference models": _definition(found, fewest, how, chosen, first), **_definitions(how)},
-        False,
+        observed=found,
+        attacks=PlayedAttacks(played=tuple(played), not_run=not_run, checks=checks_of_all),
+        shadow=shadow,
+        asked=asked,
+        likelihood=how,
+        definitions={"reference models": _definition(found, fewest, how, chosen, first), **_definitions(how)},
     )
 
 
@@ -183,35 +178,18 @@ def play_attacks(
 
 
 def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> np.ndarray:
-    if attack.name in _LIRA:
-        return attack.score(*found.of_lira, found.is_in, **ways_of_lira(likelihood))
-    if "shadow_gradient_norms" in attack.reads:
-        if found.gradient_norms is None or found.shadow_gradient_norms is None:
-            raise InputError("Expected gradient norms of the target and of reference models, found none.")
-        return attack.score(found.gradient_norms, found.shadow_gradient_norms, found.is_in)
-    if "shadow_max_log_p" in attack.reads:
-        if found.max_log_p is None or found.shadow_max_log_p is None:
-            raise InputError(f"Expected {attack.needs}, found none.")
-        return attack.score(found.max_log_p, found.shadow_max_log_p, found.is_in)
-    has_population = len(found.population_phi) > 0
-    queries = range(found.phi.shape[1])
-    signals = [
-        {
-            "phi": found.phi[:, q],
-            "shadow_phi": found.shadow_phi[:, :, q],
-            "is_in": found.is_in,
-            "population_phi": (found.population_phi if has_population else found.phi)[:, q],
-            "population_shadow_phi": (found.population_shadow_phi if has_population else found.shadow_phi)[:, :, q],
-            "population_is_in": found.population_is_in if has_population else found.is_in,
-        }
-        for q in queries
-    ]
-    return np.asarray(sum(attack.score(*(s[name] for name in attack.reads)) for s in signals) / len(signals))
+    whole = found.signals
+    if any(whole.get(name, found) is None for name in attack.reads):
+        raise InputError(f"Expected {attack.needs}, found none.")
+    if set(attack.reads) <= set(whole):
+        provided = ways_of_lira(likelihood) if "statistic" in attack.reads else {}
+        return attack.play(whole, **provided)
+    of_queries = [attack.play(found.signals_of_query(query)) for query in range(found.phi.shape[1])]
+    return np.asarray(sum(of_queries) / len(of_queries))
 
 
 _OURS = {attack.name for attack in CATALOGUE}
 _OF_PHI = {attack.name for attack in CATALOGUE if attack.needs_references and "shadow_phi" in attack.reads}
-_LIRA = ("lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only")
 _DEFINITIONS = {
     "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
     "base_score, attack_r, calibration_loss": "on log p of the true class; offline with the power 0.33; ties count",

@@ -9,91 +9,104 @@ from importlib import metadata
 
 import numpy as np
 
-from vestige.auditing.results.case import Case
-from vestige.core.attack import KNOWLEDGE
+from vestige.auditing.references.scores import ReferenceScores
+from vestige.auditing.results.inputs import AuditInputs
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.result import Adversary, Check, NotRun, Provenance, ThreatModel, Validity
+from vestige.core.signal import KNOWLEDGE
 from vestige.evaluation import preflight
 from vestige.evaluation.roc import Roc
 from vestige.evaluation.units import on_both_sides
 from vestige.signals.losses import losses_from_phi
 
 
-def not_tested_of(case: Case) -> str:
+def not_tested_of(audited: AuditInputs) -> str:
     """Say which stronger attackers were not played."""
-    left_out = "attacks that were left out on request and " if case.selection.left_out else ""
-    compared = {attack.name for attack in case.selection.attacks if "is_in" in attack.reads or attack.needs_references}
-    if not compared & set(case.scores):
+    left_out = "attacks that were left out on request and " if audited.selection.left_out else ""
+    compared = {
+        attack.name for attack in audited.selection.attacks if "is_in" in attack.reads or attack.needs_references
+    }
+    if not compared & set(audited.scores):
         return f"{left_out}attackers with reference models"
-    stronger = " or access to the parameters" if "gradient_norm" not in case.scores else ""
-    if case.selection.access_of(case.scores) == "label":
+    stronger = " or access to the parameters" if "gradient_norm" not in audited.scores else ""
+    if audited.access == "label":
         stronger = ", access to probabilities or to the parameters"
     return f"{left_out}attackers with more queries{stronger}"
 
 
-def checks_of(case: Case, curves: Mapping[str, Roc]) -> list[Check]:
+def checks_of(audited: AuditInputs, curves: Mapping[str, Roc]) -> list[Check]:
     """All preflight checks that the given columns allow."""
-    target, keep, units = case.target, case.keep, case.units
-    of_record, member = units.of_record, case.member
+    target, keep, labels, units = audited.target.predictions, audited.target.keep, audited.target.labels, audited.units
+    of_record, member, observed = units.of_record, audited.target.member, audited.target.observed
     checks: list[Check | None] = [preflight.sizes(units.n_members, units.n_nonmembers, units.name)]
-    checks.append(preflight.blind_labels(case.labels, member, of_record))
+    checks.append(preflight.blind_labels(labels, member, of_record))
     if target.inputs is not None:
         inputs = target.inputs[keep] if not hasattr(target.inputs, "loc") else target.inputs.loc[keep]
-        checks.append(preflight.blind_inputs(inputs, case.labels, member, of_record, case.options.seed))
+        checks.append(preflight.blind_inputs(inputs, labels, member, of_record, audited.options.seed))
         checks.extend(preflight.duplicates(inputs, member, of_record))
     checks.extend(preflight.blind_order({k: v[keep] for k, v in target.order.items()}, member, of_record))
-    played = [attack for attack in case.selection.attacks if attack.name in curves]
+    played = [attack for attack in audited.selection.attacks if attack.name in curves]
     finer = any(attack.monotone and attack.access != "label" for attack in played)
     # Right or wrong is a coarse cut through the confidence: steadier answers change how often it is passed.
     with_direction = {a.name for a in played if a.monotone and not (finer and a.access == "label")}
     without_direction = [name for name in curves if name not in with_direction]
     checks.append(preflight.inverted_scores(curves, without_direction))
-    if case.observed.predicted is not None:
-        predicted = case.observed.predicted[keep]
-        checks.append(preflight.accuracy_below_chance(predicted, case.labels, member, of_record, target.n_classes))
-        checks.append(preflight.unrecognised_classes(predicted, case.labels, member, of_record, target.class_name))
-    if case.observed.row_hashes is not None:
-        checks.append(preflight.equal_predictions(case.observed.row_hashes[keep], member, of_record))
-    checks.append(preflight.rounded_probabilities(case.observed.decimals))
+    if observed.predicted is not None:
+        predicted = observed.predicted[keep]
+        checks.append(preflight.accuracy_below_chance(predicted, labels, member, of_record, target.n_classes))
+        checks.append(preflight.unrecognised_classes(predicted, labels, member, of_record, target.class_name))
+    if observed.row_hashes is not None:
+        checks.append(preflight.equal_predictions(observed.row_hashes[keep], member, of_record))
+    checks.append(preflight.rounded_probabilities(observed.decimals))
     checks.append(_left_out(target))
-    checks.append(case.people)
-    if case.shadow is not None:
-        check = _left_out(case.shadow)
-        if check is not None:
-            check = replace(check, name=f"shadow_{check.name}", message=f"In the shadow's records: {check.message}")
-        checks.append(check)
-        if not case.n_references:
-            checks.append(preflight.shadow_overlap(target.ids, case.shadow.ids))
-            checks.append(_like_the_shadow(case))
-    if case.references is not None:
-        seen = case.references.observed
-        is_in, phi, shadow_phi = seen.is_in[:, keep], seen.phi[keep, 0], seen.shadow_phi[:, keep, 0]
-        checks.extend(case.references.checks)
-        checks.append(preflight.reference_counts(is_in, member, of_record))
-        checks.append(preflight.reference_membership(phi, member, shadow_phi, is_in, of_record))
-        if not case.references.by_forgetting:  # such models began where the target ended, and are meant to differ
-            models = zip([phi, *shadow_phi], [member, *is_in], strict=True)
-            with np.errstate(invalid="ignore"):  # where a model did not answer
-                own, *theirs = (preflight.behaviour(losses_from_phi(p), inside, of_record) for p, inside in models)
-            checks.append(preflight.shadow_training(own, theirs))
-    elif case.labels_asked.is_in is not None:
-        checks.append(preflight.reference_counts(case.labels_asked.is_in[:, keep], member, of_record))
-    checks.extend(case.labels_asked.checks)
+    checks.append(audited.target.people)
+    checks += _checks_of_shadow(audited)
+    checks += audited.attacks.checks
+    if audited.references is not None:
+        checks += _checks_of_references(audited, audited.references)
+    elif audited.is_in is not None:
+        checks.append(preflight.reference_counts(audited.is_in[:, keep], member, of_record))
     checks += [Check("columns", Validity.VALID, note) for note in target.notes]
     return [check for check in checks if check is not None]
 
 
-def _like_the_shadow(case: Case) -> Check | None:
-    """Whether the one shadow model, which has records of its own, behaves like the target."""
-    if case.shadow is None or case.shadow_keep is None or case.shadow_losses is None or case.observed.losses is None:
-        return None
-    kept, subjects = case.shadow_keep, case.shadow.subjects
-    units = None if subjects is None else np.unique(subjects[kept], return_inverse=True)[1]
-    return preflight.shadow_training(
-        preflight.behaviour(case.observed.losses[case.keep], case.member, case.units.of_record),
-        [preflight.behaviour(case.shadow_losses[kept], case.shadow.member[kept], units)],
-    )
+def _checks_of_shadow(audited: AuditInputs) -> list[Check | None]:
+    """Whether the shadow model's records are fit, and whether one with records of its own behaves like the target."""
+    shadow, target = audited.shadow, audited.target
+    if shadow is None:
+        return []
+    check = _left_out(shadow.predictions)
+    if check is not None:
+        check = replace(check, name=f"shadow_{check.name}", message=f"In the shadow's records: {check.message}")
+    checks = [check]
+    if not audited.n_references:
+        checks.append(preflight.shadow_overlap(target.predictions.ids, shadow.predictions.ids))
+        theirs, own = shadow.observed.losses, target.observed.losses
+        if theirs is not None and own is not None:
+            models = ((own, target), (theirs, shadow))
+            of_target, of_shadow = (
+                preflight.behaviour(losses[side.keep], side.member, side.units.of_record) for losses, side in models
+            )
+            checks.append(preflight.shadow_training(of_target, [of_shadow]))
+    return checks
+
+
+def _checks_of_references(audited: AuditInputs, references: ReferenceScores) -> list[Check | None]:
+    """Whether the reference models' training sets are what they are said to be, and tell nothing by their numbers."""
+    seen, side = references.observed, audited.target
+    keep, member, of_record = side.keep, side.member, side.units.of_record
+    is_in, phi, shadow_phi = seen.is_in[:, keep], seen.phi[keep, 0], seen.shadow_phi[:, keep, 0]
+    checks = [
+        preflight.reference_counts(is_in, member, of_record),
+        preflight.reference_membership(phi, member, shadow_phi, is_in, of_record),
+    ]
+    if not references.by_forgetting:  # such models began where the target ended, and are meant to differ
+        models = zip([phi, *shadow_phi], [member, *is_in], strict=True)
+        with np.errstate(invalid="ignore"):  # where a model did not answer
+            own, *theirs = (preflight.behaviour(losses_from_phi(p), inside, of_record) for p, inside in models)
+        checks.append(preflight.shadow_training(own, theirs))
+    return checks
 
 
 def _left_out(predictions: Predictions) -> Check | None:
@@ -103,81 +116,74 @@ def _left_out(predictions: Predictions) -> Check | None:
     return preflight.subjects_on_both_sides(np.unique(predictions.subjects[mixed]).size, int(np.count_nonzero(mixed)))
 
 
-def threat_models_of(case: Case) -> tuple[ThreatModel, ...]:
+def threat_models_of(audited: AuditInputs) -> tuple[ThreatModel, ...]:
     """Say what each attack saw and knew."""
-    by_source = ("train", "data") if case.source == "shadow" else ("members",)
+    by_source = ("train", "data") if audited.source == "shadow" else ("members",)
+    by_forgetting = audited.references is not None and audited.references.by_forgetting
+    played = {one.attack.name: one for one in audited.attacks.played}
     models = []
-    for attack in case.selection.attacks:
-        if attack.name in case.scores:
-            has_thresholds = bool(case.known) and attack.name in case.known_scores
+    for attack in audited.selection.attacks:
+        one = played.get(attack.name)
+        if one is not None:
+            has_thresholds = bool(audited.known) and attack.name in audited.known_scores
             known = {*attack.knowledge, *(by_source if has_thresholds else ())}
-            if attack.name in case.learnt.learnt_from:
-                of_halves = case.learnt.learnt_from[attack.name] == "known_half"
-                known = (known | {"members"}) if of_halves else (known - {"members"}) | {"train", "data"}
-            if attack.needs_references and case.references is not None and case.references.by_forgetting:
+            if one.learned_on:
+                of_half = one.learned_on == "known_half"
+                known = (known | {"members"}) if of_half else (known - {"members"}) | {"train", "data"}
+            if attack.needs_references and by_forgetting:
                 known |= {"model"}
             words = tuple(word for word in KNOWLEDGE if word in known)
-            n_queries = (
-                n_queries_of(case) if attack.needs_references else case.labels_asked.n_queries.get(attack.name, 1)
-            )
-            learnt = f"; {_OF_HALF}" if np.isnan(case.scores[attack.name]).any() else ""
+            learnt = f"; {_OF_HALF}" if np.isnan(one.scores).any() else ""
             models.append(
-                ThreatModel(attack.name, attack.access, f"{attack.definition}{learnt}", words, n_queries, attack.source)
+                ThreatModel(
+                    attack.name, attack.access, f"{attack.definition}{learnt}", words, one.n_queries, attack.source
+                )
             )
     return tuple(models)
 
 
-def n_queries_of(case: Case) -> int:
-    """Queries about one record that attacks with reference models make."""
-    return 1 if case.references is None else case.references.observed.phi.shape[1]
-
-
-def adversary_of(case: Case, access: str) -> Adversary:
+def adversary_of(audited: AuditInputs) -> Adversary:
     """Say who was played."""
     answers = {
         "gradients": "the probabilities of every class and the gradients of the parameters",
         "confidence": "the probabilities of every class",
         "loss": "the loss of the true class",
         "label": "the predicted class only",
-    }[access]
-    n_references = case.n_references
+    }[audited.access]
+    n_references = audited.n_references
     if n_references:
         knowledge = "records and recipe"
         words = f"has {n_references} models like it, and knows which of these records each was trained on"
-        if case.references is not None and case.references.by_forgetting:
+        if audited.references is not None and audited.references.by_forgetting:
             knowledge = "records, recipe and parameters"
             words = f"has {n_references} models that began with its parameters and were trained on other records"
-    elif case.source == "shadow":
+    elif audited.source == "shadow":
         knowledge, words = "one shadow model", "has trained one shadow model on records of its own"
     else:
         knowledge, words = "known half", "knows the membership of half of the records and attacks the other half"
-    n_queries = n_queries_of(case)
+    n_queries = audited.n_queries
     how_often = "one answer" if n_queries == 1 else f"{n_queries} answers"
-    most = max(case.labels_asked.n_queries.values(), default=0)
+    most = max((one.n_queries for one in audited.attacks.played if one.attack.asks_copies), default=0)
     how_often += f" (and up to {most:,} labels of inputs like it)" if most else ""
-    sentence = f"Sees {answers}, {how_often} a record, and {words}; {not_tested_of(case)} were not tested."
-    return Adversary(access, knowledge, n_references, sentence)
+    sentence = f"Sees {answers}, {how_often} a record, and {words}; {not_tested_of(audited)} were not tested."
+    return Adversary(audited.access, knowledge, n_references, sentence)
 
 
-def not_run_of(case: Case) -> tuple[NotRun, ...]:
+def not_run_of(audited: AuditInputs) -> tuple[NotRun, ...]:
     """List what was left out and what it needs."""
-    left_out = case.selection.left_out
-    with_references = () if case.references is None else case.references.not_run
-    why = {
-        left.attack: left
-        for left in (*case.observed.not_run, *with_references, *case.learnt.not_run, *case.labels_asked.not_run)
-    }
-    missing = [left for left in why.values() if left.attack not in case.scores]
+    left_out = audited.selection.left_out
+    why = {left.attack: left for left in audited.attacks.not_run}
+    missing = [left for left in why.values() if left.attack not in audited.scores]
     missing += [NotRun(name, _LEFT_OUT) for name in left_out]
-    missing += [NotRun(name, _NOT_ASKED) for name in case.selection.unasked]
+    missing += [NotRun(name, _NOT_ASKED) for name in audited.selection.unasked]
     if "modified_entropy" in left_out:
         missing.append(NotRun("privacy_risk_score", "modified_entropy, which was left out on request"))
-    elif "modified_entropy" not in case.scores or "modified_entropy" not in case.known_scores:
+    elif "modified_entropy" not in audited.scores or "modified_entropy" not in audited.known_scores:
         missing.append(NotRun("privacy_risk_score", "probabilities or logits of every class"))
-    without = [name for name in case.scores if name not in case.known_scores]
+    without = [name for name in audited.scores if name not in audited.known_scores]
     missing += [NotRun(f"{name} (thresholds)", "the same outputs from the shadow model") for name in without]
-    if not case.known:
-        missing.append(NotRun("thresholds", f"a shadow model, or at least 2 {case.units.name}s on each side"))
+    if not audited.known:
+        missing.append(NotRun("thresholds", f"a shadow model, or at least 2 {audited.units.name}s on each side"))
     return tuple(missing)
 
 
@@ -199,9 +205,9 @@ def _plain(value: str | int | float) -> str | int | float:
 _version = functools.cache(metadata.version)  # it searches the folders of all packages each time
 
 
-def provenance_of(case: Case) -> Provenance:
+def provenance_of(audited: AuditInputs) -> Provenance:
     """Say what the numbers stand on, without paths or names."""
-    options = case.options
+    options = audited.options
     return Provenance(
         vestige_version=_version("vestige"),
         versions={
@@ -210,20 +216,19 @@ def provenance_of(case: Case) -> Provenance:
         },
         seed=options.seed,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        target_digest=case.observed.digest,
-        shadow_digest=case.shadow_digest,
-        reference_digest="" if case.references is None else case.references.digest,
-        n_records=case.target.n_records,
-        n_left_out=int(np.count_nonzero(~case.keep)),
+        target_digest=audited.target.observed.digest,
+        shadow_digest="" if audited.shadow is None else audited.shadow.observed.digest,
+        reference_digest="" if audited.references is None else audited.references.digest,
+        n_records=audited.target.predictions.n_records,
+        n_left_out=int(np.count_nonzero(~audited.target.keep)),
         options=options_as_text(options),
-        attacks=case.selection.asked,
-        likelihood_ratio={} if case.references is None else case.references.asked.as_text(),
+        attacks=audited.selection.asked,
+        likelihood_ratio={} if audited.references is None else audited.references.asked.as_text(),
         definitions={
             **_DEFINITIONS,
-            **({} if case.references is None else case.references.definitions),
-            **case.learnt.definitions,
-            **case.labels_asked.definitions,
-            "attacks": case.selection.definition,
+            **({} if audited.references is None else audited.references.definitions),
+            **{one.attack.name: one.definition for one in audited.attacks.played if one.definition},
+            "attacks": audited.selection.definition,
         },
     )
 

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import special
 
+from vestige.auditing.references.leave_one_out import leave_one_out_per_record, leave_one_out_pooled, record_blocks
 from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without
 from vestige.auditing.references.scores import ReferenceScores, one_as_target, partners_of, play_attacks
 from vestige.auditing.results.operating_points import FPRS
 from vestige.auditing.results.people import comparable_people
-from vestige.core.leave_one_out import leave_one_out_per_record, leave_one_out_pooled, record_blocks
 from vestige.core.likelihood_ratio import Center, Counts, LikelihoodRatio, Queries, Variance
 from vestige.core.options import SubjectScore
 from vestige.core.progress import Progress
@@ -90,11 +90,11 @@ def values_of_targets(
     if len(turns) < 2 or not _counts_tell_nothing(is_in, turns):
         return ()
     values: list[TargetValue] = []
-    attacks = [a for a in references.attacks if a.name in references.scores]
+    attacks = list(references.attacks.attacks)
     partner = (
         partners_of(is_in, found.groups) if len(turns) == len(is_in) and _is_plain(references.likelihood) else None
     )
-    if partner is not None and "lira_online" in references.scores:
+    if partner is not None and "lira_online" in references.attacks.scores:
         attacks = [a for a in attacks if a.name != "lira_online"]
         for model, scores in enumerate(_lira_of_all(found, partner, references.likelihood)):
             values.extend(_values(model, {"lira_online": scores}, is_in[model], subjects, combine))
@@ -130,7 +130,7 @@ def effects_of_references(
         Changes per block, attack and metric; none of an attack that the models left do not suffice for.
     """
     found = references.observed
-    attacks = [a for a in references.attacks if a.name in references.scores]
+    attacks = list(references.attacks.attacks)
     before = {(v.model, v.attack, v.metric): v.value for v in values}
     targets = sorted(set.intersection({v.model for v in values}, *(_targets_of(values, a.name) for a in attacks)))
     if not targets:
@@ -209,7 +209,7 @@ def _lira_of_all(
 ) -> Float[np.ndarray, "target record"]:
     """Online LiRA with every model as the target, the mean over queries, from one reading of the answers."""
     score_all = leave_one_out_pooled if likelihood.variance is Variance.POOLED else leave_one_out_per_record
-    scores, theirs, floor = np.zeros(found.is_in.shape), found.of_lira[1], likelihood.min_std
+    scores, theirs, floor = np.zeros(found.is_in.shape), found.of_models, likelihood.min_std
     for query in range(theirs.shape[2]):
         blocks = record_blocks(theirs[:, :, query])
         for records, of_targets in score_all(blocks, found.is_in, partner, min_std=floor):

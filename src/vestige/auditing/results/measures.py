@@ -160,8 +160,10 @@ def worst_row(rows: Sequence[Row], attack: str, group: str, what: str, threshold
 
     Returns:
         The largest value, the largest lower and the largest upper bound: an interval for the largest true value. Where
-        no candidate is usable, the largest value with the candidates' status.
+        no candidate is usable, the largest value with the candidates' status. Of equal ones the first attack by name,
+        so that the order of the attacks decides nothing.
     """
+    rows = sorted(rows, key=lambda row: row.attack)
     usable = [row for row in rows if row.usable]
     top = max(usable or rows, key=lambda row: row.value)
     lower = max((row.interval.lower for row in usable), default=NAN)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vestige.auditing.results.case import Case, Scored
 from vestige.auditing.results.differences import Column, hidden_groups
+from vestige.auditing.results.inputs import AuditInputs, Scored
 from vestige.auditing.results.measures import call_rows, count_calls
 from vestige.auditing.results.operating_points import OperatingPoint
 from vestige.auditing.results.people import comparable_rows
@@ -72,34 +72,39 @@ class Partition:
                 yield hidden_row(attack, name, self.min_cell)
 
 
-def partitions_of(case: Case, scored: Scored) -> list[Partition]:
+def partitions_of(audited: AuditInputs, scored: Scored) -> list[Partition]:
     """Take the units that some attacks score apart by class and by each group column."""
+    target = audited.target.predictions
     groupings: list[tuple[str, np.ndarray, list[str]]] = [
-        ("class", case.labels, [case.target.class_name(c) for c in range(case.target.n_classes)])
+        (
+            "class",
+            audited.target.labels,
+            [target.class_name(c) for c in range(target.n_classes)],
+        )
     ]
-    for name, values in case.target.groups.items():
-        found, codes = np.unique(values[case.keep], return_inverse=True)
+    for name, values in target.groups.items():
+        found, codes = np.unique(values[audited.target.keep], return_inverse=True)
         groupings.append((name, codes, [str(level) for level in found]))
     taken_apart, columns = [], []
     for _, codes, levels in groupings:
         of_scored = scored.of(codes)
         units, unit_codes = scored.units.within(of_scored)
-        rng = stream(case.options.seed, "matched people of a group")
+        rng = stream(audited.options.seed, "matched people of a group")
         rows = [comparable_rows(of_level, units, rng) for of_level in rows_of_levels(unit_codes, len(levels))]
         n_members = np.array([np.count_nonzero(units.member[r]) for r in rows])
         n_nonmembers = np.array([r.size for r in rows]) - n_members
         taken_apart.append((units, rows))
         columns.append(Column(of_scored, n_members, n_nonmembers))
     member = np.asarray(scored.units.of(scored.units.member))
-    hidden = hidden_groups(columns, member, scored.units.of_record, case.options.min_cell)
-    names = ["class", *harmless_names(case.target.groups)]
+    hidden = hidden_groups(columns, member, scored.units.of_record, audited.options.min_cell)
+    names = ["class", *harmless_names(target.groups)]
     return [
         Partition(
             names=tuple(f"{name}={level}" for level in harmless_names(levels)),
             units=units,
             rows=rows,
             hidden=of_column,
-            min_cell=case.options.min_cell,
+            min_cell=audited.options.min_cell,
             is_class=place == 0,
         )
         for place, (name, (_, _, levels), (units, rows), of_column) in enumerate(

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from vestige.auditing.results.case import Case
+from vestige.auditing.results.inputs import AuditInputs
 from vestige.auditing.results.measures import Counts, call_rows, count_calls, measure
 from vestige.auditing.results.operating_points import Known, Rule
 from vestige.auditing.results.tidy import NAN, Row
+from vestige.auditing.scoring.learnt_scores import Side
 from vestige.core.options import Arithmetic
 from vestige.core.outputs import Logits, Probabilities
-from vestige.core.predictions import Predictions
 from vestige.core.probabilities import published_dtype
 from vestige.core.result import RiskSummary, Status
 from vestige.evaluation.intervals import NO_INTERVAL
@@ -24,7 +24,7 @@ _ROUNDING = 1e-12
 _NAME = "privacy_risk_score"
 
 
-def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row]]:
+def risk_of(audited: AuditInputs) -> tuple[np.ndarray | None, RiskSummary | None, list[Row]]:
     """Score every record, and summarise over units what may be shown.
 
     Of two halves that are known for each other, one alone is counted: a coincidence of both would count twice.
@@ -34,43 +34,46 @@ def risk_of(case: Case) -> tuple[np.ndarray | None, RiskSummary | None, list[Row
         are not known on both sides of the known records.
     """
     name = "modified_entropy"
-    if name not in case.scores or name not in case.known_scores or not case.known:
+    if name not in audited.scores or name not in audited.known_scores or not audited.known:
         return None, None, []
-    published = case.options.arithmetic is Arithmetic.PUBLISHED
-    entropy = -case.scores[name]
-    known = -case.known_scores[name]
+    published = audited.options.arithmetic is Arithmetic.PUBLISHED
+    entropy = -audited.scores[name]
+    known = -audited.known_scores[name]
     if published:  # its histograms are of the entropies as they were computed
-        entropy, known = entropy.astype(_dtype_of(case.target)), known.astype(_dtype_of(case.shadow or case.target))
-    prior = case.options.risk_prior
+        entropy, known = (
+            entropy.astype(_dtype_of(audited.target)),
+            known.astype(_dtype_of(audited.shadow or audited.target)),
+        )
+    prior = audited.options.risk_prior
     risk = np.empty(entropy.size)
-    for part in case.known:
-        table = _risk_table(case, part, part.of(known), published)
-        risk[part.attacked] = risk_scores(table, entropy[part.attacked], case.labels[part.attacked], prior)
-    counted = case.known[0].attacked
-    units = case.units if counted.all() else case.units.restricted(counted)
+    for part in audited.known:
+        table = _risk_table(audited, part, part.of(known), published)
+        risk[part.attacked] = risk_scores(table, entropy[part.attacked], audited.target.labels[part.attacked], prior)
+    counted = audited.known[0].attacked
+    units = audited.units if counted.all() else audited.units.restricted(counted)
     unit_risk, member = units.score(risk[counted]), units.member
     fit = reliability(unit_risk, member, prior)
     cells = zip(fit.n_members, fit.n_nonmembers, strict=True)
-    shown = [all(n == 0 or n >= case.options.min_cell for n in cell) for cell in cells]
+    shown = [all(n == 0 or n >= audited.options.min_cell for n in cell) for cell in cells]
     calls = [(t, count_calls(unit_risk >= t - _ROUNDING, member)) for t in _RISK_THRESHOLDS]
     levels = np.linspace(0, 1, 101)
     summary = RiskSummary(
         prior=prior,
-        source=case.source,
+        source=audited.source,
         cdf_risk=tuple(levels.tolist()),
-        cdf_members=_cdf(unit_risk[member], levels, case.options.min_cell),
+        cdf_members=_cdf(unit_risk[member], levels, audited.options.min_cell),
         bin_risk=tuple(r for r, s in zip(fit.risk, shown, strict=True) if s),
         bin_member_fraction=tuple(f for f, s in zip(fit.member_fraction, shown, strict=True) if s),
         rmse=fit.rmse,
         rmse_weighted=fit.rmse_weighted,
         thresholds=_RISK_THRESHOLDS,
-        precision=tuple(NAN if _hidden(c, case) else measure(f"precision_at_prior_{prior}", c)[0] for _, c in calls),
-        recall=tuple(NAN if _hidden(c, case) else c.true_positives / c.n_members for _, c in calls),
+        precision=tuple(NAN if _hidden(c, audited) else measure(f"precision_at_prior_{prior}", c)[0] for _, c in calls),
+        recall=tuple(NAN if _hidden(c, audited) else c.true_positives / c.n_members for _, c in calls),
     )
     return (
         risk,
         summary,
-        [*_rmse_rows(case.source, units, fit), *(row for t, c in calls for row in _rows_at(t, c, case))],
+        [*_rmse_rows(audited.source, units, fit), *(row for t, c in calls for row in _rows_at(t, c, audited))],
     )
 
 
@@ -86,16 +89,20 @@ def _cdf(risk: np.ndarray, levels: np.ndarray, min_cell: int) -> tuple[float, ..
     return tuple(cdf.tolist())
 
 
-def _hidden(counts: Counts, case: Case) -> bool:
+def _hidden(counts: Counts, audited: AuditInputs) -> bool:
     """Whether the recall would show a few members: those above the threshold, or those below."""
-    return any(0 < n < case.options.min_cell for n in (counts.true_positives, counts.n_members - counts.true_positives))
+    return any(
+        0 < n < audited.options.min_cell for n in (counts.true_positives, counts.n_members - counts.true_positives)
+    )
 
 
-def _rows_at(threshold: float, counts: Counts, case: Case) -> Iterator[Row]:
-    counted = "" if case.options.arithmetic is Arithmetic.PUBLISHED else ", one unit more a bin and side"
-    rule = Rule("risk", f"{threshold:g}", f"member iff risk >= {threshold:g}, histograms from {case.source}{counted}")
+def _rows_at(threshold: float, counts: Counts, audited: AuditInputs) -> Iterator[Row]:
+    counted = "" if audited.options.arithmetic is Arithmetic.PUBLISHED else ", one unit more a bin and side"
+    rule = Rule(
+        "risk", f"{threshold:g}", f"member iff risk >= {threshold:g}, histograms from {audited.source}{counted}"
+    )
     for row in call_rows(_NAME, "all", rule, counts, only=("precision", "precision_at_prior_0.5", "recall")):
-        if _hidden(counts, case):
+        if _hidden(counts, audited):
             row = replace(row, value=NAN, interval=NO_INTERVAL, false_positives=None, status=Status.SUPPRESSED)
         yield row
 
@@ -107,20 +114,20 @@ def _rmse_rows(source: str, units: Units, fit: Reliability) -> Iterator[Row]:
         yield Row(_NAME, source, metric, "all", value, NO_INTERVAL, *sizes, definition)
 
 
-def _dtype_of(predictions: Predictions) -> np.dtype[Any]:
+def _dtype_of(side: Side) -> np.dtype[Any]:
     """What P1's arithmetic computes entropies in: its probabilities, or the softmax of logits."""
-    output = predictions.output(Probabilities) or predictions.output(Logits)
+    output = side.predictions.output(Probabilities) or side.predictions.output(Logits)
     return published_dtype(output.table.dtype)
 
 
-def _risk_table(case: Case, part: Known, entropy: np.ndarray, published: bool) -> RiskTable:
+def _risk_table(audited: AuditInputs, part: Known, entropy: np.ndarray, published: bool) -> RiskTable:
     member = np.asarray(part.units.of(part.units.member))
     return fit_risk(
         entropy,
         part.labels,
         member,
-        case.target.n_classes,
-        n_bins=case.options.risk_bins,
+        audited.target.predictions.n_classes,
+        n_bins=audited.options.risk_bins,
         of_unit=part.units.of_record,
         published=published,
     )

@@ -1,13 +1,14 @@
 """Attacks that learn from known members, as an audit plays them: on half of its own records, or on a shadow model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
 
-from vestige.auditing.scoring.observation import whole_signals
+from vestige.auditing.played import Played, PlayedAttacks
+from vestige.auditing.scoring.observation import Observed, whole_signals
 from vestige.auditing.scoring.trained_attacks import (
     Learnt,
     attack_p_from_half,
@@ -23,30 +24,35 @@ from vestige.core.messages import what_is_needed
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
-from vestige.core.result import NotRun
+from vestige.core.result import Check, NotRun
 from vestige.core.seeds import stream
 from vestige.evaluation.units import Units, halves
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Side:
     """One model's records as they are evaluated.
 
     Attributes:
         predictions: All that was given of it.
-        keep: Which records are evaluated; what follows is of them.
+        keep: False for records of subjects that are on both sides, or without anybody on the other side who has as many
+            records; what follows is of the others.
         labels: Classes in the target's coding.
         units: Records or people.
+        observed: What one pass over all given answers gave.
         classes_in: For each of the target's classes its column in the predictions; None if they are the same.
-        asked: What was asked besides, by labels, of all given records: signals by name.
+        people: Whether people on both sides have equally many records; None without subjects.
+        label_values: Number that each class stands for, where labels are numbers without names and not all occur.
     """
 
     predictions: Predictions
     keep: np.ndarray
     labels: np.ndarray
     units: Units
+    observed: Observed
     classes_in: np.ndarray | None = None
-    asked: Mapping[str, np.ndarray] = field(default_factory=dict)
+    people: Check | None = None
+    label_values: np.ndarray | None = None
 
     @property
     def member(self) -> np.ndarray:
@@ -54,75 +60,91 @@ class Side:
         side: np.ndarray = self.predictions.member[self.keep]
         return side
 
-    @property
-    def kept(self) -> dict[str, np.ndarray]:
-        """What was asked besides, of the records that are evaluated."""
-        return {name: values[self.keep] for name, values in self.asked.items()}
 
-
-@dataclass(frozen=True, eq=False)
-class LearntScores:
-    """What the attacks that learn give.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Copies:
+    """Labels of copies of each record, as attacks that learn read them.
 
     Attributes:
-        scores: Score of each of the target's records, per attack; NaN where it was learnt from.
-        known_scores: Scores of the records on which thresholds are set, per attack; for some there are none.
-        learnt_from: Per attack, `shadow` or `known_half`.
-        not_run: Attacks that could not be played, and what they need.
-        definitions: By attack, how it was played where there are two ways.
+        target: Signals of all given records of the target, by name.
+        shadow: The same of the shadow model's; nothing without one.
+        n_queries: Copies of each record.
+        definition: Which copies, and how their strength was chosen.
     """
 
-    scores: Mapping[str, np.ndarray]
-    known_scores: Mapping[str, np.ndarray]
-    learnt_from: Mapping[str, str]
-    not_run: tuple[NotRun, ...]
-    definitions: Mapping[str, str] = field(default_factory=dict)
+    target: Mapping[str, np.ndarray]
+    shadow: Mapping[str, np.ndarray]
+    n_queries: int
+    definition: str
 
 
 def learnt_scores(
-    attacks: Sequence[Attack], target: Side, shadow: Side | None, options: Options, progress: Progress
-) -> LearntScores:
+    attacks: Sequence[Attack],
+    target: Side,
+    shadow: Side | None,
+    options: Options,
+    progress: Progress,
+    copies: Copies | None = None,
+) -> PlayedAttacks:
     """Play those of the attacks that learn; none scores a record by what has seen its membership.
 
     Networks learn from the shadow model where there is one. Else, and if it needs the target's own nonmembers or its
     gradients, an attack learns from one half of the target's records and scores the other alone; the halves are those
     that thresholds are set on.
 
+    Args:
+        attacks: Those that were asked for.
+        target: The audited model's records.
+        shadow: The shadow model's; None without one.
+        options: What could change a number.
+        progress: Told how far it is.
+        copies: Labels of copies, if the models were asked for some.
+
+    Returns:
+        Scores of the records that are evaluated.
+
     Raises:
         InputError: The outputs are not what they are said to be.
     """
     wanted = [attack for attack in attacks if attack.learns]
     if not wanted:
-        return LearntScores({}, {}, {}, ())
-    ours = whole_signals(target.predictions, target.keep, target.labels, options.arithmetic) | target.kept
-    theirs = {} if shadow is None else _signals_of_shadow(shadow, options)
-    scores, known_scores, learnt_from, not_run, definitions = {}, {}, {}, [], {}
+        return PlayedAttacks()
+    ours = _signals_of(target, options, {} if copies is None else copies.target)
+    theirs = {} if shadow is None else _signals_of(shadow, options, {} if copies is None else copies.shadow)
+    played, not_run = [], []
     for done, attack in enumerate(wanted):
         progress("learning from known members", done, len(wanted))
-        definition = ""
+        definition, n_queries = "", 1
         if "gradients" in attack.reads:
             attack, definition = _with_branches(attack, target.predictions.n_classes)
+        if attack.asks_copies and copies is not None:
+            definition, n_queries = copies.definition, copies.n_queries
         own = {name.removeprefix("known_") for name in attack.reads if name != "known_member"}
         from_shadow = shadow is not None and "known_member" in attack.reads and own <= set(theirs)
         try:
             if from_shadow:
                 assert shadow is not None
                 found = _from_shadow(attack, own, ours, theirs, shadow, options.seed)
-                known_scores[attack.name] = found.known_scores
+                known: np.ndarray | None = found.known_scores
             else:
                 found = _from_half(attack, own, ours, target, options.seed)
-                if shadow is None:
-                    known_scores[attack.name] = found.known_scores
-                elif "known_member" not in attack.reads and theirs:
-                    known_scores[attack.name] = _of_shadow(attack, own, theirs, shadow, options.seed)
+                known = found.known_scores if shadow is None else None
+                if shadow is not None and "known_member" not in attack.reads and theirs:
+                    known = _of_shadow(attack, own, theirs, shadow, options.seed)
         except InputError as error:  # such as too few known members
             not_run.append(NotRun(attack.name, what_is_needed(str(error))))
             continue
-        scores[attack.name] = found.scores
-        learnt_from[attack.name] = "shadow" if from_shadow else "known_half"
-        if definition:
-            definitions[attack.name] = definition
-    return LearntScores(scores, known_scores, learnt_from, tuple(not_run), definitions)
+        played.append(
+            Played(
+                attack=attack,
+                scores=found.scores,
+                known_scores=known,
+                n_queries=n_queries,
+                learned_on="shadow" if from_shadow else "known_half",
+                definition=definition,
+            )
+        )
+    return PlayedAttacks(played=tuple(played), not_run=tuple(not_run))
 
 
 def _with_branches(attack: Attack, n_classes: int) -> tuple[Attack, str]:
@@ -135,12 +157,13 @@ def _with_branches(attack: Attack, n_classes: int) -> tuple[Attack, str]:
     return replace(attack, score=score), "a network with a branch for each kind of feature, filters over the gradients"
 
 
-def _signals_of_shadow(shadow: Side, options: Options) -> dict[str, np.ndarray]:
-    found = whole_signals(shadow.predictions, shadow.keep, shadow.predictions.labels[shadow.keep], options.arithmetic)
-    if shadow.classes_in is not None:
+def _signals_of(side: Side, options: Options, copies: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What attacks that learn read of the records that are evaluated, classes in the target's coding."""
+    found = whole_signals(side.predictions, side.keep, side.predictions.labels[side.keep], options.arithmetic)
+    if side.classes_in is not None:
         for name in {"probabilities", "log_probabilities"} & set(found):
-            found[name] = found[name][:, shadow.classes_in]
-    return found | {"labels": shadow.labels} | shadow.kept
+            found[name] = found[name][:, side.classes_in]
+    return found | {"labels": side.labels} | {name: values[side.keep] for name, values in copies.items()}
 
 
 def _from_shadow(
@@ -153,7 +176,7 @@ def _from_shadow(
 ) -> Learnt:
     fold = folds_of(shadow.units, stream(seed, "folds of the shadow"))
     signals, shadow_signals = ({name: side[name] for name in own} for side in (_having(own, ours), theirs))
-    return learnt_from_shadow(attack.score, signals, shadow_signals, shadow.member, fold)
+    return learnt_from_shadow(partial(attack.score, **attack.options), signals, shadow_signals, shadow.member, fold)
 
 
 def _of_shadow(attack: Attack, own: set[str], theirs: Mapping[str, np.ndarray], shadow: Side, seed: int) -> np.ndarray:
@@ -177,7 +200,11 @@ def _from_half(
     known = np.asarray(units.of(~first if turned else first))
     if "known_member" in attack.reads:
         return learnt_from_half(
-            attack.score, {name: _having(own, signals)[name] for name in own}, side.member, known, fold
+            partial(attack.score, **attack.options),
+            {name: _having(own, signals)[name] for name in own},
+            side.member,
+            known,
+            fold,
         )
     if "population_losses" in attack.reads:
         return attack_p_from_half(_having({"losses"}, signals)["losses"], side.member, known, fold)
@@ -186,7 +213,7 @@ def _from_half(
         inputs = inputs[side.keep] if not hasattr(inputs, "loc") else inputs.loc[side.keep]
     n_classes = max(side.predictions.n_classes, int(side.labels.max()) + 1)
     return quantile_regression_from_half(
-        partial(attack.score, seed=seed, subjects=units.of_record),
+        partial(attack.score, seed=seed, subjects=units.of_record, **attack.options),
         _having({"phi"}, signals)["phi"],
         regression_features(inputs, side.labels, n_classes),
         side.member,

@@ -102,7 +102,7 @@ def observe(
         if reads_phi:
             signals["phi"] = _phi(blocks, signals)
         for attack in attacks:
-            scores[attack.name][rows] = attack.score(*(signals[name] for name in attack.reads))
+            scores[attack.name][rows] = attack.play(signals)
         if predicted is not None:
             predicted[rows] = np.asarray(signals["predicted"])
         if losses is not None:

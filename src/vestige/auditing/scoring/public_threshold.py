@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float
 
-from vestige.attacks import calibration_score
+from vestige.attacks.calibration import calibration_score
 from vestige.core.errors import InputError
-from vestige.data.paper_designs import PublicGame
+from vestige.data.sets.paper_designs import PublicGame
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 
 UNTUNED = 1e-4
@@ -35,7 +35,7 @@ def public_threshold(
         InputError: The game has other records than the score, a side is empty, or a score is not finite.
 
     Example:
-        >>> from vestige.data.paper_designs import p4_public_game, p4_quarters
+        >>> from vestige.data.sets.paper_designs import p4_public_game, p4_quarters
         >>> split = p4_quarters(8, seed=0)
         >>> threshold = public_threshold(np.arange(8.0), np.ones((1, 8)), p4_public_game(split, seed=0))
         >>> isinstance(threshold, float)

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vestige.attacks._known_members import one_hot
 from vestige.attacks.attack_p import attack_p
 from vestige.core.errors import InputError
 from vestige.core.input_values import holds_numbers, numbers_of
-from vestige.core.known_members import one_hot
 from vestige.evaluation.units import Units
 
 Signals = Mapping[str, np.ndarray]

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import numpy as np
 
-from vestige.auditing.label_only.findings import ShadowLabels
+from vestige.auditing.label_only.question import ShadowLabels
 from vestige.auditing.shadows.training import Shadows
 from vestige.core.errors import TrainingError
 from vestige.core.outputs import PredictedLabels

@@ -4,9 +4,8 @@
 member. `settlement` ends records whose verdict stands.
 """
 
-from vestige.signals.boundary.copies import distances_of_copies
 from vestige.signals.boundary.hop_skip_jump import hop_skip_jump
-from vestige.signals.boundary.search import BUDGETS, BoundaryDistances, Settled, Starts
+from vestige.signals.boundary.search import BUDGETS, BoundaryDistances, Settled, Starts, distances_of_copies
 from vestige.signals.boundary.settling import CHECKPOINTS, Settlement, settlement
 from vestige.signals.boundary.surfree import surfree
 

@@ -85,13 +85,13 @@ def hop_skip_jump(
         counts, not the last; steps and precision end at what the numbers can tell apart; where features differ in
         range, the first probes' radius is a tenth of the mean range; directions, see `orthogonal`.
     """
-    settings = Settings(n_queries, seed, n_draws, signed, budgets)
+    settings = Settings(n_queries, seed, n_draws, signed, budgets, starts, settled)
 
     def moves(search: Search) -> Iterator[None]:
         bank = shared_bank(search.n_features, seed, search.dtype.str, orthogonal)
         return _moves(search, bank, first_batch)
 
-    return found_by(moves, target, inputs, labels, records, bounds, settings, starts, settled)
+    return found_by(moves, target, inputs, labels, records, bounds, settings)
 
 
 def _moves(search: Search, bank: DirectionBank, first_batch: int) -> Iterator[None]:

@@ -1,11 +1,11 @@
-"""The state of a boundary search: what every record was asked, what was found, and the budget."""
+"""The state of a boundary search: what every record was asked, what was found, and the budget; distances of copies."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from vestige.core.errors import InputError, TargetError
 from vestige.core.input_values import check_values
@@ -79,6 +79,8 @@ class Settings:
     n_draws: int
     signed: bool
     budgets: tuple[int, ...]
+    starts: Starts | None = None
+    settled: Settled | None = None
 
 
 def found_by(
@@ -89,8 +91,6 @@ def found_by(
     records: Int[np.ndarray, " record"],
     bounds: tuple[Any, Any],
     settings: Settings,
-    starts: Starts | None,
-    settled: Settled | None,
 ) -> BoundaryDistances:
     """Run an estimator on all records, as many at once as memory should hold."""
     _check(inputs, labels, records)
@@ -105,18 +105,20 @@ def found_by(
         rows = slice(first, first + size)
         check_values(inputs[rows].reshape(len(inputs[rows]), -1), low, high, first)
         search = Search(target, inputs[rows], labels[rows], records[rows], (low, high), dtype, settings)
-        search.begin(starts)
+        search.begin()
         for _ in moves(search):
-            if settled is not None:
-                search.settle(settled)
+            if settings.settled is not None:
+                search.settle(settings.settled)
         search.verify()
         parts.append(search.result(inputs.shape[1:]))
-    whole = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in BoundaryDistances.__dataclass_fields__
-        if name != "budgets"
-    }
-    _check_consistent(whole["consistent"])
+    names = set(BoundaryDistances.__dataclass_fields__) - {"budgets"}
+    whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    n_changed = int((~whole["consistent"]).sum())
+    if n_changed > 1 + _CHANGED_SIDES * len(inputs):
+        raise TargetError(
+            f"Expected equal answers to equal inputs, found {n_changed:,} of {len(inputs):,} records whose nearest "
+            "input changed its class when it was asked about again; switch dropout and random transforms off."
+        )
     return BoundaryDistances(budgets=settings.budgets, **whole)
 
 
@@ -159,6 +161,7 @@ class Search:
         largest = float(np.maximum(np.abs(self.low), np.abs(self.high)).max())
         self._unseen = 2.0 * float(np.finfo(dtype).eps) * largest * np.sqrt(d)
         self._precision = min(float(d) ** -1.5, _COARSEST)
+        self._n_crossing = int(self.n_halvings(np.float64(self._precision)))  # queries of one at the finest
 
     def precision(self, lengths: np.ndarray) -> np.ndarray:
         """Return to which share of segments of these lengths their crossings are found.
@@ -175,7 +178,7 @@ class Search:
 
     def ask(self, rows: np.ndarray, probes: np.ndarray) -> np.ndarray:
         """Ask about one probe for each row; return which are of another class, and remember the nearest."""
-        others = self.of_another_class(rows, probes, np.ones(len(rows), dtype=np.int64))
+        others = self.of_another_class(rows, probes)
         if others.any():
             hit, found = rows[others], probes[others]
             lengths = _lengths(found - self.x[hit])
@@ -184,16 +187,16 @@ class Search:
             self.nearest[hit[better]] = found[better]
         return others
 
-    def of_another_class(self, rows: np.ndarray, probes: np.ndarray, n_each: np.ndarray) -> np.ndarray:
+    def of_another_class(self, rows: np.ndarray, probes: np.ndarray, n_each: Any = 1) -> np.ndarray:
         """Ask about some probes for each row, in order; return which are of another class than the row's."""
         self._note(rows, n_each)
         return np.asarray(self._labels(rows, probes, n_each) != np.repeat(self._own[rows], n_each))
 
-    def _labels(self, rows: np.ndarray, probes: np.ndarray, n_each: np.ndarray) -> np.ndarray:
+    def _labels(self, rows: np.ndarray, probes: np.ndarray, n_each: Any = 1) -> np.ndarray:
         shaped = probes.reshape(len(probes), *self._shape)
         return np.asarray(self._target.labels(shaped, np.repeat(self.records[rows], n_each)))
 
-    def _note(self, rows: np.ndarray, n_each: np.ndarray) -> None:
+    def _note(self, rows: np.ndarray, n_each: Any = 1) -> None:
         if (rows[1:] == rows[:-1]).any():  # pieces of one record's probes
             rows, piece = np.unique(rows, return_inverse=True)
             n_each = np.bincount(piece, weights=n_each).astype(np.int64)
@@ -206,72 +209,60 @@ class Search:
 
     # ----------------------------------------------------------------------------------- starting
 
-    def begin(self, starts: Starts | None) -> None:
+    def begin(self) -> None:
         """Find an input of another class for every record, and the crossing on the way there."""
         rows, settings = np.arange(len(self.x)), self.settings
-        n_least = 3 + self.n_halvings(1.0)
-        if settings.n_queries < n_least:
+        if settings.n_queries < 3 + self._n_crossing:
             raise InputError(
-                f"Expected at least {n_least} queries a record, which one start costs for {self.n_features:,} "
-                f"features, found {settings.n_queries}; allow more."
+                f"Expected at least {3 + self._n_crossing} queries a record, which one start costs for "
+                f"{self.n_features:,} features, found {settings.n_queries}; allow more."
             )
-        self._note(rows, np.ones(len(rows), dtype=np.int64))
-        predicted = self._labels(rows, self.x, np.ones(len(rows), dtype=np.int64))
+        self._note(rows)
+        predicted = self._labels(rows, self.x)
         self.correct = predicted == self._own
         if settings.signed:
             self._own = predicted.astype(self._own.dtype)
         else:
             self.best[~self.correct] = 0.0
             self.live = self.correct.copy()
-        far = self._of_noise(self.x.copy())
-        if starts is not None:
-            far = self._of_records(far, starts)
+        self._start_from_noise()
+        if settings.starts is not None:
+            self._start_from_records(settings.starts)
         self.live &= np.isfinite(self.best)
         rows = np.flatnonzero(self.live)
-        self.project(rows, far[rows])
+        self.project(rows, self.nearest[rows])
 
-    def _can_try(self, missing: np.ndarray) -> np.ndarray:
+    def _without_start(self) -> np.ndarray:
         """Rows that may be asked about another start and keep enough for the crossing."""
-        return np.flatnonzero(missing & (self.left() > self.n_halvings(1.0)))
+        return np.flatnonzero(self.live & ~np.isfinite(self.best) & (self.left() > self._n_crossing))
 
-    def _of_noise(self, far: np.ndarray) -> np.ndarray:
-        missing, width = self.live.copy(), self.high - self.low
+    def _start_from_noise(self) -> None:
         for draw in range(self.settings.n_draws):
-            rows = self._can_try(missing)
+            rows = self._without_start()
             if not rows.size:
                 break
             numbers = keyed_uniform(self.settings.seed, _INIT, self.records[rows], draw, self.n_features)
-            probes = np.clip(numbers.astype(self.dtype) * width + self.low, self.low, self.high)
-            others = self.ask(rows, probes)
-            far[rows[others]] = probes[others]
-            missing[rows[others]] = False
-        return far
+            probes = numbers.astype(self.dtype) * (self.high - self.low) + self.low
+            self.ask(rows, np.clip(probes, self.low, self.high))
 
-    def _of_records(self, far: np.ndarray, starts: Starts) -> np.ndarray:
+    def _start_from_records(self, starts: Starts) -> None:
         candidates = starts.inputs.reshape(len(starts.inputs), -1).astype(self.dtype)
         candidates = np.clip(candidates, self.low, self.high)
-        missing = self.live & ~np.isfinite(self.best)
         nearest = {
-            int(row): _nearest_of_others(self.x[row], self._own[row], candidates, starts)
-            for row in np.flatnonzero(missing)
+            row: _nearest_of_others(self.x[row], self._own[row], candidates, starts)
+            for row in np.flatnonzero(self.live & ~np.isfinite(self.best)).tolist()
         }
         for attempt in range(starts.n_tried):
-            rows = np.array([r for r in self._can_try(missing) if attempt < nearest[int(r)].size], dtype=np.intp)
-            if not rows.size:
+            rows = [row for row in self._without_start().tolist() if attempt < nearest[row].size]
+            if not rows:
                 break
-            probes = candidates[[nearest[int(row)][attempt] for row in rows]]
-            others = self.ask(rows, probes)
-            far[rows[others]] = probes[others]
-            missing[rows[others]] = False
-        return far
+            self.ask(np.array(rows), candidates[[nearest[row][attempt] for row in rows]])
 
     # ---------------------------------------------------------------------------------- projecting
 
-    def n_halvings(self, precision: Any) -> Any:
-        """Queries that a crossing costs, at a precision or, for 1, at the finest one."""
-        wanted = np.where(np.asarray(precision) == 1.0, self._precision, precision)
-        counts = np.ceil(np.log2(1 / wanted) - 1e-9).astype(np.int64)
-        return int(counts) if counts.ndim == 0 else counts
+    def n_halvings(self, precision: np.ndarray | np.float64) -> np.ndarray:
+        """Return how many queries a crossing costs at a precision."""
+        return np.asarray(np.ceil(np.log2(1 / precision) - 1e-9).astype(np.int64))
 
     def project(self, rows: np.ndarray, far: np.ndarray) -> None:
         """Move to where the segments from records to inputs of another class cross the boundary, on the far side.
@@ -314,7 +305,7 @@ class Search:
         rows = np.flatnonzero(np.isfinite(self.best) & (self.best > 0) & ~self.settled)
         rows = rows[self.n_used[rows] < self.settings.n_queries]
         if rows.size:
-            self._consistent[rows] = self.of_another_class(rows, self.nearest[rows], np.ones(rows.size, dtype=np.int64))
+            self._consistent[rows] = self.of_another_class(rows, self.nearest[rows])
 
     def result(self, shape: Sequence[int]) -> BoundaryDistances:
         """Return what was found."""
@@ -332,6 +323,60 @@ class Search:
             trace=sign[:, None] * trace,
             nearest=self.nearest.reshape(-1, *shape),
         )
+
+
+def distances_of_copies(
+    estimator: Callable[..., BoundaryDistances],
+    target: LabelTarget,
+    copies: Shaped[np.ndarray, " record copy *features"],
+    labels: Int[np.ndarray, " record"],
+    records: Int[np.ndarray, " record"],
+    bounds: tuple[Any, Any],
+    **options: Any,
+) -> Float[np.ndarray, "record copy"]:
+    """Find the boundary distance of every copy of each record [L2, unit of the inputs].
+
+    All copies go through the estimator at once. Each has the whole budget, so that a record costs as many times
+    `n_queries` as it has copies; those of one record share its random numbers.
+
+    Args:
+        estimator: `hop_skip_jump` or `surfree`.
+        target: Gives labels, and counts.
+        copies: Of each record, within the bounds.
+        labels: True class of each record.
+        records: Number of each record in the audit.
+        bounds: Least and largest value of the features of a copy.
+        options: Further arguments of the estimator.
+
+    Returns:
+        The distances: 0 for copies the model is wrong about, infinite where nothing was found.
+
+    Raises:
+        InputError: As the estimator, or there is no axis of copies.
+        TargetError: As the estimator.
+        BudgetError: As the estimator.
+
+    Example:
+        >>> from vestige.signals.boundary import surfree
+        >>> class Plane:
+        ...     n_classes = 2
+        ...
+        ...     def labels(self, inputs, records):
+        ...         return (inputs.sum(axis=1) > 1).astype(int)
+        >>> copies = np.array([[[0.2, 0.2], [0.4, 0.4]]])
+        >>> found = distances_of_copies(surfree, Plane(), copies, np.array([0]), np.array([0]), (0, 1), n_queries=99)
+        >>> print(found.round(2))
+        [[0.42 0.14]]
+
+    Source:
+        Choquette-Choo et al. 2021, section 3.4, combined attack; the copies are its translates.
+    """
+    if copies.ndim < 3:
+        raise InputError(f"Expected records x copies x features, found shape {copies.shape}; give copies an axis.")
+    n_records, n_copies = copies.shape[:2]
+    flat = copies.reshape(n_records * n_copies, *copies.shape[2:])
+    found = estimator(target, flat, np.repeat(labels, n_copies), np.repeat(records, n_copies), bounds, **options)
+    return found.distances.reshape(n_records, n_copies)
 
 
 def of_rows(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -365,12 +410,3 @@ def _check(inputs: Any, labels: np.ndarray, records: np.ndarray) -> None:
         )
     if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
         raise InputError("Expected finite inputs, found missing or infinite ones; fill them in or leave them out.")
-
-
-def _check_consistent(consistent: np.ndarray) -> None:
-    n_changed = int((~consistent).sum())
-    if n_changed > 1 + _CHANGED_SIDES * consistent.size:
-        raise TargetError(
-            f"Expected equal answers to equal inputs, found {n_changed:,} of {consistent.size:,} records whose nearest "
-            "input changed its class when it was asked about again; switch dropout and random transforms off."
-        )

@@ -91,14 +91,14 @@ def surfree(
         to each other within a block of the shared bank before the current direction is taken out of them, instead of
         to the last hundred; fewer angles and bisections, which serve a budget of hundreds better.
     """
-    settings = Settings(n_queries, seed, n_draws, signed, budgets)
+    settings = Settings(n_queries, seed, n_draws, signed, budgets, starts, settled)
 
     def moves(search: Search) -> Iterator[None]:
         bank = shared_bank(search.n_features, seed, search.dtype.str, True)
         tried = np.repeat(np.arange(n_angles, 0, -1) / n_angles, 2) * np.tile([1.0, -1.0], n_angles)
         return _moves(_Circles(search, bank, np.radians(first_angle), shrinkage), tried, n_bisections)
 
-    return found_by(moves, target, inputs, labels, records, bounds, settings, starts, settled)
+    return found_by(moves, target, inputs, labels, records, bounds, settings)
 
 
 class _Circles:
@@ -137,11 +137,12 @@ class _Circles:
         np.minimum(probes, search.high, out=probes)
         return probes
 
-    def turned(self, rows: np.ndarray, found: np.ndarray) -> None:
-        """End the rows' directions: those that found something stand at it."""
-        self.search.move(rows[found], self.kept[rows[found]])
-        factors = np.where(found, 1 / self._shrinkage, self._shrinkage)
-        self.widest[rows] = np.clip(self.widest[rows] * factors, _LEAST_ANGLE, _MOST_ANGLE)
+    def turned(self, rows: np.ndarray, *, found: bool) -> None:
+        """End the rows' directions: where something was found, they stand at it."""
+        if found:
+            self.search.move(rows, self.kept[rows])
+        factor = 1 / self._shrinkage if found else self._shrinkage
+        self.widest[rows] = np.clip(self.widest[rows] * factor, _LEAST_ANGLE, _MOST_ANGLE)
 
 
 def _moves(circles: _Circles, tried: np.ndarray, n_bisections: int) -> Iterator[None]:
@@ -184,5 +185,5 @@ def _moves(circles: _Circles, tried: np.ndarray, n_bisections: int) -> Iterator[
         if n_bisections == 0:
             done = hit
         for ended, found in ((given_up, False), (done, True)):
-            circles.turned(ended, np.full(ended.size, found))
+            circles.turned(ended, found=found)
             place[ended], halving[ended] = -1, -1

@@ -50,17 +50,7 @@ def agreement(correct: Bool[np.ndarray, "*axes copy"], scale: Scale = Scale.PROB
     n = correct.shape[-1]
     if not n:
         raise InputError("Expected at least 1 copy of each record, found none; ask about some.")
-    return on_scale(np.asarray(correct.sum(axis=-1)), n, scale)
-
-
-def on_scale(count: np.ndarray, n: int, scale: Scale = Scale.PROBIT) -> Float[np.ndarray, "*axes"]:
-    """Return `count` correct of `n` on a scale, as `agreement` does.
-
-    Example:
-        >>> on_scale(np.array([50]), 100).tolist()
-        [0.0]
-    """
-    share = (np.asarray(count, dtype=np.float64) + 0.5) / (n + 1)
+    share = (correct.sum(axis=-1, dtype=np.float64) + 0.5) / (n + 1)
     return np.asarray(special.ndtri(share) if scale == Scale.PROBIT else special.logit(share))
 
 

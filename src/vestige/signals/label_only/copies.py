@@ -1,4 +1,4 @@
-"""Asking a label target about several copies of each record, in full batches."""
+"""Asking a label target about several copies of each record, in full batches, or several times about each input."""
 
 import math
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def correct_copies(
 ) -> Bool[np.ndarray, "record copy"]:
     """Ask about every copy of every record, and return which copies get the record's true class.
 
-    Copies are made a batch at a time, so that no more than one batch of them is ever held.
+    Copies are made a batch at a time: no more are ever held.
 
     Args:
         target: What answers with labels.
@@ -61,20 +61,19 @@ def correct_copies(
         array([[1, 0, 0, 0],
                [1, 1, 1, 0]])
     """
-    n_records = len(inputs)
-    _check(n_records, labels, records, n_copies, batch_size)
+    _check(len(inputs), labels, records, n_copies, batch_size)
     size = batch_size or batch_size_for(inputs)
-    correct = np.empty((n_records, n_copies), dtype=bool)
+    correct = np.empty((len(inputs), n_copies), dtype=bool)
     together, at_once = max(1, size // n_copies), min(n_copies, size)
-    for start in range(0, n_records, together):
-        rows = np.arange(start, min(start + together, n_records))
+    for start in range(0, len(inputs), together):
+        rows = np.arange(start, min(start + together, len(inputs)))
         for first in range(0, n_copies, at_once):
             last = min(first + at_once, n_copies)
-            answered = np.asarray(target.labels(make(rows, first, last), np.repeat(records[rows], last - first)))
-            if answered.shape != (rows.size * (last - first),):
+            asked = np.repeat(records[rows], last - first)
+            answered = np.asarray(target.labels(make(rows, first, last), asked))
+            if answered.shape != asked.shape:
                 raise TargetError(
-                    f"Expected a label for each of {rows.size * (last - first):,} queries, found an answer of shape "
-                    f"{answered.shape}."
+                    f"Expected a label for each of {asked.size:,} queries, found an answer of shape {answered.shape}."
                 )
             correct[rows, first:last] = answered.reshape(rows.size, -1) == labels[rows, None]
     return correct
@@ -95,3 +94,44 @@ def _check(n_records: int, labels: np.ndarray, records: np.ndarray, n_copies: in
         raise InputError(f"Expected at least 1 copy and 1 query per batch, found {n_copies} and {batch_size}.")
     if records.size and records.min() < 0:
         raise InputError(f"Expected numbers of records from 0 on, found {records.min()}.")
+
+
+class MajorityLabels:
+    """A label target that asks each input several times, for models whose answers are random.
+
+    Every vote is a query, asked and counted. A meter that keeps answers gives the first one again: let it keep none.
+
+    Args:
+        target: What answers with labels.
+        n_votes: Answers per input; odd, so that two classes cannot be even.
+
+    Raises:
+        InputError: The number of votes is even, or below 1.
+
+    Example:
+        >>> class Wavering:
+        ...     n_classes, turn = 2, 0
+        ...
+        ...     def labels(self, inputs, records):
+        ...         self.turn += 1
+        ...         return np.full(len(inputs), self.turn % 2)
+        >>> MajorityLabels(Wavering(), 3).labels(np.zeros((2, 1)), np.arange(2))
+        array([1, 1])
+    """
+
+    def __init__(self, target: LabelTarget, n_votes: int) -> None:
+        if n_votes < 1 or n_votes % 2 == 0:
+            raise InputError(f"Expected an odd number of votes, found {n_votes}; such as 5.")
+        self._target, self._n_votes = target, n_votes
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return self._target.n_classes
+
+    def labels(self, inputs: Any, records: Int[np.ndarray, " query"]) -> Int[np.ndarray, " query"]:
+        """Return the class that most answers to each input name, the first of equally many; errors as the target."""
+        votes = np.zeros((len(records), self.n_classes), dtype=np.int32)
+        for _ in range(self._n_votes):
+            votes[np.arange(len(records)), self._target.labels(inputs, records)] += 1
+        return np.asarray(votes.argmax(axis=1))

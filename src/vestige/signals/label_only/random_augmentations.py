@@ -65,20 +65,21 @@ def random_augmentation_labels(
     Source:
         Choquette-Choo et al. 2021, section 6.1, FixMatch: 1,000 draws of the training pipeline.
     """
-    keys = KeyedDraws(seed, "random augmentations", lambda rng, n: np.empty(n))
-
-    def draws(row: int, first: int, last: int) -> np.ndarray:
-        """Whole streams are drawn and cut: a pipeline may draw one number for all of a batch before the next."""
-        batch = np.repeat(inputs[row : row + 1], DRAWS_PER_STREAM, axis=0)
-        streams = range(first // DRAWS_PER_STREAM, -(-last // DRAWS_PER_STREAM))
-        parts = [_like(batch, augment(batch.copy(), keys.generator(int(records[row]), s))) for s in streams]
-        start = streams[0] * DRAWS_PER_STREAM
-        return np.concatenate(parts)[first - start : last - start]
 
     def make(rows: np.ndarray, first: int, last: int) -> Any:
-        return np.concatenate([draws(row, first, last) for row in rows.tolist()])
+        return np.concatenate([_draws(inputs[row], int(records[row]), augment, seed, first, last) for row in rows])
 
     return correct_copies(target, inputs, labels, records, n_draws, make, batch_size=batch_size)
+
+
+def _draws(image: np.ndarray, record: int, augment: Augment, seed: int, first: int, last: int) -> np.ndarray:
+    """Whole streams are drawn and cut: a pipeline may draw one number for all of a batch before the next."""
+    keys = KeyedDraws(seed, "random augmentations", lambda rng, n: np.empty(n))
+    batch = np.repeat(image[None], DRAWS_PER_STREAM, axis=0)
+    streams = range(first // DRAWS_PER_STREAM, -(-last // DRAWS_PER_STREAM))
+    parts = [_like(batch, augment(batch.copy(), keys.generator(record, stream))) for stream in streams]
+    start = streams[0] * DRAWS_PER_STREAM
+    return np.concatenate(parts)[first - start : last - start]
 
 
 def _like(batch: np.ndarray, found: Any) -> np.ndarray:

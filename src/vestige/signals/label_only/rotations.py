@@ -41,10 +41,9 @@ def rotated(
     dense: bool = False,
     low: float = 0.0,
     high: float | None = None,
-    fill: float = 0.0,
     axes: tuple[int, int] = (1, 2),
 ) -> np.ndarray:
-    """Return every image turned both ways, after itself: about its centre, of the same size.
+    """Return every image turned both ways, after itself: about its centre, of the same size, with black corners.
 
     Args:
         images: Record x row x column x channel, or any other order, records first.
@@ -52,7 +51,6 @@ def rotated(
         dense: As `angles`.
         low: Least value of a pixel. Cubic splines overshoot, and what is beyond is moved into the range.
         high: Largest one; 255 for integers and 1 for others if omitted.
-        fill: Value of pixels that come in at the corners: black.
         axes: Where rows and columns are: (2, 3) if channels come first.
 
     Returns:
@@ -73,9 +71,20 @@ def rotated(
         Choquette-Choo et al. 2021, section 3.3: the image and two rotations. Their published code takes all whole
         angles (`dense`) and, as here, cubic splines and black corners. Deviation: values are kept in the range.
     """
+    from scipy import ndimage  # a tenth of a second to import
+
     check_images(images, axes)
-    turned_by = angles(degrees, dense=dense)
-    return _turned(images, turned_by, low, high, fill, axes)
+    by = angles(degrees, dense=dense)
+    is_whole = images.dtype.kind in "biu"
+    highest = (255.0 if is_whole else 1.0) if high is None else high
+    work = images.astype(np.float32) if is_whole or images.dtype == np.float16 else images
+    copies = np.empty((len(images), by.size, *images.shape[1:]), dtype=images.dtype)
+    copies[:, 0] = images  # splines would move its last bits
+    for i, angle in enumerate(by[1:].tolist(), 1):
+        # Axes in this order turn an image as ndimage.rotate turns a single one.
+        turned = ndimage.rotate(work, angle, axes=axes[::-1], reshape=False, order=3, mode="constant", cval=0.0)
+        copies[:, i] = np.rint(turned).clip(low, highest) if is_whole else turned.clip(low, highest)
+    return copies
 
 
 def rotation_labels(
@@ -85,12 +94,8 @@ def rotation_labels(
     records: Int[np.ndarray, " record"],
     degrees: float | int,
     *,
-    dense: bool = False,
-    low: float = 0.0,
-    high: float | None = None,
-    fill: float = 0.0,
-    axes: tuple[int, int] = (1, 2),
     batch_size: int | None = None,
+    **how: Any,
 ) -> Bool[np.ndarray, "record copy"]:
     """Ask about every image and its turned copies, 3 queries each; 0 degrees is the gap attack.
 
@@ -100,12 +105,8 @@ def rotation_labels(
         labels: True classes.
         records: Which record of the audit each is, for the ledger.
         degrees: As `angles`.
-        dense: As `angles`.
-        low: As `rotated`.
-        high: As `rotated`.
-        fill: As `rotated`.
-        axes: As `rotated`.
         batch_size: Queries per batch; as `correct_copies`.
+        how: Further arguments of `rotated`.
 
     Returns:
         Whether each copy gets the true class, the record itself first.
@@ -128,30 +129,10 @@ def rotation_labels(
     Source:
         Choquette-Choo et al. 2021, section 3.3.
     """
-    check_images(images, axes)
-    turned_by = angles(degrees, dense=dense)
+    check_images(images, how.get("axes", (1, 2)))
+    n_copies = angles(degrees, dense=how.get("dense", False)).size
 
     def make(rows: np.ndarray, first: int, last: int) -> Any:
-        copies = _turned(images[rows], turned_by[first:last], low, high, fill, axes)
-        return copies.reshape(-1, *images.shape[1:])
+        return rotated(images[rows], degrees, **how)[:, first:last].reshape(-1, *images.shape[1:])
 
-    return correct_copies(target, images, labels, records, turned_by.size, make, batch_size=batch_size)
-
-
-def _turned(
-    images: np.ndarray, by: np.ndarray, low: float, high: float | None, fill: float, axes: tuple[int, int]
-) -> np.ndarray:
-    from scipy import ndimage  # a tenth of a second to import
-
-    is_whole = images.dtype.kind in "biu"
-    highest = (255.0 if is_whole else 1.0) if high is None else high
-    work = images.astype(np.float32) if is_whole or images.dtype == np.float16 else images
-    copies = np.empty((len(images), by.size, *images.shape[1:]), dtype=images.dtype)
-    for i, angle in enumerate(by.tolist()):
-        if angle == 0:  # splines would move its last bits
-            copies[:, i] = images
-            continue
-        # Axes in this order turn an image as ndimage.rotate turns a single one.
-        turned = ndimage.rotate(work, angle, axes=axes[::-1], reshape=False, order=3, mode="constant", cval=fill)
-        copies[:, i] = np.rint(turned).clip(low, highest) if is_whole else turned.clip(low, highest)
-    return copies
+    return correct_copies(target, images, labels, records, n_copies, make, batch_size=batch_size)

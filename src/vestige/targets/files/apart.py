@@ -24,18 +24,14 @@ import numpy as np
 from vestige.core import errors
 from vestige.core.errors import InputError, TargetError, VestigeError
 from vestige.core.messages import brief
-from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import Answers, Interface
-from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.answer_format import KINDS, AnswerFormat
 from vestige.targets.files.child import received, send
 
 SECONDS = 60.0
 """Time to read a file, or to answer, and as much again for every 60 MB of it, or for every 600 records."""
 
 _BYTES_A_SECOND, _RECORDS_A_SECOND = 1_000_000, 10
-_KINDS: dict[str, type[Probabilities] | type[Logits] | type[PredictedLabels]] = {
-    kind.__name__: kind for kind in (Probabilities, Logits, PredictedLabels)
-}
 _START = """
 import json, signal, sys
 signal.alarm(300)
@@ -67,7 +63,7 @@ class InterfaceApart:
         self.n_classes: int = said["n_classes"]
         if said["kind"] is not None:
             declared = (entry for entry in given if isinstance(entry, AnswerFormat))
-            self.format = next(declared, AnswerFormat(_KINDS[said["kind"]]))
+            self.format = next(declared, AnswerFormat(KINDS[said["kind"]]))
 
     def answers(self, inputs: Any) -> Answers:
         """Return what the model answers.
@@ -85,8 +81,7 @@ class InterfaceApart:
                 f"Expected the model in {brief(self._path.name)} to answer, found that {_failed(said)}; export it "
                 "again, or give records like those it was made for."
             )
-        kind = _KINDS[said["kind"]]
-        return kind(np.load(io.BytesIO(values), allow_pickle=False))
+        return KINDS[said["kind"]](np.load(io.BytesIO(values), allow_pickle=False))
 
     def _opened(self) -> tuple["_Child", dict[str, Any]]:
         n_bytes = self._path.stat().st_size
@@ -133,8 +128,7 @@ class _Child:
         assert requests is not None
         assert replies is not None
         try:
-            send(requests, json.dumps([round(seconds), n_bytes]).encode())
-            send(requests, content)
+            send(requests, json.dumps([round(seconds), n_bytes]).encode(), content)
             said, values = json.loads(received(replies)), received(replies)
         except (OSError, EOFError):
             self.end()
@@ -145,7 +139,8 @@ class _Child:
         for text in said["warnings"]:
             warnings.warn(text, stacklevel=5)
         if "message" in said:
-            raise _error(said["error"], said["message"])
+            refused: VestigeError = getattr(errors, said["error"])(said["message"])
+            raise refused
         return said, values
 
     def end(self) -> None:
@@ -156,11 +151,6 @@ class _Child:
             with suppress(OSError):  # what it was not given any more
                 if pipe is not None:
                     pipe.close()
-
-
-def _error(name: str, message: str) -> VestigeError:
-    kind: type[VestigeError] = getattr(errors, name)
-    return kind(message)
 
 
 def _ending(status: int, seconds: float) -> str:

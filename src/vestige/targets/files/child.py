@@ -47,14 +47,14 @@ def serve(library: str) -> None:
             return
         with _limited(seconds, n_bytes):
             interface, said, values = _done(interface, content)
-        send(replies, json.dumps(said).encode())
-        send(replies, values)
+        send(replies, json.dumps(said).encode(), values)
 
 
-def send(pipe: IO[bytes], content: bytes) -> None:
-    """Write bytes, their number before them."""
-    pipe.write(len(content).to_bytes(8, "little"))
-    pipe.write(content)
+def send(pipe: IO[bytes], *contents: bytes) -> None:
+    """Write bytes, their number before them each time."""
+    for content in contents:
+        pipe.write(len(content).to_bytes(8, "little"))
+        pipe.write(content)
     pipe.flush()
 
 
@@ -97,10 +97,10 @@ def _done(interface: Interface | None, content: bytes) -> tuple[Interface | None
                 open_file, *given = pickle.loads(content)
                 interface = open_file(*given)
                 format = getattr(interface, "format", None)
-                said = {"n_classes": interface.n_classes, "kind": None if format is None else format.kind.__name__}
+                said = {"n_classes": interface.n_classes, "kind": None if format is None else format.kind.kind}
             else:
                 answers = interface.answers(pickle.loads(content))
-                said, values = {"kind": type(answers).__name__}, _saved(answers.whole())
+                said, values = {"kind": answers.kind}, _saved(answers.whole())
         except VestigeError as error:
             said = {"error": type(error).__name__, "message": str(error)}
         except BaseException as error:  # libraries in Rust raise what is no Exception

@@ -1,6 +1,5 @@
 """An estimator in a skops file, whose types are looked at before anything is made of them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +7,15 @@ from vestige.core.errors import InputError, UnsupportedModelError
 from vestige.core.messages import few
 from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.core.skops_types import PACKAGES, foreign_types
-from vestige.core.targets import Interface
+from vestige.core.targets import ClassNames, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.apart import InterfaceApart
 from vestige.targets.objects.estimator import LabelEstimatorTarget
 from vestige.targets.opening import open_target
-from vestige.targets.refusals import damaged
+from vestige.targets.refusals import reading
 
 
-def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None) -> Interface:
+def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> Interface:
     """Return a target that asks the estimator in a skops file.
 
     Args:
@@ -41,7 +40,7 @@ class EstimatorApart(InterfaceApart):
         estimator: What the child loaded without harm, loaded here too: to be looked at and cloned, not to be asked.
     """
 
-    def __init__(self, path: Path, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None) -> None:
+    def __init__(self, path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> None:
         super().__init__("skops.io", open_skops, path, answers, n_classes, classes)
         self.estimator = _loaded(path)
 
@@ -50,12 +49,10 @@ def _loaded(path: Path) -> Any:
     import skops.io
 
     content = path.read_bytes()
-    try:
+    with reading(path, "an estimator"):
         types = skops.io.get_untrusted_types(data=content)
         foreign = foreign_types(types)
         estimator = None if foreign else skops.io.loads(content, trusted=types)
-    except Exception as error:
-        raise damaged(path, "an estimator", error) from None
     if foreign:
         raise UnsupportedModelError(
             f"Expected an estimator made of {few(PACKAGES)} in {path.name}, found {few(foreign, 3)}; nothing was "
@@ -65,7 +62,7 @@ def _loaded(path: Path) -> Any:
 
 
 def estimator_target(
-    path: Path, estimator: Any, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None
+    path: Path, estimator: Any, answers: AnswerFormat | None, n_classes: int, classes: ClassNames
 ) -> Interface:
     """Return a target that asks an estimator, which names its classes itself.
 

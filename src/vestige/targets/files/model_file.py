@@ -1,14 +1,15 @@
 """A model in a file as a door: the suffix says which format it is, and each format is one module."""
 
+import importlib
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vestige.core.errors import InputError
 from vestige.core.messages import brief
-from vestige.core.targets import Interface
+from vestige.core.targets import ClassNames, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.apart import InterfaceApart
 from vestige.targets.refusals import missing_package
@@ -16,7 +17,7 @@ from vestige.targets.refusals import missing_package
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model in a file; nothing in it is run unless it is a pickle that the user trusts.
+    """A model in a file; nothing in it is run unless it is a pickle or an exported program that the user trusts.
 
     Attributes:
         path: The file. Its suffix names the format: `.onnx`, `.pt2`, `.safetensors`, `.pt` or `.pth` (weights),
@@ -24,7 +25,7 @@ class ModelFile:
         answers: What it answers with. If omitted: logits of torch, probabilities of boosters, what an estimator has,
             and of ONNX the output that is called probabilities.
         factory: Makes the module that weights belong to.
-        trust_pickle: Whether a pickle may be loaded, which can run any code.
+        trust_pickle: Whether a pickle or a `.pt2` may be loaded, which can run any code.
         output: Name of the output of an ONNX graph that is read, if there are several it could be.
 
     Raises:
@@ -45,7 +46,7 @@ class ModelFile:
                 f"vestige.AnswerFormat(vestige.Logits), found {self.answers!r}."
             )
 
-    def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> Interface:
+    def interface(self, n_classes: int, classes: ClassNames = None) -> Interface:
         """Return the interface of the model.
 
         Args:
@@ -57,17 +58,22 @@ class ModelFile:
             UnsupportedModelError: It could run code, or is no classifier, or the package that opens it is missing.
         """
         path = _existing(Path(self.path))
-        open_format = _FORMATS[path.suffix.lower()]
-        for option, accepted in ((self.factory, _weights), (self.output, _onnx)):
-            if option is not None and open_format is not accepted:
-                name, suffixes = ("a factory", _suffixes(_weights)) if accepted is _weights else ("an output", ".onnx")
+        format = _FORMATS[path.suffix.lower()]
+        for option, what, of in (("factory", "a factory", _WEIGHTS), ("output", "an output", _ONNX)):
+            if getattr(self, option) is not None and format is not of:
+                suffixes = ", ".join(suffix for suffix, found in _FORMATS.items() if found is of)
                 raise InputError(
-                    f"Expected {name} for {suffixes} alone, found one beside {brief(path.name)}; leave it out."
+                    f"Expected {what} for {suffixes} alone, found one beside {brief(path.name)}; leave it out."
                 )
-        return open_format(self, path, n_classes, classes)
-
-
-Opened = Callable[[ModelFile, Path, int, Sequence[str] | None], Interface]
+        if format.needs is not None and importlib.util.find_spec(format.needs[0]) is None:
+            raise missing_package(*format.needs)
+        module, _, function = format.opened_by.partition(":")
+        opened = getattr(importlib.import_module(f"vestige.targets.files.{module}"), function)
+        given = [*(getattr(self, name) for name in format.given), n_classes, classes]
+        if format.is_apart and format.needs is not None:
+            return InterfaceApart(format.needs[0], opened, path, *given)
+        found: Interface = opened(path, *given)
+        return found
 
 
 def _existing(path: Path) -> Path:
@@ -86,74 +92,41 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _suffixes(opened: Opened) -> str:
-    return ", ".join(suffix for suffix, found in _FORMATS.items() if found is opened)
+class _Format(NamedTuple):
+    """How files of a format are opened.
+
+    Attributes:
+        opened_by: Module beside this one and function in it.
+        given: What else of a `ModelFile` the function is given, after the path and before the classes.
+        needs: The package, what it is needed for, and the extra that it comes with.
+        is_apart: Whether the file is opened and asked in a child process.
+    """
+
+    opened_by: str
+    given: tuple[str, ...]
+    needs: tuple[str, str, str] | None = None
+    is_apart: bool = False
 
 
-def _onnx(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
-    _require("onnxruntime", "an ONNX file", "onnx")
-    from vestige.targets.files.onnx_file import open_onnx
+_ONNX = _Format("onnx_file:open_onnx", ("answers", "output"), ("onnxruntime", "an ONNX file", "onnx"), True)
+_PROGRAM = _Format("torch_files:open_program", ("trust_pickle", "answers"), ("torch", "an exported program", "torch"))
+_WEIGHTS = _Format("torch_files:open_weights", ("factory", "answers"), ("torch", "weights", "torch"))
+_SKOPS = _Format("estimator_file:EstimatorApart", ("answers",), ("skops", "a skops file", "estimators"))
+_XGBOOST = _Format("boosters:open_xgboost", ("answers",), ("xgboost", "an XGBoost model", "boosting"), True)
+_LIGHTGBM = _Format("boosters:open_lightgbm", ("answers",), ("lightgbm", "a LightGBM model", "boosting"), True)
+_PICKLE = _Format("trusted_pickle:open_pickle", ("trust_pickle", "answers"))
 
-    return InterfaceApart("onnxruntime", open_onnx, path, file.answers, file.output, n_classes, classes)
-
-
-def _program(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
-    _require("torch", "an exported program", "torch")
-    from vestige.targets.files.exported_program import open_program
-
-    return open_program(path, file.answers, n_classes, classes)
-
-
-def _weights(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
-    _require("torch", "weights", "torch")
-    from vestige.targets.files.torch_weights import open_weights
-
-    return open_weights(path, file.factory, file.answers, n_classes, classes)
-
-
-def _skops(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
-    _require("skops", "a skops file", "estimators")
-    from vestige.targets.files.estimator_file import EstimatorApart
-
-    return EstimatorApart(path, file.answers, n_classes, classes)
-
-
-def _xgboost(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
-    _require("xgboost", "an XGBoost model", "boosting")
-    from vestige.targets.files.xgboost_file import open_xgboost
-
-    return InterfaceApart("xgboost", open_xgboost, path, file.answers, n_classes, classes)
-
-
-def _lightgbm(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
-    _require("lightgbm", "a LightGBM model", "boosting")
-    from vestige.targets.files.lightgbm_file import open_lightgbm
-
-    return InterfaceApart("lightgbm", open_lightgbm, path, file.answers, n_classes, classes)
-
-
-def _pickle(file: ModelFile, path: Path, n_classes: int, classes: Sequence[str] | None) -> Interface:
-    from vestige.targets.files.trusted_pickle import open_pickle
-
-    return open_pickle(path, file.trust_pickle, file.answers, n_classes, classes)
-
-
-def _require(package: str, what: str, extra: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        raise missing_package(package, what, extra)
-
-
-_FORMATS: dict[str, Opened] = {
-    ".onnx": _onnx,
-    ".pt2": _program,
-    ".safetensors": _weights,
-    ".pt": _weights,
-    ".pth": _weights,
-    ".skops": _skops,
-    ".json": _xgboost,
-    ".ubj": _xgboost,
-    ".txt": _lightgbm,
-    ".joblib": _pickle,
-    ".pkl": _pickle,
-    ".pickle": _pickle,
+_FORMATS = {
+    ".onnx": _ONNX,
+    ".pt2": _PROGRAM,
+    ".safetensors": _WEIGHTS,
+    ".pt": _WEIGHTS,
+    ".pth": _WEIGHTS,
+    ".skops": _SKOPS,
+    ".json": _XGBOOST,
+    ".ubj": _XGBOOST,
+    ".txt": _LIGHTGBM,
+    ".joblib": _PICKLE,
+    ".pkl": _PICKLE,
+    ".pickle": _PICKLE,
 }

@@ -1,6 +1,5 @@
 """A module with a declaration as a target: its answers are checked against what they were said to be."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,18 +9,15 @@ from torch import Tensor, nn
 
 from vestige.core.errors import TargetError
 from vestige.core.outputs import Logits
-from vestige.core.targets import Answers, Interface
+from vestige.core.targets import Answers, ClassNames, Interface
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.files.padded_blocks import padded_blocks
 from vestige.targets.objects.torch_module import TorchTarget, left_as_it_was
 from vestige.targets.refusals import answered
 
 _BATCH = 512
 
 
-def module_target(
-    module: nn.Module, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None
-) -> Interface:
+def module_target(module: nn.Module, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> Interface:
     """Return a target that asks a module: for logits, and then for gradients too, unless it was declared otherwise."""
     if answers is None or answers == AnswerFormat(Logits):
         return TorchTarget(module, n_classes)
@@ -35,7 +31,7 @@ class AnsweringModule:
     module: nn.Module
     format: AnswerFormat
 
-    def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> Interface:
+    def interface(self, n_classes: int, classes: ClassNames = None) -> Interface:
         """Return its interface."""
         return module_target(self.module, self.format, n_classes, classes)
 
@@ -43,9 +39,7 @@ class AnsweringModule:
 class DeclaredModule:
     """A module that returns what `format` says; without gradients, whose loss is known of logits alone."""
 
-    def __init__(
-        self, module: nn.Module, format: AnswerFormat, n_classes: int, classes: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, module: nn.Module, format: AnswerFormat, n_classes: int, classes: ClassNames = None) -> None:
         self.module, self.format, self.n_classes, self.classes = module, format, n_classes, classes
         self._as_logits = TorchTarget(module, n_classes)
 
@@ -56,10 +50,8 @@ class DeclaredModule:
         Raises:
             TargetError: The module fails, or its answers are not what they were said to be.
         """
-        found = []
         with left_as_it_was(self.module):
-            for rows, n_records in padded_blocks(len(inputs), 0, _BATCH):
-                found.append(self._outputs(inputs[rows[0] : rows[0] + n_records]))
+            found = [self._outputs(inputs[start : start + _BATCH]) for start in range(0, len(inputs), _BATCH)]
         whole = np.concatenate(found) if found else np.empty((0, self.n_classes))
         return self.format.read(whole, len(inputs), self.n_classes, self.classes)
 

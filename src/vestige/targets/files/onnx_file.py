@@ -1,28 +1,36 @@
 """A graph in an ONNX file, asked by onnxruntime on the processor, with no operators but its own."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vestige.core.errors import InputError, TargetError
+from vestige.core.columns import refuse_missing
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, PredictedLabels
-from vestige.core.targets import Answers, Interface
+from vestige.core.targets import Answers, ClassNames, Interface
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.files.onnx_inputs import feeds, inputs_of
 from vestige.targets.files.padded_blocks import padded_blocks
-from vestige.targets.refusals import answered, damaged
+from vestige.targets.refusals import answered, check_record_shape, reading
 
 _BLOCK = 4096
 _NUMBERS = ("tensor(float)", "tensor(double)", "tensor(float16)")
 _LABELS = ("tensor(int64)", "tensor(int32)", "tensor(string)")
+_SAME_NAMES = ("float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool")
+_TYPES: dict[str, np.dtype[Any]] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(double)": np.dtype(np.float64),
+    "tensor(string)": np.dtype(np.object_),
+    **{f"tensor({name})": np.dtype(name) for name in _SAME_NAMES},
+}
 
 
 def open_onnx(
-    path: Path, answers: AnswerFormat | None, output: str | None, n_classes: int, classes: Sequence[str] | None
+    path: Path, answers: AnswerFormat | None, output: str | None, n_classes: int, classes: ClassNames
 ) -> Interface:
     """Return a target that asks a graph.
 
@@ -41,10 +49,8 @@ def open_onnx(
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    try:
+    with reading(path, "an ONNX graph"):
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise damaged(path, "an ONNX graph", error) from None
     chosen = _chosen(path, session.get_outputs(), None if answers is None else answers.kind, output)
     if answers is None and not _is_named(chosen, "probabilit"):
         raise InputError(
@@ -74,8 +80,8 @@ def _chosen(path: Path, outputs: Sequence[Any], kind: Any, name: str | None) -> 
         else:
             named = _narrowed(named, "probabilit")
     if len(named) != 1:
-        what = f"called {name}" if name is not None else "with a label" if kind is PredictedLabels else "with a number"
-        what = what if name is not None else f"{what} per {'record' if kind is PredictedLabels else 'class'}"
+        wanted = "with a label per record" if kind is PredictedLabels else "with a number per class"
+        what = wanted if name is None else f"called {name}"
         candidates = [f"{output.name} ({output.type})" for output in named or outputs]
         raise InputError(
             f"Expected one output {what} in {path.name}, found {few(candidates, 5)}; name the one that is read "
@@ -90,9 +96,8 @@ def _narrowed(outputs: list[Any], *parts: str) -> list[Any]:
 
 
 def _is_number_per_class(output: Any) -> bool:
-    if output.type.startswith("seq(map("):
-        return True
-    return output.type in _NUMBERS and len(output.shape or (None, None)) == 2
+    is_table = output.type in _NUMBERS and len(output.shape or (None, None)) == 2
+    return is_table or output.type.startswith("seq(map(")
 
 
 class OnnxTarget:
@@ -116,7 +121,7 @@ class OnnxTarget:
         output: str,
         format: AnswerFormat,
         n_classes: int,
-        classes: Sequence[str] | None = None,
+        classes: ClassNames = None,
         label: str | None = None,
     ) -> None:
         self.session, self.output, self.format, self._label = session, output, format, label
@@ -137,19 +142,19 @@ class OnnxTarget:
         for rows, n_records in padded_blocks(len(inputs), self.least, self.most):
             block = inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows]
             beside = () if self._label is None or found else (self._label,)
-            answered, *others = self._asked(block, beside)
+            given, *others = answered(self.session.run, [self.output, *beside], feeds(block, self.inputs))
             labels = np.asarray(others[0])[:n_records] if others else labels
-            if isinstance(answered, list) and len(answered) == len(rows) and isinstance(answered[0], dict):
-                names = tuple(answered[0])
-                answered = np.array([[row[name] for name in names] for row in answered])
+            if isinstance(given, list) and len(given) == len(rows) and isinstance(given[0], dict):
+                names = tuple(given[0])
+                given = np.array([[row[name] for name in names] for row in given])
                 format = replace(format, columns=names) if format.columns is None else format
-            answered = np.asarray(answered)
-            if answered.ndim == 0 or len(answered) != len(rows):
+            given = np.asarray(given)
+            if given.ndim == 0 or len(given) != len(rows):
                 raise TargetError(
-                    f"Expected an answer for each of {len(rows)} records, found shape {answered.shape} as "
+                    f"Expected an answer for each of {len(rows)} records, found shape {given.shape} as "
                     f"{self.output}; export the model so that its first axis is the records."
                 )
-            found.append(answered[:n_records])
+            found.append(given[:n_records])
         whole = np.concatenate(found) if found else self._none()
         self.names_classes = format.says_classes(whole)
         read = format.read(whole, len(inputs), self.n_classes, self.classes)
@@ -157,10 +162,6 @@ class OnnxTarget:
             self._refuse_other_order(labels, read.whole()[: len(labels)].argmax(axis=1))
         self._label = None if found else self._label  # once is enough
         return read
-
-    def _asked(self, block: Any, beside: Sequence[str] = ()) -> list[Any]:
-        found: list[Any] = answered(self.session.run, [self.output, *beside], feeds(block, self.inputs))
-        return found
 
     def _refuse_other_order(self, labels: np.ndarray, largest: np.ndarray) -> None:
         """Columns have no names, but the graph says of each record which class is predicted, by name.
@@ -195,3 +196,102 @@ class OnnxTarget:
         if self.format.kind is PredictedLabels:
             return np.empty(0, dtype=np.int64)
         return np.empty((0, self.n_classes if self.format.columns is None else len(self.format.columns)))
+
+
+# ------------------------------------------------------------------------- what a graph is given
+
+
+@dataclass(frozen=True)
+class GraphInput:
+    """An input of a graph.
+
+    Attributes:
+        name: Its name.
+        dtype: What it takes; object for text.
+        shape: Its axes, records first; None where any size will do.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...]
+
+
+def inputs_of(session: Any) -> tuple[GraphInput, ...]:
+    """Return the inputs of a session.
+
+    Raises:
+        UnsupportedModelError: One takes no array that records could be.
+    """
+    found = []
+    for entry in session.get_inputs():
+        if entry.type not in _TYPES or not entry.shape:
+            raise UnsupportedModelError(
+                f"Expected inputs that are arrays of numbers or text, records first, found {entry.type} of shape "
+                f"{entry.shape} as {entry.name}; export the model with such inputs."
+            )
+        shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
+        found.append(GraphInput(entry.name, _TYPES[entry.type], shape))
+    return tuple(found)
+
+
+def feeds(records: Any, wanted: Sequence[GraphInput]) -> Mapping[str, np.ndarray]:
+    """Return what to give to each input.
+
+    Args:
+        records: An array, or a table whose columns have the names of the inputs if there are several.
+        wanted: The inputs.
+
+    Raises:
+        InputError: There is no column for an input, or its values are not of its type.
+        TargetError: The records have another shape.
+    """
+    is_table = hasattr(records, "columns")
+    if len(wanted) == 1 and not (is_table and list(records.columns) == [wanted[0].name]):
+        return {wanted[0].name: _fitted(records.to_numpy() if is_table else records, wanted[0])}
+    if not is_table:
+        names = few([entry.name for entry in wanted], 5)
+        raise InputError(
+            f"Expected a table with a column for each of the graph's inputs, {names}, found an array; give a DataFrame."
+        )
+    missing = [entry.name for entry in wanted if entry.name not in records.columns]
+    if missing:
+        raise InputError(
+            f"Expected a column for each of the graph's inputs, found none for {few(missing, 5)}; name the columns as "
+            "the model's inputs."
+        )
+    columns = {entry: np.asarray(records[entry.name].to_numpy()) for entry in wanted}
+    return {e.name: _fitted(c.reshape(-1, 1) if len(e.shape) == 2 else c, e) for e, c in columns.items()}
+
+
+def _fitted(values: np.ndarray, wanted: GraphInput) -> np.ndarray:
+    cure = "give the records as the model was exported for them."
+    check_record_shape(values.shape[1:], wanted.shape[1:], f" for the graph's input {wanted.name}", cure)
+    return _text(values, wanted) if wanted.dtype.kind == "O" else _numbers(values, wanted)
+
+
+def _text(values: np.ndarray, wanted: GraphInput) -> np.ndarray:
+    if values.dtype.kind == "f":
+        raise InputError(f"Expected text for the graph's input {wanted.name}, found {values.dtype}; give text.")
+    if values.dtype.kind == "O":
+        refuse_missing(np.array([v is None or v != v for v in values.flat], dtype=bool), wanted.name)
+    return np.array([str(v) for v in values.flat], dtype=object).reshape(values.shape)
+
+
+def _numbers(values: np.ndarray, wanted: GraphInput) -> np.ndarray:
+    cure = "convert the column, or export the model for these values."
+    if values.dtype.kind == "O":
+        with suppress(TypeError, ValueError):
+            values = values.astype(np.float64)
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"Expected numbers for the graph's input {wanted.name}, found {values.dtype}; {cure}")
+    if wanted.dtype.kind == "f":
+        return np.ascontiguousarray(values, dtype=wanted.dtype)
+    with np.errstate(invalid="ignore"):
+        whole = np.ascontiguousarray(values, dtype=wanted.dtype)
+    wrong = whole != values
+    if wrong.any():
+        raise InputError(
+            f"Expected whole numbers ({wanted.dtype}) for the graph's input {wanted.name}, found {values[wrong][0]}; "
+            f"{cure}"
+        )
+    return whole

@@ -1,18 +1,16 @@
 """A model in a pickle, which can run any code when it is loaded: only for files that the user made, and says so."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from vestige.core.errors import UnsupportedModelError
-from vestige.core.targets import Interface
+from vestige.core.targets import ClassNames, Interface
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.estimator_file import estimator_target
 from vestige.targets.opening import is_torch_module
-from vestige.targets.refusals import damaged
+from vestige.targets.refusals import not_trusted, reading
 
 
 def open_pickle(
-    path: Path, trust: bool, answers: AnswerFormat | None, n_classes: int, classes: Sequence[str] | None
+    path: Path, trust: bool, answers: AnswerFormat | None, n_classes: int, classes: ClassNames
 ) -> Interface:
     """Return a target that asks the model in a pickle.
 
@@ -28,16 +26,11 @@ def open_pickle(
         InputError: It is damaged, or holds no classifier.
     """
     if not trust:
-        raise UnsupportedModelError(
-            f"Expected a model file that runs nothing, found {path.name}: a pickle can run any code when it is loaded; "
-            "store the model as .skops or .onnx, or pass --trust-pickle (trust_pickle=True) if you made it yourself."
-        )
+        raise not_trusted(path, "a pickle", ".skops or .onnx")
     import joblib
 
-    try:
+    with reading(path, "a pickle"):
         model = joblib.load(path)
-    except Exception as error:
-        raise damaged(path, "a pickle", error) from None
     if is_torch_module(model):
         from vestige.targets.files.module_answers import module_target
 

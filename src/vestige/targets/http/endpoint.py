@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vestige.core.errors import InputError, TargetError, UnsupportedModelError, VestigeError
+from vestige.core.errors import InputError, TargetError, VestigeError
 from vestige.core.messages import brief, few
 from vestige.core.outputs import PredictedLabels
-from vestige.core.targets import Allowance, Answers, Part, Taken
+from vestige.core.targets import Allowance, Answers, ClassNames, Part
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.http.open_inference import (
     DTYPES,
@@ -26,6 +26,7 @@ from vestige.targets.http.open_inference import (
     metadata_of,
     response_of,
 )
+from vestige.targets.refusals import missing_package
 
 if TYPE_CHECKING:
     from vestige.targets.http.sending import Sender
@@ -107,7 +108,7 @@ class Endpoint:
             names = few([name for name in DTYPES if name != "BYTES"], 20)
             raise InputError(f"Expected a datatype for numbers, one of {names}, found {brief(self.datatype)!r}.")
 
-    def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> "EndpointInterface":
+    def interface(self, n_classes: int, classes: ClassNames = None) -> "EndpointInterface":
         """Ask the model for its metadata and return its interface.
 
         Raises:
@@ -118,21 +119,11 @@ class Endpoint:
         try:
             from vestige.targets.http.sending import Sender, credentials_of
         except ModuleNotFoundError as error:
-            missing = error.name
+            package = str(error.name)
         else:
-            limits = self.limits
-            sender = Sender(
-                self.url,
-                credentials_of(self.headers),
-                timeout=limits.timeout,
-                n_tries=limits.n_tries,
-                per_second=limits.per_second,
-                n_connections=limits.n_connections,
-            )
+            sender = Sender(self.url, credentials_of(self.headers), self.limits)
             return EndpointInterface(self, sender, n_classes, classes)
-        raise UnsupportedModelError(
-            f"Expected the package {missing} for a model behind HTTP, found none; pip install 'vestige[http]'."
-        )
+        raise missing_package(package, "a model behind HTTP", "http")
 
 
 def _check_header(header: str, variable: str) -> None:
@@ -159,9 +150,7 @@ class EndpointInterface:
         TargetError: The server does not answer, or has no such model.
     """
 
-    def __init__(
-        self, endpoint: Endpoint, sender: "Sender", n_classes: int, classes: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, sender: "Sender", n_classes: int, classes: ClassNames = None) -> None:
         self.n_classes, self._classes, self.names_classes = n_classes, classes, False
         self._endpoint, self._sender = endpoint, sender
         self._address = address_of(endpoint.url)
@@ -257,8 +246,7 @@ class EndpointInterface:
         block = inputs.iloc[start:end] if hasattr(inputs, "iloc") else inputs[start:end]
         try:
             body = body_of(block, self._metadata, endpoint.datatype, endpoint.output, first=start)
-            taken = None if allowance is None else Taken(allowance, end - start)
-            reply = self._sender.send(f"{self._address.url}/infer", body, stop, taken)
+            reply = self._sender.send(f"{self._address.url}/infer", body, stop, allowance, end - start)
             response = response_of(reply.document, self._address, end - start, endpoint.output)
             answers = self._read(response, start, end)
         except VestigeError as error:
@@ -272,7 +260,7 @@ class EndpointInterface:
         """An error of the same kind that names the model, and nothing secret."""
         said = str(error)
         where = "" if self._address.url in said else f" ({self._address.url})"
-        return type(error)(self._sender.hidden(f"{said.removesuffix('.')}{where}."))
+        return type(error)(self._sender.credentials.hidden(f"{said.removesuffix('.')}{where}."))
 
     def _read(self, response: Response, start: int, end: int) -> Answers:
         read = self._endpoint.answers

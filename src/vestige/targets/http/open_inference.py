@@ -190,7 +190,7 @@ def _tensor(values: np.ndarray, tensor: Tensor, datatype: str | None, first: int
     if values.dtype.kind in "OUS":
         chosen, data = "BYTES", _text(values, tensor, first)
     else:
-        chosen = datatype or tensor.datatype or _datatype(values, tensor)
+        chosen = datatype or tensor.datatype or _DATATYPES.get(values.dtype.newbyteorder("="), "")
         data = _numbers(values, chosen, tensor, first)
     one_more = [1] if len(shape) == values.ndim + 1 and shape[-1] in (1, -1) else []
     found = {"name": tensor.name, "shape": [*values.shape, *one_more], "datatype": chosen, "data": data}
@@ -213,17 +213,12 @@ def _text(values: np.ndarray, tensor: Tensor, first: int) -> list[str | None]:
     return data
 
 
-def _datatype(values: np.ndarray, tensor: Tensor) -> str:
-    found = _DATATYPES.get(values.dtype.newbyteorder("="))
-    if found is None:
+def _numbers(values: np.ndarray, datatype: str, tensor: Tensor, first: int) -> list[Any]:
+    dtype = DTYPES.get(datatype)
+    if not datatype:
         raise InputError(
             f"Expected numbers or text as the input {brief(tensor.name)!r}, found {values.dtype}; convert it first."
         )
-    return found
-
-
-def _numbers(values: np.ndarray, datatype: str, tensor: Tensor, first: int) -> list[Any]:
-    dtype = DTYPES.get(datatype)
     if dtype is None or datatype == "BYTES":
         raise InputError(
             f"Expected inputs that JSON can hold as {brief(datatype)!r}, the datatype of {brief(tensor.name)!r}, found "
@@ -244,16 +239,14 @@ def _numbers(values: np.ndarray, datatype: str, tensor: Tensor, first: int) -> l
 
 
 def _fractions(values: np.ndarray, tensor: Tensor, first: int) -> list[float | None]:
-    data = values.ravel().tolist()
-    if np.isfinite(values).all():
-        return list(data)
     infinite = np.isinf(values).reshape(len(values), -1).any(axis=1)
     if infinite.any():
         raise InputError(
             f"Expected finite numbers as the input {brief(tensor.name)!r}, found infinity in record "
             f"{first + int(np.argmax(infinite)) + 1:,}, which JSON cannot hold; replace it."
         )
-    return [None if value != value else value for value in data]
+    data: list[float | None] = values.ravel().tolist()
+    return [None if value != value else value for value in data] if np.isnan(values).any() else data
 
 
 # ------------------------------------------------------------------------------------- answers

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from queue import SimpleQueue
 from threading import Event, Lock
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -24,7 +24,10 @@ import orjson
 
 from vestige.core.errors import InputError, TargetError
 from vestige.core.messages import brief
-from vestige.core.targets import Taken
+from vestige.core.targets import Allowance
+
+if TYPE_CHECKING:
+    from vestige.targets.http.endpoint import Limits
 
 _FIRST_WAIT = 0.5  # before the second try [s]; doubled before every other
 _LONGEST_WAIT = 30.0  # [s]
@@ -181,49 +184,41 @@ class Sender:
     Args:
         url: Of the host, which decides the proxy.
         credentials: Headers that are sent with every request.
-        timeout: For each, from its first byte to the last of the answer [s].
-        n_tries: How often one is sent at most.
-        per_second: How many are sent at most; no bound if omitted.
-        n_connections: That are open at once.
+        limits: What the server is asked to bear.
 
     Raises:
         InputError: The certificates that SSL_CERT_FILE names cannot be read, or a proxy that is set is none.
     """
 
-    def __init__(
-        self,
-        url: str,
-        credentials: Credentials,
-        *,
-        timeout: float,
-        n_tries: int,
-        per_second: float | None,
-        n_connections: int,
-    ) -> None:
-        self._credentials, self._timeout, self._n_tries = credentials, timeout, n_tries
-        self._pace, self._url, self._n_connections = _Pace(per_second), url, n_connections
+    def __init__(self, url: str, credentials: Credentials, limits: "Limits") -> None:
+        self.credentials, self._limits, self._url, self._pace = credentials, limits, url, _Pace(limits.per_second)
         self._connect()
         given = {header.lower() for header in credentials.headers}
         self._headers = {header: value for header, value in _HEADERS.items() if header.lower() not in given}
-        self._timeouts = {"timeout": {"connect": timeout, "read": timeout, "write": timeout, "pool": None}}
+        self._timeouts = {
+            "timeout": {"connect": limits.timeout, "read": limits.timeout, "write": limits.timeout, "pool": None}
+        }
 
     def _connect(self) -> None:
         # One connection each: a common pool looks after all of them at every request.
-        connections = _connections(self._url, self._n_connections)
+        connections = _connections(self._url, self._limits.n_connections)
         self._free: SimpleQueue[httpx.HTTPTransport] = SimpleQueue()
         for connection in connections:
             self._free.put(connection)
             weakref.finalize(self, connection.close)
         self._process = os.getpid()
 
-    def send(self, url: str, body: bytes | None, stop: Event, taken: Taken | None = None) -> Reply:
+    def send(
+        self, url: str, body: bytes | None, stop: Event, allowance: Allowance | None = None, n_queries: int = 0
+    ) -> Reply:
         """Post a body, or get what is at a URL without one, until it is answered.
 
         Args:
             url: Where to.
             body: JSON.
             stop: Once it is set, nothing is tried again.
-            taken: What every try takes of the budget.
+            allowance: What every try takes its queries of.
+            n_queries: How many those are.
 
         Returns:
             The answer; one without a document if there is nothing to get there (405, 501).
@@ -232,9 +227,9 @@ class Sender:
             TargetError: There is no answer, for good.
             BudgetError: There is no budget for another try.
         """
-        for n_tries in range(1, self._n_tries + 1):
-            found = self._try(url, body, stop, taken)
-            if not (isinstance(found, _Failure) and found.may_pass) or n_tries == self._n_tries:
+        for n_tries in range(1, self._limits.n_tries + 1):
+            found = self._try(url, body, stop, allowance, n_queries)
+            if not (isinstance(found, _Failure) and found.may_pass) or n_tries == self._limits.n_tries:
                 break
             if stop.wait(max(_wait_after(n_tries), found.asked_wait)):
                 break
@@ -244,43 +239,39 @@ class Sender:
             return Reply(None, n_tries - 1)
         tries = "" if n_tries == 1 else f" in the last of {n_tries} tries"
         raise TargetError(
-            self._credentials.hidden(f"Expected an answer from {url}, found {found.found}{tries}; {found.cure}.")
+            self.credentials.hidden(f"Expected an answer from {url}, found {found.found}{tries}; {found.cure}.")
         )
 
-    def hidden(self, text: str) -> str:
-        """Return text without the secrets that are sent."""
-        return self._credentials.hidden(text)
-
-    def _try(self, url: str, body: bytes | None, stop: Event, taken: Taken | None) -> tuple[Any] | _Failure:
+    def _try(
+        self, url: str, body: bytes | None, stop: Event, allowance: Allowance | None, n_queries: int
+    ) -> tuple[Any] | _Failure:
         self._pace.wait(stop)
         if stop.is_set():
             return _Failure("none yet", "ask again", False)
         if self._process != os.getpid():  # on connections that a fork shares, one process reads the other's answers
             self._connect()
-        connection = (
-            self._free.get()
-        )  # before the clock: two passes share them, and to wait for one is no fault of the server
+        connection = self._free.get()  # before the clock: two passes share them, and no server is late for that
         try:
-            if taken is not None:  # last of all, and with the operating system before the first byte is sent
-                taken.allowance.take(taken.n_queries)
+            if allowance is not None:  # last of all, and with the operating system before the first byte is sent
+                allowance.take(n_queries)
             response, content = self._exchanged(connection, url, body)
         finally:
             self._free.put(connection)
         found = response if isinstance(response, _Failure) else self._read(response, content)
-        if taken is not None and isinstance(found, _Failure) and not found.may_be_computed:
-            taken.allowance.give_back(taken.n_queries)
+        if allowance is not None and isinstance(found, _Failure) and not found.may_be_computed:
+            allowance.give_back(n_queries)
         return found
 
     def _exchanged(
         self, connection: httpx.HTTPTransport, url: str, body: bytes | None
     ) -> tuple[httpx.Response | _Failure, bytes]:
-        end = time.monotonic() + self._timeout
+        end = time.monotonic() + self._limits.timeout
         try:
             # By the transport itself: what a client adds to it, such as cookies, is not wanted and costs as much again.
             request = httpx.Request(
                 "GET" if body is None else "POST",
                 _parsed_url(url),
-                headers=self._headers | self._credentials.headers,
+                headers=self._headers | self.credentials.headers,
                 content=body,
                 extensions=self._timeouts,
             )
@@ -289,17 +280,19 @@ class Sender:
         except httpx.TimeoutException as error:
             is_sent = not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
             cure = "raise timeout or use smaller batches"
-            return _Failure(f"none within {self._timeout:g} s", cure, True, is_sent=is_sent), b""
+            return _Failure(f"none within {self._limits.timeout:g} s", cure, True, is_sent=is_sent), b""
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return self._unsent(error), b""
 
     def _unsent(self, error: Exception) -> _Failure:
         """Why there is no response: what httpx raised holds the request, and so the headers, and goes no further."""
         causes = _causes(error)
-        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-            why = next(c.verify_message for c in causes if isinstance(c, ssl.SSLCertVerificationError))
+        unverified = [c.verify_message for c in causes if isinstance(c, ssl.SSLCertVerificationError)]
+        if unverified:
             cure = "let SSL_CERT_FILE name a file with the certificate if you trust it; it is never left unverified"
-            return _Failure(f"a certificate that does not verify ({brief(why, _QUOTED)})", cure, False, is_sent=False)
+            return _Failure(
+                f"a certificate that does not verify ({brief(unverified[0], _QUOTED)})", cure, False, is_sent=False
+            )
         words = self._quoted(str(error))
         if any(isinstance(c, ssl.SSLError) and not isinstance(c, ssl.SSLEOFError) for c in causes):
             return _Failure(f"no TLS ({words})", "check that the server speaks https at that port", False)
@@ -322,7 +315,7 @@ class Sender:
             return _Failure(f"status {status}, a redirect to {self._target(response)}", cure, False, status=status)
         cure = _CURES.get(status, "see the server's log")
         if status in (401, 403):
-            cure = self._credentials.cure()
+            cure = self.credentials.cure()
         words = self._quoted(_message(content))
         found = f"status {status}" + (f" ({words})" if words else "")
         return _Failure(found, cure, status in _AGAIN, _seconds(response.headers.get("Retry-After", "")), status)
@@ -349,7 +342,7 @@ class Sender:
 
     def _quoted(self, words: str) -> str:
         """Words of others on one line: hidden before they are cut, lest the beginning of a secret is left."""
-        hidden = self._credentials.hidden(words)
+        hidden = self.credentials.hidden(words)
         return brief(" ".join("".join(c if c.isprintable() else " " for c in hidden).split()), _QUOTED)
 
 

@@ -14,6 +14,7 @@ from vestige.targets.objects.torch_module import TorchTarget
 from vestige.targets.refusals import missing_package
 
 _BATCH = 256
+_SETTINGS = {"binary_search_steps": 5, "stepsize": 5e-3, "initial_const": 1e-2}  # of cleverhans
 
 
 def carlini_wagner_distances(
@@ -24,9 +25,6 @@ def carlini_wagner_distances(
     bounds: tuple[Any, Any] | InputSpace,
     *,
     n_steps: int = 1_000,
-    step_size: float = 5e-3,
-    n_searches: int = 5,
-    first_weight: float = 1e-2,
 ) -> Float[np.ndarray, " record"]:
     """Find how far each record is from the decision boundary [L2, unit of the inputs], with gradients.
 
@@ -37,10 +35,7 @@ def carlini_wagner_distances(
         n_classes: Number of classes.
         bounds: Least and largest value of every feature; or what was declared of the inputs, by which they are prepared
             for the module, and the distances are in the units of the records.
-        n_steps: Steps of Adam at most, for each weight of the loss.
-        step_size: Its step.
-        n_searches: Weights that are tried, by bisection.
-        first_weight: The first of them.
+        n_steps: Steps of Adam at most, for each of 5 weights of the loss.
 
     Returns:
         The distances: 0 where the module is wrong about the record, infinite where no other class was found.
@@ -57,28 +52,12 @@ def carlini_wagner_distances(
         import foolbox
     except ModuleNotFoundError:
         raise missing_package("foolbox", "distances by gradients", "whitebox") from None
-    if isinstance(bounds, InputSpace):
-        bounds.check(inputs)
-        low, high = (float(side.flat[0]) if (side == side.flat[0]).all() else np.nan for side in bounds.bounds(inputs))
-    else:
-        low, high = (float(side) if np.ndim(side) == 0 else np.nan for side in bounds)
-    least, most = (float(inputs.min()), float(inputs.max())) if inputs.size else (np.inf, -np.inf)
-    is_outside = not isinstance(bounds, InputSpace) and (least < low or most > high)
-    if not low < high or is_outside:
-        raise InputError(
-            f"Expected inputs within two bounds that hold for every feature, found bounds {low:g} and {high:g} and "
-            f"inputs from {least:g} to {most:g}; scale the features alike."
-        )
+    low, high = _range_of(inputs, bounds)
     if isinstance(bounds, InputSpace):
         unit = np.clip((inputs.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
-        found = carlini_wagner_distances(
-            _Prepared(module, bounds, low, high, inputs.shape[1:]), unit, labels, n_classes, (0, 1), n_steps=n_steps,
-            step_size=step_size, n_searches=n_searches, first_weight=first_weight,
-        )  # fmt: skip
-        return found * (high - low)
-    attack = foolbox.attacks.L2CarliniWagnerAttack(
-        binary_search_steps=n_searches, steps=n_steps, stepsize=step_size, initial_const=first_weight
-    )
+        prepared = _Prepared(module, bounds, low, high, inputs.shape[1:])
+        return carlini_wagner_distances(prepared, unit, labels, n_classes, (0, 1), n_steps=n_steps) * (high - low)
+    attack = foolbox.attacks.L2CarliniWagnerAttack(steps=n_steps, **_SETTINGS)
     was_training = module.training
     module.eval()
     try:
@@ -91,6 +70,23 @@ def carlini_wagner_distances(
     finally:
         module.train(was_training)
     return np.concatenate([np.empty(0), *parts])
+
+
+def _range_of(inputs: np.ndarray, bounds: tuple[Any, Any] | InputSpace) -> tuple[float, float]:
+    """The least and the largest value of every feature, within which all inputs are."""
+    sides: Any = bounds
+    if isinstance(bounds, InputSpace):
+        bounds.check(inputs)
+        sides = (side.flat[0] if (side == side.flat[0]).all() else np.nan for side in bounds.bounds(inputs))
+    low, high = (float(side) if np.ndim(side) == 0 else np.nan for side in sides)
+    least, most = (float(inputs.min()), float(inputs.max())) if inputs.size else (np.inf, -np.inf)
+    is_outside = not isinstance(bounds, InputSpace) and (least < low or most > high)
+    if not low < high or is_outside:
+        raise InputError(
+            f"Expected inputs within two bounds that hold for every feature, found bounds {low:g} and {high:g} and "
+            f"inputs from {least:g} to {most:g}; scale the features alike."
+        )
+    return low, high
 
 
 class _Prepared(nn.Module):

@@ -1,7 +1,7 @@
 """A fitted scikit-learn estimator, or whatever follows its conventions, as a target."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,10 @@ from vestige.core.errors import InputError, TargetError
 from vestige.core.labels import codes_of_classes
 from vestige.core.messages import brief
 from vestige.core.outputs import PredictedLabels, Probabilities
+from vestige.core.targets import Answers, ClassNames
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.checking import array_of, checked
-from vestige.targets.feature_columns import FeatureColumns, columns_of_estimator, in_order_of
-from vestige.targets.refusals import answered
+from vestige.targets.feature_columns import columns_of_estimator, in_order_of
+from vestige.targets.refusals import answered, array_of, check_shape
 
 
 class EstimatorTarget:
@@ -33,27 +33,35 @@ class EstimatorTarget:
 
     names_classes = True
 
-    def __init__(self, estimator: Any, n_classes: int, classes: Sequence[str] | None = None) -> None:
+    def __init__(self, estimator: Any, n_classes: int, classes: ClassNames = None) -> None:
         self.estimator, self.n_classes = estimator, n_classes
-        self.columns = list(_codes(estimator, n_classes, classes).values())
+        self.codes = _codes(estimator, n_classes, classes)
+        self.columns = list(self.codes.values())
         self._features = columns_of_estimator(estimator)
 
-    def answers(self, inputs: Any) -> Probabilities:
+    def answers(self, inputs: Any) -> Answers:
         """Return the probability of every class.
 
         Raises:
             TargetError: It fails, or these are no probabilities, such as what boosters with some objectives return.
         """
-        answer = _answer(self.estimator.predict_proba, _given(self.estimator, self._features, inputs))
-        found = array_of(answer, "probabilities").astype(np.float64)
-        checked(found, len(inputs), len(self.columns), "probabilities")
+        found = array_of(self._asked(self.estimator.predict_proba, inputs), "probabilities").astype(np.float64)
+        check_shape(found.shape, len(inputs), len(self.columns), "probabilities")
         AnswerFormat().read(found, len(inputs), len(self.columns))
         probabilities = np.zeros((len(inputs), self.n_classes))
         probabilities[:, self.columns] = found
         return Probabilities(probabilities)
 
+    def _asked(self, ask: Callable[[Any], Any], inputs: Any) -> Any:
+        """Ask about a copy of the inputs, the columns of a table matched by name where the estimator knows some."""
+        given = inputs if self._features is None else self._features.fitted(inputs)
+        with warnings.catch_warnings():
+            # Of an estimator that was trained on an array: there is nothing to compare the names of a table with.
+            warnings.filterwarnings("ignore", message="X has feature names, but")
+            return answered(ask, in_order_of(self.estimator, given).copy())
 
-class LabelEstimatorTarget:
+
+class LabelEstimatorTarget(EstimatorTarget):
     """Asks `predict` alone, of a classifier without probabilities or one that was said to give labels.
 
     Args:
@@ -65,21 +73,15 @@ class LabelEstimatorTarget:
         InputError: It is not fitted, or has a class that the records do not.
     """
 
-    names_classes = True
+    format = AnswerFormat(PredictedLabels)
 
-    def __init__(self, estimator: Any, n_classes: int, classes: Sequence[str] | None = None) -> None:
-        self.estimator, self.n_classes = estimator, n_classes
-        self.codes, self.format = _codes(estimator, n_classes, classes), AnswerFormat(PredictedLabels)
-        self._features = columns_of_estimator(estimator)
-
-    def answers(self, inputs: Any) -> PredictedLabels:
+    def answers(self, inputs: Any) -> Answers:
         """Return the predicted classes.
 
         Raises:
             TargetError: There is not one per record, or it is none of the estimator's classes.
         """
-        answer = _answer(self.estimator.predict, _given(self.estimator, self._features, inputs))
-        found = array_of(answer, "predicted labels")
+        found = array_of(self._asked(self.estimator.predict, inputs), "predicted labels")
         if found.shape == (len(inputs), 1):
             found = found[:, 0]
         if found.shape != (len(inputs),):
@@ -97,19 +99,7 @@ class LabelEstimatorTarget:
         return PredictedLabels(np.array([self.codes[value] for value in values.tolist()], dtype=np.int64)[which])
 
 
-def _given(estimator: Any, features: FeatureColumns | None, inputs: Any) -> Any:
-    """A copy of the inputs, the columns of a table matched by name where the estimator knows some."""
-    return in_order_of(estimator, inputs if features is None else features.fitted(inputs)).copy()
-
-
-def _answer(ask: Callable[[Any], Any], given: Any) -> Any:
-    with warnings.catch_warnings():
-        # Of an estimator that was trained on an array: there is nothing to compare the names of a table with.
-        warnings.filterwarnings("ignore", message="X has feature names, but")
-        return answered(ask, given)
-
-
-def _codes(estimator: Any, n_classes: int, classes: Sequence[str] | None) -> dict[Any, int]:
+def _codes(estimator: Any, n_classes: int, classes: ClassNames) -> dict[Any, int]:
     """The code of each of the estimator's classes, in their order."""
     fitted = getattr(estimator, "classes_", None)
     if fitted is None:

@@ -1,15 +1,14 @@
 """A function from inputs to answers as a target."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from vestige.core.columns import index_of
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
-from vestige.core.targets import Answers
+from vestige.core.targets import Answers, ClassNames
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.checking import refuse_other_order
-from vestige.targets.refusals import answered
+from vestige.targets.refusals import answered, refuse_other_order
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class AnsweringFunction:
     function: Callable[[Any], Any]
     format: AnswerFormat
 
-    def interface(self, n_classes: int, classes: Sequence[str] | None = None) -> "FunctionTarget":
+    def interface(self, n_classes: int, classes: ClassNames = None) -> "FunctionTarget":
         """Return its interface."""
         return FunctionTarget(self.function, n_classes, classes, self.format)
 
@@ -35,7 +34,7 @@ class FunctionTarget:
         self,
         function: Callable[[Any], Any],
         n_classes: int,
-        classes: Sequence[str] | None = None,
+        classes: ClassNames = None,
         format: AnswerFormat | None = None,
     ) -> None:
         self.function, self.n_classes, self.classes = function, n_classes, classes

@@ -14,10 +14,8 @@ from vestige.core.memory import keep_freed_memory
 from vestige.core.messages import few
 from vestige.core.outputs import Logits
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.checking import check_finite, check_shape
-from vestige.targets.objects.last_layer_gradients import last_layer_gradients
-from vestige.targets.objects.record_gradients import squared_norms_for
-from vestige.targets.refusals import answered
+from vestige.targets.objects.record_gradients import last_layer_gradients, squared_norms_for
+from vestige.targets.refusals import answered, check_finite, check_shape
 
 _NUMBERS = 1 << 18  # of the inputs that are asked about at once: narrow tables in larger batches
 _BATCH = 512, 4096  # least and most

@@ -1,0 +1,111 @@
+"""What the adversary has beside the model: one shadow model, given reference models, trained ones, or nothing."""
+
+import tempfile
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from vestige.auditing.label_only.question import ShadowLabels
+from vestige.auditing.plan import AuditPlan
+from vestige.auditing.querying.session import TargetAnswers
+from vestige.auditing.references.phi import asked_alike
+from vestige.auditing.references.scores import ReferenceScores, score_with
+from vestige.auditing.run_folder import refuse_another
+from vestige.auditing.shadow import Shadow
+from vestige.auditing.shadows.labels import first_by_labels, labels_of_shadows
+from vestige.auditing.shadows.mismatched_recipe import mismatched_recipe
+from vestige.auditing.shadows.references import checks_of_training, references_of
+from vestige.auditing.shadows.settings import ShadowTraining
+from vestige.auditing.trained_models import trained
+from vestige.core.attack import Attack
+from vestige.core.errors import InputError
+from vestige.core.outputs import GradientNorms, PredictedLabels
+from vestige.core.predictions import Predictions
+from vestige.core.recipe import Recipe
+from vestige.core.references import References
+from vestige.core.result import Check
+from vestige.training.bank import Bank
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AdversaryModels:
+    """The adversary's models, after the audited one was asked.
+
+    Attributes:
+        shadow: The answers of one of them, on which thresholds are set; None if the adversary has no model.
+        scores: What reference models add; None if there are none, or if they are seen by labels only.
+        labels: Models that were trained for this audit, to be asked for labels.
+        checks: What a reader should know of them, where it is not among the scores'.
+    """
+
+    shadow: Predictions | None = None
+    scores: ReferenceScores | None = None
+    labels: ShadowLabels | None = None
+    checks: tuple[Check, ...] = ()
+
+
+def adversary_models(plan: AuditPlan, answers: TargetAnswers) -> AdversaryModels:
+    """Return the adversary's models; they are trained if that is asked for.
+
+    Raises:
+        InputError: They do not fit the target, or no attack can use them.
+        TrainingError: None could be trained.
+        RunFolderError: The run holds others.
+        ArtefactError: Something stored is damaged or foreign.
+        OutputError: Bank or run cannot be written.
+    """
+    if isinstance(plan.adversary, Shadow):
+        return AdversaryModels(shadow=plan.adversary.predictions)
+    if isinstance(plan.adversary, References):
+        return _given(plan, plan.adversary, answers)
+    if isinstance(plan.adversary, ShadowTraining):
+        return _trained(plan, plan.adversary, answers)
+    return AdversaryModels()
+
+
+def _given(plan: AuditPlan, references: References, answers: TargetAnswers) -> AdversaryModels:
+    plan.progress("scoring with reference models", 0, 1)
+    target = answers.predictions
+    if answers.views is not None:
+        references = asked_alike(references, target, answers.views)
+    scores = score_with(references, target, plan.selection.attacks, likelihood=plan.likelihood)
+    if scores.attacks.not_run and not scores.attacks.played:
+        raise InputError(
+            f"Expected reference models that some attack can use, found {scores.n_models} of no use: "
+            f"they lack {scores.attacks.not_run[0].needs}. Most attacks need 2 models that were trained on each record "
+            "and 2 that were not."
+        )
+    refuse_another(plan.folder, inputs={"references": scores.digest})
+    return AdversaryModels(shadow=scores.shadow, scores=scores)
+
+
+def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) -> AdversaryModels:
+    """Train shadow models, or take them from the run or the bank, and score with them."""
+    recipe, pool, predictions = training.recipe_like(answers.classifier), answers.pool, answers.predictions
+    assert pool is not None  # the plan has records
+    run, seed = plan.folder, plan.options.seed
+    with nullcontext(run) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as folder:
+        with_gradients = _reads_gradients(recipe, predictions, plan.selection.attacks)
+        shadows = trained(
+            recipe, pool, training, Path(folder), seed, plan.progress, plan.querying.views,
+            with_gradients=with_gradients,
+        )  # fmt: skip
+        if predictions.ids is None:
+            predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
+        checks = (*checks_of_training(shadows), *mismatched_recipe(answers.classifier, recipe))
+        labels = labels_of_shadows(shadows, Bank(training.bank))
+        if predictions.output(PredictedLabels) is not None:  # a label-only adversary: phi of the target is not seen
+            return AdversaryModels(shadow=first_by_labels(shadows, predictions), labels=labels, checks=checks)
+        references = references_of(shadows, answers.views)
+        scores = score_with(references, predictions, plan.selection.attacks, checks, plan.likelihood)
+        return AdversaryModels(shadow=scores.shadow, scores=scores, labels=labels)
+
+
+def _reads_gradients(recipe: Recipe, predictions: Predictions, attacks: Iterable[Attack]) -> bool:
+    """Whether shadow models are to be asked for gradients: the target was, they have some, and an attack reads them."""
+    wanted = any("shadow_gradient_norms" in attack.reads for attack in attacks)
+    has_some = recipe.identity().get("recipe") == "torch"
+    return wanted and has_some and predictions.output(GradientNorms) is not None

@@ -1,0 +1,119 @@
+"""A probe: what a label-only attack asks of a model. Each kind is a frozen value in a file of its own."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+
+from vestige.auditing.label_only.question import LabelQuestion, LabelResults
+from vestige.core.attack import Attack
+from vestige.core.errors import InputError
+from vestige.core.inputs import InputSpace
+from vestige.core.records import Records
+
+RATIO = "label_only_likelihood_ratio"
+"""The attack that any kind of copies can feed."""
+
+FEWEST = 4
+"""Models of a likelihood ratio that leaves one and its partner out."""
+
+
+class Probe(ABC):
+    """What label-only attacks ask."""
+
+    @property
+    @abstractmethod
+    def attacks(self) -> tuple[str, ...]:
+        """Names of the attacks that read what it asks, its own first."""
+
+    @abstractmethod
+    def n_queries_of(self, pool: Records, space: InputSpace, wanted: Collection[str]) -> int:
+        """Return the most queries about each record, for some of its attacks.
+
+        Raises:
+            InputError: It does not fit the inputs.
+        """
+
+    @abstractmethod
+    def play(self, question: LabelQuestion) -> LabelResults:
+        """Ask the models, and play the attacks that are wanted.
+
+        Raises:
+            InputError: It does not fit the inputs.
+            TargetError: A model does not answer.
+            BudgetError: The target's budget is spent.
+        """
+
+
+def served(probes: Sequence[Probe], wanted: Collection[str]) -> list[tuple[Probe, tuple[str, ...]]]:
+    """Return each probe with the attacks that it is asked for: the first that an attack can read serves it.
+
+    Example:
+        >>> from vestige.auditing.label_only.translations import Translations
+        >>> served([Translations()], ["translations", "loss"])
+        [(Translations(choices=(1, 2, 3)), ('translations',))]
+    """
+    # What is played with several kinds of copies reads the most of them.
+    by_number = sorted(range(len(probes)), key=lambda number: probes[number].attacks[1:] != (RATIO,))
+    server = {name: number for number in reversed(by_number) for name in probes[number].attacks if name in wanted}
+    names = [tuple(name for name in probe.attacks if server.get(name) == n) for n, probe in enumerate(probes)]
+    return [(probe, of_probe) for probe, of_probe in zip(probes, names, strict=True) if of_probe]
+
+
+def played_with(attacks: Iterable[Attack], n_shadows: int) -> tuple[str, ...]:
+    """Return the names of the attacks that so many shadow models allow, as far as queries depend on it."""
+    return tuple(attack.name for attack in attacks if attack.name != RATIO or n_shadows >= FEWEST)
+
+
+def n_queries_of(
+    probes: Sequence[Probe], pool: Records, space: InputSpace, wanted: Collection[str] | None = None
+) -> int:
+    """Return the most queries that the target may be asked, over all records.
+
+    Args:
+        probes: What is asked.
+        pool: The records.
+        space: What inputs may be.
+        wanted: Attacks that are played; all if omitted. What none of them reads is not asked.
+
+    Raises:
+        InputError: A kind of copies does not fit the inputs, or a search cannot start from them or with so few queries.
+    """
+    every = {name for probe in probes for name in probe.attacks}
+    chosen = every if wanted is None else every & set(wanted)
+    return sum(probe.n_queries_of(pool, space, names) for probe, names in served(probes, chosen)) * pool.n_records
+
+
+def score(attack: Attack, first: np.ndarray, **signals: np.ndarray) -> np.ndarray:
+    """Scores of an attack; `first` is what it reads first."""
+    return attack.play({attack.reads[0]: first, **signals})
+
+
+def all_records(pool: Records) -> np.ndarray:
+    """Numbers of all records."""
+    return np.arange(pool.n_records)
+
+
+def image_axes(pool: Records) -> tuple[int, int]:
+    """Where height and width are: after the channels if there are 1 or 3 of these in front and not at the end."""
+    shape = pool.inputs.shape
+    return (2, 3) if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3) else (1, 2)
+
+
+def range_of(pool: Records, space: InputSpace) -> tuple[float, float]:
+    """The smallest and the largest number of an input."""
+    low, high = space.bounds(pool.inputs)
+    return float(low.min()), float(high.max())
+
+
+def refuse_no_images(pool: Records, what: str) -> None:
+    """Refuse inputs that are no images.
+
+    Raises:
+        InputError: Naming what needs them.
+    """
+    if hasattr(pool.inputs, "columns") or pool.inputs.ndim not in (3, 4):
+        found = "a table" if hasattr(pool.inputs, "columns") else f"shape {pool.inputs.shape}"
+        raise InputError(
+            f"Expected images, records x height x width (x channels), for {what}, found {found}; take noisy copies."
+        )

@@ -1,0 +1,212 @@
+"""What an audit is to do: everything that is asked of it, refused before a query is sent if it does not go together."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vestige.auditing.querying.settings import Querying
+from vestige.auditing.results.answers import options_as_text
+from vestige.auditing.run_folder import MANIFEST, attacks_and_options, refuse_another
+from vestige.auditing.scoring.observation import digest_of
+from vestige.auditing.selection import ALL, Selection, select
+from vestige.auditing.shadow import Shadow
+from vestige.auditing.shadows.settings import ShadowTraining
+from vestige.core.attack import Attack
+from vestige.core.errors import InputError
+from vestige.core.likelihood_ratio import LikelihoodRatio
+from vestige.core.messages import few
+from vestige.core.options import Options
+from vestige.core.predictions import Predictions
+from vestige.core.progress import Progress, silent
+from vestige.core.records import Records
+from vestige.core.references import References
+from vestige.core.targets import Access
+
+Adversary = Shadow | References | ShadowTraining
+"""What the adversary has beside the model."""
+
+Attacks = str | Sequence[str | Attack | Callable[..., Any]]
+"""`all`, or a list of names, functions and `Attack` values."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AuditPlan:
+    """An audit that can be carried out as far as is seen without asking the model.
+
+    Attributes:
+        target: The model, a door to it, or its predictions.
+        records: Members and nonmembers; None if the predictions say who is who.
+        adversary: What the adversary has beside the model; None for nothing.
+        querying: How the model may be asked.
+        likelihood: How the likelihood-ratio attacks are played; None for the defaults.
+        selection: The attacks.
+        options: What could change a number.
+        folder: The run's; None if nothing is written.
+        progress: Told how far long steps are.
+    """
+
+    target: Any
+    records: tuple[Records, Records] | None
+    adversary: Adversary | None
+    querying: Querying
+    likelihood: LikelihoodRatio | None
+    selection: Selection
+    options: Options
+    folder: Path | None
+    progress: Progress
+
+    @property
+    def n_trained(self) -> int:
+        """Shadow models that are to be trained."""
+        return self.adversary.n_models if isinstance(self.adversary, ShadowTraining) else 0
+
+
+def plan_of(
+    target: Any,
+    members: Any = None,
+    nonmembers: Any = None,
+    *,
+    adversary: Adversary | None = None,
+    attacks: Attacks | Selection = ALL,
+    **settings: Any,
+) -> AuditPlan:
+    """Return what `audit` is to do.
+
+    Args:
+        target: As of `audit`.
+        members: As of `audit`.
+        nonmembers: As of `audit`.
+        adversary: As of `audit`.
+        attacks: As of `audit`, or selected before.
+        settings: `querying`, `likelihood`, `options`, `run` and `progress`, as of `audit`.
+
+    Raises:
+        InputError: Something is missing, is of another kind, or does not go with the rest.
+        RunFolderError: `run` holds another audit.
+    """
+    querying: Querying | None = settings.get("querying")
+    if isinstance(members, Predictions | Shadow):
+        raise InputError(
+            "Expected members beside a target, found predictions; give a shadow model's as "
+            "adversary=vestige.Shadow(predictions)."
+        )
+    if adversary is not None and not isinstance(adversary, Adversary):
+        raise InputError(
+            f"Expected Shadow, References or ShadowTraining as adversary, found {type(adversary).__name__}; such as "
+            "adversary=vestige.Shadow(predictions)."
+        )
+    run = settings.get("run")
+    plan = AuditPlan(
+        target=target,
+        records=_sides(target, members, nonmembers),
+        adversary=adversary,
+        querying=querying or Querying(),
+        likelihood=settings.get("likelihood"),
+        selection=attacks if isinstance(attacks, Selection) else select(attacks),
+        options=settings.get("options") or Options(),
+        folder=None if run is None else Path(run),
+        progress=settings.get("progress") or silent,
+    )
+    _refuse_without_records(plan, querying)
+    _refuse_access(plan)
+    _refuse_unused(plan)
+    refuse_another(plan.folder, **attacks_and_options(plan.selection.asked, options_as_text(plan.options)))
+    if plan.records is None:
+        refuse_other_predictions(plan.folder, target, adversary)
+    return plan
+
+
+def refuse_other_predictions(folder: Path | None, target: Predictions, adversary: Adversary | None = None) -> None:
+    """Refuse the run of an audit of other answers, before they are looked at.
+
+    Raises:
+        RunFolderError: The run is of others.
+    """
+    if folder is None or not (folder / MANIFEST).is_file():
+        return
+    refuse_another(folder, inputs={"target": digest_of(target)})
+    if isinstance(adversary, Shadow):
+        refuse_another(folder, inputs={"shadow": digest_of(adversary.predictions)})
+
+
+def _sides(target: Any, members: Any, nonmembers: Any) -> tuple[Records, Records] | None:
+    """Both sides as records."""
+    given = {"members": members, "nonmembers": nonmembers}
+    missing = [name for name, side in given.items() if side is None]
+    if len(missing) == 2 and isinstance(target, Predictions):
+        return None
+    if missing:
+        what = "predictions" if isinstance(target, Predictions) else f"a model ({type(target).__name__})"
+        raise InputError(
+            f"Expected members and nonmembers beside {what}, found {'one side only' if len(missing) == 1 else 'none'}; "
+            "give both, as Records or as (inputs, labels), or Predictions as target."
+        )
+    sides = []
+    for name, side in given.items():
+        if isinstance(side, tuple) and len(side) == 2:
+            side = Records(*side)
+        if not isinstance(side, Records):
+            raise InputError(
+                f"Expected Records or (inputs, labels) as {name}, found {type(side).__name__}; give "
+                "vestige.Records(inputs, labels), or read files with vestige.data.read_two_records."
+            )
+        sides.append(side)
+    return sides[0], sides[1]
+
+
+def _refuse_without_records(plan: AuditPlan, querying: Querying | None) -> None:
+    """Refuse what does not go with predictions, or with records."""
+    if plan.records is not None and isinstance(plan.adversary, Shadow):
+        raise InputError(
+            "Expected a shadow model's predictions beside the target's, found records as well; give ShadowTraining."
+        )
+    if plan.records is None and (querying is not None or isinstance(plan.adversary, ShadowTraining)):
+        found = "querying" if querying is not None else "ShadowTraining"
+        raise InputError(
+            f"Expected members and nonmembers beside {found}, found predictions alone; give the records, or leave it "
+            "out."
+        )
+    if plan.querying.label_only and isinstance(plan.target, Predictions):
+        raise InputError(
+            "Expected a model for label-only queries, found a table of predictions; leave the queries out."
+        )
+
+
+def _refuse_access(plan: AuditPlan) -> None:
+    """Refuse models that an adversary with access to labels could not use."""
+    if plan.querying.access is not Access.LABEL:
+        return
+    if isinstance(plan.adversary, References):
+        raise InputError(
+            "Expected access to confidences beside references, found access to labels only; leave out the references."
+        )
+    if isinstance(plan.adversary, ShadowTraining) and not plan.querying.label_only:
+        raise InputError(
+            "Expected label-only queries for shadow models with access to labels only, found none; give some "
+            "(label_only=(vestige.NoisyCopies(),), or [label_only] in an AUDIT.toml), or leave out the training."
+        )
+
+
+def _refuse_unused(plan: AuditPlan) -> None:
+    """Refuse what does nothing without reference models."""
+    if isinstance(plan.adversary, References | ShadowTraining):
+        return
+    attacks = plan.selection.attacks
+    if all(attack.needs_references for attack in attacks):
+        raise InputError(
+            f"Expected shadow models for {few([attack.name for attack in attacks])}, found no training; give "
+            "adversary=ShadowTraining(...) or References(...) ([recipe] or [reference] in an AUDIT.toml), or other "
+            "attacks beside."
+        )
+    if plan.querying.views is not None:
+        raise InputError(
+            "Expected ShadowTraining or References beside several views of a record, found neither; no attack reads "
+            "them without models that were asked the same: give one ([recipe] or [reference] in an AUDIT.toml), or "
+            "leave out the views."
+        )
+    if plan.likelihood is not None:
+        raise InputError(
+            "Expected ShadowTraining or References beside a likelihood ratio, found neither; give one of them "
+            "([recipe] or [reference] in an AUDIT.toml), or leave it out."
+        )

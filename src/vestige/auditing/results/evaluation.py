@@ -1,0 +1,234 @@
+"""The evaluation of an audit: from scores to the result table, the finding and everything around them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vestige.auditing.finished import FinishedAudit
+from vestige.auditing.references.scores import ReferenceScores
+from vestige.auditing.results.answers import (
+    adversary_of,
+    checks_of,
+    not_run_of,
+    not_tested_of,
+    provenance_of,
+    threat_models_of,
+)
+from vestige.auditing.results.every_target import (
+    TargetValue,
+    effects_of_references,
+    frame_of,
+    spread_of,
+    values_of_targets,
+)
+from vestige.auditing.results.inputs import AuditInputs, Scored
+from vestige.auditing.results.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
+from vestige.auditing.results.operating_points import OperatingPoint, Rule, natural_point, operating_points
+from vestige.auditing.results.partitions import Partition, partitions_of
+from vestige.auditing.results.power import power_of
+from vestige.auditing.results.risk_of_records import risk_of
+from vestige.auditing.results.tidy import Common, Row, Table
+from vestige.auditing.results.worst import headline_of, p_value_row, worst_rows
+from vestige.core.names import encodable, harmless, harmless_names
+from vestige.core.progress import Progress
+from vestige.core.result import Check, Preflight, Queries, RocBand, Spread, Validity
+from vestige.core.seeds import stream
+from vestige.evaluation.intervals import tpr_at_fpr_bounds
+from vestige.evaluation.permutation import familywise_test
+from vestige.evaluation.record_numbers import comparable_scores
+from vestige.evaluation.roc import Roc, point_at_fpr, roc
+from vestige.evaluation.thresholds import decide
+from vestige.evaluation.verdict import find, tail_fpr
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CURVE_POINTS = 80
+
+
+def evaluate(
+    audited: AuditInputs,
+    progress: Progress,
+    *,
+    checks: Sequence[Check] = (),
+    queries: Queries | None = None,
+    in_turn: ReferenceScores | None = None,
+) -> FinishedAudit:
+    """Turn all that was played into a result.
+
+    Args:
+        audited: What was played, on whom.
+        progress: Told how far long steps are.
+        checks: What is known of how the model was asked.
+        queries: What asking it cost; None of a table, which is not asked.
+        in_turn: The models that are the target in turn; those of the references if omitted.
+    """
+    units, options = audited.units, audited.options
+    curves = _curves(audited)
+    table = Table(_common(audited))
+    worst = _tabulate(audited, curves, table, progress)
+    progress("testing all attacks together", 0, 1)
+    headline = headline_of(worst)
+    alike, n_records = comparable_scores(
+        units, list(audited.scores.values()), stream(options.seed, "equal numbers of records")
+    )
+    test = familywise_test(alike, units.member, tail_fpr(headline), stream(options.seed, "relabel"), strata=n_records)
+    table.extend([p_value_row(test.p_value, curves)])
+    of_targets, spread = _of_targets(audited, in_turn or audited.references, progress)
+    risk, summary, rows = risk_of(audited)
+    table.extend(rows)
+    progress("checking the test itself", 0, 1)
+    every_check = (*checks_of(audited, curves), *checks)
+    inverted = any(c.name == "inverted_scores" and c.validity is not Validity.VALID for c in every_check)
+    fewest = min(curves.values(), key=lambda curve: curve.n_nonmembers)
+    finding = find(
+        headline, test, fewest.n_members, fewest.n_nonmembers, units.name, not_tested_of(audited), inverted,
+        share=fewest.n_nonmembers / units.n_nonmembers,
+    )  # fmt: skip
+    return FinishedAudit(
+        preflight=Preflight(every_check),
+        adversary=adversary_of(audited),
+        threat_models=threat_models_of(audited),
+        queries=queries,
+        finding=finding,
+        results=table.frame(),
+        records=_records(audited, risk),
+        rocs=_bands(curves),
+        targets=frame_of(of_targets),
+        spread=spread,
+        power=power_of(audited),
+        risk=summary,
+        not_run=not_run_of(audited),
+        provenance=provenance_of(audited),
+    )
+
+
+def _common(audited: AuditInputs) -> Common:
+    """What every row says."""
+    n_queries = {one.attack.name: one.n_queries for one in audited.attacks.played}
+    return Common(
+        audited.units.name,
+        harmless(audited.options.name),
+        audited.access,
+        {attack.name: attack.access for attack in audited.selection.attacks},
+        {"worst": audited.n_queries, **n_queries},
+        n_references=audited.n_references,
+    )
+
+
+def _of_targets(
+    audited: AuditInputs, models: ReferenceScores | None, progress: Progress
+) -> tuple[tuple[TargetValue, ...], tuple[Spread, ...]]:
+    """Every reference model in turn as the target."""
+    if models is None:
+        return (), ()
+    how = audited.target.predictions.subjects, audited.options.subject_score
+    values = values_of_targets(models, *how, progress)
+    return values, spread_of(values, models.observed, effects_of_references(models, *how, values, progress))
+
+
+def _tabulate(audited: AuditInputs, curves: Mapping[str, Roc], table: Table, progress: Progress) -> list[Row]:
+    """Fill the table, attack by attack and group by group; return the rows of what is worst."""
+    group_curves: dict[tuple[str, str], Roc] = {}
+    calls: dict[tuple[str, Rule], Counts] = {}
+    hidden: list[Row] = []
+    every_partition: list[Partition] = []
+    for scored in audited.scored:
+        partitions = partitions_of(audited, scored)
+        for attack in scored.attacks:
+            progress("setting thresholds", list(curves).index(attack), len(curves))
+            scores = scored.of(audited.scores[attack])
+            for point in _operating_points(audited, scored, attack):
+                counts = count_calls(decide(scored.units, scores, point.values, point.strict), scored.units.member)
+                if not (attack == "correctness" and point.rule.kind in ("per_class", "strict")):
+                    calls[attack, point.rule] = counts  # correctness has no threshold: one rule by three names
+                table.extend(call_rows(attack, "all", point.rule, counts))
+                if point.rule.kind in ("global", "per_class"):
+                    for partition in partitions:
+                        table.extend(partition.call_rows(attack, scores, point))
+            table.extend(oracle_rows(attack, curves[attack]))
+            for partition in partitions:
+                group_curves |= partition.curves(attack, scores)
+        hidden.extend(row for partition in partitions for row in partition.hidden_rows(scored.attacks))
+        every_partition += partitions
+    progress("computing intervals", 0, 1)
+    table.extend(curve_rows({(attack, "all"): curve for attack, curve in curves.items()}))
+    table.extend(curve_rows(group_curves))
+    table.extend(hidden)
+    worst = list(worst_rows(curves, calls, group_curves, every_partition))
+    table.extend(worst)
+    return worst
+
+
+def _curves(audited: AuditInputs) -> dict[str, Roc]:
+    """The ROC of every attack, over the units that it scores."""
+    curves = {}
+    for scored in audited.scored:
+        member = scored.units.member
+        for attack in scored.attacks:
+            of_units = scored.units.score(scored.of(audited.scores[attack]))
+            curves[attack] = roc(of_units[member], of_units[~member])
+    return curves
+
+
+def _operating_points(audited: AuditInputs, scored: Scored, attack: str) -> Iterator[OperatingPoint]:
+    """Every rule's threshold, for the records that the attack scores."""
+    natural = audited.selection.natural_threshold(attack)
+    if natural is not None:
+        yield natural_point(natural, scored.labels.size)
+    known = tuple(part for part in audited.known if (part.attacked & scored.records).any())
+    if attack not in audited.known_scores or not known:
+        return
+    for point in operating_points(
+        attack,
+        audited.source,
+        known,
+        audited.known_scores[attack],
+        audited.target.labels,
+        audited.target.predictions.n_classes,
+        audited.options.arithmetic,
+    ):
+        yield replace(point, values=scored.of(point.values))
+
+
+def _bands(curves: Mapping[str, Roc]) -> tuple[RocBand, ...]:
+    """Each ROC at log-spaced false-positive rates, with its pointwise band."""
+    bands = []
+    for attack, curve in curves.items():
+        fprs = np.geomspace(max(1e-5, 1 / curve.n_nonmembers), 1.0, _CURVE_POINTS)
+        fprs[-1] = 1.0
+        tpr = [curve.rates_at(point_at_fpr(curve, f))[0] for f in fprs]
+        bounds = tpr_at_fpr_bounds([curve] * fprs.size, fprs.tolist())
+        bands.append(
+            RocBand(
+                attack, tuple(fprs.tolist()), tuple(tpr), tuple(bounds.lower.tolist()), tuple(bounds.upper.tolist())
+            )
+        )
+    return tuple(bands)
+
+
+def _records(audited: AuditInputs, risk: np.ndarray | None) -> "pd.DataFrame":
+    import pandas as pd
+
+    target, keep = audited.target.predictions, audited.target.keep
+    columns: dict[str, object] = {"id": np.flatnonzero(keep) if target.ids is None else encodable(target.ids[keep])}
+    if target.subjects is not None:
+        columns["subject"] = encodable(target.subjects[keep])
+    if audited.target.label_values is not None:
+        columns["label"] = audited.target.label_values[audited.target.labels]
+    elif target.classes is None:
+        columns["label"] = audited.target.labels
+    else:
+        classes = pd.Index(encodable(np.asarray(target.classes)))
+        columns["label"] = pd.Categorical.from_codes(audited.target.labels, categories=classes)
+    names = harmless_names(target.groups)
+    columns |= {name: encodable(values[keep]) for name, values in zip(names, target.groups.values(), strict=True)}
+    columns["member"] = audited.target.member
+    columns |= audited.scores
+    if risk is not None:
+        columns["risk"] = risk
+    if audited.references is not None and (score := audited.references.privacy_score) is not None:
+        columns["privacy_score"] = score[keep]
+    return pd.DataFrame(columns)

@@ -1,0 +1,282 @@
+"""Arrays that NumPy saved, npy and npz, read in blocks of rows: memory does not grow with the file.
+
+Plain reads into fresh blocks, never a memory map: mapped pages that were read count as the process's memory.
+"""
+
+import lzma
+import math
+import struct
+import tokenize
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from vestige.core.blocks import ArrayTable, BlockTable
+from vestige.core.errors import InputError
+from vestige.core.messages import few
+from vestige.data.formats.files import ByteStream, Format, PathLike, expect_format, file_name, readable
+
+_N_READ = 1 << 20  # bytes per read: a zip entry is unpacked in pieces of this size
+
+# What the standard library raises on a damaged or encrypted zip file, or on an entry of it.
+DAMAGES = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(RuntimeError, NotImplementedError, KeyError, OverflowError, UnicodeDecodeError),
+)
+
+
+class NpyStream:
+    """An array in an npy file, or in an npz's entry, as a `BlockTable`: rows are read when asked for.
+
+    Args:
+        name: The file and the key, for error messages.
+        open_stream: Opens the file or the entry at its header.
+        n_bytes: Its size.
+
+    Raises:
+        InputError: It holds objects, is truncated, or holds more than the one array.
+    """
+
+    def __init__(self, name: str, open_stream: Callable[[], AbstractContextManager[ByteStream]], n_bytes: int) -> None:
+        self.name, self._open = name, open_stream
+        with open_stream() as stream:
+            self._header = self.shape, self._by_columns, self.dtype = read_header(stream, name)
+            expected = stream.tell() + self.dtype.itemsize * math.prod(self.shape)
+        if n_bytes < expected:
+            raise _truncated(name, f"{expected:,} bytes for shape {self.shape}", f"{n_bytes:,}")
+        if n_bytes > expected:
+            raise InputError(
+                f"{name}: Expected {expected:,} bytes for shape {self.shape}, found {n_bytes:,}; save one array per "
+                "file."
+            )
+
+    def table(self) -> BlockTable:
+        """Return the array to be read in blocks; loaded if its rows are scattered over the file, or there are none."""
+        return self if self.shape and not self._by_columns else ArrayTable(self.load(), self.name)
+
+    def load(self) -> np.ndarray:
+        """Return the whole array; text saved as bytes is decoded.
+
+        Raises:
+            InputError: The array is damaged, or is text that is not UTF-8.
+        """
+        with self._open() as stream, readable_array(self.name):
+            try:
+                array: np.ndarray = npy_format.read_array(stream, allow_pickle=False)
+            except ValueError:
+                raise InputError(
+                    f"{self.name}: Expected a whole array, found a truncated one; save it again."
+                ) from None
+        return text_as_text(array, self.name)
+
+    def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
+        """Yield consecutive blocks of at most `n_rows` rows, each an array of its own.
+
+        Raises:
+            InputError: The file ends early, is damaged, or is no longer the one that was opened.
+        """
+        n = self.shape[0]
+        with self._open() as stream:
+            if read_header(stream, self.name) != self._header:
+                raise InputError(f"{self.name}: Expected the array first seen, found it changed; start again.")
+            for start in range(0, n, n_rows):
+                block = np.empty((min(n_rows, n - start), *self.shape[1:]), self.dtype)
+                view, done = block.reshape(-1).view(np.uint8), 0
+                with readable_array(self.name):
+                    while done < view.size and (n_read := stream.readinto(view[done : done + _N_READ].data)):
+                        done += n_read
+                if done < view.size:
+                    raise _truncated(self.name, f"{n:,} rows", f"{start + done * len(block) // view.size:,}")
+                yield block
+            with readable_array(self.name):
+                stream.read(1)  # reaching the end makes zipfile compare the checksum
+
+
+@contextmanager
+def readable_array(name: str) -> Iterator[None]:
+    """Tell a damaged or encrypted array as one `InputError`."""
+    try:
+        yield
+    except DAMAGES as error:
+        found = "an encrypted one" if "encrypted" in str(error) else "a truncated or damaged one"
+        raise InputError(f"{name}: Expected a whole array, found {found}; save it again.") from None
+
+
+def read_header(stream: ByteStream, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, whether columns lie one behind the other, and type of a stored array; refuse Python objects.
+
+    Raises:
+        InputError: It is no npy header, or the array holds objects, which only a pickle could restore.
+    """
+    with readable_array(name):
+        try:
+            version = npy_format.read_magic(stream)
+            read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+            shape, fortran_order, dtype = read(stream)
+        except (ValueError, TypeError, SyntaxError, IndexError, MemoryError, tokenize.TokenError):  # it is a literal
+            raise InputError(
+                f"{name}: Expected an array saved by NumPy, found a damaged or foreign header; save it again "
+                "with numpy.save or numpy.savez."
+            ) from None
+    if dtype.hasobject:
+        raise InputError(
+            f"{name}: Expected numbers or text, found an object array, which is a pickle; pickles are never loaded: "
+            "convert it first, with .astype(float) or .astype(str)."
+        )
+    if dtype.kind in "mM" and np.datetime_data(dtype)[0] == "generic":
+        raise InputError(f"{name}: Expected numbers, text or dates, found {dtype} without a unit; save it with one.")
+    return tuple(int(n) for n in shape), bool(fortran_order), dtype
+
+
+def text_as_text(array: np.ndarray, name: str) -> np.ndarray:
+    """Return text that was saved as bytes decoded, and anything else as it is, once text is known to be text.
+
+    Raises:
+        InputError: Bytes are not UTF-8, or numbers stand where characters should.
+    """
+    if array.dtype.kind == "U":
+        codes = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
+        if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+            raise InputError(f"{name}: Expected text, found numbers that are no characters; save it again.")
+    if array.dtype.kind != "S":
+        return array
+    try:
+        return np.char.decode(array, "utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{name}: Expected UTF-8 text, found other bytes; save it with .astype(str).") from None
+
+
+def _truncated(name: str, expected: str, found: str) -> InputError:
+    return InputError(f"{name}: Expected {expected}, found only {found}: the file is truncated; save it again.")
+
+
+@runtime_checkable
+class StoredArray(Protocol):
+    """An array that is not read yet."""
+
+    def table(self) -> BlockTable:
+        """Return it to be read in blocks."""
+
+    def load(self) -> np.ndarray:
+        """Return it whole."""
+
+
+class StoredArrays(ABC):
+    """Arrays by key in one file or folder; large ones stay in it.
+
+    Attributes:
+        name: What it is called in messages.
+        keys: Of the arrays.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+
+    @abstractmethod
+    def array(self, key: str) -> "StoredArray":
+        """Return an array that is not read yet."""
+
+    def load(self, key: str) -> np.ndarray:
+        """Return a whole array; text as text."""
+        return self.array(key).load()
+
+    def table(self, key: str) -> BlockTable:
+        """Return an array to be read in blocks."""
+        return self.array(key).table()
+
+    def optional(self, key: str) -> np.ndarray | None:
+        """Return a whole array; None if it is not there."""
+        return self.load(key) if key in self.keys else None
+
+    def require(self, keys: Iterable[str], cure: str) -> None:
+        """Refuse a file that lacks an array.
+
+        Raises:
+            InputError: It does.
+        """
+        for key in keys:
+            if key not in self.keys:
+                raise InputError(f"{self.name}: Expected the array {key}, found {few(self.keys, 12)}; {cure}.")
+
+    def class_names(self, key: str) -> tuple[str, ...]:
+        """Return the names in an array of them.
+
+        Raises:
+            InputError: It holds something else.
+        """
+        classes = self.load(key)
+        if classes.ndim != 1 or classes.dtype.kind not in "Uiub":
+            raise InputError(
+                f"{self.name}[{key}]: Expected one name per class, a class name per column of a model's outputs, found "
+                f"{classes.dtype} of shape {classes.shape}; save a one-dimensional array of text or integers."
+            )
+        return tuple(str(name) for name in classes)
+
+
+class NpzFile(StoredArrays):
+    """The arrays of an npz file.
+
+    Raises:
+        InputError: The file is damaged or of another format; or an array is, when it is read.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        expect_format(path, Format.NPZ)
+        self._path, self.name = Path(path), file_name(path)
+        try:
+            with readable(path), zipfile.ZipFile(path) as archive:
+                self._sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        except DAMAGES:
+            raise InputError(
+                f"{self.name}: Expected a whole npz file, found a truncated or damaged one; copy or save it again."
+            ) from None
+        self.keys = tuple(entry.removesuffix(".npy") for entry in self._sizes if entry.endswith(".npy"))
+        if not self.keys:
+            raise InputError(f"{self.name}: Expected an npz file, found {_what_zip(self._sizes)}.")
+
+    def array(self, key: str) -> NpyStream:
+        """Return an array that is not read yet."""
+        return NpyStream(f"{self.name}[{key}]", partial(self._opened, key), self._sizes[f"{key}.npy"])
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[ByteStream]:
+        with (
+            readable_array(f"{self.name}[{key}]"),
+            readable(self._path),
+            zipfile.ZipFile(self._path) as archive,
+            archive.open(f"{key}.npy") as stream,
+        ):
+            yield cast(ByteStream, stream)  # typed as IO, which has no readinto
+
+
+def npy_file(path: PathLike) -> NpyStream:
+    """Return the array of an npy file.
+
+    Raises:
+        InputError: The file is missing, truncated, of another format or holds objects.
+    """
+    expect_format(path, Format.NPY)
+    return NpyStream(file_name(path), partial(_opened, Path(path)), Path(path).stat().st_size)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ByteStream]:
+    # Unbuffered: a block is read straight into its array.
+    with readable(path), path.open("rb", buffering=0) as stream:
+        yield stream
+
+
+def _what_zip(entries: Iterable[str]) -> str:
+    if any(entry.startswith("xl/") for entry in entries):
+        return "an Excel workbook; save the sheet as CSV UTF-8"
+    if any(entry.endswith(".pkl") for entry in entries):
+        return "a model with pickles in it, such as PyTorch's; pickles are never loaded: save its predictions"
+    return "a zip without arrays; save the predictions with numpy.savez"

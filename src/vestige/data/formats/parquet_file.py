@@ -1,0 +1,79 @@
+"""Parquet files as tables of which only the needed columns are read."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vestige.core.errors import InputError
+from vestige.core.messages import brief
+from vestige.data.formats.files import PathLike, file_name, readable
+
+
+@dataclass(frozen=True)
+class ParquetFile:
+    """A Parquet file whose schema has been read."""
+
+    path: Path
+    name: str
+    names: tuple[str, ...]
+    decimal: ClassVar[str | None] = None  # its columns have types of their own
+
+    def load(self, numeric: Sequence[str], text: Sequence[str]) -> Any:
+        """Read columns into a pyarrow Table, with the types they have.
+
+        Raises:
+            InputError: The file is damaged, or holds text that is not UTF-8.
+        """
+        with opened_parquet(self.path) as file:
+            return whole_columns(file.read(columns=list(dict.fromkeys([*text, *numeric]))), self.name)
+
+
+@contextmanager
+def opened_parquet(path: PathLike, **options: Any) -> Iterator[Any]:
+    """Open a Parquet file with pyarrow; pages that have a checksum are compared with it.
+
+    Raises:
+        InputError: The file is truncated or damaged, whenever that comes out.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with readable(path), Path(path).open("rb"):  # a file that cannot be opened is not a damaged one
+        pass
+    try:
+        with parquet.ParquetFile(path, page_checksum_verification=True, **options) as file:
+            yield file
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
+        raise InputError(
+            f"{file_name(path)}: Expected a whole Parquet file, found a truncated or damaged one; copy or save it "
+            "again."
+        ) from None
+
+
+def whole_columns(table: Any, name: str) -> Any:
+    """Return a table whose values are as pyarrow wants them, which it does not look at when it reads.
+
+    Raises:
+        InputError: Text is not UTF-8, or a column is damaged otherwise.
+    """
+    for column in table.column_names:
+        try:
+            table.column(column).validate(full=True)
+        except ValueError as error:  # pyarrow's ArrowInvalid
+            expected, found = "whole values", f"{brief(str(error), 100)}; save it again"
+            if "UTF8" in str(error):
+                expected, found = "UTF-8 text", "other bytes; save it as UTF-8"
+            raise InputError(f"{name}: Expected {expected} in column {brief(column)}, found {found}.") from None
+    return table
+
+
+def open_parquet(path: PathLike) -> ParquetFile:
+    """Read the schema of a Parquet file.
+
+    Raises:
+        InputError: The file is truncated or damaged.
+    """
+    with opened_parquet(path) as file:
+        return ParquetFile(Path(path), file_name(path), tuple(file.schema_arrow.names))

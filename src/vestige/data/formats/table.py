@@ -1,0 +1,408 @@
+"""Text and Parquet tables, one or several below each other: each needed column as one array of one type.
+
+Rows are counted from 1, as a reader does, and from the beginning of each file.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import compute
+
+from vestige.core.errors import InputError
+from vestige.core.ids import without_fractions
+from vestige.core.messages import brief, few
+from vestige.data.formats.classes import integers_if_all
+from vestige.data.formats.csv_file import NO_ROWS, CsvFile, open_csv
+from vestige.data.formats.files import TABLES, Format, PathLike, expect_format, named
+from vestige.data.formats.parquet_file import ParquetFile, open_parquet
+
+_MISSING = ("is missing", "fill it in or leave the row out")
+_LEADING_ZERO = r"^\s*[+-]?0[0-9]"  # a code, such as a postcode, and no number
+_KNOWN = (
+    *(pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean),
+    *(pa.types.is_timestamp, pa.types.is_dictionary, pa.types.is_null),
+)
+_MOST_LOOKED_AT = 20  # a table of a thousand unused features is not searched for people
+_FEWEST_PEOPLE = 20
+
+TableFile = CsvFile | ParquetFile
+
+
+def open_tables(paths: Sequence[PathLike], label: str) -> list[TableFile]:
+    """Read the headers of tables.
+
+    Args:
+        paths: CSV (comma, semicolon or tab; plain or gzipped; UTF-8) or Parquet.
+        label: Name of the label column, by which a delimiter is told apart.
+
+    Raises:
+        InputError: A file is damaged or of another format.
+    """
+    kinds = [(path, expect_format(path, *TABLES)) for path in paths]
+    return [open_parquet(p) if kind is Format.PARQUET else open_csv(p, kind, label) for p, kind in kinds]
+
+
+def require_columns(file: TableFile, wanted: Mapping[str, Sequence[str] | None]) -> None:
+    """Refuse a table that lacks a column the user named or that every table has.
+
+    Args:
+        file: The table.
+        wanted: Columns that must be there, by how others are named.
+
+    Raises:
+        InputError: One is missing.
+    """
+    for how, columns in wanted.items():
+        for column in [columns] if isinstance(columns, str) else columns or ():
+            if column not in file.names:
+                found = few([name for name in file.names if name])
+                raise InputError(f"{file.name}: Expected a column {column}, found {found}; name another {how}.")
+
+
+class Table:
+    """The needed columns of one file, or of several below each other.
+
+    Args:
+        files: With the needed columns; what is needed as text only may be missing in some.
+        numeric: Columns that must be numbers.
+        text: All other needed columns.
+
+    Raises:
+        InputError: A file has no rows, a needed column twice, or cannot be read.
+    """
+
+    def __init__(self, files: Sequence[TableFile], numeric: Sequence[str], text: Sequence[str]) -> None:
+        self.files = files
+        self.name = " and ".join(file.name for file in files)
+        self._parts = [_loaded(file, numeric, [name for name in text if name in file.names]) for file in files]
+        self.sizes = [part.num_rows for part in self._parts]
+
+    def texts(self, name: str) -> np.ndarray:
+        """Return a column as text, every entry there.
+
+        Raises:
+            InputError: An entry is missing, or holds a line break or a null character.
+        """
+        return np.concatenate(self._of_each(name, _texts))
+
+    def numbers(self, name: str) -> np.ndarray:
+        """Return a column of numbers as floats; missing ones are NaN.
+
+        Raises:
+            InputError: Some entry is no number.
+        """
+        return np.concatenate(self._of_each(name, _numbers))
+
+    def names(self, name: str) -> np.ndarray:
+        """Return a column of names: integers if every one is, else text, so that `007` stays `007`."""
+        return integers_if_all(self.texts(name))
+
+    def ids(self, name: str | None) -> np.ndarray | None:
+        """Return a column of ids as `names` does, `1001.0` as 1001; None if there is no column."""
+        return None if name is None else integers_if_all(without_fractions(self.texts(name)))
+
+    def ordered(self, name: str) -> np.ndarray:
+        """Return a column of time or order: numbers or dates if all entries are, else text.
+
+        Raises:
+            InputError: An entry is missing.
+        """
+        arrays = self._of_each(name, _ordered)
+        kinds = {array.dtype.kind for array in arrays}
+        same = len(kinds) == 1 or kinds <= set("iuf")
+        return np.concatenate(arrays if same else [array.astype(np.str_) for array in arrays])
+
+    def about(self, columns: Any) -> dict[str, Any]:
+        """Return what `Columns` and `RecordColumns` name in common: ids, subjects, groups and order."""
+        return {
+            "ids": self.ids(columns.id),
+            "subjects": self.ids(columns.subject),
+            "groups": {group: self.names(group) for group in columns.groups},
+            "order": {name: self.ordered(name) for name in columns.order},
+        }
+
+    def values(self, names: Sequence[str]) -> Any:
+        """Return columns as an array if all are numbers, else as a DataFrame with their categories and text."""
+        found = []
+        for file, part in zip(self.files, self._parts, strict=True):
+            columns = [_as_numbers(part[name], file.decimal or ".") for name in names]
+            if all(_is_number(column.type) for column in columns):
+                found.append(np.column_stack([column.cast(pa.float64()).to_numpy() for column in columns]))
+            else:
+                found.append(pa.table(columns, names=list(names)).to_pandas())
+        if all(isinstance(part, np.ndarray) for part in found):
+            return np.concatenate(found)
+        import pandas as pd
+
+        return pd.concat([pd.DataFrame(part, columns=list(names)) for part in found], ignore_index=True)
+
+    def frame(self, names: Sequence[str]) -> Any:
+        """Return columns as a DataFrame, each of one type for all files.
+
+        Text is read as numbers if all of it in a column is; `007` is none.
+
+        Returns:
+            Whole numbers, floats (also whole numbers beside missing entries), booleans, dates, and categories for text.
+            Where the files disagree on numbers or text, it is text.
+
+        Raises:
+            InputError: A column holds lists or bytes, or ordered categories that differ.
+        """
+        import pandas as pd
+
+        files = list(zip(self.files, self._parts, strict=True))
+        return pd.DataFrame({n: _series([(part[n], file.decimal) for file, part in files], n) for n in names})
+
+    def notes(self, used: set[str]) -> tuple[str, ...]:
+        """Say which columns were not used, and warn of those whose values repeat as people's do.
+
+        Args:
+            used: Names of the others; R's unnamed column of row names is nobody's.
+
+        Returns:
+            No note, one, or two. The warning is a hint: whether a column names people only the user knows.
+        """
+        unused = [[name for name in file.names if name and name not in used] for file in self.files]
+        if not any(unused):
+            return ()
+        notes = [f"Columns not used: {few(list(dict.fromkeys(name for names in unused for name in names)))}."]
+        n_records, distinct = sum(self.sizes), list(map(_distinct_values, self.files, unused))
+        fewest = max(_FEWEST_PEOPLE, n_records / 50)
+        common = [name for name in distinct[0] if all(name in values for values in distinct)]
+        n_distinct = {name: len(set().union(*(values[name] for values in distinct))) for name in common}
+        people = [name for name, n in n_distinct.items() if fewest <= n <= 0.95 * n_records]
+        if people:
+            notes.append(
+                f"Warning: values of {few(people)} repeat; if a column names the person behind a record, name it with "
+                "--subject: otherwise intervals count records, and are too narrow."
+            )
+        return tuple(notes)
+
+    def _of_each(self, name: str, read: Callable[[Any, str, str], np.ndarray]) -> list[np.ndarray]:
+        found = []
+        for file, part in zip(self.files, self._parts, strict=True):
+            with named(file.name):
+                found.append(read(_plain(part[name]), name, file.decimal or "."))
+        return found
+
+
+def _loaded(file: TableFile, numeric: Sequence[str], text: Sequence[str]) -> Any:
+    for name in (*text, *numeric):
+        if file.names.count(name) > 1:
+            raise InputError(
+                f"{file.name}: Expected one column {name}, found {file.names.count(name)}; rename the others."
+            )
+    found = file.load(numeric, text)
+    if found.num_rows == 0:
+        raise InputError(f"{file.name}: {NO_ROWS}")
+    return found
+
+
+def _numbers(column: Any, name: str, _: str) -> np.ndarray:
+    if not pa.types.is_floating(column.type):
+        try:
+            column = column.cast(pa.float64())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise InputError(_no_number(column, name)) from None
+    return np.asarray(column.to_numpy())
+
+
+def _no_number(column: Any, name: str) -> str:
+    for row, entry in enumerate(column.to_pylist(), start=1):
+        try:
+            float("nan" if entry is None else entry)
+        except (TypeError, ValueError):
+            return (
+                f"Expected a number in column {name}, found {brief(repr(entry))} in data row {row:,}; "
+                "the outputs of a model are numbers."
+            )
+    return f"Expected numbers in column {name}, found {column.type}; convert them to float64."
+
+
+def _texts(column: Any, name: str, _: str) -> np.ndarray:
+    _refuse(column.is_null(nan_is_null=True), name, *_MISSING)
+    if pa.types.is_boolean(column.type):  # as Python spells them, and names columns after them
+        column = compute.if_else(column, "True", "False")
+    try:
+        column = _spelled(column) if pa.types.is_floating(column.type) else column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise InputError(f"Expected text or numbers in column {name}, found {column.type}; convert it.") from None
+    _refuse(compute.equal(column, ""), name, *_MISSING)
+    lines = compute.match_substring_regex(column, "[\n\r]")  # of a quote that was never closed
+    _refuse(lines, name, "runs over several lines", "close the quotes before it")
+    nulls = compute.match_substring(column, "\0")  # without which NumPy would read it
+    _refuse(nulls, name, "holds a null character", "save the table again as text")
+    return np.array(column.to_pylist(), dtype=np.str_)
+
+
+def _spelled(column: Any) -> Any:
+    """Floats as text; whole numbers without a fraction or exponent, as a column of whole numbers has them."""
+    wide = column.cast(pa.float64())
+    is_whole = compute.and_(compute.equal(compute.floor(wide), wide), compute.less(compute.abs(wide), 2.0**53))
+    whole = compute.if_else(is_whole, wide, 0.0).cast(pa.int64()).cast(pa.string())
+    return compute.if_else(is_whole, whole, column.cast(pa.string()))
+
+
+def _ordered(column: Any, name: str, decimal: str) -> np.ndarray:
+    if pa.types.is_temporal(column.type) or pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+        _refuse(column.is_null(nan_is_null=True), name, *_MISSING)
+        array = np.asarray(column.to_numpy())
+        if array.dtype != object:  # times of day come as objects
+            return array
+    written = _texts(column, name, decimal)
+    for kind in (pa.int64(), pa.float64(), pa.timestamp("us")):
+        with suppress(pa.ArrowInvalid):
+            return np.asarray(_with_point(pa.chunked_array([written]), decimal).cast(kind).to_numpy())
+    return written
+
+
+def _as_numbers(column: Any, decimal: str) -> Any:
+    """A column of text as numbers if all of it is; else as it is."""
+    column = _plain(column)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        with suppress(pa.ArrowInvalid):
+            return _with_point(column, decimal).cast(pa.float64())
+    return column
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+
+
+def _plain(column: Any) -> Any:
+    """Undo dictionary encoding: a category is its text."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _with_point(column: Any, decimal: str) -> Any:
+    """A column of text with a decimal point instead of a comma."""
+    return compute.replace_substring(column, decimal, ".") if decimal != "." else column
+
+
+# ------------------------------------------------------------------------------------------ columns of a frame
+
+
+def _series(parts: Sequence[tuple[Any, str | None]], name: str) -> Any:
+    typed = [_typed(column, decimal, name) for column, decimal in parts]
+    filled = [column for column in typed if not pa.types.is_null(column.type)]
+    if filled and all(pa.types.is_dictionary(column.type) for column in filled):
+        return _united_categories([column.to_pandas() for column in filled], name)
+    joined = _of_one_type(typed)
+    if joined is None or (pa.types.is_boolean(joined.type) and joined.null_count):
+        return _categories([column for column, _ in parts])
+    return joined.to_pandas()
+
+
+def _typed(column: Any, decimal: str | None, name: str) -> Any:
+    """A column as numbers, booleans, dates, categories or text."""
+    kind = column.type
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        raise InputError(
+            f"Expected numbers, text or dates in column {name}, found {kind}; leave it out, name the inputs, or read "
+            "images with the reader of Parquet images."
+        )
+    if decimal is not None:
+        return _from_text(column, decimal)
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.float64())
+    if pa.types.is_date(kind):
+        return column.cast(pa.timestamp("ms"))
+    return column if any(is_known(kind) for is_known in _KNOWN) else column.cast(pa.string())
+
+
+def _from_text(column: Any, decimal: str) -> Any:
+    """What a column of text stands for, judged by its distinct values: often there are few."""
+    if column.null_count == len(column):
+        return pa.chunked_array([pa.nulls(len(column))])
+    distinct = column.unique()
+    if compute.any(compute.match_substring_regex(distinct, _LEADING_ZERO)).as_py():
+        return column
+    for kind in (pa.int64(), pa.float64()):
+        with suppress(pa.ArrowInvalid):
+            _cleaned(distinct, decimal).cast(kind)
+            return _cleaned(column, decimal).cast(kind)
+    words = compute.is_in(compute.utf8_lower(distinct), value_set=pa.array(["true", "false", None]))
+    return column.cast(pa.bool_()) if compute.all(words).as_py() else column
+
+
+def _cleaned(column: Any, decimal: str) -> Any:
+    """Numbers as Arrow reads them: without spaces around, with a decimal point."""
+    return _with_point(compute.utf8_trim_whitespace(column), decimal)
+
+
+def _of_one_type(columns: Sequence[Any]) -> Any:
+    """Columns below each other, of the one type that holds all of them; None if that is text."""
+    tables = [pa.table({"": column}) for column in columns]
+    try:
+        joined = pa.concat_tables(tables, promote_options="permissive").column(0)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return None
+    if pa.types.is_null(joined.type):
+        return joined.cast(pa.float64())  # nothing but missing entries
+    return None if pa.types.is_string(joined.type) or pa.types.is_dictionary(joined.type) else joined
+
+
+def _categories(columns: Sequence[Any]) -> Any:
+    """Text as it is written, as categories in alphabetical order."""
+    texts = []
+    for column in columns:
+        plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        if pa.types.is_boolean(plain.type):  # as Python and R's CSV spell them, not as Arrow does
+            plain = compute.if_else(plain, "True", "False")
+        texts += plain.cast(pa.string()).chunks
+    coded = pa.chunked_array(texts, pa.string()).dictionary_encode().to_pandas()
+    return coded.cat.reorder_categories(sorted(coded.cat.categories))
+
+
+def _united_categories(parts: list[Any], name: str) -> Any:
+    import pandas as pd
+    from pandas.api.types import union_categoricals
+
+    if len(parts) == 1:
+        return parts[0]
+    try:
+        return pd.Series(union_categoricals(parts))
+    except TypeError:
+        raise InputError(
+            f"Expected the same ordered categories of column {name} in both files, found others or in another order; "
+            "save both with the same categories."
+        ) from None
+
+
+# ------------------------------------------------------------------------------------------ refusals and notes
+
+
+def _refuse(bad: Any, name: str, what: str, cure: str) -> None:
+    rows = np.flatnonzero(bad.to_numpy())
+    if rows.size:
+        more = f" and {rows.size - 1:,} more" if rows.size > 1 else ""
+        raise InputError(
+            f"Expected an entry in column {name} for every record, found that it {what} in data row "
+            f"{int(rows[0]) + 1:,}{more}; {cure}."
+        )
+
+
+def _distinct_values(file: TableFile, unused: Sequence[str]) -> dict[str, set[str]]:
+    """The distinct values of the first unused columns, as text; a column that cannot be read is passed over."""
+    looked_at = [name for name in unused if unused.count(name) == 1][:_MOST_LOOKED_AT]
+    columns = {name: table[name] for table in _readable(file, looked_at) for name in table.column_names}
+    return {
+        name: {str(value) for value in column.unique().to_pylist() if value is not None}
+        for name, column in columns.items()
+        if not pa.types.is_nested(column.type)  # lists or the like name nobody
+    }
+
+
+def _readable(file: TableFile, names: Sequence[str]) -> Iterator[Any]:
+    """Columns in one pass over the file, or each on its own if some cannot be read."""
+    if not names:
+        return
+    try:
+        yield file.load([], names)
+    except InputError:
+        for name in names:
+            with suppress(InputError):
+                yield file.load([], [name])

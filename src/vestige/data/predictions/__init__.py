@@ -1,0 +1,1 @@
+"""Files of what models answered -> `Predictions` and `References`."""

@@ -1,0 +1,1 @@
+"""Files of what models are trained on and asked about -> `Records`."""

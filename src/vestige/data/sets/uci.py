@@ -1,0 +1,346 @@
+"""Adult, German credit and Hepatitis: the raw files of the UCI repository as tables with typed columns.
+
+And as the papers give them to their networks: pure functions from records to records of numbers.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vestige.core.errors import InputError
+from vestige.core.messages import brief, few
+from vestige.core.records import Codes, Records
+from vestige.data.formats.files import PathLike, file_name, opened, row_ids
+
+_MISSING = "?"
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[?]|[+-]?([0-9]{1,18}[.]?[0-9]{0,18}|[.][0-9]{1,18})([eE][+-]?[0-9]{1,2})?")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The fields of a file in their order, the label among them."""
+
+    fields: tuple[str, ...]
+    label: str
+    labels: Mapping[str, str]  # as written -> class
+    classes: tuple[str, ...]
+    numbers: frozenset[str]
+    dtype: type  # of the numbers: int64 where none may be missing
+    delimiter: str | None = ","  # None: any white space
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # declared; else those that occur
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line: where it stands, and its fields."""
+
+    file: str
+    line: int
+    fields: Sequence[str]
+
+    def refused(self, expected: str, found: str, cure: str) -> InputError:
+        return InputError(f"{self.file}: Expected {expected}, found {found} in line {self.line:,}; {cure}.")
+
+
+_ADULT = _Layout(
+    fields=(
+        *("age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation"),
+        *("relationship", "race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country", "income"),
+    ),
+    label="income",
+    labels={"<=50K": "<=50K", "<=50K.": "<=50K", ">50K": ">50K", ">50K.": ">50K"},  # adult.test has the dots
+    classes=("<=50K", ">50K"),
+    numbers=frozenset(["age", "fnlwgt", "education-num", "capital-gain", "capital-loss", "hours-per-week"]),
+    dtype=np.int64,
+)
+
+
+def _codes(attribute: int, *values: int) -> tuple[str, ...]:
+    """Names of German credit's categories, such as A11: the attribute and the value."""
+    return tuple(f"A{attribute}{value}" for value in values)
+
+
+_GERMAN = _Layout(
+    fields=(
+        *("checking-status", "duration", "credit-history", "purpose", "amount", "savings", "employment"),
+        *("instalment-rate", "personal-status", "other-debtors", "residence-since", "property", "age", "other-plans"),
+        *("housing", "n-credits", "job", "n-liable", "telephone", "foreign-worker", "risk"),
+    ),
+    label="risk",
+    labels={"1": "good", "2": "bad", "0": "bad"},  # UCI writes 1 and 2, copies of it also 1 and 0
+    classes=("bad", "good"),
+    numbers=frozenset(["duration", "amount", "instalment-rate", "residence-since", "age", "n-credits", "n-liable"]),
+    dtype=np.int64,
+    delimiter=None,
+    categories={  # as its documentation declares them, whether they occur or not
+        "checking-status": _codes(1, 1, 2, 3, 4),
+        "credit-history": _codes(3, 0, 1, 2, 3, 4),
+        "purpose": _codes(4, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+        "savings": _codes(6, 1, 2, 3, 4, 5),
+        "employment": _codes(7, 1, 2, 3, 4, 5),
+        "personal-status": _codes(9, 1, 2, 3, 4, 5),
+        "other-debtors": _codes(10, 1, 2, 3),
+        "property": _codes(12, 1, 2, 3, 4),
+        "other-plans": _codes(14, 1, 2, 3),
+        "housing": _codes(15, 1, 2, 3),
+        "job": _codes(17, 1, 2, 3, 4),
+        "telephone": _codes(19, 1, 2),
+        "foreign-worker": _codes(20, 1, 2),
+    },
+)
+
+_TWO_VALUED = (
+    *("sex", "steroid", "antivirals", "fatigue", "malaise", "anorexia", "liver-big", "liver-firm"),
+    *("spleen-palpable", "spiders", "ascites", "varices"),
+)
+_MEASURED = ("bilirubin", "alk-phosphate", "sgot", "albumin", "protime")
+_HEPATITIS = _Layout(
+    fields=("class", "age", *_TWO_VALUED, *_MEASURED, "histology"),
+    label="class",
+    labels={"1": "die", "2": "live"},
+    classes=("die", "live"),
+    numbers=frozenset(["age", *_MEASURED]),
+    dtype=np.float64,
+    categories=dict.fromkeys([*_TWO_VALUED, "histology"], ("1", "2")),
+)
+
+
+def read_adult(train: PathLike, test: PathLike | None = None) -> Records:
+    """Read the Adult census data: who earns more than 50,000 dollars a year.
+
+    Args:
+        train: `adult.data`.
+        test: `adult.test`; its records follow. Omit it to have the first file alone.
+
+    Returns:
+        Records with a DataFrame of 6 columns of int64 and 8 categorical ones (the categories that occur, sorted; `?`
+        is a missing value), classes `<=50K` and `>50K`, and file and row as ids.
+
+    Raises:
+        InputError: A file is missing or unreadable, or a line has too few or many fields, a number that is none,
+            or an unknown label.
+    """
+    parts = [list(_rows(path, _ADULT)) for path in (train, test) if path is not None]
+    ids = [row_ids(part[0].file.removesuffix(".gz"), len(part)) for part in parts]
+    return _records(list(chain.from_iterable(parts)), _ADULT, np.concatenate(ids))
+
+
+def read_german_credit(path: PathLike) -> Records:
+    """Read the German credit data: whose credit was a good risk.
+
+    Args:
+        path: `german.data`, with its coded categories (not `german.data-numeric`).
+
+    Returns:
+        Records with a DataFrame of 7 columns of int64 and 13 categorical ones, in the order of the file. Categories
+        keep their codes, such as `A11`, in the order in which they are declared, those that never occur included.
+        Classes `bad` (2 in the file; 0 in some copies) and `good` (1), and row numbers, from 0, as ids.
+
+    Raises:
+        InputError: As `read_adult`, or a category is not declared.
+    """
+    rows = list(_rows(path, _GERMAN))
+    return _records(rows, _GERMAN, np.arange(len(rows)))
+
+
+def read_hepatitis(path: PathLike) -> Records:
+    """Read the Hepatitis data: which patients died.
+
+    Args:
+        path: `hepatitis.data`.
+
+    Returns:
+        Records with a DataFrame of 6 columns of float64 and 13 categorical ones whose two categories keep their
+        codes `1` and `2`, in the order of the file; missing values where it has `?`. Classes `die` (1) and `live`
+        (2), and row numbers, from 0, as ids.
+
+    Raises:
+        InputError: As `read_german_credit`.
+    """
+    rows = list(_rows(path, _HEPATITIS))
+    return _records(rows, _HEPATITIS, np.arange(len(rows)))
+
+
+def _rows(path: PathLike, layout: _Layout) -> Iterator[_Row]:
+    """The lines that hold a record: neither empty nor a remark such as the first one of adult.test."""
+    name = file_name(path)
+    with opened(path) as stream:
+        lines = stream.read().decode("latin-1").splitlines()
+    filled = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not line.startswith("|")]
+    if not filled:
+        raise InputError(f"{name}: Expected a record per line, found none; download the file again.")
+    for i, line in filled:
+        row = _Row(name, i, [text.strip() for text in line.split(layout.delimiter)])
+        if len(row.fields) != len(layout.fields):
+            raise row.refused(
+                f"{len(layout.fields)} fields ({few(layout.fields, 3)})",
+                str(len(row.fields)),
+                "the file is truncated or another one: download it again",
+            )
+        yield row
+
+
+def _records(rows: Sequence[_Row], layout: _Layout, ids: np.ndarray) -> Records:
+    columns = {name: _column(rows, i, name, layout) for i, name in enumerate(layout.fields)}
+    labels = columns.pop(layout.label)
+    return Records(pd.DataFrame(columns), labels, ids=ids, classes=layout.classes)
+
+
+def _column(rows: Sequence[_Row], i: int, name: str, layout: _Layout) -> Any:
+    """Classes, numbers or categories; a missing value is NaN, or of no category."""
+    values = [row.fields[i] for row in rows]
+    if name in layout.numbers:
+        of_type = _WHOLE if layout.dtype is np.int64 else _NUMBER
+        good = [of_type.fullmatch(value) is not None for value in values]
+        _refuse(rows, values, good, f"a number as {name}", "download the file again")
+        return np.array([np.nan if value == _MISSING else layout.dtype(value) for value in values], layout.dtype)
+    is_label = name == layout.label
+    known = layout.labels if is_label else layout.categories.get(name) or sorted({*values} - {_MISSING})
+    good = [value in known or (value == _MISSING and not is_label) for value in values]
+    listed = [*known] if is_label else [*known, _MISSING]
+    _refuse(rows, values, good, f"one of {few(listed, 6)} as {name}", "give the raw file as UCI publishes it")
+    if is_label:
+        return [layout.labels[value] for value in values]
+    return pd.Categorical([None if value == _MISSING else value for value in values], categories=list(known))
+
+
+def _refuse(rows: Sequence[_Row], values: Sequence[str], good: Sequence[bool], expected: str, cure: str) -> None:
+    if not all(good):
+        i = good.index(False)
+        raise rows[i].refused(expected, repr(brief(values[i])), cure)
+
+
+# ------------------------------------------------------------------------------ as the papers use them
+
+
+class MissingCategory(Enum):
+    """What becomes of a missing category in P3's Adult, `?` in the file.
+
+    Attributes:
+        CATEGORY: A bit of its own, as for any other category: 107 columns, the number P3's code expects.
+        NO_BIT: None of the bits is set: 104 columns.
+    """
+
+    CATEGORY = "category"
+    NO_BIT = "no-bit"
+
+
+def adult_p3(records: Records, *, missing: MissingCategory = MissingCategory.CATEGORY) -> Records:
+    """Return Adult as P3 uses it: the 6 continuous columns first, then a bit per category.
+
+    P3 and its code give 107 columns and the 6 that are continuous, but not how they come about; plain one-hot bits
+    of both files are 108 with `?` as a category and 105 without. Here a category that a single record of all has
+    gets no bit. That is one, Holand-Netherlands in `adult.data`: its bit is 0 in the whole of `adult.test` and in
+    nearly every training set, and one-hot bits of the two files have just the others in common. It leaves 107
+    columns, or 104 without bits for `?`. The continuous columns keep their units, as P3's noise of 20 to 50 in raw
+    units says they do.
+
+    Args:
+        records: All records of `read_adult`; of a part of them other categories could be single.
+        missing: What becomes of `?`.
+
+    Returns:
+        The same records with float32 inputs.
+
+    Raises:
+        InputError: The inputs are no table.
+
+    Source:
+        P3, section 4 and its code (107 inputs; the first 6 continuous).
+    """
+    table = _table(records)
+    numbers = table.select_dtypes("number")
+    categories = table.drop(columns=numbers.columns)
+    if missing is MissingCategory.CATEGORY:
+        categories = categories.apply(_with_missing)
+    bits = pd.get_dummies(categories, dtype=np.float32).to_numpy()
+    return _with_inputs(records, np.hstack([numbers.to_numpy(np.float32), bits[:, bits.sum(axis=0) > 1]]))
+
+
+def adult_p4(records: Records) -> Records:
+    """Return Adult as P4 uses it: numbers, then a bit per category, less the last two; every column standardised.
+
+    A missing category sets no bit, which makes 105 columns; P4's code drops the last two (the countries Vietnam and
+    Yugoslavia, after the label is gone already), which leaves 103. Means and standard deviations (of the population,
+    ddof 0) are those of all records that are given; a column without spread becomes 0.
+
+    Args:
+        records: All records of `read_adult`, both files. P4's pool is the first 32,561 of the result.
+
+    Returns:
+        The same records with float32 inputs.
+
+    Raises:
+        InputError: The inputs are no table.
+
+    Source:
+        P4, section 4.1, and its code.
+    """
+    columns = pd.get_dummies(_table(records), dtype=np.float64).to_numpy(np.float64)[:, :-2]  # numbers come first
+    spread = columns.std(axis=0)
+    return _with_inputs(records, (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1))
+
+
+def ordinal_p4(records: Records) -> Records:
+    """Return German credit or Hepatitis as P4 uses them: categories as codes, means for what is missing, scaled.
+
+    A category becomes its place among those declared, from 0, a missing value the mean of its column, and every
+    column is divided by its largest absolute value, so that numbers keep their sign and zero; a column of zeros stays
+    one. Means and maxima are those of all records that are given, as in P4's code.
+
+    Args:
+        records: All records of `read_german_credit` or `read_hepatitis`. P4's pools are the first 800 of 1,000 and
+            the first 124 of 155 of the result.
+
+    Returns:
+        The same records with float32 inputs: 20 or 19 columns, in the order of the file.
+
+    Raises:
+        InputError: The inputs are no table, or all values of a column are missing.
+
+    Source:
+        P4, section 4.1, and its code. It takes both sets from OpenML with ordinal codes. Which of Hepatitis' two values
+        is 0 there is not known; the other way round a column is 1 less its value here.
+    """
+    table = _table(records)
+    columns = table.apply(_ordinal).to_numpy(np.float64)
+    empty = np.isnan(columns).all(axis=0)
+    if empty.any():
+        raise InputError(
+            f"Expected some value in every column, found none in {table.columns[int(np.argmax(empty))]}; leave it out."
+        )
+    full = np.where(np.isnan(columns), np.nanmean(columns, axis=0), columns)
+    largest = np.abs(full).max(axis=0)
+    return _with_inputs(records, full / np.where(largest > 0, largest, 1))
+
+
+def _table(records: Records) -> Any:
+    if not hasattr(records.inputs, "select_dtypes"):
+        raise InputError(
+            f"Expected records whose inputs are a table, found an array of {records.inputs.shape}; give what the "
+            "reader of the raw file returns."
+        )
+    return records.inputs
+
+
+def _with_missing(column: Any) -> Any:
+    """The column with `?` as a category before the others, if any value is missing."""
+    if not column.isna().any():
+        return column
+    return column.cat.set_categories(["?", *column.cat.categories]).fillna("?")
+
+
+def _ordinal(column: Any) -> Any:
+    return column.cat.codes.where(column.notna()) if hasattr(column, "cat") else column
+
+
+def _with_inputs(records: Records, inputs: np.ndarray) -> Records:
+    classes = None if records.classes is None else Codes(records.classes)
+    return replace(records, inputs=inputs.astype(np.float32), classes=classes)
