@@ -46,10 +46,14 @@ def audit_command(
     labels: Annotated[
         Path | None, typer.Option(metavar="LABELS.npy", help="Labels beside LOGITS.npy.", rich_help_panel=Files)
     ] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the true class: label.", rich_help_panel=Table)] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column of the true class (default: label).", rich_help_panel=Table)
+    ] = None,
     member: Annotated[
         str | None,
-        typer.Option(help="Column of 0 and 1: member. Or MEMBER.npy beside LOGITS.npy.", rich_help_panel=Table),
+        typer.Option(
+            help="Column of 0 and 1 (default: member). Or MEMBER.npy beside LOGITS.npy.", rich_help_panel=Table
+        ),
     ] = None,
     subject: Annotated[
         str | None,
@@ -90,7 +94,7 @@ def audit_command(
             "Repeatable.",
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What the results call the target: target.")] = None,
+    name: Annotated[str | None, typer.Option(help="What the results call the target (default: target).")] = None,
     set_: Set = None,
     model: Annotated[
         str | None,

@@ -117,9 +117,9 @@ def new_spelling(option: str, arguments: Sequence[str]) -> str | None:
 
     Example:
         >>> new_spelling("--seed", ["audit", "a.csv", "--seed", "7"])
-        'Expected --set options.seed=7, found --seed, as it was spelled before; write the former.'
+        'Expected --set options.seed=7, found --seed, the older spelling; write the newer one.'
         >>> new_spelling("--input", ["--input=age", "--input", "dose"])
-        'Expected --set \'data.inputs=["age", "dose"]\', found --input, as it was spelled before; write the former.'
+        'Expected --set \'data.inputs=["age", "dose"]\', found --input, the older spelling; write the newer one.'
     """
     place = OLD_SPELLINGS.get(option)
     if place is None:
@@ -129,7 +129,7 @@ def new_spelling(option: str, arguments: Sequence[str]) -> str | None:
     values = [said.partition("=")[2] for said in arguments if said.startswith(f"{option}=")] + values
     value = "true" if place == "target.probabilities" else (values or ["VALUE"])[0]
     new = f"'{place}={json.dumps(values, ensure_ascii=False)}'" if place == "data.inputs" else f"{place}={value}"
-    return f"Expected --set {new}, found {option}, as it was spelled before; write the former."
+    return f"Expected --set {new}, found {option}, the older spelling; write the newer one."
 
 
 def asked_by(context: typer.Context) -> "AuditFile | PredictionsFile":
