@@ -114,7 +114,7 @@ REFUSED = [
     (lambda z, y, m: Predictions(Loss(np.full(60, np.nan)), y, m), "NaN in row 1"),
     (lambda z, y, m: Predictions(Logits(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)), y, m), "probabilities"),
     (lambda z, y, m: Predictions(Probabilities(z), y, m), "logits"),
-    (lambda z, y, m: Predictions(Logits(z), y + 1, m), "--label-base 1"),
+    (lambda z, y, m: Predictions(Logits(z), y + 1, m), "--set data.label_base=1"),
     (lambda z, y, m: Predictions(Logits(z), y - 1, m), "-1"),
     (lambda z, y, m: Predictions(Logits(z), y + 0.5, m), "regression"),
     (lambda z, y, m: Predictions(Logits(z), np.eye(3)[y], m), "multi-label"),

@@ -296,13 +296,13 @@ def test_an_audit_file_says_views_share_and_likelihood_ratio(tmp_path):
     )
     assert said.querying().views == MirrorAndShifts(1)
     assert said.training().group_size == 6
-    assert said.likelihood() == LikelihoodRatio("loss", variance="pooled")
+    assert said.likelihood_ratio == LikelihoodRatio("loss", variance="pooled")
     resolved = said.as_tables(tmp_path, [])
     assert resolved["target"]["views"] == {"shift": 1, "mirror": True}
     assert resolved["recipe"]["share"] == "5/6"
     assert resolved["likelihood_ratio"]["center"] == "mean"
     plain = file_of(recipe={"train": "same"})
-    assert (plain.querying().views, plain.likelihood(), plain.training().group_size) == (None, None, 2)
+    assert (plain.querying().views, plain.likelihood_ratio, plain.training().group_size) == (None, None, 2)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ NPZ: dict[str, tuple[Any, list[str]]] = {
     "logits as probabilities": ({"probs": 5 * PROBS - 2}, ["logits"]),
     "probabilities as logits": ({"probs": None, "logits": PROBS}, ["probabilities"]),
     "label out of range": ({"labels": _with(LABELS, 9, 3)}, ["3", "row 10", "0..2"]),
-    "labels from 1": ({"labels": LABELS + 1}, ["--label-base 1"]),
+    "labels from 1": ({"labels": LABELS + 1}, ["--set data.label_base=1"]),
     "negative label": ({"labels": _with(LABELS, 9, -1)}, ["-1", "row 10"]),
     "text labels": ({"labels": np.array(["a", "b", "c"])[LABELS]}, ["text", "class"]),
     "text labels of other classes": (
@@ -97,9 +97,9 @@ TABLES = {
     "no outputs": (lambda t: t[["label", "member"]], [], ["prob_"]),
     "no group column": (lambda t: t, ["--group", "ward"], ["ward", "--group"]),
     "no subject column": (lambda t: t, ["--subject", "patient"], ["patient", "--subject"]),
-    "no id column": (lambda t: t, ["--id", "row"], ["row", "--id"]),
+    "no id column": (lambda t: t, ["--set", "data.id=row"], ["row", "data.id"]),
     "no order column": (lambda t: t, ["--order", "day"], ["day", "--order"]),
-    "no input column": (lambda t: t, ["--input", "age"], ["age", "--input"]),
+    "no input column": (lambda t: t, ["--set", 'data.inputs=["age"]'], ["age", "data.inputs"]),
     "one class column": (lambda t: t.drop(columns=["prob_1", "prob_2"]), [], ["--positive prob_0=0"]),
     "unnamed columns": (
         lambda t: t.assign(label=t["label"].map(list("abc").__getitem__)).rename(
@@ -223,7 +223,7 @@ def test_a_pickle_is_never_loaded(vestige, tmp_path, kind):
 NPY: dict[str, tuple[Any, list[str]]] = {
     "mismatched labels": ({"labels": LABELS[:-1]}, ["119", "120"]),
     "NaN": ({"outputs": _with(PROBS, (4, 1), np.nan)}, ["NaN", "row 5"]),
-    "probabilities as logits": ({"outputs": PROBS}, ["--probabilities"]),
+    "probabilities as logits": ({"outputs": PROBS}, ["target.probabilities"]),
     "label out of range": ({"labels": _with(LABELS, 9, 3)}, ["3", "row 10"]),
     "one column": ({"outputs": PROBS[:, :1]}, ["2 classes"]),
     "multi-label": ({"labels": np.eye(3)[LABELS]}, ["multi-label"]),
@@ -264,44 +264,66 @@ def test_two_tables(vestige, tmp_path):
     refused(vestige("audit", "--members", a, "--nonmembers", wrong, *run), "wrong.csv", "member")
     refused(vestige("audit", "--members", a, "--nonmembers", a, *run), "same")
     refused(vestige("audit", "--members", ids, "--nonmembers", same, *run), "--subject", "side")
-    refused(vestige("audit", save_csv(tmp_path / "a.csv"), "--shadow-members", a, *run), "--shadow-nonmembers")
+    refused(
+        vestige("audit", save_csv(tmp_path / "a.csv"), "--set", f"target.shadow_members={a}", *run),
+        "target.shadow_nonmembers",
+    )
     assert sorted(os.listdir(tmp_path)) == files
 
 
 ARGUMENTS = {
     "no file": ([], "FILE"),
     "labels without a member file": (["{npz}", "--labels", "{npz}"], "--member"),
-    "probabilities without labels": (["{npz}", "--probabilities"], "--labels"),
+    "probabilities without labels": (["{npz}", "--set", "target.probabilities=true"], "--labels"),
     "two shadows": (["{both}", "--shadow", "{npz}"], "one shadow"),
     "a shadow file that is not there": (["{npz}", "--shadow", "nowhere.csv"], "nowhere.csv"),
     "a condition that is none": (["{npz}", "--fail-if", "auc > 0.5"], "METRIC"),
     "a condition on another attack": (["{npz}", "--fail-if", "lira:auc.upper > 0.5"], "lira"),
-    "a prior of 1": (["{npz}", "--risk-prior", "1"], "between 0 and 1"),
-    "no bins": (["{npz}", "--risk-bins", "0"], "1 risk bin"),
+    "a prior of 1": (["{npz}", "--set", "options.risk_prior=1"], "between 0 and 1"),
+    "no bins": (["{npz}", "--set", "options.risk_bins=0"], "1 risk bin"),
+}
+SETTINGS = {
+    "an unknown arithmetic": (["{npz}", "--set", "options.arithmetic=exact"], "stable, published"),
+    "a negative seed": (["{npz}", "--set", "options.seed=-1"], "0 or more as seed"),
+    "a seed that is no number": (
+        ["{npz}", "--set", "options.seed=x"],
+        "a whole number as seed in [options], found 'x'",
+    ),
+    "labels from 2": (["{npz}", "--set", "data.label_base=2"], "0 or 1 as label_base, found 2"),
+    "a negative cell": (["{npz}", "--set", "options.min_cell=-1"], "0 or more as min_cell"),
+    "an entry that is none": (["{npz}", "--set", "options.min_cells=1"], "did you mean min_cell?"),
+    "a table that is none": (["{npz}", "--set", "opions.seed=1"], "did you mean options?"),
+    "a table of models": (["{npz}", "--set", "endpoint.batch=8"], "no entry endpoint"),
+    "an entry without a value": (["{npz}", "--set", "options.seed"], "TABLE.NAME=VALUE"),
+    "an entry without a table": (["{npz}", "--set", "seed=1"], "TABLE.NAME=VALUE"),
+    "an entry given twice": (["{npz}", "--set", "options.seed=1", "--set", "options.seed=2"], "options.seed once"),
+    "an entry beside its option": (["{npz}", "--name", "a", "--set", "options.name=b"], "--name and --set"),
+}
+OLD = {
+    "the arithmetic of before": (["{npz}", "--arithmetic", "published"], "--set options.arithmetic=published, found"),
+    "the seed of before": (["{npz}", "--seed", "7"], "--set options.seed=7, found --seed"),
+    "the base of labels of before": (["{npz}", "--label-base=1"], "--set data.label_base=1, found --label-base"),
+    "the probabilities of before": (["{npz}", "--probabilities"], "--set target.probabilities=true, found"),
+    "the inputs of before": (["{npz}", "--input", "a", "--input", "b"], '--set \'data.inputs=["a", "b"]\', found'),
 }
 IGNORED = {
     "people in an npz by a column": (["{npz}", "--subject", "patient"], "--subject"),
     "a group in an npz by a column": (["{npz}", "--group", "ward"], "--group"),
-    "ids in an npz by a column": (["{npz}", "--id", "row"], "--id"),
+    "ids in an npz by a column": (["{npz}", "--set", "data.id=row"], "data.id"),
     "a label column in an npz": (["{npz}", "--label", "diagnosis"], "--label"),
-    "an input column in an npz": (["{npz}", "--input", "age"], "--input"),
+    "an input column in an npz": (["{npz}", "--set", "data.inputs=['age']"], "data.inputs"),
     "a positive column in an npz": (["{npz}", "--positive", "p=sick"], "--positive"),
 }
 USAGE = {
     "an unknown option": (["{npz}", "--frobnicate"], "--frobnicate"),
-    "an unknown arithmetic": (["{npz}", "--arithmetic", "exact"], "exact"),
-    "a negative seed": (["{npz}", "--seed", "-1"], "--seed"),
-    "a seed that is no number": (["{npz}", "--seed", "x"], "--seed"),
-    "labels from 2": (["{npz}", "--label-base", "2"], "--label-base"),
-    "a negative cell": (["{npz}", "--min-cell", "-1"], "--min-cell"),
     "two files": (["{npz}", "{npz}"], "argument"),
 }
 
 
-@pytest.mark.parametrize("name", [*ARGUMENTS, *IGNORED, *USAGE])
+@pytest.mark.parametrize("name", [*ARGUMENTS, *SETTINGS, *OLD, *IGNORED, *USAGE])
 def test_arguments(vestige, tmp_path, name):
     """What an npz cannot do must be refused: who names the people and gets records believes a wrong interval."""
-    arguments, essential = (ARGUMENTS | IGNORED | USAGE)[name]
+    arguments, essential = (ARGUMENTS | SETTINGS | OLD | IGNORED | USAGE)[name]
     npz = save_npz(tmp_path / "data.npz")
     both = save_npz(tmp_path / "both.npz", **arrays("shadow_", seed=62))
     given = [a.format(npz=npz, both=both) for a in arguments]
@@ -341,7 +363,7 @@ def test_a_run_of_other_inputs_or_options(vestige, tmp_path):
     assert vestige("audit", first, "--out", run, "--quiet").code == 0
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     refused(vestige("audit", second, "--out", run), "inputs", "--out")
-    refused(vestige("audit", first, "--out", run, "--seed", "7"), "seed 7", "seed 0", "--out")
+    refused(vestige("audit", first, "--out", run, "--set", "options.seed=7"), "seed 7", "seed 0", "--out")
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
     assert sorted(os.listdir(tmp_path)) == ["data.npz", "other.npz", "run"]
 

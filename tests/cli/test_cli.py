@@ -22,6 +22,7 @@ from tests.cli.conftest import ENVIRONMENT, N_SHADOW, Done, N, arrays, save_csv,
 from typer.main import get_command
 
 from vestige import cli
+from vestige.attacks import CATALOGUE
 from vestige.core import stopping
 
 PYTHON = (sys.executable, "-m", "vestige")
@@ -75,7 +76,15 @@ def _equal(found: pd.DataFrame, expected: pd.DataFrame) -> None:
         ("{f}/target.csv",),
         ("{f}/target.parquet",),
         ("--members", "{f}/target_members.csv", "--nonmembers", "{f}/target_nonmembers.csv"),
-        ("{f}/probs.npy", "--probabilities", "--labels", "{f}/labels.npy", "--member", "{f}/member.npy"),
+        (
+            "{f}/probs.npy",
+            "--set",
+            "target.probabilities=true",
+            "--labels",
+            "{f}/labels.npy",
+            "--member",
+            "{f}/member.npy",
+        ),
     ],
     ids=["csv", "parquet", "two tables", "npy"],
 )
@@ -102,10 +111,10 @@ def test_an_npy_is_of_logits_unless_said_otherwise(vestige, files, audited, tmp_
         ("{f}/target.parquet", "--shadow", "{f}/shadow.parquet"),
         [
             "{f}/target.csv",
-            "--shadow-members",
-            "{f}/shadow_members.csv",
-            "--shadow-nonmembers",
-            "{f}/shadow_nonmembers.csv",
+            "--set",
+            "target.shadow_members={f}/shadow_members.csv",
+            "--set",
+            "target.shadow_nonmembers={f}/shadow_nonmembers.csv",
         ],
         ("{f}/alone.npz", "--shadow", "{f}/shadow.csv"),
     ],
@@ -154,7 +163,7 @@ def test_labels_from_1(vestige, audited, tmp_path, kind):
     found["labels"] = found["labels"] + 1
     path = tmp_path / f"data.{kind}"
     save_npz(path, **found) if kind == "npz" else save_csv(path, table(found))
-    assert vestige("audit", path, "--label-base", "1", "--out", tmp_path / "run", "-q") == Done(0, "", "")
+    assert vestige("audit", path, "--set", "data.label_base=1", "--out", tmp_path / "run", "-q") == Done(0, "", "")
     _equal(results(tmp_path / "run"), results(audited / "alone"))
 
 
@@ -163,7 +172,7 @@ def test_named_columns(vestige, audited, tmp_path):
     frame = frame.assign(row=range(N), ward=np.arange(N) % 2, day=np.arange(N) % 7)
     path = save_csv(tmp_path / "t.csv", frame)
     done = vestige(
-        "audit", path, "--label", "diagnosis", "--member", "trained", "--id", "row", "--group", "ward",
+        "audit", path, "--label", "diagnosis", "--member", "trained", "--set", "data.id=row", "--group", "ward",
         "--order", "day", "--out", tmp_path / "run", "-q",
     )  # fmt: skip
     assert done == Done(0, "", "")
@@ -214,6 +223,56 @@ def test_what_was_asked_is_written_out_in_full(vestige, tmp_path):
     tomllib.loads(text)
     for asked in ("diagnosis", "ward", "label_base", "arithmetic", "min_cell"):
         assert asked in text, asked
+
+
+@pytest.mark.parametrize("given", [("both.npz",), ("target.csv", "--shadow", "{f}/shadow.csv", "--attack", "loss")])
+def test_a_run_of_predictions_can_be_asked_again_from_its_file(vestige, files, tmp_path, given):
+    arguments = [a.format(f=files) for a in given]
+    conditions = ("--fail-if", "auc.upper > 0.5", "--set", "options.seed=3")
+    first = vestige("audit", files / arguments[0], *arguments[1:], *conditions, "--out", tmp_path / "one", "-q")
+    again = vestige("audit", tmp_path / "one" / "audit.toml", "--out", tmp_path / "two", "-q")
+    assert (first.code, first) == (3, again)
+    _equal(results(tmp_path / "one"), results(tmp_path / "two"))
+    said = [tomllib.loads((tmp_path / name / "audit.toml").read_text()) for name in ("one", "two")]
+    assert said[0] == said[1]
+    plan = vestige("plan", tmp_path / "one" / "audit.toml")
+    assert (plan.code, plan.out) == (0, "No queries and no shadow models: the predictions are there.\n")
+
+
+def test_the_file_of_a_run_of_before_is_read(vestige, files, audited, tmp_path):
+    """It had `[columns]`, an empty text for what was not named, and paths from where the command ran."""
+    (tmp_path / "audit.toml").write_text(f"""
+        [target]
+        file = "{files / "target.csv"}"
+        probabilities = false
+        [columns]
+        label = "label"
+        member = "member"
+        id = ""
+        subject = ""
+        groups = []
+        order = []
+        inputs = []
+        positive = ""
+        label_base = 0
+        [policy]
+        fail_if = []
+        [attacks]
+        use = ["all"]
+        [options]
+        arithmetic = "stable"
+        subject_score = "mean"
+        risk_prior = 0.5
+        risk_bins = 5
+        min_cell = 10
+        seed = 0
+        name = "target"
+        """)
+    assert vestige("audit", tmp_path / "audit.toml", "--out", tmp_path / "run", "-q") == Done(0, "", "")
+    _equal(results(tmp_path / "run"), results(audited / "alone"))
+    set_ = ("--set", "options.name=clinic", "--set", "options.seed=0")
+    assert vestige("audit", tmp_path / "audit.toml", *set_, "--out", tmp_path / "named", "-q").code == 0
+    assert set(results(tmp_path / "named")["target"]) == {"clinic"}
 
 
 # --------------------------------------------------------------------------------- exit codes
@@ -444,6 +503,18 @@ def test_help_of_the_program_names_the_commands(vestige):
         assert (done.code, done.err) == (0, "")
         assert "audit" in done.out
         assert "demo" in done.out
+
+
+def test_every_attack_is_listed_with_what_it_needs(vestige):
+    done = vestige("attacks")
+    header, *rows = [line.split("\t") for line in done.out.splitlines()]
+    assert (done.code, done.err) == (0, "")
+    assert header == ["name", "in all", "access", "queries a record", "knows", "needs", "source"]
+    assert [row[0] for row in rows] == [attack.name for attack in CATALOGUE]
+    by_name = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    assert (by_name["loss"]["queries a record"], by_name["nn_nasr"]["in all"]) == ("1", "no")
+    assert by_name["boundary_distance"]["queries a record"] == "up to 1,000"
+    assert by_name["lira_online"]["knows"] == "train, data, label"
 
 
 # ---------------------------------------------------------------------------------------- demo

@@ -10,7 +10,7 @@ import typer
 from tests.data.sets.test_fetch import serving
 from typer.testing import CliRunner
 
-from vestige.cli_data import data_app
+from vestige.cli.data import data_app
 from vestige.core.errors import InputError
 from vestige.data.sets.named import SETS
 

@@ -116,8 +116,8 @@ def made(tmp_path_factory):
     return folder
 
 
-CSV = ["--label", "outcome", "--id", "row"]
-PARQUET = ["--label", "code", "--id", "row"]
+CSV = ["--label", "outcome", "--set", "data.id=row"]
+PARQUET = ["--label", "code", "--set", "data.id=row"]
 PYTHON_RECORDS = {"members": "clinic_models:records", "nonmembers": "clinic_models:others"}
 
 
@@ -260,7 +260,7 @@ def test_shadow_models_are_trained_like_the_model(vestige, own):
     assert planned.out.startswith("Runs code of yours, as the audit does: ")
     assert "\n152 queries: 120 for 120 records" in planned.out
     assert "model" in planned.out.split("\n", 2)[2]
-    done = vestige("audit", path, "--out", own / "run", "--bank", own / "bank", "--models", 6, "-q")
+    done = vestige("audit", path, "--out", own / "run", "--bank", own / "bank", "--set", "recipe.n_shadows=6", "-q")
     assert done == (0, "", "")
     assert numbers(own / "run")["n_references"].max() == 6
     said = tomllib.loads((own / "run" / "audit.toml").read_text())
@@ -309,8 +309,8 @@ def test_the_run_says_what_was_asked_and_can_be_asked_again_from_there(vestige, 
 
 
 def test_what_options_said_can_be_asked_again_as_a_file(vestige, made, tmp_path):
-    arguments = [*beside(made, "boosted.ubj", "parquet", *PARQUET), "--access", "label", "--min-cell", "3"]
-    arguments += ["--budget", "5000", "--price", "0.5"]
+    arguments = [*beside(made, "boosted.ubj", "parquet", *PARQUET), "--access", "label", "--set", "options.min_cell=3"]
+    arguments += ["--set", "target.budget=5000", "--set", "target.price=0.5"]
     done = vestige("audit", *arguments, "--fail-if", "auc.upper > 0.99", "--out", tmp_path / "run")
     assert done.code == 0, done
     said = tomllib.loads((tmp_path / "run" / "audit.toml").read_text())
@@ -454,26 +454,36 @@ def test_a_plan_is_refused_like_the_audit(vestige, own):
 OPTIONS: dict[str, tuple[str, str, list[str], list[str]]] = {
     "a pickle": ("forest.joblib", "csv", CSV, ["a pickle can run any code", ".skops", "--trust-pickle"]),
     "no such label": ("forest.skops", "csv", ["--label", "diagnosis"], ["column diagnosis", "outcome"]),
-    "no such id": ("forest.skops", "csv", ["--label", "outcome", "--id", "number"], ["column number", "id"]),
+    "no such id": ("forest.skops", "csv", ["--label", "outcome", "--set", "data.id=number"], ["column number", "id"]),
     "an access that is none": ("forest.skops", "csv", [*CSV, "--access", "all"], ["'gradients'", "access"]),
-    "answers that are none": ("forest.skops", "csv", [*CSV, "--answers", "odds"], ["'logits'", "answers"]),
+    "answers that are none": ("forest.skops", "csv", [*CSV, "--set", "target.answers=odds"], ["'logits'", "answers"]),
     "gradients of a graph": ("forest.onnx", "npz", ["--access", "gradients"], ["torch module", "confidence or label"]),
     "gradients of a table": ("answers.csv", "csv", [*CSV, "--access", "gradients"], ["torch module", "a table"]),
-    "answers of a table": ("answers.csv", "csv", [*CSV, "--answers", "logits"], ["answers", "leave it out"]),
-    "a small budget": ("forest.skops", "csv", [*CSV, "--budget", "5"], ["budget of", "found 5", "was sent"]),
-    "a price that is none": ("forest.skops", "csv", [*CSV, "--price", "-1"], ["price of 0 or more", "found -1.0"]),
+    "answers of a table": ("answers.csv", "csv", [*CSV, "--set", "target.answers=logits"], ["answers", "leave it out"]),
+    "a small budget": ("forest.skops", "csv", [*CSV, "--set", "target.budget=5"], ["budget of", "found 5", "was sent"]),
+    "a price that is none": (
+        "forest.skops",
+        "csv",
+        [*CSV, "--set", "target.price=-1"],
+        ["price of 0 or more", "found -1.0"],
+    ),
     "a shadow": ("forest.skops", "csv", [*CSV, "--shadow", "s.csv"], ["--shadow", "nothing for a model"]),
     "a positive class": ("forest.skops", "csv", [*CSV, "--positive", "p=1"], ["--positive", "nothing for a model"]),
     "labels apart": ("forest.skops", "csv", [*CSV, "--labels", "l.npy"], ["--labels", "nothing for a model"]),
-    "a base of labels": ("forest.skops", "csv", [*CSV, "--label-base", "1"], ["--label-base", "nothing for a model"]),
+    "a base of labels": ("forest.skops", "csv", [*CSV, "--set", "data.label_base=1"], ["data.label_base", "unknown"]),
     "a column of members": ("forest.skops", "csv", [*CSV, "--member", "m"], ["--member", "nothing for a model"]),
-    "probabilities": ("forest.skops", "csv", [*CSV, "--probabilities"], ["--probabilities", "nothing for a model"]),
+    "probabilities": ("forest.skops", "csv", [*CSV, "--set", "target.probabilities=true"], ["target.probabilities"]),
     "a file of predictions": ("forest.skops", "csv", [*CSV, "predictions.csv"], ["FILE", "nothing for a model"]),
-    "shadow models": ("forest.skops", "csv", [*CSV, "--models", "4"], ["--models", "nothing for a model"]),
-    "columns of an npz": ("forest.onnx", "npz", ["--id", "row"], ["npz", "name its arrays"]),
+    "shadow models": ("forest.skops", "csv", [*CSV, "--within", "4m"], ["--within", "nothing for a model"]),
+    "columns of an npz": ("forest.onnx", "npz", ["--set", "data.id=row"], ["npz", "name its arrays"]),
     "a policy that is none": ("forest.skops", "csv", [*CSV, "--fail-if", "auc"], ["METRIC", "'auc'"]),
-    "a single column of inputs": ("forest.skops", "csv", [*CSV, "--input", "age"], ["the model", "missing: - dose"]),
-    "a missing column": ("boosted.ubj", "parquet", [*PARQUET, "--input", "age"], ["2", "found"]),
+    "a single column of inputs": (
+        "forest.skops",
+        "csv",
+        [*CSV, "--set", 'data.inputs=["age"]'],
+        ["the model", "missing: - dose"],
+    ),
+    "a missing column": ("boosted.ubj", "parquet", [*PARQUET, "--set", 'data.inputs=["age"]'], ["2", "found"]),
 }
 
 
@@ -490,8 +500,8 @@ def test_options_that_cannot_be_audited(vestige, made, tmp_path, name):
     ("more", "essentials"),
     [
         (["--access", "label"], ["--access beside --model", "nothing for predictions"]),
-        (["--answers", "logits"], ["--answers beside --model"]),
-        (["--budget", "5"], ["--budget beside --model"]),
+        (["--set", "target.answers=logits"], ["no entry target.answers"]),
+        (["--set", "target.budget=5"], ["no entry target.budget"]),
         (["--trust-pickle"], ["--trust-pickle beside --model"]),
         (["--bank", "bank"], ["--bank beside an AUDIT.toml"]),
         (["--within", "5m"], ["--within beside an AUDIT.toml"]),
@@ -500,6 +510,18 @@ def test_options_that_cannot_be_audited(vestige, made, tmp_path, name):
 def test_options_of_a_model_beside_predictions(vestige, made, tmp_path, more, essentials):
     refused(vestige("audit", made / "answers.csv", *more, "--out", tmp_path / "run"), *essentials)
     nothing_left(tmp_path)
+
+
+def test_what_is_set_stands_for_what_the_file_says(vestige, own):
+    path = audit_toml(own, {"model": "clinic_models:forest", "access": "label"}, more="[options]\nmin_cell = 5")
+    said = ("--set", "target.access=confidence", "--set", "options.name=clinic", "--set", "attacks.use=['loss']")
+    assert vestige("audit", path, *said, "--out", own / "run", "-q") == (0, "", "")
+    written = tomllib.loads((own / "run" / "audit.toml").read_text())
+    assert (written["target"]["access"], written["options"]["name"]) == ("confidence", "clinic")
+    assert (written["options"]["min_cell"], written["attacks"]) == (5, {"use": ["loss"]})
+    for command in (["audit", path, "--out", own / "other"], ["plan", path]):
+        wrong = vestige(*command, "--set", "options.min_cells=4")
+        refused(wrong, "audit.toml: ", "options.min_cells", "found min_cells = 4", "did you mean min_cell?")
 
 
 @pytest.mark.parametrize(

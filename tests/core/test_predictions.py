@@ -50,7 +50,7 @@ def test_a_label_is_one_of_the_classes(labels):
 
 
 def test_labels_from_1_are_pointed_out():
-    with pytest.raises(InputError, match=r"--label-base 1 \(command line\) or labels - 1 \(Python\)"):
+    with pytest.raises(InputError, match=r"--set data.label_base=1 \(command line\) or labels - 1 \(Python\)"):
         Predictions(PROBS, LABELS + 1, MEMBER)
 
 
@@ -161,7 +161,7 @@ def test_classes_that_are_true_and_false_are_names():
 def test_a_number_that_is_no_class_is_refused():
     with pytest.raises(InputError, match=r"labels among the classes 2, 1, 5, found 0 in row 3"):
         Predictions(THREE, [2, 1, 0, 5], MEMBER, classes=[2, 1, 5])
-    with pytest.raises(InputError, match=r"classes 0, 1, 2, found 3 in row 3; .*--label-base 1 .* labels - 1"):
+    with pytest.raises(InputError, match=r"classes 0, 1, 2, found 3 in row 3; .*--set data.label_base=1 .* labels - 1"):
         Predictions(THREE, [1, 2, 3, 3], MEMBER, classes=[0, 1, 2])
     with pytest.raises(InputError, match="predicted labels among the classes 1, 2, found 3"):
         Predictions(PredictedLabels([1, 2, 3, 1]), [1, 2, 2, 1], MEMBER, classes=[1, 2])

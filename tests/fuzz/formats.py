@@ -339,7 +339,7 @@ FORMATS = (
     ),
     Fuzzed(
         "npy", _npys, _of_npys, mutants.in_npy,
-        ("logits.npy", "--labels", "labels.npy", "--member", "member.npy", "--id", "ids.npy"),
+        ("logits.npy", "--labels", "labels.npy", "--member", "member.npy", "--set", "data.id=ids.npy"),
     ),
     Fuzzed(
         "csv of records", saved("r.csv", _csv(_records_table)), lambda f: read_records(f / "r.csv"), mutants.in_text

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -25,6 +25,11 @@ from vestige.core.input_values import (
     projected,
 )
 from vestige.core.messages import brief, few
+from vestige.core.schema import Schema, Written
+
+_Number = float | list[Any]
+_Bound = _Number | dict[str, float]
+_Value = str | int | float | bool
 
 
 class Encoding(StrEnum):
@@ -39,7 +44,7 @@ class Encoding(StrEnum):
 
 
 @dataclass(frozen=True)
-class InputSpace:
+class InputSpace(Schema):
     """What a model's inputs may be, declared once for every perturbation and every door.
 
     Perturbations move within the range, in the units of the records; a target encodes, normalises and casts after
@@ -68,13 +73,13 @@ class InputSpace:
         array([[0. , 0.2, 1. ]], dtype=float32)
     """
 
-    low: Any = None
-    high: Any = None
-    mean: Any = None
-    scale: Any = None
+    low: Annotated[Any, Written(_Bound)] = None
+    high: Annotated[Any, Written(_Bound)] = None
+    mean: Annotated[Any, Written(_Number)] = None
+    scale: Annotated[Any, Written(_Number)] = None
     dtype: str | None = None
-    categories: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    encoding: Encoding | str = Encoding.AS_IS
+    categories: Annotated[Mapping[str, tuple[Any, ...]], Written(dict[str, list[_Value]])] = field(default_factory=dict)
+    encoding: Annotated[Encoding | str, Written(Encoding)] = Encoding.AS_IS
     channels_first: bool = False
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ LARGEST_CODE = 65_535
 """Largest label that stands for the number of a class among 0..K-1; larger ones are names, such as product numbers."""
 
 _MOST = 2.0**53  # from here on a float is no exact whole number
-_FROM_1 = "if the labels count from 1, pass --label-base 1 (command line) or {} - 1 (Python)"
+_FROM_1 = "if the labels count from 1, pass --set data.label_base=1 (command line) or {} - 1 (Python)"
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import Annotated
 
 from vestige.core.errors import InputError
+from vestige.core.schema import Schema, Written
 
 
 class Statistic(StrEnum):
@@ -57,7 +59,7 @@ class Counts(StrEnum):
 
 
 @dataclass(frozen=True)
-class LikelihoodRatio:
+class LikelihoodRatio(Schema):
     """How LiRA is played, online, offline and on IN models; the other attacks with shadow models have no such choice.
 
     Attributes:
@@ -82,12 +84,12 @@ class LikelihoodRatio:
         Carlini et al. 2022; the statistics are those that they compare.
     """
 
-    statistic: Statistic | str = Statistic.LOGIT
-    center: Center | str = Center.MEAN
-    variance: Variance | str | None = None
-    queries: Queries | str = Queries.MEAN
+    statistic: Annotated[Statistic | str, Written(Statistic)] = Statistic.LOGIT
+    center: Annotated[Center | str, Written(Center)] = Center.MEAN
+    variance: Annotated[Variance | str | None, Written(Variance)] = None
+    queries: Annotated[Queries | str, Written(Queries)] = Queries.MEAN
     min_std: float = 1e-3
-    counts: Counts | str = Counts.ALL
+    counts: Annotated[Counts | str, Written(Counts)] = Counts.ALL
 
     def __post_init__(self) -> None:
         kinds = {"statistic": Statistic, "center": Center, "variance": Variance, "queries": Queries, "counts": Counts}

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 from vestige.core.errors import InputError
+from vestige.core.schema import Schema, Written
 
 
 class Arithmetic(StrEnum):
@@ -24,7 +26,7 @@ class SubjectScore(StrEnum):
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Schema):
     """Everything that can change a number, with its default; recorded in every result.
 
     Attributes:
@@ -37,8 +39,8 @@ class Options:
         name: What the results call the target.
     """
 
-    arithmetic: Arithmetic = Arithmetic.STABLE
-    subject_score: SubjectScore = SubjectScore.MEAN
+    arithmetic: Annotated[Arithmetic, Written(str)] = Arithmetic.STABLE
+    subject_score: Annotated[SubjectScore, Written(str)] = SubjectScore.MEAN
     risk_prior: float = 0.5
     risk_bins: int = 5
     min_cell: int = 10

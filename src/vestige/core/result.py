@@ -6,11 +6,17 @@ Frozen values only: `auditing` makes them, `report` writes them and computes not
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
 
 import pandas as pd
 
 from vestige.core.money import money
 from vestige.core.percent import percent
+from vestige.core.schema import Schema, Written
+
+Number = Annotated[float, Written(float | None)]
+"""A number of the report, which has null for NaN."""
+Count = Annotated[int, Written(int, {"ge": 0})]
 
 RESULT_DTYPES: Mapping[str, str] = {
     "attack": "str",
@@ -74,7 +80,7 @@ class FindingState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Schema):
     """One preflight check.
 
     Attributes:
@@ -109,7 +115,7 @@ class Preflight:
 
 
 @dataclass(frozen=True)
-class Adversary:
+class Adversary(Schema):
     """Answer 2, who was played.
 
     Attributes:
@@ -121,7 +127,7 @@ class Adversary:
 
     access: str
     knowledge: str
-    n_references: int
+    n_references: Count
     sentence: str
 
     def __str__(self) -> str:
@@ -130,7 +136,7 @@ class Adversary:
 
 
 @dataclass(frozen=True)
-class ThreatModel:
+class ThreatModel(Schema):
     """What one attack sees and knows: a row of Choquette-Choo et al. 2021, table 3.
 
     Attributes:
@@ -148,7 +154,7 @@ class ThreatModel:
     interface: str
     feature: str
     knowledge: tuple[str, ...]
-    n_queries: int
+    n_queries: Count
     source: str
 
 
@@ -189,7 +195,7 @@ class Queries:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Schema):
     """Answer 3, what the tested attacks showed, as a sentence.
 
     Attributes:
@@ -207,13 +213,13 @@ class Finding:
 
     state: FindingState
     sentence: str
-    fpr: float
-    tpr: float
-    tpr_lb: float
-    tpr_ub: float
-    p_value: float
-    smallest_visible_tpr: float
-    n_needed: int
+    fpr: Number
+    tpr: Number
+    tpr_lb: Number
+    tpr_ub: Number
+    p_value: Number
+    smallest_visible_tpr: Number
+    n_needed: Count
 
     @property
     def answer(self) -> str:
@@ -226,7 +232,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class RocBand:
+class RocBand(Schema):
     """A ROC thinned for drawing, with its pointwise 95 % band where it is resolvable.
 
     Attributes:
@@ -238,14 +244,14 @@ class RocBand:
     """
 
     attack: str
-    fpr: tuple[float, ...]
-    tpr: tuple[float, ...]
-    lower: tuple[float, ...]
-    upper: tuple[float, ...]
+    fpr: tuple[Number, ...]
+    tpr: tuple[Number, ...]
+    lower: tuple[Number, ...]
+    upper: tuple[Number, ...]
 
 
 @dataclass(frozen=True)
-class RiskSummary:
+class RiskSummary(Schema):
     """The privacy risk score over all units: how it is spread, and whether it means what it says.
 
     Attributes:
@@ -263,21 +269,21 @@ class RiskSummary:
         recall: Share of members selected at each; NaN, with the precision, where so few are that it is hidden.
     """
 
-    prior: float
+    prior: Number
     source: str
-    cdf_risk: tuple[float, ...]
-    cdf_members: tuple[float, ...]
-    bin_risk: tuple[float, ...]
-    bin_member_fraction: tuple[float, ...]
-    rmse: float
-    rmse_weighted: float
-    thresholds: tuple[float, ...]
-    precision: tuple[float, ...]
-    recall: tuple[float, ...]
+    cdf_risk: tuple[Number, ...]
+    cdf_members: tuple[Number, ...]
+    bin_risk: tuple[Number, ...]
+    bin_member_fraction: tuple[Number, ...]
+    rmse: Number
+    rmse_weighted: Number
+    thresholds: tuple[Number, ...]
+    precision: tuple[Number, ...]
+    recall: tuple[Number, ...]
 
 
 @dataclass(frozen=True)
-class Spread:
+class Spread(Schema):
     """One number of one attack over training runs: every reference model in turn as the target.
 
     Attributes:
@@ -297,17 +303,17 @@ class Spread:
 
     attack: str
     metric: str
-    n_targets: int
-    mean: float
-    lower: float
-    upper: float
-    std: float
-    smallest: float
-    largest: float
+    n_targets: Count
+    mean: Number
+    lower: Number
+    upper: Number
+    std: Number
+    smallest: Number
+    largest: Number
 
 
 @dataclass(frozen=True)
-class Power:
+class Power(Schema):
     """What a label-only attack reaches with fewer queries.
 
     Attributes:
@@ -320,16 +326,21 @@ class Power:
     """
 
     attack: str
-    n_queries: int
+    n_queries: Count
     metric: str
-    value: float
-    lower: float
-    upper: float
+    value: Number
+    lower: Number
+    upper: Number
 
 
 @dataclass(frozen=True)
-class NotRun:
-    """An attack that was left out, and what it needs."""
+class NotRun(Schema):
+    """An attack that was left out.
+
+    Attributes:
+        attack: Its name.
+        needs: What it needs.
+    """
 
     attack: str
     needs: str

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Num
 
 from vestige.core.errors import InputError
+from vestige.core.schema import Schema, Written
 
 _FEW = (1, 2, 3, 4)  # channels that an image may have, where its axes are told apart by their length
 
 
 @dataclass(frozen=True)
-class MirrorAndShifts:
+class MirrorAndShifts(Schema):
     """The image, mirrored or not, at every shift of up to some pixels: 2 (2 s + 1)^2 views for a shift of s.
 
     What a shift brings in is the image's reflection at the border, which does not repeat the outermost pixels.
@@ -39,7 +40,7 @@ class MirrorAndShifts:
 
     shift: int = 1
     mirror: bool = True
-    channels: str | None = None
+    channels: Annotated[str | None, Written(Literal["first", "last"] | None)] = None
 
     def __post_init__(self) -> None:
         if isinstance(self.shift, bool) or self.shift < 0:

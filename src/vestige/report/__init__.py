@@ -25,24 +25,19 @@ __all__ = [
     "write_targets",
 ]
 
-_ROOM_OF = {
-    "ReportDocument": "document",
-    "json_schema": "document",
-    "print_result": "terminal",
-    "render_page": "page",
-    "to_document": "document",
-    "write_json": "document",
-    "write_page": "page",
-    "write_records": "tables",
-    "write_results": "tables",
-    "write_targets": "tables",
+_ROOMS = {
+    "document": ("ReportDocument", "json_schema", "to_document", "write_json"),
+    "page": ("render_page", "write_page"),
+    "tables": ("write_records", "write_results", "write_targets"),
+    "terminal": ("print_result",),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOM_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+    for room, names in _ROOMS.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{room}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -146,37 +146,34 @@ def thresholds_chart(rows: Rows) -> Any:
 
 def risk_chart(risk: RiskSummary) -> Any:
     """Draw the share of members at or below each risk."""
-    pairs = zip(risk.cdf_risk, risk.cdf_members, strict=True)
-    points = [{"risk": level, "share": _or_null(share)} for level, share in _thin(list(pairs))]
-    return (
-        _data(points)
-        .mark_line(color=COLOURS[0], strokeWidth=2, interpolate="step-after")
-        .encode(
-            x=alt.X("risk:Q", title="Privacy risk score", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=5)),
-            y=alt.Y("share:Q", title="Members at or below it", scale=alt.Scale(domain=[0, 1]), axis=_percent_axis()),
-        )
-        .properties(width=300, height=260)
-    )
+    points = _risk_points(_thin(list(zip(risk.cdf_risk, risk.cdf_members, strict=True))))
+    line = _data(points).mark_line(color=COLOURS[0], strokeWidth=2, interpolate="step-after")
+    return line.encode(**_risk_axes("Privacy risk score", "Members at or below it")).properties(width=300, height=260)
 
 
 def reliability_chart(risk: RiskSummary) -> Any:
     """Draw the share of members among units of about the same risk, against that risk."""
-    pairs = zip(risk.bin_risk, risk.bin_member_fraction, strict=True)
-    points = [{"risk": level, "share": _or_null(share)} for level, share in pairs]
-    x = alt.X(
-        "risk:Q",
-        title="Privacy risk score (mean of the bin)",
-        scale=alt.Scale(domain=[0, 1]),
-        axis=alt.Axis(tickCount=5),
-    )
-    y = alt.Y("share:Q", title="Members among them", scale=alt.Scale(domain=[0, 1]), axis=_percent_axis())
-    diagonal = _data([{"risk": 0.0, "share": 0.0}, {"risk": 1.0, "share": 1.0}])
+    points = _risk_points(list(zip(risk.bin_risk, risk.bin_member_fraction, strict=True)))
+    axes = _risk_axes("Privacy risk score (mean of the bin)", "Members among them")
+    diagonal = _data(_risk_points([(0.0, 0.0), (1.0, 1.0)]))
     return alt.layer(
-        diagonal.mark_line(color=GREY, strokeDash=[4, 4], strokeWidth=1).encode(x=x, y=y),
+        diagonal.mark_line(color=GREY, strokeDash=[4, 4], strokeWidth=1).encode(**axes),
         _data(points)
         .mark_line(color=COLOURS[1], strokeWidth=1.6, point={"filled": True, "size": 50, "color": COLOURS[1]})
-        .encode(x=x, y=y),
+        .encode(**axes),
     ).properties(width=300, height=260)
+
+
+def _risk_points(pairs: Sequence[tuple[float, float]]) -> list[Point]:
+    return [{"risk": level, "share": _or_null(share)} for level, share in pairs]
+
+
+def _risk_axes(x: str, y: str) -> Point:
+    scale = alt.Scale(domain=[0, 1])
+    return {
+        "x": alt.X("risk:Q", title=x, scale=scale, axis=alt.Axis(tickCount=5)),
+        "y": alt.Y("share:Q", title=y, scale=scale, axis=alt.Axis(labelExpr=_PERCENT, tickCount=5)),
+    }
 
 
 def groups_chart(rows: Rows, groups: Sequence[str], attack: str) -> Any:
@@ -287,10 +284,6 @@ def _by_name(field: str, names: list[str]) -> Point:
 
 def _legend(columns: int) -> alt.Legend:
     return alt.Legend(orient="bottom", direction="horizontal", columns=columns, title=None)
-
-
-def _percent_axis() -> alt.Axis:
-    return alt.Axis(labelExpr=_PERCENT, tickCount=5)
 
 
 def _rule_at(value: float) -> alt.Chart:

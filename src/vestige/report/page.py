@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vestige.core.names import harmless
-from vestige.core.result import AuditResult, Check, Finding, Power, RiskSummary, Spread, Status, ThreatModel, Validity
+from vestige.core.result import AuditResult, Power, Spread, Status, Validity
 from vestige.report import wording
 from vestige.report.files import replacing
 from vestige.report.renderer import NotDrawn
@@ -51,18 +51,14 @@ class Block:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its description for those who cannot see it, and its caption.
+    """A chart.
 
     Attributes:
         svg: The picture, or why there is none.
-        alt: What is to be seen.
-        caption: What it says.
         is_drawn: Whether there is a picture.
     """
 
     svg: Any
-    alt: str
-    caption: str
     is_drawn: bool = True
 
 
@@ -100,27 +96,30 @@ def render_page(result: AuditResult) -> str:
     Returns:
         A whole HTML document that loads nothing.
     """
-    rows = Rows(result.results)
-    leading = rows.leading(result.finding)
+    rows, risk, finding = Rows(result.results), result.risk, result.finding
+    leading = rows.leading(finding)
     return _template().render(
         result=result,
         rows=rows,
         words=wording,
         source="a shadow model" if any(name.startswith("shadow_") for name in rows.thresholds) else "a known half",
         facts=_facts(result, rows),
-        answers=_answers(result),
+        headline_bounds=wording.percent_bounds(Cell(finding.tpr, finding.tpr_lb, finding.tpr_ub)),
         reasons=[check for check in result.preflight.checks if check.validity is not Validity.VALID],
-        checks=sorted(result.preflight.checks, key=_by_severity),
+        checks=sorted(result.preflight.checks, key=lambda check: -list(Validity).index(check.validity)),
         headline=_headline(rows),
         notes=_notes(rows),
         spread=_spread(result.spread),
         power=_power(result.power),
-        threats=[_threat(model) for model in result.threat_models],
+        leader=wording.attack(leading or "").lower(),
+        roc_names=wording.listing([wording.attack(roc.attack).lower() for roc in result.rocs]),
+        has_band=any(roc.attack == leading and not all(map(math.isnan, roc.lower)) for roc in result.rocs),
+        rule_names=wording.listing([wording.rule(rule) for rule in [*rows.plain_rules, "oracle"]]),
         thresholds=_thresholds(rows),
         fixed=_fixed(rows),
         optimism=_optimism(rows),
-        risk=None if result.risk is None else _risk_lines(result.risk),
-        slices=_slices(rows, leading, result.finding),
+        risk=() if risk is None else zip(risk.thresholds, risk.precision, risk.recall, strict=True),
+        slices=_slices(rows, leading),
         figures=_figures(result, rows, leading),
     )
 
@@ -157,40 +156,6 @@ def _facts(result: AuditResult, rows: Rows) -> list[tuple[str, str]]:
         ("Vestige", result.provenance.vestige_version),
     ]
     return [(name, value) for name, value in facts if value != "0"]
-
-
-def _answers(result: AuditResult) -> dict[str, Any]:
-    finding = result.finding
-    return {
-        "validity": str(result.validity),
-        "finding": finding.answer,
-        "tone": {"VALID": "calm", "LIMITED": "warn", "CONFOUNDED": "alarm"}[result.validity],
-        # No green for the finding: that no leak was shown is no reassurance.
-        "finding_tone": {"LEAK SHOWN": "alarm", "UNDECIDED": "warn"}.get(finding.state, "plain"),
-        "numbers": _finding_numbers(finding),
-    }
-
-
-def _finding_numbers(finding: Finding) -> list[tuple[str, str, str, str]]:
-    """Name, value, interval and remark of the numbers behind the finding; those that are not known are left out."""
-    numbers = []
-    if not math.isnan(finding.fpr):
-        bounds = wording.percent_bounds(Cell(finding.tpr, finding.tpr_lb, finding.tpr_ub))
-        remark = f"at {wording.rate(finding.fpr)} false positives; 95% interval, simultaneous over all attacks"
-        numbers.append(("Members recognised", wording.percent(finding.tpr), bounds, remark))
-    if not math.isnan(finding.p_value):
-        remark = "chance of a result this strong if nothing leaked, over all attacks"
-        numbers.append(("p-value", wording.p_value(finding.p_value), "", remark))
-    if not math.isnan(finding.smallest_visible_tpr):
-        remark = "of the members recognised, on top of all scores or just above the threshold; seen in 4 of 5 cases"
-        numbers.append(("Smallest visible leak", wording.percent(finding.smallest_visible_tpr), "", remark))
-    if finding.n_needed:
-        numbers.append(("Needed to decide", wording.count(finding.n_needed), "", "members and as many nonmembers"))
-    return numbers
-
-
-def _by_severity(check: Check) -> int:
-    return -list(Validity).index(check.validity)
 
 
 # --------------------------------------------------------------------------------------------------- the tables
@@ -230,67 +195,51 @@ def _headline(rows: Rows) -> list[Line]:
     ]
 
 
-def _threat(model: ThreatModel) -> dict[str, str]:
-    return {
-        "name": wording.attack(model.attack),
-        "interface": model.interface,
-        "feature": model.feature,
-        "knowledge": wording.listing(list(model.knowledge)) if model.knowledge else wording.DASH,
-        "n_queries": wording.count(model.n_queries),
-        "source": model.source,
-    }
-
-
 def _spread(spread: Sequence[Spread]) -> dict[str, Any]:
     """Build the table over training runs: a line per attack, a column per metric."""
-    metrics = list(dict.fromkeys(one.metric for one in spread))
-    by_name = {(one.attack, one.metric): one for one in spread}
-    attacks = list(dict.fromkeys(one.attack for one in spread))
-    lines = []
-    for attack in attacks:
-        found = [by_name.get((attack, metric)) for metric in metrics]
-        n_targets = Shown(wording.count(max(one.n_targets for one in found if one)))
-        lines.append(Line(wording.attack(attack), (*map(_shown_spread, found), n_targets)))
-    return {"titles": [_title(metric) for metric in metrics], "lines": lines}
+    cells = {
+        (wording.attack(one.attack), one.metric): _measured(one.metric, one.mean, one.lower, one.upper, one.std)
+        for one in spread
+    }
+    n_targets: dict[str, int] = {}
+    for one in spread:
+        name = wording.attack(one.attack)
+        n_targets[name] = max(one.n_targets, n_targets.get(name, 0))
+    return _by_metric(cells, {name: (Shown(wording.count(n)),) for name, n in n_targets.items()})
 
 
 def _power(power: Sequence[Power]) -> dict[str, Any]:
     """Build the table of label-only attacks with fewer queries: a line per attack and number, a column per metric."""
-    metrics = list(dict.fromkeys(one.metric for one in power))
-    by_name = {(one.attack, one.n_queries, one.metric): one for one in power}
-    lines = [
-        Line(
-            f"{wording.attack(attack)}, {wording.count(n_queries)}",
-            tuple(_shown_power(by_name.get((attack, n_queries, metric))) for metric in metrics),
+    cells = {
+        (f"{wording.attack(one.attack)}, {wording.count(one.n_queries)}", one.metric): _measured(
+            one.metric, one.value, one.lower, one.upper
         )
-        for attack, n_queries in dict.fromkeys((one.attack, one.n_queries) for one in power)
+        for one in power
+    }
+    return _by_metric(cells, {})
+
+
+def _by_metric(cells: dict[tuple[str, str], Shown], ends: dict[str, tuple[Shown, ...]]) -> dict[str, Any]:
+    metrics = list(dict.fromkeys(metric for _, metric in cells))
+    titles = ["AUC" if metric == "auc" else f"TPR at {wording.rate(_fpr_of(metric))}" for metric in metrics]
+    lines = [
+        Line(name, (*(cells.get((name, metric), Shown(wording.DASH)) for metric in metrics), *ends.get(name, ())))
+        for name in dict.fromkeys(name for name, _ in cells)
     ]
-    return {"titles": [_title(metric) for metric in metrics], "lines": lines}
+    return {"titles": titles, "lines": lines}
 
 
-def _title(metric: str) -> str:
-    return "AUC" if metric == "auc" else f"TPR at {wording.rate(float(metric.removeprefix('tpr_at_fpr_')))}"
+def _measured(metric: str, value: float, lower: float, upper: float, std: float | None = None) -> Shown:
+    cell = Cell(value, lower, upper)
+    if metric == "auc":
+        return Shown(wording.area(value), wording.area_bounds(cell), "" if std is None else f"sd {std:.3f}")
+    places = wording.digits_at(_fpr_of(metric))
+    remark = "" if std is None else f"sd {wording.percent(std, places)}"
+    return Shown(wording.percent(value, places), wording.percent_bounds(cell, places), remark)
 
 
-def _shown_power(one: Power | None) -> Shown:
-    if one is None:
-        return Shown(wording.DASH)
-    cell = Cell(one.value, one.lower, one.upper)
-    if one.metric == "auc":
-        return Shown(wording.area(one.value), wording.area_bounds(cell))
-    places = wording.digits_at(float(one.metric.removeprefix("tpr_at_fpr_")))
-    return Shown(wording.percent(one.value, places), wording.percent_bounds(cell, places))
-
-
-def _shown_spread(one: Spread | None) -> Shown:
-    if one is None:
-        return Shown(wording.DASH)
-    cell = Cell(one.mean, one.lower, one.upper)
-    if one.metric == "auc":
-        return Shown(wording.area(one.mean), wording.area_bounds(cell), f"sd {one.std:.3f}")
-    places = wording.digits_at(float(one.metric.removeprefix("tpr_at_fpr_")))
-    std = wording.percent(one.std, places)
-    return Shown(wording.percent(one.mean, places), wording.percent_bounds(cell, places), f"sd {std}")
+def _fpr_of(metric: str) -> float:
+    return float(metric.removeprefix("tpr_at_fpr_"))
 
 
 def _notes(rows: Rows) -> list[str]:
@@ -355,39 +304,17 @@ def _gap(fair: Cell, oracle: Cell) -> Shown:
     return Shown(f"{points:+.1f} points".replace("-", "−"))
 
 
-def _risk_lines(risk: RiskSummary) -> list[tuple[str, str, str]]:
-    hidden = "hidden: too few"
-    triples = zip(risk.thresholds, risk.precision, risk.recall, strict=True)
-    return [
-        (
-            f"{level:g}",
-            wording.percent(precision) if precision == precision else hidden if recall != recall else "nobody selected",
-            wording.percent(recall) if recall == recall else hidden,
-        )
-        for level, precision, recall in triples
-    ]
-
-
-def _slices(rows: Rows, attack: str | None, finding: Finding) -> list[dict[str, Any]]:
+def _slices(rows: Rows, attack: str | None) -> list[dict[str, Any]]:
     """Build the tables of classes and of groups, worst first, each led by its simultaneous worst."""
     if attack is None:
         return []
-    kinds = (("Classes", "class", rows.classes, "worst_class"), ("Groups", "group", rows.groups, "worst_group"))
-    return [
-        {
-            "title": title,
-            "noun": noun,
-            "attack": wording.attack(attack),
-            "chart": noun,
-            "total": len(names),
-            "lines": [
-                *([_slice_line(rows, "worst", worst)] if rows.get("worst", "roc", "auc", worst) else []),
-                *(_slice_line(rows, attack, name) for name in rows.worst_first(names, attack)),
-            ],
-        }
-        for title, noun, names, worst in kinds
-        if names
-    ]
+    slices = []
+    for title, noun, names in (("Classes", "class", rows.classes), ("Groups", "group", rows.groups)):
+        worst = f"worst_{noun}"
+        lines = [_slice_line(rows, "worst", worst)] if rows.get("worst", "roc", "auc", worst) else []
+        lines += [_slice_line(rows, attack, name) for name in rows.worst_first(names, attack)]
+        slices += [{"title": title, "noun": noun, "total": len(names), "lines": lines}] if names else []
+    return slices
 
 
 def _slice_line(rows: Rows, attack: str, group: str) -> Line:
@@ -404,26 +331,21 @@ def _slice_line(rows: Rows, attack: str, group: str) -> Line:
 def _figures(result: AuditResult, rows: Rows, leading: str | None) -> dict[str, Figure]:
     from vestige.report import charts
 
-    drawn: dict[str, Figure] = {}
+    draws: dict[str, Callable[[], Any]] = {}
     if result.rocs:
-        drawn["roc"] = _figure(
-            lambda: charts.roc_chart(result.rocs, leading, result.finding), "roc", *_roc_words(result, leading)
-        )
+        draws["roc"] = partial(charts.roc_chart, result.rocs, leading, result.finding)
     if rows.has("oracle", "balanced_accuracy") or rows.plain_rules:
-        drawn["thresholds"] = _figure(lambda: charts.thresholds_chart(rows), "thresholds", *_thresholds_words(rows))
-    risk = result.risk
-    if risk is not None:
-        drawn["risk"] = _figure(lambda: charts.risk_chart(risk), "risk", *_RISK_WORDS)
-        drawn["reliability"] = _figure(lambda: charts.reliability_chart(risk), "reliability", *_RELIABILITY_WORDS)
+        draws["thresholds"] = partial(charts.thresholds_chart, rows)
+    if result.risk is not None:
+        draws["risk"] = partial(charts.risk_chart, result.risk)
+        draws["reliability"] = partial(charts.reliability_chart, result.risk)
     for noun, groups in (("class", rows.classes), ("group", rows.groups)):
         if leading and any((cell := rows.get(leading, "roc", "auc", name)) and cell.is_ok for name in groups):
-            names = rows.worst_first(groups, leading)
-            draw = partial(charts.groups_chart, rows, names, leading)
-            drawn[noun] = _figure(draw, noun, *_groups_words(noun, leading))
-    return drawn
+            draws[noun] = partial(charts.groups_chart, rows, rows.worst_first(groups, leading), leading)
+    return {name: _figure(draw, name) for name, draw in draws.items()}
 
 
-def _figure(draw: Callable[[], Any], name: str, alt: str, caption: str) -> Figure:
+def _figure(draw: Callable[[], Any], name: str) -> Figure:
     from altair.utils.schemapi import debug_mode
     from markupsafe import Markup
 
@@ -433,50 +355,7 @@ def _figure(draw: Callable[[], Any], name: str, alt: str, caption: str) -> Figur
         with debug_mode(False):  # to hold every part of our own charts against the schema takes as long as to draw them
             chart = draw()
         # vl-convert escapes every name that it draws.
-        return Figure(Markup(to_svg(chart, name)), alt, caption)
+        return Figure(Markup(to_svg(chart, name)))
     except Exception as error:  # whatever is wrong with a picture, the numbers are right without it
         why = str(error) if isinstance(error, NotDrawn) else type(error).__name__
-        return Figure(f"This picture could not be drawn: {why}. The numbers are in the tables.", alt, caption, False)
-
-
-_RISK_WORDS = (
-    "Cumulative distribution of the privacy risk score over members, from 0 to 1.",
-    "How many members have a risk at or below each score. The further the curve lies to the right, the more members "
-    "are at risk. Steps of a few members are drawn with the next one.",
-)
-_RELIABILITY_WORDS = (
-    "Share of members among units of about the same risk score, against that score, with the diagonal.",
-    "Whether the score means what it says: on the dashed line, of the units with risk 0.8, 80% are members.",
-)
-
-
-def _roc_words(result: AuditResult, leading: str | None) -> tuple[str, str]:
-    names = wording.listing([wording.attack(roc.attack).lower() for roc in result.rocs])
-    alt = (
-        f"Receiver operating characteristic on logarithmic axes for {names}: members recognised against outsiders "
-        "wrongly accused, with the diagonal of guessing and the region that is not resolvable greyed."
-    )
-    has_band = any(roc.attack == leading and not all(map(math.isnan, roc.lower)) for roc in result.rocs)
-    band = f"The light band is pointwise (95%) for {wording.attack(leading or '').lower()}. " if has_band else ""
-    dot = "" if math.isnan(result.finding.fpr) else "The black dot is the headline with its simultaneous interval. "
-    caption = (
-        f"The dashed diagonal is guessing; a curve above it recognises members. {band}{dot}In the grey region fewer "
-        "than 10 false positives are expected: curves there are not evidence. Attacks that rank alike share a line."
-    )
-    return alt, caption
-
-
-def _thresholds_words(rows: Rows) -> tuple[str, str]:
-    rules = wording.listing([wording.rule(rule) for rule in [*rows.plain_rules, "oracle"]])
-    alt = f"Balanced accuracy of each attack under each threshold rule: {rules}. Guessing is at 50%."
-    caption = (
-        "Marks are balanced accuracies with 95% intervals. The hollow mark is the oracle, which picked its threshold "
-        "with the answers in view: it has no interval and no attacker has it. The dashed line is guessing."
-    )
-    return alt, caption
-
-
-def _groups_words(noun: str, attack: str) -> tuple[str, str]:
-    name = wording.attack(attack).lower()
-    alt = f"Area under the ROC of the {name} attack, worst {noun} first, with 95% intervals, from 0.5, guessing."
-    return alt, f"Area under the ROC of the {name} attack per {noun}, worst first, with pointwise 95% intervals."
+        return Figure(f"This picture could not be drawn: {why}. The numbers are in the tables.", is_drawn=False)

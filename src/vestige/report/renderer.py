@@ -2,11 +2,9 @@
 
 import json
 import os
-import select
 import subprocess
 import sys
 import threading
-import time
 import weakref
 from contextlib import suppress
 from importlib.util import find_spec
@@ -88,31 +86,31 @@ class Renderer:
     def _asked(self, process: "subprocess.Popen[bytes]", line: bytes) -> bytes:
         assert process.stdin is not None
         assert process.stdout is not None
-        end = time.monotonic() + self._limit
-        writer = threading.Thread(target=_write, args=(process.stdin, line), daemon=True)  # it may not read on
-        writer.start()
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            process.kill()
+
+        watch = threading.Timer(self._limit, give_up)
+        watch.daemon = True
+        watch.start()
         answer = b""
-        while not answer.endswith(b"\n"):
-            if not select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
-                self._end()
-                raise NotDrawn(f"the renderer took more than {self._limit:g} s")
-            more = os.read(process.stdout.fileno(), 1 << 16)
-            if not more:
-                raise OSError("ended")
-            answer += more
-        writer.join()
-        return answer
+        try:
+            with suppress(BrokenPipeError):  # it is gone, and so is its answer
+                process.stdin.write(line)
+                process.stdin.flush()
+                answer = process.stdout.readline()
+        finally:
+            watch.cancel()
+        if late.is_set():
+            raise NotDrawn(f"the renderer took more than {self._limit:g} s")
+        return answer  # empty or cut short where it ended, and then no JSON
 
     def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             _ended(process, self._owner)
-
-
-def _write(stream: Any, line: bytes) -> None:
-    with suppress(OSError, ValueError):  # it is gone, which the reader sees
-        stream.write(line)
-        stream.flush()
 
 
 def _ended(process: "subprocess.Popen[bytes]", owner: int) -> None:

@@ -4,10 +4,12 @@ The renderer may end the whole process or never come back; this one is there to 
 """
 
 import json
-import select
+import os
 import signal
 import sys
+import threading
 from contextlib import suppress
+from typing import BinaryIO
 
 _IDLE = 120.0  # seconds without a chart, after which nobody is waiting any more
 
@@ -25,13 +27,24 @@ def main(place: str) -> None:
     # Once, while others compute: the first picture takes twenty times as long as the others.
     vl_convert.vegalite_to_svg({"data": {"values": [{"a": 1}]}, "mark": "point"}, allowed_base_urls=[])
     source, drain = sys.stdin.buffer, sys.stdout.buffer
-    while select.select([source], [], [], _IDLE)[0] and (line := source.readline()):
+    while line := _next_line(source):
         try:
             answer = {"svg": str(vl_convert.vegalite_to_svg(json.loads(line), allowed_base_urls=[]))}
         except Exception as error:
             answer = {"error": type(error).__name__}
         drain.write(json.dumps(answer).encode() + b"\n")
         drain.flush()
+
+
+def _next_line(source: BinaryIO) -> bytes:
+    """Return the next chart; the process ends where none comes for long."""
+    idle = threading.Timer(_IDLE, os._exit, (0,))
+    idle.daemon = True
+    idle.start()
+    try:
+        return source.readline()
+    finally:
+        idle.cancel()
 
 
 if __name__ == "__main__":

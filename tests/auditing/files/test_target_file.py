@@ -397,6 +397,18 @@ def test_what_is_unknown_or_of_another_type_is_named(folder, tables, essentials)
     assert "dictionary" not in said
 
 
+def test_a_message_shows_the_value_that_was_found_but_no_secret(folder):
+    refused(lambda: file_of(folder, budget="many"), "found 'many';")
+    refused(lambda: file_of(folder, budget=True), "found true;")
+    refused(lambda: file_of(folder, bugdet=5), "found bugdet = 5;", "did you mean budget?")
+    refused(lambda: file_of(folder, data={"member": "a.csv"}), "found member = 'a.csv';", "members")
+    said = refused(lambda: file_of(folder, URL, endpoint={"headers": "Bearer s3cr3t"}), "a table as endpoint.headers")
+    assert "s3cr3t" not in said
+    assert "31337" not in refused(
+        lambda: file_of(folder, URL, endpoint={"headers": {"A": 31337}}), "endpoint.headers.A"
+    )
+
+
 def test_a_missing_table_is_named(folder):
     refused(lambda: audit_file_of({"data": DATA}, folder, "audit.toml"), "an entry target", "add it")
     refused(lambda: audit_file_of({"folder": "x"}, folder, "audit.toml"), "found folder")
@@ -432,11 +444,11 @@ def test_what_is_no_toml_is_refused(folder, text, essential):
     ],
 )
 def test_options_that_are_none_are_refused(folder, options, essentials):
-    refused(lambda: file_of(folder, options=options).checked_options(), *essentials)
+    refused(lambda: file_of(folder, options=options).options, *essentials)
 
 
 def test_options_that_are_some_are_taken(folder):
-    found = file_of(folder, options={"arithmetic": "published", "min_cell": 3, "name": "clinic"}).checked_options()
+    found = file_of(folder, options={"arithmetic": "published", "min_cell": 3, "name": "clinic"}).options
     assert (found.arithmetic, found.min_cell, found.name, found.seed) == ("published", 3, "clinic", 0)
 
 
@@ -536,8 +548,9 @@ def test_records_that_are_none_are_named(folder, members, nonmembers, essentials
 
 
 def test_what_is_written_down_has_every_default_and_can_be_read_again(folder, tmp_path):
-    first = file_of(folder, URL, endpoint={"headers": {"Authorization": "MODEL_TOKEN"}}, recipe={"train": "same"})
-    tables = first.as_tables(tmp_path / "runs" / "one", ["auc.upper > 0.9"], n_models=8, within="20m")
+    recipe = {"train": "same", "n_shadows": 8, "within": "20m"}
+    first = file_of(folder, URL, endpoint={"headers": {"Authorization": "MODEL_TOKEN"}}, recipe=recipe)
+    tables = first.as_tables(tmp_path / "runs" / "one", ["auc.upper > 0.9"])
     assert tables["target"] == {"model": URL, "access": "confidence"}
     usual = {"timeout": "30s", "n_tries": 6, "n_connections": 4, "batch": 32}
     assert tables["endpoint"] == usual | {"headers": {"Authorization": "MODEL_TOKEN"}}

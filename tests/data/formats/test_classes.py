@@ -39,7 +39,7 @@ def test_labels_are_matched_by_name(labels, classes, base, expected):
 
 def test_unmatched_labels_show_both_sides():
     refused(lambda: codes_of_names(np.array(["a b"]), ("a.b", "c"), 0, "labels"), "a.b, c", "found a b", "name the col")
-    refused(lambda: codes_of_names(np.array(["1", "2"]), ("0", "1"), 0, "labels"), "--label-base 1")
+    refused(lambda: codes_of_names(np.array(["1", "2"]), ("0", "1"), 0, "labels"), "--set data.label_base=1")
     refused(lambda: codes_of_names(np.array(["0", "2"]), ("0", "1"), 1, "labels"), "count from 1", "found 0")
 
 

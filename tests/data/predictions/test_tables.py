@@ -75,10 +75,10 @@ def test_labels_that_count_from_one(write):
     path = write(**NO_PROBS, label=[1, 2, 3, 1], prob_2=[0.1] * 4, prob_0=[0.2] * 4, prob_1=[0.7] * 4)
     found = read_table(path, Columns(label_base=1))
     assert found.labels.tolist() == [0, 1, 2, 0]
-    refused(lambda: read_table(path), "scores", "among the classes 0, 1, 2, found 3", "--label-base 1")
+    refused(lambda: read_table(path), "scores", "among the classes 0, 1, 2, found 3", "--set data.label_base=1")
     same = write(**NO_PROBS, label=[2, 3, 3, 2], prob_2=[0.1] * 4, prob_3=[0.2] * 4, prob_1=[0.7] * 4)
     assert read_table(same, Columns(label_base=1)).labels.tolist() == [1, 2, 2, 1]
-    refused(lambda: Columns(label_base=2), "0 or 1", "--label-base")
+    refused(lambda: Columns(label_base=2), "0 or 1", "label_base")
 
 
 def test_columns_named_as_the_labels(write):
@@ -219,11 +219,11 @@ def test_other_names(write):
     [
         (Columns(label="y"), "--label"),
         (Columns(member="y"), "--member"),
-        (Columns(id="y"), "--id"),
+        (Columns(id="y"), "--set data.id"),
         (Columns(subject="y"), "--subject"),
         (Columns(groups=("y",)), "--group"),
         (Columns(order=("y",)), "--order"),
-        (Columns(inputs=("y",)), "--input"),
+        (Columns(inputs=("y",)), "--set data.inputs"),
     ],
 )
 def test_a_missing_column_is_named_with_its_option(write, columns, option):

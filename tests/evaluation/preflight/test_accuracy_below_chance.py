@@ -16,7 +16,7 @@ def test_permuted_columns_confound(n_classes):
     assert permuted.validity is Validity.CONFOUNDED
     assert "columns in another order" in permuted.message
     assert "200 members" in permuted.message
-    assert "--label-base 1" in permuted.remedy
+    assert "--set data.label_base=1" in permuted.remedy
     assert "class name" in permuted.remedy
     assert accuracy_below_chance(right, labels, member, None, n_classes).validity is Validity.VALID
 

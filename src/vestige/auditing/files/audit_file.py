@@ -1,95 +1,66 @@
-"""`audit.toml`: an audit of a model as a file. Everything in it is checked before anything is trained."""
+"""`audit.toml`: an audit as a file. Everything in it is checked before anything is trained."""
 
-import os
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-from pydantic import Field, JsonValue, ValidationError
-
-from vestige.auditing.files.label_only_file import LabelOnlyPart
-from vestige.auditing.files.target_file import (
-    EndpointPart,
-    InputsPart,
-    Part,
-    TargetPart,
-    called,
-    is_address,
-    model_of,
-    querying_of,
-)
+from vestige.auditing.files.label_only_file import LabelOnlyTable
+from vestige.auditing.files.tables import SharedTables, as_table, read_tables, read_toml
+from vestige.auditing.files.target_file import EndpointTable, TargetTable, called, is_address, model_of
 from vestige.auditing.querying.settings import Querying
-from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadows.settings import SAME, ShadowTraining
 from vestige.core.durations import seconds_of
 from vestige.core.errors import InputError
+from vestige.core.inputs import InputSpace
 from vestige.core.jobs import Executor
-from vestige.core.likelihood_ratio import LikelihoodRatio
-from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.core.references import References
+from vestige.core.schema import Schema
+from vestige.data.records.reading import RecordColumns
 
-if TYPE_CHECKING:
-    from vestige.data.records.reading import RecordColumns
 
+@dataclass(frozen=True, kw_only=True)
+class DataTable(RecordColumns, Schema):
+    """`[data]`: members and nonmembers, or all records; and the names of the columns of a file, as `RecordColumns`."""
 
-class _Data(Part):
     members: str | None = None
     nonmembers: str | None = None
     records: str | None = None
-    label: str = "label"
-    id: str | None = None
-    subject: str | None = None
-    groups: list[str] = Field(default_factory=list)
-    order: list[str] = Field(default_factory=list)
-    inputs: list[str] = Field(default_factory=list)
     classes: list[str | int] | None = None
 
+    def columns(self) -> RecordColumns:
+        """Return the names of columns alone."""
+        return RecordColumns(self.label, self.id, self.subject, self.groups, self.order, self.inputs)
 
-class _Recipe(Part):
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeTable(Schema):
+    """`[recipe]`: how shadow models are trained, and how many."""
+
     train: str
     n_shadows: int = 64
     within: str | None = None
     stop_at_failure: bool = False
-    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
     version: str = ""
     share: str | float = "1/2"
 
 
-class _LikelihoodRatio(Part):
-    statistic: Literal["logit", "hinge", "loss"] = "logit"
-    center: Literal["mean", "median"] = "mean"
-    variance: Literal["pooled", "per_record", "published_fixed"] | None = None
-    queries: Literal["mean", "full_covariance"] = "mean"
-    min_std: float = 1e-3
-    counts: Literal["all", "smallest"] = "all"
+@dataclass(frozen=True)
+class ReferenceTable(Schema):
+    """`[reference]`: reference models that are there."""
 
-
-class _Reference(Part):
     file: str
 
 
-class _Attacks(Part):
-    use: list[str] = Field(default_factory=lambda: [ALL])
-
-
-class _Policy(Part):
-    fail_if: list[str] = Field(default_factory=list)
-
-
-class _Paths(Part):
-    relative_to: str = "."
-
-
-class AuditFile(Part):
-    """What an audit file says.
+@dataclass(frozen=True, kw_only=True)
+class AuditFile(SharedTables):
+    """What an audit file says of the audit of a model or of a recipe.
 
     Attributes:
-        folder: Where its paths and modules are looked for.
         target: The model; none for the audit of a recipe: `module:name` of a fitted model, of a function that returns
             one or of a function from inputs to answers; a file; a URL; or a table of predictions. And what of its
             answers the adversary gets.
@@ -101,28 +72,16 @@ class AuditFile(Part):
         recipe: How to train shadow models: `same`, or `module:name` of a recipe or of a function
             `fit(inputs, labels, *, seed)`; none if only the model itself is to be asked.
         reference: Reference models that are there: an npz file, a Zarr group or the folder of a run; none if omitted.
-        likelihood_ratio: How LiRA is played, as in `LikelihoodRatio`; the defaults if omitted.
         label_only: What label-only attacks ask; nothing if omitted.
-        attacks: What is played: `all`, names of ours, `module:function` of own ones.
-        options: What can change a number, as in `Options`.
-        policy: Conditions that a release must not fulfil, as after `--fail-if`.
-        paths: The folder that paths start from, where it is not that of the file: a run's own file names that of the
-            file it was made from.
     """
 
-    folder: Path
-    target: TargetPart | None = None
-    data: _Data
-    inputs: InputsPart = Field(default_factory=InputsPart)
-    endpoint: EndpointPart | None = None
-    recipe: _Recipe | None = None
-    reference: _Reference | None = None
-    label_only: LabelOnlyPart | None = None
-    likelihood_ratio: _LikelihoodRatio | None = None
-    attacks: _Attacks = Field(default_factory=_Attacks)
-    options: dict[str, Any] = Field(default_factory=dict)
-    policy: _Policy = Field(default_factory=_Policy)
-    paths: _Paths = Field(default_factory=_Paths)
+    target: TargetTable | None = None
+    data: DataTable
+    inputs: InputSpace = field(default_factory=InputSpace)
+    endpoint: EndpointTable | None = None
+    recipe: RecipeTable | None = None
+    reference: ReferenceTable | None = None
+    label_only: LabelOnlyTable | None = None
 
     def model(self, *, trust_pickle: bool = False) -> Any:
         """Return the target: an object of Python, a door to one, or predictions.
@@ -132,7 +91,7 @@ class AuditFile(Part):
         """
         part = self._target_part()
         found = model_of(part, self.endpoint, self.folder, self._named, self._table, trust_pickle=trust_pickle)
-        if isinstance(found, Predictions) and self.inputs != InputsPart():
+        if isinstance(found, Predictions) and not self.inputs.declares_nothing:
             name = Path(part.model).name
             raise InputError(
                 f"Expected no [inputs] for a table of predictions ({name}), which is not asked, found some; leave them "
@@ -155,15 +114,23 @@ class AuditFile(Part):
         Raises:
             InputError: A budget, price or range is none.
         """
-        found = querying_of(self._target_part(), self.inputs)
-        return found if self.label_only is None else replace(found, label_only=self.label_only.probes())
+        target = self._target_part()
+        probes = () if self.label_only is None else self.label_only.probes()
+        return Querying(
+            access=target.access,
+            inputs=self.inputs,
+            budget=target.budget,
+            price=target.price,
+            views=target.views,
+            label_only=probes,
+        )
 
     @property
     def is_of_recipe(self) -> bool:
         """Whether it asks for the audit of a recipe: no model, and all records in one place."""
         return self.target is None
 
-    def _target_part(self) -> TargetPart:
+    def _target_part(self) -> TargetTable:
         if self.target is None:
             raise InputError("Expected [target] in the audit file, found none; name the model.")
         return self.target
@@ -200,7 +167,7 @@ class AuditFile(Part):
         if all(path.exists() for path in paths):
             from vestige.data.records.reading import read_two_records
 
-            return read_two_records(paths[0], paths[1], self._columns(), classes=self.data.classes)
+            return read_two_records(paths[0], paths[1], self.data.columns(), classes=self.data.classes)
         missing = [name for name, path in zip(names, paths, strict=True) if ":" not in name and not path.exists()]
         if missing:
             raise InputError(f"Expected a file or module:name of records, found no file {missing[0]}; check the path.")
@@ -223,23 +190,20 @@ class AuditFile(Part):
         if path.exists():
             from vestige.data.records.reading import read_records
 
-            return read_records(path, self._columns(), classes=self.data.classes)
+            return read_records(path, self.data.columns(), classes=self.data.classes)
         if ":" not in name:
             raise InputError(f"Expected a file or module:name of records, found no file {name}; check the path.")
         self._refuse_columns("records of Python")
         return self._side(name)
 
-    def _columns(self) -> "RecordColumns":
-        from vestige.data.records.reading import RecordColumns
-
-        part = self.data
-        return RecordColumns(part.label, part.id, part.subject, part.groups, part.order, part.inputs)
-
     def _refuse_columns(self, what: str) -> None:
         """Refuse names of columns where there are none."""
-        said = self.data.model_dump(exclude={"members", "nonmembers", "records"})
-        usual = _Data().model_dump()
-        idle = [name for name, value in said.items() if value != usual[name]]
+        said, usual = vars(self.data), vars(DataTable())
+        idle = [
+            name
+            for name, value in said.items()
+            if name not in ("members", "nonmembers", "records") and value != usual[name]
+        ]
         if idle:
             raise InputError(f"Expected no {idle[0]} in [data] for {what}, found one; leave it out.")
 
@@ -255,48 +219,30 @@ class AuditFile(Part):
             raise InputError(f"Expected Records from {name}, found {type(records).__name__}.")
         return records
 
-    def training(
-        self,
-        *,
-        bank: str | Path | None = None,
-        n_models: int | None = None,
-        within: str | None = None,
-        executor: Executor | None = None,
-    ) -> ShadowTraining | None:
+    def training(self, *, bank: str | Path | None = None, executor: Executor | None = None) -> ShadowTraining | None:
         """Return how to train shadow models; None without a recipe.
 
         Args:
             bank: Where models are kept.
-            n_models: How many, instead of what the file says.
-            within: Time there is, such as `20m`, instead of what the file says.
             executor: Who works.
 
         Raises:
             InputError: The recipe's name, or a number, is not what it should be.
         """
-        if self.recipe is None:
-            if within is not None or executor is not None or n_models is not None:
+        part = self.recipe
+        if part is None:
+            if executor is not None:
                 raise InputError("Expected a recipe in the audit file for shadow models, found none; add [recipe].")
             return None
-        time = within or self.recipe.within
-        seconds = None if time is None else seconds_of(time)
         return ShadowTraining(
-            SAME if self.recipe.train == SAME else self._recipe(self.recipe),
-            n_models=n_models or self.recipe.n_shadows,
-            within=seconds,
+            SAME if part.train == SAME else self._recipe(part),
+            n_models=part.n_shadows,
+            within=None if part.within is None else seconds_of(part.within),
             bank=bank,
             executor=executor,
-            stop_at_failure=self.recipe.stop_at_failure,
-            share=self.recipe.share,
+            stop_at_failure=part.stop_at_failure,
+            share=part.share,
         )
-
-    def likelihood(self) -> LikelihoodRatio | None:
-        """Return how LiRA is played; None if it does not say so.
-
-        Raises:
-            InputError: Two choices do not go together, or a number is out of range.
-        """
-        return None if self.likelihood_ratio is None else LikelihoodRatio(**self.likelihood_ratio.model_dump())
 
     def references(self, classes: Sequence[str] | None) -> References | None:
         """Return the reference models that it names, if it names any.
@@ -313,7 +259,7 @@ class AuditFile(Part):
 
         return read_references(self.folder / self.reference.file, classes=classes)
 
-    def _recipe(self, part: _Recipe) -> Recipe:
+    def _recipe(self, part: RecipeTable) -> Recipe:
         from vestige.training.function_recipe import FunctionRecipe
 
         found = self._named(part.train)
@@ -326,45 +272,12 @@ class AuditFile(Part):
 
         return named_object(name, self.folder)
 
-    def selection(self) -> Selection:
-        """Return the attacks that are to be played.
-
-        Raises:
-            InputError: There is no such attack, or an own one cannot be played.
-        """
-        return select(self.attacks.use, self.folder)
-
-    def checked_options(self) -> Options:
-        """Return the options.
-
-        Raises:
-            InputError: There is no such option, or a value is out of range.
-        """
-        unknown = sorted(set(self.options) - set(asdict(Options())))
-        if unknown:
-            known = ", ".join(asdict(Options()))
-            raise InputError(f"Expected options among {known}, found {unknown[0]}; check the spelling.")
-        return Options(**{name: _option(name, value) for name, value in self.options.items()})
-
-    def as_tables(
-        self, run: Path, fail_if: Sequence[str], *, n_models: int | None = None, within: str | None = None
-    ) -> dict[str, dict[str, Any]]:
-        """Return what it says, every default written out, for the run's own `audit.toml`.
-
-        Args:
-            run: Folder of the run: paths start from the same folder as before, named from there.
-            fail_if: All conditions that were judged.
-            n_models: As given to `training`.
-            within: As given to `training`.
-        """
-        tables: dict[str, dict[str, Any]] = self.model_dump(exclude={"folder", "options"}, exclude_none=True)
+    def as_tables(self, run: Path, fail_if: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return what it says, how an address is asked included; see `SharedTables.as_tables`."""
+        tables = super().as_tables(run, fail_if)
         if self.target is not None and is_address(self.target.model):
-            tables["endpoint"] = (self.endpoint or EndpointPart()).model_dump(exclude_none=True)
-        said = {"n_shadows": n_models, "within": within}
-        if "recipe" in tables:
-            tables["recipe"] |= {name: value for name, value in said.items() if value is not None}
-        folder = Path(os.path.relpath(self.folder, run.resolve())).as_posix()
-        return tables | {"policy": {"fail_if": list(fail_if)}, "paths": {"relative_to": folder}}
+            tables["endpoint"] = as_table(self.endpoint or EndpointTable())
+        return tables
 
 
 def read_audit_file(path: Path) -> AuditFile:
@@ -373,15 +286,7 @@ def read_audit_file(path: Path) -> AuditFile:
     Raises:
         InputError: There is no such file, it is no TOML, or it says something that is not known; naming the place.
     """
-    try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path.name}: Expected an audit file, found none there; check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name}: Expected a readable audit file, found {error}.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path.name}: Expected TOML, found {error}; quote text, one table per [name].") from None
-    return audit_file_of(said, path.resolve().parent, path.name)
+    return audit_file_of(read_toml(path), path.resolve().parent, path.name)
 
 
 def audit_file_of(said: Mapping[str, Any], folder: Path, name: str) -> AuditFile:
@@ -395,23 +300,9 @@ def audit_file_of(said: Mapping[str, Any], folder: Path, name: str) -> AuditFile
     Raises:
         InputError: It says something that is not known.
     """
-    if "folder" in said:
-        raise InputError(
-            f"{name}: Expected target, data, inputs, endpoint, recipe, reference, label_only, likelihood_ratio, "
-            "attacks, options, policy and paths, found folder; leave it out."
-        )
-    try:
-        found = AuditFile(folder=folder, **said)
-    except ValidationError as error:
-        raise InputError(f"{name}: {_first_problem(error, said)}") from None
-    _refuse_halves(found, name)
-    base = folder / found.paths.relative_to
-    if not base.is_dir():
-        raise InputError(
-            f"{name}: Expected the folder that paths start from as relative_to in [paths], found no folder "
-            f"{found.paths.relative_to} from where the file is; write another."
-        )
-    return found.model_copy(update={"folder": base.resolve()})
+    file = read_tables(AuditFile, said, folder, name)
+    _refuse_halves(file, name)
+    return file
 
 
 def _refuse_halves(file: AuditFile, name: str) -> None:
@@ -445,56 +336,7 @@ def _refuse_halves(file: AuditFile, name: str) -> None:
     for part, there in (("reference", file.reference), ("endpoint", file.endpoint)):
         if there is not None:
             raise InputError(f"{name}: Expected no [{part}] in the audit of a recipe, found one; leave it out.")
-    if file.inputs != InputsPart():
+    if not file.inputs.declares_nothing:
         raise InputError(
             f"{name}: Expected no [inputs] in the audit of a recipe, found some; let the recipe prepare them."
         )
-
-
-def _option(name: str, value: Any) -> Any:
-    """An option as the type that its default has."""
-    kind: Any = type(asdict(Options())[name])
-    accepted, what = {int: (int, "a whole number"), float: (int | float, "a number")}.get(kind, (str, "text"))
-    if isinstance(value, bool) or not isinstance(value, accepted):
-        raise InputError(f"Expected {what} as {name} in [options], found {value!r}.")
-    try:
-        return kind(value)
-    except ValueError:
-        raise InputError(f"Expected one of {', '.join(kind)} as {name}, found {value!r}.") from None
-
-
-_KINDS = {
-    "model_type": "a table",
-    "dict_type": "a table",
-    "list_type": "a list",
-    "string_type": "text",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "invalid-json-value": "text, a number, a list or a table",
-}
-
-
-def _first_problem(error: ValidationError, said: Mapping[str, Any]) -> str:
-    """Say what is wrong with the first entry that is; what it holds is not repeated."""
-    problems = error.errors()
-    first, place = problems[0], _place(problems[0], said)
-    if first["type"] == "missing":
-        return f"Expected an entry {place}, found none; add it."
-    if first["type"] == "extra_forbidden":
-        return f"Expected no entry {place}, which is unknown, found one; check the spelling or leave it out."
-    same = [problem for problem in problems if _place(problem, said) == place]
-    kinds = dict.fromkeys(_KINDS.get(p["type"], p["msg"].removeprefix("Input should be ")) for p in same)
-    return f"Expected {' or '.join(kinds)} as {place}, found something else; write another value or leave it out."
-
-
-def _place(problem: Any, said: Any) -> str:
-    """Where a problem is in what the user wrote; further on, pydantic names the types that it tried."""
-    written: list[str] = []
-    for part in problem["loc"]:
-        is_there = part in said if isinstance(said, Mapping) else isinstance(said, list) and isinstance(part, int)
-        if not is_there and problem["type"] != "missing":
-            break
-        written.append(str(part))
-        said = said[part] if is_there else None
-    return ".".join(written)

@@ -1,11 +1,9 @@
 """`[label_only]` of an audit file: what label-only attacks ask."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import Field
-
-from vestige.auditing.files.target_file import Part
 from vestige.auditing.label_only.boundary_search import BoundarySearch
 from vestige.auditing.label_only.combined_distances import CombinedDistances
 from vestige.auditing.label_only.noisy_copies import NoisyCopies
@@ -14,44 +12,82 @@ from vestige.auditing.label_only.rotations import Rotations
 from vestige.auditing.label_only.settled_search import SettledSearch
 from vestige.auditing.label_only.translations import Translations
 from vestige.core.errors import InputError
+from vestige.core.schema import Schema
 from vestige.signals.boundary import BoundaryDistances, hop_skip_jump, surfree
 from vestige.signals.label_only.noise import NoiseStrength
 
 _ESTIMATORS: dict[str, Callable[..., BoundaryDistances]] = {"surfree": surfree, "hop_skip_jump": hop_skip_jump}
 
 
-class NoisePart(Part):
+@dataclass(frozen=True)
+class NoiseTable(Schema):
     """Noisy copies: how many, and strengths to choose from; both lists side by side, if both are given."""
 
-    n_draws: int = NoisyCopies().n_draws
-    gaussian: list[float] = Field(default_factory=list)
-    flips: list[float] = Field(default_factory=list)
+    n_draws: int = NoisyCopies.n_draws
+    gaussian: list[float] = field(default_factory=list)
+    flips: list[float] = field(default_factory=list)
+
+    def probe(self) -> Probe:
+        """Return what is asked.
+
+        Raises:
+            InputError: Strengths of the two kinds of noise do not pair.
+        """
+        gaussian, flips = self.gaussian, self.flips
+        if gaussian and flips and len(gaussian) != len(flips):
+            raise InputError(
+                f"Expected as many gaussian as flips in noise of [label_only], found {len(gaussian)} and {len(flips)}: "
+                "each pair is a strength; leave one list out, or write both as long."
+            )
+        n = max(len(gaussian), len(flips))
+        pairs = zip(gaussian or [0.0] * n, flips or [0.0] * n, strict=True)
+        return NoisyCopies(self.n_draws, tuple(NoiseStrength(gaussian=share, flips=flip) for share, flip in pairs))
 
 
-class SettledPart(Part):
-    """The search for the decision boundary that ends as soon as a shadow model's threshold is settled."""
+@dataclass(frozen=True, kw_only=True)
+class _Search(Schema):
+    """A search for the decision boundary."""
 
-    n_queries: int = SettledSearch().n_queries
     estimator: Literal["surfree", "hop_skip_jump"] = "surfree"
 
 
-class CombinedPart(Part):
-    """The search for the decision boundary around an image and its shifted copies."""
-
-    distance: int = CombinedDistances().distance
-    n_queries: int = CombinedDistances().n_queries
-    estimator: Literal["surfree", "hop_skip_jump"] = "surfree"
-
-
-class BoundaryPart(Part):
+@dataclass(frozen=True, kw_only=True)
+class BoundaryTable(_Search):
     """The search for the decision boundary, and with how many shadow models it is compared."""
 
-    n_queries: int = BoundarySearch().n_queries
-    estimator: Literal["surfree", "hop_skip_jump"] = "surfree"
-    n_references: int = BoundarySearch().n_references
+    n_queries: int = BoundarySearch.n_queries
+    n_references: int = BoundarySearch.n_references
+
+    def probe(self) -> Probe:
+        """Return what is asked."""
+        return BoundarySearch(self.n_queries, _ESTIMATORS[self.estimator], self.n_references)
 
 
-class LabelOnlyPart(Part):
+@dataclass(frozen=True, kw_only=True)
+class CombinedTable(_Search):
+    """The search for the decision boundary around an image and its shifted copies."""
+
+    distance: int = CombinedDistances.distance
+    n_queries: int = CombinedDistances.n_queries
+
+    def probe(self) -> Probe:
+        """Return what is asked."""
+        return CombinedDistances(self.distance, self.n_queries, _ESTIMATORS[self.estimator])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettledTable(_Search):
+    """The search for the decision boundary that ends as soon as a shadow model's threshold is settled."""
+
+    n_queries: int = SettledSearch.n_queries
+
+    def probe(self) -> Probe:
+        """Return what is asked."""
+        return SettledSearch(self.n_queries, _ESTIMATORS[self.estimator])
+
+
+@dataclass(frozen=True)
+class LabelOnlyTable(Schema):
     """What label-only attacks ask, each kind if it is named.
 
     Attributes:
@@ -63,12 +99,12 @@ class LabelOnlyPart(Part):
         settled: The same, ended as soon as a verdict stands.
     """
 
-    noise: NoisePart | None = None
+    noise: NoiseTable | None = None
     translations: list[int] | None = None
     rotations: list[float] | None = None
-    boundary: BoundaryPart | None = None
-    combined: CombinedPart | None = None
-    settled: SettledPart | None = None
+    boundary: BoundaryTable | None = None
+    combined: CombinedTable | None = None
+    settled: SettledTable | None = None
 
     def probes(self) -> tuple[Probe, ...]:
         """Return them.
@@ -76,31 +112,10 @@ class LabelOnlyPart(Part):
         Raises:
             InputError: A number is out of range, or strengths of the two kinds of noise do not pair.
         """
-        found: list[Probe] = []
-        if self.noise is not None:
-            found.append(NoisyCopies(self.noise.n_draws, _strengths(self.noise)))
+        asked: list[Probe] = [] if self.noise is None else [self.noise.probe()]
         if self.translations is not None:
-            found.append(Translations(tuple(self.translations) or Translations().choices))
+            asked.append(Translations(tuple(self.translations) or Translations.choices))
         if self.rotations is not None:
-            found.append(Rotations(tuple(self.rotations) or Rotations().choices))
-        if self.boundary is not None:
-            part = self.boundary
-            found.append(BoundarySearch(part.n_queries, _ESTIMATORS[part.estimator], part.n_references))
-        if self.combined is not None:
-            around = self.combined
-            found.append(CombinedDistances(around.distance, around.n_queries, _ESTIMATORS[around.estimator]))
-        if self.settled is not None:
-            found.append(SettledSearch(self.settled.n_queries, _ESTIMATORS[self.settled.estimator]))
-        return tuple(found)
-
-
-def _strengths(noise: NoisePart) -> tuple[NoiseStrength, ...]:
-    gaussian, flips = noise.gaussian, noise.flips
-    if gaussian and flips and len(gaussian) != len(flips):
-        raise InputError(
-            f"Expected as many gaussian as flips in noise of [label_only], found {len(gaussian)} and {len(flips)}: "
-            "each pair is a strength; leave one list out, or write both as long."
-        )
-    n = max(len(gaussian), len(flips))
-    pairs = zip(gaussian or [0.0] * n, flips or [0.0] * n, strict=True)
-    return tuple(NoiseStrength(gaussian=share, flips=flip) for share, flip in pairs)
+            asked.append(Rotations(tuple(self.rotations) or Rotations.choices))
+        searches = (self.boundary, self.combined, self.settled)
+        return (*asked, *(search.probe() for search in searches if search is not None))

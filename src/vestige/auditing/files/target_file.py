@@ -2,16 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from vestige.auditing.querying.settings import Querying
 from vestige.core.durations import seconds_of
 from vestige.core.errors import InputError
-from vestige.core.inputs import InputSpace
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
+from vestige.core.schema import Schema
 from vestige.core.targets import Access
 from vestige.core.views import MirrorAndShifts
 from vestige.targets.answer_format import AnswerFormat, Kind
@@ -24,21 +22,8 @@ _KINDS: Mapping[str, Kind] = {"probabilities": Probabilities, "logits": Logits, 
 _TABLES = (".csv", ".gz", ".parquet", ".npz")
 
 
-class Part(BaseModel):
-    """A table of an audit file: nothing unknown in it, no value of another type."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ViewsPart(Part):
-    """`views` in `[target]`; see `MirrorAndShifts`."""
-
-    shift: int = 1
-    mirror: bool = True
-    channels: Literal["first", "last"] | None = None
-
-
-class TargetPart(Part):
+@dataclass(frozen=True, kw_only=True)
+class TargetTable(Schema):
     """`[target]`: the model, and what the adversary gets of it.
 
     Attributes:
@@ -54,17 +39,18 @@ class TargetPart(Part):
     """
 
     model: str
-    access: Literal["label", "confidence", "gradients"] = "confidence"
+    access: Access = Access.CONFIDENCE
     answers: Literal["probabilities", "logits", "labels"] | None = None
     classes: list[str | int] | None = None
     factory: str | None = None
     output: str | None = None
     budget: int | None = None
     price: float | None = None
-    views: ViewsPart | None = None
+    views: MirrorAndShifts | None = None
 
 
-class EndpointPart(Part):
+@dataclass(frozen=True, kw_only=True)
+class EndpointTable(Schema):
     """`[endpoint]`: how a model behind an address is asked.
 
     Attributes:
@@ -77,7 +63,7 @@ class EndpointPart(Part):
         datatype: Type of the numbers that are sent, such as FP32.
     """
 
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
     timeout: str = "30s"
     n_tries: int = 6
     per_second: float | None = None
@@ -86,42 +72,9 @@ class EndpointPart(Part):
     datatype: str | None = None
 
 
-class InputsPart(Part):
-    """`[inputs]`: what inputs may be and how they become what the model is given; see `InputSpace`."""
-
-    low: float | list[Any] | dict[str, float] | None = None
-    high: float | list[Any] | dict[str, float] | None = None
-    mean: float | list[Any] | None = None
-    scale: float | list[Any] | None = None
-    dtype: str | None = None
-    categories: dict[str, list[str | int | float | bool]] = Field(default_factory=dict)
-    encoding: Literal["as_is", "codes", "one_hot"] = "as_is"
-    channels_first: bool = False
-
-    def space(self) -> InputSpace:
-        """Return what was declared.
-
-        Raises:
-            InputError: It contradicts itself.
-        """
-        said = self.model_dump()
-        said["categories"] = {name: tuple(values) for name, values in self.categories.items()}
-        return InputSpace(**said)
-
-
-def querying_of(target: TargetPart, inputs: InputsPart) -> Querying:
-    """Return how the model may be asked.
-
-    Raises:
-        InputError: A budget, price or range is none.
-    """
-    views = None if target.views is None else MirrorAndShifts(**target.views.model_dump())
-    return Querying(Access(target.access), inputs.space(), target.budget, target.price, views)
-
-
 def model_of(
-    part: TargetPart,
-    endpoint: EndpointPart | None,
+    part: TargetTable,
+    endpoint: EndpointTable | None,
     folder: Path,
     named: Callable[[str], Any],
     read_table: "Callable[[Path], Predictions]",
@@ -142,7 +95,7 @@ def model_of(
         InputError: There is no such model, or it is said to be two things.
     """
     if is_address(part.model):
-        return _endpoint(part, endpoint or EndpointPart())
+        return _endpoint(part, endpoint or EndpointTable())
     if endpoint is not None:
         raise InputError(f"Expected a URL as model beside [endpoint], found {part.model}; leave out the table.")
     path = folder / part.model
@@ -166,7 +119,7 @@ def is_address(model: str) -> bool:
     return "://" in model
 
 
-def _endpoint(part: TargetPart, said: EndpointPart) -> Any:
+def _endpoint(part: TargetTable, said: EndpointTable) -> Any:
     from vestige.targets.http.endpoint import Endpoint, Limits
 
     limits = Limits(seconds_of(said.timeout), said.n_tries, said.per_second, said.n_connections, said.batch)
@@ -183,22 +136,22 @@ def _endpoint(part: TargetPart, said: EndpointPart) -> Any:
     return endpoint
 
 
-def _format(part: TargetPart) -> AnswerFormat | None:
+def _format(part: TargetTable) -> AnswerFormat | None:
     columns = None if part.classes is None else tuple(part.classes)
     if part.answers is None and columns is None:
         return None
     return AnswerFormat(_KINDS[part.answers or "probabilities"], columns)
 
 
-def _only(part: TargetPart, what: str, *known: str) -> None:
+def _only(part: TargetTable, what: str, *known: str) -> None:
     """Refuse entries that would do nothing."""
-    idle = sorted(part.model_fields_set - {"model", *known})
+    idle = sorted(name for name, value in vars(part).items() if value is not None and name not in ("model", *known))
     if idle:
         name = part.model if ":" in part.model else Path(part.model).name
         raise InputError(f"Expected no {idle[0]} in [target] for {what} ({name}), found one; leave it out.")
 
 
-def _of_python(found: Any, part: TargetPart) -> Any:
+def _of_python(found: Any, part: TargetTable) -> Any:
     from vestige.targets.objects.function import AnsweringFunction
 
     if not _is_model(found):

@@ -37,7 +37,8 @@ def check_block(output: Output, block: np.ndarray, start: int) -> None:
     if isinstance(output, Logits) and start == 0 and _look_like_probabilities(block):
         raise InputError(
             f"Expected logits, found rows in [0, 1] that sum to 1{_where(output)}: these are probabilities; declare "
-            "them so (probs in an npz, --probabilities for an npy, Probabilities(...) in Python): no softmax twice."
+            "them so (probs in an npz, --set target.probabilities=true for an npy, Probabilities(...) in Python): no "
+            "softmax twice."
         )
     if isinstance(output, GradientNorms) and (block < 0).any():
         row = int(np.argmax(block < 0))

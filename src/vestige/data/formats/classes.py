@@ -149,7 +149,7 @@ def _integers(names: Sequence[str]) -> list[int] | None:
 
 def _below_base(found: str, label_base: int, what: str) -> str:
     return (
-        f"Expected {what} that count from {label_base}, found {found}; leave out --label-base if the labels count "
+        f"Expected {what} that count from {label_base}, found {found}; leave out data.label_base if the labels count "
         "from 0."
     )
 
@@ -161,5 +161,5 @@ def _unmatched(names: Sequence[str], classes: Sequence[str], label_base: int, wh
     if label_base and integers is not None and min(integers) < label_base:
         return _below_base(str(min(integers)), label_base, what)
     if not label_base and integers is not None and {str(i - 1) for i in integers} <= set(classes):
-        cure = "pass --label-base 1 if the labels count from 1"
+        cure = "pass --set data.label_base=1 if the labels count from 1"
     return f"Expected {what} among the classes {few(classes)}, found {few(unknown)}; {cure}."

@@ -46,14 +46,18 @@ class Columns:
 
     def __post_init__(self) -> None:
         if self.label_base not in (0, 1):
-            raise InputError(f"Expected 0 or 1 as --label-base, found {self.label_base}.")
+            raise InputError(f"Expected 0 or 1 as label_base, found {self.label_base}.")
 
     def wanted(self, *, member: bool) -> dict[str, Sequence[str] | None]:
         """Return the columns that must be there, the one of members too or not, by how others are named."""
         positive = None if self.positive is None else self.positive[0]
-        whose = {"with --label": self.label, "with --member": self.member if member else None, "with --id": self.id}
+        whose = {
+            "with --label": self.label,
+            "with --member": self.member if member else None,
+            "with --set data.id": self.id,
+        }
         whose |= {"with --subject": self.subject, "with --positive COLUMN=CLASS": positive}
-        return {**whose, "with --group": self.groups, "with --order": self.order, "with --input": self.inputs}
+        return {**whose, "with --group": self.groups, "with --order": self.order, "with --set data.inputs": self.inputs}
 
 
 @dataclass(frozen=True)

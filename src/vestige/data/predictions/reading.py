@@ -62,8 +62,8 @@ def refuse_columns(columns: Columns, where: str, names: str) -> None:
     for how, said in columns.wanted(member=True).items():
         if said != plain[how]:
             raise InputError(
-                f"{where}Expected {how.split()[1]} beside a table only, found it beside arrays; name the arrays "
-                f"themselves {names}."
+                f"{where}Expected {how.removeprefix('with ')} beside a table only, found it beside arrays; name the "
+                f"arrays themselves {names}."
             )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vestige.cli_run import bar
+from vestige.cli.printing import bar, print_table
 
 if TYPE_CHECKING:
     from vestige.data.sets.named import NamedSet
@@ -32,11 +32,9 @@ def list_command() -> int:
 
     folder = data_folder()
     rows = [_row(known, folder) for known in SETS.values()]
-    if not sys.stdout.isatty():
-        for row in (_HEADER, *rows):
-            print("\t".join(row))
-        return 0
-    _print_table(rows, folder)
+    print_table(_HEADER, rows, numbers=("records", "inputs", "classes"))
+    if sys.stdout.isatty():
+        print(f"\nData folder: {folder}")
     return 0
 
 
@@ -69,17 +67,3 @@ def _row(known: "NamedSet", folder: Path) -> tuple[str, ...]:
     inputs = " x ".join(f"{n:,}" for n in known.shape)
     present = "no" if found is None else "yes"
     return (known.name, f"{known.n_records:,}", inputs, str(known.n_classes), present, where, known.description)
-
-
-def _print_table(rows: list[tuple[str, ...]], folder: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for name in _HEADER:
-        table.add_column(name, justify="right" if name in ("records", "inputs", "classes") else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row, style=None if row[_HEADER.index("present")] == "yes" else "dim")
-    console = Console()
-    console.print(table)
-    console.print(f"\nData folder: {folder}", highlight=False, soft_wrap=True)

@@ -1,58 +1,17 @@
-"""What every command that makes a run shares: progress on a terminal, and writing and printing what was found."""
+"""What every command prints with: one line for an error, progress on a terminal, tables, and output that fails."""
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from vestige.core.names import harmless
 
 if TYPE_CHECKING:
     from vestige.core.progress import Progress
-    from vestige.core.result import AuditResult
-
-
-Attacks = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--attack",
-        metavar="NAME",
-        help="Play this one: all (the default), an attack of ours, or module:function of your own. Repeatable.",
-    ),
-]
-
-
-def written(
-    audited: "Callable[[Progress], AuditResult]", out: Path, asked: dict[str, Any], quiet: bool
-) -> "AuditResult":
-    """Audit, write the run and print what was found."""
-    from vestige.auditing.run_folder import what_is_kept, write
-
-    try:
-        with bar(quiet) as progress:
-            result = audited(progress)
-            progress("writing the run", 0, 1)
-            write(result, out, asked)
-    except BaseException:
-        KEPT.append(what_is_kept(out))  # for a command that is interrupted
-        raise
-    if not quiet:
-        from rich.console import Console
-
-        from vestige.report import print_result
-
-        with printing(f"the run is in {out}"):
-            print_result(result, Console(), str(out / "report.html"))
-    return result
-
 
 _UNPRINTED: list[OSError] = []
-KEPT: list[str] = []
-"""What a run that was interrupted keeps."""
 
 
 @contextmanager
@@ -139,19 +98,29 @@ def bar(quiet: bool, *, in_bytes: bool = False) -> "Iterator[Progress]":
         yield show
 
 
-def gate(policies: list[Any], result: "AuditResult", quiet: bool) -> int:
-    """Judge every policy; a broken one weighs more than an undecided one."""
-    from vestige.auditing.policy import Outcome, judge
-
-    judgements = [judge(policy, result) for policy in policies]
-    for judgement in judgements:
-        if quiet and judgement.outcome is Outcome.PASSED:
-            continue
-        complain(f"{judgement.outcome.name.lower()}: {judgement.reason}")
-    outcomes = {judgement.outcome for judgement in judgements}
-    return int(next((o for o in (Outcome.BROKEN, Outcome.UNDECIDED) if o in outcomes), Outcome.PASSED))
-
-
 def complain(message: str) -> None:
     """One line on standard error, whatever the names in it hold."""
     print(f"vestige: {harmless(message)}", file=sys.stderr)
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> None:
+    """Print a table that a person can read; in a pipe, columns are separated by tabs.
+
+    Args:
+        header: Names of the columns.
+        rows: Their cells.
+        numbers: Names of columns that are aligned on the right.
+    """
+    if not sys.stdout.isatty():
+        for row in (header, *rows):
+            print("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in header:
+        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row, style="dim" if "no" in row else None)
+    Console().print(table)
