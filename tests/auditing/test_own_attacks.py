@@ -32,7 +32,6 @@ from vestige import (
     audit,
 )
 from vestige.attacks import CATALOGUE, bibtex
-from vestige.attacks.attack_p import attack_p
 from vestige.attacks.calibration import calibration_loss
 from vestige.auditing.files.audit_file import audit_file_of
 from vestige.auditing.policy import parse_policy
@@ -238,6 +237,9 @@ def test_objects_and_bound_options_are_told_apart_by_what_they_hold():
     assert dict(select([Powered(2.0)]).asked) == found[0]
 
 
+LEARNER = next(attack for attack in CATALOGUE if attack.name == "attack_p")
+
+
 def loss(losses):
     return losses
 
@@ -255,7 +257,7 @@ def loss(losses):
         ([our_loss, replace(CATALOGUE[1], name="our_loss")], "two named our_loss"),
         ([our_loss, negated(our_loss)], "two named our_loss"),
         ([replace(CATALOGUE[1], name="a b")], "another name than a b"),
-        ([replace(attack_p.attack, name="x")], "found population_losses"),
+        ([replace(LEARNER, name="x")], "found population_losses"),
     ],
 )
 def test_what_cannot_be_chosen_is_refused(chosen, said):

@@ -33,7 +33,7 @@ def test_a_written_report_comes_back(name, request, tmp_path):
 
 def test_the_numbers_are_those_of_the_result(rich):
     document = to_document(rich)
-    values = np.array([np.nan if row.value is None else row.value for row in document.results])
+    values = np.array([row.value for row in document.results], dtype=float)
     np.testing.assert_array_equal(values, rich.results["value"].to_numpy())
     assert [row.n_members for row in document.results[:3]] == [3000] * 3
     assert document.finding.tpr_ub == rich.finding.tpr_ub

@@ -41,7 +41,15 @@ def augmentation_count(correct: Bool[np.ndarray, "record copy"]) -> Float[np.nda
     monotone=True,
 )
 def rotations(correct: Bool[np.ndarray, "record copy"]) -> Float[np.ndarray, " record"]:
-    """Score each record by `augmentation_count` of turned copies."""
+    """Score each record by `augmentation_count` of turned copies.
+
+    Example:
+        >>> rotations(np.array([[True, True, False]]))
+        array([2.])
+
+    Source:
+        Choquette-Choo et al. 2021, section 3.3.
+    """
     return augmentation_count(correct)
 
 
@@ -52,5 +60,13 @@ def rotations(correct: Bool[np.ndarray, "record copy"]) -> Float[np.ndarray, " r
     monotone=True,
 )
 def translations(correct: Bool[np.ndarray, "record copy"]) -> Float[np.ndarray, " record"]:
-    """Score each record by `augmentation_count` of shifted copies."""
+    """Score each record by `augmentation_count` of shifted copies.
+
+    Example:
+        >>> translations(np.array([[True, True, False]]))
+        array([2.])
+
+    Source:
+        Choquette-Choo et al. 2021, section 3.3.
+    """
     return augmentation_count(correct)

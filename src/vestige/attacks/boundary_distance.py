@@ -48,5 +48,13 @@ def boundary_distance(boundary_distances: Float[np.ndarray, " record"]) -> Float
     monotone=True,
 )
 def settled_boundary_distance(settled_distances: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
-    """Score each record by `boundary_distance`, of searches that ended as soon as a threshold was settled."""
+    """Score each record by `boundary_distance`, of searches that ended as soon as a threshold was settled.
+
+    Example:
+        >>> settled_boundary_distance(np.array([0.0, 0.75]))
+        array([0.  , 0.75])
+
+    Source:
+        Choquette-Choo et al. 2021, section 3.4; when a search ends is ours.
+    """
     return boundary_distance(settled_distances)

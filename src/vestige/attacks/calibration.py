@@ -174,7 +174,16 @@ def calibrated_boundary_distance(
     shadow_signed_distances: Float[np.ndarray, "model record"],
     is_in: Bool[np.ndarray, "model record"],
 ) -> Float[np.ndarray, " record"]:
-    """Score each record by `calibration_score` of its distance to the decision boundary, negative where it is wrong."""
+    """Score each record by `calibration_score` of its distance to the decision boundary, negative where it is wrong.
+
+    Example:
+        >>> is_in = np.array([[False], [True]])
+        >>> print(calibrated_boundary_distance(np.array([3.0]), np.array([[1.0], [9.0]]), is_in))
+        [2.]
+
+    Source:
+        Watson et al. 2022, table 4 (the label-only part).
+    """
     return calibration_score(signed_distances, shadow_signed_distances, is_in=is_in)
 
 

@@ -145,7 +145,25 @@ def label_only_likelihood_ratio(
     shadow_agreement: Float[np.ndarray, "model record"],
     is_in: Bool[np.ndarray, "model record"],
 ) -> Float[np.ndarray, " record"]:
-    """Score each record by `empirical_bayes_online` of the share of its noisy or augmented copies that are correct."""
+    """Score each record by `empirical_bayes_online` of the share of its noisy or augmented copies that are correct.
+
+    Args:
+        agreement: Share of the target's copies that get the true class, on the normal's scale.
+        shadow_agreement: That of every shadow model, asked about the same copies.
+        is_in: Whether each shadow model was trained on each record.
+
+    Returns:
+        As of `empirical_bayes_online`.
+
+    Example:
+        >>> is_in = np.array([[True, False], [False, True]] * 2)
+        >>> shares = np.where(is_in, 2.0, 0.0) + 0.1 * np.arange(4)[:, None]
+        >>> bool(np.diff(label_only_likelihood_ratio(np.array([2.0, 0.0]), shares, is_in))[0] < 0)
+        True
+
+    Source:
+        Ours, on the copies of Choquette-Choo et al. 2021; predictives of Murphy 2007.
+    """
     return empirical_bayes_online(agreement, shadow_agreement, is_in)
 
 

@@ -73,6 +73,7 @@ def audit(
         OutputError: `run` cannot be written.
 
     Example:
+        >>> import numpy as np
         >>> rng = np.random.default_rng(0)
         >>> member = np.arange(2000) < 1000
         >>> p = np.clip(rng.beta(2, 2, 2000) + 0.2 * member, 0.01, 0.99)

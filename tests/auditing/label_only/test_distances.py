@@ -86,7 +86,9 @@ def test_comparing_with_models_that_never_saw_a_record_takes_its_difficulty_out(
     assert used is not None
     expected = target.radii - (radii * used).sum(axis=0) / used.sum(axis=0)
     np.testing.assert_allclose(found.scores[CALIBRATED], expected, atol=0.02)
-    budgets, by_budget = named(found, CALIBRATED).by_budget
+    noted = named(found, CALIBRATED).by_budget
+    assert noted is not None
+    budgets, by_budget = noted
     assert by_budget.shape == (N, len(budgets))
 
 

@@ -172,10 +172,10 @@ def custom_attack() -> vg.AuditResult:
 
     def margin(probabilities: np.ndarray) -> np.ndarray:
         top = np.sort(probabilities, axis=1)
-        return np.subtract(top[:, -1], top[:, -2])
+        return np.asarray(top[:, -1] - top[:, -2])
 
     def above_out(phi: np.ndarray, shadow_phi: np.ndarray, is_in: np.ndarray) -> np.ndarray:
-        return np.subtract(phi, np.where(is_in, 0, shadow_phi).sum(axis=0) / (~is_in).sum(axis=0))
+        return np.asarray(phi - np.where(is_in, 0, shadow_phi).sum(axis=0) / (~is_in).sum(axis=0))
 
     given = vg.References(vg.Logits, A["reference_logits"], A["is_in"])
     return vg.audit(target(), adversary=given, attacks=["loss", margin, above_out, "attack_p"])

@@ -1,4 +1,5 @@
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -124,7 +125,7 @@ def test_the_python_version_is_never_loaded_and_the_binary_one_named(tmp_path, p
     files = {f"cifar-10-batches-py/{stem}": pickle.dumps(batch, protocol) for stem in (*STEMS, "batches.meta")}
     expected = "Expected the binary version, cifar-10-binary.tar.gz, found the Python version, which is pickles"
     for source in (tarred(tmp_path / "c.tar.gz", files), foldered(tmp_path / "py", files)):
-        refused(lambda source=source: read_cifar10(source), f"{source.name}: {expected}", "download the binary version")
+        refused(partial(read_cifar10, source), f"{source.name}: {expected}", "download the binary version")
     files = {stem: pickle.dumps(batch, protocol) for stem in ("train", "test", "meta")}
     source = tarred(tmp_path / "c100.tar.gz", files)
     refused(lambda: read_cifar100(source), "c100.tar.gz: Expected the binary version, cifar-100-binary.tar.gz")

@@ -46,8 +46,8 @@ class BoundarySearch(Probe):
         InputError: Fewer than 0 references.
 
     Example:
-        >>> BoundarySearch(n_queries=500).attack
-        'boundary_distance'
+        >>> BoundarySearch(n_queries=500).attacks
+        ('boundary_distance',)
     """
 
     n_queries: int = 1_000

@@ -24,8 +24,8 @@ class SettledSearch(Probe):
         estimator: As of `BoundarySearch`.
 
     Example:
-        >>> SettledSearch(n_queries=500).attack
-        'settled_boundary_distance'
+        >>> SettledSearch(n_queries=500).attacks
+        ('settled_boundary_distance',)
     """
 
     n_queries: int = 1_000
