@@ -130,13 +130,13 @@ DESIGNS: dict[str, Callable[[np.random.Generator], AuditResult]] = {
 
 
 LEFT_OUT: dict[str, Any] = {
-    "vestige.auditing.audit._bands": (),
-    "vestige.auditing.audit._operating_points": (),
-    "vestige.auditing.audit.oracle_rows": (),
-    "vestige.auditing.audit.partitions_of": [],
-    "vestige.auditing.audit.risk_of": (None, None, []),
-    "vestige.auditing.audit.values_of_targets": (),
-    "vestige.auditing.audit.effects_of_references": (),
+    "vestige.auditing.results.evaluation._bands": (),
+    "vestige.auditing.results.evaluation._operating_points": (),
+    "vestige.auditing.results.evaluation.oracle_rows": (),
+    "vestige.auditing.results.evaluation.partitions_of": [],
+    "vestige.auditing.results.evaluation.risk_of": (None, None, []),
+    "vestige.auditing.results.evaluation.values_of_targets": (),
+    "vestige.auditing.results.evaluation.effects_of_references": (),
     "vestige.evaluation.preflight.blind_inputs": None,
 }
 """What no finding reads and most of the time is spent on: ROC bands, thresholds, groups, risk, every model in turn, and

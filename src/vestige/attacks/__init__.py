@@ -17,7 +17,7 @@ from vestige.core.errors import InputError
 from vestige.core.messages import nearest
 from vestige.core.signal import KNOWLEDGE
 
-__all__ = ["CATALOGUE", "KNOWLEDGE", "Attack", "bibtex"]
+__all__ = ["CATALOGUE", "KNOWLEDGE", "Attack", "bibtex", "named"]
 
 
 def _found() -> Iterator[Attack]:
@@ -41,6 +41,22 @@ CATALOGUE: tuple[Attack, ...] = tuple(sorted(_found(), key=_place))
 globals().update({entry.name: entry.score for entry in CATALOGUE})  # `attacks.lira_online` is the function
 
 
+def named(name: str) -> Attack:
+    """Return the attack of a name.
+
+    Raises:
+        InputError: There is no such attack.
+
+    Example:
+        >>> named("rmia_online").with_options(gamma=2.0).options
+        {'gamma': 2.0}
+    """
+    ours = {entry.name: entry for entry in CATALOGUE}
+    if name not in ours:
+        raise InputError(f"Expected an attack of the catalogue, found {name}; {nearest(name, ours)}.")
+    return ours[name]
+
+
 def bibtex(*names: str) -> str:
     """Return the BibTeX entries of the papers that attacks are from, each once.
 
@@ -54,11 +70,7 @@ def bibtex(*names: str) -> str:
         >>> print(bibtex("lira_online").splitlines()[0])
         @inproceedings{carlini2022membership,
     """
-    ours = {entry.name: entry for entry in CATALOGUE}
-    for name in names:
-        if name not in ours:
-            raise InputError(f"Expected an attack of the catalogue, found {name}; {nearest(name, ours)}.")
     text = files("vestige.attacks").joinpath("sources.bib").read_text(encoding="utf-8")
     entries = {entry[1]: entry[0] for entry in re.finditer(r"^@\w+\{(\w+),\n(?:.*\n)*?\}\n", text, re.MULTILINE)}
-    keys = dict.fromkeys(key for name in names for key in ours[name].citations)
+    keys = dict.fromkeys(key for name in names for key in named(name).citations)
     return "\n".join(entries[key] for key in keys)

@@ -240,7 +240,9 @@ def _write_files(result: AuditResult, folder: Path, manifest: Mapping[str, Any],
         write_targets(result.targets, folder)
     write_json(result, folder)
     (folder / SOURCES).write_text(_sources(result))
-    said = {"attacks": {"use": list(result.provenance.attacks)}, "options": dict(result.provenance.options)}
+    played = result.provenance.attacks
+    of_ours = {name: json.loads(options) for name, options in played.items() if options.startswith("{")}
+    said = {"attacks": {"use": list(played), **of_ours}, "options": dict(result.provenance.options)}
     (folder / "audit.toml").write_text(_toml({**asked, **said}))
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     write_page(result, folder)  # last: pictures can fail

@@ -129,7 +129,7 @@ def select(attacks: str | Sequence[str | Attack | Callable[..., Any]] = ALL, fol
         if functions.setdefault(attack.name, function) is not function:
             raise InputError(f"Expected custom attacks of different names, found two named {attack.name}; rename one.")
         own[attack.name] = attack
-        digest = _digest_of(function, attack.reads)
+        digest = _digest_of(function, attack)
         asked[entry if isinstance(entry, str) else _place_of(function, attack.name)] = digest
         words.append(f"{attack.name}, a custom attack (sha256 {digest[:12]})")
     in_order = [chosen[name] for name in _OURS if name in chosen]
@@ -164,9 +164,10 @@ def _place_of(function: Any, name: str) -> str:
     return f"{function.__module__}:{getattr(function, '__qualname__', name)}"
 
 
-def _digest_of(function: Any, reads: Sequence[str]) -> str:
+def _digest_of(function: Any, attack: Attack) -> str:
     """SHA-256 of what a custom attack does, as far as its code shows, so that another one of its name is told apart."""
-    seen: dict[str, Any] = {"reads": list(reads), "identity": identity_of(function)}
+    seen: dict[str, Any] = {"reads": list(attack.reads), "identity": identity_of(function)}
+    seen |= {"options": plain(dict(attack.options))} if attack.options else {}
     if inspect.isfunction(function):
         seen["held"] = plain(inspect.getclosurevars(function).nonlocals)
         try:

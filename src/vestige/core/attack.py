@@ -106,7 +106,9 @@ class Attack:
 
     @cached_property
     def defaults(self) -> dict[str, Any]:
-        """Its options and their defaults."""
+        """Its options and their defaults; those of the likelihood ratios are set together, in a `LikelihoodRatio`."""
+        if "statistic" in self.reads:
+            return {}
         parameters = inspect.signature(self.score).parameters.values()
         return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in PROVIDED}
 
@@ -120,13 +122,16 @@ class Attack:
             InputError: It has no such option, or the value is of another kind.
 
         Example:
-            >>> from vestige.attacks.base_score import base_score_offline
-            >>> base_score_offline.attack.with_options(scale=0.5).options
+            >>> from vestige.attacks import named
+            >>> named("base_score_offline").with_options(scale=0.5).options
             {'scale': 0.5}
         """
         for name, value in options.items():
             if name not in self.defaults:
-                said = nearest(name, self.defaults) if self.defaults else "it has none"
+                none = (
+                    "those of likelihood ratios are in LikelihoodRatio" if "statistic" in self.reads else "it has none"
+                )
+                said = nearest(name, self.defaults) if self.defaults else none
                 raise InputError(f"Expected an option of the attack {self.name}, found {brief(name)}; {said}.")
             default = self.defaults[name]
             is_number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -36,9 +36,10 @@ _SECRET = "endpoint.headers"  # what is written there by mistake is not repeated
 
 @dataclass(frozen=True)
 class AttacksTable(Schema):
-    """`[attacks]`: what is played, as in `select`. Tables `[attacks.NAME]` with options of an attack belong here."""
+    """`[attacks]`: what is played, as in `select`; and options of attacks, each in a table `[attacks.NAME]`."""
 
     use: list[str] = field(default_factory=lambda: [ALL])
+    options: dict[str, dict[str, float | int | str | bool]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,18 @@ class SharedTables(Schema):
         """Return the attacks that are to be played.
 
         Raises:
-            InputError: There is no such attack, or an own one cannot be played.
+            InputError: There is no such attack or option, or a custom one cannot be played.
         """
-        return select(self.attacks.use, self.folder)
+        chosen = select(self.attacks.use, self.folder)
+        by_name = {attack.name: attack for attack in chosen.attacks if attack.name not in chosen.own}
+        with_options = []
+        for name, options in self.attacks.options.items():
+            if name not in by_name:
+                raise InputError(
+                    f"Expected options of an attack that is played, found [attacks.{name}]; {nearest(name, by_name)}."
+                )
+            with_options.append(by_name[name].with_options(**options))
+        return select([*self.attacks.use, *with_options], self.folder) if with_options else chosen
 
     def as_tables(self, run: Path, fail_if: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return what it says, every default written out, for the run's own `audit.toml`.
@@ -92,6 +102,7 @@ class SharedTables(Schema):
         """
         tables = as_table(self)
         del tables["folder"]
+        tables["attacks"] |= tables["attacks"].pop("options")
         folder = Path(os.path.relpath(self.folder, run.resolve())).as_posix()
         return tables | {"policy": {"fail_if": list(fail_if)}, "paths": {"relative_to": folder}}
 
@@ -129,6 +140,7 @@ def read_tables(kind: type[Tables], said: Mapping[str, Any], folder: Path, name:
             raise InputError(
                 f"{name}: Expected text, a number, a list or a table as {place}, found the date {value}; quote it."
             )
+    said = _with_options_of_attacks(said)
     try:
         # As JSON, whose strict types are those of TOML: a list may become a tuple, and text the member of an enum.
         tables: Tables = _adapter(kind).validate_json(json.dumps(said))  # type: ignore[arg-type]
@@ -142,6 +154,16 @@ def read_tables(kind: type[Tables], said: Mapping[str, Any], folder: Path, name:
         )
     object.__setattr__(tables, "folder", base.resolve())
     return tables
+
+
+def _with_options_of_attacks(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Tables `[attacks.NAME]` as the entry `options` of `[attacks]`."""
+    attacks = said.get("attacks")
+    if not isinstance(attacks, Mapping):
+        return said
+    options = {name: table for name, table in attacks.items() if isinstance(table, Mapping)}
+    rest = {name: value for name, value in attacks.items() if name not in options}
+    return {**said, "attacks": {**rest, "options": options} if options else rest}
 
 
 def as_table(value: Schema) -> dict[str, Any]:
