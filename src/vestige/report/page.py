@@ -49,19 +49,6 @@ class Block:
     lines: tuple[Line, ...]
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A chart.
-
-    Attributes:
-        svg: The picture, or why there is none.
-        is_drawn: Whether there is a picture.
-    """
-
-    svg: Any
-    is_drawn: bool = True
-
-
 def write_page(result: AuditResult, folder: Path) -> None:
     """Write `report.html`; where it cannot be drawn, it says so.
 
@@ -328,7 +315,7 @@ def _slice_line(rows: Rows, attack: str, group: str) -> Line:
 # --------------------------------------------------------------------------------------------------- the charts
 
 
-def _figures(result: AuditResult, rows: Rows, leading: str | None) -> dict[str, Figure]:
+def _figures(result: AuditResult, rows: Rows, leading: str | None) -> dict[str, str]:
     from vestige.report import charts
 
     draws: dict[str, Callable[[], Any]] = {}
@@ -345,7 +332,8 @@ def _figures(result: AuditResult, rows: Rows, leading: str | None) -> dict[str, 
     return {name: _figure(draw, name) for name, draw in draws.items()}
 
 
-def _figure(draw: Callable[[], Any], name: str) -> Figure:
+def _figure(draw: Callable[[], Any], name: str) -> str:
+    """Return a chart as markup, or why there is none as text."""
     from altair.utils.schemapi import debug_mode
     from markupsafe import Markup
 
@@ -355,7 +343,7 @@ def _figure(draw: Callable[[], Any], name: str) -> Figure:
         with debug_mode(False):  # to hold every part of our own charts against the schema takes as long as to draw them
             chart = draw()
         # vl-convert escapes every name that it draws.
-        return Figure(Markup(to_svg(chart, name)))
+        return Markup(to_svg(chart, name))
     except Exception as error:  # whatever is wrong with a picture, the numbers are right without it
         why = str(error) if isinstance(error, NotDrawn) else type(error).__name__
-        return Figure(f"This picture could not be drawn: {why}. The numbers are in the tables.", is_drawn=False)
+        return f"This picture could not be drawn: {why}. The numbers are in the tables."
