@@ -17,7 +17,7 @@ LEAK = FamilywiseTest(p_value=0.0005, z=9.0, critical_z=2.4)
 
 
 def finding(headline, test, n=2000, unit="record"):
-    return find(headline, test, n, n, unit, STRONGER)
+    return find(headline, test, (n, n), unit, STRONGER)
 
 
 def words(found):
@@ -142,35 +142,42 @@ def test_no_sentence_reassures(headline, test, unit, n):
 def test_a_shown_leak_says_how_many_members_by_which_attacker():
     found = finding(Headline(0.01, 0.0315, 0.0284, 0.0347), LEAK)
     assert words(found) == (
-        "An attacker who may wrongly accuse 1 outsider in 100 recognises 2.8-3.5% of the members (by chance 1.0%); "
+        "At 1.0% false positives the attack identifies 2.8-3.5% of the members (guessing: 1.0%); "
         "attackers with reference models were not tested."
     )
     people = words(finding(Headline(0.001, 0.0315, 0.0284, 0.0347), LEAK, unit="subject"))
-    assert "1 outsider in 1,000 recognises 2.8-3.5% of the people the model was trained on (by chance 0.10%)" in people
+    assert "At 0.10% false positives the attack identifies 2.8-3.5% of the people the model was trained on" in people
 
 
 def test_a_leak_seen_elsewhere_does_not_borrow_the_headlines_power():
     found = finding(Headline(0.01, 0.012, 0.006, 0.021), LEAK)
-    assert words(found).startswith("Members score higher than chance allows (p = 0.0005), and an attacker")
+    assert words(found).startswith("Members score higher than chance allows (p = 0.0005); at 1.0% false positives")
     assert "0.60-2.1% of the members" in words(found)
     without = words(finding(None, LEAK))
     assert "p = 0.0005" in without
     assert "too few nonmembers to resolve any error rate" in without
 
 
+def test_a_leak_that_the_rate_does_not_show_names_the_area():
+    test = LEAK
+    found = find(Headline(0.01, 0.012, 0.006, 0.021), test, (2000, 2000), "record", STRONGER, auc=0.6123)
+    assert "(p = 0.0005; the largest AUC is 0.612, guessing 0.5); at 1.0% false positives" in found.sentence
+    assert "which guessing (1.0%) may explain" in found.sentence
+
+
 def test_a_leak_of_few_scores_does_not_boast_of_less_than_guessing():
-    """Right or wrong: most outsiders are right, so no threshold accuses few of them, and the rate there is 0."""
+    """Right or wrong: most nonmembers are right, so no threshold calls few of them members; the rate there is 0."""
     said = words(finding(Headline(0.1, 0.0, 0.0, 0.005), LEAK))
     assert said.startswith(
-        "Members score higher than chance allows (p = 0.0005), which serves only an attacker who may wrongly accuse "
-        "more than 1 outsider in 10 (at that rate: 0-0.50% of the members); see the AUC"
+        "Members score higher than chance allows (p = 0.0005), but only at more false positives than 10%: at that rate "
+        "the attack identifies 0-0.50% of the members"
     )
-    assert "by chance" not in said
+    assert "guessing" not in said
 
 
 def test_no_leak_shown_says_above_what():
     found = finding(Headline(0.01, 0.012, 0.006, 0.0213), NO_LEAK)
-    assert "recognises at most 2.1% of the members (by chance 1.0%)" in words(found)
+    assert "identify at most 2.1% of the members (guessing: 1.0%)" in words(found)
     visible = smallest_visible_tpr(2000, 2000, 0.01, NO_LEAK.critical_z)
     assert (
         f"a planted leak of {100 * visible:.1f}%, on top of all scores or just above the threshold, would have "
@@ -209,7 +216,7 @@ def test_the_units_needed_decide_were_the_estimates_to_stay():
 @pytest.mark.parametrize("headline", HEADLINES)
 def test_where_nobody_could_be_compared_the_finding_has_no_numbers(headline):
     nobody = familywise_test([np.arange(40.0)], np.arange(40) >= 20, 0.1, np.random.default_rng(0), np.arange(40) // 20)
-    found = find(headline, nobody, 2000, 2000, "subject", STRONGER)
+    found = find(headline, nobody, (2000, 2000), "subject", STRONGER)
     assert found.state is FindingState.UNDECIDED
     assert "no number of records occurs on both sides" in words(found)
     assert np.isnan([found.fpr, found.tpr, found.tpr_lb, found.tpr_ub, found.smallest_visible_tpr]).all()

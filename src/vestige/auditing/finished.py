@@ -85,7 +85,7 @@ class FinishedAudit(AuditResult):
 
     def _repr_html_(self) -> str:
         """The three answers, a line per attack and the curves; no record."""
-        answers = "".join(f"<p>{escape(str(answer))}</p>" for answer in (self.preflight, self.adversary, self.finding))
+        answers = "".join(f"<p>{escape(answer)}</p>" for answer in str(self).split("\n"))
         table = self.summary().to_html(float_format=lambda value: f"{value:.3g}", na_rep="", border=0)
         return f'<div class="vestige-audit">{answers}{table}{self._curves()}</div>'
 

@@ -136,7 +136,9 @@ def judge(policy: Policy, result: AuditResult) -> Judgement:
     usable = rows[(rows["status"] == str(Status.OK)) & rows[policy.bound].notna()]
     if len(usable) < len(rows):
         if rows["value"].isna().any():
-            return Judgement(Outcome.UNDECIDED, f"'{policy.text}' is undecided: undefined, nobody is accused.")
+            return Judgement(
+                Outcome.UNDECIDED, f"'{policy.text}' is undecided: undefined, no record is called a member."
+            )
         needed = ""
         if policy.metric.startswith("tpr_at_fpr_"):
             n = nonmembers_needed(float(policy.metric.rsplit("_", 1)[1]))

@@ -58,7 +58,7 @@ class Status(StrEnum):
     NOT_RESOLVABLE = "not_resolvable"
     """Fewer than 10 expected false positives: shown grey, unusable by headline and gate."""
     UNDEFINED = "undefined"
-    """The ratio has no denominator, such as the precision of an attack that accuses nobody."""
+    """The ratio has no denominator, such as the precision of an attack that calls no record a member."""
     SUPPRESSED = "suppressed"
     """A cell so small that showing it could disclose somebody."""
 
@@ -77,6 +77,10 @@ class FindingState(StrEnum):
     LEAK_SHOWN = "LEAK SHOWN"
     NO_LEAK_SHOWN = "NO LEAK SHOWN ABOVE"
     UNDECIDED = "UNDECIDED"
+
+
+NOTHING_SAID = "Says nothing about the model, because the test is CONFOUNDED."
+"""What stands with the finding of such a test."""
 
 
 @dataclass(frozen=True)
@@ -434,5 +438,6 @@ class AuditResult:
         )
 
     def __str__(self) -> str:
-        """The three answers, a line each."""
-        return f"{self.preflight}\n{self.adversary}\n{self.finding}"
+        """The three answers, a line each; a finding of a confounded test is said to say nothing."""
+        void = f"{NOTHING_SAID} " if self.validity is Validity.CONFOUNDED else ""
+        return f"{self.preflight}\n{self.adversary}\n{void}{self.finding}"

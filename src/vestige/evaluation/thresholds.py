@@ -153,7 +153,7 @@ def strict_thresholds(known: KnownScores) -> Thresholds:
 
 
 def fpr_thresholds(known: KnownScores, fpr: float) -> Thresholds:
-    """The lowest strict threshold that accuses at most `fpr` of the known nonmembers."""
+    """The lowest strict threshold that calls members at most `fpr` of the known nonmembers."""
     return Thresholds(np.array([_below(known.curve, point_at_fpr(known.curve, fpr))]), strict=True)
 
 

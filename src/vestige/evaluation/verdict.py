@@ -38,12 +38,13 @@ class Headline:
 def find(
     headline: Headline | None,
     test: FamilywiseTest,
-    n_members: int,
-    n_nonmembers: int,
+    n: tuple[int, int],
     unit: str,
     not_tested: str,
+    *,
     inverted: bool = False,
     share: float = 1.0,
+    auc: float = math.nan,
 ) -> Finding:
     """Say what the attacks showed.
 
@@ -55,12 +56,12 @@ def find(
     Args:
         headline: The worst attack's power, None where no rate is resolvable.
         test: The familywise permutation test.
-        n_members: Units on the members' side, of the attack that scores the fewest.
-        n_nonmembers: Units on the nonmembers' side, of the same.
+        n: Units on the members' and on the nonmembers' side, of the attack that scores the fewest.
         unit: `record` or `subject`.
         not_tested: The stronger attackers that were not played, such as "attackers with reference models".
         inverted: Whether an attack scores members significantly lower than nonmembers.
         share: Of all units, how many that attack scores: one that learnt from the other half scores half of them.
+        auc: The largest AUC of an attack, named where the rate alone does not show the leak; NaN if it is not known.
 
     Returns:
         The finding; `smallest_visible_tpr` from planted controls.
@@ -68,13 +69,13 @@ def find(
     if not test.comparable:
         headline = None
     fpr = tail_fpr(headline)
-    visible = smallest_visible_tpr(n_members, n_nonmembers, fpr, test.critical_z)
+    visible = smallest_visible_tpr(*n, fpr, test.critical_z)
     crowd = "members" if unit == "record" else "people the model was trained on"
     state = _state(headline, test, inverted)
-    needed = _needed(headline, test, n_members, n_nonmembers) if state is FindingState.UNDECIDED else 0
+    needed = _needed(headline, test, min(n)) if state is FindingState.UNDECIDED else 0
     n_needed = math.ceil(needed / share)
     if state is FindingState.LEAK_SHOWN:
-        sentence = _leak_sentence(headline, test, crowd)
+        sentence = _leak_sentence(headline, test, crowd, auc)
     elif state is FindingState.NO_LEAK_SHOWN and headline is not None:
         sentence = _no_leak_sentence(headline, visible, crowd)
     elif not test.comparable:
@@ -131,8 +132,8 @@ def _no_leak_sentence(headline: Headline, visible: float, crowd: str) -> str:
         "have been seen in 4 of 5 cases"
     )
     return (
-        f"An attacker who may wrongly accuse {_one_in(headline.fpr)} recognises at most {percent(headline.tpr_ub)} of "
-        f"the {crowd} (by chance {percent(headline.fpr)}){control}"
+        f"At {percent(headline.fpr)} false positives the attacks identify at most {percent(headline.tpr_ub)} of the "
+        f"{crowd} (guessing: {percent(headline.fpr)}){control}"
     )
 
 
@@ -140,8 +141,8 @@ def _undecided_sentence(fpr: float, visible: float, crowd: str, needed: str) -> 
     seen = (
         "no leak whatever would have been seen"
         if math.isnan(visible)
-        else f"of an attacker who may wrongly accuse {_one_in(fpr)} it would have seen only a leak of "
-        f"{percent(visible)} of the {crowd} or more (in 4 of 5 cases, wherever above the threshold)"
+        else f"at {percent(fpr)} false positives it would have seen only a leak of {percent(visible)} of the {crowd} "
+        "or more (in 4 of 5 cases, wherever above the threshold)"
     )
     return (
         f"No leak was shown, and this audit is too small to rule one out: {seen}; about {needed} on each side would "
@@ -149,22 +150,18 @@ def _undecided_sentence(fpr: float, visible: float, crowd: str, needed: str) -> 
     )
 
 
-def _leak_sentence(headline: Headline | None, test: FamilywiseTest, crowd: str) -> str:
-    chance = f"p = {test.p_value:.2g}"
+def _leak_sentence(headline: Headline | None, test: FamilywiseTest, crowd: str, auc: float) -> str:
+    """Name the rate, or where its interval includes guessing, the test and the area that show the leak."""
+    area = "" if math.isnan(auc) else f"; the largest AUC is {auc:.3f}, guessing 0.5"
+    shown = f"Members score higher than chance allows (p = {test.p_value:.2g}{area})"
     if headline is None:
-        return f"Members score higher than chance allows ({chance}), with too few nonmembers to resolve any error rate"
-    if headline.tpr_ub < headline.fpr:  # such as labels alone: right or wrong, and most outsiders are right
-        return (
-            f"Members score higher than chance allows ({chance}), which serves only an attacker who may wrongly accuse "
-            f"more than {_one_in(headline.fpr)} (at that rate: {_percent_range(headline)} of the {crowd}); see the AUC"
-        )
-    power = (
-        f"an attacker who may wrongly accuse {_one_in(headline.fpr)} recognises {_percent_range(headline)} of the "
-        f"{crowd} (by chance {percent(headline.fpr)})"
-    )
+        return f"{shown}, with too few nonmembers to resolve any error rate"
+    rate, power = percent(headline.fpr), f"{_percent_range(headline)} of the {crowd}"
+    if headline.tpr_ub < headline.fpr:  # such as labels alone: right or wrong, and most nonmembers are right
+        return f"{shown}, but only at more false positives than {rate}: at that rate the attack identifies {power}"
     if headline.tpr_lb > headline.fpr:
-        return power[0].upper() + power[1:]
-    return f"Members score higher than chance allows ({chance}), and {power}"
+        return f"At {rate} false positives the attack identifies {power} (guessing: {rate})"
+    return f"{shown}; at {rate} false positives the attack identifies {power}, which guessing ({rate}) may explain"
 
 
 def smallest_visible_tpr(n_members: int, n_nonmembers: int, fpr: float, critical_z: float, power: float = 0.8) -> float:
@@ -273,10 +270,9 @@ def _log_choose(n: Any, k: Any) -> Any:
     return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
 
 
-def _needed(headline: Headline | None, test: FamilywiseTest, n_members: int, n_nonmembers: int) -> int:
+def _needed(headline: Headline | None, test: FamilywiseTest, now: int) -> int:
     """Units per side that would decide, were the estimates to stay; at least what the decisive rate needs."""
     least = nonmembers_needed(DECISIVE_FPR)
-    now = min(n_members, n_nonmembers)
     if headline is None or headline.fpr > DECISIVE_FPR:
         return max(least, now)
     if headline.tpr < DECISIVE_TPR:  # the bound shrinks with the root of n
@@ -284,10 +280,6 @@ def _needed(headline: Headline | None, test: FamilywiseTest, n_members: int, n_n
     else:  # so large an estimate will become significant
         factor = test.critical_z / max(test.z, 0.5)
     return max(least, 1 + math.ceil(now * max(1.0, factor) ** 2))
-
-
-def _one_in(fpr: float) -> str:
-    return f"1 outsider in {round(1 / fpr):,}"
 
 
 def _percent_range(headline: Headline) -> str:

@@ -93,8 +93,8 @@ def roc_chart(rocs: Sequence[RocBand], leading: str | None, finding: Finding) ->
     start = min(0.01, floor / 6)
     curves = [point for roc in rocs for point in _curve(roc, start)]
     names = [wording.attack(roc.attack) for roc in rocs]
-    x = alt.X("fpr:Q", title="False-positive rate: outsiders wrongly accused", **_log_axis(start))
-    y = alt.Y("tpr:Q", title="True-positive rate: members recognised", **_log_axis(start))
+    x = alt.X("fpr:Q", title="False-positive rate: nonmembers called members", **_log_axis(start))
+    y = alt.Y("tpr:Q", title="True-positive rate: members identified", **_log_axis(start))
     lines = _data(curves).mark_line(interpolate="step-after", strokeWidth=1.8, clip=True)
     band = _data([p for p in curves if p["attack"] == wording.attack(leading or "") and p["lower"] is not None])
     layers = [

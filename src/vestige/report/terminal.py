@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vestige.core.names import harmless
-from vestige.core.result import AuditResult, FindingState, Status, Validity
+from vestige.core.result import NOTHING_SAID, AuditResult, FindingState, Status, Validity
 from vestige.report import wording
 from vestige.report.rows import Cell, Rows
 
@@ -52,7 +52,9 @@ def _print_answers(result: AuditResult, console: Console) -> None:
     grid.add_row(_text("Adversary"), _text(result.adversary.sentence))
     if result.queries is not None:
         grid.add_row(_text("Queries"), _text(str(result.queries)))
-    grid.add_row(_text("Finding"), _answer(finding.answer, _STYLE[finding.state], finding.sentence))
+    void = result.validity is Validity.CONFOUNDED
+    words = f"{NOTHING_SAID} {finding.sentence}" if void else finding.sentence
+    grid.add_row(_text("Finding"), _answer(finding.answer, "dim" if void else _STYLE[finding.state], words))
     console.print(grid)
 
 

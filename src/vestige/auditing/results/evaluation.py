@@ -84,8 +84,8 @@ def evaluate(
     inverted = any(c.name == "inverted_scores" and c.validity is not Validity.VALID for c in every_check)
     fewest = min(curves.values(), key=lambda curve: curve.n_nonmembers)
     finding = find(
-        headline, test, fewest.n_members, fewest.n_nonmembers, units.name, not_tested_of(audited), inverted,
-        share=fewest.n_nonmembers / units.n_nonmembers,
+        headline, test, (fewest.n_members, fewest.n_nonmembers), units.name, not_tested_of(audited), inverted=inverted,
+        share=fewest.n_nonmembers / units.n_nonmembers, auc=max(curve.auc for curve in curves.values()),
     )  # fmt: skip
     return FinishedAudit(
         preflight=Preflight(every_check),

@@ -112,8 +112,8 @@ def measure(name: str, c: Counts, level: float = 0.95) -> tuple[float, Bounds]:
         wrong = c.n_members - c.true_positives + c.false_positives
         return 2 * c.true_positives / (2 * c.true_positives + wrong), f1_bounds(*counts, level)
     prior = c.n_members / (c.n_members + c.n_nonmembers) if name == "precision" else float(name.rsplit("_", 1)[1])
-    accused = prior * tpr + (1 - prior) * fpr
-    return (prior * tpr / accused if accused else NAN), precision_bounds(*counts, prior, level)
+    called = prior * tpr + (1 - prior) * fpr
+    return (prior * tpr / called if called else NAN), precision_bounds(*counts, prior, level)
 
 
 _PRECISION_AT = {
@@ -121,15 +121,15 @@ _PRECISION_AT = {
 }
 _RULE_METRICS = {
     "balanced_accuracy": "(TPR + TNR) / 2",
-    "precision": "share of members among the accused, at this sample's ratio",
-    "recall": "share of the members accused (TPR)",
+    "precision": "share of members among those called members, at this sample's ratio",
+    "recall": "share of the members called members (TPR)",
     "f1": "2 TP / (2 TP + FP + FN), at this sample's ratio",
-    "fpr": "share of the nonmembers accused",
+    "fpr": "share of the nonmembers called members",
     **_PRECISION_AT,
 }
 _FPR_METRICS = {
-    "tpr": "share of the members accused",
-    "fpr": "share of the nonmembers accused, realised",
+    "tpr": "share of the members called members",
+    "fpr": "share of the nonmembers called members, realised",
     **_PRECISION_AT,
 }
 
@@ -140,7 +140,7 @@ def call_rows(
     """Every metric of one attack's calls at a threshold from elsewhere."""
     metrics = _RULE_METRICS if rule.wanted_fpr is None else _FPR_METRICS
     for name in only or metrics:
-        with np.errstate(divide="ignore", invalid="ignore"):  # nobody accused: the row becomes UNDEFINED
+        with np.errstate(divide="ignore", invalid="ignore"):  # no positive call: the row becomes UNDEFINED
             value, bounds = measure(name, counts, level)
         yield Row(
             attack, rule.threshold, name, group, value, Interval(float(bounds.lower), float(bounds.upper)),
