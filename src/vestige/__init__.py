@@ -40,10 +40,12 @@ if TYPE_CHECKING:
     from vestige.core.options import Arithmetic, Options, SubjectScore
     from vestige.core.outputs import GradientNorms, Logits, Loss, Phi, PredictedLabels, Probabilities
     from vestige.core.predictions import Predictions
+    from vestige.core.progress import silent
     from vestige.core.records import Records
     from vestige.core.references import References
     from vestige.core.result import AuditResult
     from vestige.core.views import MirrorAndShifts
+    from vestige.report.progress import progress_bar
     from vestige.signals.label_only.noise import NoiseStrength
     from vestige.targets.answer_format import AnswerFormat
     from vestige.targets.files.model_file import ModelFile
@@ -99,8 +101,10 @@ __all__ = [
     "VestigeError",
     "audit",
     "audit_recipe",
+    "progress_bar",
     "references_by_forgetting",
     "references_from_scratch",
+    "silent",
 ]
 
 _HOME = {
@@ -142,6 +146,8 @@ _HOME = {
     "VestigeError": "vestige.core.errors",
     "audit": "vestige.auditing.audit",
     "audit_recipe": "vestige.auditing.recipe_audit",
+    "progress_bar": "vestige.report.progress",
+    "silent": "vestige.core.progress",
     "BoundarySearch": "vestige.auditing.label_only.boundary_search",
     "CombinedDistances": "vestige.auditing.label_only.combined_distances",
     "SettledSearch": "vestige.auditing.label_only.settled_search",

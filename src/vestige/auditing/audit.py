@@ -19,7 +19,8 @@ from vestige.auditing.trained_models import refuse_recipe
 from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
-from vestige.core.progress import Progress, silent
+from vestige.core.progress import Progress
+from vestige.report.progress import progress_bar
 
 
 def audit(
@@ -33,7 +34,7 @@ def audit(
     likelihood: LikelihoodRatio | None = None,
     run: str | Path | None = None,
     options: Options | None = None,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> FinishedAudit:
     """Play the membership-inference attacks that what is given allows.
 
@@ -58,7 +59,8 @@ def audit(
             defaults if omitted.
         run: Folder to write the run to; nothing is written if omitted.
         options: What could change a number; the defaults if omitted.
-        progress: Told how far long steps are.
+        progress: Told how far long steps are; a bar on a terminal and a line in a notebook if omitted. `vestige.silent`
+            keeps it quiet.
 
     Returns:
         Three answers, a tidy table and a disclosive table of records.
@@ -89,11 +91,12 @@ def audit(
         from vestige.auditing.run_folder import prepare
 
         prepare(Path(run))
-    plan = plan_of(
-        target, members, nonmembers, adversary=adversary, attacks=attacks, querying=querying, likelihood=likelihood,
-        run=run, options=options, progress=progress,
-    )  # fmt: skip
-    result = play(plan)
+    with progress_bar() if progress is None else nullcontext(progress) as shown:
+        plan = plan_of(
+            target, members, nonmembers, adversary=adversary, attacks=attacks, querying=querying,
+            likelihood=likelihood, run=run, options=options, progress=shown,
+        )  # fmt: skip
+        result = play(plan)
     if run is not None:
         from vestige.auditing.run_folder import write
 

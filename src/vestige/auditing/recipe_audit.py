@@ -27,10 +27,11 @@ from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio, Statistic
 from vestige.core.options import Options
-from vestige.core.progress import Progress, silent
+from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.core.result import Check, Validity
+from vestige.report.progress import progress_bar
 from vestige.training.bank import Bank
 
 _FEWEST = 4  # one target, its partner, and a model on each side
@@ -44,7 +45,7 @@ def audit_recipe(
     likelihood: LikelihoodRatio | None = None,
     run: str | Path | None = None,
     options: Options | None = None,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> FinishedAudit:
     """Audit a way of training: models on random halves of the records, each in turn the target.
 
@@ -60,7 +61,7 @@ def audit_recipe(
         likelihood: As of `audit`.
         run: Folder to write the run to; nothing is written if omitted.
         options: What could change a number; the defaults if omitted.
-        progress: Told how far long steps are.
+        progress: As of `audit`.
 
     Returns:
         As `audit`.
@@ -80,7 +81,8 @@ def audit_recipe(
 
         prepare(Path(run))
     folder = None if run is None else Path(run)
-    result = play_recipe(records, training, select(attacks), folder, options or Options(), progress, likelihood)
+    with progress_bar() if progress is None else nullcontext(progress) as shown:
+        result = play_recipe(records, training, select(attacks), folder, options or Options(), shown, likelihood)
     if run is not None:
         write(result, Path(run))
     return result

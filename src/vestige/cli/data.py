@@ -1,12 +1,13 @@
 """`vestige data`: which data sets there are, and fetching them."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vestige.cli.printing import bar, print_table
+from vestige.cli.printing import print_table
 
 if TYPE_CHECKING:
     from vestige.data.sets.named import NamedSet
@@ -51,9 +52,11 @@ def fetch_command(
 
     This is the only command that uses the network.
     """
+    from vestige.core.progress import silent
     from vestige.data.sets.fetch import fetch
+    from vestige.report.progress import progress_bar
 
-    with bar(quiet, in_bytes=True) as progress:
+    with nullcontext(silent) if quiet else progress_bar(in_bytes=True) as progress:
         files = fetch(name, mirror=mirror, progress=progress)
     if not quiet:
         for file in files:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vestige.core.names import harmless
 
 if TYPE_CHECKING:
-    from vestige.core.progress import Progress
+    pass
 
 _UNPRINTED: list[OSError] = []
 
@@ -74,28 +74,6 @@ def cannot_print() -> bool:
 def is_unprinted() -> bool:
     """Whether something was not printed that somebody could have read."""
     return bool(_UNPRINTED)
-
-
-@contextmanager
-def bar(quiet: bool, *, in_bytes: bool = False) -> "Iterator[Progress]":
-    """Progress with an estimate of the time left, on a terminal; nothing in a pipe."""
-    if quiet or not sys.stderr.isatty():
-        from vestige.core.progress import silent
-
-        yield silent
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    sizes = (DownloadColumn(),) if in_bytes else ()
-    columns = (TextColumn("{task.description}"), BarColumn(), *sizes, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
-        task = drawn.add_task("", total=None)
-
-        def show(step: str, done: int, total: int) -> None:
-            drawn.update(task, description=step, completed=done, total=total)
-
-        yield show
 
 
 def complain(message: str) -> None:

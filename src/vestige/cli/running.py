@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vestige.cli.printing import bar, complain, printing
+from vestige.cli.printing import complain, printing
 from vestige.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def run(
     from vestige.auditing.files.predictions_file import PredictionsFile
     from vestige.auditing.policy import parse_policy
     from vestige.auditing.run_folder import prepare, what_is_kept, write
+    from vestige.core.progress import silent
+    from vestige.report.progress import progress_bar
 
     conditions = list(dict.fromkeys([*asked.policy.fail_if, *fail_if]))
     selection = asked.selection()
@@ -57,7 +60,7 @@ def run(
     prepare(out)
     played = _player(asked, selection, training, out, trust_pickle)
     try:
-        with bar(quiet) as progress:
+        with nullcontext(silent) if quiet else progress_bar() as progress:
             result = played(progress)
             progress("writing the run", 0, 1)
             write(result, out, tables)
