@@ -38,7 +38,7 @@ def test_a_notebook_sees_one_line_with_what_is_left(monkeypatch):
     monkeypatch.setattr(shown, "_in_notebook", lambda: True)
     monkeypatch.setattr(sys, "stderr", stream)
     clock = iter([0.0, 0.0, 30.0])
-    monkeypatch.setattr(shown.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("vestige.report.progress.time.monotonic", lambda: next(clock))
     with progress_bar() as progress:
         progress("training", 0, 4)
         progress("training", 1, 4)
