@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import vestige
 from vestige import Logits, Predictions, Shadow, audit
@@ -64,10 +65,6 @@ def test_it_saves_the_run_that_an_audit_would_have_written(result, tmp_path):
 
 
 def test_curves_are_drawn_on_given_axes(result):
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
     ax = Figure().add_subplot()
     assert result.plot_roc(ax) is ax
     assert {line.get_label() for line in ax.get_lines()} >= {"loss", "entropy", "correctness"}
