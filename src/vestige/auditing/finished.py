@@ -12,6 +12,7 @@ from vestige.core.result import AuditResult
 if TYPE_CHECKING:
     import pandas as pd
 
+_COLOURED = 4
 _RATES = ("tpr_at_fpr_0.0001", "tpr_at_fpr_0.001", "tpr_at_fpr_0.01", "tpr_at_fpr_0.1")
 
 
@@ -55,7 +56,7 @@ class FinishedAudit(AuditResult):
         return pd.DataFrame(columns, index=wide.index).sort_values([by, "auc"], ascending=False)
 
     def plot_roc(self, ax: Any = None) -> Any:
-        """Draw every attack's ROC on logarithmic axes with matplotlib; the one that finds most members has its band.
+        """Draw every attack's ROC on logarithmic axes with matplotlib: the best four in colour, the best with its band.
 
         Args:
             ax: Axes to draw on; new ones if omitted.
@@ -70,17 +71,21 @@ class FinishedAudit(AuditResult):
             from matplotlib import pyplot
 
             ax = pyplot.figure().add_subplot()
-        leading = self.summary().index[0]
-        for band in self.rocs:
-            leads = band.attack == leading
-            [line] = ax.plot(band.fpr, band.tpr, drawstyle="steps-post", lw=2 if leads else 1, label=band.attack)
-            if leads:
-                ax.fill_between(band.fpr, band.lower, band.upper, step="post", alpha=0.2, color=line.get_color())
+        best = self.summary().index[:_COLOURED].tolist()
+        bands = {band.attack: band for band in self.rocs}
+        others = [attack for attack in bands if attack not in best]
+        for attack in (*others, *reversed(best)):  # the best on top
+            style: dict[str, Any] = {"color": "#ccc", "lw": 0.8}
+            if attack in best:
+                style = {"color": f"C{best.index(attack)}", "lw": 2 if attack == best[0] else 1.2, "label": attack}
+            ax.plot(bands[attack].fpr, bands[attack].tpr, drawstyle="steps-post", **style)
+        band = bands[best[0]]
+        ax.fill_between(band.fpr, band.lower, band.upper, step="post", alpha=0.2, color="C0")
         start = min(roc.fpr[0] for roc in self.rocs)
         ax.plot([start, 1], [start, 1], ls="--", color="grey", lw=1)
         ax.set(xscale="log", yscale="log", xlim=(start, 1), ylim=(start, 1.05))
         ax.set(xlabel="false-positive rate", ylabel="true-positive rate")
-        ax.legend(fontsize="small")
+        ax.legend(fontsize="small", loc="lower right")
         return ax
 
     def _repr_html_(self) -> str:
