@@ -57,6 +57,7 @@ bank = Bank(sys.argv[1])
 print("open", flush=True)
 for seed in range(int(sys.argv[2]), 10**6):
     bank.put_all(stack(6, seed=seed, size=20_000))
+    print("put", flush=True)
 """
 
 
@@ -74,9 +75,9 @@ def test_kills_at_any_moment_leave_every_stack_whole_or_absent(tmp_path):
     folder, n_stacks = tmp_path / "bank", 0
     for kill in range(8):
         with run(PUTS, folder, n_stacks) as process:
-            assert process.stdout.readline() == "open\n"
+            assert [process.stdout.readline() for _ in range(2)] == ["open\n", "put\n"]
             try:
-                process.wait(0.05 + 0.037 * kill)
+                process.wait(0.037 * kill)  # anywhere in what comes next
             except subprocess.TimeoutExpired:
                 process.kill()
         bank = Bank(folder)
@@ -88,7 +89,7 @@ def test_kills_at_any_moment_leave_every_stack_whole_or_absent(tmp_path):
             there -= set(models)
             n_stacks += 1
         assert remains(folder) == []
-    assert n_stacks > 8
+    assert n_stacks >= 8
 
 
 def test_a_living_process_keeps_what_it_is_writing(bank, monkeypatch):
