@@ -144,8 +144,9 @@ def _sides(target: Any, members: Any, nonmembers: Any) -> tuple[Records, Records
         )
     sides = []
     for name, side in given.items():
-        if isinstance(side, tuple) and len(side) == 2:
-            side = Records(*side)
+        tensors = getattr(side, "tensors", side)  # of a TensorDataset
+        if isinstance(tensors, tuple) and len(tensors) == 2:
+            side = Records(*tensors)
         if not isinstance(side, Records):
             raise InputError(
                 f"Expected Records or (inputs, labels) as {name}, found {type(side).__name__}; give "

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vestige.core.errors import InputError
+from vestige.core.given import in_memory
 
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 
@@ -148,12 +149,13 @@ def by_name(columns: Any, what: str) -> dict[str, Any]:
     """
     if columns is None:
         return {}
+    columns = in_memory(columns)
     if not (isinstance(columns, Mapping) or (index_of(columns) is not None and hasattr(columns, "columns"))):
         raise InputError(
             f'Expected a name and values, such as {{"ward": ward}}, found {type(columns).__name__} as {what}; '
             "give every column a name."
         )
-    return {str(name): values for name, values in columns.items()}
+    return {str(name): in_memory(values) for name, values in columns.items()}
 
 
 def _of_objects(objects: np.ndarray, what: str) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from vestige.core.blocks import ArrayTable, BlockTable
 from vestige.core.columns import as_array, index_of, refuse_missing
 from vestige.core.errors import InputError
+from vestige.core.given import bring_to_memory
 
 _AXES = {1: "one number per record", 2: "records x classes", 3: "records x inputs of the layer x classes"}
 
@@ -29,6 +30,7 @@ class _Output:
     n_axes: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
+        bring_to_memory(self, "values")
         values = self.values
         if np.ma.isMaskedArray(values):
             raise InputError(f"Expected {self.kind} for every record, found a masked array; leave records out.")

@@ -8,6 +8,7 @@ import numpy as np
 
 from vestige.core.columns import by_name, column, index_of, same_index, same_length
 from vestige.core.errors import InputError
+from vestige.core.given import bring_to_memory
 from vestige.core.ids import as_ids
 from vestige.core.labels import Classes, as_codes, as_numbers, number_of_text
 from vestige.core.messages import few
@@ -59,6 +60,7 @@ class Predictions:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        bring_to_memory(self, "outputs", "labels", "member", "ids", "subjects", "inputs")
         outputs = _as_outputs(self.outputs)
         n, first = outputs[0].n_records, outputs[0].kind
         for output in outputs[1:]:

@@ -10,6 +10,7 @@ import numpy as np
 from vestige.core.columns import as_array, by_name, column, index_of, same_index
 from vestige.core.digests import columns_of_inputs, digest_of_columns
 from vestige.core.errors import InputError
+from vestige.core.given import bring_to_memory
 from vestige.core.ids import as_ids, joined_ids
 from vestige.core.labels import (
     Classes,
@@ -66,6 +67,7 @@ class Records:
     n_classes: int = field(init=False)
 
     def __post_init__(self) -> None:
+        bring_to_memory(self, "inputs", "labels", "ids", "subjects")
         inputs = self.inputs if hasattr(self.inputs, "columns") else np.asarray(self.inputs)
         if isinstance(inputs, np.ndarray) and (inputs.ndim < 2 or inputs.dtype == object):
             raise InputError(
