@@ -14,8 +14,8 @@ class Arithmetic(StrEnum):
     STABLE = "stable"
     """float64; logarithms from logits without forming 1 - p. The default."""
     PUBLISHED = "published"
-    """P1's script to the digit: the given dtype, 1 - p as it rounds, its histogram edges and counts without the unit
-    more that a bin of the privacy risk score is given, 0 as the threshold of a class without both sides."""
+    """Song & Mittal's script to the digit: the dtype as given, 1 - p as it rounds, its histogram edges, no unit more in a
+    bin of the privacy risk score, 0 as the threshold of a class without both sides."""
 
 
 class SubjectScore(StrEnum):
@@ -30,7 +30,7 @@ class Options(Schema):
     """Everything that can change a number, with its default; recorded in every result.
 
     Attributes:
-        arithmetic: float64 from logits (default), or P1's published script to the digit.
+        arithmetic: float64 from logits (default), or Song & Mittal's published script to the digit.
         subject_score: A subject's score is the mean (default) or the maximum of its records'.
         risk_prior: Prior probability of membership in the privacy risk score.
         risk_bins: Histogram bins of the privacy risk score per class.

@@ -1,7 +1,7 @@
 """Class probabilities and their logarithms for a block of records: what the confidence attacks read.
 
 Two ways of the arithmetic, both needed: the stable one (float64, from logits where they are given), and the
-one P1's published script carries out on whatever dtype it is handed, for reproducing its numbers.
+one Song & Mittal's published script carries out on whatever dtype it is handed, for reproducing its numbers.
 """
 
 from dataclasses import dataclass
@@ -103,7 +103,7 @@ def from_probabilities(probabilities: Any) -> ClassProbabilities:
 
 
 def as_published(probabilities: Any) -> ClassProbabilities:
-    """P1's literal arithmetic: `log(max(q, 1e-30))` of p and of 1 - p, both on the dtype as given.
+    """Song & Mittal's literal arithmetic: `log(max(q, 1e-30))` of p and of 1 - p, both on the dtype as given.
 
     On float32, 1 - p is 0 for every p above 1 - 3e-8 and its logarithm the floor.
 
@@ -120,7 +120,7 @@ def as_published(probabilities: Any) -> ClassProbabilities:
 
 
 def published_dtype(given: Any) -> np.dtype[Any]:
-    """Return the type that P1's literal arithmetic is carried out in: the given one if it can hold the floor.
+    """Return the type of Song & Mittal's literal arithmetic: the given one if it can hold the floor.
 
     Neither whole numbers nor half precision can; they are taken as float32.
 
@@ -133,7 +133,7 @@ def published_dtype(given: Any) -> np.dtype[Any]:
 
 
 def softmax(logits: Any) -> np.ndarray:
-    """Softmax on the dtype as given, the step before P1's literal arithmetic when logits are handed in."""
+    """Softmax on the dtype as given, the step before Song & Mittal's literal arithmetic when logits are handed in."""
     z = np.asarray(logits)
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return np.asarray(e / e.sum(axis=1, keepdims=True))

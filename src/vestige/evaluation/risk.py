@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from vestige.evaluation.units import rows_of_levels
 
 SMALLEST_ENTROPY = 1e-10
-"""Modified entropies are clamped below at this, as in P1's code; a logarithm needs it."""
+"""Modified entropies are clamped below at this, as in Song & Mittal's code; a logarithm needs it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def fit_risk(
         n_classes: Number of classes.
         n_bins: Bins per class, evenly spaced in the logarithm between the class's extremes.
         of_unit: Number of each record's unit; records are units if omitted.
-        published: As P1's script. It adds nothing to a bin; it computes edges in the entropies' own type as
+        published: As Song & Mittal's script. It adds nothing to a bin; it computes edges in the entropies' own type as
             `10 ** log10(x)`, which can fall a rounding inside the extremes, and then drops the extreme point from the
             histogram. Otherwise the outer edges are exact.
 
@@ -173,8 +173,8 @@ def reliability(
 ) -> Reliability:
     """Compare mean risk with the share of members in equal bins of [0, 1].
 
-    P1 states neither the number of bins nor the weights; ten equal bins and both RMSE are ours. The sides are weighted
-    to the prior, which for P1's equal-sized sides and prior 1/2 changes nothing.
+    Song & Mittal state neither the number of bins nor the weights; ten equal bins and both RMSE are ours. The sides
+    are weighted to the prior, which for Song & Mittal's equal-sized sides and prior 1/2 changes nothing.
 
     Source:
         Song & Mittal 2021, section 4.2.1, figures 3 and 4.

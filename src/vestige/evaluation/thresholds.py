@@ -37,7 +37,7 @@ class Thresholds:
 def balanced_accuracy_threshold(
     members: Float[np.ndarray, " member"], nonmembers: Float[np.ndarray, " nonmember"]
 ) -> float:
-    """P1's threshold: the observed score with the best `(TPR + TNR) / 2` of "member iff score >= threshold".
+    """Song & Mittal's threshold: the observed score with the best `(TPR + TNR) / 2` of "member iff score >= threshold".
 
     Every observed score is a candidate, members first, and the first of the best wins, as in the published search,
     which is quadratic; this one sorts.
@@ -96,7 +96,7 @@ def known_scores(known: Units, scores: Float[np.ndarray, " record"]) -> KnownSco
 
 
 def global_thresholds(known: KnownScores) -> Thresholds:
-    """P1's class-independent threshold."""
+    """Song & Mittal's class-independent threshold."""
     return Thresholds(np.array([_first_best(known.curve, known.members, known.nonmembers)]))
 
 
@@ -108,14 +108,14 @@ def per_class_thresholds(
     *,
     zero_for_degenerate: bool = False,
 ) -> Thresholds:
-    """P1's class-dependent thresholds: its rule on the known units of each class.
+    """Song & Mittal's class-dependent thresholds: its rule on the known units of each class.
 
     Args:
         known: Units whose membership is known.
         scores: Score of each of their records.
         labels: Class of each record.
         n_classes: Number of classes; classes without known records are ordinary.
-        zero_for_degenerate: P1's script leaves the threshold of a class without both sides at 0. Otherwise
+        zero_for_degenerate: Song & Mittal's script leaves the threshold of a class without both sides at 0. Otherwise
             such a class gets the global threshold, and is listed.
 
     Returns:
@@ -141,7 +141,7 @@ def per_class_thresholds(
 
 
 def strict_thresholds(known: KnownScores) -> Thresholds:
-    """P3's threshold: the best accuracy of the *strict* "member iff score > threshold".
+    """Choquette-Choo et al.'s threshold: the best accuracy of the *strict* "member iff score > threshold".
 
     Candidates are all distinct scores and minus infinity, from the highest down; the first of the best wins.
 
@@ -167,8 +167,8 @@ def decide(
 ) -> Bool[np.ndarray, " unit"]:
     """Call each unit member or not: its score against the mean of its records' thresholds.
 
-    For a record this is P1's rule; for a subject whose records have several classes, and so several thresholds,
-    the mean is our definition.
+    For a record this is Song & Mittal's rule; for a subject whose records have several classes, and so several
+    thresholds, the mean is our definition.
     """
     unit_scores, unit_thresholds = units.score(scores), units.mean(thresholds)
     return unit_scores > unit_thresholds if strict else unit_scores >= unit_thresholds

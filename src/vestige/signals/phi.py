@@ -19,7 +19,7 @@ class Saturation(StrEnum):
     """How a probability of exactly 0 or 1 gets a finite phi."""
 
     REFERENCE = "reference"
-    """1e-45 is added to p and to the sum of the others, as in P2's code: certain answers are at 103.6. The default."""
+    """The default: 1e-45 is added to p and to the others' sum, as Carlini et al. do; certain answers are at 103.6."""
     EMPIRICAL_LOGIT = "empirical logit"
     """Half a vote is added on both sides: for a forest of n trees, certain answers are at log(2 n + 1), one step
     beyond the next certain ones instead of far outside of any normal distribution."""

@@ -111,7 +111,7 @@ def reference_phi(references: References, target: Predictions, statistic: Statis
 
     Answers of exactly 0 or 1 stand log 2 beyond the largest phi that any model gave otherwise: half of the smallest
     probability that occurs, as Anscombe's half vote. Infinite phi would undo every mean, and a distance of 100, as
-    P2's code has it, every spread of a forest's answers.
+    Carlini et al.'s code has it, every spread of a forest's answers.
 
     Args:
         references: What the reference models answered.

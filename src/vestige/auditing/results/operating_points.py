@@ -97,7 +97,7 @@ def operating_points(
         scores: Scores of the records `known` selects from.
         labels: Class of each of the target's records.
         n_classes: Number of classes.
-        arithmetic: P1's literal arithmetic leaves the threshold of a degenerate class at 0.
+        arithmetic: Song & Mittal's literal arithmetic leaves the threshold of a degenerate class at 0.
     """
     sorted_scores = [known_scores(k.units, k.of(scores)) for k in known]
 
@@ -108,7 +108,7 @@ def operating_points(
         return OperatingPoint(rule, values, fitted[0].strict)
 
     if attack == "correctness":
-        # P1: "no threshold". Searching for one could only find "correct" or "everybody".
+        # Song & Mittal: "no threshold". Searching for one could only find "correct" or "everybody".
         always = [Thresholds(np.array([0.5])) for _ in known]
         for name in ("global", "per_class", "strict"):
             definition = "no threshold: member iff classified rightly (a subject: half of its records or more)"

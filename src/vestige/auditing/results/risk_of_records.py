@@ -19,7 +19,7 @@ from vestige.evaluation.intervals import NO_INTERVAL
 from vestige.evaluation.risk import Reliability, RiskTable, fit_risk, reliability, risk_scores
 from vestige.evaluation.units import Units
 
-_RISK_THRESHOLDS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # P1, table 6
+_RISK_THRESHOLDS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # Song & Mittal, table 6
 _ROUNDING = 1e-12
 _NAME = "privacy_risk_score"
 
@@ -115,7 +115,7 @@ def _rmse_rows(source: str, units: Units, fit: Reliability) -> Iterator[Row]:
 
 
 def _dtype_of(side: Side) -> np.dtype[Any]:
-    """What P1's arithmetic computes entropies in: its probabilities, or the softmax of logits."""
+    """What Song & Mittal's arithmetic computes entropies in: its probabilities, or the softmax of logits."""
     output = side.predictions.output(Probabilities) or side.predictions.output(Logits)
     return published_dtype(output.table.dtype)
 

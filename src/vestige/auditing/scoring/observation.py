@@ -72,7 +72,7 @@ def observe(
     Args:
         predictions: One model's answers.
         attacks: Those that were asked for; what can be read of these answers is played.
-        arithmetic: float64 from logits, or P1's literal one.
+        arithmetic: float64 from logits, or Song & Mittal's literal one.
         progress: Told after every block.
         step: What to call this pass.
 

@@ -9,7 +9,7 @@ from vestige.data.sets.paper_designs import PublicGame
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 
 UNTUNED = 1e-4
-"""What P4 takes for a threshold of calibrated scores where none is tuned (section 4.1)."""
+"""What Watson et al. take for a threshold of calibrated scores where none is tuned (section 4.1)."""
 
 
 def public_threshold(
