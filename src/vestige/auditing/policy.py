@@ -74,10 +74,10 @@ def parse_policy(text: str, own: Sequence[str] = ()) -> Policy:
 
     Args:
         text: The condition.
-        own: Names of the own attacks that it may name beside ours.
+        own: Names of the custom attacks that it may name beside ours.
 
     Raises:
-        InputError: The text is not such a condition, or names an unknown attack or metric.
+        InputError: The text is not such a condition, or names an unkncustom attack or metric.
 
     Example:
         >>> policy = parse_policy("confidence:tpr_at_fpr_0.01.upper > 0.03")

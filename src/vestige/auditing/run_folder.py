@@ -249,7 +249,7 @@ def _write_files(result: AuditResult, folder: Path, manifest: Mapping[str, Any],
 
 
 def _sources(result: AuditResult) -> str:
-    """BibTeX of what was played; of an own attack a comment, because only its author knows its paper."""
+    """BibTeX of what was played; of a custom attack a comment, because only its author knows its paper."""
     ours = {attack.name for attack in CATALOGUE}
     own = [f"% {model.attack}: {model.source}\n" for model in result.threat_models if model.attack not in ours]
     return bibtex(*(model.attack for model in result.threat_models if model.attack in ours)) + "".join(own)

@@ -14,8 +14,8 @@ class Arithmetic(StrEnum):
     STABLE = "stable"
     """float64; logarithms from logits without forming 1 - p. The default."""
     PUBLISHED = "published"
-    """Song & Mittal's script to the digit: the dtype as given, 1 - p as it rounds, its histogram edges, no unit more in a
-    bin of the privacy risk score, 0 as the threshold of a class without both sides."""
+    """Song & Mittal's script to the digit: the dtype as given, 1 - p as it rounds, its histogram edges, no unit more in
+    a bin of the privacy risk score, 0 as the threshold of a class without both sides."""
 
 
 class SubjectScore(StrEnum):

@@ -366,7 +366,7 @@ class Provenance:
         n_left_out: Records left out because their subject is on both sides.
         options: Every option that could change a number, with its value.
         definitions: Every definition that could be read two ways, in a sentence.
-        attacks: What was asked to be played: `all`, a name, or `module:function` with the digest of an own attack.
+        attacks: What was asked to be played: `all`, a name, or `module:function` with the digest of a custom attack.
         likelihood_ratio: How LiRA was asked to be played; empty without reference models.
     """
 

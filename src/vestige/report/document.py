@@ -210,7 +210,7 @@ def to_document(result: AuditResult) -> ReportDocument:
         "queries": None if queries is None else asdict(queries) | {"cost": queries.cost},
         "results": _rows(results),
         "groups_left_out": left_out,
-        "provenance": {name: provenance[name] for name in ProvenancePart.model_fields},  # no place of an own attack
+        "provenance": {name: provenance[name] for name in ProvenancePart.model_fields},  # no place of a custom attack
     }
     return ReportDocument.model_validate_json(to_json(said, inf_nan_mode="null"))
 

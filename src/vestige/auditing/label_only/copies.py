@@ -43,7 +43,7 @@ class CopiesOfRecords(Probe):
         """Return whether each copy of each record gets the record's class."""
 
     def after_fewer(self, correct: np.ndarray, right: np.ndarray) -> tuple[tuple[int, ...], np.ndarray] | None:
-        """Return numbers of copies and scores of its own attack after as many; None if copies have no order."""
+        """Return numbers of copies and scores of its custom attack after as many; None if copies have no order."""
 
     def n_queries_of(self, pool: Records, space: InputSpace, wanted: Collection[str]) -> int:
         """Return as many copies as the strength with the most has; as many again at another strength for the ratio."""

@@ -160,7 +160,7 @@ def play_attacks(
         Scores by name, and the attacks of ours that could not be played.
 
     Raises:
-        InputError: An own attack failed.
+        InputError: A custom attack failed.
     """
     scores, not_run = {}, []
     nobody_in = not found.is_in.any(axis=0).all()
@@ -172,7 +172,7 @@ def play_attacks(
             scores[attack.name] = _score(attack, found, likelihood)
         except InputError as error:  # such as too few models on one side of some record
             if attack.name not in _OURS:
-                raise  # an own attack that fails ends the audit by its name
+                raise  # a custom attack that fails ends the audit by its name
             not_run.append(NotRun(attack.name, what_is_needed(str(error))))
     return scores, tuple(not_run)
 

@@ -77,7 +77,7 @@ def observe(
         step: What to call this pass.
 
     Raises:
-        InputError: A value is not finite, a row is not a probability distribution, a loss is negative, an own attack
+        InputError: A value is not finite, a row is not a probability distribution, a loss is negative, a custom attack
             fails.
     """
     wanted, attacks = attacks, [a for a in attacks if set(a.reads) <= _available(predictions)]
@@ -229,7 +229,7 @@ def _signals(
 
 
 def _phi(blocks: Mapping[type, np.ndarray], signals: Mapping[str, np.ndarray | ClassProbabilities]) -> np.ndarray:
-    """Confidence in the true class on the logit scale; only own attacks read it of the answers alone."""
+    """Confidence in the true class on the logit scale; only custom attacks read it of the answers alone."""
     table, labels = signals.get("probabilities"), signals["labels"]
     if isinstance(table, ClassProbabilities) and isinstance(labels, np.ndarray):
         phi = table.of(table.log_p, labels) - table.of(table.log_not_p, labels)

@@ -51,17 +51,17 @@ def surfree(
 
     Args:
         target: As of `hop_skip_jump`, as all that is not named here.
-        inputs: As there.
-        labels: As there.
-        records: As there.
-        bounds: As there.
-        n_queries: As there.
-        seed: As there.
-        starts: As there.
-        settled: As there.
-        n_draws: As there.
-        signed: As there.
-        budgets: As there.
+        inputs: As of `hop_skip_jump`.
+        labels: As of `hop_skip_jump`.
+        records: As of `hop_skip_jump`.
+        bounds: As of `hop_skip_jump`.
+        n_queries: As of `hop_skip_jump`.
+        seed: As of `hop_skip_jump`.
+        starts: As of `hop_skip_jump`.
+        settled: As of `hop_skip_jump`.
+        n_draws: As of `hop_skip_jump`.
+        signed: As of `hop_skip_jump`.
+        budgets: As of `hop_skip_jump`.
         n_angles: Angles tried in a direction: the whole, then so many parts of it, on both sides.
         n_bisections: Queries spent on the largest angle.
         first_angle: Largest angle tried at first [degrees]; it follows what is found.
@@ -71,9 +71,9 @@ def surfree(
         The distances, never below the true ones.
 
     Raises:
-        InputError: As there.
-        TargetError: As there.
-        BudgetError: As there.
+        InputError: As of `hop_skip_jump`.
+        TargetError: As of `hop_skip_jump`.
+        BudgetError: As of `hop_skip_jump`.
 
     Example:
         >>> class Plane:
