@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vestige.auditing.audit import audit
+    from vestige.auditing.label_only.augmentations import Augmentations
     from vestige.auditing.label_only.boundary_search import BoundarySearch
     from vestige.auditing.label_only.combined_distances import CombinedDistances
     from vestige.auditing.label_only.noisy_copies import NoisyCopies
@@ -61,6 +62,7 @@ __all__ = [
     "ArtefactError",
     "Attack",
     "AuditResult",
+    "Augmentations",
     "BoundarySearch",
     "CombinedDistances",
     "Endpoint",
@@ -148,6 +150,7 @@ _HOME = {
     "audit_recipe": "vestige.auditing.recipe_audit",
     "progress_bar": "vestige.report.progress",
     "silent": "vestige.core.progress",
+    "Augmentations": "vestige.auditing.label_only.augmentations",
     "BoundarySearch": "vestige.auditing.label_only.boundary_search",
     "CombinedDistances": "vestige.auditing.label_only.combined_distances",
     "SettledSearch": "vestige.auditing.label_only.settled_search",

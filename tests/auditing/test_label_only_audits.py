@@ -1,6 +1,7 @@
 """Label-only attacks in audits: counted, chosen on shadow models, and played where nothing but a class is answered."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 from tests.auditing.planted import row
 
 from vestige import (
+    Augmentations,
     BoundarySearch,
     CombinedDistances,
     InputError,
@@ -227,6 +229,54 @@ def test_images_are_shifted_and_turned(probe, attack):
     assert row(result, attack=attack, metric="auc", group="all").value > 0.62
 
 
+def turned_a_little(batch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A pipeline: one in ten mirrored, all a little brighter or darker."""
+    mirrored = np.where(rng.random((len(batch), 1, 1, 1)) < 0.1, batch[:, :, ::-1], batch)
+    return (mirrored + rng.normal(scale=0.05, size=(len(batch), 1, 1, 1))).astype(batch.dtype)
+
+
+def test_draws_of_the_training_pipeline_are_asked_about():
+    model, both = of_images()
+    result = audit(
+        model, **both, querying=Querying(access="label", label_only=(Augmentations(turned_a_little, 30),)),
+        attacks=["correctness", "random_augmentations", "noise_robustness"],
+    )  # fmt: skip
+    assert row(result, attack="random_augmentations", metric="auc", group="all").value > 0.62
+    assert {t.attack: t.n_queries for t in result.threat_models}["random_augmentations"] == 30
+    assert result.queries is not None
+    assert result.queries.n_sent == 2 * N + 32 + 30 * 2 * N
+    assert "strength turned_a_little, the only one" in result.provenance.definitions["random_augmentations"]
+    assert [p.n_queries for p in result.power if p.metric == "auc"] == [10, 25]
+    assert "noise_robustness" in {left.attack for left in result.not_run}
+
+
+def test_draws_of_the_training_pipeline_feed_the_likelihood_ratio():
+    rng = np.random.default_rng(0)
+    x, y = rng.random(size=(2 * N, 36)).astype(np.float32), rng.integers(0, 2, size=2 * N)
+    both: dict[str, Any] = {"members": Records(x[:N], y[:N]), "nonmembers": Records(x[N:], y[N:])}
+
+    def shaken(batch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return (batch + rng.normal(scale=0.02, size=batch.shape)).astype(batch.dtype)
+
+    result = audit(
+        tree(both["members"]), **both, querying=Querying(access="label", label_only=(Augmentations(shaken, 20),)),
+        adversary=ShadowTraining(SklearnRecipe(DecisionTreeClassifier(random_state=0)), n_models=8),
+    )  # fmt: skip
+    assert row(result, attack="label_only_likelihood_ratio", metric="auc", group="all").value > 0.62
+    assert row(result, attack="random_augmentations", metric="auc", group="all").value > 0.62
+
+
+def test_a_pipeline_that_cannot_be_asked_about_is_refused():
+    with pytest.raises(InputError, match="Expected a function from a batch and a generator"):
+        Augmentations.__post_init__(SimpleNamespace(augment="mirror", n_draws=1))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="at least 1 draw"):
+        Augmentations(turned_a_little, 0)
+    model, both = of_images()
+    wrong = Augmentations(lambda batch, rng: batch[:1])
+    with pytest.raises(InputError, match="Expected the augmentation to return an array of float32"):
+        audit(model, **both, querying=Querying(access="label", label_only=(wrong,)))
+
+
 def test_distances_of_shifted_copies_are_combined():
     model, both = of_images()
     asked = Querying(access="label", label_only=(CombinedDistances(n_queries=40),))
@@ -280,6 +330,23 @@ def test_a_budget_that_does_not_hold_the_labels_sends_nothing():
     with pytest.raises(BudgetError, match="Expected a budget of"):
         audit(model, **both, querying=Querying(access="label", budget=1000, label_only=(FEW,)))
     assert asked == []
+
+
+def test_an_audit_file_names_the_training_pipeline(tmp_path):
+    (tmp_path / "my_pipeline.py").write_text("def augment(batch, rng):\n    return batch\n")
+    said = {
+        "target": {"model": "m:m", "access": "label"},
+        "data": {"members": "a.csv", "nonmembers": "b.csv"},
+        "label_only": {"augmentations": {"augment": "my_pipeline:augment", "n_draws": 40}},
+    }
+    file = audit_file_of(said, tmp_path, "audit.toml")
+    assert "my_pipeline:augment" in file.modules()
+    [probe] = file.querying().label_only
+    assert isinstance(probe, Augmentations)
+    assert (probe.augment.__name__, probe.n_draws) == ("augment", 40)
+    said["label_only"] = {"augmentations": {"augment": "my_pipeline:missing"}}
+    with pytest.raises(InputError, match="Expected missing in my_pipeline"):
+        audit_file_of(said, tmp_path, "audit.toml").querying()
 
 
 def test_an_audit_file_says_what_label_only_attacks_ask(tmp_path):

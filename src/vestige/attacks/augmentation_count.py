@@ -70,3 +70,23 @@ def translations(correct: Bool[np.ndarray, "record copy"]) -> Float[np.ndarray, 
         Choquette-Choo et al. 2021, section 3.3.
     """
     return augmentation_count(correct)
+
+
+@attack(
+    definition="number of copies drawn by the training pipeline that get the true class",
+    source="Choquette-Choo et al. 2021, section 6.1",
+    cites="choquettechoo2021labelonly",
+    monotone=True,
+)
+def random_augmentations(correct: Bool[np.ndarray, "record draw"]) -> Float[np.ndarray, " record"]:
+    """Score each record by `augmentation_count` of random copies, as the training pipeline makes them.
+
+    Example:
+        >>> random_augmentations(np.array([[True, True, False]]))
+        array([2.])
+
+    Source:
+        Choquette-Choo et al. 2021, section 6.1 and figure 4, with a threshold on the count in place of their network:
+        draws are exchangeable, so that the count is all they say.
+    """
+    return augmentation_count(correct)

@@ -37,13 +37,15 @@ def attacks_command() -> int:
 
 def _queries(attack: "Attack") -> str:
     """Queries about one record, from the signals that an attack reads."""
+    from vestige.auditing.label_only.augmentations import Augmentations
     from vestige.auditing.label_only.boundary_search import BoundarySearch
     from vestige.auditing.label_only.combined_distances import CombinedDistances
     from vestige.auditing.label_only.noisy_copies import NoisyCopies
     from vestige.auditing.label_only.settled_search import SettledSearch
 
+    of_copies = {"rotations": "3", "random_augmentations": f"{Augmentations.n_draws}"}
     asked = {
-        "correct": "3" if attack.name == "rotations" else "4 d + 1",
+        "correct": of_copies.get(attack.name, "4 d + 1"),
         "noise_correct": f"{NoisyCopies.n_draws}",
         "agreement": f"{NoisyCopies.n_draws}",
         "boundary_distances": f"up to {BoundarySearch.n_queries:,}",

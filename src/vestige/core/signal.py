@@ -1,8 +1,10 @@
 """Signals: what may be observed of models and records, one row each. What an attack reads decides all that it needs."""
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 ACCESS = ("gradients", "confidence", "loss", "label")
 """What a target answers, the most first."""
@@ -37,6 +39,8 @@ class Signal:
             and `members` (which side some of the records are on).
         needs: What a user must give for it.
         for_custom: Whether custom attacks may read it.
+        made_of: Makes it of other signals of the model's answers, the names of its parameters, so that its row is all
+            there is to write; None for what an audit must ask for or measure.
     """
 
     name: str
@@ -45,6 +49,12 @@ class Signal:
     knowledge: tuple[str, ...]
     needs: str
     for_custom: bool = False
+    made_of: Callable[..., Any] | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the signals that it is made of."""
+        return () if self.made_of is None else tuple(inspect.signature(self.made_of).parameters)
 
 
 NOT_TRAINED = "shadow models not trained on the audited records"

@@ -105,6 +105,8 @@ class AuditFile(SharedTables):
         named = [] if target is None else [target.model, target.factory]
         named += [data.members, data.nonmembers, data.records, *self.attacks.use]
         named += [] if self.recipe is None else [self.recipe.train]
+        pipeline = None if self.label_only is None else self.label_only.augmentations
+        named += [] if pipeline is None else [pipeline.augment]
         is_code = (name for name in named if name and ":" in name and "://" not in name)
         return [name for name in dict.fromkeys(is_code) if not (self.folder / name).exists()]
 
@@ -115,7 +117,7 @@ class AuditFile(SharedTables):
             InputError: A budget, price or range is none.
         """
         target = self._target_part()
-        probes = () if self.label_only is None else self.label_only.probes()
+        probes = () if self.label_only is None else self.label_only.probes(self._named)
         return Querying(
             access=target.access,
             inputs=self.inputs,

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from vestige.auditing.label_only.augmentations import Augmentations
 from vestige.auditing.label_only.boundary_search import BoundarySearch
 from vestige.auditing.label_only.combined_distances import CombinedDistances
 from vestige.auditing.label_only.noisy_copies import NoisyCopies
@@ -42,6 +43,14 @@ class NoiseTable(Schema):
         n = max(len(gaussian), len(flips))
         pairs = zip(gaussian or [0.0] * n, flips or [0.0] * n, strict=True)
         return NoisyCopies(self.n_draws, tuple(NoiseStrength(gaussian=share, flips=flip) for share, flip in pairs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationsTable(Schema):
+    """Draws of the pipeline that training used: `module:function` of a batch and a NumPy generator, and how many."""
+
+    augment: str
+    n_draws: int = Augmentations.n_draws
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +101,7 @@ class LabelOnlyTable(Schema):
 
     Attributes:
         noise: Noisy copies.
+        augmentations: Draws of a training pipeline.
         translations: Distances to choose from [pixels].
         rotations: Angles to choose from [degrees].
         boundary: The search for the decision boundary.
@@ -100,19 +110,26 @@ class LabelOnlyTable(Schema):
     """
 
     noise: NoiseTable | None = None
+    augmentations: AugmentationsTable | None = None
     translations: list[int] | None = None
     rotations: list[float] | None = None
     boundary: BoundaryTable | None = None
     combined: CombinedTable | None = None
     settled: SettledTable | None = None
 
-    def probes(self) -> tuple[Probe, ...]:
+    def probes(self, named: Callable[[str], Any]) -> tuple[Probe, ...]:
         """Return them.
 
+        Args:
+            named: Returns what `module:name` names.
+
         Raises:
-            InputError: A number is out of range, or strengths of the two kinds of noise do not pair.
+            InputError: A number is out of range, strengths of the two kinds of noise do not pair, or there is no such
+                pipeline.
         """
         asked: list[Probe] = [] if self.noise is None else [self.noise.probe()]
+        if self.augmentations is not None:
+            asked.append(Augmentations(named(self.augmentations.augment), self.augmentations.n_draws))
         if self.translations is not None:
             asked.append(Translations(tuple(self.translations) or Translations.choices))
         if self.rotations is not None:

@@ -114,6 +114,8 @@ class CopiesOfRecords(Probe):
         self, strengths: Sequence[Any], of_source: list[tuple[np.ndarray, np.ndarray]], question: LabelQuestion
     ) -> tuple[int, str]:
         """The strength that counts copies best on the first shadow model, and how it was chosen."""
+        if len(strengths) == 1:
+            return 0, f"{strengths[0]}, the only one"
         if question.shadows is None:
             place = len(strengths) // 2
             none = "without shadow models none can be chosen"

@@ -29,9 +29,9 @@ class Querying:
         views: Changed copies of each image that the model is asked about besides the image itself, and shadow models
             too: attacks with shadow models read all of them, others the image. Only with training, or with references
             that were asked the same views.
-        label_only: What label-only attacks ask, each kind once: `NoisyCopies`, `Translations`, `Rotations`,
-            `BoundarySearch`, `CombinedDistances` or `SettledSearch`. They cost as many queries a record as each says.
-            Strengths are chosen on shadow models.
+        label_only: What label-only attacks ask, each kind once: `NoisyCopies`, `Augmentations`, `Translations`,
+            `Rotations`, `BoundarySearch`, `CombinedDistances` or `SettledSearch`. They cost as many queries a record
+            as each says. Strengths are chosen on shadow models.
     """
 
     access: Access | str = Access.CONFIDENCE

@@ -35,6 +35,7 @@ from vestige.core.probabilities import (
 )
 from vestige.core.progress import Progress
 from vestige.core.result import NotRun
+from vestige.core.signal import SIGNALS
 from vestige.evaluation import preflight
 
 _BLOCK_ELEMENTS = 1 << 18  # 2 MB of float64: a block and its temporaries stay in the processor's cache
@@ -81,7 +82,7 @@ def observe(
             fails.
     """
     wanted, attacks = attacks, [a for a in attacks if set(a.reads) <= _available(predictions)]
-    reads_phi = any("phi" in a.reads for a in attacks)
+    reads_phi = any("phi" in {*a.reads, *(part for s in a.signals for part in s.parts)} for a in attacks)
     n = predictions.n_records
     scores = {a.name: np.empty(n) for a in attacks}
     vector = _vector(predictions)
@@ -102,7 +103,7 @@ def observe(
         if reads_phi:
             signals["phi"] = _phi(blocks, signals)
         for attack in attacks:
-            scores[attack.name][rows] = attack.play(signals)
+            scores[attack.name][rows] = attack.play(_with_made(signals, attack))
         if predicted is not None:
             predicted[rows] = np.asarray(signals["predicted"])
         if losses is not None:
@@ -199,7 +200,13 @@ def _available(predictions: Predictions) -> set[str]:
         found |= {"predicted"}
     if GradientNorms in kinds:
         found |= {"gradient_norms"}
-    return found
+    return found | {name for name, signal in SIGNALS.items() if signal.made_of and found.issuperset(signal.parts)}
+
+
+def _with_made(signals: Mapping[str, Any], attack: Attack) -> Mapping[str, Any]:
+    """The signals, and what an attack reads that is made of them."""
+    made = {s.name: s.made_of(*(signals[part] for part in s.parts)) for s in attack.signals if s.made_of is not None}
+    return {**signals, **made}
 
 
 def _signals(
