@@ -61,28 +61,23 @@ def familywise_test(
 ) -> FamilywiseTest:
     """Test all attacks at once for any leak, on average (AUC) or in the tail (the top `fpr` of all units).
 
-    Three statistics an attack, each standardised by its exact mean and variance over all relabellings: the rank sum of
-    the members, which is the AUC, and the number of members among the highest `fpr` and among the highest 2 `fpr` of
-    the units, which is the power at a low false-positive rate. Ties count by mid-ranks and by fractions.
+    Three statistics an attack, standardised by their exact means and variances over all relabellings: the members' rank
+    sum, which is the AUC, and their number among the highest `fpr` and 2 `fpr` of the units. Ties count by fractions.
 
-    With strata, units change sides only with units of the same stratum, so that the test is exact wherever membership
-    says nothing about the scores *of units of one stratum*, however differently the sides are spread over strata and
-    scores over numbers of records. Before they are ranked together, scores are brought to one centre and spread per
-    stratum, so that no stratum fills the tail by its spread alone; that takes both sides together, and so costs no
-    exactness. A stratum of one side only says nothing, and is left out.
+    With strata, units change sides only with units of the same stratum: the test is exact wherever membership says
+    nothing about the scores *of units of one stratum*, however the sides are spread over strata. Scores are first
+    brought to one centre and spread per stratum, so that none fills the tail alone. One of one side is left out.
 
-    Attacks that score the same units are tested together, on these units alone. Where there are several such sets,
-    because some attacks learnt from the membership of the units that they do not score, their p-values are combined by
-    Bonferroni, which holds however they depend on each other.
+    Attacks that score the same units are tested together. Of several such sets, because some attacks learnt from the
+    units that they do not score, p-values are combined by Bonferroni, which holds however they depend on each other.
 
     Args:
-        scores: Score of every unit, one array per attack; higher means member. NaN where an attack scores nobody; its
-            other scores must not depend on the membership of the units that it scores.
+        scores: Score of every unit, one array per attack; NaN where an attack scores nobody. The others must not
+            depend on the membership of the units that it scores.
         member: Side of every unit. Subjects are relabelled whole because they are the units.
         fpr: Share of the units that makes the tail.
-        rng: Random stream of the relabellings.
-        strata: Units with the same number are alike but for membership, such as people with as many records; None if
-            all units are.
+        rng: Of the relabellings.
+        strata: Units with one number are alike but for membership, such as people with as many records; None: all.
 
     Returns:
         The p-value, familywise over attacks and all statistics; 1 if no stratum has both sides.
@@ -97,20 +92,17 @@ def familywise_test(
         False
 
     Source:
-        Westfall & Young 1993 (max-T); Lehmann & Romano 2005, theorem 15.2.1 (any group of relabellings, and any random
-        choice from one, will do: those within strata are one); Hodges & Lehmann 1962 (ranks of scores that were
-        aligned within strata). Deviation: aligned in spread as well, and after a transformation to normal scores, so
-        that infinite scores are numbers too.
+        Westfall & Young 1993 (max-T); Lehmann & Romano 2005, theorem 15.2.1 (any group of relabellings, or a random
+        choice from one); Hodges & Lehmann 1962 (ranks of scores aligned within strata). Deviation: aligned in spread as
+        well, after a transformation to normal scores, so that infinite scores are numbers too.
     """
     sets: dict[bytes, tuple[np.ndarray, list[np.ndarray]]] = {}
     for values in scores:
         scored = ~np.isnan(values)
         sets.setdefault(scored.tobytes(), (scored, []))[1].append(values[scored])
     level = 0.05 / max(1, len(sets))
-    tests = [
-        _test_together(of_set, member[scored], fpr, rng, None if strata is None else strata[scored], level)
-        for scored, of_set in sets.values()
-    ]
+    alike = np.zeros(member.size, dtype=np.int64) if strata is None else strata
+    tests = [_test_together(s, member[scored], fpr, rng, alike[scored], level) for scored, s in sets.values()]
     if not tests:
         return _nothing_to_test(level)
     strongest = min(tests, key=lambda test: test.p_value)
@@ -131,18 +123,14 @@ def _test_together(
     member: Bool[np.ndarray, " unit"],
     fpr: float,
     rng: np.random.Generator,
-    strata: Int[np.ndarray, " unit"] | None,
+    strata: Int[np.ndarray, " unit"],
     level: float,
 ) -> FamilywiseTest:
     """The test of attacks that all score the same units; its critical value is for a p-value of at most `level`."""
-    n = member.size
-    if strata is None:
-        units, bounds = np.arange(n), np.array([0, n])
-    else:
-        units, bounds = _mixed_strata(strata, member)
+    units, bounds = _mixed_strata(strata, member)
     if not units.size:
         return _nothing_to_test(level, comparable=False)
-    whole = bounds.size == 2 and units.size == n
+    whole = bounds.size == 2 and units.size == member.size
     if not whole:
         scores, member = [_aligned(s[units], bounds) for s in scores], member[units]
     scale = _standardiser(member) if whole else 1.0

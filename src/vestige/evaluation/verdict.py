@@ -23,6 +23,14 @@ DECISIVE_TPR = 0.05
 """Nor can one whose upper bound on the recognised members is above this."""
 _STEPS = 32
 """Probabilities at which a distribution is looked at."""
+_NOBODY_TO_COMPARE = (
+    "No leak could be looked for: a person's score depends on how many records they have, and no number of records "
+    "occurs on both sides"
+)
+_INVERTED = (
+    "Members score significantly lower than nonmembers: the scores tell them apart, but the wrong way round; see the "
+    "validity of the test before anything else"
+)
 
 
 @dataclass(frozen=True)
@@ -50,8 +58,7 @@ def find(
 
     LEAK SHOWN if the familywise permutation p-value is at most .05. Otherwise NO LEAK SHOWN ABOVE u, if the audit
     resolves a false-positive rate of .01, its simultaneous upper bound u is at most .05, and no attack scores members
-    significantly lower: turned round, such an attack would recognise them. Otherwise UNDECIDED, as where the test had
-    nobody to compare.
+    significantly lower: turned round, such an attack would recognise them. Otherwise UNDECIDED.
 
     Args:
         headline: The worst attack's power, None where no rate is resolvable.
@@ -61,47 +68,37 @@ def find(
         not_tested: The stronger attackers that were not played, such as "attackers with reference models".
         inverted: Whether an attack scores members significantly lower than nonmembers.
         share: Of all units, how many that attack scores: one that learnt from the other half scores half of them.
-        auc: The largest AUC of an attack, named where the rate alone does not show the leak; NaN if it is not known.
+        auc: The largest AUC of an attack, named where the rate alone does not show the leak; NaN if not known.
 
     Returns:
         The finding; `smallest_visible_tpr` from planted controls.
     """
     if not test.comparable:
         headline = None
-    fpr = tail_fpr(headline)
-    visible = smallest_visible_tpr(*n, fpr, test.critical_z)
+    visible = smallest_visible_tpr(*n, tail_fpr(headline), test.critical_z) if test.comparable else math.nan
     crowd = "members" if unit == "record" else "people the model was trained on"
     state = _state(headline, test, inverted)
-    needed = _needed(headline, test, min(n)) if state is FindingState.UNDECIDED else 0
-    n_needed = math.ceil(needed / share)
+    n_needed = math.ceil(_needed(headline, test, min(n)) / share) if state is FindingState.UNDECIDED else 0
+    limits = f"{not_tested} were not tested"
     if state is FindingState.LEAK_SHOWN:
         sentence = _leak_sentence(headline, test, crowd, auc)
     elif state is FindingState.NO_LEAK_SHOWN and headline is not None:
         sentence = _no_leak_sentence(headline, visible, crowd)
-    elif not test.comparable:
-        visible = float("nan")
-        sentence = (
-            "No leak could be looked for: a person's score depends on how many records they have, and no number of "
-            "records occurs on both sides"
-        )
-    elif inverted:
-        sentence = (
-            "Members score significantly lower than nonmembers: the scores tell them apart, but the wrong way round; "
-            "see the validity of the test before anything else"
-        )
-    else:
-        sentence = _undecided_sentence(fpr, visible, crowd, f"{n_needed:,} {unit}s")
-    limits = f"{not_tested} were not tested"
-    if state is FindingState.NO_LEAK_SHOWN:
         limits += " and are stronger, so this does not clear the model"
-    nan = float("nan")
+    elif not test.comparable:
+        sentence = _NOBODY_TO_COMPARE
+    elif inverted:
+        sentence = _INVERTED
+    else:
+        sentence = _undecided_sentence(tail_fpr(headline), visible, crowd, f"{n_needed:,} {unit}s")
+    rates = headline or Headline(math.nan, math.nan, math.nan, math.nan)
     return Finding(
         state=state,
         sentence=f"{sentence}; {limits}.",
-        fpr=headline.fpr if headline else nan,
-        tpr=headline.tpr if headline else nan,
-        tpr_lb=headline.tpr_lb if headline else nan,
-        tpr_ub=headline.tpr_ub if headline else nan,
+        fpr=rates.fpr,
+        tpr=rates.tpr,
+        tpr_lb=rates.tpr_lb,
+        tpr_ub=rates.tpr_ub,
         p_value=test.p_value,
         smallest_visible_tpr=visible,
         n_needed=n_needed,

@@ -12,7 +12,7 @@ from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.results.operating_points import Known, known_halves, known_shadow
 from vestige.auditing.results.people import comparable_people
 from vestige.auditing.scoring.learnt_scores import Side, learnt_scores
-from vestige.auditing.scoring.observation import observe
+from vestige.auditing.scoring.observation import Observed, observe
 from vestige.auditing.selection import Selection
 from vestige.core.errors import InputError
 from vestige.core.options import Options, SubjectScore
@@ -180,15 +180,7 @@ def audit_inputs(
         codes = _codes(shadow, target)
         _refuse_subjects_of_one(target, shadow)
         seen = observe(given, selection.attacks, options.arithmetic, progress, "scoring the shadow")
-        shadow_keep, shadow_units = _units_of(shadow, options.subject_score)
-        other = Side(
-            predictions=shadow,
-            keep=shadow_keep,
-            labels=np.asarray(codes[shadow.labels])[shadow_keep],
-            units=shadow_units,
-            observed=seen,
-            classes_in=None if np.array_equal(codes, np.arange(codes.size)) else np.argsort(codes),
-        )
+        other = _side_of_shadow(shadow, codes, seen, options.subject_score)
     learnt = learnt_scores(selection.attacks, side, other, options, progress, None if asked is None else asked.copies)
     played = (*_of_answers(selection, side, other), *(_evaluated(one, side, other) for one in before.played))
     attacks = together([PlayedAttacks(played=played, not_run=observed.not_run), replace(before, played=()), learnt])
@@ -201,6 +193,19 @@ def audit_inputs(
         attacks=attacks,
         references=references,
         is_in=None if asked is None else asked.is_in,
+    )
+
+
+def _side_of_shadow(shadow: Predictions, codes: np.ndarray, observed: Observed, combine: SubjectScore) -> Side:
+    """The shadow model's records; `codes` are the target's of its classes."""
+    keep, units = _units_of(shadow, combine)
+    return Side(
+        predictions=shadow,
+        keep=keep,
+        labels=np.asarray(codes[shadow.labels])[keep],
+        units=units,
+        observed=observed,
+        classes_in=None if np.array_equal(codes, np.arange(codes.size)) else np.argsort(codes),
     )
 
 

@@ -100,6 +100,7 @@ def operating_points(
         arithmetic: Song & Mittal's literal arithmetic leaves the threshold of a degenerate class at 0.
     """
     sorted_scores = [known_scores(k.units, k.of(scores)) for k in known]
+    zero = arithmetic is Arithmetic.PUBLISHED
 
     def point(rule: Rule, fitted: list[Thresholds]) -> OperatingPoint:
         values = np.empty(labels.size)
@@ -119,14 +120,7 @@ def operating_points(
             [global_thresholds(k) for k in sorted_scores],
         )
         fitted = [
-            per_class_thresholds(
-                k.units,
-                k.of(scores),
-                k.labels,
-                n_classes,
-                zero_for_degenerate=arithmetic is Arithmetic.PUBLISHED,
-            )
-            for k in known
+            per_class_thresholds(k.units, k.of(scores), k.labels, n_classes, zero_for_degenerate=zero) for k in known
         ]
         degenerate = {c for f in fitted for c in f.fallback_classes}
         note = f"; global threshold in {len(degenerate)} classes without both sides" if degenerate else ""

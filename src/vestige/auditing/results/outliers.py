@@ -1,5 +1,7 @@
 """Whether an attack is surer of the records that are unlike the others: a finished audit, looked at again."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Shaped
 
@@ -19,13 +21,11 @@ def precision_of_outliers(
     strict: bool = True,
     fraction: float = 0.02,
     n_neighbours: int = 10,
-    prior: float = 0.5,
-    level: float = 0.95,
 ) -> OutlierPrecision:
     """Compare how precise an audit's attack is on the outliers among its records and on all of them.
 
-    Outliers are found among the audited records. Both precisions are for the same share of members, `prior`; records
-    are counted, not people.
+    Outliers are found among the audited records. Both precisions are for as many members as nonmembers; records are
+    counted, not people. For another share of members or another confidence, `evaluation.outliers` has the two steps.
 
     Args:
         result: A finished audit.
@@ -37,11 +37,9 @@ def precision_of_outliers(
         strict: Whether a record at the threshold is none.
         fraction: Share of the records that are outliers.
         n_neighbours: Fewer neighbours than this make an outlier.
-        prior: Share of members that the precisions are for.
-        level: Confidence.
 
     Returns:
-        Both precisions and their difference, each with an interval.
+        Both precisions and their difference, each with a 95 % interval.
 
     Raises:
         InputError: The attack was not played, an id is missing or there twice, lengths do not fit, or the features
@@ -64,24 +62,25 @@ def precision_of_outliers(
     played = [column for column in result.results["attack"].unique() if column in records]
     if attack not in played:
         raise InputError(f"Expected an attack that was played, found {attack}; {nearest(attack, played)}.")
-    if len(ids) != len(features):
-        raise InputError(
-            f"Expected an id per row of features, found {len(ids):,} and {len(features):,}; give one each."
-        )
-    row_of = {one: row for row, one in enumerate(ids.tolist())}
-    if len(row_of) < len(ids):
-        raise InputError(f"Expected each id once, found {len(ids) - len(row_of):,} again; leave the copies out.")
-    wanted = records["id"].tolist()
-    missing = [one for one in wanted if one not in row_of]
-    if missing:
-        raise InputError(
-            f"Expected features of every audited record, found none of {len(missing):,} of {len(wanted):,}; give them "
-            "all, under the ids of the audit and in their type."
-        )
-    of_records = features[[row_of[one] for one in wanted]]
-    scores = records[attack].to_numpy()
+    rows = _rows_of(records["id"].tolist(), ids.tolist(), len(features))
+    found = find_outliers(features[rows], fraction=fraction, n_neighbours=n_neighbours)
+    scores, member = records[attack].to_numpy(), records["member"].to_numpy().astype(bool)
     scored = ~np.isnan(scores)  # not the records that the attack learnt from
     called = scores > threshold if strict else scores >= threshold
-    found = find_outliers(of_records, fraction=fraction, n_neighbours=n_neighbours)
-    member = records["member"].to_numpy().astype(bool)
-    return precision_on_outliers(called[scored], member[scored], found.is_outlier[scored], prior=prior, level=level)
+    return precision_on_outliers(called[scored], member[scored], found.is_outlier[scored])
+
+
+def _rows_of(wanted: list[Any], ids: list[Any], n_features: int) -> list[int]:
+    """The row of features of every audited record."""
+    if len(ids) != n_features:
+        raise InputError(f"Expected an id per row of features, found {len(ids):,} and {n_features:,}; give one each.")
+    row_of = {one: row for row, one in enumerate(ids)}
+    if len(row_of) < len(ids):
+        raise InputError(f"Expected each id once, found {len(ids) - len(row_of):,} again; leave the copies out.")
+    missing = sum(one not in row_of for one in wanted)
+    if missing:
+        raise InputError(
+            f"Expected features of every audited record, found none of {missing:,} of {len(wanted):,}; give them all, "
+            "under the ids of the audit and in their type."
+        )
+    return [row_of[one] for one in wanted]

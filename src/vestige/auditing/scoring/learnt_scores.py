@@ -109,42 +109,47 @@ def learnt_scores(
     wanted = [attack for attack in attacks if attack.learns]
     if not wanted:
         return PlayedAttacks()
-    ours = _signals_of(target, options, {} if copies is None else copies.target)
-    theirs = {} if shadow is None else _signals_of(shadow, options, {} if copies is None else copies.shadow)
+    asked = copies or Copies(target={}, shadow={}, n_queries=1, definition="")
+    ours = _signals_of(target, options, asked.target)
+    theirs = {} if shadow is None else _signals_of(shadow, options, asked.shadow)
     played, not_run = [], []
     for done, attack in enumerate(wanted):
         progress("learning from known members", done, len(wanted))
-        definition, n_queries = "", 1
+        definition, n_queries = (asked.definition, asked.n_queries) if attack.asks_copies else ("", 1)
         if "gradients" in attack.reads:
             attack, definition = _with_branches(attack, target.predictions.n_classes)
-        if attack.asks_copies and copies is not None:
-            definition, n_queries = copies.definition, copies.n_queries
-        own = {name.removeprefix("known_") for name in attack.reads if name != "known_member"}
-        from_shadow = shadow is not None and "known_member" in attack.reads and own <= set(theirs)
         try:
-            if from_shadow:
-                assert shadow is not None
-                found = _from_shadow(attack, own, ours, theirs, shadow, options.seed)
-                known: np.ndarray | None = found.known_scores
-            else:
-                found = _from_half(attack, own, ours, target, options.seed)
-                known = found.known_scores if shadow is None else None
-                if shadow is not None and "known_member" not in attack.reads and theirs:
-                    known = _of_shadow(attack, own, theirs, shadow, options.seed)
+            found = _played(attack, ours, theirs, target, shadow, options.seed)
         except InputError as error:  # such as too few known members
             not_run.append(NotRun(attack.name, what_is_needed(str(error))))
-            continue
-        played.append(
-            Played(
-                attack=attack,
-                scores=found.scores,
-                known_scores=known,
-                n_queries=n_queries,
-                learned_on="shadow" if from_shadow else "known_half",
-                definition=definition,
-            )
-        )
+        else:
+            played.append(replace(found, n_queries=n_queries, definition=definition))
     return PlayedAttacks(played=tuple(played), not_run=tuple(not_run))
+
+
+def _played(
+    attack: Attack,
+    ours: Mapping[str, np.ndarray],
+    theirs: Mapping[str, np.ndarray],
+    target: Side,
+    shadow: Side | None,
+    seed: int,
+) -> Played:
+    """Learn from the shadow's records, if all that the attack reads of known members is known of them."""
+    own = {name.removeprefix("known_") for name in attack.reads if name != "known_member"}
+    members = "known_member" in attack.reads
+    if shadow is not None and members and own <= set(theirs):
+        fold = folds_of(shadow.units, stream(seed, "folds of the shadow"))
+        signals, shadow_signals = ({name: side[name] for name in own} for side in (_having(own, ours), theirs))
+        score = partial(attack.score, **attack.options)
+        found = learnt_from_shadow(score, signals, shadow_signals, shadow.member, fold)
+        return Played(attack=attack, scores=found.scores, known_scores=found.known_scores, learned_on="shadow")
+    found = _from_half(attack, own, ours, target, seed)
+    known = found.known_scores if shadow is None else None
+    if shadow is not None and not members and theirs:  # all of the shadow's: thresholds are set there, nothing tested
+        one, other = (_from_half(attack, own, theirs, shadow, seed, turned=turned).scores for turned in (False, True))
+        known = np.where(np.isnan(one), other, one)
+    return Played(attack=attack, scores=found.scores, known_scores=known, learned_on="known_half")
 
 
 def _with_branches(attack: Attack, n_classes: int) -> tuple[Attack, str]:
@@ -164,25 +169,6 @@ def _signals_of(side: Side, options: Options, copies: Mapping[str, np.ndarray]) 
         for name in {"probabilities", "log_probabilities"} & set(found):
             found[name] = found[name][:, side.classes_in]
     return found | {"labels": side.labels} | {name: values[side.keep] for name, values in copies.items()}
-
-
-def _from_shadow(
-    attack: Attack,
-    own: set[str],
-    ours: Mapping[str, np.ndarray],
-    theirs: Mapping[str, np.ndarray],
-    shadow: Side,
-    seed: int,
-) -> Learnt:
-    fold = folds_of(shadow.units, stream(seed, "folds of the shadow"))
-    signals, shadow_signals = ({name: side[name] for name in own} for side in (_having(own, ours), theirs))
-    return learnt_from_shadow(partial(attack.score, **attack.options), signals, shadow_signals, shadow.member, fold)
-
-
-def _of_shadow(attack: Attack, own: set[str], theirs: Mapping[str, np.ndarray], shadow: Side, seed: int) -> np.ndarray:
-    """Scores of all of the shadow's records by its own nonmembers: thresholds are set on them, nothing is tested."""
-    one, other = (_from_half(attack, own, theirs, shadow, seed, turned=turned).scores for turned in (False, True))
-    return np.where(np.isnan(one), other, one)
 
 
 def _from_half(

@@ -73,28 +73,26 @@ def observe(
     Args:
         predictions: One model's answers.
         attacks: Those that were asked for; what can be read of these answers is played.
-        arithmetic: float64 from logits, or Song & Mittal's literal one.
+        arithmetic: float64 from logits, or that of Song & Mittal's code.
         progress: Told after every block.
         step: What to call this pass.
 
     Raises:
-        InputError: A value is not finite, a row is not a probability distribution, a loss is negative, a custom attack
-            fails.
+        InputError: A value is not finite, a row is no probability distribution, a loss is negative, or an attack fails.
     """
-    wanted, attacks = attacks, [a for a in attacks if set(a.reads) <= _available(predictions)]
-    reads_phi = any("phi" in {*a.reads, *(part for s in a.signals for part in s.parts)} for a in attacks)
-    n = predictions.n_records
-    scores = {a.name: np.empty(n) for a in attacks}
-    vector = _vector(predictions)
-    predicted = np.empty(n, dtype=np.int64) if "predicted" in _available(predictions) else None
-    losses = np.empty(n) if "losses" in _available(predictions) else None
-    hashes = np.empty(n, dtype=np.uint64) if vector is not None else None
+    n, vector, given = predictions.n_records, _vector(predictions), _available(predictions)
+    played = [a for a in attacks if set(a.reads) <= given]
+    reads_phi = any("phi" in {*a.reads, *sum((s.parts for s in a.signals), ())} for a in played)
+    scores = {a.name: np.empty(n) for a in played}
+    predicted = np.empty(n, dtype=np.int64) if "predicted" in given else None
+    losses = np.empty(n) if "losses" in given else None
+    hashes = np.empty(n if vector is not None else 0, dtype=np.uint64)
     missed: list[tuple[np.ndarray, np.ndarray]] = []
     digest = hashlib.sha256()
 
     def work(start: int, blocks: Mapping[type, np.ndarray]) -> int:
-        labels = predictions.labels[start : start + next(iter(blocks.values())).shape[0]]
-        rows = slice(start, start + labels.size)
+        rows = slice(start, start + len(next(iter(blocks.values()))))
+        labels = predictions.labels[rows]
         for output in predictions.outputs:
             check_block(output, blocks[type(output)], start)
             if isinstance(output, Probabilities):
@@ -102,15 +100,15 @@ def observe(
         signals = _signals(blocks, labels, arithmetic)
         if reads_phi:
             signals["phi"] = _phi(blocks, signals)
-        for attack in attacks:
+        for attack in played:
             scores[attack.name][rows] = attack.play(_with_made(signals, attack))
         if predicted is not None:
             predicted[rows] = np.asarray(signals["predicted"])
         if losses is not None:
             losses[rows] = np.asarray(signals["losses"])
-        if hashes is not None and vector is not None:
+        if vector is not None:
             hashes[rows] = preflight.row_hashes(blocks[type(vector)])
-        return int(labels.size)
+        return len(labels)
 
     done = 0
     for size in _in_threads(work, _blocks(predictions, digest)):
@@ -123,10 +121,10 @@ def observe(
         scores=scores,
         predicted=predicted,
         losses=losses,
-        row_hashes=hashes,
+        row_hashes=None if vector is None else hashes,
         decimals=decimals_of(predictions, missed),
         digest=digest.hexdigest(),
-        not_run=tuple(NotRun(a.name, a.needs) for a in wanted if a not in attacks),
+        not_run=tuple(NotRun(a.name, a.needs) for a in attacks if a not in played),
     )
 
 

@@ -27,21 +27,19 @@ def reference_membership(
 ) -> Check | None:
     """Compare what training on a record gains each reference model in confidence with what it gains the target.
 
-    A record's difficulty is taken out by the other models' mean. Where the target gains and a model gains nothing,
-    its membership is probably another model's: files read in another order than rows. Where nobody gains anything,
-    nothing is said.
+    A record's difficulty is taken out by the other models' mean. Where the target gains and a model gains nothing, its
+    membership is probably another model's. Where nobody gains anything, nothing is said.
 
     Args:
         phi: The target's confidence in the true class on the logit scale.
         member: Whether the target was trained on each record.
         shadow_phi: That of each reference model; NaN where one did not answer.
-        is_in: Whether each of them is said to have been trained on each record.
+        is_in: Whether each is said to have been trained on each record.
         units: Subject of each record; None if every record is its own.
 
     Returns:
-        CONFOUNDED if at least half of the models, or all of them on average, gain less than 0.4 of what the target
-        (or the median model) does, at `LEVEL` (normal approximation, Bonferroni over models); LIMITED if fewer do.
-        None where no model has 20 units on each side.
+        CONFOUNDED if at least half of the models, or all on average, gain less than 0.4 of what the target (or the
+        median model) does, at `LEVEL` (Bonferroni over models); LIMITED if fewer do. None without 20 units a side.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -52,47 +50,50 @@ def reference_membership(
         >>> str(reference_membership(phi, member, np.roll(shadow_phi, 1, axis=0), is_in).validity)
         'CONFOUNDED'
     """
-    name = "reference_membership"
-    number = unit_numbers(units, member.size)
-    answered = ~np.isnan(shadow_phi)
-    count, total = answered.sum(axis=0), np.where(answered, shadow_phi, 0.0).sum(axis=0)
-    target = _gain(phi - total / np.maximum(count, 1), member, number)
-    gains = []
-    for model, own in enumerate(shadow_phi):
-        known = answered[model]
-        others = (total[known] - own[known]) / np.maximum(count[known] - 1, 1)
-        gains.append(_gain(own[known] - others, is_in[model][known], number[known]))
-    which = np.array([i for i, gain in enumerate(gains) if gain is not None], dtype=np.int64)
-    if target is None or not which.size:
+    target, gains = _gains(phi, member, shadow_phi, is_in, unit_numbers(units, member.size))
+    if target is None or not gains:
         return None
-    gain, variance = np.array([g for g in gains if g is not None]).T
+    which, (gain, variance) = np.array(list(gains)), np.array(list(gains.values())).T
     average = float(gain.mean())
     of_average = 2 * float(variance.mean()) / gain.size  # two models of a complementary pair may tell the same
-    middle, of_middle = float(np.median(gain)), float(np.median(variance))
-    p_models = np.minimum(
-        [_p_less(g, v, *target) for g, v in zip(gain, variance, strict=True)],
-        [_p_less(g, v, middle, of_middle) for g, v in zip(gain, variance, strict=True)],
-    )
+    middle = float(np.median(gain)), float(np.median(variance))
+    p_models = np.array([min(_p_less(*one, *other) for other in (target, middle)) for one in gains.values()])
     n_tests = 2 * gain.size + 1
     p_average = min(1.0, n_tests * _p_less(average, of_average, *target))
     without = which[n_tests * p_models < LEVEL]
     p_value = min(1.0, p_average, n_tests * float(p_models.min()))
-    message = (
+    said = (
         f"Training on a record raises the target's confidence in it by {target[0]:.2f} on the logit scale, that of "
         f"the {gain.size} reference models by {average:.2f} on average, {gain.min():.2f} to {gain.max():.2f} (p = "
         f"{p_value:.2g})"
     )
     if p_average >= LEVEL and not without.size:
-        return Check(name, Validity.VALID, f"{message}.")
+        return Check("reference_membership", Validity.VALID, f"{said}.")
     whole = p_average < LEVEL or 2 * without.size >= gain.size
     who = "they gain" if whole else f"{without.size} of them (models {few([str(i) for i in without], 5)}) gain"
     return Check(
-        name,
+        "reference_membership",
         Validity.CONFOUNDED if whole else Validity.LIMITED,
-        f"{message}: {who} too little by the records that they are said to be trained on.",
+        f"{said}: {who} too little by the records that they are said to be trained on.",
         "Are the rows of their membership in another order than the models (names sort 0, 1, 10, 2), or are 0 and 1 "
         "exchanged there? Match answers and membership by model, and records by id. Or train them as the target was.",
     )
+
+
+def _gains(
+    phi: np.ndarray, member: np.ndarray, shadow_phi: np.ndarray, is_in: np.ndarray, number: np.ndarray
+) -> tuple[tuple[float, float] | None, dict[int, tuple[float, float]]]:
+    """Gain of the target, and of each model that has one, with its variance; difficulty is the other models' mean."""
+    answered = ~np.isnan(shadow_phi)
+    count, total = answered.sum(axis=0), np.where(answered, shadow_phi, 0.0).sum(axis=0)
+    gains = {}
+    for model, own in enumerate(shadow_phi):
+        known = answered[model]
+        others = (total[known] - own[known]) / np.maximum(count[known] - 1, 1)
+        gain = _gain(own[known] - others, is_in[model][known], number[known])
+        if gain is not None:
+            gains[model] = gain
+    return _gain(phi - total / np.maximum(count, 1), member, number), gains
 
 
 def _gain(
