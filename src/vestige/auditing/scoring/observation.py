@@ -97,9 +97,7 @@ def observe(
             check_block(output, blocks[type(output)], start)
             if isinstance(output, Probabilities):
                 missed.append(rows_that_miss_one(blocks[type(output)], start))
-        signals = _signals(blocks, labels, arithmetic)
-        if reads_phi:
-            signals["phi"] = _phi(blocks, signals)
+        signals = _signals(blocks, labels, arithmetic, with_phi=reads_phi)
         for attack in played:
             scores[attack.name][rows] = attack.play(_with_made(signals, attack))
         if predicted is not None:
@@ -169,9 +167,7 @@ def whole_signals(
         arithmetic: As of `observe`.
     """
     blocks = {type(output): output.whole()[keep] for output in predictions.outputs}
-    signals = _signals(blocks, labels, arithmetic)
-    if "losses" in signals:
-        signals["phi"] = _phi(blocks, signals)
+    signals = _signals(blocks, labels, arithmetic, with_phi=True)
     table = signals.pop("probabilities", None)
     found = {name: np.asarray(values) for name, values in signals.items()}
     if isinstance(table, ClassProbabilities):
@@ -208,9 +204,9 @@ def _with_made(signals: Mapping[str, Any], attack: Attack) -> Mapping[str, Any]:
 
 
 def _signals(
-    blocks: Mapping[type, np.ndarray], labels: np.ndarray, arithmetic: Arithmetic
+    blocks: Mapping[type, np.ndarray], labels: np.ndarray, arithmetic: Arithmetic, *, with_phi: bool
 ) -> dict[str, np.ndarray | ClassProbabilities]:
-    """Everything the attacks read, for one block."""
+    """Everything the attacks read, for one block; phi, which costs two logarithms a row, if it is wanted."""
     signals: dict[str, np.ndarray | ClassProbabilities] = {"labels": labels}
     if Logits in blocks or Probabilities in blocks:
         table = _class_probabilities(blocks, arithmetic)
@@ -230,6 +226,8 @@ def _signals(
         signals["gradient_norms"] = blocks[GradientNorms]
     if PredictedLabels in blocks:
         signals["predicted"] = blocks[PredictedLabels]
+    if with_phi and "losses" in signals:
+        signals["phi"] = _phi(blocks, signals)
     return signals
 
 
