@@ -186,17 +186,10 @@ def _vector(predictions: Predictions) -> Output | None:
 
 
 def _available(predictions: Predictions) -> set[str]:
-    kinds = {type(output) for output in predictions.outputs}
-    found = {"labels"}
-    if kinds & {Logits, Probabilities}:
-        found |= {"predicted", "losses", "p_true", "phi", "probabilities"}
-    if kinds & {Loss, Phi}:
-        found |= {"losses", "p_true", "phi"}
-    if PredictedLabels in kinds:
-        found |= {"predicted"}
-    if GradientNorms in kinds:
-        found |= {"gradient_norms"}
-    return found
+    """The signals that these answers give."""
+    nobody = {type(o): np.empty((0, *o.table.shape[1:]), o.table.dtype) for o in predictions.outputs}
+    found = _signals(nobody, predictions.labels[:0], Arithmetic.STABLE)
+    return set(found) | ({"phi"} if "losses" in found else set())
 
 
 def _signals(
