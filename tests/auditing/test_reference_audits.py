@@ -193,11 +193,11 @@ def test_surplus_records_are_the_population_if_the_target_answered_about_them():
     audited, surplus = np.arange(200), np.arange(200, N)
     target = predictions(phi[:200], member[:200], ids=audited)
     silent = reference_phi(References(Phi, shadow_phi, is_in, ids=np.arange(N)), target)
-    assert silent.population_phi.shape == (0, 1)
+    assert silent.answers["population_phi"].shape == (0, 1)
     found = reference_phi(References(Phi, shadow_phi, is_in, ids=np.arange(N), target=phi), target)
-    np.testing.assert_array_equal(found.population_phi[:, 0], phi[surplus])
-    np.testing.assert_array_equal(found.population_shadow_phi[:, :, 0], shadow_phi[:, surplus])
-    np.testing.assert_array_equal(found.population_is_in, is_in[:, surplus])
+    np.testing.assert_array_equal(found.answers["population_phi"][:, 0], phi[surplus])
+    np.testing.assert_array_equal(found.answers["population_shadow_phi"][:, :, 0], shadow_phi[:, surplus])
+    np.testing.assert_array_equal(found.answers["population_is_in"], is_in[:, surplus])
     np.testing.assert_array_equal(found.phi[:, 0], phi[:200])
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from vestige.auditing.finished import FinishedAudit
 from vestige.auditing.querying.session import predictions_of
 from vestige.auditing.references.phi import left_without, reference_phi
-from vestige.auditing.references.scores import as_shadow, one_as_target, score_observed
+from vestige.auditing.references.scores import as_shadow, score_observed
 from vestige.auditing.results.answers import options_as_text
 from vestige.auditing.results.evaluation import evaluate
 from vestige.auditing.results.inputs import audit_inputs
@@ -114,7 +114,7 @@ def play_recipe(
         others = left_without(found, 0)
         rest = np.flatnonzero(others)
         scored = score_observed(
-            one_as_target(found, 0, others),
+            found.with_target(0, others),
             lambda model: as_shadow(references, found, target, int(rest[model])),
             selection.attacks,
             (_said(references.n_models, records.n_records, training), *checks_of_training(shadows)),

@@ -130,13 +130,10 @@ def _test_together(
     units, bounds = _mixed_strata(strata, member)
     if not units.size:
         return _nothing_to_test(level, comparable=False)
-    whole = bounds.size == 2 and units.size == member.size
-    if not whole:
-        scores, member = [_aligned(s[units], bounds) for s in scores], member[units]
-    scale = _standardiser(member) if whole else 1.0
-    columns: Iterator[np.ndarray] = (c for s in scores for c in _columns(s, fpr))
-    if not whole:
-        columns = _standardised_within(columns, member, bounds)
+    scores, member = [s[units] for s in scores], member[units]
+    if bounds.size > 2:
+        scores = [_aligned(s, bounds) for s in scores]
+    columns = _standardised_within((c for s in scores for c in _columns(s, fpr)), member, bounds)
     first = next(columns, None)
     if first is None:  # every attack gives everybody the same score
         return _nothing_to_test(level)
@@ -151,8 +148,8 @@ def _test_together(
     as_large = int(np.count_nonzero(others >= observed - 1e-9 * max(1.0, abs(observed))))
     return FamilywiseTest(
         p_value=(1 + as_large) / (1 + others.size),
-        z=observed * scale,
-        critical_z=float(np.quantile(others, 1 - level)) * scale,
+        z=observed,
+        critical_z=float(np.quantile(others, 1 - level)),
     )
 
 
@@ -182,12 +179,6 @@ def _columns(scores: Float[np.ndarray, " unit"], fpr: float) -> Iterator[Float[n
         spread = column.std()
         if spread > 0:
             yield column / spread
-
-
-def _standardiser(member: Bool[np.ndarray, " unit"]) -> float:
-    """One over the standard deviation of a sum over m of n units drawn without replacement, for unit variance."""
-    n, m = member.size, int(member.sum())
-    return float(np.sqrt((n - 1) / (m * (n - m))))
 
 
 def _mixed_strata(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vestige.evaluation.units import Units
+from vestige.evaluation.units import Units, rank_within
 
 _FEWEST = 20
 """People who share a number, from which on nobody's records are left out to make more."""
@@ -71,11 +71,9 @@ def _drawn(units: Units, wanted: Int[np.ndarray, " unit"], rng: np.random.Genera
     """As many records of each unit as wanted, drawn at random."""
     assert units.of_record is not None
     mixed = rng.permutation(units.of_record.size)
-    order = mixed[np.argsort(units.of_record[mixed], kind="stable")]
-    of_unit = units.of_record[order]
-    first = np.cumsum(units.n_records) - units.n_records
-    drawn = np.zeros(order.size, dtype=bool)
-    drawn[order] = np.arange(order.size) - first[of_unit] < wanted[of_unit]
+    of_unit = units.of_record[mixed]
+    drawn = np.zeros(mixed.size, dtype=bool)
+    drawn[mixed] = rank_within(of_unit) < wanted[of_unit]
     return drawn
 
 
@@ -111,10 +109,7 @@ def matched(
     drawn = np.zeros(member.size, dtype=bool)
     for side, times in zip((member, ~member), ratios[best], strict=True):
         mixed = rng.permutation(np.flatnonzero(side))
-        order = mixed[np.argsort(code[mixed], kind="stable")]
-        of_stratum = code[order]
-        first = np.searchsorted(of_stratum, np.arange(n_in.size))
-        drawn[order[np.arange(order.size) - first[of_stratum] < times * blocks[best][of_stratum]]] = True
+        drawn[mixed[rank_within(code[mixed]) < times * blocks[best][code[mixed]]]] = True
     return drawn
 
 

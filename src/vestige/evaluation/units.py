@@ -161,3 +161,17 @@ def rows_of_levels(codes: Int[np.ndarray, " unit"], n_levels: int) -> list[np.nd
     """
     order = np.argsort(codes, kind="stable")
     return np.split(order, np.searchsorted(codes[order], np.arange(1, n_levels)))
+
+
+def rank_within(codes: Int[np.ndarray, " entry"]) -> Int[np.ndarray, " entry"]:
+    """How many entries with the same number, 0 or more, stand before each entry.
+
+    Example:
+        >>> rank_within(np.array([1, 0, 1, 1])).tolist()
+        [0, 0, 1, 2]
+    """
+    order = np.argsort(codes, kind="stable")
+    starts = np.cumsum(np.bincount(codes)) - np.bincount(codes)
+    rank = np.empty(codes.size, dtype=np.int64)
+    rank[order] = np.arange(codes.size) - starts[codes[order]]
+    return rank

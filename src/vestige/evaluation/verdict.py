@@ -4,13 +4,13 @@ import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from scipy import special
 
 from vestige.core.percent import percent
 from vestige.core.result import Finding, FindingState
+from vestige.evaluation.hypergeometric import hypergeometric_tail, log_choose
 from vestige.evaluation.intervals import nonmembers_needed
 from vestige.evaluation.permutation import TAILS, FamilywiseTest, tail_size
 from vestige.evaluation.roc import allowed_false_positives
@@ -221,18 +221,18 @@ def _power_of_tail(top: int, above: int, m: int, n: int, critical_z: float, plan
         return 0.0
     others = m - planted
     if not above:  # nobody stands above them
-        return _hypergeometric_tail(wanted - planted, total - planted, others, max(0, top - planted))
+        return hypergeometric_tail(wanted - planted, total - planted, others, max(0, top - planted))
     seen = 0.0
     members_above = _members_above(above, others, n)
     for x in members_above:
         place = above + x  # of the first planted member; after the last, the next nonmember stands
         if top <= place:
-            seen += _hypergeometric_tail(wanted, place, x, top)
+            seen += hypergeometric_tail(wanted, place, x, top)
         elif top <= place + planted:
             seen += float(top - above >= wanted)
         else:
             rest = total - place - planted - 1
-            seen += _hypergeometric_tail(wanted - x - planted, rest, others - x, min(rest, top - place - planted - 1))
+            seen += hypergeometric_tail(wanted - x - planted, rest, others - x, min(rest, top - place - planted - 1))
     return seen / len(members_above)
 
 
@@ -243,28 +243,10 @@ def _members_above(above: int, m: int, n: int) -> list[int]:
     step = 1 + int(spread / 100)
     x = np.arange(max(0, int(mean - 12 * spread)), min(m, int(mean + 12 * spread) + 12) + 1, step)
     log_p = (
-        _log_choose(x + above, x) + _log_choose(m + n - above - 1 - x, m - x) - _log_choose(m + n, m)
+        log_choose(x + above, x) + log_choose(m + n - above - 1 - x, m - x) - log_choose(m + n, m)
     )  # negative hypergeometric
     reached = np.cumsum(np.exp(log_p))
     return [int(found) for found in x[np.searchsorted(reached / reached[-1], (np.arange(_STEPS) + 0.5) / _STEPS)]]
-
-
-def _hypergeometric_tail(at_least: int, total: int, marked: int, drawn: int) -> float:
-    """P(at least so many marked ones among `drawn` of `total`)."""
-    lowest, most = max(0, drawn - (total - marked)), min(drawn, marked)
-    if at_least <= lowest:
-        return 1.0
-    mean = drawn * marked / total
-    far = 12 * math.sqrt(mean) + 30  # twelve standard deviations or more: nothing is beyond
-    if at_least < mean - far:
-        return 1.0
-    counts = np.arange(at_least, min(most, int(max(at_least, mean) + far)) + 1)
-    log_p = _log_choose(marked, counts) + _log_choose(total - marked, drawn - counts) - _log_choose(total, drawn)
-    return float(np.exp(log_p).sum())
-
-
-def _log_choose(n: Any, k: Any) -> Any:
-    return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
 
 
 def _needed(headline: Headline | None, test: FamilywiseTest, now: int) -> int:

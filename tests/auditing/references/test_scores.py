@@ -12,7 +12,7 @@ from vestige import Loss, Predictions
 from vestige.attacks import CATALOGUE
 from vestige.attacks.lira import lira_online
 from vestige.auditing.references.phi import ReferencePhi, left_without, reference_phi
-from vestige.auditing.references.scores import ReferenceScores, one_as_target, play_attacks, score_with
+from vestige.auditing.references.scores import ReferenceScores, play_attacks, score_with
 from vestige.auditing.results.every_target import values_of_targets
 from vestige.auditing.shadows.references import checks_of_training
 from vestige.auditing.shadows.references import references_of as answers_of
@@ -148,7 +148,7 @@ def test_no_score_tells_anything_of_models_that_know_nothing_whoever_is_the_targ
         phi = rng.normal(size=N) + rng.normal(size=(n_models, N))
         found = reference_phi(Given(Phi, phi, member), Predictions(Phi(phi[0]), np.zeros(N, dtype=int), member[0]))
         for target in range(n_models):
-            turn = one_as_target(found, target, left_without(found, target))
+            turn = found.with_target(target, left_without(found, target))
             scores, _ = play_attacks(WITH_REFERENCES, turn, LikelihoodRatio(variance=Variance.POOLED))
             for name, values in {**scores, "counts": counts_of(turn)}.items():
                 aucs.setdefault(name, []).append(auc(values, member[target]))

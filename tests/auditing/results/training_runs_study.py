@@ -79,10 +79,9 @@ def scored(phi: np.ndarray, member: np.ndarray, groups: np.ndarray) -> Reference
     """References as an audit holds them, with the scores of a target that nothing here reads."""
     n = phi.shape[1]
     nobody = np.empty((len(phi), 0, 1))
-    found = ReferencePhi(
-        phi[0][:, None], phi[:, :, None], member, nobody[0], nobody, np.empty((len(phi), 0), dtype=bool),
-        0, 0.0, np.arange(n), True, groups,
-    )  # fmt: skip
+    answers = {"phi": phi[0][:, None], "shadow_phi": phi[:, :, None], "is_in": member}
+    answers |= {"population_phi": nobody[0], "population_shadow_phi": nobody, "population_is_in": nobody[..., 0] > 0}
+    found = ReferencePhi(answers, n_saturated=0, limit=0.0, order=np.arange(n), by_id=True, groups=groups)
     attacks = tuple(a for a in CATALOGUE if a.name in ATTACKS)
     likelihood = LikelihoodRatio(variance="pooled")
     played = tuple(Played(attack=a, scores=np.zeros(n)) for a in attacks)

@@ -1,8 +1,7 @@
 """Phi of the target and of reference models about the same records: matched by id, one rule for certain answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -20,6 +19,8 @@ from vestige.signals.losses import losses_from_phi
 from vestige.signals.phi import SATURATED, phi_from_logits, phi_from_losses, phi_from_probabilities
 
 _MOST_PHI = 1e100  # numbers whose squares can be summed
+OF_QUERIES = ("phi", "shadow_phi", "population_phi", "population_shadow_phi")
+"""Signals with an axis of queries that attacks know one query of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,83 +28,66 @@ class ReferencePhi:
     """What the attacks with reference models read.
 
     Attributes:
-        phi: The target's logit-scaled confidence in the true class [logit].
-        shadow_phi: That of every reference model; NaN where one did not answer.
-        is_in: Whether each of them was trained on each record.
-        population_phi: The target's about records that are not audited; none if it was not asked about any.
-        population_shadow_phi: That of the reference models.
-        population_is_in: Whether they were trained on them.
+        answers: What was observed, by the name under which attacks read it (`core.signal`): of the target, of every
+            reference model as `shadow_...`, the axis of models first, and who was trained on what as `is_in`. `phi`
+            [logit] is there for each record and query, NaN where a model did not answer, and for records that are not
+            audited as `population_...`, which are none if nobody was asked about any. `statistic` is what LiRA reads
+            instead of phi; `gradient_norms` and `max_log_p` are there if all models were asked.
         n_saturated: Answers of exactly 0 or 1 among all of these.
         limit: Where phi of such answers was put, and its negative [logit].
         order: Which of the references' records the audited ones are.
         by_id: Whether records were matched by id, and not by their order.
         groups: Which reference models were drawn together; None if that is read off their training sets.
-        statistic: What LiRA reads of the target instead of phi; None if it reads phi.
-        shadow_statistic: That of every reference model.
-        gradient_norms: The target's gradient norm of every audited record; None if it or the models were not asked.
-        shadow_gradient_norms: Those of every reference model.
-        max_log_p: Log of the target's largest probability for every audited record, the mean over queries [nats]; None
-            if it or the models did not answer with a number per class.
-        shadow_max_log_p: That of every reference model.
     """
 
-    phi: Float[np.ndarray, "record query"]
-    shadow_phi: Float[np.ndarray, "model record query"]
-    is_in: Bool[np.ndarray, "model record"]
-    population_phi: Float[np.ndarray, "point query"]
-    population_shadow_phi: Float[np.ndarray, "model point query"]
-    population_is_in: Bool[np.ndarray, "model point"]
+    answers: Mapping[str, np.ndarray]
     n_saturated: int
     limit: float
     order: Int[np.ndarray, " record"]
     by_id: bool
     groups: Int[np.ndarray, " model"] | None = None
-    statistic: Float[np.ndarray, "record query"] | None = None
-    shadow_statistic: Float[np.ndarray, "model record query"] | None = None
-
-    gradient_norms: Float[np.ndarray, " record"] | None = None
-    shadow_gradient_norms: Float[np.ndarray, "model record"] | None = None
-    max_log_p: Float[np.ndarray, " record"] | None = None
-    shadow_max_log_p: Float[np.ndarray, "model record"] | None = None
 
     @property
-    def of_models(self) -> Float[np.ndarray, "model record query"]:
-        """What Gaussians are fitted to of the reference models."""
-        return self.shadow_phi if self.shadow_statistic is None else self.shadow_statistic
+    def phi(self) -> Float[np.ndarray, "record query"]:
+        """The target's logit-scaled confidence in the true class [logit]."""
+        return self.answers["phi"]
 
     @property
-    def signals(self) -> dict[str, np.ndarray | None]:
-        """What attacks read that have a word on several queries, or that the first query tells; None if unknown."""
-        return {
-            "statistic": self.phi if self.statistic is None else self.statistic,
-            "shadow_statistic": self.of_models,
-            "gradient_norms": self.gradient_norms,
-            "shadow_gradient_norms": self.shadow_gradient_norms,
-            "max_log_p": self.max_log_p,
-            "shadow_max_log_p": self.shadow_max_log_p,
-            "is_in": self.is_in,
-        }
+    def shadow_phi(self) -> Float[np.ndarray, "model record query"]:
+        """That of every reference model; NaN where one did not answer."""
+        return self.answers["shadow_phi"]
 
-    def signals_of_query(self, query: int) -> dict[str, np.ndarray]:
-        """What attacks read that know one query; without a population the audited records stand for it."""
-        points, of_models, inside = (
-            (self.population_phi, self.population_shadow_phi, self.population_is_in)
-            if len(self.population_phi)
-            else (self.phi, self.shadow_phi, self.is_in)
-        )
-        return {
-            "phi": self.phi[:, query],
-            "shadow_phi": self.shadow_phi[:, :, query],
-            "is_in": self.is_in,
-            "population_phi": points[:, query],
-            "population_shadow_phi": of_models[:, :, query],
-            "population_is_in": inside,
-        }
+    @property
+    def is_in(self) -> Bool[np.ndarray, "model record"]:
+        """Whether each of them was trained on each record."""
+        return self.answers["is_in"]
+
+    @property
+    def signals(self) -> dict[str, np.ndarray]:
+        """The answers as attacks read them: where LiRA reads phi, `statistic` is phi."""
+        return {"statistic": self.phi, "shadow_statistic": self.shadow_phi, **self.answers}
+
+    def of_query(self, query: int) -> dict[str, np.ndarray]:
+        """The signals of one query; without a population the audited records stand for it."""
+        found = self.signals
+        if not len(found["population_phi"]):
+            found |= {f"population_{name}": found[name] for name in ("phi", "shadow_phi", "is_in")}
+        return {name: values[..., query] if name in OF_QUERIES else values for name, values in found.items()}
 
     @property
     def n_answers(self) -> int:
         """Answers of target and reference models, all queries counted."""
-        return self.phi.size + self.shadow_phi.size + self.population_phi.size + self.population_shadow_phi.size
+        return sum(self.answers[name].size for name in OF_QUERIES)
+
+    def with_target(self, model: int, others: Bool[np.ndarray, " model"]) -> "ReferencePhi":
+        """One reference model in the target's place, with some of the others."""
+        answers = {}
+        for name, values in self.answers.items():
+            if "shadow_" in name:
+                answers[name.replace("shadow_", "")] = values[model]
+            if "shadow_" in name or name.endswith("is_in"):
+                answers[name] = values[others]
+        return replace(self, answers=answers, groups=None if self.groups is None else self.groups[others])
 
 
 def reference_phi(references: References, target: Predictions, statistic: Statistic = Statistic.LOGIT) -> ReferencePhi:
@@ -133,28 +117,27 @@ def reference_phi(references: References, target: Predictions, statistic: Statis
         truth = np.zeros(others.size, dtype=np.int64) if references.labels is None else references.labels[others]
         labels = np.concatenate([labels, truth])
     _check_classes(references, target)
-    n, n_queries = order.size, references.n_queries
+    n, n_queries, kind = order.size, references.n_queries, references.kind
     phi = np.empty((references.n_models, columns.size, n_queries))
-    theirs = np.empty((references.n_models, n, n_queries)) if statistic is Statistic.HINGE else None
-    surest = _surest_of_target(references, target, order)
-    of_models = None if surest is None else np.empty((references.n_models, n))
+    found = _of_target(references, target, order, hinge=statistic is Statistic.HINGE)
+    found |= {f"shadow_{name}": np.empty((references.n_models, *values.shape)) for name, values in found.items()}
     for number, answers in enumerate(references.models()):  # read once, a model at a time
-        phi[number] = _phi(references.kind, answers[columns], labels, n_queries, f"model {number}")
-        if of_models is not None:
-            of_models[number] = _max_log_p(references.kind, answers[order])
-        if theirs is not None:
-            theirs[number] = _hinge(answers[order], target.labels, n_queries)
+        phi[number] = _phi(kind, answers[columns], labels, n_queries, f"model {number}")
+        if "max_log_p" in found:
+            found["shadow_max_log_p"][number] = _max_log_p(kind, answers[order])
+        if "statistic" in found:
+            found["shadow_statistic"][number] = _where_answered(
+                hinge_from_logits, answers[order], target.labels, n_queries
+            )
     ours = _phi_of_target(references, target, columns, labels)
     n_saturated, limit = _clip(phi, ours)
-    own = None if theirs is None else _hinge_of_target(references, target, order)
     if statistic is Statistic.LOSS:  # after certain answers were moved: their log p is 0, which others' is not
-        own, theirs = -losses_from_phi(ours[:n]), -losses_from_phi(phi[:, :n])
-    return ReferencePhi(
-        ours[:n], phi[:, :n], references.member[:, order],
-        ours[n:], phi[:, n:], references.member[:, others],
-        n_saturated, limit, order, by_id, references.groups, own, theirs,
-        *_gradient_norms(references, target, order), surest, of_models,
-    )  # fmt: skip
+        found |= {"statistic": -losses_from_phi(ours[:n]), "shadow_statistic": -losses_from_phi(phi[:, :n])}
+    found |= _gradient_norms(references, target, order)
+    found |= {"phi": ours[:n], "shadow_phi": phi[:, :n], "is_in": references.member[:, order]}
+    found |= {"population_phi": ours[n:], "population_shadow_phi": phi[:, n:]}
+    found["population_is_in"] = references.member[:, others]
+    return ReferencePhi(found, n_saturated, limit, order, by_id, references.groups)
 
 
 def asked_alike(references: References, target: Predictions, views: Logits | Probabilities) -> References:
@@ -273,35 +256,30 @@ def _refuse_hinge(references: References, target: Predictions) -> None:
         )
 
 
-def _hinge(answers: np.ndarray, labels: np.ndarray, n_queries: int) -> Float[np.ndarray, "record query"]:
-    return _where_answered(hinge_from_logits, answers, labels, n_queries)
-
-
-def _hinge_of_target(references: References, target: Predictions, order: np.ndarray) -> np.ndarray:
-    found = target.output(Logits).whole() if references.target is None else references.target[order]
-    return _hinge(found, target.labels, references.n_queries)
-
-
-def _gradient_norms(
-    references: References, target: Predictions, order: np.ndarray
-) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _gradient_norms(references: References, target: Predictions, order: np.ndarray) -> dict[str, np.ndarray]:
     """Of the target and of the models, if both were asked."""
     own = target.output(GradientNorms)
     if own is None or references.gradient_norms is None:
-        return None, None
-    return np.asarray(own.whole(), dtype=np.float64), references.gradient_norms[:, order].astype(np.float64)
+        return {}
+    theirs = references.gradient_norms[:, order].astype(np.float64)
+    return {"gradient_norms": np.asarray(own.whole(), dtype=np.float64), "shadow_gradient_norms": theirs}
 
 
-def _surest_of_target(
-    references: References, target: Predictions, order: np.ndarray
-) -> Float[np.ndarray, " record"] | None:
-    """The target's `max_log_p`, if it and the models answered with a number per class."""
+def _of_target(references: References, target: Predictions, order: np.ndarray, *, hinge: bool) -> dict[str, np.ndarray]:
+    """What the target's numbers per class tell beside phi, if it and the models answered with some."""
     if references.kind is Phi:
-        return None
-    if references.target is not None:
-        return _max_log_p(references.target_kind, references.target[order])
-    found = target.output(Logits) or target.output(Probabilities)
-    return None if found is None else _max_log_p(type(found), found.whole())
+        return {}
+    kind, answers = references.target_kind, references.target
+    if answers is not None:
+        answers = answers[order]
+    elif (output := target.output(Logits) or target.output(Probabilities)) is not None:
+        kind, answers = type(output), output.whole()
+    else:
+        return {}
+    found = {"max_log_p": _max_log_p(kind, answers)}
+    if hinge:
+        found["statistic"] = _where_answered(hinge_from_logits, answers, target.labels, references.n_queries)
+    return found
 
 
 def _max_log_p(kind: type[Output], answers: np.ndarray) -> Float[np.ndarray, " record"]:
@@ -328,7 +306,13 @@ def _phi_of_target(
             f"Expected the target's answers to the same {references.n_queries} queries per record, found one; give "
             "them with the references (target_phi, target_logits or target_probs in a file)."
         )
-    return phi_of(target)[:, None]
+    for output_kind, of in _PHI_OF.items():
+        if (output := target.output(output_kind)) is not None:
+            phi = of(output.whole(), target.labels)
+            return np.array(phi, dtype=np.float64)[:, None]  # a copy: certain answers are moved in place
+    raise InputError(
+        "Expected logits, probabilities, phi or losses of the target beside reference models, found none of them."
+    )
 
 
 def _phi_or_infinity(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -337,24 +321,12 @@ def _phi_or_infinity(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarra
     return np.where(np.abs(phi) >= SATURATED, np.copysign(np.inf, phi), phi)
 
 
-def phi_of(target: Predictions) -> Float[np.ndarray, " record"]:
-    """Phi of a model's answers, of the kind that keeps the most digits; infinite where it is certain of a class.
-
-    Raises:
-        InputError: Its answers tell no confidence in the true class.
-    """
-    found: Any
-    if (found := target.output(Logits)) is not None:
-        return np.asarray(phi_from_logits(found.whole(), target.labels))
-    if (found := target.output(Phi)) is not None:
-        return np.array(found.whole(), dtype=np.float64)  # a copy: certain answers are moved in place
-    if (found := target.output(Probabilities)) is not None:
-        return _phi_or_infinity(found.whole(), target.labels)
-    if (found := target.output(Loss)) is not None:
-        return np.asarray(phi_from_losses(found.whole()))
-    raise InputError(
-        "Expected logits, probabilities, phi or losses of the target beside reference models, found none of them."
-    )
+_PHI_OF: dict[type[Output], Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    Logits: phi_from_logits,
+    Phi: lambda phi, labels: phi,
+    Probabilities: _phi_or_infinity,
+    Loss: lambda losses, labels: phi_from_losses(losses),
+}  # what keeps the most digits first; infinite where the target is certain of a class
 
 
 def _clip(phi: np.ndarray, ours: np.ndarray) -> tuple[int, float]:

@@ -2,13 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from vestige.attacks import CATALOGUE
 from vestige.auditing.played import Played, PlayedAttacks
-from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without, reference_phi
+from vestige.auditing.references.phi import (
+    OF_QUERIES,
+    ReferencePhi,
+    fewest_on_a_side,
+    left_without,
+    reference_phi,
+    remaining,
+)
 from vestige.auditing.references.ways_of_lira import decided, ways_of_lira
 from vestige.core.attack import Attack
 from vestige.core.digests import digest_of_columns
@@ -22,6 +29,15 @@ from vestige.core.result import Check, NotRun, Validity
 from vestige.signals.privacy_score import privacy_score
 
 _MANY_SATURATED = 0.01  # share of certain answers from which on they are worth a warning
+_DIGESTED = {
+    "phi": "shadow_phi",
+    "member": "is_in",
+    "target": "phi",
+    "population": "population_shadow_phi",
+    "target's population": "population_phi",
+    "gradient norms": "shadow_gradient_norms",
+    "largest": "shadow_max_log_p",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,14 +66,8 @@ class ReferenceScores:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what they answered and of their training sets."""
-        seen = self.observed
-        columns = {"phi": seen.shadow_phi, "member": seen.is_in, "target": seen.phi}
-        columns |= {"population": seen.population_shadow_phi, "target's population": seen.population_phi}
-        if seen.shadow_gradient_norms is not None:
-            columns |= {"gradient norms": seen.shadow_gradient_norms}
-        if seen.shadow_max_log_p is not None:
-            columns |= {"largest": seen.shadow_max_log_p}
-        return digest_of_columns(columns)
+        answers = self.observed.answers
+        return digest_of_columns({name: answers[signal] for name, signal in _DIGESTED.items() if signal in answers})
 
     @cached_property
     def privacy_score(self) -> np.ndarray | None:
@@ -95,10 +105,12 @@ def score_with(
     Raises:
         InputError: Records, classes or answers of target and references do not fit, or not the statistic of LiRA.
     """
-    asked = likelihood or LikelihoodRatio()
-    found = reference_phi(references, target, Statistic(asked.statistic))
-    scored = score_observed(found, lambda model: as_shadow(references, found, target, model), attacks, checks, asked)
-    told = {**scored.definitions, **_training(references)}
+    found = reference_phi(references, target, Statistic((likelihood or LikelihoodRatio()).statistic))
+    shadow_of = partial(as_shadow, references, found, target)
+    scored = score_observed(found, shadow_of, attacks, checks, likelihood)
+    told = dict(scored.definitions)
+    if references.training:  # tells attacks by forgetting from those with models of new weights
+        told["training of the references"] = references.training
     return replace(scored, definitions=told, by_forgetting=references.by_forgetting)
 
 
@@ -130,7 +142,7 @@ def score_observed(
         others = left_without(found, first)
         # Else there are records that hardly anything is known of: thresholds from such scores would be of another kind.
         if fewest_on_a_side(found.is_in[others]) >= 2:
-            known_scores = play_attacks(attacks, one_as_target(found, first, others), how)[0]
+            known_scores = play_attacks(attacks, found.with_target(first, others), how)[0]
     n_queries = found.phi.shape[1]
     played = [
         Played(attack=a, scores=scores[a.name], known_scores=known_scores.get(a.name), n_queries=n_queries)
@@ -178,13 +190,11 @@ def play_attacks(
 
 
 def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> np.ndarray:
-    whole = found.signals
-    if any(whole.get(name, found) is None for name in attack.reads):
+    if not set(attack.reads) <= set(found.signals):
         raise InputError(f"Expected {attack.needs}, found none.")
-    if set(attack.reads) <= set(whole):
-        provided = ways_of_lira(likelihood) if "statistic" in attack.reads else {}
-        return attack.play(whole, **provided)
-    of_queries = [attack.play(found.signals_of_query(query)) for query in range(found.phi.shape[1])]
+    if not set(attack.reads) & set(OF_QUERIES):
+        return attack.play(found.signals, **(ways_of_lira(likelihood) if "statistic" in attack.reads else {}))
+    of_queries = [attack.play(found.of_query(query)) for query in range(found.phi.shape[1])]
     return np.asarray(sum(of_queries) / len(of_queries))
 
 
@@ -202,34 +212,15 @@ _DEFINITIONS = {
 
 def partners_of(is_in: np.ndarray, groups: np.ndarray | None) -> np.ndarray | None:
     """Which model is left out with each, -1 for none; None if several are."""
-    if groups is not None:
-        _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-        if sizes.max() > 2:
-            return None
-        together = (group[:, None] == group) & ~np.eye(group.size, dtype=bool)
-        return np.where(together.any(axis=1), together.argmax(axis=1), -1)
     partner = np.full(len(is_in), -1)
-    for model, row in enumerate(is_in):
-        others = np.flatnonzero((is_in == ~row).all(axis=1))
-        if others.size > 1:
+    for model in range(len(is_in)):
+        gone = ~remaining(is_in, groups, model)
+        gone[model] = False
+        if gone.sum() > 1:
             return None
-        partner[model] = others[0] if others.size else -1
+        if gone.any():
+            partner[model] = gone.argmax()
     return partner
-
-
-def one_as_target(found: ReferencePhi, model: int, others: np.ndarray) -> ReferencePhi:
-    """One reference model in the target's place, with some of the others."""
-    norms, surest = found.shadow_gradient_norms, found.shadow_max_log_p
-    return ReferencePhi(
-        found.shadow_phi[model], found.shadow_phi[others], found.is_in[others],
-        found.population_shadow_phi[model], found.population_shadow_phi[others], found.population_is_in[others],
-        found.n_saturated, found.limit, found.order, found.by_id,
-        None if found.groups is None else found.groups[others],
-        None if found.shadow_statistic is None else found.shadow_statistic[model],
-        None if found.shadow_statistic is None else found.shadow_statistic[others],
-        None if norms is None else norms[model], None if norms is None else norms[others],
-        None if surest is None else surest[model], None if surest is None else surest[others],
-    )  # fmt: skip
 
 
 def as_shadow(references: References, found: ReferencePhi, target: Predictions, model: int) -> Predictions:
@@ -240,8 +231,8 @@ def as_shadow(references: References, found: ReferencePhi, target: Predictions, 
         answers = next(a for i, a in enumerate(references.models()) if i == model)[found.order]
         answers = answers if answers.ndim == 2 else answers[:, 0]
     outputs = [references.kind(answers)]
-    if found.shadow_gradient_norms is not None:
-        outputs.append(GradientNorms(found.shadow_gradient_norms[model]))
+    if "shadow_gradient_norms" in found.answers:
+        outputs.append(GradientNorms(found.answers["shadow_gradient_norms"][model]))
     return Predictions(
         outputs,
         labels=target.labels,
@@ -283,7 +274,7 @@ def _checks(found: ReferencePhi) -> list[Check]:
 def _missing_answers(found: ReferencePhi, not_run: Sequence[NotRun]) -> list[Check]:
     """Say what models did not answer, and which attacks that cost."""
     missing = np.isnan(found.shadow_phi).any(axis=2)
-    others = int(np.isnan(found.population_shadow_phi).any(axis=2).sum())
+    others = int(np.isnan(found.answers["population_shadow_phi"]).any(axis=2).sum())
     if not missing.any() and not others:
         return []
     message = (
@@ -347,11 +338,6 @@ _SPREADS = {
     Variance.POOLED: "one pooled residual",
     Variance.PUBLISHED_FIXED: "one raw, of the IN models (published code),",
 }
-
-
-def _training(references: References) -> dict[str, str]:
-    """What tells attacks by forgetting from those with models of new weights."""
-    return {"training of the references": references.training} if references.training else {}
 
 
 _BY_ORDER = "Reference models' answers have no ids: they were matched with the audited records by their order."

@@ -62,7 +62,7 @@ def _compared(found: ReferencePhi, ways: Sequence[LikelihoodRatio]) -> _Turns | 
     if len(targets) < 2 or fewest_on_a_side(found.is_in) < 2:
         return None
     records = _spread_over(found)
-    theirs, is_in = found.of_models[:, records], found.is_in[:, records]
+    theirs, is_in = found.signals["shadow_statistic"][:, records], found.is_in[:, records]
     curves: list[list[Roc]] = [[] for _ in ways]
     for model in targets:
         others = left_without(found, model)

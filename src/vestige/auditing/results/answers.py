@@ -193,13 +193,8 @@ _NOT_ASKED = "to be asked for by name: it learns from known members"
 
 
 def options_as_text(options: Options) -> dict[str, str | int | float]:
-    """Return the options as a run holds them."""
-    return {name: _plain(getattr(options, name)) for name in Options.__dataclass_fields__}
-
-
-def _plain(value: str | int | float) -> str | int | float:
-    """An option as TOML and JSON can hold it: a member of an enumeration by its name."""
-    return str(value) if isinstance(value, str) else value
+    """Return the options as a run, TOML and JSON hold them: a member of an enumeration by its name."""
+    return {name: str(value) if isinstance(value, str) else value for name, value in vars(options).items()}
 
 
 _version = functools.cache(metadata.version)  # it searches the folders of all packages each time

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import special
 
+from vestige.attacks.lira import lira_online
 from vestige.auditing.references.leave_one_out import leave_one_out_per_record, leave_one_out_pooled, record_blocks
 from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without
-from vestige.auditing.references.scores import ReferenceScores, one_as_target, partners_of, play_attacks
+from vestige.auditing.references.scores import ReferenceScores, partners_of, play_attacks
 from vestige.auditing.results.operating_points import FPRS
 from vestige.auditing.results.people import comparable_people
 from vestige.core.likelihood_ratio import Center, Counts, LikelihoodRatio, Queries, Variance
@@ -86,22 +87,21 @@ def values_of_targets(
     found = references.observed
     is_in = found.is_in
     turns = [(m, left_without(found, m)) for m in range(len(is_in)) if not np.isnan(found.shadow_phi[m]).any()]
-    turns = [(m, others) for m, others in turns if _enough(is_in[others])]
+    turns = [(m, others) for m, others in turns if fewest_on_a_side(is_in[others]) >= _FEWEST]
     if len(turns) < 2 or not _counts_tell_nothing(is_in, turns):
         return ()
     values: list[TargetValue] = []
-    attacks = list(references.attacks.attacks)
-    partner = (
-        partners_of(is_in, found.groups) if len(turns) == len(is_in) and _is_plain(references.likelihood) else None
-    )
-    if partner is not None and "lira_online" in references.attacks.scores:
-        attacks = [a for a in attacks if a.name != "lira_online"]
-        for model, scores in enumerate(_lira_of_all(found, partner, references.likelihood)):
-            values.extend(_values(model, {"lira_online": scores}, is_in[model], subjects, combine))
+    attacks = references.attacks.attacks
+    partner = partners_of(is_in, found.groups) if len(turns) == len(is_in) else None
+    if partner is not None and _is_plain(references.likelihood):
+        for attack in (a for a in attacks if a.score is lira_online):
+            for model, scores in enumerate(_lira_of_all(found, partner, references.likelihood)):
+                values.extend(_values(model, {attack.name: scores}, is_in[model], subjects, combine))
+        attacks = tuple(a for a in attacks if a.score is not lira_online)
     turns = _some(turns, _groups_of(found, [m for m, _ in turns]), found.shadow_phi.size)
     for done, (model, others) in enumerate(turns):
         progress("every model in turn as the target", done, len(turns))
-        scores, _ = play_attacks(attacks, one_as_target(found, model, others), references.likelihood)
+        scores, _ = play_attacks(attacks, found.with_target(model, others), references.likelihood)
         values.extend(_values(model, scores, is_in[model], subjects, combine))
     return tuple(values)
 
@@ -130,7 +130,7 @@ def effects_of_references(
         Changes per block, attack and metric; none of an attack that the models left do not suffice for.
     """
     found = references.observed
-    attacks = list(references.attacks.attacks)
+    attacks = references.attacks.attacks
     before = {(v.model, v.attack, v.metric): v.value for v in values}
     targets = sorted(set.intersection({v.model for v in values}, *(_targets_of(values, a.name) for a in attacks)))
     if not targets:
@@ -150,9 +150,9 @@ def effects_of_references(
         changes: dict[tuple[str, str], dict[int, list[float]]] = {}
         for model in (m for m in targets if draw_of[m] in looked_at):
             others = left_without(found, model) & ~np.isin(draw_of, block)
-            if not others.any() or fewest_on_a_side(found.is_in[others]) < 1:
+            if fewest_on_a_side(found.is_in[others]) < 1:
                 continue
-            scores, _ = play_attacks(attacks, one_as_target(found, model, others), references.likelihood)
+            scores, _ = play_attacks(attacks, found.with_target(model, others), references.likelihood)
             for now in _values(model, scores, found.is_in[model], subjects, combine):
                 change = now.value - before[now.model, now.attack, now.metric]
                 of_draws = changes.setdefault((now.attack, now.metric), {})
@@ -209,16 +209,12 @@ def _lira_of_all(
 ) -> Float[np.ndarray, "target record"]:
     """Online LiRA with every model as the target, the mean over queries, from one reading of the answers."""
     score_all = leave_one_out_pooled if likelihood.variance is Variance.POOLED else leave_one_out_per_record
-    scores, theirs, floor = np.zeros(found.is_in.shape), found.of_models, likelihood.min_std
+    scores, theirs, floor = np.zeros(found.is_in.shape), found.signals["shadow_statistic"], likelihood.min_std
     for query in range(theirs.shape[2]):
         blocks = record_blocks(theirs[:, :, query])
         for records, of_targets in score_all(blocks, found.is_in, partner, min_std=floor):
             scores[:, records] += of_targets
     return np.asarray(scores / found.phi.shape[1])
-
-
-def _enough(left: Bool[np.ndarray, "model record"]) -> bool:
-    return len(left) > 0 and fewest_on_a_side(left) >= _FEWEST
 
 
 def _counts_tell_nothing(is_in: np.ndarray, turns: list[tuple[int, np.ndarray]]) -> bool:

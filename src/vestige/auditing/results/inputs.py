@@ -101,22 +101,19 @@ class AuditInputs:
     @cached_property
     def scored(self) -> tuple[Scored, ...]:
         """The attacks by the records that they score: those that score all first."""
-        alike: dict[bytes, list[str]] = {}
-        masks = {}
+        alike: dict[bytes, tuple[np.ndarray, list[str]]] = {}
         for attack, scores in self.scores.items():
             mask = ~np.isnan(scores)
-            key = mask.tobytes()
-            masks[key] = mask
-            alike.setdefault(key, []).append(attack)
-        whole_first = sorted(alike, key=lambda key: -np.count_nonzero(masks[key]))
+            alike.setdefault(mask.tobytes(), (mask, []))[1].append(attack)
+        whole_first = sorted(alike.values(), key=lambda found: -np.count_nonzero(found[0]))
         return tuple(
             Scored(
-                tuple(alike[key]),
-                masks[key],
-                self.units if masks[key].all() else self.units.restricted(masks[key]),
-                self.target.labels[masks[key]],
+                tuple(attacks),
+                mask,
+                self.units if mask.all() else self.units.restricted(mask),
+                self.target.labels[mask],
             )
-            for key in whole_first
+            for mask, attacks in whole_first
         )
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 
 from vestige.auditing.results.inputs import AuditInputs
 from vestige.auditing.results.measures import Counts, call_rows, count_calls, measure
-from vestige.auditing.results.operating_points import Known, Rule
+from vestige.auditing.results.operating_points import Rule
 from vestige.auditing.results.tidy import NAN, Row
 from vestige.auditing.scoring.learnt_scores import Side
 from vestige.core.options import Arithmetic
@@ -16,7 +16,7 @@ from vestige.core.outputs import Logits, Probabilities
 from vestige.core.probabilities import published_dtype
 from vestige.core.result import RiskSummary, Status
 from vestige.evaluation.intervals import NO_INTERVAL
-from vestige.evaluation.risk import Reliability, RiskTable, fit_risk, reliability, risk_scores
+from vestige.evaluation.risk import Reliability, fit_risk, reliability, risk_scores
 from vestige.evaluation.units import Units
 
 _RISK_THRESHOLDS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # Song & Mittal, table 6
@@ -47,7 +47,15 @@ def risk_of(audited: AuditInputs) -> tuple[np.ndarray | None, RiskSummary | None
     prior = audited.options.risk_prior
     risk = np.empty(entropy.size)
     for part in audited.known:
-        table = _risk_table(audited, part, part.of(known), published)
+        table = fit_risk(
+            part.of(known),
+            part.labels,
+            np.asarray(part.units.of(part.units.member)),
+            audited.target.predictions.n_classes,
+            n_bins=audited.options.risk_bins,
+            of_unit=part.units.of_record,
+            published=published,
+        )
         risk[part.attacked] = risk_scores(table, entropy[part.attacked], audited.target.labels[part.attacked], prior)
     counted = audited.known[0].attacked
     units = audited.units if counted.all() else audited.units.restricted(counted)
@@ -118,16 +126,3 @@ def _dtype_of(side: Side) -> np.dtype[Any]:
     """What Song & Mittal's arithmetic computes entropies in: its probabilities, or the softmax of logits."""
     output = side.predictions.output(Probabilities) or side.predictions.output(Logits)
     return published_dtype(output.table.dtype)
-
-
-def _risk_table(audited: AuditInputs, part: Known, entropy: np.ndarray, published: bool) -> RiskTable:
-    member = np.asarray(part.units.of(part.units.member))
-    return fit_risk(
-        entropy,
-        part.labels,
-        member,
-        audited.target.predictions.n_classes,
-        n_bins=audited.options.risk_bins,
-        of_unit=part.units.of_record,
-        published=published,
-    )

@@ -73,16 +73,12 @@ class Table:
         access, n_queries = common.pop("access_by_attack"), common.pop("queries_by_attack")
         columns: dict[str, list[object]] = {name: [] for name in RESULT_DTYPES}
         for row in self.rows:
-            values = {**_fields(row), **common, "lower": row.interval.lower, "upper": row.interval.upper}
+            values = {**vars(row), **common, "lower": row.interval.lower, "upper": row.interval.upper}
             for name, column in columns.items():
                 column.append(str(values[name]) if name == "status" else values.get(name))
         columns["n_queries"] = [n_queries.get(row.attack, 1) for row in self.rows]
         columns["access"] = [access.get(row.attack, self.common.access) for row in self.rows]
         return pd.DataFrame({name: pd.Series(v, dtype=RESULT_DTYPES[name]) for name, v in columns.items()})
-
-
-def _fields(row: Row) -> dict[str, object]:
-    return {name: getattr(row, name) for name in Row.__dataclass_fields__}
 
 
 def too_small(

@@ -101,7 +101,7 @@ def learnt_from_shadow(
     def within(known: np.ndarray, scored: np.ndarray) -> np.ndarray:
         return _learnt(attack, shadow_signals, shadow_member, known, shadow_signals, scored)
 
-    everyone, every_known = np.arange(_n_records(signals)), np.arange(shadow_member.size)
+    everyone, every_known = np.arange(len(next(iter(signals.values())))), np.arange(shadow_member.size)
     scores = _learnt(attack, shadow_signals, shadow_member, every_known, signals, everyone)
     return Learnt(scores, _by_folds(within, every_known, shadow_fold))
 
@@ -262,7 +262,3 @@ def _by_folds(
         left_out = fold == number
         scores[left_out] = scores_of(rows[~left_out], rows[left_out])
     return scores
-
-
-def _n_records(signals: Signals) -> int:
-    return len(next(iter(signals.values())))

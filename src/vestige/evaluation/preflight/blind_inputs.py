@@ -8,12 +8,13 @@ from jaxtyping import Bool, Int
 from vestige.core.result import Check, Validity
 from vestige.core.seeds import stream
 from vestige.evaluation.preflight.features import Features, encode
-from vestige.evaluation.preflight.judgement import judge
+from vestige.evaluation.preflight.judgement import judge, judged
 from vestige.evaluation.preflight.mann_whitney import MannWhitney
 from vestige.evaluation.preflight.per_unit import in_order_of_content, sample_units, unit_members, unit_numbers
 from vestige.evaluation.preflight.progressive import deal_blocks, progressive_auc
 from vestige.evaluation.preflight.remedies import DRAW_FROM_ONE_POOL
 from vestige.evaluation.preflight.row_hashes import mix, row_hashes
+from vestige.evaluation.units import rank_within
 
 LEVEL = 0.01
 """Honest random splits flagged at most; shared by the two guessers."""
@@ -90,9 +91,9 @@ def _judge(name: str, guesses: dict[str, MannWhitney], n_units: int, unit: str) 
     validity = judge(p_value, LEVEL, auc_lb)
     message = (
         f"Without the model, {guesser} guess{'es' * guesser.startswith('a ')} membership from inputs and labels with "
-        f"an AUC of {best.auc:.3f} (95% lower bound {auc_lb:.3f}, p = {p_value:.2g}, {n_units:,} {unit})."
+        f"an AUC of {best.auc:.3f} (95% lower bound {auc_lb:.3f}, p = {p_value:.2g}, {n_units:,} {unit})"
     )
-    return Check(name, validity, message, "" if validity is Validity.VALID else DRAW_FROM_ONE_POOL)
+    return judged(name, validity, message, "", DRAW_FROM_ONE_POOL)
 
 
 def _sample_records(member: np.ndarray, number: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -102,17 +103,8 @@ def _sample_records(member: np.ndarray, number: np.ndarray, rng: np.random.Gener
     wanted[drawn] = True
     records = rng.permutation(np.flatnonzero(wanted[number]))
     if records.size > MAX_RECORDS:
-        records = records[_rank_within(number[records]) < max(1, MAX_RECORDS // drawn.size)]
+        records = records[rank_within(number[records]) < max(1, MAX_RECORDS // drawn.size)]
     return np.sort(records)
-
-
-def _rank_within(number: np.ndarray) -> np.ndarray:
-    """How many entries with the same number stand before each entry."""
-    order = np.argsort(number, kind="stable")
-    starts = np.cumsum(np.bincount(number)) - np.bincount(number)
-    rank = np.empty(number.size, dtype=np.int64)
-    rank[order] = np.arange(number.size) - starts[number[order]]
-    return rank
 
 
 def _trees(features: Features, member: np.ndarray, seed: int) -> Any:

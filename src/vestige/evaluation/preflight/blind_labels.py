@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Int
 
 from vestige.core.result import Check, Validity
 from vestige.core.seeds import stream
-from vestige.evaluation.preflight.judgement import judge
+from vestige.evaluation.preflight.judgement import judge, judged
 from vestige.evaluation.preflight.mann_whitney import MannWhitney
 from vestige.evaluation.preflight.per_unit import in_order_of_content, sample_units, unit_members
 from vestige.evaluation.preflight.progressive import deal_blocks, progressive_auc
@@ -65,9 +65,9 @@ def blind_labels(
     seen = "differ between" if validity is not Validity.VALID else "do not differ more than by chance between"
     message = (
         f"Label frequencies of {classes.size} classes {seen} members and nonmembers (p = {p_value:.2g}); the label "
-        f"alone guesses membership with an AUC of {guess.auc:.3f} (95% lower bound {auc_lb:.3f})."
+        f"alone guesses membership with an AUC of {guess.auc:.3f} (95% lower bound {auc_lb:.3f})"
     )
-    return Check(name, validity, message, "" if validity is Validity.VALID else DRAW_FROM_ONE_POOL)
+    return judged(name, validity, message, "", DRAW_FROM_ONE_POOL)
 
 
 def _guess(labels: np.ndarray, member: np.ndarray, number: np.ndarray) -> MannWhitney | None:

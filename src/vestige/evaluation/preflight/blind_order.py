@@ -1,16 +1,15 @@
 """Can membership be guessed from a time or order the user named?"""
 
 from collections.abc import Mapping
-from math import sqrt
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vestige.core.errors import InputError
-from vestige.core.result import Check, Validity
-from vestige.evaluation.preflight.judgement import judge
-from vestige.evaluation.preflight.mann_whitney import mann_whitney
+from vestige.core.result import Check
+from vestige.evaluation.preflight.judgement import judge, judged
+from vestige.evaluation.preflight.mann_whitney import any_difference, mann_whitney
 from vestige.evaluation.preflight.per_unit import unit_means, unit_members, unit_numbers
 from vestige.evaluation.preflight.remedies import DRAW_FROM_ONE_POOL
 from vestige.evaluation.roc import roc
@@ -57,22 +56,18 @@ def blind_order(
 
 
 def _check(name: str, times: Float[np.ndarray, " unit"], side: Bool[np.ndarray, " unit"], level: float) -> Check:
-    from scipy.special import kolmogorov
-
     curve = roc(times[side], times[~side])
     test = mann_whitney(curve)
-    distance = float(np.max(np.abs(curve.tpr - curve.fpr)))
-    scale = sqrt(1 / curve.n_members + 1 / curve.n_nonmembers)
-    p_value = min(1.0, 2 * min(test.p_two_sided, float(kolmogorov(distance / scale))))
+    p_value, distance, scale = any_difference(curve)
     # Both bounds hold at once: 97.5 % each; 1.48 is Kolmogorov's quantile. One cut at best guesses (1 + distance) / 2.
     by_rank = max(test.lower(0.9875), 1 - test.upper(0.9875))
     by_cut = (1 + distance - 1.48 * scale) / 2
     validity = judge(p_value, level, max(by_rank, by_cut))
     message = (
         f"Column {name!r} alone guesses membership with an AUC of {test.auc:.3f} (above 0.5: members later; p = "
-        f"{p_value:.2g}); the largest distance between the sides' distributions is {distance:.3f}."
+        f"{p_value:.2g}); the largest distance between the sides' distributions is {distance:.3f}"
     )
-    return Check(f"blind_order: {name}", validity, message, "" if validity is Validity.VALID else DRAW_FROM_ONE_POOL)
+    return judged(f"blind_order: {name}", validity, message, "", DRAW_FROM_ONE_POOL)
 
 
 def _as_numbers(name: str, values: Any, n_records: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt64
 
 from vestige.core.result import Check, Validity
+from vestige.evaluation.preflight.judgement import judge, judged
 from vestige.evaluation.preflight.matches import Matches, matches
 from vestige.evaluation.preflight.row_hashes import row_hashes
 
@@ -65,13 +66,14 @@ def _across_sides(found: Matches) -> Check:
         f"{found.n_across:,} of {found.n_nonmembers:,} nonmembers ({found.share:.1%}) have exactly the inputs of a "
         "member"
     )
-    if found.p_more >= LEVEL:
-        chance = f", which relabelled sides would give too (p = {found.p_more:.2g})" if found.n_across else ""
-        return Check("duplicates", Validity.VALID, f"{message}{chance}.")
-    return Check(
+    validity = judge(found.p_more, LEVEL, found.beyond_chance, CONFOUNDED_SHARE)
+    if validity is Validity.VALID and found.n_across:
+        message += f", which relabelled sides would give too (p = {found.p_more:.2g})"
+    return judged(
         "duplicates",
-        Validity.CONFOUNDED if found.beyond_chance > CONFOUNDED_SHARE else Validity.LIMITED,
-        f"{message}, more than relabelled sides would give (p = {found.p_more:.2g}): they are members in all but name.",
+        validity,
+        message,
+        f", more than relabelled sides would give (p = {found.p_more:.2g}): they are members in all but name",
         "Is one file a copy of the other, in part or as a whole? Leave these nonmembers out, or keep one record of "
         "each set of equal ones.",
     )
@@ -86,12 +88,11 @@ def _repeated(hashes: UInt64[np.ndarray, " record"], member: Bool[np.ndarray, " 
         f"{n_shared:,} of {hashes.size:,} records ({share:.1%}) share their inputs with another record; "
         f"{inside:,} members and {outside:,} nonmembers have inputs of their own on their side"
     )
-    if share <= TOLERATED_REPEATS or found.p_fewer >= LEVEL_WITHIN:
-        return Check("repeated_inputs", Validity.VALID, f"{message}.")
-    return Check(
+    return judged(
         "repeated_inputs",
-        Validity.LIMITED,
-        f"{message}. Repeats keep to one side more than by chance (p = {found.p_fewer:.2g}), so they are no "
-        "independent records: intervals and p-values that count records are too narrow.",
+        Validity.VALID if share <= TOLERATED_REPEATS or found.p_fewer >= LEVEL_WITHIN else Validity.LIMITED,
+        message,
+        f". Repeats keep to one side more than by chance (p = {found.p_fewer:.2g}), so they are no independent "
+        "records: intervals and p-values that count records are too narrow",
         "Name the column that says whose record it is with --subject, or keep one record of each set of equal ones.",
     )

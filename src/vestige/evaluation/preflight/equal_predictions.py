@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt64
 
 from vestige.core.result import Check, Validity
+from vestige.evaluation.preflight.judgement import judge, judged
 from vestige.evaluation.preflight.matches import matches
 
 LEVEL = 0.002
@@ -59,21 +60,15 @@ def equal_predictions(
     )
     cure = "Is one file a copy of the other, in part or as a whole, or were the nonmembers' answers made of members?"
     if np.array_equal(inside, outside) and _chance_of_equal_sides(counts) < _NEVER:
-        whole = f"{message}: each answer occurs equally often on both sides, which are one and the same."
-        return Check(name, Validity.CONFOUNDED, whole, cure)
+        one = ": each answer occurs equally often on both sides, which are one and the same"
+        return judged(name, Validity.CONFOUNDED, message, one, cure)
     distinct = min(np.count_nonzero(inside) / n_members, np.count_nonzero(outside) / n_nonmembers)
     if distinct < _CONTINUOUS or not n_across:
         return Check(name, Validity.VALID, f"{message}.")
     found = matches(row_hashes, member, units)
-    if found.p_more >= LEVEL:
-        return Check(name, Validity.VALID, f"{message}.")
-    return Check(
-        name,
-        Validity.CONFOUNDED if found.beyond_chance > CONFOUNDED_SHARE else Validity.LIMITED,
-        f"{message} to the last bit, more than relabelled sides would give (p = {found.p_more:.2g}): these are the "
-        "same records on both sides.",
-        cure,
-    )
+    validity = judge(found.p_more, LEVEL, found.beyond_chance, CONFOUNDED_SHARE)
+    more = f" to the last bit, more than relabelled sides would give (p = {found.p_more:.2g}): these are the same "
+    return judged(name, validity, message, f"{more}records on both sides", cure)
 
 
 def _chance_of_equal_sides(counts: Int[np.ndarray, " value"]) -> float:

@@ -1,13 +1,15 @@
 """From a p-value and a bound to VALID, LIMITED or CONFOUNDED."""
 
-from vestige.core.result import Validity
+from vestige.core.result import Check, Validity
 
 CONFOUNDED_AUC = 0.55
 """A guess that never sees the model and is better than this, with 95 % confidence, could explain an attack."""
 
 
-def judge(p_value: float, level: float, auc_lb: float) -> Validity:
-    """Judge a blind guess: is it better than chance, and if so, is it good enough to explain an attack?
+def judge(p_value: float, level: float, size: float, tolerated: float = CONFOUNDED_AUC) -> Validity:
+    """Judge what is tested: is it more than chance, and if so, is it large enough to explain an attack?
+
+    The size is a lower bound of the area of a blind guess, unless another one is tolerated.
 
     Example:
         >>> [str(judge(p, 0.01, lb)) for p, lb in [(0.2, 0.6), (0.001, 0.53), (0.001, 0.6)]]
@@ -15,4 +17,16 @@ def judge(p_value: float, level: float, auc_lb: float) -> Validity:
     """
     if p_value >= level:
         return Validity.VALID
-    return Validity.CONFOUNDED if auc_lb > CONFOUNDED_AUC else Validity.LIMITED
+    return Validity.CONFOUNDED if size > tolerated else Validity.LIMITED
+
+
+def judged(name: str, validity: Validity, message: str, wrong: str, cure: str) -> Check:
+    """A check that says what was seen, and where something is wrong also what, and its cure.
+
+    Example:
+        >>> judged("sizes", Validity.VALID, "10 records", ": too few", "Bring more.").message
+        '10 records.'
+    """
+    if validity is Validity.VALID:
+        return Check(name, validity, f"{message}.")
+    return Check(name, validity, f"{message}{wrong}.", cure)

@@ -78,6 +78,25 @@ def mann_whitney(curve: Roc) -> MannWhitney:
     )
 
 
+def any_difference(curve: Roc) -> tuple[float, float, float]:
+    """Test whether the sides' scores differ in any way: by rank, and by Kolmogorov and Smirnov's distance.
+
+    Returns:
+        The p-value over both, the largest distance between the sides' distributions, and its scale by chance.
+
+    Example:
+        >>> from vestige.evaluation.roc import roc
+        >>> [round(found, 3) for found in any_difference(roc(np.arange(20.0) + 5, np.arange(20.0)))]
+        [0.036, 0.25, 0.316]
+    """
+    from scipy.special import kolmogorov
+
+    distance = float(np.max(np.abs(curve.tpr - curve.fpr)))
+    scale = sqrt(1 / curve.n_members + 1 / curve.n_nonmembers)
+    p_value = min(1.0, 2 * min(mann_whitney(curve).p_two_sided, float(kolmogorov(distance / scale))))
+    return p_value, distance, scale
+
+
 def mean_of_independent(tests: Sequence[MannWhitney]) -> MannWhitney:
     """Average rank tests whose deviations from chance are uncorrelated.
 

@@ -1,15 +1,13 @@
 """Do members have more or fewer records each than nonmembers?"""
 
-from math import sqrt
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vestige.core.result import Check, Validity
 from vestige.core.seeds import stream
-from vestige.evaluation.preflight.mann_whitney import mann_whitney
+from vestige.evaluation.preflight.mann_whitney import any_difference
 from vestige.evaluation.record_numbers import alike_numbers, matched
-from vestige.evaluation.roc import Roc, roc
+from vestige.evaluation.roc import roc
 
 LEVEL = 0.002
 """Honest random splits flagged at most; shared by two tests."""
@@ -41,7 +39,7 @@ def records_per_subject(n_records: Int[np.ndarray, " unit"], member: Bool[np.nda
     """
     name = "records_per_subject"
     curve = roc(n_records[member].astype(np.float64), n_records[~member].astype(np.float64))
-    p_value = _p_value(curve)
+    p_value, _, _ = any_difference(curve)
     if p_value < LEVEL:
         p_value = _p_value_by_relabelling(n_records, member)
     message = (
@@ -72,17 +70,6 @@ def records_per_subject(n_records: Int[np.ndarray, " unit"], member: Bool[np.nda
         f"other {member.size - n_in - n_out:,} were left out.",
         cure,
     )
-
-
-def _distance(curve: Roc) -> float:
-    return float(np.max(np.abs(curve.tpr - curve.fpr)))
-
-
-def _p_value(curve: Roc) -> float:
-    from scipy.special import kolmogorov
-
-    scale = sqrt(1 / curve.n_members + 1 / curve.n_nonmembers)
-    return min(1.0, 2 * min(mann_whitney(curve).p_two_sided, float(kolmogorov(_distance(curve) / scale))))
 
 
 def _p_value_by_relabelling(n_records: np.ndarray, member: np.ndarray) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from vestige.core.result import Check, Validity
-from vestige.evaluation.preflight.judgement import judge
+from vestige.evaluation.preflight.judgement import judge, judged
 from vestige.evaluation.preflight.mann_whitney import mann_whitney
 from vestige.evaluation.preflight.per_unit import unit_means, unit_members, unit_numbers
 from vestige.evaluation.roc import roc
@@ -64,6 +64,6 @@ def reference_counts(
     message = (
         f"The number of reference models that were trained on a record ({is_in.sum(axis=0).min()} to "
         f"{is_in.sum(axis=0).max()} of {len(is_in)}) guesses membership with an AUC of {test.auc:.3f} "
-        f"(p = {test.p_two_sided:.2g})."
+        f"(p = {test.p_two_sided:.2g})"
     )
-    return Check(name, validity, message, "" if validity is Validity.VALID else cure)
+    return judged(name, validity, message, "", cure)

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from vestige.core.messages import few
 from vestige.core.result import Check, Validity
+from vestige.evaluation.preflight.judgement import judged
 from vestige.evaluation.preflight.per_unit import unit_means, unit_numbers
 
 LEVEL = 0.001
@@ -67,14 +68,14 @@ def reference_membership(
         f"the {gain.size} reference models by {average:.2f} on average, {gain.min():.2f} to {gain.max():.2f} (p = "
         f"{p_value:.2g})"
     )
-    if p_average >= LEVEL and not without.size:
-        return Check("reference_membership", Validity.VALID, f"{said}.")
     whole = p_average < LEVEL or 2 * without.size >= gain.size
+    wrong = Validity.CONFOUNDED if whole else Validity.LIMITED
     who = "they gain" if whole else f"{without.size} of them (models {few([str(i) for i in without], 5)}) gain"
-    return Check(
+    return judged(
         "reference_membership",
-        Validity.CONFOUNDED if whole else Validity.LIMITED,
-        f"{said}: {who} too little by the records that they are said to be trained on.",
+        wrong if p_average < LEVEL or without.size else Validity.VALID,
+        said,
+        f": {who} too little by the records that they are said to be trained on",
         "Are the rows of their membership in another order than the models (names sort 0, 1, 10, 2), or are 0 and 1 "
         "exchanged there? Match answers and membership by model, and records by id. Or train them as the target was.",
     )

@@ -6,6 +6,7 @@ import numpy as np
 
 from vestige.core.ids import id_texts
 from vestige.core.result import Check, Validity
+from vestige.evaluation.preflight.judgement import judged
 
 
 def shadow_overlap(target_ids: Any | None, shadow_ids: Any | None) -> Check | None:
@@ -26,12 +27,10 @@ def shadow_overlap(target_ids: Any | None, shadow_ids: Any | None) -> Check | No
         return None
     target, shadow = id_texts(target_ids), id_texts(shadow_ids)  # 7 in one file is "7" in the other
     n_shared = int(np.count_nonzero(np.isin(shadow, target)))
-    message = f"{n_shared:,} of the shadow model's {shadow.size:,} records are among the {target.size:,} audited ones."
-    if not n_shared:
-        return Check("shadow_overlap", Validity.VALID, message)
-    return Check(
+    return judged(
         "shadow_overlap",
-        Validity.LIMITED,
-        message,
+        Validity.LIMITED if n_shared else Validity.VALID,
+        f"{n_shared:,} of the shadow model's {shadow.size:,} records are among the {target.size:,} audited ones",
+        "",
         "Leave the shared records out of the shadow file: the shadow model's records must be its own.",
     )

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vestige.core.result import Check, Validity
+from vestige.evaluation.preflight.judgement import judged
 
 LEVEL = 0.003
 """Honest audits flagged at most; shared by all comparisons."""
@@ -122,21 +123,19 @@ def shadow_training(target: Behaviour | None, shadows: Sequence[Behaviour | None
                 p_values.append(_p_margin(own - float(theirs.mean()), variance + spread))
     p_value = min(1.0, len(p_values) * min(p_values))
     words = [
-        f"{_mean_of(known, name, 0)} and {_mean_of(known, name, 1)} (target {_said(target, name, 0)} and "
-        f"{_said(target, name, 1)})"
+        f"{_said(known, name, 0)} and {_said(known, name, 1)} (target {_said([target], name, 0)} and "
+        f"{_said([target], name, 1)})"
         for name in ("accuracy", "log_loss")
     ]
     message = (
         f"On records of their own and on others, the {len(known):,} shadow model{'s' * (len(known) > 1)} give the true "
         f"class more than half in {words[0]} of the cases, with a loss of {words[1]} (p = {p_value:.2g})"
     )
-    if p_value >= LEVEL:
-        return Check("shadow_training", Validity.VALID, f"{message}.")
-    return Check(
+    return judged(
         "shadow_training",
-        Validity.LIMITED,
-        f"{message}: they do not behave like the target, so thresholds and attacks that come from them are another "
-        "model's.",
+        Validity.VALID if p_value >= LEVEL else Validity.LIMITED,
+        message,
+        ": they do not behave like the target, so thresholds and attacks that come from them are another model's",
         "Train shadow models as the target was: loss, epochs, number of records, augmentation, order of the classes.",
     )
 
@@ -156,11 +155,6 @@ def _p_margin(difference: float, variance: float) -> float:
     return erfc(beyond / sqrt(2 * variance)) if beyond > 0 else 1.0
 
 
-def _said(model: Behaviour, name: str, place: int) -> str:
-    value = getattr(model, name)[place]
-    return f"{np.exp(value):.3g}" if name == "log_loss" else f"{value:.3f}"
-
-
-def _mean_of(models: Sequence[Behaviour], name: str, place: int) -> str:
+def _said(models: Sequence[Behaviour], name: str, place: int) -> str:
     value = float(np.mean([getattr(model, name)[place] for model in models]))
     return f"{np.exp(value):.3g}" if name == "log_loss" else f"{value:.3f}"

@@ -1,14 +1,13 @@
 """Is there a class whose members are never recognised, though the model gives that class to others?"""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
-from scipy.special import gammaln
 
 from vestige.core.messages import brief, few
 from vestige.core.result import Check, Validity
+from vestige.evaluation.hypergeometric import hypergeometric_tail
 
 LEVEL = 0.001
 """Honest audits of a model at chance level flagged at most; shared by all classes."""
@@ -87,19 +86,6 @@ def _p_values(
     alike = 1.0 if units is None else float(np.sum(np.unique(units[member], return_counts=True)[1] ** 2)) / n
     n, given, true = int(n / alike), np.floor(given / alike).astype(int), np.floor(true / alike).astype(int)
     most = np.ceil(right / alike).astype(int)
-    return np.array([_at_most(*row, n) for row in zip(most.tolist(), given.tolist(), true.tolist(), strict=True)])
-
-
-def _at_most(most: int, given: int, true: int, n: int) -> float:
-    """Probability that at most so many of the `true` are among those `given`, drawn from n at random.
-
-    `scipy.stats.hypergeom` has it too, and takes half a second to import.
-    """
-    hits = np.arange(max(0, given + true - n), min(most, given, true) + 1)
-    if most >= min(given, true):
-        return 1.0
-    return float(np.exp(_log_choose(true, hits) + _log_choose(n - true, given - hits) - _log_choose(n, given)).sum())
-
-
-def _log_choose(n: int, k: Any) -> Any:
-    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    # At most so many who are right are at least so many who are given the class and are not of it.
+    rows = zip(most.tolist(), given.tolist(), true.tolist(), strict=True)
+    return np.array([hypergeometric_tail(g - right_ones, n, n - of_class, g) for right_ones, g, of_class in rows])
