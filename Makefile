@@ -7,8 +7,14 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --con
 
 SOURCES := $(wildcard src tests benchmarks examples)
 
+# What a change to a formula, a statistic or a sentence breaks first; none of it loads torch.
+QUICK := tests/core tests/attacks tests/testing tests/test_house.py \
+         $(patsubst %,tests/evaluation/test_%.py,intervals risk roc strength thresholds units) \
+         $(patsubst %,tests/report/test_%.py,document rows tables terminal wording)
+NOT_QUICK := front_door or signal_store or by_the_default_network or literal_quadratic or other_types_reach
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test slow check lint types contracts doctest bench format clean
+.PHONY: help venv demo test quick slow coverage check lint types contracts doctest bench format clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -20,6 +26,14 @@ demo: $(VENV)/.installed ## audit a small overfitted model, from training to rep
 
 test: $(VENV)/.installed ## run the tests in JOBS=2 processes
 	$(BIN)/python -m pytest -n $(JOBS)
+
+quick: $(VENV)/.installed ## run the tests of formulas, statistics and wording: under a minute, without torch
+	$(BIN)/python -m pytest -n $(JOBS) $(QUICK) -k "not ($(NOT_QUICK))"
+
+coverage: $(VENV)/.installed ## run the tests and list the lines of src that none of them runs
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 slow: $(VENV)/.installed ## run the slow tests, which the other targets leave out
 	$(BIN)/python -m pytest -n $(JOBS) -m slow

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.targets.servers import _is_ready, _started
+from tests.targets.servers import _is_ready, _started, needs_mlserver_sklearn
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 OF_A_MODEL = sorted(path.parent.name for path in EXAMPLES.glob("*/make.py"))
@@ -71,6 +71,8 @@ def test_there_is_an_example_for_every_kind_of_door():
 
 @pytest.mark.parametrize("name", OF_A_MODEL)
 def test_the_example_runs(name, tmp_path):
+    if name == "http_endpoint":
+        needs_mlserver_sklearn()
     folder = tmp_path / name
     shutil.copytree(EXAMPLES / name, folder, ignore=shutil.ignore_patterns("__pycache__"))
 

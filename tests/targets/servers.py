@@ -16,16 +16,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
 import joblib
+import pytest
 
 READY_WITHIN = 60.0  # [s]; 4 on an idle machine
 
 # ----------------------------------------------------------------------------------- MLServer
+
+
+def needs_mlserver_sklearn() -> None:
+    """Skip a test that a scikit-learn estimator must be served for, where that cannot be installed."""
+    if find_spec("mlserver_sklearn") is None:
+        pytest.skip("needs mlserver-sklearn, which asks for Python below 3.13")
 
 
 @contextmanager
@@ -41,6 +49,7 @@ def mlserver(
         version: Of all models.
         others: More models of the same server.
     """
+    needs_mlserver_sklearn()
     for model, fitted in {name: estimator, **(others or {})}.items():
         (folder / model).mkdir()
         joblib.dump(fitted, folder / model / "m.joblib")
