@@ -14,7 +14,6 @@ from vestige.core.attack import Attack
 from vestige.core.custom_attacks import attack_of, guarded, refuse_attack
 from vestige.core.errors import InputError
 from vestige.core.messages import brief, nearest
-from vestige.core.signal import ACCESS
 from vestige.training.identity import identity_of, named_object, plain
 
 ALL = "all"
@@ -65,11 +64,6 @@ class Selection:
     def _others(self) -> list[str]:
         chosen = {attack.name for attack in self.attacks}
         return [name for name in _OURS if name not in chosen]
-
-    def access_of(self, names: Mapping[str, Any]) -> str:
-        """Return the access that the attacks which ran stand for: the strongest any of them needs."""
-        needed = {attack.access for attack in self.attacks if attack.name in names}
-        return next(level for level in ACCESS if level in needed)
 
     def needs(self) -> str:
         """Return what each of the attacks must be given, for a message."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from vestige.core.errors import InputError
 from vestige.core.messages import brief, nearest
-from vestige.core.signal import ACCESS, KNOWLEDGE, SIGNALS, Family, Signal, signals_of
+from vestige.core.signal import KNOWLEDGE, SIGNALS, Family, Signal, signals_of, strongest
 
 PROVIDED = ("seed", "subjects", "classifier")
 """Parameters with a default that an audit may set itself; no options."""
@@ -80,8 +80,7 @@ class Attack:
     @property
     def access(self) -> str:
         """The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`."""
-        given = {signal.access for signal in self.signals}
-        return next(level for level in ACCESS if level in given)
+        return strongest(signal.access for signal in self.signals)
 
     @property
     def knowledge(self) -> tuple[str, ...]:

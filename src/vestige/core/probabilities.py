@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 LOG_FLOOR = 1e-30
-"""Smallest argument of a logarithm of a given probability [C, P1]: -log of it is 69.0776."""
+"""Smallest argument of a logarithm of a given probability (code of Song & Mittal): -log of it is 69.0776."""
 
 SUM_TOLERANCE = 1e-4
 """What a row of probabilities may miss 1 by: the float32 softmax of many classes does."""

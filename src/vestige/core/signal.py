@@ -147,6 +147,16 @@ FOR_CUSTOM = tuple(
 """Names of the parameters that a custom attack may have."""
 
 
+def strongest(levels: Iterable[str]) -> str:
+    """Return the level of access that gives all of these.
+
+    Example:
+        >>> strongest(["label", "confidence", "loss"])
+        'confidence'
+    """
+    return min(levels, key=ACCESS.index)
+
+
 def signals_of(reads: Iterable[str]) -> tuple[Signal, ...]:
     """Return the signals of these names, those of known records as what they are of.
 

@@ -11,7 +11,7 @@ MNIST_MEAN, MNIST_STD = (0.1307,), (0.3081,)
 """Of the training images, the whole set over [0 to 1]."""
 
 CIFAR100_MEAN, CIFAR100_STD = (129.3 / 255, 124.1 / 255, 112.4 / 255), (68.2 / 255, 65.4 / 255, 70.4 / 255)
-"""Per channel, the digits of P4's code [0 to 1]."""
+"""Per channel, the digits of Watson et al.'s code [0 to 1]."""
 
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)
 """Per channel, the digits of Phan's code [0 to 1]."""

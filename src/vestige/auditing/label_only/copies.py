@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from vestige.attacks import CATALOGUE
+from vestige.attacks import named
 from vestige.auditing.label_only.probe import FEWEST, RATIO, Probe, score
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
 from vestige.auditing.played import Played, PlayedAttacks
@@ -21,8 +21,6 @@ from vestige.core.result import NotRun
 from vestige.core.targets import LabelTarget
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
 from vestige.signals.label_only.agreement import agreement
-
-_OURS = {attack.name: attack for attack in CATALOGUE}
 
 
 class CopiesOfRecords(Probe):
@@ -137,7 +135,7 @@ class CopiesOfRecords(Probe):
         )
 
     def _score(self, question: LabelQuestion, correct: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        attack = question.wanted.get(self.attacks[0]) or _OURS[self.attacks[0]]
+        attack = question.wanted.get(self.attacks[0]) or named(self.attacks[0])
         return score(attack, correct, predicted=predicted, labels=question.pool.labels)
 
 

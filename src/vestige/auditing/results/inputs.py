@@ -20,7 +20,7 @@ from vestige.core.outputs import PredictedLabels
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
 from vestige.core.seeds import stream
-from vestige.core.signal import ACCESS
+from vestige.core.signal import strongest
 from vestige.evaluation.units import Units, halves, make_units, on_both_sides
 
 
@@ -124,8 +124,7 @@ class AuditInputs:
     @property
     def access(self) -> str:
         """The access that the attacks which were played stand for: the strongest any of them needs."""
-        needed = {attack.access for attack in self.attacks.attacks}
-        return next(level for level in ACCESS if level in needed)
+        return strongest(attack.access for attack in self.attacks.attacks)
 
     @property
     def n_references(self) -> int:

@@ -67,7 +67,7 @@ class MemGuardSplit:
 
 @dataclass(frozen=True, eq=False)
 class SourceTarget:
-    """P3's sets: the target's members and nonmembers, the source model's, and those of a defensive attacker."""
+    """Sets of Choquette-Choo et al.: the target's two sides, the source model's, and those of a defensive attacker."""
 
     target_members: Mask
     target_nonmembers: Mask
@@ -78,7 +78,7 @@ class SourceTarget:
 
 @dataclass(frozen=True, eq=False)
 class QuarterSplit:
-    """P4's quarters of the training pool: the public ones are the adversary's, the private ones the target's."""
+    """Quarters of the pool (Watson et al.): the public ones are the adversary's, the private ones the target's."""
 
     public_members: Mask
     public_nonmembers: Mask
@@ -102,7 +102,7 @@ class PublicGame:
 
 
 class P1Data(Enum):
-    """Data of P1 with fixed blocks, and their number of records."""
+    """Data of Song & Mittal with fixed blocks, and their number of records."""
 
     LOCATION30 = 5_010
     PURCHASE100 = 197_324
@@ -355,7 +355,7 @@ def _blocks(
     if data not in blocks:
         raise InputError(
             f"Expected {' or '.join(known.name for known in blocks)} for this split, found {data.name}; "
-            "P1 has no such split of it."
+            "Song & Mittal 2021 have no such split of it."
         )
     rows = np.asarray(permutation)
     if not np.array_equal(np.sort(rows), np.arange(data.value)):

@@ -40,10 +40,10 @@ class Form:
 
 
 LIRA = Form(negative_slope=0.0, bias=False, norm_momentum=0.1, norm_eps=1e-5, shortcut=Shortcut.ALL)
-"""Of P2's demonstration, which takes it from objax."""
+"""Of the demonstration of Carlini et al., which takes it from objax."""
 
 FIXMATCH = Form(negative_slope=0.1, bias=True, norm_momentum=0.001, norm_eps=1e-3, shortcut=Shortcut.FIRST)
-"""Of FixMatch (Sohn et al. 2020), which P3 takes over."""
+"""Of FixMatch (Sohn et al. 2020), which Choquette-Choo et al. take over."""
 
 
 class WideResNet(nn.Module):
