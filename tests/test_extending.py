@@ -168,11 +168,11 @@ np.save("weights.npy", w)
 logits = x @ w[:4] + w[4]
 y = logits.argmax(axis=1)
 model = vestige.ModelFile("weights.npy")
-print(np.abs(model.interface(3).answers(x).whole() - logits).max())
+print(np.abs(model.open_model(3).answers(x).whole() - logits).max())
 result = vestige.audit(model, (x[:100], y[:100]), (x[100:], y[100:]), attacks=["correctness", "loss"])
 print(sorted(set(result.results["attack"])))
 try:
-    model.interface(4)
+    model.open_model(4)
 except vestige.InputError as error:
     print(error)
 """

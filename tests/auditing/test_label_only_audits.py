@@ -35,7 +35,7 @@ from vestige.auditing.querying.session import reserved
 from vestige.auditing.selection import select
 from vestige.core.errors import BudgetError, TargetError
 from vestige.core.records import joined
-from vestige.core.targets import Part
+from vestige.core.targets import AnswerBatch
 from vestige.signals.boundary import hop_skip_jump
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
@@ -389,7 +389,7 @@ class Dying:
     def answers(self, inputs: Any) -> PredictedLabels:
         return PredictedLabels(self.fitted.predict(inputs))
 
-    def answers_in_parts(self, inputs: Any, allowance: Any = None) -> Iterator[Part]:
+    def answers_in_batches(self, inputs: Any, allowance: Any = None) -> Iterator[AnswerBatch]:
         for start in range(0, len(inputs), 50):
             rows = np.arange(start, min(start + 50, len(inputs)))
             if self.left < rows.size:
@@ -397,9 +397,9 @@ class Dying:
                 raise TargetError("Expected an answer, found none.")
             self.left -= rows.size
             self.sent += rows.size
-            yield Part(rows, self.answers(inputs[rows]))
+            yield AnswerBatch(rows, self.answers(inputs[rows]))
 
-    def interface(self, n_classes: int, classes: Any = None) -> "Dying":
+    def open_model(self, n_classes: int, classes: Any = None) -> "Dying":
         return self
 
 

@@ -35,7 +35,7 @@ from vestige.data.sets.published_sets import read_location30
 from vestige.data.sets.uci import read_german_credit, read_hepatitis
 from vestige.targets.ledger import Ledger
 from vestige.training.bank import Bank
-from vestige.training.facts import Facts, key_of
+from vestige.training.model_key import ModelKey, key_of
 
 Mutant = Callable[[bytes, np.random.Generator], bytes]
 N = 24
@@ -246,7 +246,7 @@ fail_if = ["auc.upper > 0.6"]
 [options]
 seed = 3
 """
-_FACTS = Facts("digest of records", "digest of a row", {"epochs": 3}, seed=0)
+_FACTS = ModelKey("digest of records", "digest of a row", {"epochs": 3}, seed=0)
 
 
 def _bank(folder: Path) -> list[Path]:

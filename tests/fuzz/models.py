@@ -190,7 +190,7 @@ def _asked(stored: StoredModel, path: Path) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ModelFile(path, **stored.given).interface(3).answers(X).whole()
+            ModelFile(path, **stored.given).open_model(3).answers(X).whole()
     except VestigeError as error:
         message = str(error)
         return "refused" if message.isprintable() else f"not one line: {message!r}"

@@ -9,7 +9,7 @@ from tests.signals.boundaries import Constant, Dying, Linear, Undecided, linear
 
 from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import PredictedLabels, Probabilities
-from vestige.core.targets import Part
+from vestige.core.targets import AnswerBatch
 from vestige.signals.boundary import Starts, distances_of_copies, hop_skip_jump, search, surfree
 from vestige.targets.access import label_target, labels_only
 from vestige.targets.ledger import Ledger
@@ -188,10 +188,10 @@ class _Far:
     def __init__(self, plane):
         self.plane = plane
 
-    def answers_in_parts(self, inputs, allowance=None):
+    def answers_in_batches(self, inputs, allowance=None):
         for start in range(0, len(inputs), 64):
             rows = np.arange(start, min(start + 64, len(inputs)))
-            yield Part(rows, PredictedLabels(self.plane.labels(inputs[rows], rows)))
+            yield AnswerBatch(rows, PredictedLabels(self.plane.labels(inputs[rows], rows)))
 
     def answers(self, inputs):
         raise AssertionError

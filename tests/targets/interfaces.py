@@ -4,7 +4,7 @@ import numpy as np
 
 from vestige.core.errors import TargetError
 from vestige.core.outputs import Logits, Probabilities
-from vestige.core.targets import Part
+from vestige.core.targets import AnswerBatch
 
 
 class Known:
@@ -29,14 +29,14 @@ class Far(Known):
         super().__init__()
         self.dies_after, self.version, self.batch = dies_after, version, batch
 
-    def answers_in_parts(self, inputs, allowance=None):
+    def answers_in_batches(self, inputs, allowance=None):
         starts = list(range(0, len(inputs), self.batch))
         for number, start in enumerate(reversed(starts)):
             if number == self.dies_after:
                 raise TargetError("Expected an answer, found a dead server.")
             rows = np.arange(start, min(start + self.batch, len(inputs)))
             answers = self.answers(inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows])
-            yield Part(rows, answers, self.version, n_failed=number % 2)
+            yield AnswerBatch(rows, answers, self.version, n_failed=number % 2)
 
 
 class White(Known):

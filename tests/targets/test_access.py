@@ -14,7 +14,7 @@ from tests.targets.interfaces import Far, Known, White, probabilities_of
 
 from vestige.core.errors import BudgetError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
-from vestige.core.targets import ConfidenceTarget, GradientTarget, LabelTarget, RemoteInterface
+from vestige.core.targets import ConfidenceTarget, GradientTarget, LabelTarget, RemoteModel
 from vestige.targets.access import confidence_target, gradient_target, label_target, labels_only, predicted_labels
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
@@ -206,9 +206,9 @@ def test_behind_label_access_no_file_holds_a_probability(make, tmp_path):
 
 def test_label_access_stays_far_where_it_was_far():
     far = labels_only(Far())
-    assert isinstance(far, RemoteInterface)
+    assert isinstance(far, RemoteModel)
     assert far.identity == Far.identity
-    assert not isinstance(labels_only(Known()), RemoteInterface)
+    assert not isinstance(labels_only(Known()), RemoteModel)
     assert not hasattr(labels_only(White()), "gradient_norms")
 
 

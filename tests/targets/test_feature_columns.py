@@ -32,7 +32,7 @@ def doors(kind, tmp_path, inputs):
     search = GridSearchCV(untrained, {"max_depth": [2]}, cv=2).fit(inputs, Y)
     model = search.best_estimator_
     (model if kind == "xgboost" else model.booster_).save_model(tmp_path / name)
-    targets = [open_target(model, 3), open_target(search, 3), ModelFile(tmp_path / name).interface(3)]
+    targets = [open_target(model, 3), open_target(search, 3), ModelFile(tmp_path / name).open_model(3)]
     return targets, model.predict_proba(inputs)
 
 
@@ -93,7 +93,7 @@ def test_codes_are_numbers_where_the_model_knows_no_names(tmp_path):
     data = xgboost.DMatrix(codes, Y, feature_types=["q", "c"], enable_categorical=True)
     booster = xgboost.train({"objective": "multi:softprob", "num_class": 3, "nthread": 1}, data, 5)
     booster.save_model(tmp_path / "m.ubj")
-    target = ModelFile(tmp_path / "m.ubj").interface(3)
+    target = ModelFile(tmp_path / "m.ubj").open_model(3)
     for inputs in (codes, pd.DataFrame(codes, columns=["a", "b"]).astype({"b": int})):
         np.testing.assert_allclose(table_of(target.answers(inputs)), booster.predict(data), atol=1e-6)
 

@@ -38,7 +38,7 @@ def test_a_near_model_is_asked_about_all_and_every_query_is_counted():
     assert ledger.per_attack() == {"attack": 30, "other": 5}
 
 
-def test_a_far_model_answers_in_parts_and_all_come_back_in_order():
+def test_a_far_model_answers_in_batches_and_all_come_back_in_order():
     model, ledger = Far(), Ledger(None, 30)
     assert np.array_equal(values(Meter(model, ledger).answers(X, RECORDS, "attack")), probabilities_of(X))
     assert ledger.per_record().tolist() == [1] * 30
@@ -242,7 +242,7 @@ def test_an_answer_that_is_none_is_named_by_its_record_wherever_it_is_asked():
 @pytest.mark.parametrize("said", ["found infinity in record {}, which JSON cannot hold.", "NaN, first for record {}."])
 def test_whatever_is_said_of_a_record_names_it_by_its_number(said):
     class Remote(Far):
-        def answers_in_parts(self, inputs, allowance=None):
+        def answers_in_batches(self, inputs, allowance=None):
             raise InputError(f"Expected numbers, {said.format(2)}")
 
     with pytest.raises(InputError, match=re.escape(said.format("1,005"))):
@@ -273,8 +273,8 @@ def test_answers_of_two_kinds_are_refused():
 
 def test_a_far_model_that_leaves_records_out_is_named_and_what_it_answered_is_kept():
     class Forgetful(Far):
-        def answers_in_parts(self, inputs, allowance=None):
-            yield next(iter(super().answers_in_parts(inputs)))
+        def answers_in_batches(self, inputs, allowance=None):
+            yield next(iter(super().answers_in_batches(inputs)))
 
     model, ledger = Forgetful(), Ledger(None, 30)
     with pytest.raises(TargetError, match="each of 30 queries, found 2; those that came are kept"):

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from vestige.training.bank import Bank
-from vestige.training.facts import Facts, key_of
+from vestige.training.model_key import ModelKey, key_of
 
 ROOT = Path(__file__).resolve().parents[2]
-FACTS = Facts("data", "row", {"epochs": 3, "net": {"width": 8, "drop": float("nan")}}, seed=0)
+FACTS = ModelKey("data", "row", {"epochs": 3, "net": {"width": 8, "drop": float("nan")}}, seed=0)
 KEY = key_of(FACTS)
 FILES = {"weights.bin": bytes(range(256)), "meta.json": b'{"epoch": 3}'}
 HOW = {"strategy": "stacked", "threads": 2, "seconds": 1.5}
@@ -17,7 +17,7 @@ HOW = {"strategy": "stacked", "threads": 2, "seconds": 1.5}
 def stack(n, seed=0, size=100):
     models = {}
     for i in range(n):
-        facts = Facts("data", f"row {i}", {"epochs": 3}, seed=seed)
+        facts = ModelKey("data", f"row {i}", {"epochs": 3}, seed=seed)
         models[key_of(facts)] = (facts, {"weights": bytes([i]) * size}, {"at": i})
     return models
 

@@ -18,7 +18,7 @@ from tests.training.stacks import FACTS, FILES, HOW, KEY, ROOT, filled, remains,
 
 from vestige.core.errors import InputError, OutputError
 from vestige.training.bank import Bank, default_folder
-from vestige.training.facts import key_of
+from vestige.training.model_key import key_of
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from vestige.core.errors import InputError
 from vestige.core.recipe import Model, Recipe
 from vestige.training.classifier import Classifier, as_float, global_stream, seed_of
 from vestige.training.defences import L2
-from vestige.training.facts import Facts, key_of
 from vestige.training.identity import identity_of, is_reusable
+from vestige.training.model_key import ModelKey, key_of
 from vestige.training.stacked import train_stack
 from vestige.training.stopping import LossPlateau, ValidationPeak
 from vestige.training.torch_recipe import TorchRecipe, cross_entropy
@@ -86,9 +86,9 @@ def test_everything_that_decides_a_model_is_in_the_identity():
     texts = [json.dumps(identity, sort_keys=True, allow_nan=False) for identity in found]
     assert len(set(texts)) == len(texts)
     assert set(found[0]) == {"recipe"} | names - LATER
-    assert key_of(Facts("d", "m", found[0], seed=0)) == key_of(Facts("d", "m", of_before(), seed=0))
+    assert key_of(ModelKey("d", "m", found[0], seed=0)) == key_of(ModelKey("d", "m", of_before(), seed=0))
     assert all(is_reusable(identity) for identity in found)
-    assert len({key_of(Facts("d", "m", identity, seed=0)) for identity in found}) == len(found)
+    assert len({key_of(ModelKey("d", "m", identity, seed=0)) for identity in found}) == len(found)
 
 
 def of_before():

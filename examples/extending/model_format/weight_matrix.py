@@ -6,7 +6,7 @@ import numpy as np
 
 from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import Logits
-from vestige.core.targets import Answers, ClassNames, Interface
+from vestige.core.targets import Answers, ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.refusals import reading
 
@@ -39,7 +39,7 @@ class WeightMatrix:
         )
 
 
-def open_weights(path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> Interface:
+def open_weights(path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> QueryableModel:
     """Return the model of a file; nothing in it can run.
 
     Raises:

@@ -19,7 +19,7 @@ from vestige.core.errors import InputError
 from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records, joined
-from vestige.core.targets import Door
+from vestige.core.targets import ModelSource
 from vestige.core.views import MirrorAndShifts
 from vestige.data.sets.designs import balanced_groups
 from vestige.targets.opening import open_target
@@ -39,7 +39,7 @@ def refuse_recipe(target: Any, training: ShadowTraining, querying: Querying) -> 
             "Expected a recipe beside inputs that are prepared for the model, found the word same: its clones would be "
             "trained on unprepared ones; give a recipe that prepares them, such as SklearnRecipe of a Pipeline."
         )
-    if not isinstance(target, Door):  # what is behind a door is seen when it is opened
+    if not isinstance(target, ModelSource):  # what is behind a door is seen when it is opened
         training.recipe_like(target)
 
 

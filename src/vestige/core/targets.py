@@ -1,7 +1,7 @@
-"""What may be asked of a model, by access, and the doors through which it is reached.
+"""What may be asked of a model, by access, and where models come from.
 
-A door gives a model's `Interface`: what it answers, uncounted. An attack never gets that. It gets a target of exactly
-the level it declared, in front of the interface, where every query is counted for the record it is about.
+A `ModelSource` opens a `QueryableModel`: it answers, and nobody counts. An attack never gets that. It gets a target of
+exactly the access that it declared, where every query is counted for the record that it is about.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ ClassNames = Sequence[str] | None
 
 
 @runtime_checkable
-class Interface(Protocol):
+class QueryableModel(Protocol):
     """A model as it answers."""
 
     @property
@@ -48,7 +48,7 @@ class Interface(Protocol):
 
 
 @runtime_checkable
-class GradientInterface(Interface, Protocol):
+class GradientModel(QueryableModel, Protocol):
     """A model whose parameters are known too."""
 
     def gradient_norms(self, inputs: Any, labels: Int[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
@@ -69,7 +69,7 @@ class GradientInterface(Interface, Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class AnswerBatch:
     """Some of the answers that were asked for, as they arrived.
 
     Attributes:
@@ -101,14 +101,14 @@ class Allowance(Protocol):
 
 
 @runtime_checkable
-class RemoteInterface(Interface, Protocol):
+class RemoteModel(QueryableModel, Protocol):
     """A model that is far away: answers come in parts, and each is kept as soon as it is there."""
 
     @property
     def identity(self) -> str:
         """Which model this is, without anything secret: answers that were kept belong to this one."""
 
-    def answers_in_parts(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[Part]:
+    def answers_in_batches(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[AnswerBatch]:
         """Answer as `answers` does, in any order, each part as soon as it is there.
 
         Args:
@@ -122,11 +122,11 @@ class RemoteInterface(Interface, Protocol):
 
 
 @runtime_checkable
-class Door(Protocol):
+class ModelSource(Protocol):
     """A model that is elsewhere, in a file or behind an address, and how to reach it."""
 
-    def interface(self, n_classes: int, classes: ClassNames = None) -> Interface:
-        """Return its interface.
+    def open_model(self, n_classes: int, classes: ClassNames = None) -> QueryableModel:
+        """Return the opened model.
 
         Args:
             n_classes: Classes of the records it is asked about.

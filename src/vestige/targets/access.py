@@ -12,20 +12,20 @@ import numpy as np
 
 from vestige.core.errors import BudgetError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
-from vestige.core.targets import Answers, ConfidenceTarget, GradientTarget, Interface, LabelTarget
+from vestige.core.targets import Answers, ConfidenceTarget, GradientTarget, LabelTarget, QueryableModel
 from vestige.targets.meter import Meter
-from vestige.targets.preprocessing import changed_interface
+from vestige.targets.preprocessing import changed_model
 
 ASK_FOR_LABELS = 'ask for access to labels (access = "label", --access label).'
 """The cure where a model gives no more than labels."""
 
 
-def labels_only(interface: Interface) -> Interface:
+def labels_only(interface: QueryableModel) -> QueryableModel:
     """Return an interface that answers with predicted labels; what follows it, kept answers too, holds no more.
 
     The label is the class of the largest number, the first of equal ones.
     """
-    return changed_interface(interface, after=predicted_labels)
+    return changed_model(interface, after=predicted_labels)
 
 
 def predicted_labels(answers: Answers) -> PredictedLabels:

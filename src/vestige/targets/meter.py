@@ -13,7 +13,7 @@ import numpy as np
 from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import PredictedLabels
 from vestige.core.progress import Progress, silent
-from vestige.core.targets import Answers, GradientInterface, Interface, RemoteInterface
+from vestige.core.targets import Answers, GradientModel, QueryableModel, RemoteModel
 from vestige.targets.answer_format import KINDS
 from vestige.targets.ledger import KEY_BYTES, Ledger
 
@@ -40,10 +40,10 @@ class Meter:
     """
 
     def __init__(
-        self, interface: Interface, ledger: Ledger, *, keep: bool = False, progress: Progress = silent
+        self, interface: QueryableModel, ledger: Ledger, *, keep: bool = False, progress: Progress = silent
     ) -> None:
         self._interface, self._ledger, self._progress = interface, ledger, progress
-        self.keeps = keep or isinstance(interface, RemoteInterface)
+        self.keeps = keep or isinstance(interface, RemoteModel)
         self.n_classes = interface.n_classes
         self.failure: Exception | None = None
 
@@ -136,8 +136,8 @@ class Meter:
         self._ledger.note(attack, records)
         return np.concatenate(found) if found else np.empty((0, 0, 0), dtype=np.float32)
 
-    def _with_gradients(self) -> GradientInterface:
-        if not isinstance(self._interface, GradientInterface):
+    def _with_gradients(self) -> GradientModel:
+        if not isinstance(self._interface, GradientModel):
             raise UnsupportedModelError("Expected a torch module for gradients, found a model that gives answers only.")
         return self._interface
 
@@ -165,9 +165,9 @@ class Meter:
         return [known[key] for key in keys]
 
     def _parts(self, inputs: Any, records: np.ndarray) -> "Iterator[_Packed]":
-        if isinstance(self._interface, RemoteInterface):
+        if isinstance(self._interface, RemoteModel):
             with _naming(records):
-                for part in self._interface.answers_in_parts(inputs, self._ledger):
+                for part in self._interface.answers_in_batches(inputs, self._ledger):
                     yield _Packed(part.rows, _packed(part.answers), part.version, part.n_failed)
             return
         for few in self._few(len(inputs)):
@@ -184,7 +184,7 @@ class Meter:
 
 
 class _Packed(NamedTuple):
-    """Some of what was asked for, each answer as the bytes that are kept; see `Part`."""
+    """Some of what was asked for, each answer as the bytes that are kept; see `AnswerBatch`."""
 
     rows: np.ndarray
     answers: list[bytes]

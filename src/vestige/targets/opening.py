@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from vestige.core.errors import UnsupportedModelError
-from vestige.core.targets import ClassNames, Door, Interface
+from vestige.core.targets import ClassNames, ModelSource, QueryableModel
 
 
-def open_target(classifier: Any, n_classes: int, classes: ClassNames = None) -> Interface:
+def open_target(classifier: Any, n_classes: int, classes: ClassNames = None) -> QueryableModel:
     """Return a target that asks a classifier.
 
     Args:
@@ -21,8 +21,8 @@ def open_target(classifier: Any, n_classes: int, classes: ClassNames = None) -> 
     Raises:
         UnsupportedModelError: It is none of these.
     """
-    if isinstance(classifier, Door) and not isinstance(classifier, type):
-        return classifier.interface(n_classes, classes)
+    if isinstance(classifier, ModelSource) and not isinstance(classifier, type):
+        return classifier.open_model(n_classes, classes)
     if is_torch_module(classifier):
         from vestige.targets.objects.torch_module import TorchTarget
 

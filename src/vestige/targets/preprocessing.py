@@ -8,14 +8,14 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from vestige.core.inputs import InputSpace
-from vestige.core.targets import Allowance, Answers, GradientInterface, Interface, Part, RemoteInterface
+from vestige.core.targets import Allowance, AnswerBatch, Answers, GradientModel, QueryableModel, RemoteModel
 
 
 def _as_they_are(values: Any) -> Any:
     return values
 
 
-def prepared_interface(interface: Interface, space: InputSpace) -> Interface:
+def prepared_model(interface: QueryableModel, space: InputSpace) -> QueryableModel:
     """Return an interface that is asked about inputs as they are in the records.
 
     It gives what the one behind it gives and no more: gradients only if that one has some, answers in parts only if
@@ -32,17 +32,17 @@ def prepared_interface(interface: Interface, space: InputSpace) -> Interface:
         space.check(inputs)
         return inputs if space.changes_nothing else space.prepared(inputs)
 
-    if isinstance(interface, GradientInterface):
+    if isinstance(interface, GradientModel):
         return _ChangedGradients(interface, prepared, _as_they_are)
-    return changed_interface(interface, before=prepared)
+    return changed_model(interface, before=prepared)
 
 
-def changed_interface(
-    interface: Interface,
+def changed_model(
+    interface: QueryableModel,
     *,
     before: Callable[[Any], Any] = _as_they_are,
     after: Callable[[Any], Answers] = _as_they_are,
-) -> Interface:
+) -> QueryableModel:
     """Return an interface that changes the inputs or the answers of another, without the gradients of that one.
 
     Args:
@@ -50,7 +50,7 @@ def changed_interface(
         before: From inputs to those that the model is given.
         after: From the model's answers to those that are given.
     """
-    kind = _ChangedRemote if isinstance(interface, RemoteInterface) else _Changed
+    kind = _ChangedRemote if isinstance(interface, RemoteModel) else _Changed
     return kind(interface, before, after)
 
 
@@ -83,7 +83,7 @@ class _ChangedRemote(_Changed):
         """That of the model behind."""
         return str(self._interface.identity)
 
-    def answers_in_parts(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[Part]:
+    def answers_in_batches(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[AnswerBatch]:
         """Answer as the model behind does; inputs are checked when this is called, not when a part is taken."""
-        parts = self._interface.answers_in_parts(self._before(inputs), allowance)
+        parts = self._interface.answers_in_batches(self._before(inputs), allowance)
         return (replace(part, answers=self._after(part.answers)) for part in parts)

@@ -19,11 +19,11 @@ from typing import Any
 
 from vestige.core.errors import InputError, OutputError
 from vestige.core.half_written import half_written, remove_left_behind
+from vestige.training.bank_entry import DONE, read_done, read_files, sync_folder, write_entry
 from vestige.training.claims import Claims
-from vestige.training.entries import DONE, read_done, read_files, sync_folder, write_entry
-from vestige.training.facts import Facts, key_of
+from vestige.training.model_key import ModelKey, key_of
 
-Stack = Mapping[str, tuple[Facts, Mapping[str, bytes], Mapping[str, Any]]]
+Stack = Mapping[str, tuple[ModelKey, Mapping[str, bytes], Mapping[str, Any]]]
 """Models by key: what decided each, its files by name, and what is worth knowing of its training."""
 
 _STACK = "stack"  # what a half-written folder of the journal is called
@@ -66,7 +66,7 @@ class Bank:
     Example:
         >>> import tempfile
         >>> bank = Bank(Path(tempfile.mkdtemp()) / "bank")
-        >>> facts = Facts("digest of records", "digest of a row", {"epochs": 3}, seed=0)
+        >>> facts = ModelKey("digest of records", "digest of a row", {"epochs": 3}, seed=0)
         >>> bank.put_all({key_of(facts): (facts, {"weights": b"0123"}, {"seconds": 0.4})})
         >>> bank.get(key_of(facts), facts), bank.keys() == [key_of(facts)]
         ({'weights': b'0123'}, True)
@@ -91,7 +91,7 @@ class Bank:
         """Tell whether there is a model of this key, without looking into it."""
         return os.path.isfile(self.folder / key / DONE)
 
-    def get(self, key: str, facts: Facts) -> Mapping[str, bytes] | None:
+    def get(self, key: str, facts: ModelKey) -> Mapping[str, bytes] | None:
         """Return a model's files, every byte of them checked.
 
         Args:
@@ -107,7 +107,7 @@ class Bank:
         done = self._done(key, facts)
         return None if done is None else read_files(self.folder / key, done)
 
-    def how(self, key: str, facts: Facts) -> Mapping[str, Any] | None:
+    def how(self, key: str, facts: ModelKey) -> Mapping[str, Any] | None:
         """Return what was noted of a model's training; arguments, None and errors as `get`."""
         done = self._done(key, facts)
         return None if done is None else dict(done["how"])
@@ -155,7 +155,7 @@ class Bank:
         with self._told("wait for models of the bank"):
             self._claims.wait(keys, until)
 
-    def _done(self, key: str, facts: Facts) -> dict[str, Any] | None:
+    def _done(self, key: str, facts: ModelKey) -> dict[str, Any] | None:
         with self._told("read a model of the bank"), suppress(FileNotFoundError, NotADirectoryError):
             return read_done(self.folder / key, key, facts)
         return None

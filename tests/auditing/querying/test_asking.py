@@ -58,7 +58,7 @@ class FarDoor:
     def __init__(self, **options):
         self.far = Far(**options)
 
-    def interface(self, n_classes, classes=None):
+    def open_model(self, n_classes, classes=None):
         return self.far
 
 

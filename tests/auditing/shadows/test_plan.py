@@ -10,8 +10,8 @@ from tests.auditing.small_models import bayes, plan_of, table, torch_recipe
 
 from vestige.auditing.shadows.plan import ShadowPlan, planned
 from vestige.core.errors import OutputError, RunFolderError
-from vestige.training.facts import key_of
 from vestige.training.function_recipe import FunctionRecipe
+from vestige.training.model_key import key_of
 from vestige.training.strategies import Strategy
 
 STACKS = Strategy(stack=4)
@@ -31,8 +31,8 @@ def never() -> Strategy:
 
 def test_a_model_is_decided_by_its_number_alone_however_many_there_are():
     few, many = plan_of(FunctionRecipe(bayes), 4), plan_of(FunctionRecipe(bayes), 16)
-    keys = [key_of(many.facts(i)) for i in range(16)]
-    assert [key_of(few.facts(i)) for i in range(4)] == keys[:4]
+    keys = [key_of(many.model_key(i)) for i in range(16)]
+    assert [key_of(few.model_key(i)) for i in range(4)] == keys[:4]
     assert len(set(keys)) == 16
     assert len({many.seed_of(i) for i in range(16)}) == 16
 

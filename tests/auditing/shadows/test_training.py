@@ -45,8 +45,8 @@ from vestige.core.signal_store import SignalStore
 from vestige.core.signals import AT_THE_END
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess, attempt
-from vestige.training.facts import key_of
 from vestige.training.function_recipe import FunctionRecipe
+from vestige.training.model_key import key_of
 from vestige.training.sklearn_recipe import SklearnRecipe
 from vestige.training.strategies import Strategy
 from vestige.training.torch_recipe import TorchRecipe
@@ -239,7 +239,7 @@ def test_two_runs_that_take_work_ahead_do_not_wait_for_each_other_for_ever(bank,
 
 def test_who_waits_for_another_process_gives_up_when_time_is_over(bank, tmp_path):
     plan = plan_of(FunctionRecipe(bayes), 2)
-    with bank.claim([key_of(plan.facts(0)), key_of(plan.facts(1))]) as claim:
+    with bank.claim([key_of(plan.model_key(0)), key_of(plan.model_key(1))]) as claim:
         assert claim is not None
         with pytest.raises(TrainingError, match="in the time there was"):
             train_shadows(plan, tmp_path / "run", bank, until=time.monotonic() + 0.2)
@@ -322,7 +322,7 @@ def test_one_model_that_raises_ends_the_run_if_asked(bank, tmp_path):
     with pytest.raises(TrainingError, match=r"^Shadow model 3: Expected failing to train on 30 records, found Value"):
         train_shadows(bad, tmp_path / "run", bank, stop_at_failure=True)
     assert len(bank.keys()) == 3  # and what was trained is kept
-    assert bank.claim([key_of(bad.facts(4))]) is not None  # and no claim is left
+    assert bank.claim([key_of(bad.model_key(4))]) is not None  # and no claim is left
 
 
 def test_who_works_is_told_to_end_when_a_run_breaks_off(bank, tmp_path):
@@ -347,7 +347,7 @@ def test_who_works_is_told_to_end_when_a_run_breaks_off(bank, tmp_path):
         train_shadows(plan, tmp_path / "run", bank, executor=Watched(), progress=interrupt)
     assert ended == [True]
     assert kept.value is not None
-    assert bank.claim([key_of(plan.facts(i)) for i in range(6)]) is not None
+    assert bank.claim([key_of(plan.model_key(i)) for i in range(6)]) is not None
 
 
 @pytest.mark.parametrize("what", ["nan", "raises", "width"])
@@ -473,18 +473,18 @@ def test_a_damaged_row_of_a_stack_that_no_bank_has_is_the_same_to_the_bit(tmp_pa
 def test_a_tampered_model_is_refused_with_both_sides_named(bank, tmp_path):
     plan = plan_of(FunctionRecipe(bayes))
     train_shadows(plan, tmp_path / "one", bank)
-    flip(bank.folder / key_of(plan.facts(4)) / "estimator.skops")
+    flip(bank.folder / key_of(plan.model_key(4)) / "estimator.skops")
     with pytest.raises(
-        ArtefactError, match=rf"{key_of(plan.facts(4))[:12]}: Expected estimator.skops with SHA-256 .*, fou"
+        ArtefactError, match=rf"{key_of(plan.model_key(4))[:12]}: Expected estimator.skops with SHA-256 .*, fou"
     ):
         train_shadows(plan, tmp_path / "two", bank)
-    assert bank.claim([key_of(plan.facts(4))]) is not None
+    assert bank.claim([key_of(plan.model_key(4))]) is not None
 
 
 def test_a_model_in_anothers_place_is_refused_with_both_sides_named(bank, tmp_path):
     plan = plan_of(FunctionRecipe(bayes))
     train_shadows(plan, tmp_path / "one", bank)
-    first, second = (bank.folder / key_of(plan.facts(i)) for i in (0, 1))
+    first, second = (bank.folder / key_of(plan.model_key(i)) for i in (0, 1))
     first.rename(tmp_path / "aside")
     second.rename(first)
     with pytest.raises(ArtefactError, match=f"Expected a model of key {first.name[:12]}, found key {second.name[:12]}"):

@@ -13,7 +13,7 @@ from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files import apart
-from vestige.targets.files.apart import InterfaceApart
+from vestige.targets.files.apart import ModelApart
 from vestige.targets.files.model_file import ModelFile
 
 
@@ -39,11 +39,11 @@ def record(value):
 def test_a_file_that_cannot_be_opened(path, monkeypatch, odd, said):
     monkeypatch.setattr(apart, "SECONDS", 1.0 if odd is odd_models.hang else 60.0)
     with pytest.raises(InputError, match=rf"Expected a whole model in m.bin, found a damaged or foreign file: {said}"):
-        InterfaceApart("numpy", odd, path)
+        ModelApart("numpy", odd, path)
 
 
 def test_what_answers_may_come_to_and_that_the_next_are_whole(path, monkeypatch):
-    target = InterfaceApart("numpy", odd_models.open_model, path)
+    target = ModelApart("numpy", odd_models.open_model, path)
     for value, said in ((1, "SIGSEGV"), (2, "within 1 second"), (3, "MemoryError"), (4, "Odd: of a library in Rust")):
         monkeypatch.setattr(apart, "SECONDS", 1.0 if value == 2 else 60.0)
         with pytest.raises(TargetError, match=f"Expected the model in m.bin to answer, found that .*{said}"):
@@ -57,28 +57,28 @@ def test_what_answers_may_come_to_and_that_the_next_are_whole(path, monkeypatch)
 
 def test_what_the_library_warns_of_and_refuses_is_passed_on(path):
     with pytest.raises(UnsupportedModelError, match=r"^Expected one kind, found another.$"):
-        InterfaceApart("numpy", odd_models.refuse, path)
-    target = InterfaceApart("numpy", odd_models.open_model, path)
+        ModelApart("numpy", odd_models.refuse, path)
+    target = ModelApart("numpy", odd_models.open_model, path)
     with pytest.warns(UserWarning, match="saved by an older version"):
         target.answers(record(5))
 
 
 def test_what_it_was_declared_to_answer_is_known_before_it_is_asked(path):
-    assert not hasattr(InterfaceApart("numpy", odd_models.open_model, path), "format")
-    assert InterfaceApart("numpy", odd_models.open_labels, path, None).format == AnswerFormat(PredictedLabels)
+    assert not hasattr(ModelApart("numpy", odd_models.open_model, path), "format")
+    assert ModelApart("numpy", odd_models.open_labels, path, None).format == AnswerFormat(PredictedLabels)
     declared = AnswerFormat(Logits, columns=("b", "a"))
-    assert InterfaceApart("numpy", odd_models.open_labels, path, declared).format == declared
+    assert ModelApart("numpy", odd_models.open_labels, path, declared).format == declared
 
 
 def test_the_child_ends_with_its_target(path):
-    target = InterfaceApart("numpy", odd_models.open_model, path)
+    target = ModelApart("numpy", odd_models.open_model, path)
     process = target._child._process
     del target
     assert process.wait(30) == -signal.SIGKILL
 
 
 def test_an_interrupt_ends_what_the_model_is_doing(path):
-    target = InterfaceApart("numpy", odd_models.open_model, path)
+    target = ModelApart("numpy", odd_models.open_model, path)
     target.answers(record(0))
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.setitimer(signal.ITIMER_REAL, 0.2)
@@ -108,7 +108,7 @@ def test_a_damaged_tree_of_lightgbm(tmp_path, monkeypatch, child):
     path.write_text(path.read_text().replace("tree_sizes=", "tree_sizes_were="))
     monkeypatch.setattr(apart, "SECONDS", 5.0)
     with pytest.raises((InputError, TargetError), match=r"in m.txt.* found .*its library (ended|did not come)"):
-        ModelFile(path).interface(3).answers(X)
+        ModelFile(path).open_model(3).answers(X)
 
 
 def test_a_damaged_tree_of_scikit_learn(tmp_path):
@@ -118,6 +118,6 @@ def test_a_damaged_tree_of_scikit_learn(tmp_path):
     state["nodes"]["left_child"][0] = 1 << 40
     model.tree_.__setstate__(state)
     skops.io.dump(model, tmp_path / "m.skops")
-    target = ModelFile(tmp_path / "m.skops").interface(3)
+    target = ModelFile(tmp_path / "m.skops").open_model(3)
     with pytest.raises(TargetError, match=r"the model in m.skops to answer, found that its library ended the process"):
         target.answers(X)

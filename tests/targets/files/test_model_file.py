@@ -24,7 +24,7 @@ from tests.targets.model_files import (
 
 from vestige.core.errors import InputError, UnsupportedModelError, VestigeError
 from vestige.core.outputs import Logits, Probabilities
-from vestige.core.targets import Door
+from vestige.core.targets import ModelSource
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.model_file import ModelFile
 from vestige.targets.opening import open_target
@@ -45,7 +45,7 @@ def saved_estimator(path):
 def test_it_is_a_door_that_open_target_goes_through(tmp_path):
     model = saved_estimator(tmp_path / "m.skops")
     door = ModelFile(tmp_path / "m.skops")
-    assert isinstance(door, Door)
+    assert isinstance(door, ModelSource)
     target = open_target(door, 3)
     np.testing.assert_array_equal(table_of(target.answers(X)), model.predict_proba(X))
 
@@ -57,7 +57,7 @@ def test_it_does_not_change(tmp_path):
 
 def test_a_suffix_may_be_in_capitals_and_a_path_text(tmp_path):
     saved_estimator(tmp_path / "m.SKOPS")
-    assert ModelFile(str(tmp_path / "m.SKOPS")).interface(3).n_classes == 3
+    assert ModelFile(str(tmp_path / "m.SKOPS")).open_model(3).n_classes == 3
 
 
 @pytest.mark.parametrize(("make", "inputs"), [(perceptron, X), (convolution, IMAGES)])
@@ -73,7 +73,7 @@ def test_the_same_module_gives_the_same_logits_through_every_format(tmp_path, ma
         ModelFile(export_onnx(make(), tmp_path / "m.onnx", inputs), LOGITS),
     ]
     for door in doors:
-        found = door.interface(3).answers(inputs)
+        found = door.open_model(3).answers(inputs)
         assert isinstance(found, Logits)
         np.testing.assert_allclose(table_of(found), expected, atol=1e-5)
 
@@ -85,7 +85,7 @@ def test_boosters(tmp_path):
     light = lightgbm.LGBMClassifier(n_estimators=3, n_jobs=1, verbose=-1, min_child_samples=2).fit(X, Y)
     light.booster_.save_model(tmp_path / "l.txt")
     for name, expected in (("x.json", x.predict_proba(X)), ("l.txt", light.booster_.predict(X))):
-        found = ModelFile(tmp_path / name).interface(3).answers(X)
+        found = ModelFile(tmp_path / name).open_model(3).answers(X)
         assert isinstance(found, Probabilities)
         np.testing.assert_allclose(table_of(found), np.asarray(expected), atol=1e-6)
 
@@ -96,8 +96,8 @@ def test_a_pickle_needs_trust(tmp_path):
     model = LogisticRegression().fit(X, Y)
     joblib.dump(model, tmp_path / "m.joblib")
     with pytest.raises(UnsupportedModelError, match=r"trust_pickle=True\) if you made it yourself"):
-        ModelFile(tmp_path / "m.joblib").interface(3)
-    target = ModelFile(tmp_path / "m.joblib", trust_pickle=True).interface(3)
+        ModelFile(tmp_path / "m.joblib").open_model(3)
+    target = ModelFile(tmp_path / "m.joblib", trust_pickle=True).open_model(3)
     np.testing.assert_array_equal(table_of(target.answers(X)), model.predict_proba(X))
 
 
@@ -106,7 +106,7 @@ def test_an_exported_program_needs_trust(tmp_path):
     with pytest.raises(
         UnsupportedModelError, match=r"an exported program can run .*\.onnx, or pass --trust-pickle"
     ) as no:
-        ModelFile(path).interface(3)
+        ModelFile(path).open_model(3)
     assert "\n" not in str(no.value)
     assert not (tmp_path / "ran").exists()
 
@@ -126,7 +126,7 @@ def test_what_is_no_file_is_said_with_the_suffixes_that_are_known(tmp_path):
         ("saved.pt2", "found the folder saved.pt2; name a file in it"),
     ):
         with pytest.raises(InputError, match=said) as caught:
-            ModelFile(tmp_path / name).interface(3)
+            ModelFile(tmp_path / name).open_model(3)
         assert all(suffix in str(caught.value) for suffix in KNOWN)
 
 
@@ -137,7 +137,7 @@ def test_garbage_of_every_format_is_an_error_of_one_line(tmp_path, suffix, conte
     path.write_bytes(content)
     factory = perceptron if suffix in (".pt", ".pth", ".safetensors") else None
     with pytest.raises(VestigeError, match=f"Expected .*m{suffix}") as caught:
-        ModelFile(path, factory=factory, trust_pickle=True).interface(3)
+        ModelFile(path, factory=factory, trust_pickle=True).open_model(3)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
 
@@ -148,7 +148,7 @@ def test_a_planted_pickle_runs_under_no_name(tmp_path, suffix, plant):
     path = plant(tmp_path / f"m{suffix}", tmp_path / "ran")
     factory = perceptron if suffix in (".pt", ".pth", ".safetensors") else None
     with pytest.raises(VestigeError, match=r"Expected .*"):
-        ModelFile(path, factory=factory).interface(3)
+        ModelFile(path, factory=factory).open_model(3)
     assert not (tmp_path / "ran").exists()
 
 
@@ -158,9 +158,9 @@ def test_a_planted_pickle_runs_under_no_name(tmp_path, suffix, plant):
 def test_options_of_another_format_are_refused(tmp_path):
     saved_estimator(tmp_path / "m.skops")
     with pytest.raises(InputError, match=r"a factory for .safetensors, .pt, .pth alone, found one beside m.skops"):
-        ModelFile(tmp_path / "m.skops", factory=perceptron).interface(3)
+        ModelFile(tmp_path / "m.skops", factory=perceptron).open_model(3)
     with pytest.raises(InputError, match=r"an output for .onnx alone, found one beside m.skops"):
-        ModelFile(tmp_path / "m.skops", output="y").interface(3)
+        ModelFile(tmp_path / "m.skops", output="y").open_model(3)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, suffix, package, ex
     monkeypatch.setitem(sys.modules, f"{package}.io", None)
     factory = perceptron if suffix in (".pt", ".safetensors") else None
     with pytest.raises(UnsupportedModelError, match=rf"the package {package} .*pip install 'vestige\[{extra}\]'"):
-        ModelFile(path, factory=factory).interface(3)
+        ModelFile(path, factory=factory).open_model(3)
 
 
 def test_no_framework_is_imported_before_it_is_needed():

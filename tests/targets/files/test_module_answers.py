@@ -8,7 +8,7 @@ from torch import nn
 
 from vestige.core.errors import TargetError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
-from vestige.core.targets import GradientInterface
+from vestige.core.targets import GradientModel
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.module_answers import module_target
 from vestige.targets.objects.torch_module import TorchTarget
@@ -33,7 +33,7 @@ class Pair(nn.Module):
 def test_logits_come_with_gradients(answers):
     target = module_target(perceptron(), answers, 3, None)
     assert isinstance(target, TorchTarget)
-    assert isinstance(target, GradientInterface)
+    assert isinstance(target, GradientModel)
     plain = TorchTarget(perceptron(), 3)
     np.testing.assert_array_equal(table_of(target.answers(X)), table_of(plain.answers(X)))
     np.testing.assert_array_equal(target.gradient_norms(X[:4], Y[:4]), plain.gradient_norms(X[:4], Y[:4]))
@@ -42,7 +42,7 @@ def test_logits_come_with_gradients(answers):
 def test_declared_probabilities_come_without_gradients():
     module = nn.Sequential(perceptron(), nn.Softmax(dim=1))
     target = module_target(module, AnswerFormat(Probabilities), 3, None)
-    assert not isinstance(target, GradientInterface)
+    assert not isinstance(target, GradientModel)
     found = target.answers(X)
     assert isinstance(found, Probabilities)
     expected = torch.softmax(perceptron()(torch.from_numpy(X)), dim=1).detach().numpy()

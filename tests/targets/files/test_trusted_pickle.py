@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from tests.targets.model_files import X, Y, perceptron, planted_pickle, table_of
 
 from vestige.core.errors import InputError, UnsupportedModelError
-from vestige.core.targets import GradientInterface
+from vestige.core.targets import GradientModel
 from vestige.targets.files.trusted_pickle import open_pickle
 from vestige.targets.objects.torch_module import TorchTarget
 
@@ -36,7 +36,7 @@ def test_a_torch_module_is_asked_for_logits_in_evaluation_mode(tmp_path):
     joblib.dump(perceptron().train(), tmp_path / "m.joblib")
     target = open_pickle(tmp_path / "m.joblib", True, None, 3, None)
     assert isinstance(target, TorchTarget)
-    assert isinstance(target, GradientInterface)
+    assert isinstance(target, GradientModel)
     expected = perceptron()(torch.from_numpy(X)).detach().numpy()
     np.testing.assert_allclose(table_of(target.answers(X)), expected, atol=1e-6)
 

@@ -49,7 +49,7 @@ from tests.targets.servers import (
 
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels
-from vestige.core.targets import Door, RemoteInterface
+from vestige.core.targets import ModelSource, RemoteModel
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.http import sending
 from vestige.targets.http.endpoint import Endpoint, Limits
@@ -102,7 +102,7 @@ def values(answers):
 
 def failure(proxy, inputs=X, **more):
     with pytest.raises(TargetError) as caught:
-        endpoint(proxy, **more).interface(2).answers(inputs)
+        endpoint(proxy, **more).open_model(2).answers(inputs)
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
@@ -114,15 +114,15 @@ def failure(proxy, inputs=X, **more):
 
 def test_an_endpoint_is_a_door_to_a_remote_interface(forest, forest_url):
     door = Endpoint(f"{forest_url}/infer", output="predict_proba")
-    assert isinstance(door, Door)
+    assert isinstance(door, ModelSource)
     found = open_target(door, 3)
-    assert isinstance(found, RemoteInterface)
+    assert isinstance(found, RemoteModel)
     np.testing.assert_allclose(values(found.answers(forest[1])), forest[0].predict_proba(forest[1]), rtol=0, atol=1e-12)
 
 
 def test_parts_hold_every_row_once_and_the_version(forest, forest_url):
-    interface = Endpoint(f"{forest_url}/versions/v1", output="predict_proba", limits=Limits(batch=30)).interface(3)
-    parts = list(interface.answers_in_parts(forest[1]))
+    interface = Endpoint(f"{forest_url}/versions/v1", output="predict_proba", limits=Limits(batch=30)).open_model(3)
+    parts = list(interface.answers_in_batches(forest[1]))
     assert sorted(len(part.rows) for part in parts) == [20, 30, 30, 30, 30, 30, 30]
     np.testing.assert_array_equal(np.sort(np.concatenate([part.rows for part in parts])), np.arange(200))
     assert {(part.version, part.n_failed) for part in parts} == {("v1", 0)}
@@ -130,26 +130,26 @@ def test_parts_hold_every_row_once_and_the_version(forest, forest_url):
 
 def test_labels_of_a_real_server_are_labels(forest, forest_url):
     door = Endpoint(forest_url, AnswerFormat(PredictedLabels))
-    np.testing.assert_array_equal(values(door.interface(3).answers(forest[1])), forest[0].predict(forest[1]))
+    np.testing.assert_array_equal(values(door.open_model(3).answers(forest[1])), forest[0].predict(forest[1]))
 
 
 def test_labels_are_not_taken_for_probabilities(forest, forest_url):
     with pytest.raises(TargetError, match="found INT64 in the output 'predict', as labels are; name another output"):
-        Endpoint(forest_url).interface(3).answers(forest[1])
+        Endpoint(forest_url).open_model(3).answers(forest[1])
 
 
 def test_what_a_real_server_refuses_is_said_in_its_own_words(forest, forest_url):
     with pytest.raises(TargetError, match=r"found status 4\d\d \(SKLearnModel only supports 'predict'.*output\.$"):
-        Endpoint(forest_url, output="probabilities").interface(3).answers(forest[1])
+        Endpoint(forest_url, output="probabilities").open_model(3).answers(forest[1])
     with pytest.raises(TargetError, match=r"found status 404 .*; check the URL; the server lists its models"):
-        Endpoint(f"{forest_url}x").interface(3)
+        Endpoint(f"{forest_url}x").open_model(3)
 
 
 def test_a_real_server_behind_a_bad_network_answers_the_same(forest, forest_url):
     faults = [status(503), cut_off, garbage]
     with FaultyProxy(upstream(forest_url), sometimes(faults, 0.3, seed=0)) as proxy:
         door = endpoint(proxy, output="predict_proba", limits=Limits(n_tries=12, batch=5))
-        found = values(door.interface(3).answers(forest[1]))
+        found = values(door.open_model(3).answers(forest[1]))
     np.testing.assert_allclose(found, forest[0].predict_proba(forest[1]), rtol=0, atol=1e-12)
     assert len(proxy.posts) > 40
 
@@ -157,7 +157,7 @@ def test_a_real_server_behind_a_bad_network_answers_the_same(forest, forest_url)
 def test_a_real_server_takes_tables(pipeline, forest_url):
     url = forest_url.removesuffix("m") + "table"
     model, table = pipeline
-    found = values(Endpoint(url, output="predict_proba").interface(2).answers(table))
+    found = values(Endpoint(url, output="predict_proba").open_model(2).answers(table))
     np.testing.assert_allclose(found, model.predict_proba(table), rtol=0, atol=1e-12)
 
 
@@ -179,7 +179,7 @@ def test_every_answer_is_right_though_a_fifth_of_the_requests_fail():
         shortened,
     ]
     with FaultyProxy(logistic, sometimes(faults, 0.2, seed=3)) as proxy:
-        parts = list(endpoint(proxy, limits=Limits(batch=1, n_tries=12)).interface(2).answers_in_parts(x))
+        parts = list(endpoint(proxy, limits=Limits(batch=1, n_tries=12)).open_model(2).answers_in_batches(x))
     rows = np.concatenate([part.rows for part in parts])
     np.testing.assert_array_equal(np.sort(rows), np.arange(2000))
     np.testing.assert_allclose(
@@ -196,7 +196,7 @@ def test_a_server_that_is_late_is_asked_again_and_then_named():
     late = {1: slow(5), 2: slow(5)}
     with FaultyProxy(logistic, lambda r: late.get(r.nth) if r.method == "POST" else None) as proxy:
         limits = Limits(timeout=0.4, n_tries=6, batch=50)
-        (part,) = endpoint(proxy, limits=limits).interface(2).answers_in_parts(X)
+        (part,) = endpoint(proxy, limits=limits).open_model(2).answers_in_batches(X)
         assert part.n_failed >= 2
         said = failure(proxy, X[:1] + 1, limits=Limits(timeout=0.4, n_tries=2))
     assert f"{proxy.url}/v2/models/m/infer, found none within 0.4 s in the last of 2 tries; raise timeout" in said
@@ -217,14 +217,14 @@ def test_a_server_that_trickles_is_late_too():
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/v2/models/m"
         with pytest.raises(TargetError, match=r"found none within 0\.5 s; raise timeout"):
-            Endpoint(url, limits=Limits(timeout=0.5, n_tries=1)).interface(2)
+            Endpoint(url, limits=Limits(timeout=0.5, n_tries=1)).open_model(2)
         thread.join()
 
 
 def test_retry_after_is_waited_for():
     plan = {1: status(429, "slowly", ("Retry-After", "1"))}
     with FaultyProxy(logistic, lambda r: plan.get(r.nth) if r.method == "POST" else None) as proxy:
-        endpoint(proxy).interface(2).answers(X[:1])
+        endpoint(proxy).open_model(2).answers(X[:1])
     first, second = proxy.posts
     assert second.at - first.at >= 1
 
@@ -304,7 +304,7 @@ def test_a_server_that_does_not_run_is_named():
     with pytest.raises(
         TargetError, match=rf"127.0.0.1:{port}/v2/models/m, found no connection \(refused\) in the last of 2"
     ):
-        Endpoint(f"http://127.0.0.1:{port}/v2/models/m", limits=Limits(n_tries=2)).interface(2)
+        Endpoint(f"http://127.0.0.1:{port}/v2/models/m", limits=Limits(n_tries=2)).open_model(2)
 
 
 def test_a_host_that_does_not_exist_is_named(monkeypatch):
@@ -315,7 +315,7 @@ def test_a_host_that_does_not_exist_is_named(monkeypatch):
     with pytest.raises(
         TargetError, match=r"no connection \(.*not known\) in the last of 2 tries; check the name of the host"
     ):
-        Endpoint("http://nowhere.invalid/v2/models/m", limits=Limits(n_tries=2)).interface(2)
+        Endpoint("http://nowhere.invalid/v2/models/m", limits=Limits(n_tries=2)).open_model(2)
 
 
 def test_the_version_must_not_change_midway():
@@ -327,10 +327,10 @@ def test_the_version_must_not_change_midway():
         return edited(lambda d: d.update(model_version="v2")) if versions["n"] > 20 else None
 
     with FaultyProxy(logistic, plan) as proxy:
-        interface = endpoint(proxy, limits=Limits(batch=1)).interface(2)
+        interface = endpoint(proxy, limits=Limits(batch=1)).open_model(2)
         parts = []
         with pytest.raises(TargetError, match="of version 'v1' of the model throughout, found some of version 'v2'"):
-            parts.extend(interface.answers_in_parts(X))
+            parts.extend(interface.answers_in_batches(X))
     assert {part.version for part in parts} == {"v1"}
     assert len(parts) == 20
 
@@ -338,7 +338,7 @@ def test_the_version_must_not_change_midway():
 def _until_error(interface, inputs):
     """The parts up to an error, which is dropped."""
     try:
-        yield from interface.answers_in_parts(inputs)
+        yield from interface.answers_in_batches(inputs)
     except TargetError:
         return
 
@@ -352,7 +352,7 @@ def test_parts_in_flight_are_given_before_the_error():
         return status(400) if wrong in request.body else slow(0.05)
 
     with FaultyProxy(logistic, plan) as proxy:
-        parts = list(_until_error(endpoint(proxy, limits=Limits(batch=1)).interface(2), X))
+        parts = list(_until_error(endpoint(proxy, limits=Limits(batch=1)).open_model(2), X))
         assert "status 400" in failure(proxy, limits=Limits(batch=1))
     rows = sorted(int(part.rows[0]) for part in parts)
     sent = len(proxy.posts)
@@ -365,7 +365,7 @@ def test_parts_in_flight_are_given_before_the_error():
 
 def test_a_server_is_not_asked_any_more_once_nobody_listens():
     with FaultyProxy(logistic) as proxy:
-        parts = endpoint(proxy, limits=Limits(batch=1, n_connections=2)).interface(2).answers_in_parts(X)
+        parts = endpoint(proxy, limits=Limits(batch=1, n_connections=2)).open_model(2).answers_in_batches(X)
         next(parts)
         parts.close()
         n = len(proxy.posts)
@@ -378,8 +378,8 @@ def test_a_process_ends_though_an_iterator_is_still_open():
     code = (
         "import sys; import numpy as np\n"
         "from vestige.targets.http.endpoint import Endpoint, Limits\n"
-        "interface = Endpoint(sys.argv[1], limits=Limits(batch=1)).interface(2)\n"
-        "parts = interface.answers_in_parts(np.ones((50, 3)))\n"
+        "interface = Endpoint(sys.argv[1], limits=Limits(batch=1)).open_model(2)\n"
+        "parts = interface.answers_in_batches(np.ones((50, 3)))\n"
         "print(len(next(parts).rows))"
     )
     with FaultyProxy(logistic) as proxy:
@@ -398,7 +398,7 @@ def test_no_more_connections_are_open_than_requests(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", noted)
     with FaultyProxy(logistic) as proxy:
-        endpoint(proxy, limits=Limits(batch=25, n_connections=40)).interface(2).answers(X)
+        endpoint(proxy, limits=Limits(batch=25, n_connections=40)).open_model(2).answers(X)
     assert started.count("vestige-endpoint") == 2
 
 
@@ -407,7 +407,7 @@ def test_closing_does_not_wait_for_further_tries(monkeypatch):
     monkeypatch.setattr(sending, "_LONGEST_WAIT", 30.0)
     bad = json.dumps(X[1].tolist(), separators=(",", ":"))[1:-1].encode()
     with FaultyProxy(logistic, lambda r: status(503) if bad in r.body else None) as proxy:
-        parts = endpoint(proxy, limits=Limits(batch=1)).interface(2).answers_in_parts(X)
+        parts = endpoint(proxy, limits=Limits(batch=1)).open_model(2).answers_in_batches(X)
         next(parts)
         while not any(bad in request.body for request in proxy.posts):
             time.sleep(0.005)
@@ -463,18 +463,18 @@ def test_no_more_requests_are_under_way_than_connections():
         return logistic(request)
 
     with FaultyProxy(model) as proxy:
-        endpoint(proxy, limits=Limits(batch=1, n_connections=3)).interface(2).answers(X)
+        endpoint(proxy, limits=Limits(batch=1, n_connections=3)).open_model(2).answers(X)
     assert max(most) == 3
 
 
 def test_two_passes_at_once_share_the_connections_and_no_request_is_late_for_that():
     # The third waits 2 s for the others, and a busy machine has 1.5 s for each.
     with FaultyProxy(logistic, lambda r: slow(1.0) if r.method == "POST" else None) as proxy:
-        interface = endpoint(proxy, limits=Limits(batch=10, n_connections=1, timeout=2.5)).interface(2)
+        interface = endpoint(proxy, limits=Limits(batch=10, n_connections=1, timeout=2.5)).open_model(2)
         n_failed = []
 
         def ask():
-            n_failed.append([part.n_failed for part in interface.answers_in_parts(X[:10])])
+            n_failed.append([part.n_failed for part in interface.answers_in_batches(X[:10])])
 
         passes = [threading.Thread(target=ask) for _ in range(3)]
         for one in passes:
@@ -490,7 +490,7 @@ def test_a_forked_process_has_connections_of_its_own():
         "import os, sys; import numpy as np\n"
         "from vestige.targets.http.endpoint import Endpoint, Limits\n"
         "x = np.random.default_rng(2).normal(size=(200, 3))\n"
-        "interface = Endpoint(sys.argv[1], limits=Limits(batch=2, timeout=2.0)).interface(2)\n"
+        "interface = Endpoint(sys.argv[1], limits=Limits(batch=2, timeout=2.0)).open_model(2)\n"
         "expected = interface.answers(x).whole()\n"
         "child = os.fork() == 0\n"
         "rows = slice(None, None, -1 if child else 1)\n"
@@ -513,7 +513,7 @@ def test_few_inputs_are_encoded_ahead():
             return np.asarray(self)[key]
 
     with FaultyProxy(logistic) as proxy:
-        parts = endpoint(proxy, limits=Limits(batch=1)).interface(2).answers_in_parts(X.view(Counted))
+        parts = endpoint(proxy, limits=Limits(batch=1)).open_model(2).answers_in_batches(X.view(Counted))
         next(parts)
         time.sleep(0.1)
         assert Counted.n_blocks <= 4 + 1 + 1
@@ -532,7 +532,7 @@ def test_labels_may_be_text_or_whole_numbers():
 
     with FaultyProxy(model) as proxy:
         door = endpoint(proxy, answers=AnswerFormat(PredictedLabels))
-        found = door.interface(2, ("well", "sick")).answers(X)
+        found = door.open_model(2, ("well", "sick")).answers(X)
     assert isinstance(found, PredictedLabels)
     np.testing.assert_array_equal(values(found), X.sum(axis=1) > 0)
 
@@ -543,7 +543,7 @@ def test_logits_are_logits():
         return response("FP32", [n, 2], [-1.5, 1.5] * n)
 
     with FaultyProxy(model) as proxy:
-        found = endpoint(proxy, answers=AnswerFormat(Logits)).interface(2).answers(X)
+        found = endpoint(proxy, answers=AnswerFormat(Logits)).open_model(2).answers(X)
     assert isinstance(found, Logits)
     np.testing.assert_array_equal(values(found), [[-1.5, 1.5]] * 50)
 
@@ -551,7 +551,7 @@ def test_logits_are_logits():
 @pytest.mark.parametrize("kind", [PredictedLabels, Logits])
 def test_no_inputs_have_no_answers_and_are_not_sent(kind):
     with FaultyProxy(logistic) as proxy:
-        assert endpoint(proxy, answers=AnswerFormat(kind)).interface(2).answers(X[:0]).n_records == 0
+        assert endpoint(proxy, answers=AnswerFormat(kind)).open_model(2).answers(X[:0]).n_records == 0
     assert proxy.posts == []
 
 
@@ -563,7 +563,7 @@ def test_metadata_are_asked_for_once_and_decide_name_and_datatype():
         return logistic(request)
 
     with FaultyProxy(model) as proxy:
-        interface = endpoint(proxy).interface(2)
+        interface = endpoint(proxy).open_model(2)
         interface.answers(X)
         interface.answers(X[:1])
     assert [r.path for r in proxy.requests if r.method == "GET"] == ["/v2/models/m"]
@@ -573,7 +573,7 @@ def test_metadata_are_asked_for_once_and_decide_name_and_datatype():
 
 def test_a_server_without_metadata_is_asked_by_default_names():
     with FaultyProxy(logistic, lambda r: status(405) if r.method == "GET" else None) as proxy:
-        np.testing.assert_allclose(values(endpoint(proxy).interface(2).answers(X)), P, rtol=0, atol=1e-15)
+        np.testing.assert_allclose(values(endpoint(proxy).open_model(2).answers(X)), P, rtol=0, atol=1e-15)
 
 
 def test_one_of_several_outputs_has_to_be_named():
@@ -581,12 +581,12 @@ def test_one_of_several_outputs_has_to_be_named():
         return as_json({"outputs": [{"name": "label"}, {"name": "p"}]})
 
     with FaultyProxy(model) as proxy, pytest.raises(InputError, match="one of the outputs label, p"):
-        endpoint(proxy).interface(2)
+        endpoint(proxy).open_model(2)
 
 
 def test_the_identity_is_that_of_the_answers():
     def identity(proxy, **more):
-        return endpoint(proxy, **more).interface(2, more.pop("classes", None)).identity
+        return endpoint(proxy, **more).open_model(2, more.pop("classes", None)).identity
 
     with FaultyProxy(logistic) as proxy:
         plain = identity(proxy)
@@ -596,7 +596,7 @@ def test_the_identity_is_that_of_the_answers():
             identity(proxy, datatype="FP32"),
             identity(proxy, answers=AnswerFormat(Logits)),
             identity(proxy, answers=AnswerFormat(columns=(1, 0))),
-            Endpoint(f"{proxy.url}/v2/models/m/versions/1").interface(2).identity,
+            Endpoint(f"{proxy.url}/v2/models/m/versions/1").open_model(2).identity,
         ]
     assert len({plain, *others}) == 6
     assert plain.startswith(f"{proxy.url}/v2/models/m, probabilities, ")
@@ -632,16 +632,16 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_unless_it_is_trusted(c
         with pytest.raises(
             TargetError, match=r"a certificate that does not verify \(self.signed.*let SSL_CERT_FILE name"
         ):
-            endpoint(proxy).interface(2)
+            endpoint(proxy).open_model(2)
         assert proxy.requests == []
         monkeypatch.setenv("SSL_CERT_FILE", str(path))
-        np.testing.assert_allclose(values(endpoint(proxy).interface(2).answers(X)), P, rtol=0, atol=1e-15)
+        np.testing.assert_allclose(values(endpoint(proxy).open_model(2).answers(X)), P, rtol=0, atol=1e-15)
 
 
 def test_certificates_that_cannot_be_read_are_named(monkeypatch, tmp_path):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
     with pytest.raises(InputError, match="check SSL_CERT_FILE"):
-        Endpoint("https://127.0.0.1:1/v2/models/m").interface(2)
+        Endpoint("https://127.0.0.1:1/v2/models/m").open_model(2)
 
 
 def test_a_server_without_tls_is_named():
@@ -649,7 +649,7 @@ def test_a_server_without_tls_is_named():
         FaultyProxy(logistic) as proxy,
         pytest.raises(TargetError, match=r"found no TLS \(.*\); check that the server speaks https"),
     ):
-        Endpoint(f"{proxy.url.replace('http', 'https')}/v2/models/m").interface(2)
+        Endpoint(f"{proxy.url.replace('http', 'https')}/v2/models/m").open_model(2)
 
 
 # -------------------------------------------------------------------------------------- proxies
@@ -659,7 +659,7 @@ def test_a_server_without_tls_is_named():
 def test_the_proxy_of_the_environment_is_asked_and_its_password_is_never_shown(variable, monkeypatch):
     with FaultyProxy(logistic, lambda request: status(400) if request.method == "POST" else None) as proxy:
         monkeypatch.setenv(variable, proxy.url.replace("http://", "http://me:s3cr3t@"))
-        interface = Endpoint("http://model.invalid/v2/models/m").interface(2)
+        interface = Endpoint("http://model.invalid/v2/models/m").open_model(2)
         with pytest.raises(TargetError, match="found status 400") as caught:
             interface.answers(X[:1])
     assert {request.path for request in proxy.posts} == {"http://model.invalid/v2/models/m/infer"}
@@ -671,9 +671,9 @@ def test_hosts_that_need_no_proxy_are_asked_themselves(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     with FaultyProxy(logistic) as proxy:
         with pytest.raises(TargetError, match="found no connection"):
-            endpoint(proxy).interface(2)
+            endpoint(proxy).open_model(2)
         monkeypatch.setenv("NO_PROXY", "model.invalid,127.0.0.1")
-        np.testing.assert_allclose(values(endpoint(proxy).interface(2).answers(X)), P, rtol=0, atol=1e-15)
+        np.testing.assert_allclose(values(endpoint(proxy).open_model(2).answers(X)), P, rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize("named", ["::1", "[::1]", "h,::1", "[::1]:8080"])
@@ -689,7 +689,7 @@ def test_an_address_of_version_6_needs_no_proxy_with_brackets_or_without(named, 
 def test_a_proxy_that_cannot_be_used_is_named(url, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", url)
     with pytest.raises(InputError, match=r"a proxy's URL in the environment.*HTTP_PROXY"):
-        Endpoint("http://model.invalid/v2/models/m").interface(2)
+        Endpoint("http://model.invalid/v2/models/m").open_model(2)
 
 
 # -------------------------------------------------------------------------------------- secrets
@@ -710,8 +710,8 @@ def test_the_value_of_the_variable_is_sent_and_never_shown(token, caplog):
     caplog.set_level(logging.DEBUG)
     with FaultyProxy(logistic) as proxy:
         door = endpoint(proxy, headers=token)
-        interface = door.interface(2)
-        parts = list(interface.answers_in_parts(X))
+        interface = door.open_model(2)
+        parts = list(interface.answers_in_batches(X))
     assert {request.headers["Authorization"] for request in proxy.requests} == {SECRET}
     assert {request.headers["user-agent"] for request in proxy.requests} == {SECRET}  # in the place of our own
     texts = (door, interface, vars(interface), vars(interface._sender), interface.identity, parts, caplog.text)
@@ -744,7 +744,7 @@ def test_a_secret_that_the_server_repeats_is_hidden(fault, token):
         for kind in (AnswerFormat(), AnswerFormat(PredictedLabels)):
             door = endpoint(proxy, headers=token, answers=kind, limits=Limits(timeout=0.2, n_tries=2))
             with pytest.raises(TargetError) as caught:
-                door.interface(2, ("a", "b")).answers(X[:1])
+                door.open_model(2, ("a", "b")).answers(X[:1])
             text = shown(caught.value).lower()
             assert "s3cr3t" not in text
             assert "xylo" not in text
@@ -806,7 +806,7 @@ def test_a_variable_that_is_missing_is_named_before_anything_is_sent(monkeypatch
     monkeypatch.delenv("MODEL_TOKEN", raising=False)
     said = "variable MODEL_TOKEN for the header X-Key, found none; set it"
     with FaultyProxy(logistic) as proxy, pytest.raises(InputError, match=said):
-        endpoint(proxy, headers={"X-Key": "MODEL_TOKEN"}).interface(2)
+        endpoint(proxy, headers={"X-Key": "MODEL_TOKEN"}).open_model(2)
     assert proxy.requests == []
 
 
@@ -814,14 +814,14 @@ def test_a_variable_that_is_missing_is_named_before_anything_is_sent(monkeypatch
 def test_what_no_header_can_hold_is_refused_and_not_repeated(value, monkeypatch):
     monkeypatch.setenv("MODEL_TOKEN", value)
     with pytest.raises(InputError, match="one line of ASCII in the environment variable MODEL_TOKEN") as caught:
-        Endpoint("http://127.0.0.1:1/v2/models/m", headers={"X-Key": "MODEL_TOKEN"}).interface(2)
+        Endpoint("http://127.0.0.1:1/v2/models/m", headers={"X-Key": "MODEL_TOKEN"}).open_model(2)
     assert "s3cr3t" not in shown(caught.value)
 
 
 @pytest.mark.parametrize("value", ["Bearer s3cr3t", "s3cr3t"])
 def test_a_secret_in_place_of_a_name_is_refused_and_not_repeated(value):
     with pytest.raises(InputError, match="environment variable for the header Authorization") as caught:
-        Endpoint("http://127.0.0.1:1/v2/models/m", headers={"Authorization": value}).interface(2)
+        Endpoint("http://127.0.0.1:1/v2/models/m", headers={"Authorization": value}).open_model(2)
     assert "s3cr3t" not in str(caught.value)
 
 
@@ -873,4 +873,4 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
     with pytest.raises(
         UnsupportedModelError, match=r"the package orjson .*, found none; pip install 'vestige\[http\]'"
     ):
-        Endpoint("http://h/v2/models/m").interface(2)
+        Endpoint("http://h/v2/models/m").open_model(2)

@@ -179,7 +179,7 @@ def _of_python(found: Any, part: TargetTable) -> Any:
 
 
 def _is_model(found: Any) -> bool:
-    return is_torch_module(found) or hasattr(found, "predict") or hasattr(found, "interface")
+    return is_torch_module(found) or hasattr(found, "predict") or hasattr(found, "open_model")
 
 
 def _wants_inputs(function: Callable[..., Any]) -> bool:

@@ -13,7 +13,7 @@ from vestige.core.durations import duration
 from vestige.core.money import money
 from vestige.core.predictions import Predictions
 from vestige.core.records import Records, joined
-from vestige.core.targets import Interface
+from vestige.core.targets import QueryableModel
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import PAID_AT_ONCE, Meter
 from vestige.targets.opening import open_target
@@ -82,7 +82,7 @@ def _budget_of(target: Any) -> str:
     )
 
 
-def _time(target: Any, interface: Interface, pool: Records, querying: Querying, n_queries: int) -> str:
+def _time(target: Any, interface: QueryableModel, pool: Records, querying: Querying, n_queries: int) -> str:
     limits = getattr(target, "limits", None)
     if limits is not None:
         n_requests = -(-n_queries // limits.batch)

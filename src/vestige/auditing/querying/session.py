@@ -28,7 +28,7 @@ from vestige.core.progress import Progress
 from vestige.core.records import Records, joined
 from vestige.core.result import Check, Queries, Validity
 from vestige.core.seeds import stream
-from vestige.core.targets import Access, Answers, GradientInterface, Interface, LabelTarget, RemoteInterface
+from vestige.core.targets import Access, Answers, GradientModel, LabelTarget, QueryableModel, RemoteModel
 from vestige.core.views import MirrorAndShifts, with_views
 from vestige.evaluation import preflight
 from vestige.targets.access import (
@@ -44,7 +44,7 @@ from vestige.targets.files.model_file import ModelFile
 from vestige.targets.ledger import Ledger, Spent
 from vestige.targets.meter import Meter
 from vestige.targets.opening import open_target
-from vestige.targets.preprocessing import prepared_interface
+from vestige.targets.preprocessing import prepared_model
 from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx
 
 _PASS, _AGAIN, _VIEWS = "one answer a record", "asked again", "views of a record"
@@ -93,7 +93,7 @@ class TargetSession:
     """
 
     def __init__(
-        self, target: Any, model: Interface, meter: Meter, ledger: Ledger, pool: Records, querying: Querying
+        self, target: Any, model: QueryableModel, meter: Meter, ledger: Ledger, pool: Records, querying: Querying
     ) -> None:
         self._target, self._model, self._meter, self._ledger = target, model, meter, ledger
         self.pool, self._querying = pool, querying
@@ -203,7 +203,7 @@ def queries_of(spent: Spent, querying: Querying) -> Queries:
     )
 
 
-def limited(target: Any, model: Interface, querying: Querying) -> Interface:
+def limited(target: Any, model: QueryableModel, querying: Querying) -> QueryableModel:
     """Return the interface of a model, which was opened of a target, with the declared inputs and access.
 
     From the model outwards: prepared inputs, then what changes its answers (nothing yet), then the reduction to labels.
@@ -211,12 +211,12 @@ def limited(target: Any, model: Interface, querying: Querying) -> Interface:
     Raises:
         UnsupportedModelError: It gives no gradients, or labels alone, and more is asked for.
     """
-    interface = prepared_interface(model, querying.inputs)
+    interface = prepared_model(model, querying.inputs)
     if querying.access is Access.LABEL:
         return labels_only(interface)
     if _declared(target, model).kind is PredictedLabels:  # refused before a query is paid for
         raise UnsupportedModelError(f"Expected a number per class, found predicted labels; {ASK_FOR_LABELS}")
-    if querying.access is Access.GRADIENTS and not isinstance(interface, GradientInterface):
+    if querying.access is Access.GRADIENTS and not isinstance(interface, GradientModel):
         raise UnsupportedModelError(
             "Expected a torch module for access to gradients, found a model that gives answers only; ask for access "
             "confidence or label."
@@ -224,7 +224,7 @@ def limited(target: Any, model: Interface, querying: Querying) -> Interface:
     return interface
 
 
-def _classes_taken(target: Any, model: Interface, pool: Records) -> Check | None:
+def _classes_taken(target: Any, model: QueryableModel, pool: Records) -> Check | None:
     """Say which column was taken for which class where the records' classes have names and the model's have none."""
     names = pool.classes
     if names is None or list(names) == list(map(str, range(len(names)))):
@@ -245,18 +245,18 @@ def _classes_taken(target: Any, model: Interface, pool: Records) -> Check | None
     )
 
 
-def _declared(target: Any, model: Interface) -> AnswerFormat:
+def _declared(target: Any, model: QueryableModel) -> AnswerFormat:
     """What a model was said to answer with, by its door or by its kind; probabilities if nobody said it."""
     said = (getattr(model, "format", None), getattr(target, "answers", None))
     return next((format for format in said if isinstance(format, AnswerFormat)), AnswerFormat())
 
 
-def classifier_behind(target: Any, model: Interface, querying: Querying) -> Any:
+def classifier_behind(target: Any, model: QueryableModel, querying: Querying) -> Any:
     """Return what a recipe `same` clones: the estimator behind a door; None if what it is given is prepared."""
     return getattr(model, "estimator", target) if querying.inputs.changes_nothing else None
 
 
-def _rows_in(target: Any, model: Interface, members: Any, querying: Querying) -> Sequence[StoredRows]:
+def _rows_in(target: Any, model: QueryableModel, members: Any, querying: Querying) -> Sequence[StoredRows]:
     """Training rows that the model carries, as it was given them."""
     given = members if querying.inputs.changes_nothing else querying.inputs.prepared(members)
     if isinstance(target, ModelFile) and Path(target.path).suffix.lower() == ".onnx":
@@ -265,7 +265,9 @@ def _rows_in(target: Any, model: Interface, members: Any, querying: Querying) ->
 
 
 @contextmanager
-def _ledger(interface: Interface, name: str, pool: Records, querying: Querying, run: Path | None) -> Iterator[Ledger]:
+def _ledger(
+    interface: QueryableModel, name: str, pool: Records, querying: Querying, run: Path | None
+) -> Iterator[Ledger]:
     """The ledger of a run. How much was asked of it stays; what is noted of a model that costs nothing is its audit's.
 
     Nothing stays if nothing was asked, or in vain of a model that costs nothing: another may be next.
@@ -311,14 +313,14 @@ def _ledger(interface: Interface, name: str, pool: Records, querying: Querying, 
                     folder.rmdir()
 
 
-def keeps(interface: Interface, querying: Querying) -> bool:
+def keeps(interface: QueryableModel, querying: Querying) -> bool:
     """Whether answers are kept: of a model that is far away, has a price, or a budget, which is for all starts."""
-    return isinstance(interface, RemoteInterface) or querying.price is not None or querying.budget is not None
+    return isinstance(interface, RemoteModel) or querying.price is not None or querying.budget is not None
 
 
-def _name_of(target: Any, model: Interface, interface: Interface, pool: Records, querying: Querying) -> str:
+def _name_of(target: Any, model: QueryableModel, interface: QueryableModel, pool: Records, querying: Querying) -> str:
     """Which model is asked: one of this process by its file's content, or by its own where answers of it are kept."""
-    if isinstance(interface, RemoteInterface):
+    if isinstance(interface, RemoteModel):
         return interface.identity
     read = ""
     if isinstance(target, ModelFile):

@@ -15,7 +15,7 @@ from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records, joined
 from vestige.core.references import References
 from vestige.core.seeds import stream
-from vestige.core.targets import GradientInterface
+from vestige.core.targets import GradientModel
 from vestige.targets.opening import open_target
 
 
@@ -220,7 +220,7 @@ def _refuse_shared(name: str, others: Records, audited: Records) -> None:
 
 
 def _norms(target: Any, model: Model, audited: Records) -> np.ndarray:
-    if not isinstance(target, GradientInterface):
+    if not isinstance(target, GradientModel):
         raise UnsupportedModelError(
             f"Expected a torch module for gradient norms, found {type(model.classifier).__name__}; train with a torch "
             "recipe, or leave them out."

@@ -20,8 +20,8 @@ from vestige.core.jobs import Executor
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess, n_cpus
 from vestige.training.executors.processes import Processes
-from vestige.training.facts import key_of
 from vestige.training.identity import is_reusable
+from vestige.training.model_key import key_of
 from vestige.training.strategies import Measured, Strategy, measure_torch
 
 _SHARE_OF_TIME = 0.9  # of what there is; the rest is for the audit itself
@@ -119,7 +119,7 @@ def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, 
     measured = _measured(plan, bank, executor)
     stored = np.zeros(plan.n_models, dtype=bool)
     if is_reusable(plan.identity):
-        stored = np.array([bank.has(key_of(plan.facts(i))) for i in range(plan.n_models)])
+        stored = np.array([bank.has(key_of(plan.model_key(i))) for i in range(plan.n_models)])
     size = plan.share.denominator
     seconds = measured[0].seconds_per_model * np.cumsum(~stored)[size - 1 :: size]  # of 2, 4, 6 ... models
     n_fit = size * int(np.count_nonzero(seconds <= within * _SHARE_OF_TIME))
@@ -167,7 +167,7 @@ def _measured_by_training(plan: ShadowPlan, bank: Bank, executor: Executor | Non
             begun = time.monotonic()
             train_shadows(part, Path(folder), bank, stop_at_failure=True)
             elapsed = time.monotonic() - begun
-        noted = [bank.how(key_of(facts), facts) for facts in map(plan.facts, models)]
+        noted = [bank.how(key_of(model_key), model_key) for model_key in map(plan.model_key, models)]
         return max(float(how["seconds"]) for how in noted if how) if any(noted) else elapsed
 
     together = Strategy(threads=(executor or InProcess()).threads_each)

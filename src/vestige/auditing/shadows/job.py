@@ -12,7 +12,7 @@ from vestige.auditing.shadows.plan import ShadowPlan
 from vestige.core.errors import TrainingError, UnsupportedModelError, VestigeError
 from vestige.core.outputs import Logits
 from vestige.core.recipe import Model, Recipe
-from vestige.core.targets import GradientInterface
+from vestige.core.targets import GradientModel
 from vestige.core.views import with_views
 from vestige.targets.opening import open_target
 from vestige.training.strategies import train_group
@@ -106,7 +106,7 @@ def _answers(plan: ShadowPlan, model: Model) -> dict[str, np.ndarray]:
         others = (target.answers(view).whole() for view in plan.views.others(plan.records.inputs))
         found[kind] = with_views(found[kind], others, plan.views.n_views)
     if plan.gradient_norms:
-        if not isinstance(target, GradientInterface):
+        if not isinstance(target, GradientModel):
             raise UnsupportedModelError(
                 f"Expected a torch module for gradient norms, found {type(model.classifier).__name__}."
             )

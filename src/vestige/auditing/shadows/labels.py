@@ -16,7 +16,7 @@ from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
 from vestige.targets.opening import open_target
 from vestige.training.bank import Bank
-from vestige.training.facts import key_of
+from vestige.training.model_key import key_of
 
 
 def labels_of_shadows(shadows: Shadows, bank: Bank) -> ShadowLabels:
@@ -25,8 +25,8 @@ def labels_of_shadows(shadows: Shadows, bank: Bank) -> ShadowLabels:
 
     def targets() -> Iterator[LabelTarget]:
         for number in numbers.tolist():
-            facts = plan.facts(number)
-            files = bank.get(key_of(facts), facts)
+            model_key = plan.model_key(number)
+            files = bank.get(key_of(model_key), model_key)
             if files is None:
                 raise TrainingError(
                     f"Expected shadow model {number} in the bank for label-only attacks, found none: models of this "

@@ -21,7 +21,7 @@ from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.core.signals import AT_THE_END, ModelTable
 from vestige.core.views import MirrorAndShifts
-from vestige.training.facts import Facts
+from vestige.training.model_key import ModelKey
 from vestige.training.strategies import Strategy
 
 _FORMAT = 1
@@ -76,10 +76,10 @@ class ShadowPlan:
         """Seed of a model's training."""
         return int(stream(self.seed, f"shadow model {model}").integers(2**31))
 
-    def facts(self, model: int) -> Facts:
+    def model_key(self, model: int) -> ModelKey:
         """What decides a model."""
         row = digest_of_columns({"member": self.member[model]})
-        return Facts(self.records.digest, row, self.identity, self.seed_of(model), self.checkpoints)
+        return ModelKey(self.records.digest, row, self.identity, self.seed_of(model), self.checkpoints)
 
     def table(self) -> ModelTable:
         """The model axis of the store: every model at its checkpoints, then at the end."""

@@ -31,8 +31,8 @@ from vestige.core.signals import DRAWN_TOGETHER, MEMBER, SignalLayout, VariableS
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess
 from vestige.training.executors.processes import Processes
-from vestige.training.facts import key_of
 from vestige.training.identity import is_reusable
+from vestige.training.model_key import key_of
 from vestige.training.strategies import Strategy
 
 
@@ -151,8 +151,8 @@ class _Books:
 
     def __init__(self, plan: ShadowPlan, folder: Path, bank: Bank, until: float) -> None:
         self.plan, self.path, self.bank, self.until = plan, folder / STORE, bank, until
-        self.facts = [plan.facts(i) for i in range(plan.n_models)]
-        self.keys = [key_of(facts) for facts in self.facts]
+        self.model_keys = [plan.model_key(i) for i in range(plan.n_models)]
+        self.keys = [key_of(model_key) for model_key in self.model_keys]
         self.reusable = is_reusable(plan.identity)
         self.store: SignalStore | None = None
         self.mended: tuple[str, ...] = ()
@@ -224,7 +224,7 @@ class _Books:
             self.claims[wanted] = claims.enter_context(claim)
         stored = {}
         for i in filter(self._in_bank, wanted):
-            files = self.bank.get(self.keys[i], self.facts[i])
+            files = self.bank.get(self.keys[i], self.model_keys[i])
             if files is not None:
                 stored[i] = files
         models = tuple(i for i in group if len(stored) < len(wanted) and not self._in_bank(i))
@@ -244,7 +244,11 @@ class _Books:
         good = [t for t in trained if not t.error]
         strategy = asdict(self.plan.strategy)
         entries = {
-            self.keys[t.model]: (self.facts[t.model], t.files, {"strategy": strategy, "seconds": round(t.seconds, 3)})
+            self.keys[t.model]: (
+                self.model_keys[t.model],
+                t.files,
+                {"strategy": strategy, "seconds": round(t.seconds, 3)},
+            )
             for t in good
             if self.reusable and t.files is not None
         }

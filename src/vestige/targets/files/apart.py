@@ -24,7 +24,7 @@ import numpy as np
 from vestige.core import errors
 from vestige.core.errors import InputError, TargetError, VestigeError
 from vestige.core.messages import brief
-from vestige.core.targets import Answers, Interface
+from vestige.core.targets import Answers, QueryableModel
 from vestige.targets.answer_format import KINDS, AnswerFormat
 from vestige.targets.files.child import received, send
 
@@ -41,7 +41,7 @@ serve(sys.argv[2])
 """
 
 
-class InterfaceApart:
+class ModelApart:
     """Asks a model in a child process, which opens its file.
 
     Args:
@@ -55,7 +55,7 @@ class InterfaceApart:
         UnsupportedModelError: As the function raises it.
     """
 
-    def __init__(self, library: str, open_file: Callable[..., Interface], path: Path, *given: Any) -> None:
+    def __init__(self, library: str, open_file: Callable[..., QueryableModel], path: Path, *given: Any) -> None:
         self._library, self._path = library, path
         self._opening = pickle.dumps((open_file, path, *given), protocol=5)
         self._one_at_a_time = threading.Lock()

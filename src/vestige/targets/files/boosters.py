@@ -15,7 +15,7 @@ from scipy.special import expit, softmax
 
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.messages import brief
-from vestige.core.targets import Answers, ClassNames, Interface
+from vestige.core.targets import Answers, ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.feature_columns import FeatureColumns, columns_of_lightgbm, columns_of_xgboost
 from vestige.targets.refusals import answered, reading
@@ -31,7 +31,7 @@ _OF_XGBOOST: dict[str, Callable[[np.ndarray], Any] | None] = {
 _OF_LIGHTGBM = ("binary", "multiclass")  # of "multiclassova" the numbers of a record do not sum to 1
 
 
-def open_xgboost(path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> Interface:
+def open_xgboost(path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> QueryableModel:
     """Return a target that asks a booster for probabilities, by classes in the order 0..K-1 it was trained on.
 
     Args:
@@ -74,7 +74,7 @@ def _rounds(booster: Any) -> tuple[int, int]:
     return 0, 0
 
 
-def open_lightgbm(path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> Interface:
+def open_lightgbm(path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> QueryableModel:
     """Return a target that asks a booster for probabilities, by classes in the order 0..K-1 it was trained on.
 
     Args:

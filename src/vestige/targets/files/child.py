@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from vestige.core.errors import VestigeError
-from vestige.core.targets import Interface
+from vestige.core.targets import QueryableModel
 from vestige.targets.refusals import reason
 
 _MEMORY = 8 << 30  # bytes, beside what it has when it is given something to do
@@ -38,7 +38,7 @@ def serve(library: str) -> None:
         score.write("1000")  # if memory is short, this process is the one to end
     importlib.import_module(library)
     signal.alarm(0)
-    interface: Interface | None = None
+    interface: QueryableModel | None = None
     while True:
         try:
             seconds, n_bytes = json.loads(received(requests))
@@ -86,7 +86,7 @@ def _limited(seconds: int, n_bytes: int) -> Iterator[None]:
     signal.alarm(0)
 
 
-def _done(interface: Interface | None, content: bytes) -> tuple[Interface | None, dict[str, Any], bytes]:
+def _done(interface: QueryableModel | None, content: bytes) -> tuple[QueryableModel | None, dict[str, Any], bytes]:
     """Open the file, or ask the model: the interface, what there is to say, and answers as NumPy saves them."""
     said: dict[str, Any]
     values = b""

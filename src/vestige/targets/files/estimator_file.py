@@ -7,15 +7,15 @@ from vestige.core.errors import InputError, UnsupportedModelError
 from vestige.core.messages import few
 from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.core.skops_types import PACKAGES, foreign_types
-from vestige.core.targets import ClassNames, Interface
+from vestige.core.targets import ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.files.apart import InterfaceApart
+from vestige.targets.files.apart import ModelApart
 from vestige.targets.objects.estimator import LabelEstimatorTarget
 from vestige.targets.opening import open_target
 from vestige.targets.refusals import reading
 
 
-def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> Interface:
+def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> QueryableModel:
     """Return a target that asks the estimator in a skops file.
 
     Args:
@@ -31,7 +31,7 @@ def open_skops(path: Path, answers: AnswerFormat | None, n_classes: int, classes
     return estimator_target(path, _loaded(path), answers, n_classes, classes)
 
 
-class EstimatorApart(InterfaceApart):
+class EstimatorApart(ModelApart):
     """Asks the estimator in a skops file in a child process, for a damaged forest crashes where one record falls.
 
     Arguments and errors are those of `open_skops`.
@@ -63,7 +63,7 @@ def _loaded(path: Path) -> Any:
 
 def estimator_target(
     path: Path, estimator: Any, answers: AnswerFormat | None, n_classes: int, classes: ClassNames
-) -> Interface:
+) -> QueryableModel:
     """Return a target that asks an estimator, which names its classes itself.
 
     Raises:

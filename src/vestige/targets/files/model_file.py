@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from vestige.core.errors import InputError
 from vestige.core.messages import brief
-from vestige.core.targets import ClassNames, Interface
+from vestige.core.targets import ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.files.apart import InterfaceApart
+from vestige.targets.files.apart import ModelApart
 from vestige.targets.refusals import missing_package
 
 
@@ -46,7 +46,7 @@ class ModelFile:
                 f"vestige.AnswerFormat(vestige.Logits), found {self.answers!r}."
             )
 
-    def interface(self, n_classes: int, classes: ClassNames = None) -> Interface:
+    def open_model(self, n_classes: int, classes: ClassNames = None) -> QueryableModel:
         """Return the interface of the model.
 
         Args:
@@ -71,8 +71,8 @@ class ModelFile:
         opened = getattr(importlib.import_module(f"vestige.targets.files.{module}"), function)
         given = [*(getattr(self, name) for name in format.given), n_classes, classes]
         if format.is_apart and format.needs is not None:
-            return InterfaceApart(format.needs[0], opened, path, *given)
-        found: Interface = opened(path, *given)
+            return ModelApart(format.needs[0], opened, path, *given)
+        found: QueryableModel = opened(path, *given)
         return found
 
 

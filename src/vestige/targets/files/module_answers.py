@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vestige.core.errors import TargetError
 from vestige.core.outputs import Logits
-from vestige.core.targets import Answers, ClassNames, Interface
+from vestige.core.targets import Answers, ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.objects.torch_module import TorchTarget, left_as_it_was
 from vestige.targets.refusals import answered
@@ -17,7 +17,9 @@ from vestige.targets.refusals import answered
 _BATCH = 512
 
 
-def module_target(module: nn.Module, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> Interface:
+def module_target(
+    module: nn.Module, answers: AnswerFormat | None, n_classes: int, classes: ClassNames
+) -> QueryableModel:
     """Return a target that asks a module: for logits, and then for gradients too, unless it was declared otherwise."""
     if answers is None or answers == AnswerFormat(Logits):
         return TorchTarget(module, n_classes)
@@ -31,7 +33,7 @@ class AnsweringModule:
     module: nn.Module
     format: AnswerFormat
 
-    def interface(self, n_classes: int, classes: ClassNames = None) -> Interface:
+    def open_model(self, n_classes: int, classes: ClassNames = None) -> QueryableModel:
         """Return its interface."""
         return module_target(self.module, self.format, n_classes, classes)
 

@@ -12,7 +12,7 @@ from vestige.core.columns import refuse_missing
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, PredictedLabels
-from vestige.core.targets import Answers, ClassNames, Interface
+from vestige.core.targets import Answers, ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.padded_blocks import padded_blocks
 from vestige.targets.refusals import answered, check_record_shape, reading
@@ -31,7 +31,7 @@ _TYPES: dict[str, np.dtype[Any]] = {
 
 def open_onnx(
     path: Path, answers: AnswerFormat | None, output: str | None, n_classes: int, classes: ClassNames
-) -> Interface:
+) -> QueryableModel:
     """Return a target that asks a graph.
 
     Args:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.messages import brief, few
-from vestige.core.targets import ClassNames, Interface
+from vestige.core.targets import ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.module_answers import module_target
 from vestige.targets.files.padded_blocks import padded_blocks
@@ -27,7 +27,7 @@ _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 
 def open_program(
     path: Path, trust: bool, answers: AnswerFormat | None, n_classes: int, classes: ClassNames
-) -> Interface:
+) -> QueryableModel:
     """Return a target that asks an exported program.
 
     Args:
@@ -121,7 +121,7 @@ class ExportedModule(nn.Module):
 
 def open_weights(
     path: Path, factory: Callable[[], Any] | None, answers: AnswerFormat | None, n_classes: int, classes: ClassNames
-) -> Interface:
+) -> QueryableModel:
     """Return a target that asks the module with the weights of a file, in evaluation mode.
 
     Args:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vestige.core.targets import ClassNames, Interface
+from vestige.core.targets import ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.estimator_file import estimator_target
 from vestige.targets.opening import is_torch_module
@@ -11,7 +11,7 @@ from vestige.targets.refusals import not_trusted, reading
 
 def open_pickle(
     path: Path, trust: bool, answers: AnswerFormat | None, n_classes: int, classes: ClassNames
-) -> Interface:
+) -> QueryableModel:
     """Return a target that asks the model in a pickle.
 
     Args:

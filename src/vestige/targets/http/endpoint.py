@@ -15,7 +15,7 @@ import numpy as np
 from vestige.core.errors import InputError, TargetError, VestigeError
 from vestige.core.messages import brief, few
 from vestige.core.outputs import PredictedLabels
-from vestige.core.targets import Allowance, Answers, ClassNames, Part
+from vestige.core.targets import Allowance, AnswerBatch, Answers, ClassNames
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.http.open_inference import (
     DTYPES,
@@ -108,7 +108,7 @@ class Endpoint:
             names = few([name for name in DTYPES if name != "BYTES"], 20)
             raise InputError(f"Expected a datatype for numbers, one of {names}, found {brief(self.datatype)!r}.")
 
-    def interface(self, n_classes: int, classes: ClassNames = None) -> "EndpointInterface":
+    def open_model(self, n_classes: int, classes: ClassNames = None) -> "EndpointModel":
         """Ask the model for its metadata and return its interface.
 
         Raises:
@@ -122,7 +122,7 @@ class Endpoint:
             package = str(error.name)
         else:
             sender = Sender(self.url, credentials_of(self.headers), self.limits)
-            return EndpointInterface(self, sender, n_classes, classes)
+            return EndpointModel(self, sender, n_classes, classes)
         raise missing_package(package, "a model behind HTTP", "http")
 
 
@@ -136,7 +136,7 @@ def _check_header(header: str, variable: str) -> None:
         )
 
 
-class EndpointInterface:
+class EndpointModel:
     """What an endpoint answers; metadata are asked for once, when it is made.
 
     Args:
@@ -177,11 +177,11 @@ class EndpointInterface:
         kind = self._endpoint.answers.kind
         shape = (len(inputs),) if kind is PredictedLabels else (len(inputs), self.n_classes)
         found = np.empty(shape, dtype=np.int64 if kind is PredictedLabels else np.float64)
-        for part in self.answers_in_parts(inputs):
+        for part in self.answers_in_batches(inputs):
             found[part.rows] = part.answers.whole()
         return kind(found)
 
-    def answers_in_parts(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[Part]:
+    def answers_in_batches(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[AnswerBatch]:
         """Answer in parts of a request each, as they arrive.
 
         Queries are taken from the allowance before every try: a request that fails may have been computed.
@@ -196,7 +196,7 @@ class EndpointInterface:
         """
         limits, stop, failure = self._endpoint.limits, Event(), None
         todo: SimpleQueue[int | None] = SimpleQueue()
-        done: SimpleQueue[Part | Exception | None] = SimpleQueue()
+        done: SimpleQueue[AnswerBatch | Exception | None] = SimpleQueue()
         starts = iter(range(0, len(inputs), limits.batch))
         versions: list[str] = []
 
@@ -227,7 +227,7 @@ class EndpointInterface:
                 error = found if isinstance(found, Exception) else self._of_other_version(found, versions)
                 failure = failure or error
                 n_pending += (submit(1) if failure is None else 0) - 1
-                if isinstance(found, Part) and error is None:
+                if isinstance(found, AnswerBatch) and error is None:
                     yield found
         finally:
             stop.set()
@@ -238,7 +238,7 @@ class EndpointInterface:
         if failure is not None:
             raise failure
 
-    def _part(self, inputs: Any, start: int, stop: Event, allowance: Allowance | None) -> Part | None:
+    def _part(self, inputs: Any, start: int, stop: Event, allowance: Allowance | None) -> AnswerBatch | None:
         """Ask about one block of records; about none once it is too late."""
         if stop.is_set():
             return None
@@ -252,7 +252,7 @@ class EndpointInterface:
         except VestigeError as error:
             problem = error
         else:
-            return Part(np.arange(start, end), answers, response.version, reply.n_failed)
+            return AnswerBatch(np.arange(start, end), answers, response.version, reply.n_failed)
         # Outside of the except block: what was raised may quote what the server echoes, and would be its context.
         raise self._shown(problem)
 
@@ -273,7 +273,7 @@ class EndpointInterface:
         self.names_classes = read.says_classes(response.values)
         return read.read(response.values, end - start, self.n_classes, self._classes, first=start)
 
-    def _of_other_version(self, part: Part | None, versions: list[str]) -> VestigeError | None:
+    def _of_other_version(self, part: AnswerBatch | None, versions: list[str]) -> VestigeError | None:
         """An error if a part is of another version than those before, which `versions` keeps."""
         if part is None or part.version in versions:
             return None

@@ -18,7 +18,7 @@ class AnsweringFunction:
     function: Callable[[Any], Any]
     format: AnswerFormat
 
-    def interface(self, n_classes: int, classes: ClassNames = None) -> "FunctionTarget":
+    def open_model(self, n_classes: int, classes: ClassNames = None) -> "FunctionTarget":
         """Return its interface."""
         return FunctionTarget(self.function, n_classes, classes, self.format)
 

@@ -15,8 +15,8 @@ from typing import IO, Any
 
 from vestige.core.errors import InputError, OutputError
 from vestige.core.jobs import Outcome
-from vestige.training.executors.crew import Job, outcomes_of
 from vestige.training.executors.shipping import outcome_of, shipped
+from vestige.training.executors.worker_pool import Job, outcomes_of
 
 _MOST_LOSSES = 3
 _ALIGNMENT = 64  # bytes; arrays start where vector instructions like it
@@ -70,13 +70,13 @@ class Processes:
             InputError: Work, what is shared or a task cannot be sent to another process.
             OutputError: The folder for temporary files is full.
         """
-        parcel = _Parcel.of(work, shared)
-        with parcel.file, _Crew(parcel, self.n_workers, self.threads_each) as crew:
-            yield from outcomes_of(crew, tasks)
+        payload = _Payload.of(work, shared)
+        with payload.file, _Processes(payload, self.n_workers, self.threads_each) as pool:
+            yield from outcomes_of(pool, tasks)
 
 
 @dataclass(frozen=True)
-class _Parcel:
+class _Payload:
     """Work and what it shares, in a file that has no name and is gone with the processes that hold it open.
 
     Attributes:
@@ -88,7 +88,7 @@ class _Parcel:
     spans: list[tuple[int, int]]
 
     @classmethod
-    def of(cls, work: Callable[[Any, Any], Any], shared: Any) -> "_Parcel":
+    def of(cls, work: Callable[[Any, Any], Any], shared: Any) -> "_Payload":
         import cloudpickle
 
         buffers: list[Any] = []
@@ -127,16 +127,16 @@ class _Worker:
 
 
 @dataclass(eq=False)
-class _Crew:
+class _Processes:
     """The processes, which are started when there is something to do for them."""
 
-    parcel: _Parcel
+    payload: _Payload
     n_workers: int
     threads_each: int
     idle: list[_Worker] = field(default_factory=list)
     busy: dict[Connection, tuple[_Worker, Job]] = field(default_factory=dict)
 
-    def __enter__(self) -> "_Crew":
+    def __enter__(self) -> "_Processes":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -151,7 +151,7 @@ class _Crew:
         import cloudpickle
 
         data = shipped(cloudpickle, "a task", job.task)
-        worker = self.idle.pop() if self.idle else _started(self.parcel, self.threads_each)
+        worker = self.idle.pop() if self.idle else _started(self.payload, self.threads_each)
         self.busy[worker.connection] = worker, job
         with suppress(OSError):  # it is gone; `wait` will find that out
             worker.connection.send_bytes(data)
@@ -170,10 +170,10 @@ class _Crew:
         return job, outcome_of(cloudpickle, job.task, answered)
 
 
-def _started(parcel: _Parcel, threads_each: int) -> _Worker:
+def _started(payload: _Payload, threads_each: int) -> _Worker:
     ours, theirs = Pipe()
     with theirs:
-        descriptors = theirs.fileno(), parcel.file.fileno()
+        descriptors = theirs.fileno(), payload.file.fileno()
         process = subprocess.Popen(
             [sys.executable, "-c", _START, json.dumps(sys.path), *map(str, descriptors)],
             pass_fds=descriptors,
@@ -181,7 +181,7 @@ def _started(parcel: _Parcel, threads_each: int) -> _Worker:
             env={**os.environ, **dict.fromkeys(_THREADS, str(threads_each))},
         )
     with suppress(OSError):
-        ours.send_bytes(json.dumps(parcel.spans).encode())
+        ours.send_bytes(json.dumps(payload.spans).encode())
     return _Worker(process, ours)
 
 

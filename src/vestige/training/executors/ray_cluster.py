@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from vestige.core.errors import InputError
 from vestige.core.jobs import Outcome
 from vestige.core.messages import brief
-from vestige.training.executors.crew import Job, outcomes_of
 from vestige.training.executors.in_process import told
 from vestige.training.executors.shipping import answer, outcome_of, shipped, shipping
+from vestige.training.executors.worker_pool import Job, outcomes_of
 
 _PATIENCE = 5.0  # seconds for a connection to the head node
 _CLIENT_PORT = 10001  # where Ray listens to clients unless told otherwise

@@ -14,7 +14,7 @@ from vestige.training.executors.shipping import answer
 
 
 def serve(connection_descriptor: int, parcel_descriptor: int) -> None:
-    """Answer tasks until the process is ended; the first message says where in the parcel what is."""
+    """Answer tasks until the process is ended; the first message says where in the payload what is."""
     import cloudpickle
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the one who started this
@@ -36,7 +36,7 @@ def _listen(connection: Connection, messages: "SimpleQueue[bytes]") -> None:
 
 
 def _unpacked(descriptor: int, spans: list[list[int]]) -> Any:
-    """Read a parcel; large arrays stay in the file, one copy in memory for all processes, until one is written to."""
+    """Read a payload; large arrays stay in the file, one copy in memory for all processes, until one is written to."""
     import cloudpickle
 
     view = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY))

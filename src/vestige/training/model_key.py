@@ -16,7 +16,7 @@ TRAINING_SEMANTICS = 1
 
 
 @dataclass(frozen=True)
-class Facts:
+class ModelKey:
     """What decides a trained model.
 
     Attributes:
@@ -29,7 +29,7 @@ class Facts:
         semantics: Version of how Vestige trains.
 
     Example:
-        >>> key_of(Facts("d1", "m1", {"epochs": 3}, seed=0))[:12]
+        >>> key_of(ModelKey("d1", "m1", {"epochs": 3}, seed=0))[:12]
         '7846c5af1518'
     """
 
@@ -42,7 +42,7 @@ class Facts:
     semantics: int = TRAINING_SEMANTICS
 
 
-def key_of(facts: Facts) -> str:
+def key_of(facts: ModelKey) -> str:
     """Return the SHA-256 of the facts in one fixed spelling, in hexadecimal.
 
     Raises:
@@ -51,7 +51,7 @@ def key_of(facts: Facts) -> str:
     return hashlib.sha256(spelled(plain(facts)).encode()).hexdigest()
 
 
-def plain(facts: Facts) -> dict[str, Any]:
+def plain(facts: ModelKey) -> dict[str, Any]:
     """Return the facts as JSON has them: mappings, lists, text and numbers."""
     try:
         return dict(json.loads(spelled(asdict(facts))))

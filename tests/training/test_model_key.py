@@ -1,4 +1,4 @@
-"""Facts: the key is a digest of one spelling, and every fact is in it."""
+"""ModelKey: the key is a digest of one spelling, and every fact is in it."""
 
 import hashlib
 from dataclasses import replace
@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vestige.core.errors import InputError
-from vestige.training.facts import TRAINING_SEMANTICS, Facts, key_of, plain
+from vestige.training.model_key import TRAINING_SEMANTICS, ModelKey, key_of, plain
 
-FACTS = Facts("d", "m", {"epochs": 3, "net": {"width": 8}}, seed=5, checkpoints=(1, 2), start="s")
+FACTS = ModelKey("d", "m", {"epochs": 3, "net": {"width": 8}}, seed=5, checkpoints=(1, 2), start="s")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda children: st.lists(children) | st.dictionaries(st.text(), children),

@@ -28,7 +28,7 @@ class Job:
 
 
 @runtime_checkable
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Those who do jobs."""
 
     @property
@@ -42,11 +42,11 @@ class Crew(Protocol):
         """Wait for at least one job; return what became of it, None where it was lost and has to be done again."""
 
 
-def outcomes_of(crew: Crew, tasks: Iterable[Any]) -> Iterator[Outcome]:
-    """Let a crew do every task.
+def outcomes_of(pool: WorkerPool, tasks: Iterable[Any]) -> Iterator[Outcome]:
+    """Let a pool of workers do every task.
 
     Args:
-        crew: It has nothing to do yet.
+        pool: It has nothing to do yet.
         tasks: Taken one by one, when somebody is free.
 
     Yields:
@@ -56,13 +56,13 @@ def outcomes_of(crew: Crew, tasks: Iterable[Any]) -> Iterator[Outcome]:
     outcomes: list[Outcome] = []
     n_busy = 0
     while True:
-        while crew.n_free > 0 and (job := again.pop() if again else next(new, None)):
-            crew.give(job)
+        while pool.n_free > 0 and (job := again.pop() if again else next(new, None)):
+            pool.give(job)
             n_busy += 1
         yield from outcomes  # only now: nobody is idle while the caller thinks
         if not n_busy:
             return
-        finished = crew.wait()
+        finished = pool.wait()
         n_busy -= len(finished)
         outcomes = [outcome for _, outcome in finished if outcome is not None]
         again += [job for job, outcome in finished if outcome is None]

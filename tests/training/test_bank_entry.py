@@ -8,7 +8,7 @@ import pytest
 from tests.training.stacks import FACTS, FILES, KEY, filled
 
 from vestige.core.errors import ArtefactError
-from vestige.training.facts import key_of
+from vestige.training.model_key import key_of
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from typing import Any
 
 from vestige.core.errors import ArtefactError, InputError
 from vestige.core.messages import brief
-from vestige.training.facts import Facts, plain, spelled
+from vestige.training.model_key import ModelKey, plain, spelled
 
 DONE = "done.json"
 _FORMAT = "vestige-model-1"
 
 
-def write_entry(folder: Path, key: str, facts: Facts, files: Mapping[str, bytes], how: Mapping[str, Any]) -> None:
+def write_entry(folder: Path, key: str, facts: ModelKey, files: Mapping[str, bytes], how: Mapping[str, Any]) -> None:
     """Write an entry into a new folder, through to the disk.
 
     Args:
@@ -43,7 +43,7 @@ def write_entry(folder: Path, key: str, facts: Facts, files: Mapping[str, bytes]
     sync_folder(folder)
 
 
-def read_done(folder: Path, key: str, facts: Facts) -> dict[str, Any]:
+def read_done(folder: Path, key: str, facts: ModelKey) -> dict[str, Any]:
     """Return what `done.json` of an entry says, if it is of this key and these facts and as it was written.
 
     Raises:

@@ -1,9 +1,9 @@
-"""The loop that keeps a crew busy, with a crew that loses what it is told to lose."""
+"""The loop that keeps a pool busy, with a pool that loses what it is told to lose."""
 
 from dataclasses import dataclass, field
 
 from vestige.core.jobs import Outcome
-from vestige.training.executors.crew import Job, outcomes_of
+from vestige.training.executors.worker_pool import Job, outcomes_of
 
 
 @dataclass
@@ -31,23 +31,23 @@ class Losing:
 
 
 def test_every_task_is_done_once_and_workers_stay_busy():
-    crew = Losing(2)
-    outcomes = outcomes_of(crew, "abc")
+    pool = Losing(2)
+    outcomes = outcomes_of(pool, "abc")
     assert next(outcomes).result == "A"
-    assert crew.given == ["a", "b", "c"]  # before anybody saw the first outcome
+    assert pool.given == ["a", "b", "c"]  # before anybody saw the first outcome
     assert [o.result for o in outcomes] == ["B", "C"]
-    assert crew.given == ["a", "b", "c"]
+    assert pool.given == ["a", "b", "c"]
 
 
 def test_lost_tasks_are_done_again_even_the_last_ones():
-    crew = Losing(2, {"a": 2, "c": 1})
-    assert sorted(o.result for o in outcomes_of(crew, "abc")) == ["A", "B", "C"]
-    assert sorted(crew.given) == list("aaabcc")
+    pool = Losing(2, {"a": 2, "c": 1})
+    assert sorted(o.result for o in outcomes_of(pool, "abc")) == ["A", "B", "C"]
+    assert sorted(pool.given) == list("aaabcc")
 
 
 def test_a_task_that_is_lost_thrice_is_an_outcome():
-    crew = Losing(2, {"b": 99})
-    outcomes = {o.task: o for o in outcomes_of(crew, "abc")}
+    pool = Losing(2, {"b": 99})
+    outcomes = {o.task: o for o in outcomes_of(pool, "abc")}
     assert outcomes["a"].result == "A"
     assert outcomes["c"].result == "C"
     assert outcomes["b"].result is None
