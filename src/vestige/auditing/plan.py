@@ -185,7 +185,7 @@ def _refuse_access(plan: AuditPlan) -> None:
     if isinstance(plan.adversary, ShadowTraining) and not plan.querying.label_only:
         raise InputError(
             "Expected label-only queries for shadow models with access to labels only, found none; give some "
-            "(label_only=(vestige.NoisyCopies(),), or [label_only] in an AUDIT.toml), or leave out the training."
+            "(label_only=(NoisyCopies(),), or [label_only] in an AUDIT.toml), or leave out the training."
         )
 
 

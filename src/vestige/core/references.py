@@ -65,7 +65,7 @@ class References:
         if self.kind not in KINDS:
             raise InputError(
                 f"Expected Phi, Logits or Probabilities, the class itself, as kind of the references, found "
-                f"{self.kind!r}; such as References(vestige.Logits, answers, member)."
+                f"{self.kind!r}; such as References(Logits, answers, member)."
             )
         answers = self.answers
         if isinstance(answers, np.ndarray) or not isinstance(answers, BlockTable):

@@ -43,7 +43,7 @@ class ModelFile:
         if self.answers is not None and not isinstance(self.answers, AnswerFormat):
             raise InputError(
                 f"Expected an AnswerFormat as answers of {brief(Path(self.path).name)}, such as "
-                f"vestige.AnswerFormat(vestige.Logits), found {self.answers!r}."
+                f"AnswerFormat(Logits), found {self.answers!r}."
             )
 
     def open_model(self, n_classes: int, classes: ClassNames = None) -> QueryableModel:
