@@ -20,7 +20,8 @@ ISSUE = 2
 
 
 def threshold_search() -> Iterator[Bar]:
-    """P1's rule by sorting against the same rule as it is published, one pass over all scores per candidate."""
+    """Song & Mittal's rule by sorting against the same rule as it is published, one pass over all scores per
+    candidate."""
     rng = np.random.default_rng(0)
     members, nonmembers = rng.normal(0.5, 1, 10_000), rng.normal(0, 1, 10_000)
 

@@ -150,7 +150,7 @@ def _shares(run: Run, d: int) -> str:
 
 
 def tabular(n_records: int = 200) -> Iterator[Bar]:
-    """P3's network for Location30, on sparse binary records."""
+    """Choquette-Choo et al.'s network for Location30, on sparse binary records."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(446, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 30)).eval()
@@ -171,7 +171,8 @@ def _farther(name: str, ours: Run, *peers: Run) -> Bar:
 
 
 def _images(n_images: int) -> tuple[nn.Module, np.ndarray]:
-    """P4's network for CIFAR-10, trained for seconds on ten coarse patterns under noise, and images of its own.
+    """Watson et al.'s network for CIFAR-10, trained for seconds on ten coarse patterns under noise, and images of its
+    own.
 
     Untrained it would answer with one class whatever it is shown.
     """
@@ -195,12 +196,12 @@ def _images(n_images: int) -> tuple[nn.Module, np.ndarray]:
 
 
 def images(n_records: int = 6) -> Iterator[Bar]:
-    """P4's network for CIFAR-10."""
+    """Watson et al.'s network for CIFAR-10."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     module, x = _images(n_records)
     ours, foolbox, art = _runs(module, x, 10, (n_records // 2, 1), 6)
-    what = f"P4's CIFAR network, {_in_words(ours)}"
+    what = f"Watson et al.'s CIFAR network, {_in_words(ours)}"
     yield Bar("boundary_images_forward", ISSUE, what, "the time in all", ours.forward, 0.85, 0.9, at_least=True)
     yield Bar("boundary_images_art", ISSUE, what, f"ART, {_in_words(art)}", art.seconds / ours.seconds, 1.3, 1.5,
               at_least=True)  # fmt: skip

@@ -160,14 +160,16 @@ def torch_batches(n_rows: int = 200_000, n_images: int = 4_096) -> Iterator[Bar]
     yield _torch_bar("torch_table", f"{n_rows:,} x 446", _network(446, 128, 128, 30), table, 30)
     del table
     images = rng.random((n_images, 3, 32, 32), dtype=np.float32)
-    yield _torch_bar("torch_images", f"{n_images:,} CIFAR images, P4's network", _cifar_network(), images, 10)
+    yield _torch_bar(
+        "torch_images", f"{n_images:,} CIFAR images, Watson et al.'s network", _cifar_network(), images, 10
+    )
 
 
 def ledger_overhead(n_queries: int = 1_000_000) -> Iterator[Bar]:
     """Meter and ledger on disk in front of TorchTarget against TorchTarget alone.
 
-    The bar is for Adult's network (P4's kind of table). Of a network that is next to nothing, the fixed cost of making
-    the file and closing it can be seen: that is for information.
+    The bar is for Adult's network (Watson et al.'s kind of table). Of a network that is next to nothing, the fixed cost
+    of making the file and closing it can be seen: that is for information.
     """
     yield from _ledger_bars("ledger", n_queries, (104, 128, 128, 2), 1.05)
     yield from _ledger_bars("ledger_of_a_tiny_model", n_queries, (20, 64, 2), None)
@@ -219,7 +221,7 @@ def gradient_norms(n_images: int = 512) -> Iterator[Bar]:
     ours, loop = _median_seconds(
         [lambda: target.gradient_norms(images, labels), lambda: _norms_one_by_one(module, images, labels)], 3
     )
-    what = f"{n_images} gradients of P4's CIFAR network, {ours:.2f} s, off by {largest:.1g}"
+    what = f"{n_images} gradients of Watson et al.'s CIFAR network, {ours:.2f} s, off by {largest:.1g}"
     yield Bar("gradient_norms", ISSUE, what, f"one record at a time, {loop:.2f} s", loop / ours, 5, 8, at_least=True)
 
 

@@ -17,13 +17,14 @@ EXTENDING = ROOT / "examples" / "extending"
 ATTACKS = "src/vestige/attacks"
 TABLE = """
 import numpy as np, vestige
+from vestige.core.outputs import Logits
 rng = np.random.default_rng(0)
 n, labels = 400, np.arange(400) % 3
 member = rng.permutation(n) < n // 2
 z = rng.normal(size=(n, 3))
 z[np.arange(n), labels] += 1 + member
 def played(*names, **more):
-    results = vestige.audit(vestige.Predictions(vestige.Logits(z), labels, member), attacks=names, **more).results
+    results = vestige.audit(vestige.Predictions(Logits(z), labels, member), attacks=names, **more).results
     rows = results.query("metric == 'auc' and group == 'all'").groupby("attack")["value"].first()
     return [round(float(rows[name]), 3) for name in names]
 """
@@ -173,7 +174,7 @@ result = vestige.audit(model, (x[:100], y[:100]), (x[100:], y[100:]), attacks=["
 print(sorted(set(result.results["attack"])))
 try:
     model.open_model(4)
-except vestige.InputError as error:
+except vestige.VestigeError as error:
     print(error)
 """
     distance, attacks, error = printed(tree, code)

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from vestige import InputError
 from vestige.attacks import CATALOGUE, bibtex
+from vestige.core.errors import InputError
 
 NAMES = [attack.name for attack in CATALOGUE]
 WORDS = {"ours": "Murphy", "Yeom": "Yeom", "Salem": "Salem", "Song": "Song", "Watson": "Watson", "Carlini": "Carlini"}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from vestige import InputError
 from vestige.attacks._finite_distances import finite_distances
 from vestige.attacks.combined_distance import combined_distance
+from vestige.core.errors import InputError
 from vestige.evaluation.roc import roc
 
 

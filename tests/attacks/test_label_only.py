@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from tests.signals.label_only_targets import Linear
 
-from vestige import InputError
 from vestige.attacks import CATALOGUE
 from vestige.attacks.augmentation_count import augmentation_count
 from vestige.attacks.calibration import calibration_score
 from vestige.attacks.nn import nn_augmentation
 from vestige.attacks.noise_robustness import noise_robustness
+from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.signals.label_only.agreement import agreement

@@ -19,20 +19,11 @@ from unittest import mock
 import numpy as np
 from scipy import stats
 
-from vestige import (
-    AuditResult,
-    Logits,
-    NoisyCopies,
-    Phi,
-    PredictedLabels,
-    Predictions,
-    Querying,
-    Records,
-    References,
-    audit,
-)
+from vestige import Predictions, Querying, Records, References, audit
+from vestige.auditing.label_only import NoisyCopies
 from vestige.core.options import Options, SubjectScore
-from vestige.core.result import FindingState, Validity
+from vestige.core.outputs import Logits, Phi, PredictedLabels
+from vestige.core.result import AuditResult, FindingState, Validity
 from vestige.signals.label_only.noise import NoiseStrength
 
 RESULTS = Path(__file__).with_name("null_audits.json")

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vestige import AuditResult, Logits, Predictions
+from vestige import Predictions
+from vestige.core.outputs import Logits
+from vestige.core.result import AuditResult
 
 ATTACKS = ("correctness", "loss", "confidence", "max_confidence", "entropy", "modified_entropy")
 

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vestige import InputError, Phi, Predictions, References, audit
+from vestige import Predictions, References, audit
 from vestige.attacks import named
 from vestige.attacks.base_score import base_score_offline
 from vestige.attacks.rmia import rmia_online
+from vestige.core.errors import InputError
+from vestige.core.outputs import Phi
 
 N = 200
 RNG = np.random.default_rng(0)

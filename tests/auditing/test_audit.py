@@ -11,8 +11,11 @@ import pytest
 from tests.auditing import twin
 from tests.auditing.planted import ATTACKS, logits_of, predictions, row, rows, softmax, without_p_value
 
-from vestige import Arithmetic, InputError, Logits, Options, PredictedLabels, Predictions, Probabilities, Shadow, audit
+from vestige import Options, Predictions, Shadow, audit
 from vestige.auditing.scoring import observation as scoring
+from vestige.core.errors import InputError
+from vestige.core.options import Arithmetic
+from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.result import RESULT_DTYPES, FindingState
 from vestige.core.seeds import stream
 from vestige.evaluation.intervals import auc_interval, balanced_accuracy_bounds, tpr_at_fpr_bounds
@@ -547,10 +550,10 @@ def run(arithmetic):
     return vestige.audit(target, options=vestige.Options(arithmetic=arithmetic)).records["modified_entropy"]
 try:
     named = run("published")
-except vestige.InputError:
+except vestige.VestigeError:
     print("refused")
 else:
-    print("taken" if named.equals(run(vestige.Arithmetic.PUBLISHED)) else "ignored")
+    print("taken" if named.equals(run(vestige.core.options.Arithmetic.PUBLISHED)) else "ignored")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("taken", "refused")

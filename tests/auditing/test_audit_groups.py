@@ -6,7 +6,10 @@ import pytest
 from tests.auditing import twin
 from tests.auditing.planted import ATTACKS, logits_of, row, rows, without_p_value
 
-from vestige import Arithmetic, InputError, Logits, Options, Predictions, Probabilities, Shadow, SubjectScore, audit
+from vestige import Options, Predictions, Shadow, audit
+from vestige.core.errors import InputError
+from vestige.core.options import Arithmetic, SubjectScore
+from vestige.core.outputs import Logits, Probabilities
 from vestige.core.result import Validity
 
 N = 240
@@ -274,7 +277,7 @@ def test_repeated_inputs_without_subjects_name_the_option():
     assert all("--subject" not in c.remedy for c in named.preflight.checks)
 
 
-# ------------------------------------------------------------- P1's arithmetic, to the digit
+# ------------------------------------------------------------- Song & Mittal's arithmetic, to the digit
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,10 @@ import pytest
 from tests.auditing import twin
 from tests.auditing.planted import logits_of, row
 
-from vestige import InputError, Logits, Loss, Phi, PredictedLabels, Predictions, Probabilities, Shadow, audit
+from vestige import Predictions, Shadow, audit
 from vestige.attacks import CATALOGUE
+from vestige.core.errors import InputError
+from vestige.core.outputs import Logits, Loss, Phi, PredictedLabels, Probabilities
 from vestige.core.result import FindingState
 
 N = 1000

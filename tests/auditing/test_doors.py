@@ -12,7 +12,8 @@ from tests.targets.model_files import export_onnx, export_program
 from tests.targets.servers import mlserver_of_onnx
 from torch import nn
 
-from vestige import Endpoint, Logits, ModelFile, Predictions, Querying, audit
+from vestige import Endpoint, ModelFile, Predictions, Querying, audit
+from vestige.core.outputs import Logits
 from vestige.core.records import Records, joined
 from vestige.core.result import AuditResult
 from vestige.targets.answer_format import AnswerFormat

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 
 import vestige
-from vestige import Logits, Predictions, Shadow, audit
+from vestige import Predictions, Shadow, audit
+from vestige.core.outputs import Logits
 
 N = 4_000
 

@@ -10,10 +10,11 @@ import torch
 from tests.auditing.planted import row
 from tests.auditing.small_models import bayes, torch_recipe
 
-from vestige import FunctionRecipe, Querying, Records, ShadowTraining, audit
+from vestige import Querying, Records, ShadowTraining, audit
 from vestige.attacks.calibration import calibration_gradient_norm
 from vestige.core.errors import RunFolderError
 from vestige.core.signal_store import SignalStore
+from vestige.training.function_recipe import FunctionRecipe
 
 N = 40
 NAME = "calibration_gradient_norm"

@@ -9,7 +9,7 @@ import pytest
 from tests.auditing.references.test_scores import Kept, auc, target_of, two_logits
 from tests.auditing.small_models import plan_of, table
 
-from vestige import AuditResult, ShadowTraining, audit
+from vestige import ShadowTraining, audit
 from vestige.auditing.references.phi import left_without
 from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.auditing.results.every_target import effects_of_references, spread_of, values_of_targets
@@ -23,7 +23,7 @@ from vestige.core.outputs import Phi
 from vestige.core.progress import silent
 from vestige.core.recipe import Recipe
 from vestige.core.references import References
-from vestige.core.result import Check, Validity
+from vestige.core.result import AuditResult, Check, Validity
 from vestige.data.predictions.references import read_references
 from vestige.training.bank import Bank
 from vestige.training.function_recipe import FunctionRecipe

@@ -35,13 +35,14 @@ from tests.targets.servers import (
     upstream,
 )
 
-from vestige import Endpoint, Limits, Options, Querying, audit
+from vestige import Endpoint, Options, Querying, audit
 from vestige.auditing.querying.session import again_of
 from vestige.core.errors import BudgetError, RunFolderError, TargetError
 from vestige.core.records import Records, joined
 from vestige.core.result import Queries, Validity
 from vestige.data import read_two_records
 from vestige.targets.http import sending
+from vestige.targets.http.endpoint import Limits
 from vestige.targets.ledger import Ledger
 
 N, N_FEATURES, BATCH, N_CONNECTIONS = 60, 3, 4, 3

@@ -10,33 +10,27 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 from tests.auditing.planted import row
 
-from vestige import (
+from vestige import Predictions, Querying, Records, ShadowTraining, SklearnRecipe, audit
+from vestige.auditing.files.audit_file import audit_file_of
+from vestige.auditing.label_only import (
     Augmentations,
     BoundarySearch,
     CombinedDistances,
-    InputError,
-    NoiseStrength,
     NoisyCopies,
-    PredictedLabels,
-    Predictions,
-    Querying,
-    Records,
     Rotations,
     SettledSearch,
-    ShadowTraining,
-    SklearnRecipe,
     Translations,
-    audit,
 )
-from vestige.auditing.files.audit_file import audit_file_of
 from vestige.auditing.label_only.probe import played_with
 from vestige.auditing.querying.cost import lines_of_asking
 from vestige.auditing.querying.session import reserved
 from vestige.auditing.selection import select
-from vestige.core.errors import BudgetError, TargetError
+from vestige.core.errors import BudgetError, InputError, TargetError
+from vestige.core.outputs import PredictedLabels
 from vestige.core.records import joined
 from vestige.core.targets import AnswerBatch
 from vestige.signals.boundary import hop_skip_jump
+from vestige.signals.label_only.noise import NoiseStrength
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
 from vestige.targets.opening import open_target

@@ -9,6 +9,8 @@ from sklearn.linear_model import LogisticRegression
 
 import vestige
 from vestige.core.errors import InputError
+from vestige.core.outputs import Loss, PredictedLabels
+from vestige.core.result import AuditResult
 
 DENSE = np.array([0, 1, 2, 3])
 SPARSE = np.array([7, 300_000, 10**9, 2**52])
@@ -17,12 +19,12 @@ SPARSE = np.array([7, 300_000, 10**9, 2**52])
 def scored(values: np.ndarray, which: np.ndarray, seed: int, *, guesses: bool = False) -> vestige.Predictions:
     rng = np.random.default_rng(seed)
     member = np.arange(which.size) < which.size // 2
-    outputs: list[Any] = [vestige.Loss(rng.exponential(size=which.size) * (1 - 0.3 * member))]
-    outputs += [vestige.PredictedLabels(values[rng.integers(0, 4, which.size)])] if guesses else []
+    outputs: list[Any] = [Loss(rng.exponential(size=which.size) * (1 - 0.3 * member))]
+    outputs += [PredictedLabels(values[rng.integers(0, 4, which.size)])] if guesses else []
     return vestige.Predictions(outputs, values[which], member)
 
 
-def plain(result: vestige.AuditResult, values: np.ndarray) -> list[tuple[object, ...]]:
+def plain(result: AuditResult, values: np.ndarray) -> list[tuple[object, ...]]:
     """All numbers of the result table, classes by their rank."""
     rank = {f"class={value}": f"class {i}" for i, value in enumerate(values)}
     table = result.results
@@ -80,7 +82,7 @@ def test_an_estimator_of_product_numbers_is_matched_by_them() -> None:
 def test_numbers_that_are_no_codes_are_refused_in_a_line(labels: object) -> None:
     for make in (
         lambda: vestige.Records(np.eye(2), labels),
-        lambda: vestige.Predictions(vestige.Loss([0.1, 0.2]), labels, [1, 0]),
+        lambda: vestige.Predictions(Loss([0.1, 0.2]), labels, [1, 0]),
     ):
         with pytest.raises(InputError, match="whole numbers below 2\\^53 as labels"):
             make()
@@ -90,7 +92,7 @@ def test_numbers_that_are_no_codes_are_refused_in_a_line(labels: object) -> None
 def test_what_is_no_number_is_refused_in_a_line(labels: object) -> None:
     for make in (
         lambda: vestige.Records(np.eye(2), labels),
-        lambda: vestige.Predictions(vestige.Loss([0.1, 0.2]), labels, [1, 0]),
+        lambda: vestige.Predictions(Loss([0.1, 0.2]), labels, [1, 0]),
     ):
         with pytest.raises(InputError, match="labels"):
             make()

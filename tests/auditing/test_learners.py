@@ -8,11 +8,12 @@ import pytest
 from tests.auditing.learners_study import DESIGNS, RESULTS, Design, answers, means, study
 from tests.auditing.planted import predictions, row, rows
 
-from vestige import Predictions, Probabilities, Shadow, audit
+from vestige import Predictions, Shadow, audit
 from vestige.auditing.scoring.learnt_scores import Side, learnt_scores
 from vestige.auditing.scoring.observation import observe
 from vestige.core.attack import Attack
 from vestige.core.options import Arithmetic, Options, SubjectScore
+from vestige.core.outputs import Probabilities
 from vestige.core.progress import silent
 from vestige.core.result import FindingState, Status
 from vestige.evaluation.permutation import familywise_test

@@ -24,7 +24,7 @@ from tests.auditing.planted import rows
 from tests.auditing.small_models import bayes, counting, failing, plan_of, table, torch_recipe, trainings
 
 import vestige
-from vestige import AuditResult, InputError, Predictions, Shadow, audit
+from vestige import Predictions, Shadow, audit
 from vestige.auditing import run_folder, trained_models
 from vestige.auditing.adversary import adversary_models
 from vestige.auditing.plan import plan_of as audit_plan
@@ -34,11 +34,11 @@ from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.shadows import cost as planning
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.trained_models import cost_of, design
-from vestige.core.errors import OutputError, RunFolderError, TrainingError, UnsupportedModelError
+from vestige.core.errors import InputError, OutputError, RunFolderError, TrainingError, UnsupportedModelError
 from vestige.core.half_written import half_written
 from vestige.core.progress import silent
 from vestige.core.records import Records, joined
-from vestige.core.result import Check, Validity
+from vestige.core.result import AuditResult, Check, Validity
 from vestige.core.signal_store import SignalStore
 from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.sklearn_recipe import SklearnRecipe

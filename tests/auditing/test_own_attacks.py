@@ -13,30 +13,17 @@ import pytest
 from tests.auditing.planted import logits_of, rows, softmax
 from tests.auditing.small_models import bayes
 
-from vestige import (
-    Arithmetic,
-    Attack,
-    FunctionRecipe,
-    GradientNorms,
-    InputError,
-    Logits,
-    Loss,
-    Options,
-    Phi,
-    PredictedLabels,
-    Predictions,
-    Probabilities,
-    Records,
-    RunFolderError,
-    ShadowTraining,
-    audit,
-)
+from vestige import Attack, Options, Predictions, Records, ShadowTraining, audit
 from vestige.attacks import CATALOGUE, bibtex
 from vestige.attacks.calibration import calibration_loss
 from vestige.auditing.files.audit_file import audit_file_of
 from vestige.auditing.policy import parse_policy
 from vestige.auditing.selection import select
 from vestige.auditing.shadows import cost as planning
+from vestige.core.errors import InputError, RunFolderError
+from vestige.core.options import Arithmetic
+from vestige.core.outputs import GradientNorms, Logits, Loss, Phi, PredictedLabels, Probabilities
+from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.strategies import Measured, Strategy
 
 N = 400

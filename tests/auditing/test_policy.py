@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from tests.auditing.planted import logits_of, predictions, row, rows
 
-from vestige import InputError, Logits, Predictions, audit
+from vestige import Predictions, audit
 from vestige.auditing.policy import METRICS, Outcome, judge, parse_policy
+from vestige.core.errors import InputError
+from vestige.core.outputs import Logits
 from vestige.core.result import Check, Preflight, Validity
 
 
@@ -172,7 +174,7 @@ def test_a_limited_test_is_judged(leaking):
 
 def test_what_is_missing_is_undecided():
     z, y, m = logits_of(400, 1.5, seed=42)
-    from vestige import PredictedLabels
+    from vestige.core.outputs import PredictedLabels
 
     labels_only = audit(Predictions(PredictedLabels(z.argmax(axis=1)), y, m))
     assert _outcome("entropy:auc.upper > 0.99", labels_only) is Outcome.UNDECIDED

@@ -11,8 +11,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from tests.auditing.planted import row
 
-from vestige import InputError, Records, ShadowTraining, SklearnRecipe, audit_recipe
+from vestige import Records, ShadowTraining, SklearnRecipe, audit_recipe
 from vestige.auditing.files.audit_file import read_audit_file
+from vestige.core.errors import InputError
 
 
 def noise(n: int = 240, seed: int = 0, n_people: int | None = None) -> Records:

@@ -8,21 +8,13 @@ import pytest
 from scipy.special import log_expit, log_softmax
 from tests.auditing.planted import row
 
-from vestige import (
-    GradientNorms,
-    InputError,
-    Logits,
-    Options,
-    Phi,
-    Predictions,
-    Probabilities,
-    References,
-    audit,
-)
+from vestige import Options, Predictions, References, audit
 from vestige.attacks.calibration import calibration_gradient_norm, calibration_loss, calibration_score
 from vestige.attacks.lira import lira_online
 from vestige.auditing.references.phi import reference_phi
 from vestige.auditing.references.scores import ReferenceScores, score_with
+from vestige.core.errors import InputError
+from vestige.core.outputs import GradientNorms, Logits, Phi, Probabilities
 from vestige.core.result import Validity
 
 N = 300
@@ -253,7 +245,8 @@ def test_answers_of_exactly_0_or_1_stand_a_step_beyond_the_others_and_are_counte
 
 
 def test_forests_whose_answers_are_shares_of_votes_are_not_drowned_by_their_certain_ones():
-    """With P2's constant a certain answer stands 100 away, and the pooled spread hides what all others tell."""
+    """With Carlini et al.'s constant a certain answer stands 100 away, and the pooled spread hides what all others
+    tell."""
     rng = np.random.default_rng(0)
     is_in = np.repeat(rng.random((8, N)) < 0.5, 2, axis=0)
     is_in[1::2] = ~is_in[::2]

@@ -22,22 +22,12 @@ from rich.console import Console
 from tests.auditing.planted import logits_of
 
 import vestige.report
-from vestige import (
-    FunctionRecipe,
-    Logits,
-    Options,
-    OutputError,
-    Predictions,
-    Records,
-    RunFolderError,
-    Shadow,
-    ShadowTraining,
-    TargetError,
-    audit,
-    audit_recipe,
-)
+from vestige import Options, Predictions, Records, Shadow, ShadowTraining, audit, audit_recipe
 from vestige.auditing import run_folder
+from vestige.core.errors import OutputError, RunFolderError, TargetError
+from vestige.core.outputs import Logits
 from vestige.report.renderer import RENDERER
+from vestige.training.function_recipe import FunctionRecipe
 
 FILES = {
     "attacks.bib",

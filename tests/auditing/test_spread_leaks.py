@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from vestige import Phi, Predictions, Probabilities, References, audit
+from vestige import Predictions, References, audit
 from vestige.attacks import CATALOGUE
 from vestige.auditing.policy import Outcome, judge, parse_policy
+from vestige.core.outputs import Phi, Probabilities
 from vestige.core.result import FindingState, Validity
 
 

@@ -15,7 +15,7 @@ from tests.auditing.small_models import network, torch_recipe
 from torch import nn
 
 import vestige
-from vestige import AuditResult, InputError, LikelihoodRatio, MirrorAndShifts, Querying, Records, ShadowTraining
+from vestige import LikelihoodRatio, Querying, Records, ShadowTraining
 from vestige.attacks import CATALOGUE
 from vestige.attacks.lira import lira_offline, lira_online
 from vestige.auditing.files.audit_file import audit_file_of
@@ -23,12 +23,15 @@ from vestige.auditing.querying.cost import lines_of_asking
 from vestige.auditing.references.scores import score_with
 from vestige.auditing.shadows.mismatched_recipe import mismatched_recipe
 from vestige.auditing.trained_models import cost_of
-from vestige.core.errors import BudgetError, RunFolderError
+from vestige.core.errors import BudgetError, InputError, RunFolderError
+from vestige.core.inputs import InputSpace
 from vestige.core.likelihood_ratio import Queries, Statistic
 from vestige.core.outputs import Logits, Phi, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
+from vestige.core.result import AuditResult
 from vestige.core.signal_store import SignalStore
+from vestige.core.views import MirrorAndShifts
 from vestige.data.predictions.references import read_references
 from vestige.data.sets.designs import complementary_pairs
 from vestige.signals.hinge import hinge_from_logits
@@ -319,7 +322,7 @@ def test_what_a_file_says_wrongly_is_refused(tables, said):
 
 
 def test_images_declared_channels_last_are_taken_so():
-    views = Querying(inputs=vestige.InputSpace(channels_first=True), views=MirrorAndShifts()).views
+    views = Querying(inputs=InputSpace(channels_first=True), views=MirrorAndShifts()).views
     assert views == MirrorAndShifts(channels="last")
 
 

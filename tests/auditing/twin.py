@@ -58,7 +58,8 @@ def tpr_at_fpr(scores: Sequence[float], member: Sequence[bool], fpr: float) -> t
 
 
 def quadratic_threshold(inside: Sequence[float], outside: Sequence[float]) -> float:
-    """P1's rule as published: every observed value, members first, a strictly better accuracy wins, start at 0."""
+    """Song & Mittal's rule as published: every observed value, members first, a strictly better accuracy wins, start at
+    0."""
     threshold, best = 0.0, 0.0
     for v in [*inside, *outside]:
         if not inside or not outside:
@@ -70,7 +71,8 @@ def quadratic_threshold(inside: Sequence[float], outside: Sequence[float]) -> fl
 
 
 def quadratic_strict_threshold(inside: Sequence[float], outside: Sequence[float]) -> float:
-    """P3's rule: distinct values from the highest down and minus infinity, `score > t`, the first of the best."""
+    """Choquette-Choo et al.'s rule: distinct values from the highest down and minus infinity, `score > t`, the first of
+    the best."""
     threshold, best = math.inf, -1.0
     for t in [*sorted({*inside, *outside}, reverse=True), -math.inf]:
         accuracy = sum(a > t for a in inside) / len(inside) + sum(b <= t for b in outside) / len(outside)
@@ -114,7 +116,7 @@ def calls(called: Sequence[bool], member: Sequence[bool]) -> Calls:
 
 
 def published_scores(p: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """P1's script: every logarithm is log(max(q, 1e-30)), all on the dtype as given."""
+    """Song & Mittal's script: every logarithm is log(max(q, 1e-30)), all on the dtype as given."""
 
     def log(q: np.ndarray) -> np.ndarray:
         return np.asarray(np.log(np.maximum(q, 1e-30)))
@@ -133,7 +135,7 @@ def published_scores(p: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]
 def published_risk(
     known: np.ndarray, known_labels: np.ndarray, known_member: np.ndarray, m: np.ndarray, labels: np.ndarray
 ) -> list[float]:
-    """P1's privacy risk score of modified entropies `m`, from histograms per class of known ones."""
+    """Song & Mittal's privacy risk score of modified entropies `m`, from histograms per class of known ones."""
     found = []
     for value, c in zip(np.maximum(m, 1e-10), labels, strict=True):
         a = np.maximum(known[(known_labels == c) & known_member], 1e-10)

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vestige import Attack, InputError
+from vestige import Attack
 from vestige.attacks import CATALOGUE, KNOWLEDGE
 from vestige.core.custom_attacks import attack_of, checked_scores, guarded
+from vestige.core.errors import InputError
 from vestige.core.probabilities import from_logits
 from vestige.core.signal import FOR_CUSTOM as SIGNALS
 

@@ -8,8 +8,9 @@ import torch
 from sklearn.tree import DecisionTreeClassifier
 from torch.utils.data import TensorDataset
 
-from vestige import Logits, Predictions, Probabilities, Records, audit
+from vestige import Predictions, Records, audit
 from vestige.core.given import in_memory
+from vestige.core.outputs import Logits, Probabilities
 
 RNG = np.random.default_rng(0)
 N = 80

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vestige import InputError, Loss, Predictions, Records, References
+from vestige import Predictions, Records, References
+from vestige.core.errors import InputError
 from vestige.core.ids import as_ids, id_texts, joined_ids
-from vestige.core.outputs import Phi
+from vestige.core.outputs import Loss, Phi
 from vestige.core.records import joined
 from vestige.data import Columns, read_npz, read_two_records, read_two_tables
 

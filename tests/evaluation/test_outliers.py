@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vestige import InputError
+from vestige.core.errors import InputError
 from vestige.evaluation import outliers
 from vestige.evaluation.outliers import find_outliers, neighbour_distances, precision_on_outliers
 

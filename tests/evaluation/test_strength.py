@@ -5,9 +5,9 @@ import inspect
 import numpy as np
 import pytest
 
-from vestige import InputError
 from vestige.attacks.empirical_bayes import empirical_bayes_online
 from vestige.attacks.noise_robustness import noise_robustness
+from vestige.core.errors import InputError
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
 
 

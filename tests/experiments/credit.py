@@ -1,9 +1,9 @@
-"""P4's trials on German credit: calibrated loss against the loss itself, with thresholds that never saw the target.
+"""Watson et al.'s trials on German credit: calibrated loss against plain loss; thresholds never saw the target.
 
 A trial is a split into quarters and four trainings: the target on its members; a model on the public members, which
 plays the target when the threshold is set; a reference on the public members, which calibrates the target; and one on a
 half of the public nonmembers, which calibrates the played one. The other half are then the simulated nonmembers: nobody
-was trained on them. References are trained as the target is, or to the peak of validation accuracy, as P4 says.
+was trained on them. References are trained as the target is, or to the peak of validation accuracy, as the paper says.
 """
 
 import time
@@ -22,13 +22,13 @@ from vestige.data.sets.named import load
 from vestige.data.sets.paper_designs import p4_quarters
 from vestige.evaluation.roc import best_point, roc
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
-from vestige.papers import p4
+from vestige.papers import watson
 from vestige.training.strategies import Strategy
 
 POOL = 800
 N_TRIALS = 50
 PUBLISHED = {"loss": {"auc": 0.542, "accuracy": 0.617}, "calibration_loss": {"auc": 0.648, "accuracy": 0.618}}
-"""P4, tables 2 and 3, German credit."""
+"""Watson et al., tables 2 and 3, German credit."""
 VARIANTS = {
     "softmax twice in training and score, references to the peak": (True, True, True),
     "softmax twice in training and score, references to the end": (True, True, False),
@@ -37,8 +37,8 @@ VARIANTS = {
     "softmax once, references to the peak": (False, False, True),
     "softmax once, references to the end": (False, False, False),
 }
-"""Whether the loss takes the softmax of a softmax, as P4's code does and its text does not, when it trains, and when it
-scores; and whether references stop at the peak of accuracy on the 200 records that are in no pool."""
+"""Whether the loss takes the softmax of a softmax, as the paper's code does and its text does not, when it trains, and
+when it scores; and whether references stop at the peak of accuracy on the 200 records that are in no pool."""
 
 
 def design(n_trials: int) -> tuple[np.ndarray, list[dict[str, np.ndarray]]]:
@@ -80,7 +80,7 @@ def trial_of(
     phi: np.ndarray, references: np.ndarray, parts: dict[str, np.ndarray], twice: bool
 ) -> dict[str, dict[str, float]]:
     """AUC, and accuracy at the threshold that was best for the simulated target, at the best one for the target itself,
-    and at what P4 says to take where a threshold of calibrated scores is not tuned.
+    and at what Watson et al. say to take where a threshold of calibrated scores is not tuned.
     """
     own, simulated = (scores(ours, theirs, twice) for ours, theirs in zip(phi, references, strict=True))
     found = {}
@@ -112,12 +112,12 @@ class Trained:
 def trained(n_trials: int, *, softmax_twice: bool) -> Trained:
     everybody: Records = load("german-credit-p4")
     pool, others = (everybody.take(np.arange(*ends)) for ends in ((0, POOL), (POOL, everybody.n_records)))
-    recipe, rows = p4.credit_recipe(softmax_twice=softmax_twice), design(n_trials)[0]
+    recipe, rows = watson.credit_recipe(softmax_twice=softmax_twice), design(n_trials)[0]
     strategy, references = Strategy(stack=len(rows)), np.arange(len(rows)) % 3 > 0
     return Trained(
         train_and_ask(recipe, pool, rows, seed=0, strategy=strategy),
         train_and_ask(
-            p4.reference_recipe(recipe), pool, rows[references], seed=1, strategy=strategy, validation=others
+            watson.reference_recipe(recipe), pool, rows[references], seed=1, strategy=strategy, validation=others
         ),
     )
 
@@ -174,7 +174,8 @@ def run(n_trials: int = N_TRIALS) -> dict[str, Any]:
         claims += [claim_of(variant, metric, found) for metric in ("auc", "accuracy")]
     return {
         "data": "german-credit",
-        "words": "P4's card: 20-40-2 with ReLU on 200 records, one reference on 200 others, new splits in each trial",
+        "words": "Watson et al.'s card: 20-40-2 with ReLU on 200 records, one reference on 200 others, new splits in "
+        "each trial",
         "configuration": {
             "n_trials": n_trials,
             "pool": POOL,

@@ -46,7 +46,8 @@ EXCEPTIONS: tuple[Found, ...] = (
         "auc",
         "contradicted",
         "every network fits its records perfectly, so that the loss itself tells most members; log p less its mean "
-        "is then ruled by records that are hard for all models. P4's own CIFAR-100 row falls as well (.911 to .903)",
+        "is then ruled by records that are hard for all models. Watson et al.'s own CIFAR-100 row falls as well "
+        "(.911 to .903)",
     ),
     Found(
         "location30",
@@ -244,7 +245,8 @@ EXCEPTIONS: tuple[Found, ...] = (
         "loss",
         "accuracy",
         "contradicted",
-        "the calibrated scores' best threshold on the target itself comes to P4's accuracy or to less: no threshold "
+        "the calibrated scores' best threshold on the target itself comes to Watson et al.'s accuracy or to less: no "
+        "threshold "
         "that was set elsewhere can reach it",
         variants=(
             "softmax twice in training and score, references to the peak",
@@ -261,8 +263,9 @@ EXCEPTIONS: tuple[Found, ...] = (
             score,
             "auc",
             "undecided",
-            "with softmax once the target's scores tell more before calibration than in P4's table, and what is gained "
-            "is too little for 20 trials; calibrated by forgetting the areas are no smaller than P4's",
+            "with softmax once the target's scores tell more before calibration than in Watson et al.'s table, and "
+            "what is gained "
+            "is too little for 20 trials; calibrated by forgetting the areas are no smaller than Watson et al.'s",
         )
         for score in ("loss", "gradient_norm")
     ),
@@ -273,7 +276,8 @@ EXCEPTIONS: tuple[Found, ...] = (
             "max_confidence",
             "auc",
             "undecided",
-            "a score that knows no label tells nearly nothing here; it may need the softmax of a softmax of P4's code",
+            "a score that knows no label tells nearly nothing here; it may need the softmax of a softmax of Watson "
+            "et al.'s code",
         )
         for way in ("from scratch", "by forgetting")
     ),

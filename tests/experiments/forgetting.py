@@ -1,4 +1,4 @@
-"""P4's trials on German credit with every score: as it is, calibrated by a model of new weights, and by forgetting.
+"""Watson et al.'s trials on German credit with every score: plain, calibrated by a model of new weights, by forgetting.
 
 A trial is a split into quarters. The target is trained on its members, the model that plays it when thresholds are set
 on the public members; the target is calibrated by a model of the public members, the played one by a model of half of
@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 from tests.experiments.targets_in_turn import Mean, finding, mean_of
 
-from vestige import References, references_by_forgetting, references_from_scratch
+from vestige import References
 from vestige.attacks._log_means import log_confidence
 from vestige.attacks.calibration import calibration_score
 from vestige.auditing.scoring.public_threshold import public_threshold
+from vestige.auditing.shadows.auxiliary_references import references_by_forgetting, references_from_scratch
 from vestige.core.recipe import Model
 from vestige.core.records import Records, joined
 from vestige.data.sets.named import load
 from vestige.data.sets.paper_designs import PublicGame, QuarterSplit, p4_public_game, p4_quarters
 from vestige.evaluation.roc import roc
-from vestige.papers import p4
+from vestige.papers import watson
 from vestige.signals.phi import phi_from_logits
 from vestige.targets.opening import open_target
 from vestige.training.stacked import train_stack
@@ -32,7 +33,7 @@ from vestige.training.torch_recipe import TorchRecipe
 POOL = 800
 N_TRIALS = 20
 VARIANTS = {"softmax once": False}
-"""Whether the loss takes the softmax of a softmax when it trains, as P4's code does and its text does not."""
+"""Whether the loss takes the softmax of a softmax when it trains, as the paper's code does and its text does not."""
 SCORES = ("loss", "gradient_norm", "max_confidence")
 WAYS = ("", "from scratch", "by forgetting", "by forgetting, 20 epochs")
 PUBLISHED = {
@@ -47,7 +48,7 @@ PUBLISHED = {
         "max_confidence": (0.557, 0.554, 0.555),
     },
 }
-"""P4, tables 2 and 3, German credit: as it is, from scratch, by forgetting."""
+"""Watson et al., tables 2 and 3, German credit: as it is, from scratch, by forgetting."""
 
 Rates = dict[str, dict[str, float]]
 
@@ -63,7 +64,7 @@ class Played:
 
 
 def scores_of(logits: np.ndarray, labels: np.ndarray, norms: np.ndarray) -> dict[str, np.ndarray]:
-    """P4's three scores; of two classes the larger probability has the absolute value of phi."""
+    """Watson et al.'s three scores; of two classes the larger probability has the absolute value of phi."""
     phi = phi_from_logits(logits, labels)
     return {"loss": log_confidence(phi), "gradient_norm": -norms, "max_confidence": log_confidence(np.abs(phi))}
 
@@ -84,12 +85,12 @@ def every_score(played: Played, recipe: TorchRecipe, validation: Records, seed: 
 
 def references_of(played: Played, recipe: TorchRecipe, validation: Records, seed: int) -> Iterator[References]:
     given = (played.auxiliary, played.members, played.nonmembers)
-    model, further = played.model.classifier, p4.forgetting_recipe(recipe)
+    model, further = played.model.classifier, watson.forgetting_recipe(recipe)
     yield references_from_scratch(
-        p4.reference_recipe(recipe), *given, validation=validation, gradient_norms=True, seed=seed
+        watson.reference_recipe(recipe), *given, validation=validation, gradient_norms=True, seed=seed
     )
     yield references_by_forgetting(
-        model, p4.reference_recipe(further), *given, validation=validation, gradient_norms=True, seed=seed
+        model, watson.reference_recipe(further), *given, validation=validation, gradient_norms=True, seed=seed
     )
     yield references_by_forgetting(model, further, *given, gradient_norms=True, seed=seed)
 
@@ -118,7 +119,7 @@ def trials(numbers: Sequence[int], *, softmax_twice: bool) -> list[Rates]:
         everybody.inputs, everybody.labels, ids=np.arange(everybody.n_records), classes=everybody.n_classes
     )
     pool, others = everybody.take(np.arange(POOL)), everybody.take(np.arange(POOL, everybody.n_records))
-    recipe = p4.credit_recipe(softmax_twice=softmax_twice)
+    recipe = watson.credit_recipe(softmax_twice=softmax_twice)
     splits = [p4_quarters(POOL, seed=trial) for trial in numbers]
     rows = np.array([row for split in splits for row in (split.members, split.public_members)])
     models = train_stack(recipe, pool, rows, seeds=range(len(rows)))
@@ -137,7 +138,7 @@ def _trial(
 
 
 def claims_of(variant: str, found: list[Rates]) -> list[dict[str, Any]]:
-    """Each way of calibration raises each AUC, and forgetting gives some of the gain back (P4, table 2)."""
+    """Each way of calibration raises each AUC, and forgetting gives some of the gain back (Watson et al., table 2)."""
     pairs = [(score, way, "") for score in SCORES for way in WAYS[1:3]]
     pairs += [("loss", "from scratch", "by forgetting")]
     return [_claim(variant, score, better, other, found) for score, better, other in pairs]
@@ -175,7 +176,8 @@ def run(n_trials: int = N_TRIALS) -> dict[str, Any]:
         claims += claims_of(variant, found)
     return {
         "data": "german-credit",
-        "words": "P4's card and its three scores, one reference from scratch or by forgetting, new splits in each "
+        "words": "Watson et al.'s card and its three scores, one reference from scratch or by forgetting, new splits "
+        "in each "
         "trial",
         "configuration": {"n_trials": n_trials, "pool": POOL, "threshold": "of the public game"},
         "seconds": round(time.perf_counter() - begun),

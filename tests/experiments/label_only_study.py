@@ -1,7 +1,7 @@
 """Labels alone at a low false-positive rate: `VESTIGE_DATA=... python -m tests.experiments.label_only_study`.
 
 18 networks, 446-128-128-30, are trained for 40 epochs on random halves of Location30, in complementary pairs: once
-P3's with tanh, once with ReLU and torch's first weights, which remember less of each record. Each in turn is the
+the paper's with tanh, once with ReLU and torch's first weights, which remember less of each record. Each in turn is the
 target; the 16 that are neither it nor its partner are the shadow models. All answer 100 labels per record and strength
 of noise, to the same copies. The strength of the likelihood ratio is chosen on each target's shadow models.
 """
@@ -25,8 +25,8 @@ from vestige.data.sets.designs import complementary_pairs
 from vestige.data.sets.named import load
 from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
+from vestige.papers.choquette_choo import location_network
 from vestige.papers.networks.perceptron import perceptron
-from vestige.papers.p3 import location_network
 from vestige.signals import phi_from_logits
 from vestige.signals.label_only.agreement import Scale, agreement
 from vestige.signals.label_only.noise import NoiseStrength, noise_labels

@@ -10,7 +10,7 @@ from torch import nn
 from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.data.sets.named import load
-from vestige.papers import p3
+from vestige.papers import choquette_choo
 from vestige.papers.augmentations import InTurn, Mirror, ReflectedCrop
 from vestige.training.strategies import Strategy
 from vestige.training.torch_recipe import TorchRecipe
@@ -54,12 +54,12 @@ class Setting:
 
 
 def location_recipe() -> TorchRecipe:
-    """P3's network for a fixed time: that of the prototype whose figures are to be met."""
-    return replace(p3.location_recipe(), epochs=40, batch_size=64, stop=None)
+    """Choquette-Choo et al.'s network for a fixed time: that of the prototype whose figures are to be met."""
+    return replace(choquette_choo.location_recipe(), epochs=40, batch_size=64, stop=None)
 
 
 def small_network() -> nn.Sequential:
-    """Half of P3's convolutions with a half of their channels: a tenth of the work, and it still learns by heart."""
+    """Half of the paper's convolutions with half of their channels: a tenth of the work, and it still memorises."""
     layers: list[nn.Module] = []
     for n_in, n_out in ((3, 16), (16, 32), (32, 64)):
         layers += [nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
@@ -67,17 +67,18 @@ def small_network() -> nn.Sequential:
 
 
 def cifar_recipe() -> TorchRecipe:
-    return replace(p3.cifar_recipe(), network=small_network)
+    return replace(choquette_choo.cifar_recipe(), network=small_network)
 
 
 def augmented_cifar_recipe() -> TorchRecipe:
-    """With P2's augmentation of the images, for a fixed time: there is no plateau of the loss to wait for."""
+    """With Carlini et al.'s augmentation, for a fixed time: there is no plateau of the loss to wait for."""
     return replace(cifar_recipe(), epochs=80, stop=None, augment=InTurn((Mirror(), ReflectedCrop(4))))
 
 
 SETTINGS: dict[str, Setting] = {
     "location30": Setting(
-        "446-128-128-30 with tanh (P3), Adam 1e-3, batches of 64, 40 epochs; half of 5,010 records each",
+        "446-128-128-30 with tanh (Choquette-Choo et al.), Adam 1e-3, batches of 64, 40 epochs; half of 5,010 "
+        "records each",
         "location30",
         5_010,
         location_recipe,
@@ -87,27 +88,29 @@ SETTINGS: dict[str, Setting] = {
         strategy=Strategy(stack=16),
     ),
     "adult": Setting(
-        "P3's card, 107-128-128-2 with tanh until the training loss stops falling; 10,000 of 20,000 records each",
+        "Choquette-Choo et al.'s card, 107-128-128-2 with tanh until the training loss stops falling; 10,000 of "
+        "20,000 records each",
         "adult-p3",
         20_000,
-        p3.adult_recipe,
+        choquette_choo.adult_recipe,
         n_models=18,
         shadows=(4, 8, 16),
         n_pairs=9,
         strategy=Strategy(stack=18),
     ),
     "mnist": Setting(
-        "P3's card, four convolutions until the training loss stops falling; 1,000 of 2,000 images each",
+        "Choquette-Choo et al.'s card, four convolutions until the training loss stops falling; 1,000 of 2,000 "
+        "images each",
         "mnist",
         2_000,
-        lambda: replace(p3.mnist_recipe(), bfloat16=True),
+        lambda: replace(choquette_choo.mnist_recipe(), bfloat16=True),
         n_models=10,
         shadows=(4, 8),
         n_pairs=5,
         strategy=Strategy(bfloat16=True),
     ),
     "cifar10-jpeg": Setting(
-        "three convolutions of 16, 32 and 64, trained as P3's card says; 1,000 of 2,000 images each",
+        "three convolutions of 16, 32 and 64, trained as Choquette-Choo et al.'s card says; 1,000 of 2,000 images each",
         "cifar10-jpeg",
         2_000,
         cifar_recipe,

@@ -23,7 +23,7 @@ def stored(network):
 
 @pytest.mark.parametrize(("network", "bar"), [("tanh", 0.30), ("relu", 0.23)])
 def test_the_stored_study_keeps_the_bar(network, bar):
-    """The bar is that of P3's network; with the other one confidences reach less, too."""
+    """The bar is that of Choquette-Choo et al.'s network; with the other one confidences reach less, too."""
     rows = stored(network)
     assert len(rows) == 6 + len(STRENGTHS)
     assert all((row["targets"], row["shadow_models"], row["labels_per_record"]) == (18, 16, 100) for row in rows)

@@ -19,8 +19,10 @@ from tests.fuzz.formats import Mutant, emptied
 from tests.fuzz.reading import Outcome
 from tests.targets.model_files import X, Y, perceptron
 
-from vestige import AnswerFormat, Logits, ModelFile
+from vestige import ModelFile
 from vestige.core.errors import VestigeError
+from vestige.core.outputs import Logits
+from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files import apart
 
 _SECONDS = 120  # for the whole of it, on a machine that is busy otherwise

@@ -3,40 +3,40 @@
 import numpy as np
 
 from vestige.core.records import Records
-from vestige.papers import p1, p2, p3, p4
+from vestige.papers import carlini, choquette_choo, song_mittal, watson
 from vestige.training.torch_recipe import TorchRecipe
 
 TABLES: dict[str, tuple[TorchRecipe, int, int]] = {
-    "p1 purchase": (p1.purchase_recipe(), 600, 100),
-    "p1 texas": (p1.texas_recipe(), 6169, 100),
-    "p1 location, memguard": (p1.location_memguard_recipe(), 446, 30),
-    "p1 texas, memguard": (p1.texas_memguard_recipe(), 6169, 100),
-    "p3 purchase": (p3.purchase_recipe(), 600, 100),
-    "p3 texas": (p3.texas_recipe(), 6169, 100),
-    "p3 adult": (p3.adult_recipe(), 107, 2),
-    "p3 adult, as it is": (p3.adult_recipe(scaled=False), 107, 2),
-    "p3 location": (p3.location_recipe(), 446, 30),
-    "p3 location, dropout": (p3.location_recipe(dropout=0.1), 446, 30),
-    "p4 credit": (p4.credit_recipe(), 20, 2),
-    "p4 credit, softmax twice": (p4.credit_recipe(softmax_twice=True), 20, 2),
-    "p4 hepatitis": (p4.hepatitis_recipe(), 19, 2),
-    "p4 adult": (p4.adult_recipe(), 103, 2),
+    "song_mittal purchase": (song_mittal.purchase_recipe(), 600, 100),
+    "song_mittal texas": (song_mittal.texas_recipe(), 6169, 100),
+    "song_mittal location, memguard": (song_mittal.location_memguard_recipe(), 446, 30),
+    "song_mittal texas, memguard": (song_mittal.texas_memguard_recipe(), 6169, 100),
+    "choquette_choo purchase": (choquette_choo.purchase_recipe(), 600, 100),
+    "choquette_choo texas": (choquette_choo.texas_recipe(), 6169, 100),
+    "choquette_choo adult": (choquette_choo.adult_recipe(), 107, 2),
+    "choquette_choo adult, as it is": (choquette_choo.adult_recipe(scaled=False), 107, 2),
+    "choquette_choo location": (choquette_choo.location_recipe(), 446, 30),
+    "choquette_choo location, dropout": (choquette_choo.location_recipe(dropout=0.1), 446, 30),
+    "watson credit": (watson.credit_recipe(), 20, 2),
+    "watson credit, softmax twice": (watson.credit_recipe(softmax_twice=True), 20, 2),
+    "watson hepatitis": (watson.hepatitis_recipe(), 19, 2),
+    "watson adult": (watson.adult_recipe(), 103, 2),
 }
 """Recipe, features, classes."""
 
 IMAGES: dict[str, tuple[TorchRecipe, int, int, int]] = {
-    "p1 ch-mnist": (p1.ch_mnist_recipe(), 64, 1, 8),
-    "p2 wrn": (p2.wrn_recipe(), 16, 3, 10),
-    "p2 resnet18": (p2.resnet18_recipe(n_filters=16), 16, 3, 10),
-    "p3 cifar": (p3.cifar_recipe(), 32, 3, 10),
-    "p3 cifar, dropout": (p3.cifar_recipe(100, dropout=0.2), 32, 3, 100),
-    "p3 mnist": (p3.mnist_recipe(), 28, 1, 10),
-    "p3 fixmatch": (p3.fixmatch_recipe(), 16, 3, 10),
-    "p3 fixmatch, bare": (p3.fixmatch_recipe(regularised=False), 16, 3, 10),
-    "p4 mnist": (p4.mnist_recipe(), 28, 1, 10),
-    "p4 cifar": (p4.cifar_recipe(), 32, 3, 10),
-    "p4 cifar, augmented": (p4.cifar_recipe(augment=True), 32, 3, 10),
-    "p4 cifar-100, augmented": (p4.cifar_recipe(100, augment=True), 32, 3, 100),
+    "song_mittal ch-mnist": (song_mittal.ch_mnist_recipe(), 64, 1, 8),
+    "carlini wrn": (carlini.wrn_recipe(), 16, 3, 10),
+    "carlini resnet18": (carlini.resnet18_recipe(n_filters=16), 16, 3, 10),
+    "choquette_choo cifar": (choquette_choo.cifar_recipe(), 32, 3, 10),
+    "choquette_choo cifar, dropout": (choquette_choo.cifar_recipe(100, dropout=0.2), 32, 3, 100),
+    "choquette_choo mnist": (choquette_choo.mnist_recipe(), 28, 1, 10),
+    "choquette_choo fixmatch": (choquette_choo.fixmatch_recipe(), 16, 3, 10),
+    "choquette_choo fixmatch, bare": (choquette_choo.fixmatch_recipe(regularised=False), 16, 3, 10),
+    "watson mnist": (watson.mnist_recipe(), 28, 1, 10),
+    "watson cifar": (watson.cifar_recipe(), 32, 3, 10),
+    "watson cifar, augmented": (watson.cifar_recipe(augment=True), 32, 3, 10),
+    "watson cifar-100, augmented": (watson.cifar_recipe(100, augment=True), 32, 3, 100),
 }
 """Recipe, pixels, channels, classes."""
 

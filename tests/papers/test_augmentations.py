@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from vestige.papers.augmentations import Cutout, FilledCrop, InTurn, Mirror, OnBytes, ReflectedCrop
-from vestige.papers.p3 import fixmatch_augmentation
+from vestige.papers.choquette_choo import fixmatch_augmentation
 
 Augmentation = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 ALL = [

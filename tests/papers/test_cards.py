@@ -64,7 +64,9 @@ def test_a_model_answers_with_logits_in_evaluation_mode(name):
     assert not torch.allclose(answers.sum(dim=1), torch.ones(4))
 
 
-@pytest.mark.parametrize("name", ["p3 location, dropout", "p4 credit, softmax twice", "p1 location, memguard"])
+@pytest.mark.parametrize(
+    "name", ["choquette_choo location, dropout", "watson credit, softmax twice", "song_mittal location, memguard"]
+)
 def test_a_stack_gives_the_models_of_the_plain_loop(name):
     recipe, records = replace(CARDS[name], epochs=2, stop=None), records_of(name, 12)
     member = np.arange(12) % 2 == np.arange(2)[:, None]

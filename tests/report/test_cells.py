@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vestige import Loss, Options, Predictions, audit
+from vestige import Options, Predictions, audit
+from vestige.core.outputs import Loss
 from vestige.report.tables import cell_of_text, text_of_cell
 
 BEGINNINGS = ["=", "+", "-", "@", "\t=", "\r=", "\t", "\r", " =", "\n+", "\uff1d"]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from vestige import Loss, Options, Predictions, audit
+from vestige import Options, Predictions, audit
+from vestige.core.outputs import Loss
 from vestige.report.document import ReportDocument, json_schema, schema_text, to_document, write_json
 
 

@@ -84,7 +84,8 @@ def test_how_many_records_were_read_is_said():
     import numpy as np
     from rich.console import Console
 
-    from vestige import Loss, Predictions, audit
+    from vestige import Predictions, audit
+    from vestige.core.outputs import Loss
     from vestige.report.terminal import print_result
 
     result = audit(Predictions(Loss(np.arange(1234) / 7), np.arange(1234) % 2, np.arange(1234) < 600))

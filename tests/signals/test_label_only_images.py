@@ -5,9 +5,9 @@ import pytest
 from scipy import ndimage
 from tests.signals.label_only_targets import Linear
 
-from vestige import InputError
 from vestige.attacks.augmentation_count import augmentation_count
 from vestige.attacks.correctness import correctness
+from vestige.core.errors import InputError
 from vestige.signals.label_only.random_augmentations import random_augmentation_labels
 from vestige.signals.label_only.rotations import angles, rotated, rotation_labels
 from vestige.signals.label_only.translations import shifts, translated, translation_labels

@@ -6,8 +6,7 @@ import pytest
 from scipy import stats
 from tests.signals.label_only_targets import Column, Linear
 
-from vestige import InputError
-from vestige.core.errors import TargetError
+from vestige.core.errors import InputError, TargetError
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import LabelTarget
 from vestige.signals.label_only.agreement import Scale, agreement, prefix_counts

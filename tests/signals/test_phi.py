@@ -112,7 +112,7 @@ def _rows_of(logits):
 
 
 def _published(p, label):
-    """P2's form, written down once more for one row."""
+    """Carlini et al.'s form, written down once more for one row."""
     return log(p[label] + 1e-45) - log(sum(v for i, v in enumerate(p) if i != label) + 1e-45)
 
 

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from vestige import InputError
 from vestige.attacks import CATALOGUE
+from vestige.core.errors import InputError
 from vestige.core.signal import FOR_CUSTOM as SIGNALS
 from vestige.testing import AttackReport, BrokenLawError, check_attack
 

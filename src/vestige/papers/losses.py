@@ -18,7 +18,8 @@ def cross_entropy_after_softmax(
         labels: Classes.
 
     Source:
-        P4's code: its perceptron ends in a softmax, and its loss begins with another one. P4's text has one.
+        Watson et al.'s code: its perceptron ends in a softmax, and its loss begins with another one. Watson et al.'s
+        text has one.
 
     Example:
         >>> import torch

@@ -27,7 +27,8 @@ class WeightsOnlyDecay:
         InputError: It is called with the parameters of another network.
 
     Source:
-        P2's demonstration and FixMatch: half the sum of squares over weights of convolutions and linear layers.
+        Carlini et al.'s demonstration and FixMatch: half the sum of squares over weights of convolutions and linear
+        layers.
 
     Example:
         >>> import functools

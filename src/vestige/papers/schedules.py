@@ -12,7 +12,7 @@ class SteepCosine:
         warm_up: Share of training over which the rate rises from 0. The very first step then changes no weight.
 
     Source:
-        FixMatch (Sohn et al. 2020) without, P2's demonstration with a warm-up of 0.01.
+        FixMatch (Sohn et al. 2020) without, Carlini et al.'s demonstration with a warm-up of 0.01.
 
     Example:
         >>> rate = SteepCosine(warm_up=0.01)
@@ -35,7 +35,7 @@ class HalfCosine:
         warm_up: Share of training over which the rate rises from 0. The very first step then changes no weight.
 
     Source:
-        Loshchilov & Hutter 2017; P4 without, the models of P2's Fig. 12 with a warm-up.
+        Loshchilov & Hutter 2017; Watson et al. without, the models of Carlini et al.'s Fig. 12 with a warm-up.
 
     Example:
         >>> HalfCosine()(0.5), HalfCosine(warm_up=0.5)(0.25), HalfCosine(warm_up=0.5)(0.5)

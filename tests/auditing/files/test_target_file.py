@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from vestige import Logits, PredictedLabels, Predictions, Records
+from vestige import Predictions, Records
 from vestige.auditing.files.audit_file import AuditFile, audit_file_of, read_audit_file
 from vestige.core.errors import InputError, TargetError
-from vestige.core.outputs import Probabilities
+from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import Access
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.model_file import ModelFile

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from vestige import BoundarySearch, CombinedDistances, Records, SettledSearch, Translations
+from vestige import Records
 from vestige.attacks import CATALOGUE
+from vestige.auditing.label_only import BoundarySearch, CombinedDistances, SettledSearch, Translations
 from vestige.auditing.label_only.boundary_search import references_of_records
 from vestige.auditing.label_only.playing import label_results
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels

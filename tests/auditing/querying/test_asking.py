@@ -18,16 +18,18 @@ from sklearn.svm import LinearSVC
 from tests.auditing.planted import rows
 from tests.targets.interfaces import Far, probabilities_of
 
-from vestige import InputSpace, Limits, Logits, PredictedLabels, Predictions, Probabilities, Querying, audit
+from vestige import Predictions, Querying, audit
 from vestige.auditing.querying.cost import lines_of_asking
 from vestige.auditing.querying.session import again_of
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.trained_models import cost_of
 from vestige.core.errors import BudgetError, InputError, OutputError, RunFolderError, TargetError, UnsupportedModelError
-from vestige.core.outputs import GradientNorms
+from vestige.core.inputs import InputSpace
+from vestige.core.outputs import GradientNorms, Logits, PredictedLabels, Probabilities
 from vestige.core.records import Codes, Records, joined
 from vestige.core.result import Queries, Validity
 from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.http.endpoint import Limits
 from vestige.targets.objects.function import AnsweringFunction
 
 N = 50  # on each side
@@ -185,7 +187,7 @@ def test_a_way_of_asking_that_is_none_is_refused(wrong, said):
 
 @pytest.mark.parametrize("wrong", ["price='2.50 EUR'", "price=True", "price=1j", "budget='100'", "budget=100.5"])
 def test_prices_and_budgets_of_another_type_are_refused_in_words(wrong):
-    code = f"import vestige\ntry:\n    vestige.Querying({wrong})\nexcept vestige.InputError as e:\n    print(e)"
+    code = f"import vestige\ntry:\n    vestige.Querying({wrong})\nexcept vestige.VestigeError as e:\n    print(e)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.startswith("Expected a ")
 

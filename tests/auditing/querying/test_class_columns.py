@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 import vestige
 from vestige.core.errors import InputError
+from vestige.core.result import AuditResult
 
 NAMES = np.array(["low", "none", "high"])  # the user's codes are not in the order of the alphabet
 
@@ -17,16 +18,16 @@ def fitted() -> tuple[LogisticRegression, np.ndarray, np.ndarray]:
     return LogisticRegression().fit(inputs[:150], codes[:150]), inputs, codes
 
 
-def audited(model: object, inputs: np.ndarray, labels: np.ndarray, classes: object = None) -> vestige.AuditResult:
+def audited(model: object, inputs: np.ndarray, labels: np.ndarray, classes: object = None) -> AuditResult:
     sides = [vestige.Records(inputs[rows], labels[rows], classes=classes) for rows in (slice(150), slice(150, None))]
     return vestige.audit(model, members=sides[0], nonmembers=sides[1])
 
 
-def said(result: vestige.AuditResult) -> list[str]:
+def said(result: AuditResult) -> list[str]:
     return [check.message for check in result.preflight.checks if check.name == "class_columns"]
 
 
-def loss_auc(result: vestige.AuditResult) -> float:
+def loss_auc(result: AuditResult) -> float:
     rows = result.results
     chosen = (rows.attack == "loss") & (rows.metric == "auc") & (rows.group == "all") & (rows.threshold == "roc")
     return float(rows[chosen].value.iloc[0])

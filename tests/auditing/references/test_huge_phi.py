@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from vestige import InputError, Phi, Predictions, References, audit
+from vestige import Predictions, References, audit
+from vestige.core.errors import InputError
+from vestige.core.outputs import Phi
 
 N = 24
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.auditing.small_models import bayes, plan_of, table
 
-from vestige import Loss, Predictions
+from vestige import Predictions
 from vestige.attacks import CATALOGUE
 from vestige.attacks.lira import lira_online
 from vestige.auditing.references.phi import ReferencePhi, left_without, reference_phi
@@ -19,7 +19,7 @@ from vestige.auditing.shadows.references import references_of as answers_of
 from vestige.auditing.shadows.training import Shadows
 from vestige.core.likelihood_ratio import LikelihoodRatio, Variance
 from vestige.core.options import SubjectScore
-from vestige.core.outputs import Logits, Phi, Probabilities
+from vestige.core.outputs import Logits, Loss, Phi, Probabilities
 from vestige.core.progress import silent
 from vestige.core.references import References as Given
 from vestige.core.result import Validity

@@ -5,8 +5,9 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from vestige import Logits, Options, Predictions, audit
+from vestige import Options, Predictions, audit
 from vestige.auditing.results.differences import Column, hidden_groups
+from vestige.core.outputs import Logits
 from vestige.core.result import Status
 
 K = 10

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vestige import InputError, Predictions, audit
+from vestige import Predictions, audit
 from vestige.auditing.results.outliers import precision_of_outliers
+from vestige.core.errors import InputError
 
 N = 1000
 IDS = np.array([f"r{number}" for number in range(N)])

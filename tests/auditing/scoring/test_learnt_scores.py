@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from tests.auditing.planted import logits_of, predictions, row, rows
 
-from vestige import Logits, Loss, Options, PredictedLabels, Predictions, Querying, Records, Shadow, audit
+from vestige import Options, Predictions, Querying, Records, Shadow, audit
 from vestige.attacks import CATALOGUE
 from vestige.auditing.scoring.learnt_scores import Copies, Side, _with_branches, learnt_scores
 from vestige.auditing.scoring.observation import observe
 from vestige.core.options import Arithmetic
+from vestige.core.outputs import Logits, Loss, PredictedLabels
 from vestige.core.progress import silent
 from vestige.core.result import NotRun
 from vestige.evaluation.roc import roc

@@ -1,11 +1,11 @@
-"""P4's thresholds: set in a game on public records, which nothing of the target can move."""
+"""Watson et al.'s thresholds: set in a game on public records, which nothing of the target can move."""
 
 import numpy as np
 import pytest
 
-from vestige import InputError
 from vestige.attacks.calibration import calibration_score
 from vestige.auditing.scoring.public_threshold import public_threshold
+from vestige.core.errors import InputError
 from vestige.data.sets.paper_designs import QuarterSplit, p4_public_game, p4_quarters
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 

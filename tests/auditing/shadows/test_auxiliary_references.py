@@ -9,17 +9,9 @@ import torch
 from sklearn.naive_bayes import GaussianNB
 from tests.auditing.planted import row
 
-from vestige import (
-    InputError,
-    Querying,
-    Records,
-    SklearnRecipe,
-    TorchRecipe,
-    UnsupportedModelError,
-    audit,
-    references_by_forgetting,
-    references_from_scratch,
-)
+from vestige import Querying, Records, SklearnRecipe, TorchRecipe, audit
+from vestige.auditing.shadows.auxiliary_references import references_by_forgetting, references_from_scratch
+from vestige.core.errors import InputError, UnsupportedModelError
 from vestige.training.stopping import ValidationPeak
 
 N = 80

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import zarr
 
-from vestige import InputError, Logits, Phi, Predictions, Probabilities, References
+from vestige import Predictions, References
+from vestige.core.errors import InputError
+from vestige.core.outputs import Logits, Phi, Probabilities
 from vestige.core.signal_store import SignalStore
 from vestige.core.signals import ModelTable, SignalLayout, VariableSpec
 from vestige.data import holds_references, read_npz, read_references

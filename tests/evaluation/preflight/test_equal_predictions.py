@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vestige import Loss, Phi, Predictions, audit
+from vestige import Predictions, audit
+from vestige.core.outputs import Loss, Phi
 from vestige.core.result import Validity
 from vestige.evaluation.preflight import equal_predictions, row_hashes
 

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vestige import Phi, Predictions, References, audit
+from vestige import Predictions, References, audit
+from vestige.core.outputs import Phi
 from vestige.core.result import Check, Validity
 from vestige.evaluation import preflight
 

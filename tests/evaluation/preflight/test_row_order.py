@@ -15,7 +15,8 @@ import pytest
 from tests.evaluation.preflight import honest
 from tests.evaluation.preflight.honest import TABLES, HonestAudit, all_checks, honest_audit, honest_table
 
-from vestige import Phi, Predictions, Probabilities, References, audit
+from vestige import Predictions, References, audit
+from vestige.core.outputs import Phi, Probabilities
 from vestige.core.result import Validity
 from vestige.evaluation import preflight
 from vestige.evaluation.preflight import row_hashes

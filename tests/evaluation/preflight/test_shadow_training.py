@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vestige import Phi, Predictions, Probabilities, References, Shadow, audit
+from vestige import Predictions, References, Shadow, audit
+from vestige.core.outputs import Phi, Probabilities
 from vestige.core.result import Check, Validity
 from vestige.evaluation import preflight
 from vestige.evaluation.preflight import behaviour

@@ -3,7 +3,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vestige import Predictions, Probabilities, audit
+from vestige import Predictions, audit
+from vestige.core.outputs import Probabilities
 from vestige.core.result import Check, Validity
 from vestige.evaluation import preflight
 

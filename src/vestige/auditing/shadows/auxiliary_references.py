@@ -90,7 +90,8 @@ def references_by_forgetting(
 
     Args:
         model: The audited torch module, of the recipe's network; it stays as it is.
-        recipe: How it is trained further; its optimiser and its schedule begin anew. See `papers.p4.forgetting_recipe`.
+        recipe: How it is trained further; its optimiser and its schedule begin anew; see
+            `papers.watson.forgetting_recipe`.
         auxiliary: As of `references_from_scratch`, like all that follows.
         members: The audited records.
         nonmembers: The others.

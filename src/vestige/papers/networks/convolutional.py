@@ -6,7 +6,7 @@ from vestige.papers.networks.initialisation import glorot_uniform
 
 
 def two_blocks(n_classes: int = 8, *, n_channels: int = 1, size: int = 64) -> nn.Sequential:
-    """Return P1's network of CH-MNIST: two convolution blocks of 32 and 64 channels, then the logits.
+    """Return Song & Mittal's network of CH-MNIST: two convolution blocks of 32 and 64 channels, then the logits.
 
     Args:
         n_classes: Outputs.
@@ -14,8 +14,8 @@ def two_blocks(n_classes: int = 8, *, n_channels: int = 1, size: int = 64) -> nn
         size: Their height and width [pixels].
 
     Source:
-        P1, appendix A, which says no more than the number of blocks and their channels. Ours: a block is a 3x3
-        convolution that keeps the size, ReLU and 2x2 max pooling; logits follow at once.
+        Song & Mittal, appendix A, which says no more than the number of blocks and their channels. Ours: a block is a
+        3x3 convolution that keeps the size, ReLU and 2x2 max pooling; logits follow at once.
     """
     return nn.Sequential(
         nn.Conv2d(n_channels, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
@@ -27,19 +27,21 @@ def two_blocks(n_classes: int = 8, *, n_channels: int = 1, size: int = 64) -> nn
 def four_convolutions(
     n_classes: int = 10, *, n_channels: int = 3, size: int = 32, dropout: float = 0.0
 ) -> nn.Sequential:
-    """Return P3's CNN: four 3x3 convolutions in two pairs, a layer of 512, the logits; 1.25 million parameters.
+    """Return Choquette-Choo et al.'s CNN, of 1.25 million parameters.
 
-    The second convolution of a pair loses a pixel at every border.
+    Four 3x3 convolutions in two pairs, a layer of 512, the logits. The second convolution of a pair loses a pixel at
+    every border.
 
     Args:
         n_classes: Outputs.
         n_channels: Of the images: 3 for CIFAR, 1 for MNIST.
         size: Their height and width [pixels]: 32 or 28.
-        dropout: Share left out after the second pooling and after the layer of 512: P3's defence.
+        dropout: Share left out after the second pooling and after the layer of 512: Choquette-Choo et al.'s defence.
 
     Source:
-        P3, appendix B.1, which speaks of one pooling between the pairs and 1.2 million parameters; its code has a
-        second pooling after the second pair, which is what gives that number. First weights: Keras' default.
+        Choquette-Choo et al., appendix B.1, which speaks of one pooling between the pairs and 1.2 million parameters;
+        its code has a second pooling after the second pair, which is what gives that number. First weights: Keras'
+        default.
     """
     layers = [
         nn.Conv2d(n_channels, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
@@ -51,7 +53,7 @@ def four_convolutions(
 
 
 def two_convolutions(n_classes: int = 10, *, n_channels: int = 1, size: int = 28) -> nn.Sequential:
-    """Return P4's network of MNIST: 5x5 convolutions of 20 and 50 channels, a layer of 500, the logits.
+    """Return Watson et al.'s network of MNIST: 5x5 convolutions of 20 and 50 channels, a layer of 500, the logits.
 
     Args:
         n_classes: Outputs.
@@ -59,8 +61,8 @@ def two_convolutions(n_classes: int = 10, *, n_channels: int = 1, size: int = 28
         size: Their height and width [pixels].
 
     Source:
-        P4, section 4.1 (after Leino & Fredrikson 2020). That convolutions do not pad and that ReLU comes before the
-        pooling is from its code.
+        Watson et al., section 4.1 (after Leino & Fredrikson 2020). That convolutions do not pad and that ReLU comes
+        before the pooling is from its code.
     """
     side = ((size - 4) // 2 - 4) // 2
     return nn.Sequential(
@@ -71,15 +73,17 @@ def two_convolutions(n_classes: int = 10, *, n_channels: int = 1, size: int = 28
 
 
 def smallnet(n_classes: int = 10, *, n_channels: int = 3) -> nn.Sequential:
-    """Return P4's network of CIFAR: 3x3 convolutions of 32, 64, 64 and 128 channels, averaged; 131 thousand parameters.
+    """Return Watson et al.'s network of CIFAR, of 131 thousand parameters.
+
+    3x3 convolutions of 32, 64, 64 and 128 channels, averaged.
 
     Args:
         n_classes: Outputs.
         n_channels: Of the images, which may be of any size from 8 pixels.
 
     Source:
-        P4, section 4.1; that convolutions keep the size and the last pooling is over the whole image is from its code,
-        whose name for the network this is.
+        Watson et al., section 4.1; that convolutions keep the size and the last pooling is over the whole image is from
+        its code, whose name for the network this is.
     """
     return nn.Sequential(
         nn.Conv2d(n_channels, 32, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2),

@@ -15,11 +15,11 @@ class ResNet18(nn.Module):
         n_classes: Outputs.
         n_filters: Channels of the first pair, 64 in the paper's; 16 makes a network of a sixteenth of the size.
         n_channels: Of the images.
-        pool_first: Whether 3x3 max pooling with stride 2 follows the first convolution, as in the models of P2's
-            Fig. 12; without it the features stay twice as fine, at four times the cost.
+        pool_first: Whether 3x3 max pooling with stride 2 follows the first convolution, as in the models of Carlini et
+            al.'s Fig. 12; without it the features stay twice as fine, at four times the cost.
 
     Source:
-        He et al. 2016, as Phan changed it for CIFAR-10 (reference 51 of P2, section on pretrained models).
+        He et al. 2016, as Phan changed it for CIFAR-10 (reference 51 of Carlini et al., section on pretrained models).
     """
 
     def __init__(

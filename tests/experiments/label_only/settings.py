@@ -1,4 +1,4 @@
-"""What is trained and asked in each study of P3's tables, and what P3 has there."""
+"""What is trained and asked in each study of Choquette-Choo et al.'s tables, and what they publish."""
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
@@ -8,13 +8,13 @@ from tests.experiments.settings import cifar_recipe, small_network
 from torch import nn
 
 from vestige.core.inputs import InputSpace
-from vestige.papers import p3
+from vestige.papers import choquette_choo
 from vestige.papers.inputs import ADULT_MEAN, ADULT_STD
 from vestige.signals.label_only.noise import NoiseStrength
 from vestige.training.torch_recipe import TorchRecipe
 
 Published = dict[tuple[str, str], float | str]
-"""Better and other attack -> their balanced accuracies' difference in P3; `above` where only a figure shows it."""
+"""Better and other attack -> difference of balanced accuracies in the paper; `above` where only a figure shows it."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Setting:
         data: The named data set.
         n_training: Records in each training set; the two share none.
         recipe: Makes the recipe.
-        published: What P3 has.
+        published: What Choquette-Choo et al. have.
         strengths: Of noise, tried on the source.
         space: What inputs may be, in the unit that is asked about.
         n_side: Members, and nonmembers, that each model is asked about.
@@ -35,7 +35,7 @@ class Setting:
         n_noise: Noisy copies with the strength that was chosen.
         surfree: Queries of SurFree.
         of_copy: Queries about each translate in the combined attack.
-        standardised: Whether distances are in standard deviations of the first columns, as P3's Adult needs.
+        standardised: Whether distances are in standard deviations of the first columns, as the paper's Adult needs.
     """
 
     words: str
@@ -67,7 +67,7 @@ def small_mnist_network() -> nn.Sequential:
 
 
 def mnist_recipe() -> TorchRecipe:
-    return replace(p3.mnist_recipe(), network=small_mnist_network)
+    return replace(choquette_choo.mnist_recipe(), network=small_mnist_network)
 
 
 def standardised(inputs: np.ndarray) -> np.ndarray:
@@ -79,25 +79,29 @@ def standardised(inputs: np.ndarray) -> np.ndarray:
 
 _PIXEL_NOISE = tuple(NoiseStrength(gaussian=s) for s in (0.02, 0.04, 0.06, 0.08, 0.10))
 _ADULT_NOISE = (
-    *(NoiseStrength(gaussian=float(k), flips=k / 107, in_units=True) for k in (20, 30, 50)),  # P3's code
+    *(
+        NoiseStrength(gaussian=float(k), flips=k / 107, in_units=True) for k in (20, 30, 50)
+    ),  # Choquette-Choo et al.'s code
     *(NoiseStrength(gaussian=s, flips=p) for s in (0.01, 0.03) for p in (0.005, 0.01, 0.02, 0.05)),
 )
 
 SETTINGS = {
     "location30": Setting(
-        "P3's card: 446-128-128-30 with tanh until the training loss stops falling; 1,600 records each",
+        "Choquette-Choo et al.'s card: 446-128-128-30 with tanh until the training loss stops falling; 1,600 records "
+        "each",
         "location30",
         1_600,
-        p3.location_recipe,
+        choquette_choo.location_recipe,
         {("confidence", "gap"): 0.205, ("noise", "gap"): 0.171, ("confidence", "noise"): 0.034},
         strengths=tuple(NoiseStrength(flips=k / 446) for k in (1, 2, 3, 5, 10)),
         space=InputSpace(low=0, high=1),
     ),
     "adult": Setting(
-        "P3's card: 107-128-128-2 with tanh until the training loss stops falling; 10,000 records each",
+        "Choquette-Choo et al.'s card: 107-128-128-2 with tanh until the training loss stops falling; 10,000 records "
+        "each",
         "adult-p3",
         10_000,
-        p3.adult_recipe,
+        choquette_choo.adult_recipe,
         {
             ("confidence", "gap"): 0.012,
             ("noise as published", "gap"): 0.0,
@@ -109,7 +113,8 @@ SETTINGS = {
         standardised=True,
     ),
     "mnist": Setting(
-        "three convolutions of 16, 32 and 64 instead of P3's four, trained as its card says; 1,000 images each",
+        "three convolutions of 16, 32 and 64 instead of Choquette-Choo et al.'s four, trained as its card says; "
+        "1,000 images each",
         "mnist",
         1_000,
         mnist_recipe,
@@ -129,8 +134,9 @@ SETTINGS = {
         surfree=1_000,
     ),
     "cifar10-jpeg": Setting(
-        "three convolutions of 16, 32 and 64 instead of P3's four, trained as its card says; 1,000 images each, not "
-        "P3's 2,500",
+        "three convolutions of 16, 32 and 64 instead of Choquette-Choo et al.'s four, trained as its card says; "
+        "1,000 images each, not "
+        "Choquette-Choo et al.'s 2,500",
         "cifar10-jpeg",
         1_000,
         lambda: replace(cifar_recipe(), bfloat16=True),

@@ -1,16 +1,16 @@
-"""P2's cards: what its code and Phan's say."""
+"""Carlini et al.'s cards: what its code and Phan's say."""
 
 import numpy as np
 import pytest
 import torch
 from tests.papers.networks.counting import n_parameters
 
-from vestige.papers import p2
+from vestige.papers import carlini
 from vestige.papers.augmentations import Mirror, ReflectedCrop
 
 
 def test_the_demonstration_trains_as_its_code_does():
-    recipe = p2.wrn_recipe()
+    recipe = carlini.wrn_recipe()
     decayed, spared = recipe.optimiser(recipe.network().parameters()).param_groups
     assert (recipe.epochs, recipe.batch_size, recipe.evaluation_mode) == (100, 256, True)
     assert (decayed["lr"], decayed["momentum"], decayed["nesterov"]) == (0.1, 0.9, False)
@@ -20,7 +20,7 @@ def test_the_demonstration_trains_as_its_code_does():
 
 
 def test_the_demonstration_mirrors_and_then_shifts_by_up_to_4():
-    recipe, images = p2.wrn_recipe(), torch.rand(6, 3, 32, 32)
+    recipe, images = carlini.wrn_recipe(), torch.rand(6, 3, 32, 32)
     generator = torch.Generator().manual_seed(0)
     expected = ReflectedCrop(4)(Mirror()(images, generator), generator)
     assert recipe.augment is not None
@@ -29,11 +29,11 @@ def test_the_demonstration_mirrors_and_then_shifts_by_up_to_4():
 
 @pytest.mark.parametrize(("width", "n"), [(1, 369_498), (2, 1_467_610)])
 def test_its_widths(width, n):
-    assert n_parameters(p2.wrn_recipe(width=width).network()) == n
+    assert n_parameters(carlini.wrn_recipe(width=width).network()) == n
 
 
 def test_the_pretrained_models_train_as_phans_code_does():
-    recipe = p2.resnet18_recipe()
+    recipe = carlini.resnet18_recipe()
     group = recipe.optimiser(recipe.network().parameters()).param_groups[0]
     assert n_parameters(recipe.network()) == 11_173_962
     assert (recipe.epochs, recipe.batch_size) == (100, 256)
@@ -43,7 +43,7 @@ def test_the_pretrained_models_train_as_phans_code_does():
 
 
 def test_what_the_pretrained_models_are_shifted_over_is_black():
-    recipe = p2.resnet18_recipe()
+    recipe = carlini.resnet18_recipe()
     dark = recipe.preprocess(torch.from_numpy(np.zeros((20, 32, 32, 3), dtype=np.uint8)))
     assert recipe.augment is not None
     assert torch.allclose(recipe.augment(dark, torch.Generator().manual_seed(0)), dark, atol=1e-6)

@@ -1,7 +1,8 @@
-"""P4, Watson et al. 2022, difficulty calibration: its networks and how they are trained.
+"""Watson et al. 2022, difficulty calibration: its networks and how they are trained.
 
-P4 trains for 50 to 200 epochs with batches from 4 to 1,024, and says which of them only for "very small" sets. Where a
-card says *ours*, the number is one of that range; for the tables a trial against the accuracies of Table 1 chose it.
+Watson et al. train for 50 to 200 epochs with batches from 4 to 1,024, and says which of them only for "very small"
+sets. Where a card says *ours*, the number is one of that range; for the tables a trial against the accuracies of Table
+1 chose it.
 """
 
 import functools
@@ -33,11 +34,11 @@ def table_network(n_features: int, n_classes: int = 2) -> nn.Sequential:
     """Return the network of a table of m features: a hidden layer of 2m with ReLU, then the logits.
 
     Args:
-        n_features: m: 20 for German credit, 19 for Hepatitis, 103 for Adult as P4 encodes them.
+        n_features: m: 20 for German credit, 19 for Hepatitis, 103 for Adult as Watson et al. encode them.
         n_classes: Outputs.
 
     Source:
-        P4, section 4.1. The softmax that follows there is not part of the network here; see `table_recipe`.
+        Watson et al., section 4.1. The softmax that follows there is not part of the network here; see `table_recipe`.
     """
     return perceptron(n_features, (2 * n_features,), n_classes, activation=nn.ReLU)
 
@@ -61,12 +62,12 @@ def table_recipe(
         batch_size: Records per step.
         epochs: 50 to 200.
         weight_decay: Of all parameters, 1e-4 for small sets.
-        softmax_twice: Whether the loss takes the softmax of a softmax, as P4's code does and its text does not. The
-            model's answers are logits either way; P4's code scores the doubled loss as well, which is
-            `losses.cross_entropy_after_softmax` of them.
+        softmax_twice: Whether the loss takes the softmax of a softmax, as Watson et al.'s code does and its text does
+            not. The model's answers are logits either way; Watson et al.'s code scores the doubled loss as well, which
+            is `losses.cross_entropy_after_softmax` of them.
 
     Source:
-        P4, section 4.1. No learning rate of any table is published.
+        Watson et al., section 4.1. No learning rate of any table is published.
     """
     return TorchRecipe(
         functools.partial(table_network, n_features, n_classes),
@@ -100,8 +101,8 @@ def hepatitis_recipe(*, softmax_twice: bool = False) -> TorchRecipe:
 
     Source:
         See `table_recipe`; batches of 4. Ours: as for German credit. Training accuracy comes to 1 (Table 1: 0.998), but
-        test accuracy, on the last 31 records of the UCI file, only to 0.63 (0.871), whatever the rate: P4's records
-        come in another order or coding.
+        test accuracy, on the last 31 records of the UCI file, only to 0.63 (0.871), whatever the rate: Watson et al.'s
+        records come in another order or coding.
     """
     rate, epochs = (0.1, 200) if softmax_twice else (0.01, 50)
     return table_recipe(19, learning_rate=rate, batch_size=4, epochs=epochs, softmax_twice=softmax_twice)
@@ -131,8 +132,9 @@ def mnist_recipe(*, epochs: int = 50) -> TorchRecipe:
         epochs: 50 to 200.
 
     Source:
-        P4, section 4.1; inputs standardised as in its code. Ours: learning rate 0.01, momentum 0.9, 50 epochs of 128.
-        P4's code scores with dropout on; `replace(mnist_recipe(), evaluation_mode=False)` repeats that.
+        Watson et al., section 4.1; inputs standardised as in its code. Ours: learning rate 0.01, momentum 0.9, 50
+        epochs of 128. Watson et al.'s code scores with dropout on; `replace(mnist_recipe(), evaluation_mode=False)`
+        repeats that.
     """
     return TorchRecipe(
         two_convolutions,
@@ -153,10 +155,10 @@ def cifar_recipe(n_classes: int = 10, *, augment: bool = False, epochs: int = 10
         epochs: 50 to 200.
 
     Source:
-        P4, section 4.1: SGD with Nesterov's momentum 0.9, learning rate 0.1, cosine; images standardised by 0.5 and
-        0.5 (CIFAR-10) or their means and deviations (CIFAR-100) as in the code. Ours: 100 epochs of 128. Deviations:
-        the code changes the rate once an epoch and an epoch late, here it changes every step; the code's default has
-        no Nesterov.
+        Watson et al., section 4.1: SGD with Nesterov's momentum 0.9, learning rate 0.1, cosine; images standardised by
+        0.5 and 0.5 (CIFAR-10) or their means and deviations (CIFAR-100) as in the code. Ours: 100 epochs of 128.
+        Deviations: the code changes the rate once an epoch and an epoch late, here it changes every step; the code's
+        default has no Nesterov.
     """
     mean, std = (_CIFAR10_MEAN, _CIFAR10_STD) if n_classes == 10 else (CIFAR100_MEAN, CIFAR100_STD)
     return TorchRecipe(
@@ -175,12 +177,12 @@ def forgetting_recipe(recipe: TorchRecipe, *, epochs: int = 20) -> TorchRecipe:
 
     Args:
         recipe: The target's.
-        epochs: Fewer than the target's; 20 is the default of P4's code.
+        epochs: Fewer than the target's; 20 is the default of Watson et al.'s code.
 
     Source:
-        P4, section 4.1: learning rate and batch size are tuned so that accuracies in training and test resemble the
-        target's; none is published. Here they stay the target's: change them with `dataclasses.replace`. Deviation: the
-        schedule begins anew.
+        Watson et al., section 4.1: learning rate and batch size are tuned so that accuracies in training and test
+        resemble the target's; none is published. Here they stay the target's: change them with `dataclasses.replace`.
+        Deviation: the schedule begins anew.
     """
     return replace(recipe, epochs=epochs, stop=None)
 
@@ -193,8 +195,8 @@ def reference_recipe(recipe: TorchRecipe, *, patience: int = 10) -> TorchRecipe:
         patience: Epochs without a higher accuracy after which training ends; how many is not published.
 
     Source:
-        P4, section 4.1: references share the target's hyperparameters and stop where validation accuracy is highest,
-        before the training accuracy is. For references by forgetting see
+        Watson et al., section 4.1: references share the target's hyperparameters and stop where validation accuracy is
+        highest, before the training accuracy is. For references by forgetting see
         `forgetting_recipe`.
     """
     return replace(recipe, stop=ValidationPeak(patience))

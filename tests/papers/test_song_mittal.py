@@ -1,4 +1,4 @@
-"""P1's networks and cards: parameters by hand, rates and epochs as its code has them."""
+"""Song & Mittal's networks and cards: parameters by hand, rates and epochs as its code has them."""
 
 from itertools import pairwise
 
@@ -8,7 +8,7 @@ from tests.papers.networks.counting import layers_of, linear, n_parameters
 from torch import nn
 
 from vestige.core.errors import InputError
-from vestige.papers import p1
+from vestige.papers import song_mittal
 
 
 def _mlp(n_features: int, hidden: tuple[int, ...], n_classes: int) -> int:
@@ -19,10 +19,10 @@ def _mlp(n_features: int, hidden: tuple[int, ...], n_classes: int) -> int:
 @pytest.mark.parametrize(
     ("recipe", "n_features", "n_classes", "n"),
     [
-        (p1.purchase_recipe(), 600, 100, 1_317_348),
-        (p1.texas_recipe(), 6169, 100, 7_020_004),
-        (p1.location_memguard_recipe(), 446, 30, 1_150_622),
-        (p1.texas_memguard_recipe(), 6169, 100, 7_020_004),
+        (song_mittal.purchase_recipe(), 600, 100, 1_317_348),
+        (song_mittal.texas_recipe(), 6169, 100, 7_020_004),
+        (song_mittal.location_memguard_recipe(), 446, 30, 1_150_622),
+        (song_mittal.texas_memguard_recipe(), 6169, 100, 7_020_004),
     ],
 )
 def test_networks_have_the_parameters_of_their_layers(recipe, n_features, n_classes, n):
@@ -39,14 +39,14 @@ def test_networks_have_the_parameters_of_their_layers(recipe, n_features, n_clas
     ],
 )
 def test_the_variants_of_figure_4(width, depth, hidden):
-    network = p1.purchase_recipe(width=width, depth=depth, activation=nn.Sigmoid).network()
+    network = song_mittal.purchase_recipe(width=width, depth=depth, activation=nn.Sigmoid).network()
     assert n_parameters(network) == _mlp(600, hidden, 100)
     assert sum(isinstance(layer, nn.Sigmoid) for layer in network.children()) == depth
 
 
 def test_the_families_differ_in_activation_and_first_weights():
     torch.manual_seed(0)
-    advreg, memguard = p1.advreg_network(446, 30), p1.memguard_network(446, 30)
+    advreg, memguard = song_mittal.advreg_network(446, 30), song_mittal.memguard_network(446, 30)
     assert {type(layer) for layer in advreg} == {nn.Linear, nn.Tanh}
     assert {type(layer) for layer in memguard} == {nn.Linear, nn.ReLU}
     largest = [float(layers_of(network)[0].weight.detach().abs().max()) for network in (advreg, memguard)]
@@ -55,7 +55,7 @@ def test_the_families_differ_in_activation_and_first_weights():
     assert not any(layer.bias.any() for layer in layers_of(memguard) if isinstance(layer, nn.Linear))
 
 
-@pytest.mark.parametrize(("recipe", "epochs"), [(p1.purchase_recipe(), 50), (p1.texas_recipe(), 20)])
+@pytest.mark.parametrize(("recipe", "epochs"), [(song_mittal.purchase_recipe(), 50), (song_mittal.texas_recipe(), 20)])
 def test_the_advreg_family_trains_with_adam(recipe, epochs):
     optimiser = recipe.optimiser(nn.Linear(1, 1).parameters())
     assert (recipe.epochs, recipe.batch_size, recipe.schedule, recipe.stop) == (epochs, 128, None, None)
@@ -63,21 +63,21 @@ def test_the_advreg_family_trains_with_adam(recipe, epochs):
 
 
 def test_the_memguard_family_trains_with_sgd_and_drops_its_rate_after_150_epochs():
-    recipe = p1.location_memguard_recipe()
+    recipe = song_mittal.location_memguard_recipe()
     group = recipe.optimiser(nn.Linear(1, 1).parameters()).param_groups[0]
     assert (recipe.epochs, recipe.batch_size) == (200, 64)
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.01, 0, 0)
     assert recipe.schedule is not None
     assert [recipe.schedule((number - 1) / 200) for number in (1, 150, 151, 200)] == [1.0, 1.0, 0.1, 0.1]
-    assert p1.texas_memguard_recipe(epochs=80).epochs == 80
+    assert song_mittal.texas_memguard_recipe(epochs=80).epochs == 80
 
 
 @pytest.mark.parametrize("depth", [2, 6])
-def test_a_depth_that_p1_does_not_have_is_refused(depth):
-    with pytest.raises(InputError, match=f"Expected 3, 4 or 5 as the depth of P1's networks, found {depth}"):
-        p1.hidden_layers(depth=depth)
+def test_a_depth_that_the_paper_does_not_have_is_refused(depth):
+    with pytest.raises(InputError, match=f"Expected 3, 4 or 5 as the depth of Song & Mittal's networks, found {depth}"):
+        song_mittal.hidden_layers(depth=depth)
 
 
 def test_a_width_that_leaves_no_neuron_is_refused():
     with pytest.raises(InputError, match=r"leaves every layer a neuron, found 0\.001"):
-        p1.hidden_layers(width=0.001)
+        song_mittal.hidden_layers(width=0.001)

@@ -1,4 +1,4 @@
-"""What P3 says and these studies do not show: set, better, other -> what was found in balanced accuracy and in AUC."""
+"""What the paper says and these studies do not show: set, better, other -> finding in balanced accuracy and in AUC."""
 
 EXCEPTIONS: dict[tuple[str, str, str, str], str] = {
     ("adult", "confidence", "gap", "balanced_accuracy"): "undecided",

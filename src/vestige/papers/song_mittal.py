@@ -1,8 +1,8 @@
-"""P1, Song & Mittal 2021, systematic evaluation: its classifiers and how they were trained, without any defence.
+"""Song & Mittal 2021, systematic evaluation: its classifiers and how they were trained, without any defence.
 
-The *AdvReg family* are the undefended twins of the classifiers of Nasr et al. 2018 (P1, section 3.3.2), the *MemGuard
-family* those of Jia et al. 2019 (section 3.3.3). Their numbers of parameters, with the inputs of each set: 1,317,348
-for Purchase, 7,020,004 for Texas and 1,150,622 for Location.
+The *AdvReg family* are the undefended twins of the classifiers of Nasr et al. 2018 (Song & Mittal, section 3.3.2), the
+*MemGuard family* those of Jia et al. 2019 (section 3.3.3). Their numbers of parameters, with the inputs of each set:
+1,317,348 for Purchase, 7,020,004 for Texas and 1,150,622 for Location.
 """
 
 import functools
@@ -22,7 +22,7 @@ _HIDDEN = {3: (1024, 512, 256), 4: (1024, 512, 256, 128), 5: (2048, 1024, 512, 2
 
 
 def hidden_layers(*, width: float = 1.0, depth: int = 4) -> tuple[int, ...]:
-    """Return the neurons of each hidden layer of P1's fully connected networks.
+    """Return the neurons of each hidden layer of Song & Mittal's fully connected networks.
 
     Args:
         width: Factor of the neurons: 0.5, 1 and 2 in Fig. 4.
@@ -32,17 +32,20 @@ def hidden_layers(*, width: float = 1.0, depth: int = 4) -> tuple[int, ...]:
         InputError: No such depth, or a layer without neurons.
 
     Source:
-        P1, sections 3.3.2 and 4.2.1 (Fig. 4). Where the layer of 2048 stands is not said: here before the others.
+        Song & Mittal, sections 3.3.2 and 4.2.1 (Fig. 4). Where the layer of 2048 stands is not said: here before the
+        others.
 
     Example:
         >>> hidden_layers(), hidden_layers(width=0.5, depth=3)
         ((1024, 512, 256, 128), (512, 256, 128))
     """
     if depth not in _HIDDEN:
-        raise InputError(f"Expected 3, 4 or 5 as the depth of P1's networks, found {depth}.")
+        raise InputError(f"Expected 3, 4 or 5 as the depth of Song & Mittal's networks, found {depth}.")
     layers = tuple(int(n * width) for n in _HIDDEN[depth])
     if min(layers) < 1:
-        raise InputError(f"Expected a width that leaves every layer a neuron, found {width}; 0.5, 1 and 2 are P1's.")
+        raise InputError(
+            f"Expected a width that leaves every layer a neuron, found {width}; the paper has 0.5, 1 and 2."
+        )
     return layers
 
 
@@ -64,7 +67,8 @@ def advreg_network(
         depth: See `hidden_layers`.
 
     Source:
-        P1, section 3.3.2. Its code draws first weights as torch does; the line for a normal of 0.01 is commented out.
+        Song & Mittal, section 3.3.2. Its code draws first weights as torch does; the line for a normal of 0.01 is
+        commented out.
     """
     return perceptron(n_features, hidden_layers(width=width, depth=depth), n_classes, activation=activation)
 
@@ -87,7 +91,7 @@ def memguard_network(
         depth: See `hidden_layers`.
 
     Source:
-        P1, section 3.3.3, and MemGuard's code, which gives every layer the same seed; here layers differ.
+        Song & Mittal, section 3.3.3, and MemGuard's code, which gives every layer the same seed; here layers differ.
     """
     return glorot_uniform(advreg_network(n_features, n_classes, activation=activation, width=width, depth=depth))
 
@@ -101,8 +105,8 @@ def purchase_recipe(*, activation: type[nn.Module] = nn.Tanh, width: float = 1.0
         depth: See `hidden_layers`.
 
     Source:
-        P1, Table 2, row 1, and its code: learning rate 0.001. Deviation: the code leaves out the last one or two
-        batches of every epoch (n // 128 - 1 steps); here none is. For early stopping (Table 2, row 3) ask `fit` for
+        Song & Mittal, Table 2, row 1, and its code: learning rate 0.001. Deviation: the code leaves out the last one or
+        two batches of every epoch (n // 128 - 1 steps); here none is. For early stopping (Table 2, row 3) ask `fit` for
         checkpoints.
     """
     network = functools.partial(advreg_network, 600, 100, activation=activation, width=width, depth=depth)
@@ -118,8 +122,8 @@ def texas_recipe(*, activation: type[nn.Module] = nn.Tanh, width: float = 1.0, d
         depth: See `hidden_layers`.
 
     Source:
-        P1, Table 2, row 4, and its code; 10,000 training records. P1 speaks of 6,170 features; data and code have
-        6,169. Deviation as in `purchase_recipe`.
+        Song & Mittal, Table 2, row 4, and its code; 10,000 training records. Song & Mittal speak of 6,170 features;
+        data and code have 6,169. Deviation as in `purchase_recipe`.
     """
     network = functools.partial(advreg_network, 6169, 100, activation=activation, width=width, depth=depth)
     return _adam_recipe(network, 20)
@@ -136,7 +140,7 @@ def location_memguard_recipe(
         depth: See `hidden_layers`.
 
     Source:
-        P1, Table 4, and MemGuard's code: learning rate 0.01, no momentum; 1,000 training records.
+        Song & Mittal, Table 4, and MemGuard's code: learning rate 0.01, no momentum; 1,000 training records.
     """
     network = functools.partial(memguard_network, 446, 30, activation=activation, width=width, depth=depth)
     return _memguard_recipe(network, 200)
@@ -154,7 +158,7 @@ def texas_memguard_recipe(
         depth: See `hidden_layers`.
 
     Source:
-        P1, Table 4 and section 4.2; 10,000 training records.
+        Song & Mittal, Table 4 and section 4.2; 10,000 training records.
     """
     network = functools.partial(memguard_network, 6169, 100, activation=activation, width=width, depth=depth)
     return _memguard_recipe(network, epochs)
@@ -164,8 +168,8 @@ def ch_mnist_recipe() -> TorchRecipe:
     """Return a training of CH-MNIST's network, on 2,000 of its 5,000 grey images of 64 x 64.
 
     Source:
-        P1, appendix A, gives data and accuracies (99.0 % in training, 71.7 % in test), but not how it trains. Ours:
-        the AdvReg family's Adam with 0.001, 50 epochs of 128, inputs in [0, 1].
+        Song & Mittal, appendix A, gives data and accuracies (99.0 % in training, 71.7 % in test), but not how it
+        trains. Ours: the AdvReg family's Adam with 0.001, 50 epochs of 128, inputs in [0, 1].
     """
     return _adam_recipe(two_blocks, 50)
 

@@ -1,4 +1,4 @@
-"""P3's networks and cards: parameters by hand, training as the appendix and the code say."""
+"""Choquette-Choo et al.'s networks and cards: parameters by hand, training as the appendix and the code say."""
 
 from itertools import pairwise
 
@@ -7,23 +7,23 @@ import torch
 from tests.papers.networks.counting import layers_of, linear, n_parameters
 from torch import nn
 
-from vestige.papers import p3
+from vestige.papers import choquette_choo
 from vestige.training.stopping import LossPlateau
 
 SHARED = [
-    p3.purchase_recipe(), p3.texas_recipe(), p3.adult_recipe(), p3.location_recipe(), p3.cifar_recipe(),
-    p3.mnist_recipe(),
+    choquette_choo.purchase_recipe(), choquette_choo.texas_recipe(), choquette_choo.adult_recipe(),
+    choquette_choo.location_recipe(), choquette_choo.cifar_recipe(), choquette_choo.mnist_recipe(),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("network", "widths", "n"),
     [
-        (p3.purchase_network(), (600, 128, 100), 89_828),
-        (p3.texas_network(), (6169, 128, 128, 100), 819_172),
-        (p3.adult_network(), (107, 128, 128, 2), 30_594),
-        (p3.adult_network(n_features=104), (104, 128, 128, 2), 30_210),
-        (p3.location_network(), (446, 128, 128, 30), 77_598),
+        (choquette_choo.purchase_network(), (600, 128, 100), 89_828),
+        (choquette_choo.texas_network(), (6169, 128, 128, 100), 819_172),
+        (choquette_choo.adult_network(), (107, 128, 128, 2), 30_594),
+        (choquette_choo.adult_network(n_features=104), (104, 128, 128, 2), 30_210),
+        (choquette_choo.location_network(), (446, 128, 128, 30), 77_598),
     ],
 )
 def test_fully_connected_networks_have_the_parameters_of_their_layers(network, widths, n):
@@ -34,7 +34,7 @@ def test_fully_connected_networks_have_the_parameters_of_their_layers(network, w
 
 def test_first_weights_are_those_of_keras():
     torch.manual_seed(0)
-    first = layers_of(p3.location_network())[0]
+    first = layers_of(choquette_choo.location_network())[0]
     assert float(first.weight.detach().abs().max()) == pytest.approx((6 / (446 + 128)) ** 0.5, rel=1e-3)
     assert not first.bias.any()
 
@@ -50,39 +50,40 @@ def test_one_card_for_all_but_the_wide_resnet(recipe):
 
 def test_images_are_divided_by_255():
     image = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(1, 1, 1, 3)
-    assert p3.cifar_recipe().preprocess(image).flatten().tolist() == pytest.approx([0, 0.2, 1])
+    assert choquette_choo.cifar_recipe().preprocess(image).flatten().tolist() == pytest.approx([0, 0.2, 1])
 
 
 def test_adults_numbers_are_standardised_unless_asked():
     table = torch.zeros(1, 107)
     table[0, :2], table[0, 6] = torch.tensor([38.643585, 189664.135 + 105602.944]), 1.0
-    scaled = p3.adult_recipe().preprocess(table)
+    scaled = choquette_choo.adult_recipe().preprocess(table)
     assert scaled[0, :2].tolist() == pytest.approx([0, 1], abs=1e-5)
     assert torch.equal(scaled[0, 6:], table[0, 6:])
-    assert torch.equal(p3.adult_recipe(scaled=False).preprocess(table), table)
+    assert torch.equal(choquette_choo.adult_recipe(scaled=False).preprocess(table), table)
 
 
 def test_dropout_reaches_every_network():
-    for recipe, n in ((p3.location_recipe(dropout=0.5), 3), (p3.purchase_recipe(dropout=0.5), 2),
-                      (p3.cifar_recipe(dropout=0.5), 2)):  # fmt: skip
+    for recipe, n in ((choquette_choo.location_recipe(dropout=0.5), 3), (choquette_choo.purchase_recipe(dropout=0.5),
+    2),
+                      (choquette_choo.cifar_recipe(dropout=0.5), 2)):  # fmt: skip
         layers = [layer for layer in recipe.network().modules() if isinstance(layer, nn.Dropout)]
         assert [layer.p for layer in layers] == [0.5] * n
 
 
 def test_cifar_100_has_its_own_logits():
-    more = n_parameters(p3.cifar_recipe(100).network()) - n_parameters(p3.cifar_recipe(10).network())
-    assert more == linear(512, 90)
+    networks = [choquette_choo.cifar_recipe(n).network() for n in (100, 10)]
+    assert n_parameters(networks[0]) - n_parameters(networks[1]) == linear(512, 90)
 
 
 # ------------------------------------------------------------------------------------ fixmatch
 
 
 def test_fixmatchs_wide_resnet_has_1_4_million_parameters():
-    assert n_parameters(p3.fixmatch_network()) == 1_469_642
+    assert n_parameters(choquette_choo.fixmatch_network()) == 1_469_642
 
 
 def test_fixmatch_trains_as_its_code_does():
-    recipe = p3.fixmatch_recipe()
+    recipe = choquette_choo.fixmatch_recipe()
     decayed, spared = recipe.optimiser(recipe.network().parameters()).param_groups
     assert recipe.batch_size == 64
     assert (decayed["lr"], decayed["momentum"], decayed["nesterov"]) == (0.03, 0.9, True)
@@ -92,13 +93,13 @@ def test_fixmatch_trains_as_its_code_does():
 
 
 def test_regularisations_are_all_on_or_all_off():
-    bare = p3.fixmatch_recipe(regularised=False)
+    bare = choquette_choo.fixmatch_recipe(regularised=False)
     assert bare.augment is None
     assert {g["weight_decay"] for g in bare.optimiser(bare.network().parameters()).param_groups} == {0}
 
 
 def test_every_image_is_cut_out_of_in_grey():
-    recipe, images = p3.fixmatch_recipe(), torch.full((30, 3, 32, 32), 0.5)
+    recipe, images = choquette_choo.fixmatch_recipe(), torch.full((30, 3, 32, 32), 0.5)
     assert recipe.augment is not None
     grey = (recipe.augment(images, torch.Generator().manual_seed(0)) == 0).flatten(1).sum(dim=1)
     assert int(grey.min()) >= 3 * 8 * 8
@@ -108,7 +109,7 @@ def test_every_image_is_cut_out_of_in_grey():
 def test_flips_are_left_to_right_unless_asked():
     rows = torch.arange(32.0)[None, None, :, None].expand(30, 1, 32, 32).contiguous()  # same left and right
     for upside_down in (False, True):
-        recipe = p3.fixmatch_recipe(upside_down=upside_down)
+        recipe = choquette_choo.fixmatch_recipe(upside_down=upside_down)
         assert recipe.augment is not None
         mirror = recipe.augment.steps[0]  # type: ignore[attr-defined]
         assert torch.equal(mirror(rows, torch.Generator().manual_seed(0)), rows) is not upside_down

@@ -8,7 +8,7 @@ these two models, not about other trainings.
 from typing import Any
 
 import numpy as np
-from tests.experiments.p3.settings import Published
+from tests.experiments.label_only.settings import Published
 
 from vestige.core.seeds import stream
 from vestige.evaluation.strength import choose_on_source
@@ -64,7 +64,7 @@ def interval(values: np.ndarray) -> dict[str, float]:
 
 
 def finding(published: float | str, lower: float, upper: float) -> str:
-    """`shown` if the interval has P3's sign, `contradicted` if the other one; of no difference: within `MARGIN` or not.
+    """`shown` if the interval has the paper's sign, `contradicted` if the other; of no difference: within `MARGIN`.
 
     Intervals that agree with neither are `undecided`.
     """
@@ -101,7 +101,7 @@ def compared(
             continue
         both = judged[better].rows & judged[other].rows
         ours, theirs = (judged[name].draws(both) for name in (better, other))
-        # P3 gives each copy as many queries as the distance it compares with.
+        # Choquette-Choo et al. give each copy as many queries as the distance it compares with.
         as_in_p3 = {"distance at the queries of a copy": "distance", "distance": ""} if better == "combined" else {}
         known = published.get((better, as_in_p3.get(other, other)))
         for metric in METRICS:
@@ -109,7 +109,7 @@ def compared(
             row |= interval(ours[metric] - theirs[metric])
             if known is not None and metric == "balanced_accuracy":
                 row |= {"published": known, "finding": finding(known, row["lower"], row["upper"])}
-            elif known:  # P3 has no areas: their order is compared
+            elif known:  # Choquette-Choo et al. have no areas: their order is compared
                 row |= {"finding": finding(known, row["lower"], row["upper"])}
             differences.append(row)
     return {

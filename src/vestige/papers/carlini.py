@@ -1,4 +1,4 @@
-"""P2, Carlini et al. 2022, LiRA: how the networks of its demonstration and of its Fig. 12 are trained.
+"""Carlini et al. 2022, LiRA: how the networks of its demonstration and of its Fig. 12 are trained.
 
 The text at hand holds neither; the demonstration is from the authors' published code, the pretrained models are Phan's.
 """
@@ -25,10 +25,10 @@ def wrn_recipe(n_classes: int = 10, *, width: int = 2, epochs: int = 100) -> Tor
         epochs: 100 as in the description of the demonstration; the code's own default is 501.
 
     Source:
-        P2's code: SGD with momentum 0.9, 0.1 · cos(7π/16 · progress) with a linear warm-up over the first hundredth,
-        5e-4 · ½‖w‖² on weights, batches of 256, inputs in [-1, 1], mirrored and shifted by up to 4 pixels with
-        reflection. Deviations: its batches run on from one epoch into the next, so that all have 256 images; here the
-        last of an epoch may be smaller. It keeps a moving average (0.999) of the weights, for its printed test
+        Carlini et al.'s code: SGD with momentum 0.9, 0.1 · cos(7π/16 · progress) with a linear warm-up over the first
+        hundredth, 5e-4 · ½‖w‖² on weights, batches of 256, inputs in [-1, 1], mirrored and shifted by up to 4 pixels
+        with reflection. Deviations: its batches run on from one epoch into the next, so that all have 256 images; here
+        the last of an epoch may be smaller. It keeps a moving average (0.999) of the weights, for its printed test
         accuracy only; the attack asks the raw ones, and so does everybody here. It asks them in training mode;
         `replace(wrn_recipe(), evaluation_mode=False)` repeats that.
     """
@@ -53,9 +53,10 @@ def resnet18_recipe(n_classes: int = 10, *, n_filters: int = 64, epochs: int = 1
         epochs: 100 in Phan's code.
 
     Source:
-        P2, section on pretrained models, and the code of Phan, its reference 51: SGD with Nesterov's momentum 0.9,
-        learning rate 0.01, decay 0.01 of all parameters, batches of 256, mirrored and shifted by up to 4 pixels with
-        black, standardised. The warm-up over 30 % of training before the half cosine is recalled, not checked.
+        Carlini et al., section on pretrained models, and the code of Phan, its reference 51: SGD with Nesterov's
+        momentum 0.9, learning rate 0.01, decay 0.01 of all parameters, batches of 256, mirrored and shifted by up to 4
+        pixels with black, standardised. The warm-up over 30 % of training before the half cosine is recalled, not
+        checked.
         Deviation: Phan leaves out the last batch of an epoch; here it is smaller.
     """
     return TorchRecipe(

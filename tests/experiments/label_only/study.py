@@ -1,4 +1,4 @@
-"""P3's tables on real data: `VESTIGE_DATA=... python -m tests.experiments.p3.study NAME [--keep FOLDER]`.
+"""Its tables on real data: `VESTIGE_DATA=... python -m tests.experiments.label_only.study NAME [--keep FOLDER]`.
 
 A target and a source model are trained on disjoint records. Each is asked about equally many members and nonmembers;
 thresholds and strengths are chosen on the source and used on the target as they are. Scores of all records are in
@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.experiments.p3.differences import compared
-from tests.experiments.p3.settings import SETTINGS, Setting, standardised
+from tests.experiments.label_only.differences import compared
+from tests.experiments.label_only.settings import SETTINGS, Setting, standardised
 from tests.experiments.study import circumstances
 
 from vestige.attacks.augmentation_count import augmentation_count
@@ -95,7 +95,10 @@ def inputs_of(setting: Setting, pool: Records, rows: np.ndarray) -> np.ndarray:
 def asked_models(setting: Setting) -> tuple[dict[str, Asked], np.ndarray]:
     """Train both models; return them and what noise, features' ranges and starts are taken from: the source's."""
     pool = load(setting.data)
-    order, n = stream(SEED, f"P3, records of {setting.data}").permutation(pool.n_records), setting.n_training
+    order, n = (
+        stream(SEED, f"P3, records of {setting.data}").permutation(pool.n_records),
+        setting.n_training,
+    )
     rest = np.array_split(order[2 * n :][: 4 * max(n, 2 * setting.n_side)], 2)
     models = {
         name: Asked(setting, setting.recipe(), pool, order[i * n : (i + 1) * n], rest[i], seed=i)
@@ -315,7 +318,7 @@ def written(result: dict[str, Any], scores: Scores, folder: Path = HERE) -> None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.experiments.p3.study", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.experiments.label_only.study", description=__doc__)
     parser.add_argument("name", choices=list(SETTINGS))
     parser.add_argument("--keep", type=Path, help="where signals are kept")
     parser.add_argument("--side", type=int, help="members, and nonmembers, in place of the setting's")

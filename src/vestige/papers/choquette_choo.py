@@ -1,4 +1,4 @@
-"""P3, Choquette-Choo et al. 2021, label-only: its networks and how they are trained.
+"""Choquette-Choo et al. 2021, label-only: its networks and how they are trained.
 
 All but the wide ResNet share one training card (appendix B.1 and the authors' code): Adam with Keras' defaults, batches
 of 100, until the training loss has improved by less than 0.005 in 20 epochs, at most 1,000 epochs; images divided by
@@ -32,10 +32,10 @@ def purchase_network(*, n_features: int = 600, dropout: float = 0.0) -> nn.Seque
 
     Args:
         n_features: Inputs.
-        dropout: Share left out of the inputs and of every hidden layer: P3's defence.
+        dropout: Share left out of the inputs and of every hidden layer: Choquette-Choo et al.'s defence.
 
     Source:
-        P3, appendix B.1.
+        Choquette-Choo et al., appendix B.1.
     """
     return _tanh_network(n_features, 1, 100, dropout)
 
@@ -48,7 +48,7 @@ def texas_network(*, n_features: int = 6169, dropout: float = 0.0) -> nn.Sequent
         dropout: As in `purchase_network`.
 
     Source:
-        P3, appendix B.1.
+        Choquette-Choo et al., appendix B.1.
     """
     return _tanh_network(n_features, 2, 100, dropout)
 
@@ -61,7 +61,7 @@ def adult_network(*, n_features: int = 107, dropout: float = 0.0) -> nn.Sequenti
         dropout: As in `purchase_network`.
 
     Source:
-        P3, appendix B.1; 107 from the code.
+        Choquette-Choo et al., appendix B.1; 107 from the code.
     """
     return _tanh_network(n_features, 2, 2, dropout)
 
@@ -74,7 +74,7 @@ def location_network(*, n_features: int = 446, dropout: float = 0.0) -> nn.Seque
         dropout: As in `purchase_network`.
 
     Source:
-        P3, appendix B.1.
+        Choquette-Choo et al., appendix B.1.
     """
     return _tanh_network(n_features, 2, 30, dropout)
 
@@ -90,7 +90,7 @@ def fixmatch_network(n_classes: int = 10, *, n_channels: int = 3) -> WideResNet:
         n_channels: Of the images.
 
     Source:
-        P3, appendix B.1 (1.4 million parameters); details from FixMatch's code.
+        Choquette-Choo et al., appendix B.1 (1.4 million parameters); details from FixMatch's code.
     """
     return WideResNet(n_classes, depth=28, width=2, n_channels=n_channels, form=FIXMATCH)
 
@@ -126,7 +126,7 @@ def adult_recipe(*, n_features: int = 107, dropout: float = 0.0, scaled: bool = 
         n_features: As in `adult_network`.
         dropout: As in `purchase_network`.
         scaled: Whether the model standardises the first 6 columns, by their means and deviations over all of Adult.
-            Records keep their units either way, as those of P3's noise do.
+            Records keep their units either way, as those of Choquette-Choo et al.'s noise do.
 
     Source:
         See the module. No scaling is published. Table 2's gap attack, 58.7 %, says that there was one: with it the gap
@@ -195,14 +195,15 @@ def fixmatch_recipe(
     Args:
         n_classes: Outputs.
         regularised: Whether images are mirrored, shifted by up to 4 pixels and cut out of, and weights decay.
-        upside_down: Whether images are mirrored upside down: what "vertical flips" in P3 would mean word for word.
-            FixMatch, which P3 says it takes over without modification, mirrors left and right.
+        upside_down: Whether images are mirrored upside down: what "vertical flips" in Choquette-Choo et al. would mean
+            word for word. FixMatch, which Choquette-Choo et al. say it takes over without modification, mirrors left
+            and right.
         epochs: Not published. FixMatch itself goes on for 67 million images.
 
     Source:
-        P3, section 6.1: flips, shifts by up to 4, cutout, decay 0.0005. The rest is FixMatch's code: SGD with
-        Nesterov's momentum 0.9, 0.03 · cos(7π/16 · progress), batches of 64, decay of weights only, shifts with
-        reflection, grey squares of 16 pixels, inputs in [-1, 1]. Ours: 200 epochs, the labelled loss alone, every
+        Choquette-Choo et al., section 6.1: flips, shifts by up to 4, cutout, decay 0.0005. The rest is FixMatch's code:
+        SGD with Nesterov's momentum 0.9, 0.03 · cos(7π/16 · progress), batches of 64, decay of weights only, shifts
+        with reflection, grey squares of 16 pixels, inputs in [-1, 1]. Ours: 200 epochs, the labelled loss alone, every
         image cut out of. FixMatch answers with a moving average (0.999) of the weights; here the raw ones do.
     """
     network = functools.partial(fixmatch_network, n_classes)

@@ -1,4 +1,4 @@
-"""The tables of `docs/experiments.md` about labels alone: `python -m tests.experiments.p3.tables` prints them."""
+"""Prints the tables of `docs/experiments.md` about labels alone: `python -m tests.experiments.label_only.tables`."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def of_attacks(study: dict[str, Any]) -> str:
 
 def of_differences(study: dict[str, Any]) -> str:
     """Each pair once, in balanced accuracy and in AUC."""
-    lines = ["| difference | balanced accuracy | P3 | AUC |", "| --- | --- | --- | --- |"]
+    lines = ["| difference | balanced accuracy | Choquette-Choo et al. | AUC |", "| --- | --- | --- | --- |"]
     rows = study["differences"]
     for accuracy, auc in zip(rows[::2], rows[1::2], strict=True):
         published = accuracy.get("published", "")

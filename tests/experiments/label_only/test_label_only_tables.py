@@ -1,17 +1,17 @@
-"""P3's tables on real data: what is stored follows from the stored scores, and says of P3's claims what is expected."""
+"""The paper's tables on real data: findings follow from the stored scores and are the expected ones."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.experiments.p3.differences import compared, finding
-from tests.experiments.p3.exceptions import EXCEPTIONS, expected
-from tests.experiments.p3.ratio import CALIBRATED, CONFIDENCES, GAP, N_DRAWS, RATIO, THRESHOLD, play
-from tests.experiments.p3.ratio import SETTINGS as RATIO_SETTINGS
-from tests.experiments.p3.ratio import compared as ratios_compared
-from tests.experiments.p3.settings import SETTINGS
-from tests.experiments.p3.study import HERE, POWER, combined, run
-from tests.experiments.p3.tables import all_tables, ratios, studies
+from tests.experiments.label_only.differences import compared, finding
+from tests.experiments.label_only.exceptions import EXCEPTIONS, expected
+from tests.experiments.label_only.ratio import CALIBRATED, CONFIDENCES, GAP, N_DRAWS, RATIO, THRESHOLD, play
+from tests.experiments.label_only.ratio import SETTINGS as RATIO_SETTINGS
+from tests.experiments.label_only.ratio import compared as ratios_compared
+from tests.experiments.label_only.settings import SETTINGS
+from tests.experiments.label_only.study import HERE, POWER, combined, run
+from tests.experiments.label_only.tables import all_tables, ratios, studies
 
 from vestige.data.sets.named import data_folder, named_set
 

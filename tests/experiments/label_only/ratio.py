@@ -1,4 +1,4 @@
-"""The label-only likelihood ratio on real data: `VESTIGE_DATA=... python -m tests.experiments.p3.ratio NAME`.
+"""The label-only likelihood ratio on real data: `VESTIGE_DATA=... python -m tests.experiments.label_only.ratio NAME`.
 
 Models are trained in complementary pairs on one pool, and answer 100 labels per record and strength of noise, all to
 the same copies. Each in turn is the target; those that are neither it nor its partner are the shadow models. Strengths
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.experiments.p3.study import HERE, Labels
+from tests.experiments.label_only.study import HERE, Labels
 from tests.experiments.settings import cifar_recipe
 from tests.experiments.study import circumstances
 from tests.experiments.targets_in_turn import mean_of
@@ -30,7 +30,7 @@ from vestige.data.sets.designs import complementary_pairs
 from vestige.data.sets.named import load
 from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
-from vestige.papers import p3
+from vestige.papers import choquette_choo
 from vestige.signals import phi_from_logits
 from vestige.signals.label_only.agreement import agreement
 from vestige.signals.label_only.noise import NoiseStrength, noise_labels
@@ -62,12 +62,13 @@ class RatioSetting:
 
 SETTINGS = {
     "adult": RatioSetting(
-        "P3's card, 107-128-128-2 with tanh until the training loss stops falling; 2,000 of 4,000 records each",
+        "Choquette-Choo et al.'s card, 107-128-128-2 with tanh until the training loss stops falling; 2,000 of 4,000 "
+        "records each",
         "adult-p3",
         4_000,
         2_000,
         18,
-        p3.adult_recipe,
+        choquette_choo.adult_recipe,
         tuple(
             NoiseStrength(gaussian=s, flips=p) for s, p in ((0.005, 0.005), (0.01, 0.01), (0.02, 0.02), (0.04, 0.05))
         ),
@@ -75,7 +76,7 @@ SETTINGS = {
         Strategy(stack=18),
     ),
     "cifar10-jpeg": RatioSetting(
-        "three convolutions of 16, 32 and 64, trained as P3's card says; 400 of 800 images each",
+        "three convolutions of 16, 32 and 64, trained as Choquette-Choo et al.'s card says; 400 of 800 images each",
         "cifar10-jpeg",
         800,
         800,
@@ -92,7 +93,9 @@ SETTINGS = {
 def observe(s: RatioSetting, say: Callable[[str], Any] = print) -> dict[str, Any]:
     """Train the models, and ask each about the same records."""
     began, everything = time.perf_counter(), load(s.data)
-    chosen = stream(SEED, f"P3, ratio, records of {s.data}").permutation(everything.n_records)[: s.n_pool]
+    chosen = stream(SEED, f"P3, ratio, records of {s.data}").permutation(everything.n_records)[
+        : s.n_pool
+    ]
     pool = everything.take(np.sort(chosen))
     is_in = complementary_pairs(s.n_models, s.n_pool, seed=SEED)
     recipe, models = s.recipe(), []
@@ -217,7 +220,7 @@ def written(result: dict[str, Any], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.experiments.p3.ratio", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.experiments.label_only.ratio", description=__doc__)
     parser.add_argument("name", choices=list(SETTINGS))
     result = run(parser.parse_args().name)
     written(result, HERE / f"ratio-{result['data']}.json")
