@@ -543,7 +543,7 @@ def test_progress_names_every_step_and_counts_the_records(arrays):
 def test_options_by_their_names_are_taken_or_refused_but_never_ignored(arrays):
     """Without the type checks of the tests, as users call it: in a process of its own."""
     code = """
-import numpy as np, vestige
+import numpy as np, vestige, vestige.core.options
 m, p = np.arange(200) < 100, np.random.default_rng(0).dirichlet([1, 1], 200).astype(np.float32)
 target = vestige.Predictions(p, np.zeros(200, dtype=int), m)
 def run(arithmetic):
