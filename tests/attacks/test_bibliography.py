@@ -35,5 +35,5 @@ def test_each_paper_is_listed_once_and_none_is_idle():
 
 
 def test_an_unknown_attack_is_named_with_what_is_near():
-    with pytest.raises(InputError, match="found lira_onlin; did you mean lira_online"):
+    with pytest.raises(InputError, match="found lira_onlin; you may mean lira_online"):
         bibtex("lira_onlin")

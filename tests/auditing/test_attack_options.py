@@ -58,7 +58,7 @@ def test_a_function_of_the_catalogue_is_the_attack_of_its_name():
         (
             "base_score_offline",
             {"scal": 1.0},
-            "option of the attack base_score_offline, found scal; did you mean scale",
+            "option of the attack base_score_offline, found scal; you may mean scale",
         ),
         ("base_score_offline", {"scale": "much"}, "Expected a float as option scale .* such as 0.33, found 'much'"),
         ("base_score_offline", {"scale": True}, "Expected a float as option scale"),
@@ -107,9 +107,9 @@ def test_they_are_set_on_the_command_line_and_stand_in_the_run_s_own_file(table)
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("attacks.base_score_offlin.scale=1.0", "found [attacks.base_score_offlin]; did you mean base_score_offline"),
+        ("attacks.base_score_offlin.scale=1.0", "found [attacks.base_score_offlin]; you may mean base_score_offline"),
         ("attacks.rmia_online.gamma=2.0", "Expected options of an attack that is played, found [attacks.rmia_online]"),
-        ("attacks.base_score_offline.scal=1.0", "found scal; did you mean scale"),
+        ("attacks.base_score_offline.scal=1.0", "found scal; you may mean scale"),
     ],
 )
 def test_options_of_another_attack_are_refused_in_one_line(table, setting, said):

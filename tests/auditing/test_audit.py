@@ -565,3 +565,19 @@ def test_random_digits_are_not_taken_for_rounded_ones():
     probs[7] *= 1.0004
     with pytest.raises(InputError, match=r"a sum of 1\.0004 in row 8"):
         audit(Predictions(probs, rng.integers(0, 50, 40), np.arange(40) < 20))
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("shadow", r"write adversary=vestige\.Shadow"),
+        ("references", r"write adversary=vestige\.References"),
+        ("training", r"write adversary=vestige\.ShadowTraining"),
+        ("advesary", r"you may mean adversary\."),
+    ],
+)
+def test_an_argument_that_audit_does_not_have_is_answered_with_the_one_that_it_has(name, cure, tmp_path):
+    z, y, m = np.zeros((4, 2)), np.zeros(4, dtype=int), np.array([1, 1, 0, 0])
+    with pytest.raises(InputError, match=f"Expected an argument that audit has, found {name}; {cure}"):
+        audit(Predictions(Logits(z), y, m), run=tmp_path / "run", **{name: None})  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()

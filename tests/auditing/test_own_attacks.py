@@ -236,7 +236,7 @@ def loss(losses):
     [
         ([], "Expected a list of attacks"),
         ("loss", "Expected a list of attacks, found 'loss'"),
-        (["entrop"], "found entrop; did you mean entropy"),
+        (["entrop"], "found entrop; you may mean entropy"),
         (["everything"], "there are all, confidence, correctness"),
         ([loss], "another name than loss, which is one of ours"),
         (["no_such_module_at_all:score"], "Expected a module no_such_module_at_all"),

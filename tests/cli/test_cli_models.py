@@ -340,7 +340,7 @@ def test_an_own_attack_of_a_file_is_played_and_found_again_from_the_run(vestige,
     (own / "lab" / "attack.py").write_text(OWN_ATTACK.replace("return p_true", "return p_true**3"))
     wrong = audit_toml(own, {"model": "clinic_models:chances"}, more='[attacks]\nuse = ["los"]')
     for command in (["audit", wrong, "--out", own / "other"], ["plan", wrong]):
-        refused(vestige(*command), "found los", "did you mean loss")
+        refused(vestige(*command), "found los", "you may mean loss")
     refused(vestige("audit", path, "--attack", "all", "--out", own / "other"), "--attack inside AUDIT.toml")
 
 
@@ -521,7 +521,7 @@ def test_what_is_set_stands_for_what_the_file_says(vestige, own):
     assert (written["options"]["min_cell"], written["attacks"]) == (5, {"use": ["loss"]})
     for command in (["audit", path, "--out", own / "other"], ["plan", path]):
         wrong = vestige(*command, "--set", "options.min_cells=4")
-        refused(wrong, "audit.toml: ", "options.min_cells", "found min_cells = 4", "did you mean min_cell?")
+        refused(wrong, "audit.toml: ", "options.min_cells", "found min_cells = 4", "you may mean min_cell")
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_probabilities_are_a_plain_array_of_records_and_classes():
     ("function", "said"),
     [
         (with_parameters("losses, member"), "attacks never see the membership"),
-        (with_parameters("loses"), "found loses; did you mean losses"),
+        (with_parameters("loses"), "found loses; you may mean losses"),
         (with_parameters("zzz"), "there are labels, predicted"),
         (with_parameters("*losses"), r"found \*losses; name them"),
         (with_parameters("losses, **options"), r"found \*\*options"),

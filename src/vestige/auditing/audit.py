@@ -1,6 +1,7 @@
 """`vestige.audit`: the order of an audit. No other room knows it."""
 
 from contextlib import nullcontext
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,20 @@ from vestige.auditing.results.inputs import audit_inputs
 from vestige.auditing.selection import ALL
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.trained_models import refuse_recipe
+from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio
+from vestige.core.messages import nearest
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
 from vestige.report.progress import progress_bar
+
+FORMER = {
+    "shadow": "adversary=vestige.Shadow(predictions)",
+    "references": "adversary=vestige.References(...)",
+    "training": "adversary=vestige.ShadowTraining(recipe, n_models=...)",
+}
+"""Arguments of versions before this one, and what to write now."""
 
 
 def audit(
@@ -35,6 +45,7 @@ def audit(
     run: str | Path | None = None,
     options: Options | None = None,
     progress: Progress | None = None,
+    **unknown: Any,
 ) -> FinishedAudit:
     """Play the membership-inference attacks that what is given allows.
 
@@ -61,6 +72,7 @@ def audit(
         options: What could change a number; the defaults if omitted.
         progress: Told how far long steps are; a bar on a terminal and a line in a notebook if omitted. `vestige.silent`
             keeps it quiet.
+        unknown: Refused; an argument of a former version is answered with the present one.
 
     Returns:
         Three answers, a tidy table and a disclosive table of records.
@@ -87,6 +99,9 @@ def audit(
         Song & Mittal 2021; Choquette-Choo et al. 2021 (strict thresholds, gap attack); Carlini et al. 2022 (online
         likelihood ratio).
     """
+    for name in unknown:
+        cure = f"write {FORMER[name]}" if name in FORMER else nearest(name, signature(audit).parameters)
+        raise InputError(f"Expected an argument that audit has, found {name}; {cure}.")
     if run is not None:
         from vestige.auditing.run_folder import prepare
 

@@ -31,8 +31,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     Example:
         >>> nearest("entrop", ["loss", "entropy", "modified_entropy"])
-        'did you mean entropy?'
+        'you may mean entropy'
     """
     names = list(known)
     close = difflib.get_close_matches(name, names, 3) or [known for known in names if name and name in known][:6]
-    return f"did you mean {' or '.join(close)}?" if close else f"there are {few(names, 16)}"
+    return f"you may mean {' or '.join(close)}" if close else f"there are {few(names, 16)}"

@@ -199,7 +199,7 @@ def test_a_set_that_nobody_publishes(site, data, tmp_path):
     for name in ("train", "test"):
         (tmp_path / "site" / "cifar10-jpeg" / f"{name}.parquet").write_bytes(name.encode())
     assert [file.found for file in fetch("cifar10-jpeg", mirror=site)] == [Found.RECORDED] * 2
-    refused(lambda: fetch("cifra10"), "did you mean cifar10?")
+    refused(lambda: fetch("cifra10"), "you may mean cifar10")
 
 
 def test_a_folder_that_cannot_be_written(site, monkeypatch, tmp_path):

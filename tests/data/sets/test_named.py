@@ -70,7 +70,7 @@ def test_what_is_not_there(monkeypatch, tmp_path):
 
 
 def test_an_unknown_name():
-    refused(lambda: load("adutl"), "Expected one of mnist, cifar10", "found 'adutl'", "did you mean adult?")
+    refused(lambda: load("adutl"), "Expected one of mnist, cifar10", "found 'adutl'", "you may mean adult")
     refused(lambda: named_set("imagenet"), "found 'imagenet'")
 
 

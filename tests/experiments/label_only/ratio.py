@@ -93,9 +93,7 @@ SETTINGS = {
 def observe(s: RatioSetting, say: Callable[[str], Any] = print) -> dict[str, Any]:
     """Train the models, and ask each about the same records."""
     began, everything = time.perf_counter(), load(s.data)
-    chosen = stream(SEED, f"P3, ratio, records of {s.data}").permutation(everything.n_records)[
-        : s.n_pool
-    ]
+    chosen = stream(SEED, f"P3, ratio, records of {s.data}").permutation(everything.n_records)[: s.n_pool]
     pool = everything.take(np.sort(chosen))
     is_in = complementary_pairs(s.n_models, s.n_pool, seed=SEED)
     recipe, models = s.recipe(), []

@@ -106,7 +106,7 @@ def named_set(name: str) -> NamedSet:
     if name in SETS:
         return SETS[name]
     close = get_close_matches(name, SETS, n=1)
-    cure = f"did you mean {close[0]}?" if close else "see vestige data list."
+    cure = f"you may mean {close[0]}." if close else "see vestige data list."
     raise InputError(f"Expected one of {few(list(SETS), len(SETS))}, found {name!r}; {cure}")
 
 
