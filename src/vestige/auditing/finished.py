@@ -1,6 +1,6 @@
 """`FinishedAudit`: a result that shows itself, saves itself and draws its curves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,18 @@ _RATES = ("tpr_at_fpr_0.0001", "tpr_at_fpr_0.001", "tpr_at_fpr_0.01", "tpr_at_fp
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FinishedAudit(AuditResult):
-    """What `audit` returns."""
+    """What `audit` returns.
+
+    Attributes:
+        first_model: The first shadow or source model that was trained for it, for what looks at its features; None if
+            none was.
+    """
+
+    first_model: Any = field(default=None, kw_only=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle keeps: everything but the model, whose recipe may be a function that cannot be pickled."""
+        return {**self.__dict__, "first_model": None}
 
     def save(self, folder: str | Path) -> None:
         """Write the run to a folder, as `audit(..., run=folder)` does.

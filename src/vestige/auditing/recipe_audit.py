@@ -140,6 +140,11 @@ def refuse_recipe_without_model(training: ShadowTraining) -> Recipe:
             "Expected a recipe for the audit of a recipe, found the word same, which needs a model to clone; give "
             "one, such as vestige.SklearnRecipe(estimator)."
         )
+    if training.has_sources:
+        raise InputError(
+            "Expected no records of source models for the audit of a recipe, found some; its models are trained on "
+            "halves of the audited records, so leave them out."
+        )
     if training.n_models < _FEWEST:
         raise InputError(
             f"Expected at least {_FEWEST} models for the audit of a recipe, found {training.n_models}; give more."

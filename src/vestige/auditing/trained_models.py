@@ -14,6 +14,7 @@ from vestige.auditing.run_folder import PLAN, alone, refuse_without
 from vestige.auditing.shadows.cost import Estimate, estimate
 from vestige.auditing.shadows.plan import ShadowPlan, planned
 from vestige.auditing.shadows.settings import HALF, SAME, ShadowTraining
+from vestige.auditing.shadows.sources import records_to_train_on
 from vestige.auditing.shadows.training import Shadows, train_shadows
 from vestige.core.errors import InputError
 from vestige.core.progress import Progress
@@ -54,18 +55,17 @@ def cost_of(
     """Measure what the shadow models of an audit will cost; errors as `train_references`."""
     refuse_recipe(target, training, querying)
     pool = joined(members, nonmembers)
+    own = records_to_train_on(training, pool)
     if training.recipe == SAME:
         target = classifier_behind(target, open_target(target, pool.n_classes, pool.classes), querying)
-    return cost_of_training(training.recipe_like(target), pool, training, seed, Bank(training.bank), querying.views)
+    return cost_of_training(training.recipe_like(target), own, training, seed, Bank(training.bank), querying.views)
 
 
 def cost_of_training(
     recipe: Recipe, pool: Records, training: ShadowTraining, seed: int, bank: Bank, views: MirrorAndShifts | None
 ) -> Estimate:
     """Measure what training the shadow models of a pool will cost; errors as `train_references`."""
-    n_models, share = training.n_models, training.fraction
-    member = design(n_models, pool, seed, share)
-    plan = ShadowPlan(recipe, pool, member, seed, Strategy(), [], n_models, views=views, share=share)
+    plan = _plan(recipe, pool, training, seed, Strategy(), [], training.n_models, views=views)
     return estimate(plan, bank, executor=training.executor, within=training.seconds)
 
 
@@ -75,6 +75,29 @@ def design(n_models: int, pool: Records, seed: int, share: Fraction = HALF) -> B
     Of a share of 1/2 a group is a pair: a random half, and what it leaves out.
     """
     return balanced_groups(n_models, pool.n_records, share=share, seed=seed, subjects=pool.subjects)
+
+
+def _member(n_models: int, pool: Records, training: ShadowTraining, seed: int) -> np.ndarray:
+    """The training sets; of source models the first so many of whole groups."""
+    in_groups = -(-n_models // training.fraction.denominator) * training.fraction.denominator
+    return design(in_groups, pool, seed, training.fraction)[:n_models]
+
+
+def _plan(
+    recipe: Recipe,
+    pool: Records,
+    training: ShadowTraining,
+    seed: int,
+    strategy: Strategy,
+    groups: list[list[int]],
+    n_models: int,
+    **observed: Any,
+) -> ShadowPlan:
+    return ShadowPlan(
+        recipe, pool, _member(n_models, pool, training, seed), seed, strategy, groups, training.n_models,
+        checkpoints=tuple(training.checkpoints), share=training.fraction, epoch=training.epoch,
+        sources=training.has_sources, **observed,
+    )  # fmt: skip
 
 
 def trained(
@@ -102,20 +125,12 @@ def trained(
     def plan_of(strategy: Strategy, groups: list[list[int]] | None) -> ShadowPlan:
         n_models = sum(map(len, groups)) if groups else found[0].n_models
         n_models -= n_models % training.group_size  # of a run with another share, which is refused when compared
-        member = design(max(n_models, training.group_size), pool, seed, training.fraction)
+        n_models = max(n_models, training.group_size)
+        member = _member(n_models, pool, training, seed)
         n_workers = strategy.n_processes if training.executor is None else training.executor.n_workers
         groups = groups or groups_of(recipe, member, strategy, n_workers)
-        return ShadowPlan(
-            recipe,
-            pool,
-            member,
-            seed,
-            strategy,
-            groups,
-            training.n_models,
-            views=views,
-            share=training.fraction,
-            gradient_norms=with_gradients,
+        return _plan(
+            recipe, pool, training, seed, strategy, groups, n_models, views=views, gradient_norms=with_gradients
         )
 
     with alone(run):

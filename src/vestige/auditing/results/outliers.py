@@ -1,4 +1,4 @@
-"""Whether an attack is surer of the records that are unlike the others: a finished audit, looked at again."""
+"""Whether an attack is more precise on the records that are unlike the others: a finished audit, looked at again."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from vestige.evaluation.outliers import OutlierPrecision, find_outliers, precisi
 
 def precision_of_outliers(
     result: AuditResult,
-    ids: Shaped[np.ndarray, " given"],
-    features: Float[np.ndarray, "row feature"],
     attack: str,
     threshold: float,
     *,
+    features: Float[np.ndarray, "row feature"] | None = None,
+    ids: Shaped[np.ndarray, " given"] | None = None,
     strict: bool = True,
     fraction: float = 0.02,
     n_neighbours: int = 10,
@@ -29,11 +29,14 @@ def precision_of_outliers(
 
     Args:
         result: A finished audit.
-        ids: Id of each row of the features; every record of `result.records` must be among them, in any order.
-        features: What a model that is not the target, such as a shadow model, makes of each record: the inputs of its
-            last layer.
         attack: Whose scores call members.
         threshold: Score above which a record is called a member, set elsewhere, such as on a shadow model.
+        features: What a model that is not the target makes of each record: the inputs of its last linear layer. If
+            omitted, those of the first shadow or source model that was trained for the audit, in evaluation mode, at
+            the epoch that attacks read: it must be a torch module, and in the bank. They are compared by their
+            direction alone, whatever their length.
+        ids: Id of each row of the features; every record of `result.records` must be among them, in any order. Left
+            out with the features.
         strict: Whether a record at the threshold is none.
         fraction: Share of the records that are outliers.
         n_neighbours: Fewer neighbours than this make an outlier.
@@ -42,8 +45,10 @@ def precision_of_outliers(
         Both precisions and their difference, each with a 95 % interval.
 
     Raises:
-        InputError: The attack was not played, an id is missing or there twice, lengths do not fit, or the features
-            have no direction or too few records.
+        InputError: The attack was not played, an id is missing or there twice, lengths do not fit, the features
+            have no direction or too few records, or there are none.
+        UnsupportedModelError: The trained model is no torch module, or its last layer is no linear one.
+        TrainingError: The trained model is not in the bank.
 
     Example:
         >>> from vestige import Predictions, audit
@@ -51,7 +56,8 @@ def precision_of_outliers(
         >>> p, member = rng.uniform(0.1, 0.9, 400), np.arange(400) < 200
         >>> given = Predictions(np.column_stack([p, 1 - p]), np.zeros(400, dtype=int), member, ids=np.arange(400))
         >>> result = audit(given, attacks=["confidence"])
-        >>> found = precision_of_outliers(result, np.arange(400), rng.normal(size=(400, 8)), "confidence", 0.5)
+        >>> features = rng.normal(size=(400, 8))
+        >>> found = precision_of_outliers(result, "confidence", 0.5, features=features, ids=np.arange(400))
         >>> found.outliers.n_members + found.outliers.n_nonmembers
         8
 
@@ -62,6 +68,16 @@ def precision_of_outliers(
     played = [column for column in result.results["attack"].unique() if column in records]
     if attack not in played:
         raise InputError(f"Expected an attack that was played, found {attack}; {nearest(attack, played)}.")
+    if features is None:
+        model = getattr(result, "first_model", None)
+        if model is None:
+            raise InputError(
+                "Expected features beside an audit without trained models, found none; give features and their ids, or "
+                "audit with adversary=ShadowTraining(...)."
+            )
+        ids, features = model.ids, model.last_layer_inputs()
+    if ids is None:
+        raise InputError("Expected ids beside features, found none; give the id of each row.")
     rows = _rows_of(records["id"].tolist(), ids.tolist(), len(features))
     found = find_outliers(features[rows], fraction=fraction, n_neighbours=n_neighbours)
     scores, member = records[attack].to_numpy(), records["member"].to_numpy().astype(bool)

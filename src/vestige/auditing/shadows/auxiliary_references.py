@@ -6,9 +6,8 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
+from vestige.auditing.shadows.sources import refuse_shared
 from vestige.core.errors import InputError, UnsupportedModelError
-from vestige.core.ids import id_texts
-from vestige.core.messages import few
 from vestige.core.outputs import Logits, Probabilities
 from vestige.core.progress import Progress, silent
 from vestige.core.recipe import Model, Recipe
@@ -140,9 +139,9 @@ class _References:
     def trained(self) -> References:
         """Train them and ask them about the audited records, members first as an audit has them."""
         audited = joined(self.members, self.nonmembers)
-        _refuse_shared("auxiliary", self.auxiliary, audited)
+        refuse_shared("auxiliary", self.auxiliary, audited)
         if self.validation is not None:
-            _refuse_shared("validation", self.validation, audited)
+            refuse_shared("validation", self.validation, audited)
         everybody = joined(self.auxiliary, audited)  # with one count of classes for all
         audited = everybody.take(np.arange(self.auxiliary.n_records, everybody.n_records))
         start = None if self.model is None else Model(self.model, everybody.n_classes, self.seed)
@@ -199,24 +198,6 @@ class _References:
     def _on_both_sides(self, table: np.ndarray, labels: np.ndarray) -> list[float]:
         n = self.members.n_records
         return [_accuracy(table[:n], labels[:n]), _accuracy(table[n:], labels[n:])]
-
-
-def _refuse_shared(name: str, others: Records, audited: Records) -> None:
-    """Refuse audited records, or people, among the adversary's own: its models would not be OUT models."""
-    if others.ids is None or audited.ids is None:
-        raise InputError(
-            f"Expected ids of the {name} records and of the audited ones, found none; give both, by which they are "
-            "known to be others."
-        )
-    for what, one, other in (("records", others.ids, audited.ids), ("subjects", others.subjects, audited.subjects)):
-        if one is None or other is None:
-            continue
-        shared = np.intersect1d(id_texts(one), id_texts(other))
-        if shared.size:
-            raise InputError(
-                f"Expected {name} records that are not audited, found {shared.size:,} {what} that are, such as "
-                f"{few(shared[:3].tolist())}; leave them out."
-            )
 
 
 def _norms(target: Any, model: Model, audited: Records) -> np.ndarray:

@@ -44,6 +44,7 @@ class Estimate:
         memory: Bytes of the signals of one model and of the records, which are held at a time.
         share: Of the records, that each is trained on.
         n_views: Queries about each record that every model answers.
+        sources: Whether they are source models, trained on records of their own.
     """
 
     n_models: int
@@ -56,6 +57,7 @@ class Estimate:
     memory: int
     share: Fraction = Fraction(1, 2)
     n_views: int = 1
+    sources: bool = False
 
     @property
     def strategy(self) -> Strategy:
@@ -66,33 +68,36 @@ class Estimate:
         """The estimate in words, a line each."""
         first = self.measured[0]
         epochs = f" x {self.epochs} epochs" if self.epochs else ""
+        kind = "source models" if self.sources else "shadow models"
         lines = [
-            f"{self.n_models - self.n_stored} shadow models{epochs} x {in_seconds(first.seconds_per_model)} each = "
+            f"{self.n_models - self.n_stored} {kind}{epochs} x {in_seconds(first.seconds_per_model)} each = "
             f"{duration(self.seconds)}, as {first.strategy}",
             f"{_size(self.disk)} of signals on disk, {_size(self.memory)} in memory at a time",
         ]
         if self.n_stored:
-            lines.insert(0, f"{self.n_stored} of {self.n_models} shadow models are in the bank")
+            lines.insert(0, f"{self.n_stored} of {self.n_models} {kind} are in the bank")
         others = [f"{in_seconds(m.seconds_per_model)} as {m.strategy}" for m in self.measured[1:4]]
         if others:
             lines.append(f"measured as well: {'; '.join(others)}")
         if self.n_views > 1:
             lines.append(f"each is asked {self.n_views} views of every record, which takes time that was not measured")
         if self.n_models < self.n_asked:
-            cost = what_is_given_up(self.n_models, self.n_asked, self.share)
+            cost = what_is_given_up(self.n_models, self.n_asked, None if self.sources else self.share)
             lines.append(f"{self.n_models} instead of {self.n_asked} models fit the time: {cost}")
         return lines
 
 
-def what_is_given_up(n_models: int, n_asked: int, share: Fraction = Fraction(1, 2)) -> str:
+def what_is_given_up(n_models: int, n_asked: int, share: Fraction | None = Fraction(1, 2)) -> str:
     """Say what fewer models than were asked for cost: a mean of n models is known to 1/sqrt(n) of their spread.
 
-    Of the two means of a record, that of fewer models is meant.
+    Of the two means of a record, that of fewer models is meant. Without a share they are source models.
 
     Example:
         >>> what_is_given_up(8, 32)[:66]
         "each record's mean with and without it is known to 0.50 instead of"
     """
+    if share is None:
+        return "thresholds are set on the answers of fewer models"
     now, asked = (1 / math.sqrt(n * min(share, 1 - share)) for n in (n_models, n_asked))
     return (
         f"each record's mean with and without it is known to {now:.2f} instead of {asked:.2f} standard deviations, and "
@@ -120,7 +125,7 @@ def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, 
     stored = np.zeros(plan.n_models, dtype=bool)
     if is_reusable(plan.identity):
         stored = np.array([bank.has(key_of(plan.model_key(i))) for i in range(plan.n_models)])
-    size = plan.share.denominator
+    size = plan.group_size
     seconds = measured[0].seconds_per_model * np.cumsum(~stored)[size - 1 :: size]  # of 2, 4, 6 ... models
     n_fit = size * int(np.count_nonzero(seconds <= within * _SHARE_OF_TIME))
     if n_fit < size:
@@ -129,7 +134,8 @@ def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, 
             f"{duration(within)}; give more with --within."
         )
     records, n_views = plan.records, 1 if plan.views is None else plan.views.n_views
-    per_row = n_views * records.n_records * records.n_classes * (4 if hasattr(plan.recipe, "epochs") else 8)
+    n_answers = n_views * records.n_records * records.n_classes * (4 if hasattr(plan.recipe, "epochs") else 8)
+    per_row = n_answers * (len(plan.checkpoints) + 1)
     return Estimate(
         n_fit,
         plan.n_models,
@@ -141,6 +147,7 @@ def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, 
         _size_of(records.inputs) + per_row,
         plan.share,
         n_views,
+        plan.sources,
     )
 
 

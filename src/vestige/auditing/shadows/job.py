@@ -84,12 +84,14 @@ def _observed(plan: ShadowPlan, number: int, get: Callable[[], Model], dump: Rec
     """What a model answers about all records, and its files if it is new; an error of this model is its own."""
     try:
         model = get()
-        rows = tuple(_answers(plan, m) for m in (*model.checkpoints, model))
-        if len(rows) != len(plan.checkpoints) + 1:
+        copies = {copy.epoch: copy for copy in (*model.checkpoints, model)}
+        there = [copies[epoch] for epoch in plan.checkpoints if epoch in copies]
+        if len(there) != len(plan.checkpoints):
             raise TrainingError(
-                f"Expected copies after the epochs {list(plan.checkpoints)}, found {len(rows) - 1}; training ended "
+                f"Expected copies after the epochs {list(plan.checkpoints)}, found {len(there)}; training ended "
                 "before one of them."
             )
+        rows = tuple(_answers(plan, copy) for copy in (*there, model))
         return Trained(number, None if dump is None else _files(dump, model), rows, seconds)
     except VestigeError as error:
         return Trained(number, None, (), seconds, str(error))

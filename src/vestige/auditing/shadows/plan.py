@@ -16,7 +16,7 @@ from vestige.auditing.run_folder import PLAN
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import RunFolderError
 from vestige.core.half_written import half_written, remove_left_behind, writable
-from vestige.core.recipe import Recipe
+from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.core.signals import AT_THE_END, ModelTable
@@ -43,6 +43,8 @@ class ShadowPlan:
         gradient_norms: Whether to observe the gradient of every record.
         views: What they are asked of each record; the record alone if None.
         share: Of the records, that each is trained on.
+        epoch: Which of the checkpoints is read; the end of training if None. It decides no model.
+        sources: Whether the records are the models' own, and none of them is audited.
     """
 
     recipe: Recipe
@@ -56,6 +58,13 @@ class ShadowPlan:
     gradient_norms: bool = False
     views: MirrorAndShifts | None = None
     share: Fraction = Fraction(1, 2)
+    epoch: int | None = None
+    sources: bool = False
+
+    @property
+    def group_size(self) -> int:
+        """Models that are trained all or not at all."""
+        return 1 if self.sources else self.share.denominator
 
     @property
     def drawn_together(self) -> Int[np.ndarray, " model"]:
@@ -91,6 +100,14 @@ class ShadowPlan:
         """Rows of the store that are a model's."""
         n = len(self.checkpoints) + 1
         return range(model * n, (model + 1) * n)
+
+    def row_read(self, model: int) -> int:
+        """Row of the store that attacks read of a model."""
+        return self.rows_of(model)[-1 if self.epoch is None else self.checkpoints.index(self.epoch)]
+
+    def copy_read(self, model: Model) -> Model:
+        """Return the copy of a model that attacks read."""
+        return next((copy for copy in model.checkpoints if copy.epoch == self.epoch), model)
 
     def as_text(self) -> dict[str, Any]:
         """What a resumed run must share; what is usual is not written, so that older runs are the same."""

@@ -24,9 +24,9 @@ def references_of(shadows: Shadows, views: Logits | Probabilities | None = None)
     n = plan.records.n_records
     return References(
         Logits if shadows.kind == LOGITS else Probabilities,
-        shadows.store.table(shadows.kind, shadows.final_rows()),
+        shadows.store.table(shadows.kind, shadows.rows_read()),
         shadows.member,
-        gradient_norms=shadows.store.read(GRADIENT_NORMS, rows=shadows.final_rows()) if plan.gradient_norms else None,
+        gradient_norms=shadows.store.read(GRADIENT_NORMS, rows=shadows.rows_read()) if plan.gradient_norms else None,
         ids=np.arange(n) if plan.records.ids is None else plan.records.ids,
         target=None if views is None else views.whole().reshape(n, -1, plan.records.n_classes),
         target_kind=None if views is None else type(views),
@@ -38,9 +38,12 @@ def checks_of_training(shadows: Shadows) -> list[Check]:
     """Say how many models there are, how they were trained, and what went wrong."""
     plan = shadows.plan
     n_done, n_failed = int(shadows.done.sum()), len(shadows.failures)
+    kind = "source models" if plan.sources else "shadow models"
+    whose = "records of their own, none of them audited" if plan.sources else "audited records"
+    when = "" if plan.epoch is None else f"; as they were after epoch {plan.epoch}"
     said = (
-        f"{n_done} shadow models on random {'halves' if plan.share.denominator == 2 else plan.share} of the "
-        f"{plan.records.n_records:,} audited records: {plan.strategy}."
+        f"{n_done} {kind} on random {'halves' if plan.share.denominator == 2 else plan.share} of the "
+        f"{plan.records.n_records:,} {whose}: {plan.strategy}{when}."
     )
     checks = [Check("shadow_models", Validity.VALID, said)]
     if shadows.mended:
@@ -52,7 +55,7 @@ def checks_of_training(shadows: Shadows) -> list[Check]:
             Check(
                 "failed_models",
                 Validity.LIMITED,
-                f"{n_failed} of {plan.n_models} shadow models failed: {numbers}.",
+                f"{n_failed} of {plan.n_models} {kind} failed: {numbers}.",
                 f"Read {FAILURES} in the run, or stop at the first failure, and mend the recipe; what was trained is "
                 "kept.",
             )
@@ -61,8 +64,8 @@ def checks_of_training(shadows: Shadows) -> list[Check]:
         remedy = "Give more time; in a new run folder, for a plan of all of them."
         if n_done + n_failed < plan.n_models:
             remedy = "Start the audit again: it goes on where it ended."
-        cost = what_is_given_up(n_done, plan.n_asked, plan.share)
-        message = f"{n_done} of {plan.n_asked} shadow models fit the time there was: {cost}."
+        cost = what_is_given_up(n_done, plan.n_asked, None if plan.sources else plan.share)
+        message = f"{n_done} of {plan.n_asked} {kind} fit the time there was: {cost}."
         checks.append(Check("models_left_out", Validity.LIMITED, message, remedy))
     handled: tuple[str, ...] = getattr(plan.recipe, "handled", tuple)()
     return checks + [Check("recipe", Validity.VALID, f"{what}.") for what in handled]

@@ -69,9 +69,9 @@ class Shadows:
         """`logits` or `probabilities`."""
         return LOGITS if LOGITS in self.store.variables else PROBABILITIES
 
-    def final_rows(self) -> list[int]:
-        """Rows of the store at the end of training, of the models that are done."""
-        return [self.plan.rows_of(int(i))[-1] for i in np.flatnonzero(self.done)]
+    def rows_read(self) -> list[int]:
+        """Rows of the store that attacks read, of the models that are done."""
+        return [self.plan.row_read(int(i)) for i in np.flatnonzero(self.done)]
 
 
 def train_shadows(
