@@ -15,7 +15,7 @@ from vestige.auditing.references.phi import asked_alike
 from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.auditing.run_folder import refuse_another
 from vestige.auditing.shadow import Shadow
-from vestige.auditing.shadows.labels import FirstModel, first_by_labels, labels_of_shadows
+from vestige.auditing.shadows.labels import FirstModel, labels_of_shadows
 from vestige.auditing.shadows.mismatched_recipe import mismatched_recipe
 from vestige.auditing.shadows.references import checks_of_training, references_of
 from vestige.auditing.shadows.settings import ShadowTraining
@@ -102,16 +102,16 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
         )  # fmt: skip
         checks = (*checks_of_training(shadows), *mismatched_recipe(answers.classifier, recipe))
         first = FirstModel(shadows, bank, audited)
+        by_labels = predictions.output(PredictedLabels) is not None
         if training.has_sources:
-            shadow, labels = pooled_answers(shadows, predictions), pooled_labels(shadows, bank)
-            return AdversaryModels(
-                shadow=shadow, labels=labels, checks=checks, first=first, n_sources=len(shadows.member)
-            )
+            shadow, labels = pooled_answers(shadows, labels_only=by_labels), pooled_labels(shadows, bank)
+            n_sources = len(shadows.member)
+            return AdversaryModels(shadow=shadow, labels=labels, checks=checks, first=first, n_sources=n_sources)
         if predictions.ids is None:
             predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
         labels = labels_of_shadows(shadows, bank)
-        if predictions.output(PredictedLabels) is not None:  # a label-only adversary: phi of the target is not seen
-            shadow = first_by_labels(shadows, predictions)
+        if by_labels:  # phi of the target is not seen
+            shadow = replace(pooled_answers(shadows, labels_only=True, n_models=1), ids=predictions.ids)
             return AdversaryModels(shadow=shadow, labels=labels, checks=checks, first=first)
         references = references_of(shadows, answers.views)
         scores = score_with(references, predictions, plan.selection.attacks, checks, plan.likelihood)

@@ -93,17 +93,18 @@ class SklearnRecipe:
     def handled(self) -> tuple[str, ...]:
         """Return what was changed in the estimator's parameters, or stays and matters, in words."""
         parameters = self.estimator.get_params(deep=True)
-        seeds = [name for name, value in parameters.items() if _last(name) in _SEEDS and value is not None]
-        warm = [name for name, value in parameters.items() if _last(name) == "warm_start" and value]
-        early = [name for name, value in parameters.items() if _stops_early(name, value, parameters)]
-        said = []
-        if seeds:
-            said.append(f"{', '.join(seeds)}: each model's own seed instead of the fixed one")
-        if warm:
-            said.append(f"{', '.join(warm)}: switched off, each model begins anew")
-        if early:
-            said.append(f"{', '.join(early)}: kept; records set apart for it count as members")
-        return tuple(said)
+        found = {
+            "each model's own seed instead of the fixed one": [
+                name for name, value in parameters.items() if _last(name) in _SEEDS and value is not None
+            ],
+            "switched off, each model begins anew": [
+                name for name, value in parameters.items() if _last(name) == "warm_start" and value
+            ],
+            "kept; records set apart for it count as members": [
+                name for name, value in parameters.items() if _stops_early(name, value, parameters)
+            ],
+        }
+        return tuple(f"{', '.join(names)}: {how}" for how, names in found.items() if names)
 
     def identity(self) -> Mapping[str, Any]:
         """Return everything that decides the model; see `vestige.core.recipe.Recipe.identity`."""

@@ -142,7 +142,9 @@ def train_group(
         models: Sequence[Model | Exception] = ()
         if len(seeds) > 1:
             with suppress(Exception):
-                models = _stacked(recipe, records, member, seeds, checkpoints)
+                from vestige.training.stacked import train_stack
+
+                models = train_stack(recipe, records, member, seeds=seeds, checkpoints=checkpoints)  # type: ignore[arg-type]
         if models:
             yield from models
             return
@@ -151,14 +153,6 @@ def train_group(
                 yield _one(recipe, records.take(row), seed, strategy, checkpoints)
             except Exception as error:  # a user's recipe may raise anything
                 yield error
-
-
-def _stacked(
-    recipe: Recipe, records: Records, member: np.ndarray, seeds: Sequence[int], checkpoints: Sequence[int]
-) -> Sequence[Model | Exception]:
-    from vestige.training.stacked import train_stack
-
-    return train_stack(recipe, records, member, seeds=seeds, checkpoints=checkpoints)  # type: ignore[arg-type]
 
 
 def _one(recipe: Recipe, records: Records, seed: int, strategy: Strategy, checkpoints: Sequence[int]) -> Model:
@@ -209,10 +203,12 @@ class _Probe:
         member = np.ones((strategy.stack, rows.size), dtype=bool)
         if self.uneven and not recipe.full_batches and recipe.n_steps(rows.size - 1) == steps:
             member[-1, -1] = False
+        from vestige.training.stacked import train_stack
+
         begun = time.perf_counter()
         with threads(strategy.threads):
             if strategy.stack > 1:
-                _stacked(recipe, part, member, range(strategy.stack), ())
+                train_stack(recipe, part, member, seeds=range(strategy.stack))
             else:
                 _one(recipe, part, 0, strategy, ())
         return time.perf_counter() - begun, steps * recipe.epochs

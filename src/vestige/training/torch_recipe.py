@@ -14,9 +14,11 @@ from torch.nn import functional
 from vestige.core.errors import InputError
 from vestige.core.recipe import Model
 from vestige.core.records import Records
+from vestige.training import torch_files
 from vestige.training.classifier import Classifier, as_float
 from vestige.training.defences import L2, Penalty, Translates
 from vestige.training.identity import identity_of
+from vestige.training.plain import train
 from vestige.training.stopping import StopRule
 
 Adam = functools.partial(torch.optim.Adam, lr=1e-3)
@@ -108,8 +110,6 @@ class TorchRecipe:
 
         `start` gives the weights; the optimiser and the schedule begin anew.
         """
-        from vestige.training.plain import train
-
         return train(
             self, records, seed=seed, start=start, validation=validation, checkpoints=checkpoints, device=device
         )
@@ -167,15 +167,11 @@ class TorchRecipe:
 
     def dump(self, model: Model) -> Mapping[str, bytes]:
         """Return the weights, also of the checkpoints, as safetensors and the rest as JSON."""
-        from vestige.training.torch_files import dump
-
-        return dump(model)
+        return torch_files.dump(model)
 
     def load(self, files: Mapping[str, bytes]) -> Model:
         """Return the model that `dump` gave these files for."""
-        from vestige.training.torch_files import load
-
-        return load(self, files)
+        return torch_files.load(self, files)
 
     def new_classifier(self) -> Classifier:
         """Return an untrained network with its preprocessing, from torch's global random stream.

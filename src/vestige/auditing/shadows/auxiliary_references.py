@@ -6,15 +6,15 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
+from vestige.auditing.shadows.job import GRADIENT_NORMS, LOGITS, answers_of
 from vestige.auditing.shadows.sources import refuse_shared
-from vestige.core.errors import InputError, UnsupportedModelError
+from vestige.core.errors import InputError
 from vestige.core.outputs import Logits, Probabilities
 from vestige.core.progress import Progress, silent
 from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records, joined
 from vestige.core.references import References
 from vestige.core.seeds import stream
-from vestige.core.targets import GradientModel
 from vestige.targets.opening import open_target
 
 
@@ -153,13 +153,12 @@ class _References:
             own = everybody.take(rows)
             model_seed = int(stream(self.seed, f"reference model {number}").integers(2**31))
             model = self.recipe.fit(own, seed=model_seed, start=start, validation=self.validation)
-            target = open_target(model.classifier, audited.n_classes)
-            found = target.answers(audited.inputs)
-            kind = Logits if isinstance(found, Logits) else Probabilities
-            answers.append(found.whole())
-            if self.gradient_norms:
-                norms.append(_norms(target, model, audited))
-            own_accuracy = _accuracy(target.answers(own.inputs).whole(), own.labels)
+            found = answers_of(model, audited, gradient_norms=self.gradient_norms)
+            kind = Logits if LOGITS in found else Probabilities
+            answers.append(found[kind.kind])
+            norms += [found[name] for name in found if name == GRADIENT_NORMS]
+            own_answers = open_target(model.classifier, own.n_classes).answers(own.inputs)
+            own_accuracy = _accuracy(own_answers.whole(), own.labels)
             knows.append([own_accuracy, *self._on_both_sides(answers[-1], audited.labels)])
             epochs.append(model.epoch)
         self.progress("training reference models", len(draws), len(draws))
@@ -198,15 +197,6 @@ class _References:
     def _on_both_sides(self, table: np.ndarray, labels: np.ndarray) -> list[float]:
         n = self.members.n_records
         return [_accuracy(table[:n], labels[:n]), _accuracy(table[n:], labels[n:])]
-
-
-def _norms(target: Any, model: Model, audited: Records) -> np.ndarray:
-    if not isinstance(target, GradientModel):
-        raise UnsupportedModelError(
-            f"Expected a torch module for gradient norms, found {type(model.classifier).__name__}; train with a torch "
-            "recipe, or leave them out."
-        )
-    return target.gradient_norms(audited.inputs, audited.labels)
 
 
 def _accuracy(table: np.ndarray, labels: np.ndarray) -> float:

@@ -12,8 +12,9 @@ from vestige.auditing.shadows.plan import ShadowPlan
 from vestige.core.errors import TrainingError, UnsupportedModelError, VestigeError
 from vestige.core.outputs import Logits
 from vestige.core.recipe import Model, Recipe
+from vestige.core.records import Records
 from vestige.core.targets import GradientModel
-from vestige.core.views import with_views
+from vestige.core.views import MirrorAndShifts, with_views
 from vestige.targets.opening import open_target
 from vestige.training.strategies import train_group
 
@@ -91,7 +92,9 @@ def _observed(plan: ShadowPlan, number: int, get: Callable[[], Model], dump: Rec
                 f"Expected copies after the epochs {list(plan.checkpoints)}, found {len(there)}; training ended "
                 "before one of them."
             )
-        rows = tuple(_answers(plan, copy) for copy in (*there, model))
+        rows = tuple(
+            answers_of(copy, plan.records, plan.views, gradient_norms=plan.gradient_norms) for copy in (*there, model)
+        )
         return Trained(number, None if dump is None else _files(dump, model), rows, seconds)
     except VestigeError as error:
         return Trained(number, None, (), seconds, str(error))
@@ -99,21 +102,29 @@ def _observed(plan: ShadowPlan, number: int, get: Callable[[], Model], dump: Rec
         return Trained(number, None, (), seconds, f"{type(error).__name__}: {error}")
 
 
-def _answers(plan: ShadowPlan, model: Model) -> dict[str, np.ndarray]:
-    target = open_target(model.classifier, model.n_classes)
-    answers = target.answers(plan.records.inputs)
+def answers_of(
+    model: Model, records: Records, views: MirrorAndShifts | None = None, *, gradient_norms: bool = False
+) -> dict[str, np.ndarray]:
+    """Return what a trained model answers about records, by variable of the store.
+
+    Raises:
+        UnsupportedModelError: Gradients are asked of a model that has none.
+    """
+    target = open_target(model.classifier, records.n_classes)
+    answers = target.answers(records.inputs)
     kind = LOGITS if isinstance(answers, Logits) else PROBABILITIES
-    found = {kind: answers.whole()}
-    if plan.views is not None:
-        others = (target.answers(view).whole() for view in plan.views.others(plan.records.inputs))
-        found[kind] = with_views(found[kind], others, plan.views.n_views)
-    if plan.gradient_norms:
-        if not isinstance(target, GradientModel):
-            raise UnsupportedModelError(
-                f"Expected a torch module for gradient norms, found {type(model.classifier).__name__}."
-            )
-        found[GRADIENT_NORMS] = target.gradient_norms(plan.records.inputs, plan.records.labels)
-    return found
+    table = answers.whole()
+    if views is not None:
+        others = (target.answers(view).whole() for view in views.others(records.inputs))
+        table = with_views(table, others, views.n_views)
+    if not gradient_norms:
+        return {kind: table}
+    if not isinstance(target, GradientModel):
+        raise UnsupportedModelError(
+            f"Expected a torch module for gradient norms, found {type(model.classifier).__name__}; train with a torch "
+            "recipe, or leave them out."
+        )
+    return {kind: table, GRADIENT_NORMS: target.gradient_norms(records.inputs, records.labels)}
 
 
 def _files(recipe: Recipe, model: Model) -> Mapping[str, bytes] | None:

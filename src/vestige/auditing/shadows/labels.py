@@ -9,8 +9,6 @@ import numpy as np
 from vestige.auditing.label_only.question import ShadowLabels
 from vestige.auditing.shadows.training import Shadows
 from vestige.core.errors import TrainingError, UnsupportedModelError
-from vestige.core.outputs import PredictedLabels
-from vestige.core.predictions import Predictions
 from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.core.targets import EmbeddingModel, LabelTarget
@@ -63,19 +61,6 @@ def labels_of_shadows(shadows: Shadows, bank: Bank) -> ShadowLabels:
                 yield target
 
     return ShadowLabels(shadows.member, plan.drawn_together[shadows.done], targets)
-
-
-def first_by_labels(shadows: Shadows, target: Predictions) -> Predictions:
-    """Return the first model's classes of all records, with its own members: thresholds are set there."""
-    answers = next(shadows.store.table(shadows.kind, shadows.rows_read()[:1]).blocks(1))[0]
-    return Predictions(
-        PredictedLabels(answers.argmax(axis=-1)),
-        labels=target.labels,
-        member=shadows.member[0],
-        ids=target.ids,
-        subjects=target.subjects,
-        classes=target.classes,
-    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -98,30 +98,33 @@ def _in_classes_of(audited: Records, own: Records) -> Records:
     )
 
 
-def pooled_answers(shadows: Shadows, target: Predictions) -> Predictions:
-    """Return what all source models answered about their own records, one model after the other.
+def pooled_answers(shadows: Shadows, *, labels_only: bool, n_models: int | None = None) -> Predictions:
+    """Return what models answered about the records that they are trained on, one model after the other.
 
     Args:
-        shadows: The source models that are done.
-        target: What the audited model answered: of an adversary who sees labels only, labels are returned.
+        shadows: The models that are done.
+        labels_only: Whether the adversary sees no more than the classes.
+        n_models: How many of them, the first ones; all if omitted.
     """
-    own, n_models = shadows.plan.records, len(shadows.member)
-    answers = shadows.store.read(shadows.kind, rows=shadows.rows_read()).reshape(-1, own.n_classes)
+    records, member, rows = shadows.plan.records, shadows.member[:n_models], shadows.rows_read()[:n_models]
+    answers = shadows.store.read(shadows.kind, rows=rows).reshape(-1, records.n_classes)
     outputs: list[Output] = [(Logits if shadows.kind == LOGITS else Probabilities)(answers)]
-    if target.output(PredictedLabels) is not None:
+    if labels_only:
         outputs = [PredictedLabels(answers.argmax(axis=1))]
     if shadows.plan.gradient_norms:
-        outputs.append(GradientNorms(shadows.store.read(GRADIENT_NORMS, rows=shadows.rows_read()).ravel()))
-    subjects = own.subjects
-    if subjects is not None:  # one person is a member of one model and not of another: somebody else in each
-        subjects = np.array([f"{model} {one}" for model in range(n_models) for one in id_texts(subjects)])
+        outputs.append(GradientNorms(shadows.store.read(GRADIENT_NORMS, rows=rows).ravel()))
+    subjects = records.subjects
+    if (
+        subjects is not None and len(member) > 1
+    ):  # one person is a member of one model and not of another: somebody else in each
+        subjects = np.array([f"{model} {one}" for model in range(len(member)) for one in id_texts(subjects)])
     return Predictions(
         outputs,
-        labels=np.tile(own.labels, n_models),
-        member=shadows.member.ravel(),
-        ids=own.ids if n_models == 1 else None,
+        labels=np.tile(records.labels, len(member)),
+        member=member.ravel(),
+        ids=records.ids if len(member) == 1 else None,
         subjects=subjects,
-        classes=own.classes,
+        classes=records.classes,
     )
 
 

@@ -103,7 +103,8 @@ def train_shadows(
     """
     begun = time.monotonic()
     books = _Books(plan, folder, bank, until)
-    progress("training shadow models", books.n_through, plan.n_models)
+    step = f"training shadow models ({plan.strategy})"
+    progress(step, books.n_through, plan.n_models)
     shared = replace(plan, member=plan.member[:0], groups=[])  # each task has its rows
     workers = executor or _executor_of(plan.strategy)
     while books.waiting:
@@ -112,7 +113,7 @@ def train_shadows(
                 books.enter(outcome)
                 if books.failures and stop_at_failure:
                     raise books.first_failure()
-                progress("training shadow models", books.n_through, plan.n_models)
+                progress(step, books.n_through, plan.n_models)
         books.wait()
     _note(folder / FAILURES, books.failures)
     if books.failures and not books.done.any():
