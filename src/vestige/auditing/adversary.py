@@ -1,4 +1,4 @@
-"""What the adversary has beside the model: one shadow model, given reference models, trained ones, or nothing."""
+"""The adversary's models: one shadow model, given reference models, trained ones, or none."""
 
 import tempfile
 from collections.abc import Iterable
@@ -37,11 +37,11 @@ class AdversaryModels:
 
     Attributes:
         shadow: The answers of one of them, on which thresholds are set; None if the adversary has no model.
-        scores: What reference models add; None if there are none, or if they are seen by labels only.
+        scores: Scores of attacks with reference models; None without such models, or if only their labels are seen.
         labels: Models that were trained for this audit, to be asked for labels.
         first: The first of these, to be asked for its last layer's inputs.
         n_sources: Models that the shadow's answers are of.
-        checks: What a reader should know of them, where it is not among the scores'.
+        checks: Checks of them that are not among those of the scores.
     """
 
     shadow: Predictions | None = None

@@ -1,4 +1,4 @@
-"""`vestige.audit_recipe`: what a way of training gives away, where there is no model, or there are no nonmembers."""
+"""`vestige.audit_recipe`: audits a way of training where there is no model, or there are no nonmembers."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -49,13 +49,13 @@ def audit_recipe(
 ) -> FinishedAudit:
     """Audit a way of training: models on random halves of the records, each in turn the target.
 
-    For "we trained on everything", and for a test set that differs from the training set: within the pool nothing but
-    training tells a model's members from its nonmembers. The verdict is about the first model; `spread` and
-    `targets` of the result are about all of them. Each model is trained on half of the records only: one trained on all
-    of them usually remembers each a little less.
+    For a model that was trained on all records, and for a test set that differs from the training set: within the pool
+    only training makes a difference between a model's members and its nonmembers. The verdict is about the first model;
+    `spread` and `targets` of the result are about all of them. Each model is trained on half of the records only: one
+    trained on all of them usually remembers each a little less.
 
     Args:
-        records: All records; whatever they are, halves of them are exchangeable.
+        records: All records; random halves of them are exchangeable.
         training: The recipe and how many models; `same` needs a model to clone and is refused.
         attacks: As of `audit`.
         likelihood: As of `audit`.

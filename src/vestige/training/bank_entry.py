@@ -1,4 +1,4 @@
-"""One entry of the bank: a folder with a model's files and `done.json`, which tells how each of them must be."""
+"""One entry of the bank: a folder with a model's files and `done.json`, which has their sizes and checksums."""
 
 import hashlib
 import json
@@ -16,15 +16,17 @@ DONE = "done.json"
 _FORMAT = "vestige-model-1"
 
 
-def write_entry(folder: Path, key: str, facts: ModelKey, files: Mapping[str, bytes], how: Mapping[str, Any]) -> None:
+def write_entry(
+    folder: Path, key: str, model_key: ModelKey, files: Mapping[str, bytes], how: Mapping[str, Any]
+) -> None:
     """Write an entry into a new folder, through to the disk.
 
     Args:
         folder: It must not exist yet.
-        key: The key of these facts.
-        facts: What decided the model.
+        key: The key.
+        model_key: What it is the key of.
         files: Contents by plain file name.
-        how: What is worth knowing of the training and decides nothing; JSON values.
+        how: Notes on the training, which decide nothing; JSON values.
 
     Raises:
         InputError: A file has no plain name, or `how` is no JSON.
@@ -34,7 +36,7 @@ def write_entry(folder: Path, key: str, facts: ModelKey, files: Mapping[str, byt
         if name in ("", DONE) or name.startswith(".") or name != os.path.basename(name):
             raise InputError(f"Expected plain names of files, found {brief(repr(name))}; name it without a folder.")
     listed = {name: {"size": len(data), "sha256": _sha256(data)} for name, data in files.items()}
-    done = {"format": _FORMAT, "key": key, "facts": plain(facts), "files": listed, "how": how}
+    done = {"format": _FORMAT, "key": key, "facts": plain(model_key), "files": listed, "how": how}
     text = _as_text(done)
     folder.mkdir(mode=0o700)
     for name, data in files.items():
@@ -43,8 +45,8 @@ def write_entry(folder: Path, key: str, facts: ModelKey, files: Mapping[str, byt
     sync_folder(folder)
 
 
-def read_done(folder: Path, key: str, facts: ModelKey) -> dict[str, Any]:
-    """Return what `done.json` of an entry says, if it is of this key and these facts and as it was written.
+def read_done(folder: Path, key: str, model_key: ModelKey) -> dict[str, Any]:
+    """Return what `done.json` of an entry says, if it is of this key and unchanged since it was written.
 
     Raises:
         ArtefactError: It is not.
@@ -62,7 +64,7 @@ def read_done(folder: Path, key: str, facts: ModelKey) -> dict[str, Any]:
         raise _refused(folder, f"a {DONE} with the checksum {brief(str(seal), 12)}", "another content")
     if done["key"] != key:
         raise _refused(folder, f"a model of key {key[:12]}", f"key {brief(str(done['key']), 12)} in {DONE}")
-    _same_facts(folder, plain(facts), found)
+    _same_facts(folder, plain(model_key), found)
     return dict(done)
 
 
@@ -87,7 +89,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _as_text(done: Mapping[str, Any]) -> bytes:
-    """The one spelling of `done.json`, with a checksum of the rest in it: every byte is accounted for."""
+    """The text of `done.json`, with a checksum of all the rest: a change of any byte is seen."""
     try:
         sealed = {**done, "sha256": _sha256(spelled(done).encode())}
         return (json.dumps(json.loads(spelled(sealed)), sort_keys=True, indent=1) + "\n").encode()
@@ -109,7 +111,7 @@ def _checked(folder: Path, name: str, said: Mapping[str, Any]) -> bytes:
 
 
 def _same_facts(folder: Path, asked: Mapping[str, Any], found: Any) -> None:
-    """Name the first fact that differs, down to the parameter of the recipe."""
+    """Name the first part of the key that differs, down to the parameter of the recipe."""
     if spelled(asked) == spelled(found):  # spelled, because NaN equals nothing
         return
     a, b = _flat(asked), _flat(found)

@@ -1,4 +1,4 @@
-"""What every trained network has to be: finite, and as wide as there are classes."""
+"""Checks of trained networks: finite weights, and one logit per record and class."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A torch network as every way of training it sees it: its inputs, its answers, and where its randomness is from."""
+"""What all ways of training a torch network share: inputs as tensors, the classifier, random streams."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ class Classifier(nn.Module):
         return logits
 
     def ready(self) -> "Classifier":
-        """Return itself as it is to answer."""
+        """Return itself, ready to answer: in its mode, with frozen weights."""
         return self.train(not self.evaluation_mode).requires_grad_(False)
 
 
@@ -90,7 +90,7 @@ def generator_of(seed: int, purpose: str) -> torch.Generator:
 
 @contextmanager
 def global_stream(seed: int, device: str = "cpu") -> Iterator[None]:
-    """Let torch's global generators draw from one seed, and put them back as they were."""
+    """Seed torch's global generators for a block, and restore their state afterwards."""
     on_cuda = torch.device(device).type == "cuda"
     with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if on_cuda else []):
         # Seeding every device, as torch.manual_seed does, would change those that were not asked for.

@@ -52,7 +52,7 @@ def load(files: Mapping[str, bytes], known: Iterable[Any]) -> Model:
         known: The recipe's own estimator, or the function that made the model, whose module is known then.
 
     Raises:
-        ArtefactError: The files are damaged, or hold what nobody asked for.
+        ArtefactError: The files are damaged, or hold other types.
     """
     import skops.io
 

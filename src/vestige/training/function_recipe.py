@@ -1,4 +1,4 @@
-"""`FunctionRecipe`: a user's own training, as a function."""
+"""`FunctionRecipe`: training by a user's own function."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field

@@ -1,4 +1,4 @@
-"""What a user's function is, as text: two processes that find the same text would train the same models."""
+"""The identity of a user's function as text: processes with the same text train the same models."""
 
 import functools
 import hashlib
@@ -57,7 +57,7 @@ def identity_of(function: Any) -> dict[str, Any]:
 
 
 def _of_instance(value: Any) -> dict[str, Any]:
-    """The identity of an object: its class and what it holds, if its attributes are all that it holds."""
+    """The identity of an object: its class and its attributes, if they are its whole state."""
     kind = type(value)
     slots = {name for c in kind.__mro__ for name in _names(vars(c).get("__slots__", ())) if hasattr(value, name)}
     held = {name: getattr(value, name) for name in slots} | getattr(value, "__dict__", {})

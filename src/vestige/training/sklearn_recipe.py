@@ -21,9 +21,9 @@ from vestige.training.identity import identity_of, plain
 class SklearnRecipe:
     """Clone an estimator with its parameters and fit the clone: the estimator itself is never changed.
 
-    Three parameters are the model's own business, in the estimator and in all it holds: `random_state` becomes the
-    model's seed, because models that differ in their records alone would understate what training leaves to chance;
-    `warm_start` is switched off, because a clone begins anew; early stopping stays as it is, on records that the
+    Three parameters are treated specially, in the estimator and in all estimators inside it: `random_state` becomes the
+    model's seed, because models that differ in their records alone would understate the randomness of training;
+    `warm_start` is switched off, because a clone has no earlier fit; early stopping stays, on records that the
     estimator sets apart from those it is given. `handled` says so in words.
 
     The clone is fitted on class codes, in the order of the records' classes. What an estimator holds by class,
@@ -91,7 +91,7 @@ class SklearnRecipe:
         return Model(estimator, records.n_classes, seed)
 
     def handled(self) -> tuple[str, ...]:
-        """Return what was changed in the estimator's parameters, or stays and matters, in words."""
+        """Return in words which parameters are changed, or kept although they matter."""
         parameters = self.estimator.get_params(deep=True)
         found = {
             "each model's own seed instead of the fixed one": [
@@ -120,7 +120,7 @@ class SklearnRecipe:
 
 
 def refuse_options(what: str, options: Mapping[str, Any]) -> None:
-    """Refuse options of training that a recipe has no use for: ignored, they would be believed.
+    """Refuse options that a recipe cannot use: a user would think that they had an effect.
 
     Raises:
         InputError: One was given.
@@ -137,7 +137,7 @@ _STOPPED_FROM_OUTSIDE = ("early_stopping_rounds", "early_stopping_round")
 
 
 def _own(estimator: Any, seed: int) -> dict[str, Any]:
-    """What is the model's own: seeds, drawn in the order of the parameters' names, and no warm start."""
+    """Parameters that each model has for itself: seeds, drawn in the order of the names, and no warm start."""
     generator = stream(seed, "sklearn random_state")
     own: dict[str, Any] = {}
     for name in sorted(estimator.get_params(deep=True)):

@@ -1,4 +1,4 @@
-"""Many small torch models trained as one, their weights stacked: one call does the work of many.
+"""Trains many small torch models as one: their weights are stacked, so one call does the work of many.
 
 Each model keeps its own records, data order, initial weights, dropout and augmentation, so that a stack gives the
 models that `plain` would give one by one, to rounding.
@@ -93,7 +93,7 @@ def train_stack(
         device: Where to train; the processor if omitted.
 
     Returns:
-        A model per row, or what was wrong with it; one that fails does not disturb the others.
+        A model per row, or its error; a failing model does not affect the others.
 
     Raises:
         InputError: The membership matrix does not suit the records or the seeds, or an option the recipe.
@@ -139,7 +139,7 @@ def _check_member(member: np.ndarray, records: Records, seeds: Sequence[int]) ->
 
 @dataclass(eq=False)
 class _OneRun:
-    """One model of a stack: what is its own."""
+    """What belongs to one model of a stack."""
 
     index: int
     seed: int
@@ -152,7 +152,7 @@ class _OneRun:
     course: Course
 
     def augmented(self, augment: Callable[[Tensor, torch.Generator], Tensor], inputs: Tensor) -> Tensor:
-        """Augment a batch; what draws from torch's global stream finds there what it would find in `plain`."""
+        """Augment a batch; torch's global stream has the state that it would have in `plain`."""
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self.dropout.get_state())
             changed = augment(inputs, self.noise)
@@ -193,7 +193,7 @@ class _Stack:
         return cls(recipe, runs, weights, buffers, optimiser, [group["lr"] for group in optimiser.param_groups])
 
     def check_records_alone(self, inputs: Tensor) -> None:
-        """Refuse what would let records of other models, or padding, into a model's training.
+        """Refuse a recipe with which records of other models, or padding, would affect a model.
 
         Raises:
             UnsupportedModelError: Preprocessing looks at the whole batch, or the network does and would see padding.
@@ -312,7 +312,7 @@ def _at(place: int, stacked: Weights) -> Weights:
 
 
 def _filled_up(parts: list[Tensor]) -> Tensor:
-    """Stack rows of different numbers, each filled up with its own first one: never with what is not the model's."""
+    """Stack batches of different sizes, each padded with its own first row, never with another model's."""
     width = max(map(len, parts))
     return torch.stack([torch.cat([p, p[:1].expand(width - len(p), *p.shape[1:])]) for p in parts])
 
@@ -320,7 +320,7 @@ def _filled_up(parts: list[Tensor]) -> Tensor:
 def _started(
     recipe: "TorchRecipe", index: int, seed: int, row: np.ndarray, checkpoints: Sequence[int], device: str
 ) -> _OneRun:
-    """A model that starts as it does in `plain`."""
+    """A model with the start that it has in `plain`."""
     with global_stream(seed_of(seed, "weights")):
         template = recipe.new_classifier().to(device)
         dropout = torch.Generator()
@@ -337,7 +337,7 @@ def _leaves(weights: Weights) -> Weights:
 
 
 def _for_others(optimiser: torch.optim.Optimizer, pairs: Sequence[tuple[Tensor, Tensor]]) -> torch.optim.Optimizer:
-    """Return an optimiser as this one is, without what it remembers, for the second weights instead of the first."""
+    """Return a new optimiser with the same settings and no state, for the second weights of each pair."""
     other = {id(old): new for old, new in pairs}
     groups = [{**group, "params": [other[id(w)] for w in group["params"]]} for group in optimiser.param_groups]
     kind = type(optimiser)

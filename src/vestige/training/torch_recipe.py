@@ -58,7 +58,7 @@ class TorchRecipe:
         defences: What changes training, such as `(L2(3.0), Translates(2))`. A mean loss has the penalty in it.
 
     Raises:
-        InputError: A number is out of range, or a defence is none.
+        InputError: A number is out of range, or a defence is of another kind.
 
     Example:
         >>> recipe = TorchRecipe(functools.partial(nn.Linear, 2, 2), epochs=3)
@@ -122,7 +122,7 @@ class TorchRecipe:
         }
         numbers = {name: getattr(self, name) for name in ("epochs", "batch_size", "bfloat16", "evaluation_mode")}
         identity = {"recipe": "torch", **functions, **numbers, "version": self.version}
-        if self.full_batches:  # what is at its default is not named, so that older banks are read
+        if self.full_batches:  # defaults are left out, so that older banks are read
             identity["full_batches"] = True
         if self.defences:
             identity["defences"] = [{"defence": type(defence).__name__, **asdict(defence)} for defence in self.defences]

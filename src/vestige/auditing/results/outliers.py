@@ -37,7 +37,7 @@ def precision_of_outliers(
             direction alone, whatever their length.
         ids: Id of each row of the features; every record of `result.records` must be among them, in any order. Left
             out with the features.
-        strict: Whether a record at the threshold is none.
+        strict: Whether a record exactly at the threshold is called a nonmember.
         fraction: Share of the records that are outliers.
         n_neighbours: Fewer neighbours than this make an outlier.
 

@@ -1,4 +1,4 @@
-"""Reference models of an adversary who has records of its own: trained from new weights, or by forgetting."""
+"""Reference models trained on the adversary's own records: from new weights, or from the target's by forgetting."""
 
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
@@ -19,7 +19,7 @@ from vestige.targets.opening import open_target
 
 
 class ReferenceOptions(TypedDict, total=False):
-    """How many reference models are trained, and how; all of it may be left out.
+    """How reference models are trained; everything may be left out.
 
     Attributes:
         n_models: How many, 1 if omitted; of all auxiliary records they differ by their seeds alone.
@@ -27,7 +27,7 @@ class ReferenceOptions(TypedDict, total=False):
         validation: Records for a rule of stopping that needs some; none of them audited.
         gradient_norms: Whether to observe gradients too; needs torch models.
         seed: Of the models' seeds and of the draws; 0 if omitted.
-        progress: Told after every model.
+        progress: Called after every model.
     """
 
     n_models: int
@@ -43,7 +43,8 @@ def references_from_scratch(
 ) -> References:
     """Train models on records that are not audited, from new weights, and ask them about those that are.
 
-    None of them has seen an audited record, so `audit(..., references=...)` plays with them what needs OUT models only.
+    None of them has seen an audited record, so with `audit(..., adversary=...)` they serve attacks that need OUT models
+    only.
 
     Args:
         recipe: How each is trained. With a rule of stopping that needs validation records, those must be given.
@@ -81,11 +82,11 @@ def references_by_forgetting(
     nonmembers: Records,
     **options: Unpack[ReferenceOptions],
 ) -> References:
-    """Train the target itself further on records that are not audited, until it has forgotten, and ask these models.
+    """Train the target itself further on records that are not audited, until it has forgotten its own, and ask it.
 
-    Stopped too early they are the target, and every calibrated score is near 0; trained for too long they are models
-    of new weights. So `training` of what is returned says how well they, and the target, know their own records and
-    the audited ones: members' accuracy should have come down to that of nonmembers.
+    Stopped too early they equal the target, and every calibrated score is near 0; trained for too long they are like
+    models of new weights. So `training` of the result gives their accuracy, and the target's, on their own records and
+    on the audited ones: the accuracy on members should have come down to that on nonmembers.
 
     Args:
         model: The audited torch module, of the recipe's network; it stays as it is.
@@ -121,7 +122,7 @@ def references_by_forgetting(
 
 @dataclass(frozen=True, eq=False)
 class _References:
-    """Reference models to be trained: from the weights of `model`, or from new ones if it is None."""
+    """The settings of reference models: from the weights of `model`, or from new ones if it is None."""
 
     recipe: Recipe
     auxiliary: Records

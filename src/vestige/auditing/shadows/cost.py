@@ -1,4 +1,4 @@
-"""What shadow models will cost, before it is spent; and how many of them a given time allows."""
+"""Estimates what training shadow models costs, and how many of them a time limit allows."""
 
 import math
 import tempfile
@@ -24,25 +24,25 @@ from vestige.training.identity import is_reusable
 from vestige.training.model_key import key_of
 from vestige.training.strategies import Measured, Strategy, measure_torch
 
-_SHARE_OF_TIME = 0.9  # of what there is; the rest is for the audit itself
-_WORTH_PROCESSES = 30.0  # seconds that all models take, from which on two ways are measured
-_TRIES = 3  # models of which one must work to be measured
+_SHARE_OF_TIME = 0.9  # of the limit; the rest is for the audit itself
+_WORTH_PROCESSES = 30.0  # seconds of all models from which on several processes are measured too
+_TRIES = 3  # models that are tried until one can be measured
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What training shadow models costs.
+    """The cost of training shadow models.
 
     Attributes:
         n_models: Models.
         n_asked: Models that were asked for; more than `n_models` if the time does not allow them.
         n_stored: Those of `n_models` that are in the bank already and take no time.
-        epochs: Epochs of each; 0 where the recipe does not count any.
-        measured: Every way that was measured, the fastest first.
+        epochs: Epochs of each; 0 if the recipe counts none.
+        measured: Every strategy that was measured, the fastest first.
         seconds: Wall time of all models that are not stored, by the fastest way.
         disk: Bytes of their signals in the run.
-        memory: Bytes of the signals of one model and of the records, which are held at a time.
-        share: Of the records, that each is trained on.
+        memory: Bytes of one model's signals and of the records, which are held at the same time.
+        share: Share of the records that each is trained on.
         n_views: Queries about each record that every model answers.
         sources: Whether they are source models, trained on records of their own.
     """
@@ -61,7 +61,7 @@ class Estimate:
 
     @property
     def strategy(self) -> Strategy:
-        """The fastest way."""
+        """The fastest strategy."""
         return self.measured[0].strategy
 
     def lines(self) -> list[str]:
@@ -88,7 +88,7 @@ class Estimate:
 
 
 def what_is_given_up(n_models: int, n_asked: int, share: Fraction | None = Fraction(1, 2)) -> str:
-    """Say what fewer models than were asked for cost: a mean of n models is known to 1/sqrt(n) of their spread.
+    """Say what fewer models than were asked for mean: a mean of n models is known to 1/sqrt(n) of their spread.
 
     Of the two means of a record, that of fewer models is meant. Without a share they are source models.
 
@@ -106,16 +106,16 @@ def what_is_given_up(n_models: int, n_asked: int, share: Fraction | None = Fract
 
 
 def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, within: float = math.inf) -> Estimate:
-    """Measure what a model costs, and say what all of them will.
+    """Measure the cost of a model, and estimate that of all.
 
-    Of a torch recipe a few steps are timed in every way it can be trained. Of any other one or a few models are
-    trained, which stay in the bank if the recipe's can.
+    With a torch recipe a few steps are timed, in every way that it can be trained. With any other recipe a few models
+    are trained; they stay in the bank if models of the recipe can be stored.
 
     Args:
         plan: Which models, and of what recipe; its strategy and groups are not looked at.
-        bank: Where what is trained is kept.
-        executor: Who will work; this machine if omitted.
-        within: Seconds there are.
+        bank: Where trained models are kept.
+        executor: Backend that will run the jobs; this machine if omitted.
+        within: Time limit [s].
 
     Raises:
         InputError: Not even two models, or one group, fit.
@@ -165,7 +165,7 @@ def _measured(plan: ShadowPlan, bank: Bank, executor: Executor | None) -> Sequen
 
 
 def _measured_by_training(plan: ShadowPlan, bank: Bank, executor: Executor | None) -> list[Measured]:
-    """Train a model with all processors, then one on each, and compare."""
+    """Train a model with all processors, then one model on each, and compare."""
     cpus = n_cpus()
 
     def seconds(strategy: Strategy, models: Sequence[int]) -> float:
@@ -190,7 +190,7 @@ def _measured_by_training(plan: ShadowPlan, bank: Bank, executor: Executor | Non
 
 
 def _first_that_works(seconds: Callable[[int], float], n_tries: int) -> tuple[int, float]:
-    """The first model that can be trained and its time: one that fails is reported when all are trained."""
+    """The first model that can be trained and its time; those that fail are reported when all are trained."""
     for model in range(n_tries - 1):
         with suppress(TrainingError):
             return model, seconds(model)

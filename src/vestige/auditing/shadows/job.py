@@ -1,4 +1,4 @@
-"""One job of training shadow models: train or take from the bank, wrap as a target, observe. Runs on any worker."""
+"""One training job: train models or load them, and ask them about the records. Runs on any worker."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -26,10 +26,10 @@ class Task:
     """Models that are trained together.
 
     Attributes:
-        wanted: Numbers of those whose answers are wanted.
-        stored: The files of those of them that are in the bank already, by number: these are only observed.
-        models: Numbers of those to train. Some may not be wanted: they belong to the stack, whose weights would be
-            others in the last bits without them.
+        wanted: Numbers of the models whose answers are wanted.
+        stored: Files of those that are in the bank already, by number: these are only asked.
+        models: Numbers of those to train. Some may not be wanted: without them the last bits of the other models of
+            their stack would change.
         member: Rows of the membership matrix of those to train, as bits, a row of bytes each.
         seeds: Their seeds.
     """
@@ -43,13 +43,13 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a job gives of one model.
+    """The result of a job for one model.
 
     Attributes:
         model: Its number.
-        files: Its files for the bank; None if it is from there or cannot be stored.
-        rows: What was observed, by variable, at each checkpoint and at the end; empty if it failed.
-        seconds: Wall time of its share of the job's training.
+        files: Its files for the bank; None if it is from the bank or cannot be stored.
+        rows: Its answers by variable, at each checkpoint and at the end; empty if it failed.
+        seconds: Its share of the job's wall time for training.
         error: Why it failed; empty if it did not.
     """
 
@@ -61,7 +61,7 @@ class Trained:
 
 
 def train_and_observe(plan: ShadowPlan, task: Task) -> list[Trained]:
-    """Do one task of a plan, whose membership matrix and groups are not looked at: they need not be sent."""
+    """Run one task of a plan. The plan's membership matrix and groups are not read, so they need not be sent."""
     done = [_observed(plan, i, partial(plan.recipe.load, files), None, 0.0) for i, files in task.stored.items()]
     if not task.models:
         return done
@@ -82,7 +82,7 @@ def _usable(model: Model | Exception) -> Model:
 
 
 def _observed(plan: ShadowPlan, number: int, get: Callable[[], Model], dump: Recipe | None, seconds: float) -> Trained:
-    """What a model answers about all records, and its files if it is new; an error of this model is its own."""
+    """Ask a model about all records, and dump it if it is new. Its errors are returned, and stop no other model."""
     try:
         model = get()
         copies = {copy.epoch: copy for copy in (*model.checkpoints, model)}

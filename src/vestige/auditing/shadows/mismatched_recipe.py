@@ -1,4 +1,4 @@
-"""Is what shadow models are made of built like the target? Said where both can be looked at, and no fault."""
+"""Tells when shadow models have another architecture than the target, where both can be inspected."""
 
 from contextlib import suppress
 from typing import Any
@@ -15,7 +15,7 @@ def mismatched_recipe(target: Any, recipe: Recipe) -> list[Check]:
     is said; nor of parameters that leave the structure as it is.
 
     Args:
-        target: The model that was audited, or what was known of it.
+        target: The audited model, as far as it can be inspected.
         recipe: How shadow models are trained.
 
     Returns:

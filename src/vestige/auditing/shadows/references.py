@@ -1,4 +1,4 @@
-"""Shadow models that an audit has trained, as reference models, and what a reader should know of their training."""
+"""Trained shadow models as reference models, and the checks that describe their training."""
 
 import numpy as np
 
@@ -13,12 +13,12 @@ from vestige.core.result import Check, Validity
 
 
 def references_of(shadows: Shadows, views: Logits | Probabilities | None = None) -> References:
-    """Return the models that are done, with their answers when training had ended; records are the pool's.
+    """Return the models that are done, with their answers about the pool as attacks read them.
 
     Args:
-        shadows: What was trained and observed.
-        views: What the target answered to all views of each record, view by view of one record after the other; None
-            if it was asked about records as they are.
+        shadows: The trained models.
+        views: The target's answers to all views of each record, one record after the other; None if it was asked about
+            the records alone.
     """
     plan = shadows.plan
     n = plan.records.n_records
@@ -35,7 +35,7 @@ def references_of(shadows: Shadows, views: Logits | Probabilities | None = None)
 
 
 def checks_of_training(shadows: Shadows) -> list[Check]:
-    """Say how many models there are, how they were trained, and what went wrong."""
+    """Say how many models there are, how they were trained, and which failed."""
     plan = shadows.plan
     n_done, n_failed = int(shadows.done.sum()), len(shadows.failures)
     kind = "source models" if plan.sources else "shadow models"

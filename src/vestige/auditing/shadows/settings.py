@@ -1,4 +1,4 @@
-"""`ShadowTraining`: what a user says of the models to be trained like the target."""
+"""`ShadowTraining`: the settings of models that are trained like the target."""
 
 import math
 from collections.abc import Sequence
@@ -30,8 +30,9 @@ class ShadowTraining:
             figure 12, measure what that costs.
         n_models: How many: with a share of 1/2 they come in pairs with complementary training sets, with one of p/q in
             groups of q.
-        share: Of the records that each is trained on, such as `"5/6"`, which every record is then in; 1/2 if omitted.
-        within: Seconds there are for them; fewer models are trained if these do not fit. None for no limit.
+        share: Share of the records that each is trained on, such as `"5/6"`: every record is then in 5 of 6 models.
+            1/2 if omitted.
+        within: Time limit [s]; fewer models are trained if all do not fit. None for no limit.
         bank: Folder where models are kept for other runs; VESTIGE_BANK or the user's cache if omitted.
         executor: Backend that runs the training jobs; the processors of this machine if omitted.
         stop_at_failure: Whether the first model that fails ends the audit, instead of being reported.
@@ -154,7 +155,7 @@ class ShadowTraining:
 
     @property
     def seconds(self) -> float:
-        """Seconds there are, infinite without a limit."""
+        """The time limit [s], infinite without one."""
         return math.inf if self.within is None else self.within
 
     def recipe_like(self, target: Any) -> Recipe:

@@ -1,4 +1,4 @@
-"""Jobs in several processes of this machine."""
+"""The backend that runs jobs in several processes of this machine."""
 
 import json
 import os
@@ -40,8 +40,8 @@ serve(int(sys.argv[2]), int(sys.argv[3]))
 class Processes:
     """Runs jobs in several processes of this machine.
 
-    A process that is killed costs its task alone, which another one does again; a task that lost three processes is an
-    outcome with an error. What tasks share is written to one file without a name, which all processes map.
+    If a process is killed, another one runs its task again; a task that lost three processes is an outcome with an
+    error. What tasks share is written once, to a file without a name that all processes map into memory.
 
     Attributes:
         n_workers: Number of processes.
@@ -77,11 +77,11 @@ class Processes:
 
 @dataclass(frozen=True)
 class _Payload:
-    """Work and what it shares, in a file that has no name and is gone with the processes that hold it open.
+    """The work and its shared data, in a file without a name; it disappears when no process has it open.
 
     Attributes:
         file: The file, open.
-        spans: Where in it the large arrays are, and last what refers to them.
+        spans: Start and stop of each large array, and last of the pickle that refers to them.
     """
 
     file: IO[bytes]
@@ -94,7 +94,7 @@ class _Payload:
         buffers: list[Any] = []
         main = shipped(cloudpickle, "a recipe and records", (work, shared), buffers)
         with ExitStack() as opened:
-            opened.enter_context(suppress(OSError))  # of closing: what is left to be written has no room either
+            opened.enter_context(suppress(OSError))  # closing writes what is left, for which there is no room either
             try:
                 file = opened.enter_context(tempfile.TemporaryFile(prefix="vestige-"))
                 spans = []
@@ -128,7 +128,7 @@ class _Worker:
 
 @dataclass(eq=False)
 class _Processes:
-    """The processes, which are started when there is something to do for them."""
+    """The processes; each is started when there is a task for it."""
 
     payload: _Payload
     n_workers: int
@@ -153,7 +153,7 @@ class _Processes:
         data = shipped(cloudpickle, "a task", job.task)
         worker = self.idle.pop() if self.idle else _started(self.payload, self.threads_each)
         self.busy[worker.connection] = worker, job
-        with suppress(OSError):  # it is gone; `wait` will find that out
+        with suppress(OSError):  # the process has ended; `wait` notices
             worker.connection.send_bytes(data)
 
     def wait(self) -> list[tuple[Job, Outcome | None]]:

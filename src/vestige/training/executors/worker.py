@@ -1,4 +1,4 @@
-"""What a process of `Processes` does: take a task, do it, answer, until the one who started it is gone."""
+"""The program of a process of `Processes`: it runs one task after another until its parent process ends."""
 
 import json
 import mmap
@@ -13,21 +13,21 @@ from typing import Any
 from vestige.training.executors.shipping import answer
 
 
-def serve(connection_descriptor: int, parcel_descriptor: int) -> None:
-    """Answer tasks until the process is ended; the first message says where in the payload what is."""
+def serve(connection_descriptor: int, payload_descriptor: int) -> None:
+    """Answer tasks until the process is ended; the first message gives the spans of the payload."""
     import cloudpickle
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the one who started this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the parent process
     connection = Connection(connection_descriptor)
     messages: SimpleQueue[bytes] = SimpleQueue()
     Thread(target=_listen, args=(connection, messages), daemon=True).start()
-    unpack = cache(partial(_unpacked, parcel_descriptor, json.loads(messages.get())))
+    unpack = cache(partial(_unpacked, payload_descriptor, json.loads(messages.get())))
     while True:
         connection.send_bytes(answer(cloudpickle, unpack, messages.get()))
 
 
 def _listen(connection: Connection, messages: "SimpleQueue[bytes]") -> None:
-    """Hear when the other side goes, even in the middle of a task: nobody wants its result then."""
+    """End the process when the parent has ended, even in the middle of a task: its result is not wanted then."""
     while True:
         try:
             messages.put(connection.recv_bytes())
@@ -36,7 +36,7 @@ def _listen(connection: Connection, messages: "SimpleQueue[bytes]") -> None:
 
 
 def _unpacked(descriptor: int, spans: list[list[int]]) -> Any:
-    """Read a payload; large arrays stay in the file, one copy in memory for all processes, until one is written to."""
+    """Read the payload. Large arrays stay in the file: one copy in memory for all processes, unless one is changed."""
     import cloudpickle
 
     view = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY))
