@@ -15,11 +15,10 @@ from vestige.auditing.references.phi import asked_alike
 from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.auditing.run_folder import refuse_another
 from vestige.auditing.shadow import Shadow
-from vestige.auditing.shadows.labels import FirstModel, labels_of_shadows
-from vestige.auditing.shadows.mismatched_recipe import mismatched_recipe
-from vestige.auditing.shadows.references import checks_of_training, references_of
+from vestige.auditing.shadows.answers import FirstModel, labels_of_shadows, pooled_answers, pooled_labels, references_of
+from vestige.auditing.shadows.checks import checks_of_training, mismatched_recipe
 from vestige.auditing.shadows.settings import ShadowTraining
-from vestige.auditing.shadows.sources import pooled_answers, pooled_labels, records_to_train_on
+from vestige.auditing.shadows.sources import records_to_train_on
 from vestige.auditing.trained_models import trained
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError

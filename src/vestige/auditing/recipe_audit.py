@@ -19,8 +19,9 @@ from vestige.auditing.results.evaluation import evaluate
 from vestige.auditing.results.inputs import audit_inputs
 from vestige.auditing.run_folder import attacks_and_options, refuse_another
 from vestige.auditing.selection import ALL, Selection, select
+from vestige.auditing.shadows.answers import references_of
+from vestige.auditing.shadows.checks import checks_of_training
 from vestige.auditing.shadows.cost import Estimate
-from vestige.auditing.shadows.references import checks_of_training, references_of
 from vestige.auditing.shadows.settings import SAME, ShadowTraining
 from vestige.auditing.trained_models import cost_of_training, trained
 from vestige.core.attack import Attack

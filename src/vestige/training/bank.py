@@ -124,7 +124,7 @@ class Bank:
         """
         for key, (model_key, _, _) in models.items():
             if key != key_of(model_key):
-                raise InputError(f"Expected the key {key_of(model_key)[:12]} of this ModelKey, found {key[:12]}.")
+                raise InputError(f"Expected the key {key_of(model_key)[:12]} of these facts, found {key[:12]}.")
         what = f"write {len(models)} models to the bank"
         with self._told(what), half_written(self._journal, _STACK) as staging:
             for key, (model_key, files, how) in models.items():

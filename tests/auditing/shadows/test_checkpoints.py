@@ -9,7 +9,7 @@ from tests.auditing.small_models import plan_of, table, torch_recipe
 
 from vestige import InputError, ShadowTraining, SklearnRecipe, audit, audit_recipe
 from vestige.auditing.shadows import job
-from vestige.auditing.shadows.labels import labels_of_shadows, models_read
+from vestige.auditing.shadows.answers import labels_of_shadows, models_read
 from vestige.auditing.shadows.training import train_shadows
 from vestige.training.bank import Bank
 from vestige.training.model_key import key_of

@@ -184,7 +184,7 @@ def test_label_only_thresholds_are_set_on_all_sources_and_the_ratio_is_not_playe
 
 
 def test_as_one_model_each_source_answers_for_its_own_copies(tmp_path):
-    from vestige.auditing.shadows.sources import pooled_labels
+    from vestige.auditing.shadows.answers import pooled_labels
     from vestige.auditing.shadows.training import train_shadows
     from vestige.training.bank import Bank
 

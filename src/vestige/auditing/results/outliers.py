@@ -68,6 +68,16 @@ def precision_of_outliers(
     played = [column for column in result.results["attack"].unique() if column in records]
     if attack not in played:
         raise InputError(f"Expected an attack that was played, found {attack}; {nearest(attack, played)}.")
+    features = _features_of(result, features, ids)
+    found = find_outliers(features, fraction=fraction, n_neighbours=n_neighbours)
+    scores, member = records[attack].to_numpy(), records["member"].to_numpy().astype(bool)
+    scored = ~np.isnan(scores)  # not the records that the attack learnt from
+    called = scores > threshold if strict else scores >= threshold
+    return precision_on_outliers(called[scored], member[scored], found.is_outlier[scored])
+
+
+def _features_of(result: AuditResult, features: np.ndarray | None, ids: np.ndarray | None) -> np.ndarray:
+    """The features of every record of a result: those that are given, or those of the first trained model."""
     if features is None:
         model = getattr(result, "first_model", None)
         if model is None:
@@ -76,20 +86,14 @@ def precision_of_outliers(
                 "audit with adversary=ShadowTraining(...)."
             )
         ids, features = model.ids, model.last_layer_inputs()
-    if ids is None:
-        raise InputError("Expected ids beside features, found none; give the id of each row.")
-    rows = _rows_of(records["id"].tolist(), ids.tolist(), len(features))
-    found = find_outliers(features[rows], fraction=fraction, n_neighbours=n_neighbours)
-    scores, member = records[attack].to_numpy(), records["member"].to_numpy().astype(bool)
-    scored = ~np.isnan(scores)  # not the records that the attack learnt from
-    called = scores > threshold if strict else scores >= threshold
-    return precision_on_outliers(called[scored], member[scored], found.is_outlier[scored])
+    if ids is None or len(ids) != len(features):
+        n_ids = "none" if ids is None else f"{len(ids):,}"
+        raise InputError(f"Expected an id per row of features, found {n_ids} and {len(features):,}; give one each.")
+    return features[_rows_of(result.records["id"].tolist(), ids.tolist())]
 
 
-def _rows_of(wanted: list[Any], ids: list[Any], n_features: int) -> list[int]:
+def _rows_of(wanted: list[Any], ids: list[Any]) -> list[int]:
     """The row of features of every audited record."""
-    if len(ids) != n_features:
-        raise InputError(f"Expected an id per row of features, found {len(ids):,} and {n_features:,}; give one each.")
     row_of = {one: row for row, one in enumerate(ids)}
     if len(row_of) < len(ids):
         raise InputError(f"Expected each id once, found {len(ids) - len(row_of):,} again; leave the copies out.")

@@ -1,7 +1,6 @@
 """Reference models trained on the adversary's own records: from new weights, or from the target's by forgetting."""
 
 from collections.abc import Iterable
-from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -71,7 +70,7 @@ def references_from_scratch(
     Source:
         Watson et al. 2022, section 4.1; several models, each of a subsample, as in their section 4.3.
     """
-    return _References(recipe, auxiliary, members, nonmembers, None, **options).trained()
+    return _trained(recipe, auxiliary, members, nonmembers, None, options)
 
 
 def references_by_forgetting(
@@ -117,91 +116,81 @@ def references_by_forgetting(
         Watson et al. 2022, section 3, calibration via forgetting. Deviation: their code continues the optimiser's
         state and its schedule as well, which a model that is handed over does not have.
     """
-    return _References(recipe, auxiliary, members, nonmembers, model, **options).trained()
+    return _trained(recipe, auxiliary, members, nonmembers, model, options)
 
 
-@dataclass(frozen=True, eq=False)
-class _References:
-    """The settings of reference models: from the weights of `model`, or from new ones if it is None."""
-
-    recipe: Recipe
-    auxiliary: Records
-    members: Records
-    nonmembers: Records
-    model: Any
-    _: KW_ONLY
-    n_models: int = 1
-    share: float = 1.0
-    validation: Records | None = None
-    gradient_norms: bool = False
-    seed: int = 0
-    progress: Progress = silent
-
-    def trained(self) -> References:
-        """Train them and ask them about the audited records, members first as an audit has them."""
-        audited = joined(self.members, self.nonmembers)
-        refuse_shared("auxiliary", self.auxiliary, audited)
-        if self.validation is not None:
-            refuse_shared("validation", self.validation, audited)
-        everybody = joined(self.auxiliary, audited)  # with one count of classes for all
-        audited = everybody.take(np.arange(self.auxiliary.n_records, everybody.n_records))
-        start = None if self.model is None else Model(self.model, everybody.n_classes, self.seed)
-        answers, norms, knows, epochs = [], [], [], []
-        kind: type[Logits] | type[Probabilities] = Logits
-        draws = self._draws()
-        for number, rows in enumerate(draws):
-            self.progress("training reference models", number, len(draws))
-            own = everybody.take(rows)
-            model_seed = int(stream(self.seed, f"reference model {number}").integers(2**31))
-            model = self.recipe.fit(own, seed=model_seed, start=start, validation=self.validation)
-            found = answers_of(model, audited, gradient_norms=self.gradient_norms)
-            kind = Logits if LOGITS in found else Probabilities
-            answers.append(found[kind.kind])
-            norms += [found[name] for name in found if name == GRADIENT_NORMS]
-            own_answers = open_target(model.classifier, own.n_classes).answers(own.inputs)
-            own_accuracy = _accuracy(own_answers.whole(), own.labels)
-            knows.append([own_accuracy, *self._on_both_sides(answers[-1], audited.labels)])
-            epochs.append(model.epoch)
-        self.progress("training reference models", len(draws), len(draws))
-        begun_with = "new weights" if start is None else "the target's weights"
-        for_epochs = f", {np.mean(epochs):.3g} epochs on average" if any(epochs) else ""
-        said = (
-            f"{len(draws)} from {begun_with}, on {draws[0].size:,} of {self.auxiliary.n_records:,} records that are "
-            f"not audited{for_epochs}; mean accuracy {_said(np.mean(knows, axis=0))} (their own records, the target's "
-            "members, its nonmembers)"
-        )
-        if start is not None:
-            mine = open_target(start.classifier, audited.n_classes).answers(audited.inputs).whole()
-            of_target = _said(self._on_both_sides(mine, audited.labels))
-            said = f"by forgetting: {said}; the target's {of_target} on the last two"
-        return References(
-            kind,
-            np.stack(answers),
-            np.zeros((len(draws), audited.n_records), dtype=bool),
-            ids=audited.ids,
-            labels=audited.labels,
-            gradient_norms=np.stack(norms) if norms else None,
-            training=said,
-            by_forgetting=start is not None,
-        )
-
-    def _draws(self) -> list[np.ndarray]:
-        """Which auxiliary records each model is trained on."""
-        if self.n_models < 1:
-            raise InputError(f"Expected at least 1 reference model, found {self.n_models}.")
-        if not 0 < self.share <= 1:
-            raise InputError(f"Expected a share of the auxiliary records above 0 and up to 1, found {self.share:g}.")
-        n = self.auxiliary.n_records
-        streams = (stream(self.seed, f"records of reference model {i}") for i in range(self.n_models))
-        return [np.sort(drawn.permutation(n)[: max(1, round(self.share * n))]) for drawn in streams]
-
-    def _on_both_sides(self, table: np.ndarray, labels: np.ndarray) -> list[float]:
-        n = self.members.n_records
-        return [_accuracy(table[:n], labels[:n]), _accuracy(table[n:], labels[n:])]
+def _trained(
+    recipe: Recipe, auxiliary: Records, members: Records, nonmembers: Records, model: Any, options: ReferenceOptions
+) -> References:
+    """Train models, from the weights of `model` if there is one, and ask them about members, then nonmembers."""
+    unknown = sorted(set(options) - set(ReferenceOptions.__annotations__))
+    if unknown:
+        raise TypeError(f"Expected options of reference models, found {unknown[0]}; see ReferenceOptions.")
+    seed, validation, progress = options.get("seed", 0), options.get("validation"), options.get("progress", silent)
+    audited = joined(members, nonmembers)
+    refuse_shared("auxiliary", auxiliary, audited)
+    if validation is not None:
+        refuse_shared("validation", validation, audited)
+    everybody = joined(auxiliary, audited)  # with one count of classes for all
+    audited = everybody.take(np.arange(auxiliary.n_records, everybody.n_records))
+    start = None if model is None else Model(model, everybody.n_classes, seed)
+    answers, norms, accuracies, epochs = [], [], [], []
+    kind: type[Logits] | type[Probabilities] = Logits
+    draws = _draws(auxiliary.n_records, options.get("n_models", 1), options.get("share", 1.0), seed)
+    for number, rows in enumerate(draws):
+        progress("training reference models", number, len(draws))
+        own = everybody.take(rows)
+        model_seed = int(stream(seed, f"reference model {number}").integers(2**31))
+        trained = recipe.fit(own, seed=model_seed, start=start, validation=validation)
+        found = answers_of(trained, audited, gradient_norms=options.get("gradient_norms", False))
+        kind = Logits if LOGITS in found else Probabilities
+        answers.append(found[kind.kind])
+        norms += [found[name] for name in found if name == GRADIENT_NORMS]
+        accuracies.append([_accuracy(trained, own), *_on_both_sides(answers[-1], audited.labels, members.n_records)])
+        epochs.append(trained.epoch)
+    progress("training reference models", len(draws), len(draws))
+    begun_with = "new weights" if start is None else "the target's weights"
+    for_epochs = f", {np.mean(epochs):.3g} epochs on average" if any(epochs) else ""
+    said = (
+        f"{len(draws)} from {begun_with}, on {draws[0].size:,} of {auxiliary.n_records:,} records that are "
+        f"not audited{for_epochs}; mean accuracy {_said(np.mean(accuracies, axis=0))} (their own records, the target's "
+        "members, its nonmembers)"
+    )
+    if start is not None:
+        of_target = open_target(start.classifier, audited.n_classes).answers(audited.inputs).whole()
+        both = _said(_on_both_sides(of_target, audited.labels, members.n_records))
+        said = f"by forgetting: {said}; the target's {both} on the last two"
+    return References(
+        kind,
+        np.stack(answers),
+        np.zeros((len(draws), audited.n_records), dtype=bool),
+        ids=audited.ids,
+        labels=audited.labels,
+        gradient_norms=np.stack(norms) if norms else None,
+        training=said,
+        by_forgetting=start is not None,
+    )
 
 
-def _accuracy(table: np.ndarray, labels: np.ndarray) -> float:
-    return float(np.mean(table.argmax(axis=1) == labels))
+def _draws(n_records: int, n_models: int, share: float, seed: int) -> list[np.ndarray]:
+    """Which auxiliary records each model is trained on."""
+    if n_models < 1:
+        raise InputError(f"Expected at least 1 reference model, found {n_models}.")
+    if not 0 < share <= 1:
+        raise InputError(f"Expected a share of the auxiliary records above 0 and up to 1, found {share:g}.")
+    streams = (stream(seed, f"records of reference model {i}") for i in range(n_models))
+    return [np.sort(drawn.permutation(n_records)[: max(1, round(share * n_records))]) for drawn in streams]
+
+
+def _accuracy(model: Model, records: Records) -> float:
+    answers = open_target(model.classifier, records.n_classes).answers(records.inputs).whole()
+    return float(np.mean(answers.argmax(axis=1) == records.labels))
+
+
+def _on_both_sides(answers: np.ndarray, labels: np.ndarray, n_members: int) -> list[float]:
+    """Accuracy on members and on nonmembers."""
+    right = answers.argmax(axis=1) == labels
+    return [float(right[:n_members].mean()), float(right[n_members:].mean())]
 
 
 def _said(accuracies: Iterable[float]) -> str:
