@@ -13,8 +13,18 @@ from vestige.core.errors import InputError
 from vestige.core.memory import keep_freed_memory
 from vestige.core.recipe import Model
 from vestige.core.records import Records
-from vestige.training.checking import check_finite, check_losses, check_width, naming_failures
-from vestige.training.classifier import Classifier, device_of, generator_of, global_stream, seed_of, tensors_of
+from vestige.training.classifier import (
+    Classifier,
+    check_finite,
+    check_losses,
+    check_width,
+    device_of,
+    generator_of,
+    global_stream,
+    naming_failures,
+    seed_of,
+    tensors_of,
+)
 from vestige.training.stopping import Epoch
 
 if TYPE_CHECKING:

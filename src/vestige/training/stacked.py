@@ -20,13 +20,16 @@ from torch.func import stack_module_state
 from vestige.core.errors import InputError, TrainingError, UnsupportedModelError
 from vestige.core.recipe import Model
 from vestige.core.records import Records
-from vestige.training.checking import check_finite, check_losses, check_width, naming_failures
 from vestige.training.classifier import (
     Classifier,
     as_float,
+    check_finite,
+    check_losses,
+    check_width,
     device_of,
     generator_of,
     global_stream,
+    naming_failures,
     seed_of,
     tensors_of,
 )

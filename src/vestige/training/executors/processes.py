@@ -1,21 +1,25 @@
 """The backend that runs jobs in several processes of this machine."""
 
 import json
+import mmap
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import cache, partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from signal import Signals
+from queue import SimpleQueue
+from threading import Thread
 from typing import IO, Any
 
 from vestige.core.errors import InputError, OutputError
 from vestige.core.jobs import Outcome
-from vestige.training.executors.shipping import outcome_of, shipped
+from vestige.training.executors.shipping import answer, outcome_of, shipped
 from vestige.training.executors.worker_pool import Job, outcomes_of
 
 _MOST_LOSSES = 3
@@ -31,7 +35,7 @@ _THREADS = (
 _START = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from vestige.training.executors.worker import serve
+from vestige.training.executors.processes import serve
 serve(int(sys.argv[2]), int(sys.argv[3]))
 """
 
@@ -186,4 +190,38 @@ def _started(payload: _Payload, threads_each: int) -> _Worker:
 
 
 def _ending(status: int) -> str:
-    return f"ended by {Signals(-status).name}" if status < 0 else f"with exit status {status}"
+    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
+
+
+# ------------------------------------------------------------------------------- in the process
+
+
+def serve(connection_descriptor: int, payload_descriptor: int) -> None:
+    """Answer tasks until the process is ended; the first message gives the spans of the payload."""
+    import cloudpickle
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the parent process
+    connection = Connection(connection_descriptor)
+    messages: SimpleQueue[bytes] = SimpleQueue()
+    Thread(target=_listen, args=(connection, messages), daemon=True).start()
+    unpack = cache(partial(_unpacked, payload_descriptor, json.loads(messages.get())))
+    while True:
+        connection.send_bytes(answer(cloudpickle, unpack, messages.get()))
+
+
+def _listen(connection: Connection, messages: "SimpleQueue[bytes]") -> None:
+    """End the process when the parent has ended, even in the middle of a task: its result is not wanted then."""
+    while True:
+        try:
+            messages.put(connection.recv_bytes())
+        except (EOFError, OSError):
+            os._exit(1)
+
+
+def _unpacked(descriptor: int, spans: list[list[int]]) -> Any:
+    """Read the payload. Large arrays stay in the file: one copy in memory for all processes, unless one is changed."""
+    import cloudpickle
+
+    view = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY))
+    *buffers, main = (view[start:stop] for start, stop in spans)
+    return cloudpickle.loads(main, buffers=buffers)
