@@ -1,9 +1,10 @@
 """The adversary's models: one shadow model, given reference models, trained ones, or none."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,13 @@ from vestige.auditing.references.phi import asked_alike
 from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.auditing.run_folder import refuse_another
 from vestige.auditing.shadow import Shadow
-from vestige.auditing.shadows.answers import FirstModel, labels_of_shadows, pooled_answers, pooled_labels, references_of
+from vestige.auditing.shadows.answers import (
+    embeddings_of_first,
+    labels_of_shadows,
+    pooled_answers,
+    pooled_labels,
+    references_of,
+)
 from vestige.auditing.shadows.checks import checks_of_training, mismatched_recipe
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.shadows.sources import records_to_train_on
@@ -38,7 +45,7 @@ class AdversaryModels:
         shadow: The answers of one of them, on which thresholds are set; None if the adversary has no model.
         scores: Scores of attacks with reference models; None without such models, or if only their labels are seen.
         labels: Models that were trained for this audit, to be asked for labels.
-        first: The first of these, to be asked for its last layer's inputs.
+        embeddings: Asks the first of these for its last layer's inputs: ids and features of the audited records.
         n_sources: Models that the shadow's answers are of.
         checks: Checks of them that are not among those of the scores.
     """
@@ -46,7 +53,7 @@ class AdversaryModels:
     shadow: Predictions | None = None
     scores: ReferenceScores | None = None
     labels: ShadowLabels | None = None
-    first: FirstModel | None = None
+    embeddings: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
     n_sources: int = 1
     checks: tuple[Check, ...] = ()
 
@@ -100,21 +107,21 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
             with_gradients=with_gradients,
         )  # fmt: skip
         checks = (*checks_of_training(shadows), *mismatched_recipe(answers.classifier, recipe))
-        first = FirstModel(shadows, bank, audited)
+        embeddings = partial(embeddings_of_first, shadows, bank, audited)
         by_labels = predictions.output(PredictedLabels) is not None
         if training.has_sources:
             shadow, labels = pooled_answers(shadows, labels_only=by_labels), pooled_labels(shadows, bank)
-            n_sources = len(shadows.member)
-            return AdversaryModels(shadow=shadow, labels=labels, checks=checks, first=first, n_sources=n_sources)
+            found = AdversaryModels(shadow=shadow, labels=labels, checks=checks, embeddings=embeddings)
+            return replace(found, n_sources=len(shadows.member))
         if predictions.ids is None:
             predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
         labels = labels_of_shadows(shadows, bank)
         if by_labels:  # phi of the target is not seen
             shadow = replace(pooled_answers(shadows, labels_only=True, n_models=1), ids=predictions.ids)
-            return AdversaryModels(shadow=shadow, labels=labels, checks=checks, first=first)
+            return AdversaryModels(shadow=shadow, labels=labels, checks=checks, embeddings=embeddings)
         references = references_of(shadows, answers.views)
         scores = score_with(references, predictions, plan.selection.attacks, checks, plan.likelihood)
-        return AdversaryModels(shadow=scores.shadow, scores=scores, labels=labels, first=first)
+        return AdversaryModels(shadow=scores.shadow, scores=scores, labels=labels, embeddings=embeddings)
 
 
 def _reads(signal: str, recipe: Recipe, predictions: Predictions, attacks: Iterable[Attack]) -> bool:

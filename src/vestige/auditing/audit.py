@@ -123,7 +123,7 @@ def play(plan: AuditPlan) -> FinishedAudit:
         models.n_sources,
     )
     result = evaluate(inputs, plan.progress, checks=(*answers.checks, *models.checks), queries=queries)
-    return replace(result, first_model=models.first)
+    return replace(result, embeddings=models.embeddings)
 
 
 def _opened(plan: AuditPlan) -> Any:

@@ -1,5 +1,6 @@
 """`FinishedAudit`: a result that shows itself, saves itself and draws its curves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -21,15 +22,15 @@ class FinishedAudit(AuditResult):
     """What `audit` returns.
 
     Attributes:
-        first_model: The first shadow or source model that was trained for it, for what looks at its features; None if
-            none was.
+        embeddings: Returns ids of the audited records and the last-layer inputs of each, by the first shadow or source
+            model that was trained for the audit; None if none was.
     """
 
-    first_model: Any = field(default=None, kw_only=True)
+    embeddings: Callable[[], tuple[np.ndarray, np.ndarray]] | None = field(default=None, kw_only=True)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a pickle keeps: everything but the model, whose recipe may be a function that cannot be pickled."""
-        return {**self.__dict__, "first_model": None}
+        """What a pickle keeps: all but `embeddings`, whose recipe may be a function that cannot be pickled."""
+        return {**self.__dict__, "embeddings": None}
 
     def save(self, folder: str | Path) -> None:
         """Write the run to a folder, as `audit(..., run=folder)` does.

@@ -46,12 +46,7 @@ def refuse_recipe(target: Any, training: ShadowTraining, querying: Querying) -> 
 
 
 def cost_of(
-    target: Any,
-    members: Records,
-    nonmembers: Records,
-    training: ShadowTraining,
-    seed: int,
-    querying: Querying,
+    target: Any, members: Records, nonmembers: Records, training: ShadowTraining, seed: int, querying: Querying
 ) -> Estimate:
     """Measure what the shadow models of an audit will cost.
 

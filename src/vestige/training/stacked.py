@@ -5,11 +5,11 @@ models that `plain` would give one by one, to rounding.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -55,23 +55,26 @@ def reason_against(recipe: "TorchRecipe") -> str:
     with torch.random.fork_rng(devices=[]):
         network = recipe.network()
         optimiser = recipe.optimiser(network.parameters())
-    if type(optimiser) not in _ELEMENTWISE:
-        return f"its optimiser {type(optimiser).__name__} does not treat every weight alone"
-    if optimiser._optimizer_step_pre_hooks or optimiser._optimizer_step_post_hooks:
-        return f"its optimiser {type(optimiser).__name__} has hooks, which would see all models at once"
+    return next((words for is_so, words in _reasons(network, optimiser) if is_so), "")
+
+
+def _reasons(network: nn.Module, optimiser: torch.optim.Optimizer) -> Iterator[tuple[Any, str]]:
+    """What would keep models from being stacked, and whether it is there."""
+    kind = f"its optimiser {type(optimiser).__name__}"
+    yield type(optimiser) not in _ELEMENTWISE, f"{kind} does not treat every weight alone"
+    hooks: Any = optimiser._optimizer_step_pre_hooks or optimiser._optimizer_step_post_hooks
+    yield hooks, f"{kind} has hooks, which would see all models at once"
     for name, weight in network.named_parameters():
-        if weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None):
-            return f"weight {name} has hooks on its gradient, which stacked weights would not have"
+        hooks = weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None)
+        yield hooks, f"weight {name} has hooks on its gradient, which stacked weights would not have"
     for name, layer in network.named_modules():
-        if "forward" in vars(layer):
-            return f"layer {name} ({type(layer).__name__}) has a forward of its own, perhaps with another one's weights"
-        if isinstance(layer, _RANDOM):
-            return f"layer {name} ({type(layer).__name__}) draws random numbers that a stack cannot give each model"
-        if isinstance(layer, _BATCH_NORMS) and layer.momentum is None:
-            return f"layer {name} ({type(layer).__name__}) averages over all batches, which a stack cannot"
-        if next(layer.parameters(recurse=False), None) is not None and isinstance(layer, nn.RNNBase):
-            return f"layer {name} ({type(layer).__name__}) has kernels that cannot be stacked"
-    return ""
+        which = f"layer {name} ({type(layer).__name__})"
+        yield "forward" in vars(layer), f"{which} has a forward of its own, perhaps with another one's weights"
+        yield isinstance(layer, _RANDOM), f"{which} draws random numbers that a stack cannot give each model"
+        averages = isinstance(layer, _BATCH_NORMS) and layer.momentum is None
+        yield averages, f"{which} averages over all batches, which a stack cannot"
+        recurrent = next(layer.parameters(recurse=False), None) is not None and isinstance(layer, nn.RNNBase)
+        yield recurrent, f"{which} has kernels that cannot be stacked"
 
 
 def train_stack(

@@ -107,7 +107,5 @@ class _Layers(nn.Module):
 
 
 def _perceptron(*sizes: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before, after in pairwise(sizes):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-    return nn.Sequential(*layers)
+    pairs = pairwise(sizes)
+    return nn.Sequential(*(layer for before, after in pairs for layer in (nn.Linear(before, after), nn.ReLU())))

@@ -25,18 +25,15 @@ def precision_of_outliers(
     """Compare how precise an audit's attack is on the outliers among its records and on all of them.
 
     Outliers are found among the audited records. Both precisions are for as many members as nonmembers; records are
-    counted, not people. For another share of members or another confidence, `evaluation.outliers` has the two steps.
+    counted, not people. `evaluation.outliers` has other shares of members and other confidences.
 
     Args:
         result: A finished audit.
         attack: Whose scores call members.
         threshold: Score above which a record is called a member, set elsewhere, such as on a shadow model.
-        features: What a model that is not the target makes of each record: the inputs of its last linear layer. If
-            omitted, those of the first shadow or source model that was trained for the audit, in evaluation mode, at
-            the epoch that attacks read: it must be a torch module, and in the bank. They are compared by their
-            direction alone, whatever their length.
-        ids: Id of each row of the features; every record of `result.records` must be among them, in any order. Left
-            out with the features.
+        features: Inputs of the last linear layer of a model that is not the target; directions are compared, lengths
+            are not. If omitted, of the first torch model trained for the audit, as attacks read it, from the bank.
+        ids: Id of each row of the features, in any order; every record of `result.records` must be among them.
         strict: Whether a record exactly at the threshold is called a nonmember.
         fraction: Share of the records that are outliers.
         n_neighbours: Fewer neighbours than this make an outlier.
@@ -45,8 +42,7 @@ def precision_of_outliers(
         Both precisions and their difference, each with a 95 % interval.
 
     Raises:
-        InputError: The attack was not played, an id is missing or there twice, lengths do not fit, the features
-            have no direction or too few records, or there are none.
+        InputError: The attack was not played, ids and features do not fit, features are missing or have no direction.
         UnsupportedModelError: The trained model is no torch module, or its last layer is no linear one.
         TrainingError: The trained model is not in the bank.
 
@@ -54,10 +50,9 @@ def precision_of_outliers(
         >>> from vestige import Predictions, audit
         >>> rng = np.random.default_rng(0)
         >>> p, member = rng.uniform(0.1, 0.9, 400), np.arange(400) < 200
-        >>> given = Predictions(np.column_stack([p, 1 - p]), np.zeros(400, dtype=int), member, ids=np.arange(400))
-        >>> result = audit(given, attacks=["confidence"])
-        >>> features = rng.normal(size=(400, 8))
-        >>> found = precision_of_outliers(result, "confidence", 0.5, features=features, ids=np.arange(400))
+        >>> result = audit(Predictions(np.column_stack([p, 1 - p]), np.zeros(400, dtype=int), member), attacks=["loss"])
+        >>> given = {"features": rng.normal(size=(400, 8)), "ids": np.arange(400)}
+        >>> found = precision_of_outliers(result, "loss", -0.7, **given)
         >>> found.outliers.n_members + found.outliers.n_nonmembers
         8
 
@@ -79,13 +74,13 @@ def precision_of_outliers(
 def _features_of(result: AuditResult, features: np.ndarray | None, ids: np.ndarray | None) -> np.ndarray:
     """The features of every record of a result: those that are given, or those of the first trained model."""
     if features is None:
-        model = getattr(result, "first_model", None)
-        if model is None:
+        embeddings = getattr(result, "embeddings", None)
+        if embeddings is None:
             raise InputError(
                 "Expected features beside an audit without trained models, found none; give features and their ids, or "
                 "audit with adversary=ShadowTraining(...)."
             )
-        ids, features = model.ids, model.last_layer_inputs()
+        ids, features = embeddings()
     if ids is None or len(ids) != len(features):
         n_ids = "none" if ids is None else f"{len(ids):,}"
         raise InputError(f"Expected an id per row of features, found {n_ids} and {len(features):,}; give one each.")

@@ -160,37 +160,19 @@ class _Pooled:
         return found
 
 
-@dataclass(frozen=True, eq=False)
-class FirstModel:
-    """The first model that an audit has trained, to be asked for its last layer's inputs once the audit is finished.
+def embeddings_of_first(shadows: Shadows, bank: Bank, audited: Records) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids of the audited records (their numbers without ids), and the first model's last-layer inputs of each.
 
-    Attributes:
-        shadows: What was trained.
-        bank: Where the model is.
-        records: The audited ones.
+    Raises:
+        UnsupportedModelError: It is no torch module, or its last layer is no linear one.
+        TrainingError: It is not in the bank.
     """
-
-    shadows: Shadows
-    bank: Bank
-    records: Records
-
-    @property
-    def ids(self) -> np.ndarray:
-        """Id of each audited record, its number if it has none."""
-        return np.arange(self.records.n_records) if self.records.ids is None else np.asarray(self.records.ids)
-
-    def last_layer_inputs(self) -> np.ndarray:
-        """Return each audited record's embedding.
-
-        Raises:
-            UnsupportedModelError: It is no torch module, or the last layer of it is no linear one.
-            TrainingError: It is not in the bank.
-        """
-        model = next(models_read(self.shadows, self.bank, "features of the audited records"))
-        target = open_target(model.classifier, model.n_classes)
-        if not isinstance(target, EmbeddingModel):
-            raise UnsupportedModelError(
-                f"Expected a shadow model with a last layer for features, found {type(model.classifier).__name__}; "
-                "train torch modules, or give features."
-            )
-        return target.last_layer_inputs(self.records.inputs)
+    model = next(models_read(shadows, bank, "features of the audited records"))
+    target = open_target(model.classifier, model.n_classes)
+    if not isinstance(target, EmbeddingModel):
+        raise UnsupportedModelError(
+            f"Expected a shadow model with a last layer for features, found {type(model.classifier).__name__}; "
+            "train torch modules, or give features."
+        )
+    ids = np.arange(audited.n_records) if audited.ids is None else audited.ids
+    return ids, target.last_layer_inputs(audited.inputs)

@@ -69,22 +69,20 @@ class Estimate:
         first = self.measured[0]
         epochs = f" x {self.epochs} epochs" if self.epochs else ""
         kind = "source models" if self.sources else "shadow models"
-        lines = [
-            f"{self.n_models - self.n_stored} {kind}{epochs} x {in_seconds(first.seconds_per_model)} each = "
-            f"{duration(self.seconds)}, as {first.strategy}",
-            f"{_size(self.disk)} of signals on disk, {_size(self.memory)} in memory at a time",
-        ]
-        if self.n_stored:
-            lines.insert(0, f"{self.n_stored} of {self.n_models} {kind} are in the bank")
         others = [f"{in_seconds(m.seconds_per_model)} as {m.strategy}" for m in self.measured[1:4]]
-        if others:
-            lines.append(f"measured as well: {'; '.join(others)}")
-        if self.n_views > 1:
-            lines.append(f"each is asked {self.n_views} views of every record, which takes time that was not measured")
-        if self.n_models < self.n_asked:
-            cost = what_is_given_up(self.n_models, self.n_asked, None if self.sources else self.share)
-            lines.append(f"{self.n_models} instead of {self.n_asked} models fit the time: {cost}")
-        return lines
+        cost = what_is_given_up(self.n_models, self.n_asked, None if self.sources else self.share)
+        lines = {
+            f"{self.n_stored} of {self.n_models} {kind} are in the bank": self.n_stored,
+            f"{self.n_models - self.n_stored} {kind}{epochs} x {in_seconds(first.seconds_per_model)} each = "
+            f"{duration(self.seconds)}, as {first.strategy}": True,
+            f"{_size(self.disk)} of signals on disk, {_size(self.memory)} in memory at a time": True,
+            f"measured as well: {'; '.join(others)}": others,
+            f"each is asked {self.n_views} views of every record, which takes time that was not measured": (
+                self.n_views > 1
+            ),
+            f"{self.n_models} instead of {self.n_asked} models fit the time: {cost}": self.n_models < self.n_asked,
+        }
+        return [line for line, is_said in lines.items() if is_said]
 
 
 def what_is_given_up(n_models: int, n_asked: int, share: Fraction | None = Fraction(1, 2)) -> str:

@@ -77,61 +77,57 @@ class ShadowTraining:
         self._settle_sources()
         self._settle_checkpoints()
         size = self.group_size
-        if size == 2 and (self.n_models < 2 or self.n_models % 2):
-            raise InputError(
-                f"Expected an even number of shadow models, 2 or more, found {self.n_models}; they come in pairs."
-            )
-        if self.n_models < size or self.n_models % size:
-            raise InputError(
-                f"Expected a multiple of {size} shadow models for a share of {self.share}, found {self.n_models}; they "
-                f"come in groups of {size} in which every record is equally often: take "
-                f"{max(1, round(self.n_models / size)) * size}."
-            )
-        if self.within is not None and not self.within > 0:
-            raise InputError(f"Expected a time above 0 s for shadow models, found {self.within:g}.")
+        _refuse(
+            size == 2 and (self.n_models < 2 or self.n_models % 2 == 1),
+            f"Expected an even number of shadow models, 2 or more, found {self.n_models}; they come in pairs.",
+        )
+        _refuse(
+            self.n_models < size or self.n_models % size > 0,
+            f"Expected a multiple of {size} shadow models for a share of {self.share}, found {self.n_models}; they "
+            f"come in groups of {size} in which every record is equally often: take "
+            f"{max(1, round(self.n_models / size)) * size}.",
+        )
+        _refuse(not self.seconds > 0, f"Expected a time above 0 s for shadow models, found {self.seconds:g}.")
 
     def _settle_sources(self) -> None:
         if self.records is None:
-            if self.n_sources is not None:
-                raise InputError(
-                    f"Expected records of their own for source models, found n_sources {self.n_sources} alone; give "
-                    "records, or n_models for models trained on the audited records."
-                )
+            _refuse(
+                self.n_sources is not None,
+                f"Expected records of their own for source models, found n_sources {self.n_sources} alone; give "
+                "records, or n_models for models trained on the audited records.",
+            )
             return
-        n_sources = 1 if self.n_sources is None else self.n_sources
-        if n_sources < 1:
-            raise InputError(f"Expected 1 source model or more, found {n_sources}.")
-        if self.n_models not in (N_MODELS, n_sources):
-            raise InputError(
-                f"Expected n_sources beside records of source models, found n_models {self.n_models}; say how many "
-                "there are with n_sources alone."
-            )
         own = Records(*self.records) if isinstance(self.records, tuple) and len(self.records) == 2 else self.records
-        if not isinstance(own, Records):
-            raise InputError(
-                f"Expected Records or (inputs, labels) as records of source models, found {type(own).__name__}."
-            )
-        object.__setattr__(self, "records", own)
-        object.__setattr__(self, "n_sources", n_sources)
-        object.__setattr__(self, "n_models", n_sources)
+        _refuse(
+            not isinstance(own, Records),
+            f"Expected Records or (inputs, labels) as records of source models, found {type(own).__name__}.",
+        )
+        n_sources = 1 if self.n_sources is None else self.n_sources
+        _refuse(n_sources < 1, f"Expected 1 source model or more, found {n_sources}.")
+        _refuse(
+            self.n_models not in (N_MODELS, n_sources),
+            f"Expected n_sources beside records of source models, found n_models {self.n_models}; say how many there "
+            "are with n_sources alone.",
+        )
+        for name, value in (("records", own), ("n_sources", n_sources), ("n_models", n_sources)):
+            object.__setattr__(self, name, value)
 
     def _settle_checkpoints(self) -> None:
-        checkpoints = tuple(self.checkpoints)
+        checkpoints, epochs = tuple(self.checkpoints), getattr(self.recipe, "epochs", None)
         object.__setattr__(self, "checkpoints", checkpoints)
-        epochs = getattr(self.recipe, "epochs", None)
-        if checkpoints and epochs is None:
-            raise InputError(
-                "Expected a recipe that counts epochs for checkpoints, found one that does not; train with "
-                "vestige.TorchRecipe."
-            )
-        if list(checkpoints) != sorted({e for e in checkpoints if 1 <= e <= (epochs or 0)}):
-            raise InputError(
-                f"Expected checkpoints that rise, within 1..{epochs}, the recipe's epochs, found {list(checkpoints)}."
-            )
-        if self.epoch is not None and self.epoch not in checkpoints:
-            raise InputError(
-                f"Expected an epoch among the checkpoints {list(checkpoints)}, found {self.epoch}; name it there too."
-            )
+        _refuse(
+            bool(checkpoints) and epochs is None,
+            "Expected a recipe that counts epochs for checkpoints, found one that does not; train with "
+            "vestige.TorchRecipe.",
+        )
+        _refuse(
+            list(checkpoints) != sorted({e for e in checkpoints if 1 <= e <= (epochs or 0)}),
+            f"Expected checkpoints that rise, within 1..{epochs}, the recipe's epochs, found {list(checkpoints)}.",
+        )
+        _refuse(
+            self.epoch is not None and self.epoch not in checkpoints,
+            f"Expected an epoch among the checkpoints {list(checkpoints)}, found {self.epoch}; name it there too.",
+        )
 
     @property
     def has_sources(self) -> bool:
@@ -174,6 +170,11 @@ class ShadowTraining:
         from vestige.training.sklearn_recipe import SklearnRecipe
 
         return SklearnRecipe(target)
+
+
+def _refuse(is_wrong: bool, message: str) -> None:
+    if is_wrong:
+        raise InputError(message)
 
 
 def _share(said: Fraction | str | float) -> Fraction:

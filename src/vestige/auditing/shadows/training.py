@@ -12,14 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from vestige.auditing.run_folder import FAILURES, STORE
-from vestige.auditing.shadows.job import (
-    GRADIENT_NORMS,
-    LOGITS,
-    PROBABILITIES,
-    Task,
-    Trained,
-    train_and_observe,
-)
+from vestige.auditing.shadows.job import GRADIENT_NORMS, LOGITS, PROBABILITIES, Task, Trained, train_and_observe
 from vestige.auditing.shadows.plan import ShadowPlan
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError, TrainingError
