@@ -1,6 +1,7 @@
 """What makes the many small audits here cheap without touching a number in their tables."""
 
 import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ def _modest():
 def nursery() -> Any:
     """Makes processes that are forked from one that has imported everything, because importing is what costs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+        root = Path(__file__).resolve().parents[2]
+        patch.setenv("PYTHONPATH", f"{root}{os.pathsep}{root / 'src'}")  # of this checkout, whichever is installed
         context = multiprocessing.get_context("forkserver")
         ours = ["tests.auditing.small_models", "vestige.training.stacked", "vestige.targets.objects.torch_module"]
         context.set_forkserver_preload([*ours, "torch._dynamo", "zarr", "skops.io"])  # the first optimiser imports it

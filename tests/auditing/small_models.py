@@ -51,7 +51,7 @@ def plan_of(
 
 def signals(shadows: Shadows) -> np.ndarray:
     """What all models that are done answered at the end."""
-    return shadows.store.read(shadows.kind, rows=shadows.final_rows())
+    return shadows.store.read(shadows.kind, rows=shadows.rows_read())
 
 
 # ---------------------------------------------------------------------------------- functions that train

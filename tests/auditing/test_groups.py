@@ -14,7 +14,8 @@ from vestige.auditing.references.phi import left_without
 from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.auditing.results.every_target import effects_of_references, spread_of, values_of_targets
 from vestige.auditing.selection import select
-from vestige.auditing.shadows.references import checks_of_training, references_of
+from vestige.auditing.shadows.answers import references_of
+from vestige.auditing.shadows.checks import checks_of_training
 from vestige.auditing.shadows.training import Shadows, train_shadows
 from vestige.auditing.trained_models import design
 from vestige.core.errors import InputError, RunFolderError

@@ -21,7 +21,7 @@ from vestige.attacks.lira import lira_offline, lira_online
 from vestige.auditing.files.audit_file import audit_file_of
 from vestige.auditing.querying.cost import lines_of_asking
 from vestige.auditing.references.scores import score_with
-from vestige.auditing.shadows.mismatched_recipe import mismatched_recipe
+from vestige.auditing.shadows.checks import mismatched_recipe
 from vestige.auditing.trained_models import cost_of
 from vestige.core.errors import BudgetError, InputError, RunFolderError
 from vestige.core.inputs import InputSpace

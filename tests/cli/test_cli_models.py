@@ -267,6 +267,28 @@ def test_shadow_models_are_trained_like_the_model(vestige, own):
     assert said["recipe"]["n_shadows"] == 6
 
 
+def test_source_models_are_trained_on_records_of_a_file(vestige, made, own):
+    save(own, "own", 2)
+    recipe = '[recipe]\ntrain = "same"\nrecords = "own.csv"\n[paths]\nrelative_to = "."'
+    data = {"members": str(made / "in.csv"), "nonmembers": str(made / "out.csv"), "label": "outcome", "id": "row"}
+    path = audit_toml(own, {"model": str(made / "forest.skops")}, data, recipe)
+    bank = ("--bank", own / "bank")
+    planned = vestige("plan", path, "--set", "recipe.n_sources=2", *bank)
+    assert planned.code == 0, planned
+    assert "source models x " in planned.out
+    done = vestige("audit", path, "--out", own / "run", *bank, "--set", "recipe.n_sources=2", "-q")
+    assert done == (0, "", "")
+    again = vestige("audit", own / "run" / "audit.toml", "--out", own / "again", *bank, "-q")
+    assert again == (0, "", "")
+    pd.testing.assert_frame_equal(numbers(own / "run"), numbers(own / "again"))
+    assert "shadow_strict" in set(numbers(own / "run")["threshold"])
+    refused = vestige("audit", path, "--out", own / "other", *bank, "--set", "recipe.checkpoints=[1]", "-q")
+    assert refused.code == 2
+    assert "Expected a recipe that counts epochs for checkpoints" in refused.err
+    overlap = vestige("audit", path, "--out", own / "other", *bank, "--set", f"recipe.records={made / 'in.csv'}", "-q")
+    assert "Expected source records that are not audited, found 60 records that are" in overlap.err
+
+
 def test_a_plan_of_a_model_of_this_process_says_how_long(vestige, made, own):
     path = audit_toml(own, {"model": "clinic_models:scores", "answers": "logits"})
     done = vestige("plan", path)

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from tests.training.stacks import KEY, filled, remains, run, stack
 
-from vestige.training import bank_entry
+from vestige.training import bank as bank_module
 from vestige.training.bank import Bank
 
 
@@ -93,13 +93,13 @@ def test_kills_at_any_moment_leave_every_stack_whole_or_absent(tmp_path):
 
 
 def test_a_living_process_keeps_what_it_is_writing(bank, monkeypatch):
-    true = bank_entry._write
+    true = bank_module._write
 
     def while_another_opens(path, data):
         Bank(bank.folder)
         true(path, data)
 
-    monkeypatch.setattr(bank_entry, "_write", while_another_opens)
+    monkeypatch.setattr(bank_module, "_write", while_another_opens)
     models = stack(2)
     bank.put_all(models)
     assert bank.keys() == sorted([KEY, *models])

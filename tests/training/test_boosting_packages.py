@@ -12,9 +12,8 @@ from tests.training.estimators import ARRAY, CLASSES, CODES, NUMBERS, one_thread
 from vestige.core.errors import ArtefactError, InputError
 from vestige.core.records import Records
 from vestige.targets.objects.estimator import EstimatorTarget
-from vestige.training.estimator_files import dump
 from vestige.training.identity import is_reusable
-from vestige.training.sklearn_recipe import SklearnRecipe
+from vestige.training.sklearn_recipe import SklearnRecipe, dump
 
 xgboost = pytest.importorskip("xgboost")
 lightgbm = pytest.importorskip("lightgbm")

@@ -30,8 +30,7 @@ from tests.training.estimators import (
 
 from vestige.core.errors import ArtefactError, UnsupportedModelError
 from vestige.core.recipe import Model
-from vestige.training.estimator_files import dump, load
-from vestige.training.sklearn_recipe import SklearnRecipe
+from vestige.training.sklearn_recipe import SklearnRecipe, dump, load
 
 _one_thread = pytest.fixture(autouse=True)(one_thread)
 PLAIN = (LogisticRegression(),)

@@ -1,9 +1,10 @@
-"""What the adversary has beside the model: one shadow model, given reference models, trained ones, or nothing."""
+"""The adversary's models: one shadow model, given reference models, trained ones, or none."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,16 @@ from vestige.auditing.references.phi import asked_alike
 from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.auditing.run_folder import refuse_another
 from vestige.auditing.shadow import Shadow
-from vestige.auditing.shadows.labels import first_by_labels, labels_of_shadows
-from vestige.auditing.shadows.mismatched_recipe import mismatched_recipe
-from vestige.auditing.shadows.references import checks_of_training, references_of
+from vestige.auditing.shadows.answers import (
+    embeddings_of_first,
+    labels_of_shadows,
+    pooled_answers,
+    pooled_labels,
+    references_of,
+)
+from vestige.auditing.shadows.checks import checks_of_training, mismatched_recipe
 from vestige.auditing.shadows.settings import ShadowTraining
+from vestige.auditing.shadows.sources import records_to_train_on
 from vestige.auditing.trained_models import trained
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
@@ -36,14 +43,18 @@ class AdversaryModels:
 
     Attributes:
         shadow: The answers of one of them, on which thresholds are set; None if the adversary has no model.
-        scores: What reference models add; None if there are none, or if they are seen by labels only.
+        scores: Scores of attacks with reference models; None without such models, or if only their labels are seen.
         labels: Models that were trained for this audit, to be asked for labels.
-        checks: What a reader should know of them, where it is not among the scores'.
+        embeddings: Asks the first of these for its last layer's inputs: ids and features of the audited records.
+        n_sources: Models that the shadow's answers are of.
+        checks: Checks of them that are not among those of the scores.
     """
 
     shadow: Predictions | None = None
     scores: ReferenceScores | None = None
     labels: ShadowLabels | None = None
+    embeddings: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
+    n_sources: int = 1
     checks: tuple[Check, ...] = ()
 
 
@@ -84,28 +95,37 @@ def _given(plan: AuditPlan, references: References, answers: TargetAnswers) -> A
 
 def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) -> AdversaryModels:
     """Train shadow models, or take them from the run or the bank, and score with them."""
-    recipe, pool, predictions = training.recipe_like(answers.classifier), answers.pool, answers.predictions
-    assert pool is not None  # the plan has records
+    recipe, audited, predictions = training.recipe_like(answers.classifier), answers.pool, answers.predictions
+    assert audited is not None  # the plan has records
+    pool, bank = records_to_train_on(training, audited), Bank(training.bank)
     run, seed = plan.folder, plan.options.seed
     with nullcontext(run) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as folder:
-        with_gradients = _reads_gradients(recipe, predictions, plan.selection.attacks)
+        signal = "gradient_norms" if training.has_sources else "shadow_gradient_norms"
+        with_gradients = _reads(signal, recipe, predictions, plan.selection.attacks)
         shadows = trained(
             recipe, pool, training, Path(folder), seed, plan.progress, plan.querying.views,
             with_gradients=with_gradients,
         )  # fmt: skip
+        checks = (*checks_of_training(shadows), *mismatched_recipe(answers.classifier, recipe))
+        embeddings = partial(embeddings_of_first, shadows, bank, audited)
+        by_labels = predictions.output(PredictedLabels) is not None
+        if training.has_sources:
+            shadow, labels = pooled_answers(shadows, labels_only=by_labels), pooled_labels(shadows, bank)
+            found = AdversaryModels(shadow=shadow, labels=labels, checks=checks, embeddings=embeddings)
+            return replace(found, n_sources=len(shadows.member))
         if predictions.ids is None:
             predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
-        checks = (*checks_of_training(shadows), *mismatched_recipe(answers.classifier, recipe))
-        labels = labels_of_shadows(shadows, Bank(training.bank))
-        if predictions.output(PredictedLabels) is not None:  # a label-only adversary: phi of the target is not seen
-            return AdversaryModels(shadow=first_by_labels(shadows, predictions), labels=labels, checks=checks)
+        labels = labels_of_shadows(shadows, bank)
+        if by_labels:  # phi of the target is not seen
+            shadow = replace(pooled_answers(shadows, labels_only=True, n_models=1), ids=predictions.ids)
+            return AdversaryModels(shadow=shadow, labels=labels, checks=checks, embeddings=embeddings)
         references = references_of(shadows, answers.views)
         scores = score_with(references, predictions, plan.selection.attacks, checks, plan.likelihood)
-        return AdversaryModels(shadow=scores.shadow, scores=scores, labels=labels)
+        return AdversaryModels(shadow=scores.shadow, scores=scores, labels=labels, embeddings=embeddings)
 
 
-def _reads_gradients(recipe: Recipe, predictions: Predictions, attacks: Iterable[Attack]) -> bool:
+def _reads(signal: str, recipe: Recipe, predictions: Predictions, attacks: Iterable[Attack]) -> bool:
     """Whether shadow models are to be asked for gradients: the target was, they have some, and an attack reads them."""
-    wanted = any("shadow_gradient_norms" in attack.reads for attack in attacks)
+    wanted = any(signal in attack.reads for attack in attacks)
     has_some = recipe.identity().get("recipe") == "torch"
     return wanted and has_some and predictions.output(GradientNorms) is not None

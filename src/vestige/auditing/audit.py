@@ -1,6 +1,7 @@
 """`vestige.audit`: the order of an audit. No other room knows it."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -127,9 +128,17 @@ def play(plan: AuditPlan) -> FinishedAudit:
         labels = None if model is None else play_labels(plan, model, answers, models)
         queries = None if model is None else model.queries
     inputs = audit_inputs(
-        answers.predictions, models.shadow, plan.selection, plan.options, plan.progress, models.scores, labels
+        answers.predictions,
+        models.shadow,
+        plan.selection,
+        plan.options,
+        plan.progress,
+        models.scores,
+        labels,
+        models.n_sources,
     )
-    return evaluate(inputs, plan.progress, checks=(*answers.checks, *models.checks), queries=queries)
+    result = evaluate(inputs, plan.progress, checks=(*answers.checks, *models.checks), queries=queries)
+    return replace(result, embeddings=models.embeddings)
 
 
 def _opened(plan: AuditPlan) -> Any:

@@ -1,6 +1,7 @@
 """`FinishedAudit`: a result that shows itself, saves itself and draws its curves."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,18 @@ _RATES = ("tpr_at_fpr_0.0001", "tpr_at_fpr_0.001", "tpr_at_fpr_0.01", "tpr_at_fp
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FinishedAudit(AuditResult):
-    """What `audit` returns."""
+    """What `audit` returns.
+
+    Attributes:
+        embeddings: Returns ids of the audited records and the last-layer inputs of each, by the first shadow or source
+            model that was trained for the audit; None if none was.
+    """
+
+    embeddings: Callable[[], tuple[np.ndarray, np.ndarray]] | None = field(default=None, kw_only=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle keeps: all but `embeddings`, whose recipe may be a function that cannot be pickled."""
+        return {**self.__dict__, "embeddings": None}
 
     def save(self, folder: str | Path) -> None:
         """Write the run to a folder, as `audit(..., run=folder)` does.

@@ -12,6 +12,7 @@ from vestige.auditing.scoring.observation import digest_of
 from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadow import Shadow
 from vestige.auditing.shadows.settings import ShadowTraining
+from vestige.auditing.shadows.sources import records_to_train_on
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio
@@ -19,7 +20,7 @@ from vestige.core.messages import few
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress, silent
-from vestige.core.records import Records
+from vestige.core.records import Records, joined
 from vestige.core.references import References
 from vestige.core.targets import Access
 
@@ -58,8 +59,8 @@ class AuditPlan:
 
     @property
     def n_trained(self) -> int:
-        """Shadow models that are to be trained."""
-        return self.adversary.n_models if isinstance(self.adversary, ShadowTraining) else 0
+        """Shadow models that are to be trained on audited records."""
+        return self.adversary.n_on_audited if isinstance(self.adversary, ShadowTraining) else 0
 
 
 def plan_of(
@@ -109,6 +110,8 @@ def plan_of(
         progress=settings.get("progress") or silent,
     )
     _refuse_without_records(plan, querying)
+    if isinstance(plan.adversary, ShadowTraining) and plan.records is not None:
+        records_to_train_on(plan.adversary, joined(*plan.records))
     _refuse_access(plan)
     _refuse_unused(plan)
     refuse_another(plan.folder, **attacks_and_options(plan.selection.asked, options_as_text(plan.options)))
@@ -191,12 +194,13 @@ def _refuse_access(plan: AuditPlan) -> None:
 
 def _refuse_unused(plan: AuditPlan) -> None:
     """Refuse what does nothing without reference models."""
-    if isinstance(plan.adversary, References | ShadowTraining):
+    if isinstance(plan.adversary, References) or plan.n_trained:
         return
+    found = "source models alone" if isinstance(plan.adversary, ShadowTraining) else "no training"
     attacks = plan.selection.attacks
     if all(attack.needs_references for attack in attacks):
         raise InputError(
-            f"Expected shadow models for {few([attack.name for attack in attacks])}, found no training; give "
+            f"Expected shadow models for {few([attack.name for attack in attacks])}, found {found}; give "
             "adversary=ShadowTraining(...) or References(...) ([recipe] or [reference] in an AUDIT.toml), or other "
             "attacks beside."
         )

@@ -1,4 +1,4 @@
-"""`vestige.audit_recipe`: what a way of training gives away, where there is no model, or there are no nonmembers."""
+"""`vestige.audit_recipe`: audits a way of training where there is no model, or there are no nonmembers."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -19,8 +19,9 @@ from vestige.auditing.results.evaluation import evaluate
 from vestige.auditing.results.inputs import audit_inputs
 from vestige.auditing.run_folder import attacks_and_options, refuse_another
 from vestige.auditing.selection import ALL, Selection, select
+from vestige.auditing.shadows.answers import references_of
+from vestige.auditing.shadows.checks import checks_of_training
 from vestige.auditing.shadows.cost import Estimate
-from vestige.auditing.shadows.references import checks_of_training, references_of
 from vestige.auditing.shadows.settings import SAME, ShadowTraining
 from vestige.auditing.trained_models import cost_of_training, trained
 from vestige.core.attack import Attack
@@ -49,13 +50,13 @@ def audit_recipe(
 ) -> FinishedAudit:
     """Audit a way of training: models on random halves of the records, each in turn the target.
 
-    For "we trained on everything", and for a test set that differs from the training set: within the pool nothing but
-    training tells a model's members from its nonmembers. The verdict is about the first model; `spread` and
-    `targets` of the result are about all of them. Each model is trained on half of the records only: one trained on all
-    of them usually remembers each a little less.
+    For a model that was trained on all records, and for a test set that differs from the training set: within the pool
+    only training makes a difference between a model's members and its nonmembers. The verdict is about the first model;
+    `spread` and `targets` of the result are about all of them. Each model is trained on half of the records only: one
+    trained on all of them usually remembers each a little less.
 
     Args:
-        records: All records; whatever they are, halves of them are exchangeable.
+        records: All records; random halves of them are exchangeable.
         training: The recipe and how many models; `same` needs a model to clone and is refused.
         attacks: As of `audit`.
         likelihood: As of `audit`.
@@ -139,6 +140,11 @@ def refuse_recipe_without_model(training: ShadowTraining) -> Recipe:
         raise InputError(
             "Expected a recipe for the audit of a recipe, found the word same, which needs a model to clone; give "
             "one, such as vestige.SklearnRecipe(estimator)."
+        )
+    if training.has_sources:
+        raise InputError(
+            "Expected no records of source models for the audit of a recipe, found some; its models are trained on "
+            "halves of the audited records, so leave them out."
         )
     if training.n_models < _FEWEST:
         raise InputError(

@@ -1,6 +1,7 @@
-"""Shadow models for the audit of a fitted model: who is in which training set, what they cost, and training them."""
+"""Shadow models for an audit: who is in which training set, what training them costs, and training them."""
 
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from vestige.auditing.run_folder import PLAN, alone, refuse_without
 from vestige.auditing.shadows.cost import Estimate, estimate
 from vestige.auditing.shadows.plan import ShadowPlan, planned
 from vestige.auditing.shadows.settings import HALF, SAME, ShadowTraining
+from vestige.auditing.shadows.sources import records_to_train_on
 from vestige.auditing.shadows.training import Shadows, train_shadows
 from vestige.core.errors import InputError
 from vestige.core.progress import Progress
@@ -28,53 +30,70 @@ from vestige.training.strategies import Strategy, groups_of
 
 
 def refuse_recipe(target: Any, training: ShadowTraining, querying: Querying) -> None:
-    """Refuse a recipe that cannot be, before the model is asked.
+    """Refuse a recipe that cannot work, before the model is asked.
 
     Raises:
-        InputError: The recipe is `same`, and the target is nothing that could be cloned; or inputs were declared to be
-            encoded, normalised, cast or turned, on which its clones would not be trained.
+        InputError: The recipe is `same`, and the target cannot be cloned; or inputs are declared to be encoded,
+            normalised, cast or turned, and clones would be trained on inputs as they were before.
     """
     if training.recipe == SAME and not querying.inputs.changes_nothing:
         raise InputError(
             "Expected a recipe beside inputs that are prepared for the model, found the word same: its clones would be "
             "trained on unprepared ones; give a recipe that prepares them, such as SklearnRecipe of a Pipeline."
         )
-    if not isinstance(target, ModelSource):  # what is behind a door is seen when it is opened
+    if not isinstance(target, ModelSource):  # the model in a file is seen when the file is opened
         training.recipe_like(target)
 
 
 def cost_of(
-    target: Any,
-    members: Records,
-    nonmembers: Records,
-    training: ShadowTraining,
-    seed: int,
-    querying: Querying,
+    target: Any, members: Records, nonmembers: Records, training: ShadowTraining, seed: int, querying: Querying
 ) -> Estimate:
-    """Measure what the shadow models of an audit will cost; errors as `train_references`."""
+    """Measure what the shadow models of an audit will cost.
+
+    Raises:
+        InputError: The recipe or the source models' records do not fit, or the time does not suffice.
+        TrainingError: A model that was to be measured failed.
+    """
     refuse_recipe(target, training, querying)
-    pool = joined(members, nonmembers)
+    audited = joined(members, nonmembers)
+    pool = records_to_train_on(training, audited)
     if training.recipe == SAME:
-        target = classifier_behind(target, open_target(target, pool.n_classes, pool.classes), querying)
+        target = classifier_behind(target, open_target(target, audited.n_classes, audited.classes), querying)
     return cost_of_training(training.recipe_like(target), pool, training, seed, Bank(training.bank), querying.views)
 
 
 def cost_of_training(
     recipe: Recipe, pool: Records, training: ShadowTraining, seed: int, bank: Bank, views: MirrorAndShifts | None
 ) -> Estimate:
-    """Measure what training the shadow models of a pool will cost; errors as `train_references`."""
-    n_models, share = training.n_models, training.fraction
-    member = design(n_models, pool, seed, share)
-    plan = ShadowPlan(recipe, pool, member, seed, Strategy(), [], n_models, views=views, share=share)
+    """Measure what training shadow models on a pool of records will cost; errors as `cost_of`."""
+    plan = _plan(recipe, pool, training, seed, Strategy(), training.n_models, views=views)
     return estimate(plan, bank, executor=training.executor, within=training.seconds)
 
 
 def design(n_models: int, pool: Records, seed: int, share: Fraction = HALF) -> Bool[np.ndarray, "model record"]:
     """Return who is in the training set of which shadow model, every record equally often in each group of models.
 
-    Of a share of 1/2 a group is a pair: a random half, and what it leaves out.
+    With a share of 1/2 a group is a pair: a random half, and the other half.
     """
     return balanced_groups(n_models, pool.n_records, share=share, seed=seed, subjects=pool.subjects)
+
+
+def _plan(
+    recipe: Recipe,
+    pool: Records,
+    training: ShadowTraining,
+    seed: int,
+    strategy: Strategy,
+    n_models: int,
+    **observed: Any,
+) -> ShadowPlan:
+    """The plan of so many models, without groups."""
+    size = training.fraction.denominator
+    member = design(-(-n_models // size) * size, pool, seed, training.fraction)[:n_models]  # sources may end in a group
+    return ShadowPlan(
+        recipe, pool, member, seed, strategy, [], training.n_models, checkpoints=tuple(training.checkpoints),
+        share=training.fraction, epoch=training.epoch, sources=training.has_sources, **observed,
+    )  # fmt: skip
 
 
 def trained(
@@ -88,35 +107,33 @@ def trained(
     *,
     with_gradients: bool = False,
 ) -> Shadows:
-    """Train the shadow models of a pool, or take them from the run or the bank; errors as `train_references`."""
+    """Train the shadow models of a pool, or take them from the run or the bank.
+
+    Raises:
+        InputError: The recipe cannot use the records, or the time does not suffice.
+        TrainingError: No model could be trained, or one failed that ends the audit.
+        RunFolderError: The run holds other models.
+        ArtefactError: Something stored is damaged or foreign.
+        OutputError: Bank or run cannot be written.
+    """
     begun = time.monotonic()
     refuse_without(run, PLAN)
     bank = Bank(training.bank)
-    found: list[Estimate] = []
+    n_models = training.n_models
 
     def choose() -> Strategy:
+        nonlocal n_models
         progress("measuring how fast models can be trained", 0, 1)
-        found.append(cost_of_training(recipe, pool, training, seed, bank, views))
-        return found[0].strategy
+        cost = cost_of_training(recipe, pool, training, seed, bank, views)
+        n_models = cost.n_models
+        return cost.strategy
 
     def plan_of(strategy: Strategy, groups: list[list[int]] | None) -> ShadowPlan:
-        n_models = sum(map(len, groups)) if groups else found[0].n_models
-        n_models -= n_models % training.group_size  # of a run with another share, which is refused when compared
-        member = design(max(n_models, training.group_size), pool, seed, training.fraction)
+        n = sum(map(len, groups)) if groups else n_models
+        n = max(n - n % training.group_size, training.group_size)  # another share is refused when plans are compared
+        plan = _plan(recipe, pool, training, seed, strategy, n, views=views, gradient_norms=with_gradients)
         n_workers = strategy.n_processes if training.executor is None else training.executor.n_workers
-        groups = groups or groups_of(recipe, member, strategy, n_workers)
-        return ShadowPlan(
-            recipe,
-            pool,
-            member,
-            seed,
-            strategy,
-            groups,
-            training.n_models,
-            views=views,
-            share=training.fraction,
-            gradient_norms=with_gradients,
-        )
+        return replace(plan, groups=groups or groups_of(recipe, plan.member, strategy, n_workers))
 
     with alone(run):
         plan = planned(run, plan_of, choose)
@@ -127,16 +144,5 @@ def trained(
             executor=training.executor,
             until=begun + training.seconds,
             stop_at_failure=training.stop_at_failure,
-            progress=_named(progress, found[0] if found else None),
+            progress=progress,
         )
-
-
-def _named(progress: Progress, cost: Estimate | None) -> Progress:
-    """Progress that says what was picked."""
-    if cost is None:
-        return progress
-
-    def tell(step: str, done: int, total: int) -> None:
-        progress(f"{step} ({cost.strategy})", done, total)
-
-    return tell

@@ -59,7 +59,7 @@ def _lines(
         return ["No queries: there is no model but those that are trained.", *lines]
     target = asked.model(trust_pickle=trust_pickle)
     members, nonmembers = asked.records()
-    wanted = played_with(selection.attacks, 0 if training is None else training.n_models)
+    wanted = played_with(selection.attacks, 0 if training is None else training.n_on_audited)
     asking = lines_of_asking(
         target,
         members,

@@ -68,6 +68,18 @@ class GradientModel(QueryableModel, Protocol):
         """
 
 
+@runtime_checkable
+class EmbeddingModel(QueryableModel, Protocol):
+    """A model whose last layer's inputs can be read too."""
+
+    def last_layer_inputs(self, inputs: Any) -> Float[np.ndarray, "record feature"]:
+        """Return what the last linear layer is given for each record: its embedding, not scaled.
+
+        Raises:
+            UnsupportedModelError: The logits are not what one linear layer gives.
+        """
+
+
 @dataclass(frozen=True, eq=False)
 class AnswerBatch:
     """Some of the answers that were asked for, as they arrived.

@@ -25,7 +25,7 @@ def neighbour_distances(
     Distances are worked out for a block of records at a time; records x records are never held.
 
     Args:
-        features: Such as the inputs of the last layer of a source model; nowhere all 0.
+        features: Such as the inputs of a source model's last layer; no row is all 0.
         n_neighbours: Which neighbour, 1 for the nearest.
 
     Returns:
@@ -60,7 +60,7 @@ def neighbour_distances(
     for start in range(0, n, step):
         closeness = unit[start : start + step] @ unit.T
         rows = np.arange(len(closeness))
-        closeness[rows, start + rows] = -np.inf  # nobody is their own neighbour
+        closeness[rows, start + rows] = -np.inf  # a record is not its own neighbour
         found[start : start + step] = np.partition(closeness, n - n_neighbours, axis=1)[:, n - n_neighbours]
     distances = 1 - found
     return np.where(distances < _ROUNDING, 0.0, distances)
@@ -124,11 +124,11 @@ class Precision:
     """How many of the records that were called members are.
 
     Attributes:
-        value: The precision [fraction]; NaN if nobody was called, or there are no members or no nonmembers.
-        interval: Of it; the whole of 0..1 if nobody was called.
+        value: The precision [fraction]; NaN if no record was called, or there are no members or no nonmembers.
+        interval: Of it; the whole of 0..1 if no record was called.
         n_called: Records that were called members.
-        n_members: Members among all records that it is about.
-        n_nonmembers: The others.
+        n_members: Members among all of these records.
+        n_nonmembers: Nonmembers among them.
     """
 
     value: float
@@ -166,8 +166,8 @@ def precision_on_outliers(
     """Compare how precise the same calls are on outliers and on all records.
 
     Args:
-        called: Whom the attack calls members, by a threshold that was set elsewhere.
-        member: Who is.
+        called: Records that the attack calls members, by a threshold that was set elsewhere.
+        member: True membership.
         is_outlier: Which records are outliers.
         prior: Share of members that both precisions are for; among few outliers it would else differ by chance.
         level: Confidence.

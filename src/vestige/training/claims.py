@@ -1,10 +1,10 @@
-"""Claims between processes: who works on what, known to the operating system and forgotten by it when a process ends.
+"""Claims between processes: locks on names, which the operating system releases when a process ends.
 
     FOLDER/claim-*        the names of one claim, a line each
-    FOLDER/claim-*.lock   locked for as long as the claim is held; unlocked it is of a killed process, and both go
-    FOLDER/NAME.lock      of a name that somebody waits for (`hold`); one of them is for whoever looks at the claims
+    FOLDER/claim-*.lock   locked while the claim is held; if it is not locked, its process was killed: both are removed
+    FOLDER/NAME.lock      of a name that a process waits for (`hold`); one of them guards reading the claims
 
-A claim has one open file, however many names it is of.
+A claim has one open file, for any number of names.
 """
 
 import math
@@ -23,10 +23,10 @@ _LOOKING = "claims"
 
 
 class Claims:
-    """Names that have at most one holder at a time among all processes that use the same folder, and inside one.
+    """Names with at most one holder at a time, among all processes that use the folder and inside each.
 
     Attributes:
-        folder: Where the files are; it is made if there is none, for its owner alone.
+        folder: Folder of the files, made if there is none, readable by its owner alone.
 
     Methods raise OSError where a file cannot be written or locked.
 
@@ -45,7 +45,7 @@ class Claims:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def take(self, names: Collection[str]) -> ExitStack | None:
-        """Claim all of these names or, if one of them is taken, none; what is returned holds them until it is left."""
+        """Claim all of these names, or none if one is taken. The returned block holds them until it is left."""
         with self.hold(_LOOKING), ExitStack() as held:
             if self._are_held(names):
                 return None
@@ -57,31 +57,31 @@ class Claims:
             return held.pop_all()
 
     def hold(self, name: str, seconds: float = -1.0) -> "BaseFileLock":
-        """Return a block that waits until a name is free, and then has it.
+        """Return a block that waits until a name is free, and then holds it.
 
         Args:
-            name: Which one.
-            seconds: After which `filelock.Timeout` is raised instead; below 0 for as long as it takes.
+            name: The name.
+            seconds: After this time `filelock.Timeout` is raised; below 0 there is no limit.
         """
         from filelock import FileLock
 
         return FileLock(self.folder / f"{name}.lock", timeout=seconds, mode=0o600, thread_local=False)
 
     def taken(self, names: Collection[str]) -> bool:
-        """Tell whether somebody holds one of these names, without touching it."""
+        """Tell whether one of these names is held, without claiming any."""
         with self.hold(_LOOKING):
             return self._are_held(names)
 
     def wait(self, names: Collection[str], until: float = math.inf) -> None:
-        """Return once nobody was seen to hold any of these names, or `time.monotonic()` is past `until`.
+        """Return once none of these names was seen to be held, or `time.monotonic()` is past `until`.
 
-        Somebody may have taken one since.
+        One may have been taken again since.
         """
         while time.monotonic() <= until and self.taken(names):
             time.sleep(_POLL)
 
     def _are_held(self, names: Collection[str]) -> bool:
-        """Whether one of the names is in a claim; what killed processes left is removed on the way."""
+        """Whether one of the names is in a claim; claims of killed processes are removed on the way."""
         from filelock import Timeout
 
         for lock in self.folder.glob("claim-*.lock"):
@@ -97,7 +97,7 @@ class Claims:
 
 
 def _remove(path: Path) -> None:
-    """Remove the files of a claim that is locked by whoever calls this; the names first, so that none is without."""
+    """Remove the files of a claim that the caller has locked; the names first: names without a lock would never go."""
     path.unlink(missing_ok=True)
     with suppress(OSError):  # Windows does not let go of open files, and filelock removes it there
         path.with_name(f"{path.name}.lock").unlink()

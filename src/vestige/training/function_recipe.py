@@ -1,4 +1,4 @@
-"""`FunctionRecipe`: a user's own training, as a function."""
+"""`FunctionRecipe`: training by a user's own function."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
@@ -8,9 +8,8 @@ from vestige.core.errors import InputError, TrainingError, UnsupportedModelError
 from vestige.core.messages import brief
 from vestige.core.recipe import Model
 from vestige.core.records import Records
-from vestige.training.estimator_files import dump, load
 from vestige.training.identity import identity_of, named_function, plain
-from vestige.training.sklearn_recipe import refuse_options
+from vestige.training.sklearn_recipe import dump, load, refuse_options
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a user's function is, as text: two processes that find the same text would train the same models."""
+"""The identity of a user's function as text: processes with the same text train the same models."""
 
 import functools
 import hashlib
@@ -36,8 +36,11 @@ def identity_of(function: Any) -> dict[str, Any]:
         inner = identity_of(function.func)
         arguments = {str(i): plain(value) for i, value in enumerate(function.args)}
         arguments |= {name: plain(value) for name, value in function.keywords.items()}
-        plain_arguments = all(_is_plain(value) for value in arguments.values())
-        return {**inner, "arguments": arguments, "reusable": inner["reusable"] and plain_arguments}
+        return {
+            **inner,
+            "arguments": arguments,
+            "reusable": inner["reusable"] and is_reusable(list(arguments.values())),
+        }
     owner = getattr(function, "__self__", None)
     if owner is not None and not inspect.ismodule(owner):
         inner = identity_of(owner) if isinstance(owner, type) else _of_instance(owner)
@@ -54,14 +57,14 @@ def identity_of(function: Any) -> dict[str, Any]:
 
 
 def _of_instance(value: Any) -> dict[str, Any]:
-    """The identity of an object: its class and what it holds, if its attributes are all that it holds."""
+    """The identity of an object: its class and its attributes, if they are its whole state."""
     kind = type(value)
     slots = {name for c in kind.__mro__ for name in _names(vars(c).get("__slots__", ())) if hasattr(value, name)}
     held = {name: getattr(value, name) for name in slots} | getattr(value, "__dict__", {})
     state = {name: plain(held[name]) for name in sorted(held) if name not in ("__dict__", "__weakref__")}
     inner = identity_of(kind)
     shows_all = all(c.__flags__ & _OF_A_CLASS_STATEMENT for c in kind.__mro__[:-1])
-    return {**inner, "state": state, "reusable": inner["reusable"] and shows_all and _is_plain(state)}
+    return {**inner, "state": state, "reusable": inner["reusable"] and shows_all and is_reusable(state)}
 
 
 def _names(slots: Any) -> tuple[str, ...]:
@@ -85,15 +88,11 @@ def plain(value: Any) -> Any:
     return {"opaque": type(value).__qualname__, "reusable": False}
 
 
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return value.get("reusable", True) is True and all(map(_is_plain, value.values()))
-    return all(map(_is_plain, value)) if isinstance(value, list) else True
-
-
-def is_reusable(identity: Mapping[str, Any]) -> bool:
+def is_reusable(identity: Any) -> bool:
     """Whether every part of an identity is one that another process can rely on."""
-    return _is_plain(identity)
+    if isinstance(identity, Mapping):
+        return identity.get("reusable", True) is True and all(map(is_reusable, identity.values()))
+    return all(map(is_reusable, identity)) if isinstance(identity, list) else True
 
 
 def _is_installed(module: str) -> bool:

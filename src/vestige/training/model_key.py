@@ -1,4 +1,4 @@
-"""What decides a trained model, and the key made of it: same key, same model."""
+"""`ModelKey`: everything that decides a trained model, and the hash that it is stored under."""
 
 import hashlib
 import json
@@ -12,12 +12,13 @@ from vestige.core.errors import InputError
 from vestige.core.messages import brief
 
 TRAINING_SEMANTICS = 1
-"""Raised whenever the same facts would give another model than before; the package's version does not matter."""
+"""Increased whenever training changes so that the same `ModelKey` gives another model; the package's version is not
+part of a key."""
 
 
 @dataclass(frozen=True)
 class ModelKey:
-    """What decides a trained model.
+    """Everything that decides a trained model.
 
     Attributes:
         data: Digest of all records of the pool.
@@ -42,19 +43,19 @@ class ModelKey:
     semantics: int = TRAINING_SEMANTICS
 
 
-def key_of(facts: ModelKey) -> str:
-    """Return the SHA-256 of the facts in one fixed spelling, in hexadecimal.
+def key_of(model_key: ModelKey) -> str:
+    """Return the SHA-256 of a `ModelKey` in one fixed JSON form, in hexadecimal.
 
     Raises:
         InputError: The recipe's identity holds something that is neither text nor a number.
     """
-    return hashlib.sha256(spelled(plain(facts)).encode()).hexdigest()
+    return hashlib.sha256(spelled(plain(model_key)).encode()).hexdigest()
 
 
-def plain(facts: ModelKey) -> dict[str, Any]:
-    """Return the facts as JSON has them: mappings, lists, text and numbers."""
+def plain(model_key: ModelKey) -> dict[str, Any]:
+    """Return a `ModelKey` as JSON values: mappings, lists, text and numbers."""
     try:
-        return dict(json.loads(spelled(asdict(facts))))
+        return dict(json.loads(spelled(asdict(model_key))))
     except (TypeError, ValueError) as error:
         reason = brief(str(error), 120)
         raise InputError(
@@ -63,7 +64,7 @@ def plain(facts: ModelKey) -> dict[str, Any]:
 
 
 def spelled(value: Any) -> str:
-    """Return one spelling of a JSON value: names sorted, no blanks, ASCII; not-a-number is allowed, as `NaN`."""
+    """Return the one text of a JSON value: names sorted, no blanks, ASCII; not-a-number is `NaN`."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_number)
 
 

@@ -1,4 +1,4 @@
-"""One torch model after another: the straightforward loop, which every faster way must agree with."""
+"""The plain training loop of one torch model, which every faster way must agree with."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +13,18 @@ from vestige.core.errors import InputError
 from vestige.core.memory import keep_freed_memory
 from vestige.core.recipe import Model
 from vestige.core.records import Records
-from vestige.training.checking import check_finite, check_losses, check_width, naming_failures
-from vestige.training.classifier import Classifier, device_of, generator_of, global_stream, seed_of, tensors_of
+from vestige.training.classifier import (
+    Classifier,
+    check_finite,
+    check_losses,
+    check_width,
+    device_of,
+    generator_of,
+    global_stream,
+    naming_failures,
+    seed_of,
+    tensors_of,
+)
 from vestige.training.stopping import Epoch
 
 if TYPE_CHECKING:
@@ -49,7 +59,7 @@ def train(
         validation: Records for the stopping rule.
         checkpoints: Epochs after which a copy is kept.
         device: Where to train; the processor if omitted.
-        low_precision: Use bfloat16 and channels-last; the caller has asked the recipe.
+        low_precision: Use bfloat16 and channels-last; the recipe must allow it.
 
     Raises:
         TrainingError: The recipe raised, or its weights or answers are not what they should be.
@@ -80,7 +90,7 @@ def train(
 
 
 def check_options(recipe: "TorchRecipe", validation: Records | None, checkpoints: Sequence[int]) -> None:
-    """Refuse what the recipe cannot do.
+    """Refuse options that the recipe cannot use.
 
     Raises:
         InputError: Its stopping rule needs validation records, or a checkpoint lies beyond its epochs.
@@ -96,7 +106,7 @@ def check_options(recipe: "TorchRecipe", validation: Records | None, checkpoints
 
 
 def held_out_of(recipe: "TorchRecipe", validation: Records | None, device: str) -> tuple[Tensor, Tensor] | None:
-    """Return what a stopping rule asks for as tensors; None if there is none that does."""
+    """Return the validation records as tensors; None if no stopping rule reads them."""
     asks = recipe.stop is not None and recipe.stop.needs_validation
     return tensors_of(validation, device) if asks and validation is not None else None
 
@@ -122,25 +132,25 @@ def started(recipe: "TorchRecipe", start: Model | None) -> Classifier:
 
 
 def tensors_in(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield everything that training may change, by name."""
+    """Yield all parameters and buffers, by name."""
     yield from network.named_parameters()
     yield from network.named_buffers()
 
 
 def state_of(network: nn.Module) -> State:
-    """Return a copy of everything that training may change."""
+    """Return a copy of all parameters and buffers."""
     return {name: tensor.detach().clone() for name, tensor in tensors_in(network)}
 
 
 @torch.no_grad()
 def restore(network: nn.Module, state: State) -> None:
-    """Give a network back what it was when `state_of` copied it, or what another one of its kind was."""
+    """Set a network to a state that `state_of` copied from it, or from another of its kind."""
     for name, tensor in tensors_in(network):
         tensor.copy_(state[name])
 
 
 class Course:
-    """How the training of one model goes: its epochs, the copies that were asked for, and the weights to keep."""
+    """The course of one model's training: its epochs, the checkpoints, and the weights to keep."""
 
     def __init__(self, recipe: "TorchRecipe", checkpoints: Sequence[int]) -> None:
         self.recipe, self.checkpoints = recipe, checkpoints
@@ -150,15 +160,15 @@ class Course:
 
     @property
     def n_epochs(self) -> int:
-        """How many epochs there have been."""
+        """Number of epochs so far."""
         return len(self.epochs)
 
     def goes_on(self, epoch: Epoch, state: Callable[[], State]) -> bool:
         """Note an epoch; return whether there is to be another one.
 
         Args:
-            epoch: How it went.
-            state: Copies what the model is now.
+            epoch: Loss and accuracy.
+            state: Returns a copy of the present weights.
         """
         self.epochs.append(epoch)
         stop = self.recipe.stop
@@ -172,10 +182,10 @@ class Course:
         """Return the model of a training that has ended.
 
         Args:
-            classifier: It, or one like it, which becomes the model.
-            state: What it was at the end; None if that is what the classifier is.
-            n_classes: Of its records.
-            seed: Of its training.
+            classifier: The trained network, or one like it that takes its weights.
+            state: The weights at the end; None if the classifier has them.
+            n_classes: Classes of its records.
+            seed: Seed of its training.
         """
         stop = self.recipe.stop
         last = self.n_epochs if stop is None else stop.best(self.epochs)
@@ -197,7 +207,7 @@ class Course:
 
 @dataclass(eq=False)
 class _Run:
-    """What the steps of one training share."""
+    """The values that all steps of a training need."""
 
     recipe: "TorchRecipe"
     classifier: Classifier
@@ -245,14 +255,14 @@ class _Run:
 
 
 def set_rates(optimiser: torch.optim.Optimizer, rates: Sequence[float | Tensor], factor: float) -> None:
-    """Set the learning rate of every group to a multiple of what it began with."""
+    """Set the learning rate of every group to a multiple of its first one."""
     for group, rate in zip(optimiser.param_groups, rates, strict=True):
         group["lr"] = rate * factor
 
 
 @torch.no_grad()
 def accuracy(classifier: Classifier, held_out: tuple[Tensor, Tensor] | None) -> float:
-    """Return the share of records classified rightly, in evaluation mode; NaN without records."""
+    """Return the accuracy in evaluation mode; NaN without records."""
     if held_out is None:
         return float("nan")
     inputs, labels = held_out

@@ -1,29 +1,32 @@
 """`SklearnRecipe`: any scikit-learn estimator or Pipeline, and whatever follows its conventions, trained anew."""
 
+import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 
-from vestige.core.errors import InputError, TrainingError
+from vestige.core.errors import ArtefactError, InputError, TrainingError, UnsupportedModelError
 from vestige.core.labels import codes_of_classes
-from vestige.core.messages import brief
+from vestige.core.messages import brief, few
 from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.core.seeds import stream
-from vestige.training.estimator_files import dump, load
+from vestige.core.skops_types import PACKAGES, foreign_types
 from vestige.training.identity import identity_of, plain
+
+_FILE, _DESCRIPTION = "estimator.skops", "model.json"
 
 
 @dataclass(frozen=True)
 class SklearnRecipe:
     """Clone an estimator with its parameters and fit the clone: the estimator itself is never changed.
 
-    Three parameters are the model's own business, in the estimator and in all it holds: `random_state` becomes the
-    model's seed, because models that differ in their records alone would understate what training leaves to chance;
-    `warm_start` is switched off, because a clone begins anew; early stopping stays as it is, on records that the
+    Three parameters are treated specially, in the estimator and in all estimators inside it: `random_state` becomes the
+    model's seed, because models that differ in their records alone would understate the randomness of training;
+    `warm_start` is switched off, because a clone has no earlier fit; early stopping stays, on records that the
     estimator sets apart from those it is given. `handled` says so in words.
 
     The clone is fitted on class codes, in the order of the records' classes. What an estimator holds by class,
@@ -91,19 +94,20 @@ class SklearnRecipe:
         return Model(estimator, records.n_classes, seed)
 
     def handled(self) -> tuple[str, ...]:
-        """Return what was changed in the estimator's parameters, or stays and matters, in words."""
+        """Return in words which parameters are changed, or kept although they matter."""
         parameters = self.estimator.get_params(deep=True)
-        seeds = [name for name, value in parameters.items() if _last(name) in _SEEDS and value is not None]
-        warm = [name for name, value in parameters.items() if _last(name) == "warm_start" and value]
-        early = [name for name, value in parameters.items() if _stops_early(name, value, parameters)]
-        said = []
-        if seeds:
-            said.append(f"{', '.join(seeds)}: each model's own seed instead of the fixed one")
-        if warm:
-            said.append(f"{', '.join(warm)}: switched off, each model begins anew")
-        if early:
-            said.append(f"{', '.join(early)}: kept; records set apart for it count as members")
-        return tuple(said)
+        found = {
+            "each model's own seed instead of the fixed one": [
+                name for name, value in parameters.items() if _last(name) in _SEEDS and value is not None
+            ],
+            "switched off, each model begins anew": [
+                name for name, value in parameters.items() if _last(name) == "warm_start" and value
+            ],
+            "kept; records set apart for it count as members": [
+                name for name, value in parameters.items() if _stops_early(name, value, parameters)
+            ],
+        }
+        return tuple(f"{', '.join(names)}: {how}" for how, names in found.items() if names)
 
     def identity(self) -> Mapping[str, Any]:
         """Return everything that decides the model; see `vestige.core.recipe.Recipe.identity`."""
@@ -119,7 +123,7 @@ class SklearnRecipe:
 
 
 def refuse_options(what: str, options: Mapping[str, Any]) -> None:
-    """Refuse options of training that a recipe has no use for: ignored, they would be believed.
+    """Refuse options that a recipe cannot use: a user would think that they had an effect.
 
     Raises:
         InputError: One was given.
@@ -136,15 +140,13 @@ _STOPPED_FROM_OUTSIDE = ("early_stopping_rounds", "early_stopping_round")
 
 
 def _own(estimator: Any, seed: int) -> dict[str, Any]:
-    """What is the model's own: seeds, drawn in the order of the parameters' names, and no warm start."""
+    """Parameters that each model has for itself: seeds, drawn in the order of the names, and no warm start."""
     generator = stream(seed, "sklearn random_state")
-    own: dict[str, Any] = {}
-    for name in sorted(estimator.get_params(deep=True)):
-        if _last(name) in _SEEDS:
-            own[name] = int(generator.integers(2**31 - 1))
-        elif _last(name) == "warm_start":
-            own[name] = False
-    return own
+    return {
+        name: int(generator.integers(2**31 - 1)) if _last(name) in _SEEDS else False
+        for name in sorted(estimator.get_params(deep=True))
+        if _last(name) in (*_SEEDS, "warm_start")
+    }
 
 
 def _by_class(estimator: Any, n_classes: int, names: Sequence[str] | None) -> dict[str, Any]:
@@ -192,3 +194,69 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.dtype):
         return str(value)
     return plain(value)
+
+
+# ------------------------------------------------------------------------------- files of an estimator
+
+
+def dump(model: Model, known: Iterable[Any]) -> dict[str, bytes]:
+    """Return the files of a model.
+
+    Args:
+        model: Its classifier follows scikit-learn's conventions.
+        known: As of `load`.
+
+    Raises:
+        UnsupportedModelError: skops cannot hold this kind of estimator, or `load` would refuse it.
+    """
+    import skops.io
+
+    try:
+        stored = skops.io.dumps(model.classifier)
+        foreign = foreign_types(skops.io.get_untrusted_types(data=stored), known)
+    except Exception as error:
+        raise UnsupportedModelError(
+            f"Expected a model that can be stored without a pickle, found {type(model.classifier).__name__}: "
+            f"{brief(str(error), 200)}"
+        ) from error
+    if foreign:
+        raise UnsupportedModelError(
+            f"Expected {type(model.classifier).__name__} to be made of known parts, found {few(foreign, 3)}, which "
+            "would not be loaded again."
+        )
+    description = {"n_classes": model.n_classes, "seed": model.seed}
+    return {_DESCRIPTION: json.dumps(description).encode(), _FILE: stored}
+
+
+def load(files: Mapping[str, bytes], known: Iterable[Any]) -> Model:
+    """Return the model of these files.
+
+    Admitted are classes of well-known packages and of the packages of the known estimators, and of functions only the
+    known ones, because a stored estimator calls its functions. What a class holds is not looked into.
+
+    Args:
+        files: As `dump` gave them.
+        known: The recipe's own estimator, or the function that made the model, whose module is known then.
+
+    Raises:
+        ArtefactError: The files are damaged, or hold other types.
+    """
+    import skops.io
+
+    try:
+        described = json.loads(files[_DESCRIPTION])
+        n_classes, seed = int(described["n_classes"]), int(described["seed"])
+        types = skops.io.get_untrusted_types(data=files[_FILE])
+        foreign = foreign_types(types, known)
+        estimator = None if foreign else skops.io.loads(files[_FILE], trusted=types)
+    except Exception as error:
+        raise ArtefactError(
+            f"Expected a stored estimator, found a damaged file ({type(error).__name__}); remove the entry, it is "
+            "trained again."
+        ) from None
+    if foreign:
+        raise ArtefactError(
+            f"Expected an estimator made of {few(PACKAGES)} and of the recipe's own parts, found {few(foreign, 3)} in "
+            "the stored file; nothing was loaded. Remove the entry, it is trained again."
+        )
+    return Model(estimator, n_classes, seed)

@@ -1,15 +1,15 @@
-"""Many small torch models trained as one, their weights stacked: one call does the work of many.
+"""Trains many small torch models as one: their weights are stacked, so one call does the work of many.
 
 Each model keeps its own records, data order, initial weights, dropout and augmentation, so that a stack gives the
 models that `plain` would give one by one, to rounding.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,13 +20,16 @@ from torch.func import stack_module_state
 from vestige.core.errors import InputError, TrainingError, UnsupportedModelError
 from vestige.core.recipe import Model
 from vestige.core.records import Records
-from vestige.training.checking import check_finite, check_losses, check_width, naming_failures
 from vestige.training.classifier import (
     Classifier,
     as_float,
+    check_finite,
+    check_losses,
+    check_width,
     device_of,
     generator_of,
     global_stream,
+    naming_failures,
     seed_of,
     tensors_of,
 )
@@ -52,23 +55,26 @@ def reason_against(recipe: "TorchRecipe") -> str:
     with torch.random.fork_rng(devices=[]):
         network = recipe.network()
         optimiser = recipe.optimiser(network.parameters())
-    if type(optimiser) not in _ELEMENTWISE:
-        return f"its optimiser {type(optimiser).__name__} does not treat every weight alone"
-    if optimiser._optimizer_step_pre_hooks or optimiser._optimizer_step_post_hooks:
-        return f"its optimiser {type(optimiser).__name__} has hooks, which would see all models at once"
+    return next((words for is_so, words in _reasons(network, optimiser) if is_so), "")
+
+
+def _reasons(network: nn.Module, optimiser: torch.optim.Optimizer) -> Iterator[tuple[Any, str]]:
+    """What would keep models from being stacked, and whether it is there."""
+    kind = f"its optimiser {type(optimiser).__name__}"
+    yield type(optimiser) not in _ELEMENTWISE, f"{kind} does not treat every weight alone"
+    hooks: Any = optimiser._optimizer_step_pre_hooks or optimiser._optimizer_step_post_hooks
+    yield hooks, f"{kind} has hooks, which would see all models at once"
     for name, weight in network.named_parameters():
-        if weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None):
-            return f"weight {name} has hooks on its gradient, which stacked weights would not have"
+        hooks = weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None)
+        yield hooks, f"weight {name} has hooks on its gradient, which stacked weights would not have"
     for name, layer in network.named_modules():
-        if "forward" in vars(layer):
-            return f"layer {name} ({type(layer).__name__}) has a forward of its own, perhaps with another one's weights"
-        if isinstance(layer, _RANDOM):
-            return f"layer {name} ({type(layer).__name__}) draws random numbers that a stack cannot give each model"
-        if isinstance(layer, _BATCH_NORMS) and layer.momentum is None:
-            return f"layer {name} ({type(layer).__name__}) averages over all batches, which a stack cannot"
-        if next(layer.parameters(recurse=False), None) is not None and isinstance(layer, nn.RNNBase):
-            return f"layer {name} ({type(layer).__name__}) has kernels that cannot be stacked"
-    return ""
+        which = f"layer {name} ({type(layer).__name__})"
+        yield "forward" in vars(layer), f"{which} has a forward of its own, perhaps with another one's weights"
+        yield isinstance(layer, _RANDOM), f"{which} draws random numbers that a stack cannot give each model"
+        averages = isinstance(layer, _BATCH_NORMS) and layer.momentum is None
+        yield averages, f"{which} averages over all batches, which a stack cannot"
+        recurrent = next(layer.parameters(recurse=False), None) is not None and isinstance(layer, nn.RNNBase)
+        yield recurrent, f"{which} has kernels that cannot be stacked"
 
 
 def train_stack(
@@ -93,7 +99,7 @@ def train_stack(
         device: Where to train; the processor if omitted.
 
     Returns:
-        A model per row, or what was wrong with it; one that fails does not disturb the others.
+        A model per row, or its error; a failing model does not affect the others.
 
     Raises:
         InputError: The membership matrix does not suit the records or the seeds, or an option the recipe.
@@ -139,7 +145,7 @@ def _check_member(member: np.ndarray, records: Records, seeds: Sequence[int]) ->
 
 @dataclass(eq=False)
 class _OneRun:
-    """One model of a stack: what is its own."""
+    """What belongs to one model of a stack."""
 
     index: int
     seed: int
@@ -152,7 +158,7 @@ class _OneRun:
     course: Course
 
     def augmented(self, augment: Callable[[Tensor, torch.Generator], Tensor], inputs: Tensor) -> Tensor:
-        """Augment a batch; what draws from torch's global stream finds there what it would find in `plain`."""
+        """Augment a batch; torch's global stream has the state that it would have in `plain`."""
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self.dropout.get_state())
             changed = augment(inputs, self.noise)
@@ -193,7 +199,7 @@ class _Stack:
         return cls(recipe, runs, weights, buffers, optimiser, [group["lr"] for group in optimiser.param_groups])
 
     def check_records_alone(self, inputs: Tensor) -> None:
-        """Refuse what would let records of other models, or padding, into a model's training.
+        """Refuse a recipe with which records of other models, or padding, would affect a model.
 
         Raises:
             UnsupportedModelError: Preprocessing looks at the whole batch, or the network does and would see padding.
@@ -312,7 +318,7 @@ def _at(place: int, stacked: Weights) -> Weights:
 
 
 def _filled_up(parts: list[Tensor]) -> Tensor:
-    """Stack rows of different numbers, each filled up with its own first one: never with what is not the model's."""
+    """Stack batches of different sizes, each padded with its own first row, never with another model's."""
     width = max(map(len, parts))
     return torch.stack([torch.cat([p, p[:1].expand(width - len(p), *p.shape[1:])]) for p in parts])
 
@@ -320,7 +326,7 @@ def _filled_up(parts: list[Tensor]) -> Tensor:
 def _started(
     recipe: "TorchRecipe", index: int, seed: int, row: np.ndarray, checkpoints: Sequence[int], device: str
 ) -> _OneRun:
-    """A model that starts as it does in `plain`."""
+    """A model with the start that it has in `plain`."""
     with global_stream(seed_of(seed, "weights")):
         template = recipe.new_classifier().to(device)
         dropout = torch.Generator()
@@ -337,7 +343,7 @@ def _leaves(weights: Weights) -> Weights:
 
 
 def _for_others(optimiser: torch.optim.Optimizer, pairs: Sequence[tuple[Tensor, Tensor]]) -> torch.optim.Optimizer:
-    """Return an optimiser as this one is, without what it remembers, for the second weights instead of the first."""
+    """Return a new optimiser with the same settings and no state, for the second weights of each pair."""
     other = {id(old): new for old, new in pairs}
     groups = [{**group, "params": [other[id(w)] for w in group["params"]]} for group in optimiser.param_groups]
     kind = type(optimiser)

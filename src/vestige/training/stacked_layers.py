@@ -1,4 +1,4 @@
-"""How the networks of a stack answer together: directly, if every layer is a simple one, and else under `vmap`."""
+"""Stacked networks: computed directly if every layer is a simple one, else under `vmap`."""
 
 import copy
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def _unclear(layer: nn.Module, inputs: Tensor) -> UnsupportedModelError:
 
 
 class StackedNetwork:
-    """Answers for all models of a stack. `packed` is how it wants their weights; `unpacked` is as torch has them."""
+    """Answers for all models of a stack. `packed` weights are in its own layout, `unpacked` ones in torch's."""
 
     def packed(self, weights: Weights) -> Weights:
         """Return weights, each with the models first, as `answers` takes them."""
@@ -94,7 +94,7 @@ class StackedNetwork:
 
 
 def stacked_network(network: nn.Module, masks: Masks) -> StackedNetwork:
-    """Return the way for a network."""
+    """Return the implementation for a network."""
     layers = _simple_layers(network)
     return UnderVmap(network, masks) if layers is None else Direct(network, layers, masks)
 
@@ -111,7 +111,7 @@ def _simple_layers(network: nn.Module) -> list[nn.Module] | None:
 
 
 def _is_changed(layer: nn.Module) -> bool:
-    """Whether something was put on a layer that its class does not tell of."""
+    """Whether a layer has hooks, or a `forward` of its own, that its class does not show."""
     hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
     return any(hooks) or "forward" in vars(layer)
 
@@ -199,7 +199,7 @@ class _MaskedDropout(nn.Module):
 
 
 class _Masked(torch.autograd.Function):
-    """States what `vmap` over models does, because no mask could be drawn for one model alone under it."""
+    """Defines dropout under `vmap` over models, where no mask could be drawn for one model alone."""
 
     @staticmethod
     def forward(inputs: Tensor, layer: nn.Module, masks: Masks) -> Tensor:
@@ -215,7 +215,7 @@ class _Masked(torch.autograd.Function):
 
 
 def sees_others(answer: Callable[[Tensor], Tensor], inputs: Tensor) -> bool:
-    """Whether what is answered for half of some records, or kept of them, changes with the other half.
+    """Whether the answers for half of some records, or the buffers, change with the other half.
 
     Args:
         answer: A network, which is not changed, or another function.

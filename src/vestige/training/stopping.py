@@ -1,4 +1,4 @@
-"""When training ends: after a number of epochs, or when a rule says so."""
+"""Rules that end training before the last epoch."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from vestige.core.errors import InputError
 
 @dataclass(frozen=True)
 class Epoch:
-    """What a rule sees after an epoch.
+    """The numbers of an epoch that a rule reads.
 
     Attributes:
         loss: Mean training loss over the epoch, as training saw it [nats].
@@ -22,7 +22,7 @@ class Epoch:
 
 @runtime_checkable
 class StopRule(Protocol):
-    """Says after how many of the epochs seen so far the model is the one to keep, or goes on."""
+    """Decides when training ends, and which epoch's weights are kept."""
 
     @property
     def needs_validation(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which way of training many models is the fastest here: measured for a few seconds before hours are spent."""
+"""Measures for a few seconds which way of training many models is the fastest on this machine."""
 
 import sys
 import time
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 _STACKS = (4, 8, 16, 32)
 _MOST_STACKED_BYTES = 2 << 30  # weights, gradients and two moments of a stack
-_MOST_ANSWER_BYTES = 256 << 20  # what a stack answers about all records, which is held until it is written
-_SECONDS_EACH = 0.25  # of every candidate, after one that warms up
-_ENOUGH_TO_START_PROCESSES = 30.0  # seconds of work that starting processes must save some of
+_MOST_ANSWER_BYTES = 256 << 20  # answers of a stack about all records, held until they are written
+_SECONDS_EACH = 0.25  # for every candidate, after a warm-up
+_ENOUGH_TO_START_PROCESSES = 30.0  # seconds of work from which on processes are tried
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """How models are trained; recorded, because it decides the last bits of their weights.
+    """A way of training; recorded, because it decides the last bits of the weights.
 
     Attributes:
         n_processes: Processes of this machine that train at once.
@@ -53,11 +53,11 @@ class Strategy:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a strategy costs.
+    """The measured cost of a strategy.
 
     Attributes:
-        strategy: Which one.
-        seconds_per_model: Of wall time for each model, when all processes are busy.
+        strategy: The strategy.
+        seconds_per_model: Wall time of each model [s], when all processes are busy.
     """
 
     strategy: Strategy
@@ -65,7 +65,7 @@ class Measured:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor computes in bfloat16; without units for it, it would be slower than float32."""
+    """Whether the processor has units for bfloat16; without them it is slower than float32."""
     import torch
 
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -88,7 +88,7 @@ def measure_torch(
         member: Membership of every model.
         processes: Makes an executor of so many processes with so many threads each; None if there is to be one
             process. It is tried only if the work is long enough to be worth starting them.
-        n_threads: Threads in this process; what `InProcess` takes if omitted.
+        n_threads: Threads in this process; those of `InProcess` if omitted.
 
     Returns:
         Every way that works, the fastest first. Nothing is kept of the models.
@@ -133,16 +133,18 @@ def train_group(
     strategy: Strategy,
     checkpoints: Sequence[int] = (),
 ) -> Iterator[Model | Exception]:
-    """Train the models of one group; yield each, or what was wrong with it, in their order.
+    """Train the models of one group; yield each, or its error, in their order.
 
-    A group of one is trained by the recipe itself, more of them as a stack. If that raises, it may be because of one
-    model: then each is trained alone, so that it is the only one to fail.
+    A single model is trained by the recipe itself, several as a stack. If the stack fails, one model may be the cause:
+    each is then trained alone, so that only that one fails.
     """
     with threads(strategy.threads):
         models: Sequence[Model | Exception] = ()
         if len(seeds) > 1:
             with suppress(Exception):
-                models = _stacked(recipe, records, member, seeds, checkpoints)
+                from vestige.training.stacked import train_stack
+
+                models = train_stack(recipe, records, member, seeds=seeds, checkpoints=checkpoints)  # type: ignore[arg-type]
         if models:
             yield from models
             return
@@ -151,14 +153,6 @@ def train_group(
                 yield _one(recipe, records.take(row), seed, strategy, checkpoints)
             except Exception as error:  # a user's recipe may raise anything
                 yield error
-
-
-def _stacked(
-    recipe: Recipe, records: Records, member: np.ndarray, seeds: Sequence[int], checkpoints: Sequence[int]
-) -> Sequence[Model | Exception]:
-    from vestige.training.stacked import train_stack
-
-    return train_stack(recipe, records, member, seeds=seeds, checkpoints=checkpoints)  # type: ignore[arg-type]
 
 
 def _one(recipe: Recipe, records: Records, seed: int, strategy: Strategy, checkpoints: Sequence[int]) -> Model:
@@ -188,7 +182,7 @@ def threads(n: int) -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class _Probe:
-    """A recipe cut down to a few steps, and what they stand for."""
+    """A recipe cut to a few steps, and the whole training that they stand for."""
 
     recipe: "TorchRecipe"
     records: Records
@@ -209,10 +203,12 @@ class _Probe:
         member = np.ones((strategy.stack, rows.size), dtype=bool)
         if self.uneven and not recipe.full_batches and recipe.n_steps(rows.size - 1) == steps:
             member[-1, -1] = False
+        from vestige.training.stacked import train_stack
+
         begun = time.perf_counter()
         with threads(strategy.threads):
             if strategy.stack > 1:
-                _stacked(recipe, part, member, range(strategy.stack), ())
+                train_stack(recipe, part, member, seeds=range(strategy.stack))
             else:
                 _one(recipe, part, 0, strategy, ())
         return time.perf_counter() - begun, steps * recipe.epochs
@@ -248,16 +244,16 @@ def _candidates(probe: _Probe, n_threads: int) -> Iterator[Strategy]:
 
 
 def _timed(probe: _Probe, candidates: Sequence[Strategy]) -> list[Measured]:
-    """Time every candidate that works, after a run that warms it up and says how many steps fit in the time."""
+    """Time every candidate that works, after a warm-up that shows how many steps fit in the time."""
     found: list[Measured] = []
     for strategy in candidates:
         try:
-            probe.elapsed(strategy, 1)  # what is loaded and allocated once
+            probe.elapsed(strategy, 1)  # loads and allocates what later runs reuse
             start, one = probe.elapsed(strategy, 1)
             whole, many = min(probe.elapsed(strategy, int(np.clip(_SECONDS_EACH / start, 3, 200))) for _ in range(2))
-            # A training of hundreds of steps begins once: what all runs begin with cancels.
+            # A whole training starts once: the time of the start cancels out.
             seconds = (max(whole - start, whole / 2) / (many - one) if many > one else whole / many) / strategy.stack
-        except Exception:  # what fails in one way may work in another, and in the plainest it must
+        except Exception:  # another way may work; the first, plainest one must
             if not found:
                 raise
             continue

@@ -1,6 +1,7 @@
 """`TorchRecipe`: how a torch network is trained."""
 
 import functools
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
@@ -11,16 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vestige.core.errors import InputError
+from vestige.core.errors import ArtefactError, InputError, UnsupportedModelError
+from vestige.core.messages import brief, few
 from vestige.core.recipe import Model
 from vestige.core.records import Records
-from vestige.training.classifier import Classifier, as_float
+from vestige.training.classifier import Classifier, as_float, global_stream, seed_of
 from vestige.training.defences import L2, Penalty, Translates
 from vestige.training.identity import identity_of
+from vestige.training.plain import train
 from vestige.training.stopping import StopRule
 
 Adam = functools.partial(torch.optim.Adam, lr=1e-3)
 
+_DESCRIPTION = "model.json"
 _TAKEN = "_vestige_taken"  # marks weights that belong to a model already
 
 
@@ -56,7 +60,7 @@ class TorchRecipe:
         defences: What changes training, such as `(L2(3.0), Translates(2))`. A mean loss has the penalty in it.
 
     Raises:
-        InputError: A number is out of range, or a defence is none.
+        InputError: A number is out of range, or a defence is of another kind.
 
     Example:
         >>> recipe = TorchRecipe(functools.partial(nn.Linear, 2, 2), epochs=3)
@@ -108,8 +112,6 @@ class TorchRecipe:
 
         `start` gives the weights; the optimiser and the schedule begin anew.
         """
-        from vestige.training.plain import train
-
         return train(
             self, records, seed=seed, start=start, validation=validation, checkpoints=checkpoints, device=device
         )
@@ -122,7 +124,7 @@ class TorchRecipe:
         }
         numbers = {name: getattr(self, name) for name in ("epochs", "batch_size", "bfloat16", "evaluation_mode")}
         identity = {"recipe": "torch", **functions, **numbers, "version": self.version}
-        if self.full_batches:  # what is at its default is not named, so that older banks are read
+        if self.full_batches:  # defaults are left out, so that older banks are read
             identity["full_batches"] = True
         if self.defences:
             identity["defences"] = [{"defence": type(defence).__name__, **asdict(defence)} for defence in self.defences]
@@ -167,15 +169,27 @@ class TorchRecipe:
 
     def dump(self, model: Model) -> Mapping[str, bytes]:
         """Return the weights, also of the checkpoints, as safetensors and the rest as JSON."""
-        from vestige.training.torch_files import dump
+        from safetensors.torch import save
 
-        return dump(model)
+        models = (*model.checkpoints, model)
+        description = {
+            "n_classes": model.n_classes,
+            "seed": model.seed,
+            "epochs": [m.epoch for m in models],
+            "history": {name: list(values) for name, values in model.history.items()},
+        }
+        files = {_weights(m.epoch): save(_tensors_of(m.classifier.network)) for m in models}
+        return {_DESCRIPTION: json.dumps(description).encode(), **files}
 
     def load(self, files: Mapping[str, bytes]) -> Model:
         """Return the model that `dump` gave these files for."""
-        from vestige.training.torch_files import load
-
-        return load(self, files)
+        try:
+            return _described(self, files)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            found = f"{type(error).__name__}: {brief(str(error), 120)}"
+            raise ArtefactError(
+                f"Expected the files of a torch model, found damaged or foreign ones: {found}."
+            ) from None
 
     def new_classifier(self) -> Classifier:
         """Return an untrained network with its preprocessing, from torch's global random stream.
@@ -192,3 +206,51 @@ class TorchRecipe:
                 )
             setattr(weight, _TAKEN, True)
         return Classifier(network, self.preprocess, self.evaluation_mode)
+
+
+# ------------------------------------------------------------------------------- files of a model
+
+
+def _described(recipe: TorchRecipe, files: Mapping[str, bytes]) -> Model:
+    described = json.loads(files[_DESCRIPTION])
+    n_classes, seed = int(described["n_classes"]), int(described["seed"])
+    history = {name: tuple(map(float, values)) for name, values in described["history"].items()}
+    *earlier, last = described["epochs"]
+    checkpoints = tuple(
+        Model(
+            _classifier(recipe, seed, files[_weights(epoch)]), n_classes, seed, epoch, (),
+            {name: values[:epoch] for name, values in history.items()},
+        )
+        for epoch in earlier
+    )  # fmt: skip
+    return Model(_classifier(recipe, seed, files[_weights(last)]), n_classes, seed, last, checkpoints, history)
+
+
+def _classifier(recipe: TorchRecipe, seed: int, weights: bytes) -> nn.Module:
+    from safetensors import SafetensorError
+    from safetensors.torch import load as tensors_of_bytes
+
+    # What a network draws and does not keep with its weights is drawn again as it was.
+    with global_stream(seed_of(seed, "weights")):
+        classifier = recipe.new_classifier()
+    try:
+        classifier.network.load_state_dict(tensors_of_bytes(weights))
+    except (RuntimeError, SafetensorError) as error:
+        found = brief(" ".join(str(error).split()), 200)
+        raise ArtefactError(f"Expected the weights of the recipe's network, found others: {found}") from None
+    return classifier.ready()
+
+
+def _tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Copies, because tensors that share memory cannot be written."""
+    kept = network.state_dict()
+    others = [name for name, value in kept.items() if not isinstance(value, Tensor)]
+    if others:
+        raise UnsupportedModelError(
+            f"Expected a network that keeps tensors alone, found {few(others, 3)}; keep such state as buffers."
+        )
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in kept.items()}
+
+
+def _weights(epoch: int) -> str:
+    return f"weights-epoch-{epoch}.safetensors"

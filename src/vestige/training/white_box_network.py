@@ -1,4 +1,4 @@
-"""The network of the white-box attack as a classifier: layers of its own for each kind of feature, then an encoder."""
+"""The network of the white-box attack: layers for each kind of feature, then an encoder."""
 
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ _FILTERS = 100
 class WhiteBoxNetwork:
     """Reads rows of probabilities, a column of 0 and 1 per class, the loss, and the gradient of the last layer.
 
-    To be given to `white_box_gradient` as its classifier. The random numbers of whoever uses it are left alone.
+    To be given to `white_box_gradient` as its classifier. The caller's random state is restored.
 
     Args:
         n_classes: Classes of the target; the number of the last layer's inputs follows from the length of a row.
@@ -34,7 +34,7 @@ class WhiteBoxNetwork:
         Nasr et al. 2019, https://arxiv.org/abs/1812.00910: squared errors of the probability, layers of 128-64 for
         each kind of feature. Deviations: 100 filters, each reading one input's gradients, instead of 1000; normal
         weights scaled to the inputs of a layer (He et al. 2015) instead of a standard deviation of 0.01, with which
-        200 known records often taught nothing at all; steps of 0.001 instead of 0.0001; columns are standardised by
+        200 known records were often too few; steps of 0.001 instead of 0.0001; columns are standardised by
         the known; the last of 30 epochs instead of the best of 100, which could only be chosen on records that are then
         neither learnt from nor scored.
     """
@@ -45,7 +45,7 @@ class WhiteBoxNetwork:
         self.n_classes, self.epochs, self.step_size, self.batch, self.seed = n_classes, epochs, step_size, batch, seed
 
     def fit(self, rows: Float[np.ndarray, "known feature"], labels: Int[np.ndarray, " known"]) -> "WhiteBoxNetwork":
-        """Learn what is 1 from what is 0.
+        """Learn to tell label 1 from label 0.
 
         Raises:
             InputError: A row holds other than the features of so many classes.
@@ -107,7 +107,5 @@ class _Layers(nn.Module):
 
 
 def _perceptron(*sizes: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before, after in pairwise(sizes):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-    return nn.Sequential(*layers)
+    pairs = pairwise(sizes)
+    return nn.Sequential(*(layer for before, after in pairs for layer in (nn.Linear(before, after), nn.ReLU())))

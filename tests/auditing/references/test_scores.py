@@ -14,8 +14,8 @@ from vestige.attacks.lira import lira_online
 from vestige.auditing.references.phi import ReferencePhi, left_without, reference_phi
 from vestige.auditing.references.scores import ReferenceScores, play_attacks, score_with
 from vestige.auditing.results.every_target import values_of_targets
-from vestige.auditing.shadows.references import checks_of_training
-from vestige.auditing.shadows.references import references_of as answers_of
+from vestige.auditing.shadows.answers import references_of as answers_of
+from vestige.auditing.shadows.checks import checks_of_training
 from vestige.auditing.shadows.training import Shadows
 from vestige.core.likelihood_ratio import LikelihoodRatio, Variance
 from vestige.core.options import SubjectScore

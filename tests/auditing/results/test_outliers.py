@@ -26,21 +26,24 @@ def leaking_outliers() -> tuple[Any, np.ndarray, np.ndarray]:
 
 def test_what_leaks_of_outliers_is_seen_among_them_whatever_the_order():
     result, features, _ = leaking_outliers()
-    found = precision_of_outliers(result, IDS, features, "confidence", 0.5, fraction=0.05)
+    found = precision_of_outliers(result, "confidence", 0.5, features=features, ids=IDS, fraction=0.05)
     assert found.outliers.value > 0.95
     assert found.everyone.value < 0.65
     assert found.interval.lower > 0.2
     order = np.random.default_rng(1).permutation(N)
-    assert precision_of_outliers(result, IDS[order], features[order], "confidence", 0.5, fraction=0.05) == found
+    assert (
+        precision_of_outliers(result, "confidence", 0.5, features=features[order], ids=IDS[order], fraction=0.05)
+        == found
+    )
 
 
 def test_what_does_not_join_is_refused():
     result, features, _ = leaking_outliers()
     with pytest.raises(InputError, match="Expected features of every audited record, found none of 1 of 1,000"):
-        precision_of_outliers(result, IDS[1:], features[1:], "confidence", 0.5)
+        precision_of_outliers(result, "confidence", 0.5, features=features[1:], ids=IDS[1:])
     with pytest.raises(InputError, match="Expected an attack that was played, found loss"):
-        precision_of_outliers(result, IDS, features, "loss", 0.5)
+        precision_of_outliers(result, "loss", 0.5, features=features, ids=IDS)
     with pytest.raises(InputError, match="Expected each id once, found 1 again"):
-        precision_of_outliers(result, np.append(IDS[1:], IDS[-1:]), features, "confidence", 0.5)
+        precision_of_outliers(result, "confidence", 0.5, features=features, ids=np.append(IDS[1:], IDS[-1:]))
     with pytest.raises(InputError, match="Expected an id per row"):
-        precision_of_outliers(result, IDS, features[1:], "confidence", 0.5)
+        precision_of_outliers(result, "confidence", 0.5, features=features[1:], ids=IDS)

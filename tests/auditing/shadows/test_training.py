@@ -570,5 +570,5 @@ def test_memory_does_not_grow_with_the_number_of_models(nursery, tmp_path):
 def test_shadows_say_what_they_are(bank, tmp_path):
     shadows = train_shadows(plan_of(FunctionRecipe(bayes)), tmp_path / "run", bank)
     assert isinstance(shadows, Shadows)
-    assert shadows.final_rows() == [0, 1, 2, 3, 4, 5]
+    assert shadows.rows_read() == [0, 1, 2, 3, 4, 5]
     assert 0 < shadows.seconds < 60

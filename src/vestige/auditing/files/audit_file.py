@@ -47,6 +47,10 @@ class RecipeTable(Schema):
     parameters: dict[str, Any] = field(default_factory=dict)
     version: str = ""
     share: str | float = "1/2"
+    checkpoints: list[int] = field(default_factory=list)
+    epoch: int | None = None
+    records: str | None = None
+    n_sources: int | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class AuditFile(SharedTables):
         target, data = self.target, self.data
         named = [] if target is None else [target.model, target.factory]
         named += [data.members, data.nonmembers, data.records, *self.attacks.use]
-        named += [] if self.recipe is None else [self.recipe.train]
+        named += [] if self.recipe is None else [self.recipe.train, self.recipe.records]
         pipeline = None if self.label_only is None else self.label_only.augmentations
         named += [] if pipeline is None else [pipeline.augment]
         is_code = (name for name in named if name and ":" in name and "://" not in name)
@@ -182,7 +186,10 @@ class AuditFile(SharedTables):
         Raises:
             InputError: A file or function does not give records.
         """
-        name = self.data.records or ""
+        return self._records_of(self.data.records or "")
+
+    def _records_of(self, name: str) -> Records:
+        """Records of a file, a folder of images or `module:name`."""
         path = self.folder / name
         if path.is_dir():
             from vestige.data.records.images import read_image_folder
@@ -244,6 +251,10 @@ class AuditFile(SharedTables):
             executor=executor,
             stop_at_failure=part.stop_at_failure,
             share=part.share,
+            checkpoints=part.checkpoints,
+            epoch=part.epoch,
+            records=None if part.records is None else self._records_of(part.records),
+            n_sources=part.n_sources,
         )
 
     def references(self, classes: Sequence[str] | None) -> References | None:

@@ -138,7 +138,7 @@ class BoundarySearch(Probe):
         for number, model in shadows.first(1 if asked_about is None else len(shadows.member)):
             if number == 0:
                 question.progress("searching for the boundary of a shadow model", 0, 1)
-                source = self.search(model, question.pool, space, seed)
+                source = self.search(model, question.shadow_pool, space, seed)
             elif asked_about is not None and asked_about[number].any():
                 question.progress("searching for the boundary of references", number, len(asked_about))
                 rows = np.flatnonzero(asked_about[number])

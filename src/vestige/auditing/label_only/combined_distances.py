@@ -63,7 +63,7 @@ class CombinedDistances(Probe):
         source = None
         for _, model in () if question.shadows is None else question.shadows.first():
             question.progress("searching for the boundary around copies, of a shadow model", 0, 1)
-            source = self.search(model, question.pool, question.space, question.seed)
+            source = self.search(model, question.shadow_pool, question.space, question.seed)
         question.progress("searching for the boundary around copies, of the target", 0, 1)
         distances = self.search(question.target(attack.name), question.pool, question.space, question.seed)
         standard = distances if source is None else source

@@ -92,7 +92,7 @@ class CopiesOfRecords(Probe):
         self, strengths: Sequence[Any], question: LabelQuestion, *, ratio: bool
     ) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """The first model's answers at each strength with its own classes, and all models' agreement at each."""
-        pool, shadows = question.pool, question.shadows
+        pool, shadows = question.shadow_pool, question.shadows
         if shadows is None:
             return [], []
         n_models = len(shadows.member) if ratio else 1
@@ -118,7 +118,7 @@ class CopiesOfRecords(Probe):
             place = len(strengths) // 2
             none = "without shadow models none can be chosen"
             return place, f"{strengths[place]}, the middle one of {len(strengths)}: {none}"
-        scores = [self._score(question, correct, own) for correct, own in of_source]
+        scores = [self._score(question, correct, own, question.shadow_pool) for correct, own in of_source]
         place = choose_on_source(scores, question.shadows.member[0]).strength
         return place, f"{strengths[place]}, of {len(strengths)}, by the balanced accuracy on the first shadow model"
 
@@ -127,16 +127,16 @@ class CopiesOfRecords(Probe):
     ) -> Played:
         return Played(
             attack=question.wanted[self.attacks[0]],
-            scores=self._score(question, correct, question.predicted),
-            known_scores=None if source is None else self._score(question, *source),
+            scores=self._score(question, correct, question.predicted, question.pool),
+            known_scores=None if source is None else self._score(question, *source, question.shadow_pool),
             n_queries=correct.shape[1],
             definition=f"strength {how}",
             by_budget=self.after_fewer(correct, question.predicted == question.pool.labels),
         )
 
-    def _score(self, question: LabelQuestion, correct: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    def _score(self, question: LabelQuestion, correct: np.ndarray, predicted: np.ndarray, pool: Records) -> np.ndarray:
         attack = question.wanted.get(self.attacks[0]) or named(self.attacks[0])
-        return score(attack, correct, predicted=predicted, labels=question.pool.labels)
+        return score(attack, correct, predicted=predicted, labels=pool.labels)
 
 
 def _compared(question: LabelQuestion, correct: np.ndarray, signal: np.ndarray, strength: str) -> Played:

@@ -27,5 +27,5 @@ def label_results(probes: Sequence[Probe], question: LabelQuestion) -> LabelResu
     return LabelResults(
         attacks=together(one.attacks for one in found),
         copies=next((one.copies for one in found if one.copies is not None), None),
-        is_in=None if question.shadows is None else question.shadows.member,
+        is_in=None if question.shadows is None or question.shadows.pool is not None else question.shadows.member,
     )

@@ -22,11 +22,13 @@ class ShadowLabels:
         member: Who was trained on what.
         groups: Which of them were drawn together; None if complements say so.
         targets: Begins to go through them, in order, each as a `LabelTarget`.
+        pool: Records of their own that they are asked about; None if it is the audited ones.
     """
 
     member: np.ndarray
     groups: np.ndarray | None
     targets: Callable[[], Iterator[LabelTarget]]
+    pool: Records | None = None
 
     def first(self, n_models: int = 1) -> Iterator[tuple[int, LabelTarget]]:
         """The first of them, with their numbers; each is open until the next is asked for."""
@@ -59,6 +61,11 @@ class LabelQuestion:
     wanted: Mapping[str, Attack]
     seed: int
     progress: Progress
+
+    @property
+    def shadow_pool(self) -> Records:
+        """The records that shadow models are asked about."""
+        return self.pool if self.shadows is None or self.shadows.pool is None else self.shadows.pool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -50,7 +50,7 @@ class SettledSearch(Probe):
         source = None
         for _, model in () if question.shadows is None else question.shadows.first():
             question.progress("searching for the boundary of a shadow model, to the end", 0, 1)
-            source = self.search_source(model, question.pool, question.space, question.seed)
+            source = self.search_source(model, question.shadow_pool, question.space, question.seed)
         if source is None or question.shadows is None:
             needs = "a shadow model, whose threshold says when a search may end"
             return LabelResults(attacks=PlayedAttacks(not_run=(NotRun(attack.name, needs),)))

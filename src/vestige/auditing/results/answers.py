@@ -159,6 +159,9 @@ def adversary_of(audited: AuditInputs) -> Adversary:
             words = f"has {n_references} models that began with its parameters and were trained on other records"
     elif audited.source == "shadow":
         knowledge, words = "one shadow model", "has trained one shadow model on records of its own"
+        if audited.n_sources > 1:
+            knowledge = f"{audited.n_sources} source models"
+            words = f"has trained {audited.n_sources} models like it on records of its own"
     else:
         knowledge, words = "known half", "knows the membership of half of the records and attacks the other half"
     n_queries = audited.n_queries

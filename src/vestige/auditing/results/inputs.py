@@ -58,6 +58,7 @@ class AuditInputs:
         references: What reference models add, if there are any.
         is_in: Who was trained on what, of shadow models that were asked for labels only, for all given records; None
             without such.
+        n_sources: Models that the shadow's answers are of.
     """
 
     selection: Selection
@@ -67,6 +68,7 @@ class AuditInputs:
     attacks: PlayedAttacks
     references: ReferenceScores | None = None
     is_in: np.ndarray | None = None
+    n_sources: int = 1
 
     @property
     def units(self) -> Units:
@@ -142,6 +144,7 @@ def audit_inputs(
     progress: Progress,
     references: ReferenceScores | None = None,
     asked: LabelResults | None = None,
+    n_sources: int = 1,
 ) -> AuditInputs:
     """Score both models, leave out subjects on both sides, and say whose membership the adversary knows.
 
@@ -189,6 +192,7 @@ def audit_inputs(
         attacks=attacks,
         references=references,
         is_in=None if asked is None else asked.is_in,
+        n_sources=n_sources,
     )
 
 

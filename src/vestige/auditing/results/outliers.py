@@ -1,4 +1,4 @@
-"""Whether an attack is surer of the records that are unlike the others: a finished audit, looked at again."""
+"""Whether an attack is more precise on the records that are unlike the others: a finished audit, looked at again."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from vestige.evaluation.outliers import OutlierPrecision, find_outliers, precisi
 
 def precision_of_outliers(
     result: AuditResult,
-    ids: Shaped[np.ndarray, " given"],
-    features: Float[np.ndarray, "row feature"],
     attack: str,
     threshold: float,
     *,
+    features: Float[np.ndarray, "row feature"] | None = None,
+    ids: Shaped[np.ndarray, " given"] | None = None,
     strict: bool = True,
     fraction: float = 0.02,
     n_neighbours: int = 10,
@@ -25,16 +25,16 @@ def precision_of_outliers(
     """Compare how precise an audit's attack is on the outliers among its records and on all of them.
 
     Outliers are found among the audited records. Both precisions are for as many members as nonmembers; records are
-    counted, not people. For another share of members or another confidence, `evaluation.outliers` has the two steps.
+    counted, not people. `evaluation.outliers` has other shares of members and other confidences.
 
     Args:
         result: A finished audit.
-        ids: Id of each row of the features; every record of `result.records` must be among them, in any order.
-        features: What a model that is not the target, such as a shadow model, makes of each record: the inputs of its
-            last layer.
         attack: Whose scores call members.
         threshold: Score above which a record is called a member, set elsewhere, such as on a shadow model.
-        strict: Whether a record at the threshold is none.
+        features: Inputs of the last linear layer of a model that is not the target; directions are compared, lengths
+            are not. If omitted, of the first torch model trained for the audit, as attacks read it, from the bank.
+        ids: Id of each row of the features, in any order; every record of `result.records` must be among them.
+        strict: Whether a record exactly at the threshold is called a nonmember.
         fraction: Share of the records that are outliers.
         n_neighbours: Fewer neighbours than this make an outlier.
 
@@ -42,16 +42,17 @@ def precision_of_outliers(
         Both precisions and their difference, each with a 95 % interval.
 
     Raises:
-        InputError: The attack was not played, an id is missing or there twice, lengths do not fit, or the features
-            have no direction or too few records.
+        InputError: The attack was not played, ids and features do not fit, features are missing or have no direction.
+        UnsupportedModelError: The trained model is no torch module, or its last layer is no linear one.
+        TrainingError: The trained model is not in the bank.
 
     Example:
         >>> from vestige import Predictions, audit
         >>> rng = np.random.default_rng(0)
         >>> p, member = rng.uniform(0.1, 0.9, 400), np.arange(400) < 200
-        >>> given = Predictions(np.column_stack([p, 1 - p]), np.zeros(400, dtype=int), member, ids=np.arange(400))
-        >>> result = audit(given, attacks=["confidence"])
-        >>> found = precision_of_outliers(result, np.arange(400), rng.normal(size=(400, 8)), "confidence", 0.5)
+        >>> result = audit(Predictions(np.column_stack([p, 1 - p]), np.zeros(400, dtype=int), member), attacks=["loss"])
+        >>> given = {"features": rng.normal(size=(400, 8)), "ids": np.arange(400)}
+        >>> found = precision_of_outliers(result, "loss", -0.7, **given)
         >>> found.outliers.n_members + found.outliers.n_nonmembers
         8
 
@@ -62,18 +63,32 @@ def precision_of_outliers(
     played = [column for column in result.results["attack"].unique() if column in records]
     if attack not in played:
         raise InputError(f"Expected an attack that was played, found {attack}; {nearest(attack, played)}.")
-    rows = _rows_of(records["id"].tolist(), ids.tolist(), len(features))
-    found = find_outliers(features[rows], fraction=fraction, n_neighbours=n_neighbours)
+    features = _features_of(result, features, ids)
+    found = find_outliers(features, fraction=fraction, n_neighbours=n_neighbours)
     scores, member = records[attack].to_numpy(), records["member"].to_numpy().astype(bool)
     scored = ~np.isnan(scores)  # not the records that the attack learnt from
     called = scores > threshold if strict else scores >= threshold
     return precision_on_outliers(called[scored], member[scored], found.is_outlier[scored])
 
 
-def _rows_of(wanted: list[Any], ids: list[Any], n_features: int) -> list[int]:
+def _features_of(result: AuditResult, features: np.ndarray | None, ids: np.ndarray | None) -> np.ndarray:
+    """The features of every record of a result: those that are given, or those of the first trained model."""
+    if features is None:
+        embeddings = getattr(result, "embeddings", None)
+        if embeddings is None:
+            raise InputError(
+                "Expected features beside an audit without trained models, found none; give features and their ids, or "
+                "audit with adversary=ShadowTraining(...)."
+            )
+        ids, features = embeddings()
+    if ids is None or len(ids) != len(features):
+        n_ids = "none" if ids is None else f"{len(ids):,}"
+        raise InputError(f"Expected an id per row of features, found {n_ids} and {len(features):,}; give one each.")
+    return features[_rows_of(result.records["id"].tolist(), ids.tolist())]
+
+
+def _rows_of(wanted: list[Any], ids: list[Any]) -> list[int]:
     """The row of features of every audited record."""
-    if len(ids) != n_features:
-        raise InputError(f"Expected an id per row of features, found {len(ids):,} and {n_features:,}; give one each.")
     row_of = {one: row for row, one in enumerate(ids)}
     if len(row_of) < len(ids):
         raise InputError(f"Expected each id once, found {len(ids) - len(row_of):,} again; leave the copies out.")

@@ -1,1 +1,1 @@
-"""Models trained like the target: planned, trained as jobs, observed, taken as references."""
+"""Shadow and source models: settings, plan, cost, training jobs, and their answers as references or thresholds."""

@@ -1,4 +1,4 @@
-"""What shadow models will cost, before it is spent; and how many of them a given time allows."""
+"""Estimates what training shadow models costs, and how many of them a time limit allows."""
 
 import math
 import tempfile
@@ -24,26 +24,27 @@ from vestige.training.identity import is_reusable
 from vestige.training.model_key import key_of
 from vestige.training.strategies import Measured, Strategy, measure_torch
 
-_SHARE_OF_TIME = 0.9  # of what there is; the rest is for the audit itself
-_WORTH_PROCESSES = 30.0  # seconds that all models take, from which on two ways are measured
-_TRIES = 3  # models of which one must work to be measured
+_SHARE_OF_TIME = 0.9  # of the limit; the rest is for the audit itself
+_WORTH_PROCESSES = 30.0  # seconds of all models from which on several processes are measured too
+_TRIES = 3  # models that are tried until one can be measured
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What training shadow models costs.
+    """The cost of training shadow models.
 
     Attributes:
         n_models: Models.
         n_asked: Models that were asked for; more than `n_models` if the time does not allow them.
         n_stored: Those of `n_models` that are in the bank already and take no time.
-        epochs: Epochs of each; 0 where the recipe does not count any.
-        measured: Every way that was measured, the fastest first.
+        epochs: Epochs of each; 0 if the recipe counts none.
+        measured: Every strategy that was measured, the fastest first.
         seconds: Wall time of all models that are not stored, by the fastest way.
         disk: Bytes of their signals in the run.
-        memory: Bytes of the signals of one model and of the records, which are held at a time.
-        share: Of the records, that each is trained on.
+        memory: Bytes of one model's signals and of the records, which are held at the same time.
+        share: Share of the records that each is trained on.
         n_views: Queries about each record that every model answers.
+        sources: Whether they are source models, trained on records of their own.
     """
 
     n_models: int
@@ -56,43 +57,45 @@ class Estimate:
     memory: int
     share: Fraction = Fraction(1, 2)
     n_views: int = 1
+    sources: bool = False
 
     @property
     def strategy(self) -> Strategy:
-        """The fastest way."""
+        """The fastest strategy."""
         return self.measured[0].strategy
 
     def lines(self) -> list[str]:
         """The estimate in words, a line each."""
         first = self.measured[0]
         epochs = f" x {self.epochs} epochs" if self.epochs else ""
-        lines = [
-            f"{self.n_models - self.n_stored} shadow models{epochs} x {in_seconds(first.seconds_per_model)} each = "
-            f"{duration(self.seconds)}, as {first.strategy}",
-            f"{_size(self.disk)} of signals on disk, {_size(self.memory)} in memory at a time",
-        ]
-        if self.n_stored:
-            lines.insert(0, f"{self.n_stored} of {self.n_models} shadow models are in the bank")
+        kind = "source models" if self.sources else "shadow models"
         others = [f"{in_seconds(m.seconds_per_model)} as {m.strategy}" for m in self.measured[1:4]]
-        if others:
-            lines.append(f"measured as well: {'; '.join(others)}")
-        if self.n_views > 1:
-            lines.append(f"each is asked {self.n_views} views of every record, which takes time that was not measured")
-        if self.n_models < self.n_asked:
-            cost = what_is_given_up(self.n_models, self.n_asked, self.share)
-            lines.append(f"{self.n_models} instead of {self.n_asked} models fit the time: {cost}")
-        return lines
+        cost = what_is_given_up(self.n_models, self.n_asked, None if self.sources else self.share)
+        lines = {
+            f"{self.n_stored} of {self.n_models} {kind} are in the bank": self.n_stored,
+            f"{self.n_models - self.n_stored} {kind}{epochs} x {in_seconds(first.seconds_per_model)} each = "
+            f"{duration(self.seconds)}, as {first.strategy}": True,
+            f"{_size(self.disk)} of signals on disk, {_size(self.memory)} in memory at a time": True,
+            f"measured as well: {'; '.join(others)}": others,
+            f"each is asked {self.n_views} views of every record, which takes time that was not measured": (
+                self.n_views > 1
+            ),
+            f"{self.n_models} instead of {self.n_asked} models fit the time: {cost}": self.n_models < self.n_asked,
+        }
+        return [line for line, is_said in lines.items() if is_said]
 
 
-def what_is_given_up(n_models: int, n_asked: int, share: Fraction = Fraction(1, 2)) -> str:
-    """Say what fewer models than were asked for cost: a mean of n models is known to 1/sqrt(n) of their spread.
+def what_is_given_up(n_models: int, n_asked: int, share: Fraction | None = Fraction(1, 2)) -> str:
+    """Say what fewer models than were asked for mean: a mean of n models is known to 1/sqrt(n) of their spread.
 
-    Of the two means of a record, that of fewer models is meant.
+    Of the two means of a record, that of fewer models is meant. Without a share they are source models.
 
     Example:
         >>> what_is_given_up(8, 32)[:66]
         "each record's mean with and without it is known to 0.50 instead of"
     """
+    if share is None:
+        return "thresholds are set on the answers of fewer models"
     now, asked = (1 / math.sqrt(n * min(share, 1 - share)) for n in (n_models, n_asked))
     return (
         f"each record's mean with and without it is known to {now:.2f} instead of {asked:.2f} standard deviations, and "
@@ -101,16 +104,16 @@ def what_is_given_up(n_models: int, n_asked: int, share: Fraction = Fraction(1, 
 
 
 def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, within: float = math.inf) -> Estimate:
-    """Measure what a model costs, and say what all of them will.
+    """Measure the cost of a model, and estimate that of all.
 
-    Of a torch recipe a few steps are timed in every way it can be trained. Of any other one or a few models are
-    trained, which stay in the bank if the recipe's can.
+    With a torch recipe a few steps are timed, in every way that it can be trained. With any other recipe a few models
+    are trained; they stay in the bank if models of the recipe can be stored.
 
     Args:
         plan: Which models, and of what recipe; its strategy and groups are not looked at.
-        bank: Where what is trained is kept.
-        executor: Who will work; this machine if omitted.
-        within: Seconds there are.
+        bank: Where trained models are kept.
+        executor: Backend that will run the jobs; this machine if omitted.
+        within: Time limit [s].
 
     Raises:
         InputError: Not even two models, or one group, fit.
@@ -120,7 +123,7 @@ def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, 
     stored = np.zeros(plan.n_models, dtype=bool)
     if is_reusable(plan.identity):
         stored = np.array([bank.has(key_of(plan.model_key(i))) for i in range(plan.n_models)])
-    size = plan.share.denominator
+    size = plan.group_size
     seconds = measured[0].seconds_per_model * np.cumsum(~stored)[size - 1 :: size]  # of 2, 4, 6 ... models
     n_fit = size * int(np.count_nonzero(seconds <= within * _SHARE_OF_TIME))
     if n_fit < size:
@@ -129,7 +132,8 @@ def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, 
             f"{duration(within)}; give more with --within."
         )
     records, n_views = plan.records, 1 if plan.views is None else plan.views.n_views
-    per_row = n_views * records.n_records * records.n_classes * (4 if hasattr(plan.recipe, "epochs") else 8)
+    n_answers = n_views * records.n_records * records.n_classes * (4 if hasattr(plan.recipe, "epochs") else 8)
+    per_row = n_answers * (len(plan.checkpoints) + 1)
     return Estimate(
         n_fit,
         plan.n_models,
@@ -141,6 +145,7 @@ def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, 
         _size_of(records.inputs) + per_row,
         plan.share,
         n_views,
+        plan.sources,
     )
 
 
@@ -158,7 +163,7 @@ def _measured(plan: ShadowPlan, bank: Bank, executor: Executor | None) -> Sequen
 
 
 def _measured_by_training(plan: ShadowPlan, bank: Bank, executor: Executor | None) -> list[Measured]:
-    """Train a model with all processors, then one on each, and compare."""
+    """Train a model with all processors, then one model on each, and compare."""
     cpus = n_cpus()
 
     def seconds(strategy: Strategy, models: Sequence[int]) -> float:
@@ -183,7 +188,7 @@ def _measured_by_training(plan: ShadowPlan, bank: Bank, executor: Executor | Non
 
 
 def _first_that_works(seconds: Callable[[int], float], n_tries: int) -> tuple[int, float]:
-    """The first model that can be trained and its time: one that fails is reported when all are trained."""
+    """The first model that can be trained and its time; those that fail are reported when all are trained."""
     for model in range(n_tries - 1):
         with suppress(TrainingError):
             return model, seconds(model)

@@ -1,4 +1,4 @@
-"""One job of training shadow models: train or take from the bank, wrap as a target, observe. Runs on any worker."""
+"""One training job: train models or load them, and ask them about the records. Runs on any worker."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -12,8 +12,9 @@ from vestige.auditing.shadows.plan import ShadowPlan
 from vestige.core.errors import TrainingError, UnsupportedModelError, VestigeError
 from vestige.core.outputs import Logits
 from vestige.core.recipe import Model, Recipe
+from vestige.core.records import Records
 from vestige.core.targets import GradientModel
-from vestige.core.views import with_views
+from vestige.core.views import MirrorAndShifts, with_views
 from vestige.targets.opening import open_target
 from vestige.training.strategies import train_group
 
@@ -25,10 +26,10 @@ class Task:
     """Models that are trained together.
 
     Attributes:
-        wanted: Numbers of those whose answers are wanted.
-        stored: The files of those of them that are in the bank already, by number: these are only observed.
-        models: Numbers of those to train. Some may not be wanted: they belong to the stack, whose weights would be
-            others in the last bits without them.
+        wanted: Numbers of the models whose answers are wanted.
+        stored: Files of those that are in the bank already, by number: these are only asked.
+        models: Numbers of those to train. Some may not be wanted: without them the last bits of the other models of
+            their stack would change.
         member: Rows of the membership matrix of those to train, as bits, a row of bytes each.
         seeds: Their seeds.
     """
@@ -42,13 +43,13 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a job gives of one model.
+    """The result of a job for one model.
 
     Attributes:
         model: Its number.
-        files: Its files for the bank; None if it is from there or cannot be stored.
-        rows: What was observed, by variable, at each checkpoint and at the end; empty if it failed.
-        seconds: Wall time of its share of the job's training.
+        files: Its files for the bank; None if it is from the bank or cannot be stored.
+        rows: Its answers by variable, at each checkpoint and at the end; empty if it failed.
+        seconds: Its share of the job's wall time for training.
         error: Why it failed; empty if it did not.
     """
 
@@ -60,7 +61,7 @@ class Trained:
 
 
 def train_and_observe(plan: ShadowPlan, task: Task) -> list[Trained]:
-    """Do one task of a plan, whose membership matrix and groups are not looked at: they need not be sent."""
+    """Run one task of a plan. The plan's membership matrix and groups are not read, so they need not be sent."""
     done = [_observed(plan, i, partial(plan.recipe.load, files), None, 0.0) for i, files in task.stored.items()]
     if not task.models:
         return done
@@ -81,15 +82,19 @@ def _usable(model: Model | Exception) -> Model:
 
 
 def _observed(plan: ShadowPlan, number: int, get: Callable[[], Model], dump: Recipe | None, seconds: float) -> Trained:
-    """What a model answers about all records, and its files if it is new; an error of this model is its own."""
+    """Ask a model about all records, and dump it if it is new. Its errors are returned, and stop no other model."""
     try:
         model = get()
-        rows = tuple(_answers(plan, m) for m in (*model.checkpoints, model))
-        if len(rows) != len(plan.checkpoints) + 1:
+        copies = {copy.epoch: copy for copy in (*model.checkpoints, model)}
+        there = [copies[epoch] for epoch in plan.checkpoints if epoch in copies]
+        if len(there) != len(plan.checkpoints):
             raise TrainingError(
-                f"Expected copies after the epochs {list(plan.checkpoints)}, found {len(rows) - 1}; training ended "
+                f"Expected copies after the epochs {list(plan.checkpoints)}, found {len(there)}; training ended "
                 "before one of them."
             )
+        rows = tuple(
+            answers_of(copy, plan.records, plan.views, gradient_norms=plan.gradient_norms) for copy in (*there, model)
+        )
         return Trained(number, None if dump is None else _files(dump, model), rows, seconds)
     except VestigeError as error:
         return Trained(number, None, (), seconds, str(error))
@@ -97,21 +102,29 @@ def _observed(plan: ShadowPlan, number: int, get: Callable[[], Model], dump: Rec
         return Trained(number, None, (), seconds, f"{type(error).__name__}: {error}")
 
 
-def _answers(plan: ShadowPlan, model: Model) -> dict[str, np.ndarray]:
-    target = open_target(model.classifier, model.n_classes)
-    answers = target.answers(plan.records.inputs)
+def answers_of(
+    model: Model, records: Records, views: MirrorAndShifts | None = None, *, gradient_norms: bool = False
+) -> dict[str, np.ndarray]:
+    """Return what a trained model answers about records, by variable of the store.
+
+    Raises:
+        UnsupportedModelError: Gradients are asked of a model that has none.
+    """
+    target = open_target(model.classifier, records.n_classes)
+    answers = target.answers(records.inputs)
     kind = LOGITS if isinstance(answers, Logits) else PROBABILITIES
-    found = {kind: answers.whole()}
-    if plan.views is not None:
-        others = (target.answers(view).whole() for view in plan.views.others(plan.records.inputs))
-        found[kind] = with_views(found[kind], others, plan.views.n_views)
-    if plan.gradient_norms:
-        if not isinstance(target, GradientModel):
-            raise UnsupportedModelError(
-                f"Expected a torch module for gradient norms, found {type(model.classifier).__name__}."
-            )
-        found[GRADIENT_NORMS] = target.gradient_norms(plan.records.inputs, plan.records.labels)
-    return found
+    table = answers.whole()
+    if views is not None:
+        others = (target.answers(view).whole() for view in views.others(records.inputs))
+        table = with_views(table, others, views.n_views)
+    if not gradient_norms:
+        return {kind: table}
+    if not isinstance(target, GradientModel):
+        raise UnsupportedModelError(
+            f"Expected a torch module for gradient norms, found {type(model.classifier).__name__}; train with a torch "
+            "recipe, or leave them out."
+        )
+    return {kind: table, GRADIENT_NORMS: target.gradient_norms(records.inputs, records.labels)}
 
 
 def _files(recipe: Recipe, model: Model) -> Mapping[str, bytes] | None:

@@ -1,4 +1,4 @@
-"""Which shadow models to train, and how; kept in the run, so that a resumed one does the same."""
+"""`ShadowPlan`: which shadow models to train, and how. The run keeps it, so that a resumed one trains the same."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from vestige.auditing.run_folder import PLAN
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import RunFolderError
 from vestige.core.half_written import half_written, remove_left_behind, writable
-from vestige.core.recipe import Recipe
+from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.core.signals import AT_THE_END, ModelTable
@@ -36,13 +36,15 @@ class ShadowPlan:
         records: The pool; every model is asked about all of it.
         member: Which record each is trained on.
         seed: The models' seeds are drawn from it, each from its number alone.
-        strategy: The way they are trained.
+        strategy: How they are trained: processes, threads, stacks.
         groups: Models that are trained together.
-        n_asked: Models that were asked for, before the time was looked at.
-        checkpoints: Epochs after which they are observed as well.
+        n_asked: Models that were asked for; there may be fewer for lack of time.
+        checkpoints: Epochs after which they are asked as well.
         gradient_norms: Whether to observe the gradient of every record.
-        views: What they are asked of each record; the record alone if None.
-        share: Of the records, that each is trained on.
+        views: Queries about each record; the record alone if None.
+        share: Share of the records that each is trained on.
+        epoch: Which of the checkpoints is read; the end of training if None. It decides no model.
+        sources: Whether the records are the models' own, and none of them is audited.
     """
 
     recipe: Recipe
@@ -56,6 +58,13 @@ class ShadowPlan:
     gradient_norms: bool = False
     views: MirrorAndShifts | None = None
     share: Fraction = Fraction(1, 2)
+    epoch: int | None = None
+    sources: bool = False
+
+    @property
+    def group_size(self) -> int:
+        """Models that are trained all or not at all."""
+        return 1 if self.sources else self.share.denominator
 
     @property
     def drawn_together(self) -> Int[np.ndarray, " model"]:
@@ -69,7 +78,7 @@ class ShadowPlan:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """The recipe's identity, for which source files are read: once, not once per model."""
+        """The recipe's identity. Source files are read for it, so it is kept."""
         return dict(self.recipe.identity())
 
     def seed_of(self, model: int) -> int:
@@ -77,7 +86,7 @@ class ShadowPlan:
         return int(stream(self.seed, f"shadow model {model}").integers(2**31))
 
     def model_key(self, model: int) -> ModelKey:
-        """What decides a model."""
+        """The key of a model in the bank."""
         row = digest_of_columns({"member": self.member[model]})
         return ModelKey(self.records.digest, row, self.identity, self.seed_of(model), self.checkpoints)
 
@@ -92,8 +101,16 @@ class ShadowPlan:
         n = len(self.checkpoints) + 1
         return range(model * n, (model + 1) * n)
 
+    def row_read(self, model: int) -> int:
+        """Row of the store that attacks read of a model."""
+        return self.rows_of(model)[-1 if self.epoch is None else self.checkpoints.index(self.epoch)]
+
+    def copy_read(self, model: Model) -> Model:
+        """Return the copy of a model that attacks read."""
+        return next((copy for copy in model.checkpoints if copy.epoch == self.epoch), model)
+
     def as_text(self) -> dict[str, Any]:
-        """What a resumed run must share; what is usual is not written, so that older runs are the same."""
+        """What a resumed run must have in common; newer settings at their defaults are left out: older runs match."""
         asked = {
             "data": self.records.digest,
             "recipe": self.identity,
@@ -110,12 +127,12 @@ class ShadowPlan:
 def planned(
     folder: Path, plan_of: Callable[[Strategy, list[list[int]] | None], ShadowPlan], choose: Callable[[], Strategy]
 ) -> ShadowPlan:
-    """Return the plan that a run has, or make it one: strategy and groups are kept, so that a resumed run ends alike.
+    """Return the plan of a run, or make one: strategy and groups are kept, so that a resumed run ends with equal bits.
 
     Args:
         folder: The run.
-        plan_of: Makes a plan of a strategy and of groups, or of its own groups.
-        choose: Measures and picks a strategy; called only if the run has none yet.
+        plan_of: Makes a plan with a strategy and groups; with its own groups if None is given.
+        choose: Measures and returns a strategy; called only if the run has none yet.
 
     Raises:
         RunFolderError: The folder holds a plan of other models, both sides named.
@@ -138,7 +155,7 @@ def planned(
 
 
 class _Stored(BaseModel):
-    """What the plan of a run says, of the types that it is used as."""
+    """The stored plan of a run."""
 
     model_config = ConfigDict(strict=True)
     format: int

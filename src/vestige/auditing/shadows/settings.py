@@ -1,6 +1,7 @@
-"""`ShadowTraining`: what a user says of the models to be trained like the target."""
+"""`ShadowTraining`: the settings of models that are trained like the target."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 from vestige.core.errors import InputError
 from vestige.core.jobs import Executor
 from vestige.core.recipe import Recipe
+from vestige.core.records import Records
 
 SAME = "same"
 HALF = Fraction(1, 2)
+N_MODELS = 64
 
 _LARGEST_GROUP = 20  # models that are drawn together at most: of more, a share is better said otherwise
 _AS_SAID = 1e-3  # what rounding may have taken from a share, such as 0.833
@@ -27,20 +30,43 @@ class ShadowTraining:
             figure 12, measure what that costs.
         n_models: How many: with a share of 1/2 they come in pairs with complementary training sets, with one of p/q in
             groups of q.
-        share: Of the records that each is trained on, such as `"5/6"`, which every record is then in; 1/2 if omitted.
-        within: Seconds there are for them; fewer models are trained if these do not fit. None for no limit.
+        share: Share of the records that each is trained on, such as `"5/6"`: every record is then in 5 of 6 models.
+            1/2 if omitted.
+        within: Time limit [s]; fewer models are trained if all do not fit. None for no limit.
         bank: Folder where models are kept for other runs; VESTIGE_BANK or the user's cache if omitted.
-        executor: Who works; the processors of this machine if omitted.
+        executor: Backend that runs the training jobs; the processors of this machine if omitted.
         stop_at_failure: Whether the first model that fails ends the audit, instead of being reported.
+        checkpoints: Epochs after which a copy of every model is kept and asked too, in rising order, counted from 1: a
+            copy after epoch e has seen e whole epochs. It has the weights of that moment, also where a rule of
+            stopping decides which epoch the model itself is from; a model that was stopped before a checkpoint fails.
+            Schedules of the learning rate still run to the recipe's last epoch: the copy is that of a longer training,
+            not the model of a shorter one.
+        epoch: Which of the checkpoints attacks read; the end of training if omitted. It changes no model: the run of
+            another epoch, in a folder of its own, finds the models in the bank.
+        records: Records of the adversary, none of them audited: the models are then *source models*, each trained on a
+            random share of these alone. Thresholds are set on their answers about these records, and so are those of
+            label-only attacks; attacks that compare a record's answers of models trained with and without it are not
+            played, because no model was trained on an audited record (`references_from_scratch` makes OUT models of
+            such records). None to train on the audited records themselves.
+        n_sources: How many source models, 1 if omitted, in place of `n_models`. Their answers are pooled: one threshold
+            is set on the answers of all of them together, each record counted once for every model, as a member of
+            those that were trained on it; it is not a mean of one threshold per model.
+
+    Source:
+        Source models: Choquette-Choo et al. 2021, section 4; pooled over several: their figure 7.
     """
 
     recipe: Recipe | str
-    n_models: int = 64
+    n_models: int = N_MODELS
     within: float | None = None
     bank: str | Path | None = None
     executor: Executor | None = None
     stop_at_failure: bool = False
     share: Fraction | str | float = HALF
+    checkpoints: Sequence[int] = ()
+    epoch: int | None = None
+    records: Any = None
+    n_sources: int | None = None
 
     def __post_init__(self) -> None:
         if not (isinstance(self.recipe, Recipe) or self.recipe == SAME):
@@ -48,19 +74,70 @@ class ShadowTraining:
                 f"Expected a recipe or the word same, found {self.recipe!r}; such as vestige.SklearnRecipe(estimator)."
             )
         object.__setattr__(self, "share", _share(self.share))
+        self._settle_sources()
+        self._settle_checkpoints()
         size = self.group_size
-        if size == 2 and (self.n_models < 2 or self.n_models % 2):
-            raise InputError(
-                f"Expected an even number of shadow models, 2 or more, found {self.n_models}; they come in pairs."
+        _refuse(
+            size == 2 and (self.n_models < 2 or self.n_models % 2 == 1),
+            f"Expected an even number of shadow models, 2 or more, found {self.n_models}; they come in pairs.",
+        )
+        _refuse(
+            self.n_models < size or self.n_models % size > 0,
+            f"Expected a multiple of {size} shadow models for a share of {self.share}, found {self.n_models}; they "
+            f"come in groups of {size} in which every record is equally often: take "
+            f"{max(1, round(self.n_models / size)) * size}.",
+        )
+        _refuse(not self.seconds > 0, f"Expected a time above 0 s for shadow models, found {self.seconds:g}.")
+
+    def _settle_sources(self) -> None:
+        if self.records is None:
+            _refuse(
+                self.n_sources is not None,
+                f"Expected records of their own for source models, found n_sources {self.n_sources} alone; give "
+                "records, or n_models for models trained on the audited records.",
             )
-        if self.n_models < size or self.n_models % size:
-            raise InputError(
-                f"Expected a multiple of {size} shadow models for a share of {self.share}, found {self.n_models}; they "
-                f"come in groups of {size} in which every record is equally often: take "
-                f"{max(1, round(self.n_models / size)) * size}."
-            )
-        if self.within is not None and not self.within > 0:
-            raise InputError(f"Expected a time above 0 s for shadow models, found {self.within:g}.")
+            return
+        own = Records(*self.records) if isinstance(self.records, tuple) and len(self.records) == 2 else self.records
+        _refuse(
+            not isinstance(own, Records),
+            f"Expected Records or (inputs, labels) as records of source models, found {type(own).__name__}.",
+        )
+        n_sources = 1 if self.n_sources is None else self.n_sources
+        _refuse(n_sources < 1, f"Expected 1 source model or more, found {n_sources}.")
+        _refuse(
+            self.n_models not in (N_MODELS, n_sources),
+            f"Expected n_sources beside records of source models, found n_models {self.n_models}; say how many there "
+            "are with n_sources alone.",
+        )
+        for name, value in (("records", own), ("n_sources", n_sources), ("n_models", n_sources)):
+            object.__setattr__(self, name, value)
+
+    def _settle_checkpoints(self) -> None:
+        checkpoints, epochs = tuple(self.checkpoints), getattr(self.recipe, "epochs", None)
+        object.__setattr__(self, "checkpoints", checkpoints)
+        _refuse(
+            bool(checkpoints) and epochs is None,
+            "Expected a recipe that counts epochs for checkpoints, found one that does not; train with "
+            "vestige.TorchRecipe.",
+        )
+        _refuse(
+            list(checkpoints) != sorted({e for e in checkpoints if 1 <= e <= (epochs or 0)}),
+            f"Expected checkpoints that rise, within 1..{epochs}, the recipe's epochs, found {list(checkpoints)}.",
+        )
+        _refuse(
+            self.epoch is not None and self.epoch not in checkpoints,
+            f"Expected an epoch among the checkpoints {list(checkpoints)}, found {self.epoch}; name it there too.",
+        )
+
+    @property
+    def has_sources(self) -> bool:
+        """Whether the models are trained on records of their own."""
+        return self.records is not None
+
+    @property
+    def n_on_audited(self) -> int:
+        """Models that are trained on audited records: those that attacks with reference models compare."""
+        return 0 if self.has_sources else self.n_models
 
     @property
     def fraction(self) -> Fraction:
@@ -69,12 +146,12 @@ class ShadowTraining:
 
     @property
     def group_size(self) -> int:
-        """Models whose training sets are drawn together."""
-        return self.fraction.denominator
+        """Models that are trained all or not at all: those drawn together; a source model stands alone."""
+        return 1 if self.has_sources else self.fraction.denominator
 
     @property
     def seconds(self) -> float:
-        """Seconds there are, infinite without a limit."""
+        """The time limit [s], infinite without one."""
         return math.inf if self.within is None else self.within
 
     def recipe_like(self, target: Any) -> Recipe:
@@ -93,6 +170,11 @@ class ShadowTraining:
         from vestige.training.sklearn_recipe import SklearnRecipe
 
         return SklearnRecipe(target)
+
+
+def _refuse(is_wrong: bool, message: str) -> None:
+    if is_wrong:
+        raise InputError(message)
 
 
 def _share(said: Fraction | str | float) -> Fraction:

@@ -1,4 +1,4 @@
-"""Shadow models of an audit: trained once, observed, and all of it resumable."""
+"""Trains the shadow models of an audit and stores their answers; can be stopped and resumed at any time."""
 
 import json
 import math
@@ -12,14 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from vestige.auditing.run_folder import FAILURES, STORE
-from vestige.auditing.shadows.job import (
-    GRADIENT_NORMS,
-    LOGITS,
-    PROBABILITIES,
-    Task,
-    Trained,
-    train_and_observe,
-)
+from vestige.auditing.shadows.job import GRADIENT_NORMS, LOGITS, PROBABILITIES, Task, Trained, train_and_observe
 from vestige.auditing.shadows.plan import ShadowPlan
 from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError, TrainingError
@@ -38,15 +31,15 @@ from vestige.training.strategies import Strategy
 
 @dataclass(frozen=True, eq=False)
 class Shadows:
-    """Shadow models that have been observed.
+    """Shadow models that are trained and asked.
 
     Attributes:
-        plan: What was asked.
-        store: What they answered; only rows of `done` models are complete.
-        done: Which models are.
-        failures: Why others are not, by number; those that are in neither were left out for lack of time.
-        mended: Signals that were found damaged in the run and made anew, in words.
-        n_trained: Models trained in this run; the others were there.
+        plan: The plan.
+        store: Their answers; only rows of `done` models are complete.
+        done: Which models are done.
+        failures: Why others failed, by number; models in neither were left out for lack of time.
+        mended: Stored signals that were damaged and computed again, in words.
+        n_trained: Models that were trained by this call; the others were stored.
         seconds: Wall time of this run.
     """
 
@@ -69,9 +62,9 @@ class Shadows:
         """`logits` or `probabilities`."""
         return LOGITS if LOGITS in self.store.variables else PROBABILITIES
 
-    def final_rows(self) -> list[int]:
-        """Rows of the store at the end of training, of the models that are done."""
-        return [self.plan.rows_of(int(i))[-1] for i in np.flatnonzero(self.done)]
+    def rows_read(self) -> list[int]:
+        """Rows of the store that attacks read, of the models that are done."""
+        return [self.plan.row_read(int(i)) for i in np.flatnonzero(self.done)]
 
 
 def train_shadows(
@@ -84,13 +77,13 @@ def train_shadows(
     stop_at_failure: bool = False,
     progress: Progress = silent,
 ) -> Shadows:
-    """Train what is in neither the run nor the bank, observe what the run lacks, and write both.
+    """Train the models that are in neither the run nor the bank, ask those that the run lacks, and write both.
 
     Args:
         plan: Which models, and how.
-        folder: The run; what it has is kept.
+        folder: The run; signals that it has are kept.
         bank: Where models are kept.
-        executor: Who works; this process or several of this machine, as the strategy says, if omitted.
+        executor: Backend that runs the jobs; if omitted, processes of this machine, as the strategy says.
         until: Value of `time.monotonic()` by which to end: no job is begun that would take longer, if it takes as long
             as the longest one so far.
         stop_at_failure: Whether the first model that fails ends the run, instead of being reported.
@@ -102,8 +95,9 @@ def train_shadows(
         OutputError: The bank or the run cannot be written; what is there stays whole.
     """
     begun = time.monotonic()
-    books = _Books(plan, folder, bank, until)
-    progress("training shadow models", books.n_through, plan.n_models)
+    books = _Bookkeeping(plan, folder, bank, until)
+    step = f"training shadow models ({plan.strategy})"
+    progress(step, books.n_through, plan.n_models)
     shared = replace(plan, member=plan.member[:0], groups=[])  # each task has its rows
     workers = executor or _executor_of(plan.strategy)
     while books.waiting:
@@ -112,7 +106,7 @@ def train_shadows(
                 books.enter(outcome)
                 if books.failures and stop_at_failure:
                     raise books.first_failure()
-                progress("training shadow models", books.n_through, plan.n_models)
+                progress(step, books.n_through, plan.n_models)
         books.wait()
     _note(folder / FAILURES, books.failures)
     if books.failures and not books.done.any():
@@ -124,12 +118,12 @@ def train_shadows(
 
 
 def _outcomes(workers: Executor, plan: ShadowPlan, tasks: Iterator[Task]) -> Generator[Outcome, None, None]:
-    """Outcomes of the tasks; closed before they are through, nobody goes on with them."""
+    """Outcomes of the tasks; closing it early cancels the tasks that still run."""
     yield from workers.run(train_and_observe, plan, tasks)
 
 
 def _note(path: Path, failures: Mapping[int, str]) -> None:
-    """Write what models failed of: it may quote records, and is no part of a report."""
+    """Write why models failed: an error may quote records, so it is no part of a report."""
     with writable(path.parent.name, path.name):
         path.unlink(missing_ok=True)
         if failures:
@@ -142,11 +136,11 @@ def _executor_of(strategy: Strategy) -> Executor:
     return InProcess() if strategy.n_processes == 1 else Processes(strategy.n_processes, strategy.threads)
 
 
-class _Books:
-    """Which models are where; gives out tasks and enters what comes back.
+class _Bookkeeping:
+    """Keeps track of which models are stored, claimed and done; makes tasks and writes their results.
 
-    Nobody waits for another process's models while others may wait for theirs: `tasks` ends instead, everything in
-    work is entered and its claims end, and only then `wait` does.
+    A process never waits for another one's models while it holds claims of its own, or both could wait for ever:
+    `tasks` ends first, all results are written and the claims end; only then `wait` waits.
     """
 
     def __init__(self, plan: ShadowPlan, folder: Path, bank: Bank, until: float) -> None:
@@ -181,7 +175,7 @@ class _Books:
         return TrainingError(f"Shadow model {first}: {self.failures[first]}")
 
     def _undamaged(self, store: SignalStore) -> np.ndarray:
-        """Rows that are complete and as they were written: others are computed again."""
+        """Rows that are complete and undamaged: others are computed again."""
         complete, damages = store.complete(), store.verify()
         complete[[damage.row for damage in damages]] = False
         self.mended = tuple(dict.fromkeys(f"{d.variable} of {store.models.named(d.row)}" for d in damages))
@@ -196,7 +190,7 @@ class _Books:
         return SignalLayout(plan.table(), member, variables, ids=plan.records.ids, made_from=made_from)
 
     def tasks(self, claims: ExitStack) -> Iterator[Task]:
-        """Give out groups that wait; those that another process is at wait on."""
+        """Yield a task for every waiting group; groups that another process trains stay waiting."""
         groups, self.waiting = self.waiting, []
         for group in groups:
             if time.monotonic() + self.longest > self.until:
@@ -209,7 +203,7 @@ class _Books:
                 yield task
 
     def wait(self) -> None:
-        """Wait until another process is through with the first of the groups that wait."""
+        """Wait until another process has finished the first of the waiting groups."""
         if self.waiting:
             self.bank.wait_for([self.keys[i] for i in self.waiting[0]], self.until)
 
@@ -235,7 +229,7 @@ class _Books:
         return self.reusable and self.bank.has(self.keys[model])
 
     def enter(self, outcome: Outcome) -> None:
-        """Write what a job gave: models to the bank first, then signals to the run."""
+        """Write the results of a job: models to the bank first, then signals to the run."""
         task: Task = outcome.task
         if outcome.error:
             self.failures |= dict.fromkeys(task.wanted, outcome.error)

@@ -28,7 +28,7 @@ def squared_norms_for(module: nn.Module, inputs: Tensor) -> "partial[Tensor]":
 
     A few records are done in both ways, which must agree. They do not if the module uses a parameter outside of the
     layer that owns it, or mixes its records. Each is given the least likely class: of the own class of a record that
-    was learnt by heart the gradient may be 0, in every way. Convolutions are fastest with channels last, which some
+    was memorised the gradient may be 0, in every way. Convolutions are fastest with channels last, which some
     modules cannot bear: those that take a `view` of a convolution's output.
 
     Args:
@@ -228,6 +228,25 @@ def last_layer_gradients(
             "that disagrees with its outer product; give a module without tied weights that treats each record alone."
         )
     return found
+
+
+def last_layer_inputs(module: nn.Module, inputs: Tensor) -> Float[Tensor, "record feature"]:
+    """Return what the layer that gives the logits is given: each record's embedding.
+
+    Args:
+        module: Gives logits; its mode stays as it is, so take evaluation mode.
+        inputs: A block of records.
+
+    Raises:
+        UnsupportedModelError: The logits are not what one `nn.Linear` gives.
+
+    Example:
+        >>> double = nn.Linear(1, 1, bias=False)
+        >>> _ = nn.init.constant_(double.weight, 2.0)
+        >>> last_layer_inputs(nn.Sequential(double, nn.Linear(1, 3)), torch.tensor([[4.0]])).tolist()
+        [[8.0]]
+    """
+    return _last_layer(module, inputs)[1].detach().flatten(1)
 
 
 def _last_layer(module: nn.Module, inputs: Tensor) -> tuple[nn.Linear, Tensor, Tensor]:

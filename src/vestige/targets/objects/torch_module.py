@@ -14,7 +14,7 @@ from vestige.core.memory import keep_freed_memory
 from vestige.core.messages import few
 from vestige.core.outputs import Logits
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.objects.record_gradients import last_layer_gradients, squared_norms_for
+from vestige.targets.objects.record_gradients import last_layer_gradients, last_layer_inputs, squared_norms_for
 from vestige.targets.refusals import answered, check_finite, check_shape
 
 _NUMBERS = 1 << 18  # of the inputs that are asked about at once: narrow tables in larger batches
@@ -133,6 +133,26 @@ class TorchTarget:
                 found = gradients.float().cpu().numpy()
             check_finite(found, "gradients")
             yield found
+
+    def last_layer_inputs(self, inputs: Any) -> Float[np.ndarray, "record feature"]:
+        """Return what the last linear layer is given for each record: its embedding, not scaled.
+
+        The module is in evaluation mode meanwhile, whatever mode it is in. One logit for two classes is fine.
+
+        Raises:
+            UnsupportedModelError: The logits are not what one `nn.Linear` gives.
+            TargetError: The module fails, or a number is not finite.
+        """
+        size = _rows_within(inputs, _NUMBERS, _BATCH)
+        blocks = []
+        with left_as_it_was(self.module), torch.no_grad():
+            self.module.eval()
+            for start in range(0, len(inputs), size):
+                found = answered(last_layer_inputs, self.module, self._tensor(inputs[start : start + size]))
+                blocks.append(found.float().cpu().numpy())
+        features = np.concatenate(blocks)
+        check_finite(features, "inputs of the last layer")
+        return features
 
     def _classes_of(self, labels: Int[np.ndarray, " record"]) -> Tensor:
         return torch.from_numpy(np.array(labels, dtype=np.int64)).to(self.device)

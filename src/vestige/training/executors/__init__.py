@@ -1,7 +1,6 @@
-"""Who runs the jobs: this process, several processes of this machine, or a Ray cluster.
+"""Backends that run training jobs: this process, several processes of this machine, or a Ray cluster.
 
-All follow `vestige.core.jobs.Executor` and give the same outcomes; `shipping` brings the user's own code to where it
-runs, `worker` is what a process of `Processes` does.
+All follow `vestige.core.jobs.Executor` and give the same outcomes. `shipping` sends the user's code to where it runs.
 """
 
 from vestige.training.executors.in_process import InProcess

@@ -1,4 +1,4 @@
-"""Jobs one after the other, in this process."""
+"""The backend that runs jobs in this process."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +24,7 @@ class InProcess:
 
     @property
     def threads_each(self) -> int:
-        """As many as there are processors, or as OMP_NUM_THREADS says if that is fewer."""
+        """The number of processors, or OMP_NUM_THREADS if that is smaller."""
         asked = os.environ.get("OMP_NUM_THREADS", "")
         return min(n_cpus(), int(asked)) if asked.isdecimal() and int(asked) else n_cpus()
 
@@ -41,7 +41,7 @@ def n_cpus() -> int:
 
 
 def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Any) -> tuple[Any, str]:
-    """Return the result of a task and no error, or None and why it failed; only an interrupt passes."""
+    """Return a task's result and no error, or None and why it failed. Only an interrupt is raised."""
     try:
         return work(shared, task), ""
     except (Exception, SystemExit) as error:
@@ -49,7 +49,7 @@ def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Any) -> tuple[An
 
 
 def told(error: BaseException) -> str:
-    """Return what an outcome says of an exception.
+    """Return an exception as an outcome states it: its type and its message.
 
     Example:
         >>> told(ValueError("no such class")), told(KeyError())

@@ -1,21 +1,25 @@
-"""Jobs in several processes of this machine."""
+"""The backend that runs jobs in several processes of this machine."""
 
 import json
+import mmap
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import cache, partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from signal import Signals
+from queue import SimpleQueue
+from threading import Thread
 from typing import IO, Any
 
 from vestige.core.errors import InputError, OutputError
 from vestige.core.jobs import Outcome
-from vestige.training.executors.shipping import outcome_of, shipped
+from vestige.training.executors.shipping import answer, outcome_of, shipped
 from vestige.training.executors.worker_pool import Job, outcomes_of
 
 _MOST_LOSSES = 3
@@ -31,7 +35,7 @@ _THREADS = (
 _START = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from vestige.training.executors.worker import serve
+from vestige.training.executors.processes import serve
 serve(int(sys.argv[2]), int(sys.argv[3]))
 """
 
@@ -40,8 +44,8 @@ serve(int(sys.argv[2]), int(sys.argv[3]))
 class Processes:
     """Runs jobs in several processes of this machine.
 
-    A process that is killed costs its task alone, which another one does again; a task that lost three processes is an
-    outcome with an error. What tasks share is written to one file without a name, which all processes map.
+    If a process is killed, another one runs its task again; a task that lost three processes is an outcome with an
+    error. What tasks share is written once, to a file without a name that all processes map into memory.
 
     Attributes:
         n_workers: Number of processes.
@@ -77,11 +81,11 @@ class Processes:
 
 @dataclass(frozen=True)
 class _Payload:
-    """Work and what it shares, in a file that has no name and is gone with the processes that hold it open.
+    """The work and its shared data, in a file without a name; it disappears when no process has it open.
 
     Attributes:
         file: The file, open.
-        spans: Where in it the large arrays are, and last what refers to them.
+        spans: Start and stop of each large array, and last of the pickle that refers to them.
     """
 
     file: IO[bytes]
@@ -94,7 +98,7 @@ class _Payload:
         buffers: list[Any] = []
         main = shipped(cloudpickle, "a recipe and records", (work, shared), buffers)
         with ExitStack() as opened:
-            opened.enter_context(suppress(OSError))  # of closing: what is left to be written has no room either
+            opened.enter_context(suppress(OSError))  # closing writes what is left, for which there is no room either
             try:
                 file = opened.enter_context(tempfile.TemporaryFile(prefix="vestige-"))
                 spans = []
@@ -128,7 +132,7 @@ class _Worker:
 
 @dataclass(eq=False)
 class _Processes:
-    """The processes, which are started when there is something to do for them."""
+    """The processes; each is started when there is a task for it."""
 
     payload: _Payload
     n_workers: int
@@ -153,7 +157,7 @@ class _Processes:
         data = shipped(cloudpickle, "a task", job.task)
         worker = self.idle.pop() if self.idle else _started(self.payload, self.threads_each)
         self.busy[worker.connection] = worker, job
-        with suppress(OSError):  # it is gone; `wait` will find that out
+        with suppress(OSError):  # the process has ended; `wait` notices
             worker.connection.send_bytes(data)
 
     def wait(self) -> list[tuple[Job, Outcome | None]]:
@@ -186,4 +190,38 @@ def _started(payload: _Payload, threads_each: int) -> _Worker:
 
 
 def _ending(status: int) -> str:
-    return f"ended by {Signals(-status).name}" if status < 0 else f"with exit status {status}"
+    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
+
+
+# ------------------------------------------------------------------------------- in the process
+
+
+def serve(connection_descriptor: int, payload_descriptor: int) -> None:
+    """Answer tasks until the process is ended; the first message gives the spans of the payload."""
+    import cloudpickle
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the parent process
+    connection = Connection(connection_descriptor)
+    messages: SimpleQueue[bytes] = SimpleQueue()
+    Thread(target=_listen, args=(connection, messages), daemon=True).start()
+    unpack = cache(partial(_unpacked, payload_descriptor, json.loads(messages.get())))
+    while True:
+        connection.send_bytes(answer(cloudpickle, unpack, messages.get()))
+
+
+def _listen(connection: Connection, messages: "SimpleQueue[bytes]") -> None:
+    """End the process when the parent has ended, even in the middle of a task: its result is not wanted then."""
+    while True:
+        try:
+            messages.put(connection.recv_bytes())
+        except (EOFError, OSError):
+            os._exit(1)
+
+
+def _unpacked(descriptor: int, spans: list[list[int]]) -> Any:
+    """Read the payload. Large arrays stay in the file: one copy in memory for all processes, unless one is changed."""
+    import cloudpickle
+
+    view = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY))
+    *buffers, main = (view[start:stop] for start, stop in spans)
+    return cloudpickle.loads(main, buffers=buffers)

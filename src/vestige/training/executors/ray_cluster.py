@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster; needs the extra `ray`."""
+"""The backend that runs jobs on a Ray cluster; needs the extra `ray`."""
 
 import os
 import socket
@@ -23,10 +23,10 @@ _CURE = "check that it runs (ray status) and the address, or RAY_ADDRESS."
 
 @dataclass(frozen=True)
 class RayCluster:
-    """Runs jobs on a Ray cluster, one Ray task each; results come back as values, and no common disk is needed.
+    """Runs jobs on a Ray cluster, a Ray task each. Results come back as values, so no common disk is needed.
 
-    The nodes need Python and Vestige as here; the user's own modules are sent along. If Ray is connected already,
-    that connection is used and stays; otherwise there is one for the time of a run.
+    The nodes need the same Python and Vestige; the user's own modules are sent along. An open connection to Ray is used
+    and stays open; otherwise one is opened for the length of a run.
 
     Attributes:
         address: Such as `10.0.0.5:6379` or `ray://head:10001`, or `auto` for the cluster this machine is part of.
@@ -87,11 +87,11 @@ class RayCluster:
 
 
 class _Flight:
-    """The jobs that the cluster has, one more than it has room for: it must see that there is more to do."""
+    """The jobs that were sent to the cluster: one more than it has room for, so that it sees that more is waiting."""
 
     def __init__(self, asked: RayCluster, ray: Any, work: Callable[[Any, Any], Any], shared: Any) -> None:
         self._asked, self._ray = asked, ray
-        # Ray would run again what was lost, and what ran out of memory without end; here both are counted.
+        # Ray would repeat lost tasks, and without end those that ran out of memory; here losses are counted.
         options = {"num_cpus": asked.n_cpus_each, "num_gpus": asked.n_gpus_each, "max_retries": 0}
         self._task = ray.remote(**options)(_answered)
         self._work = ray.put(shipped(ray.cloudpickle, "a recipe", work))
@@ -113,7 +113,7 @@ class _Flight:
         return [self._finished(reference, self._flying.pop(reference)) for reference in (*some, *more)]
 
     def close(self) -> None:
-        """Give up what is still running."""
+        """Cancel the tasks that still run."""
         for reference in self._flying:
             self._ray.cancel(reference, force=True)
 
@@ -127,7 +127,7 @@ class _Flight:
 
 
 def _answered(work: bytes, shared: Any, task: bytes) -> bytes:
-    """What a Ray task does; Ray has its own cloudpickle."""
+    """The function of a Ray task; Ray has its own cloudpickle."""
     from ray import cloudpickle
 
     return answer(cloudpickle, lambda: (cloudpickle.loads(work), shared), task)
@@ -135,7 +135,7 @@ def _answered(work: bytes, shared: Any, task: bytes) -> bytes:
 
 @contextmanager
 def _connected(address: str | None) -> Iterator[Any]:
-    """Ray, connected: as it was before, or for the length of this block."""
+    """Ray with a connection: one that was open before, or one for the length of this block."""
     ray = _imported()
     if ray.is_initialized():
         yield ray
@@ -144,7 +144,7 @@ def _connected(address: str | None) -> Iterator[Any]:
     _knock(where)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if where == _LOCAL:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # an audit tells nobody that it runs
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # an audit reports to nobody that it runs
         options["include_dashboard"] = False
     try:
         ray.init(address=where, **options)
@@ -168,7 +168,7 @@ def _imported() -> Any:
 
 
 def _knock(address: str) -> None:
-    """Refuse an address where nobody answers: Ray itself would try for many minutes."""
+    """Refuse an address that does not answer: Ray itself would try for many minutes."""
     if address in (_LOCAL, "auto"):
         return
     try:

@@ -1,7 +1,7 @@
-"""The user's own code and what goes with it, as bytes that another Python can read.
+"""The user's own code and data as bytes that another Python process can read.
 
-What is shipped goes to processes that this one started, or to the cluster that the user named, and back: nothing of it
-is ever stored, and nothing that was stored is read this way.
+The bytes go to processes that this one started, or to the cluster that the user named, and back. They are never stored,
+and no stored file is read this way.
 """
 
 import sys
@@ -23,9 +23,9 @@ _INSTALLED = ("vestige",)  # also where it is run from its sources
 
 @contextmanager
 def by_value(pickler: ModuleType) -> Iterator[None]:
-    """Let `pickler`, some cloudpickle, ship functions and classes of the user's modules whole, not by their name.
+    """Let `pickler`, some cloudpickle, send functions and classes of the user's modules by value, not by name.
 
-    The other side may have no file of that name, or an older one.
+    The other process may have no module of that name, or an older one.
     """
     with ExitStack() as registered:
         for module in users_modules():
@@ -45,9 +45,9 @@ def shipped(pickler: ModuleType, what: str, value: Any, buffers: list[Any] | Non
 
     Args:
         pickler: Some cloudpickle.
-        what: What the value is, for the message.
+        what: Name of the value in the message.
         value: Anything that can be pickled, with functions and classes of the user's modules in it.
-        buffers: Takes the memory of large arrays, which is then not in the bytes.
+        buffers: Receives the memory of large arrays, which the bytes then do not contain.
 
     Raises:
         InputError: It cannot be pickled.
@@ -59,7 +59,7 @@ def shipped(pickler: ModuleType, what: str, value: Any, buffers: list[Any] | Non
 
 @contextmanager
 def shipping(what: str, pickler: ModuleType) -> Iterator[None]:
-    """Tell what cannot be pickled in a block; the user's modules go by value in it."""
+    """Turn a failure to pickle into an `InputError`; the user's modules are sent by value."""
     try:
         with by_value(pickler):
             yield
@@ -71,21 +71,21 @@ def shipping(what: str, pickler: ModuleType) -> Iterator[None]:
 
 
 def answer(pickler: ModuleType, unpack: Callable[[], tuple[Any, Any]], task: bytes) -> bytes:
-    """Do a task where it was shipped to, and return the answer as bytes.
+    """Run a task where it was sent, and return the answer as bytes.
 
     Args:
         pickler: The cloudpickle that shipped it.
-        unpack: Gives the work and what its tasks share.
+        unpack: Returns the work and the data that tasks share.
         task: As `shipped` gave it.
     """
     try:
         return bytes(pickler.dumps(attempt(*unpack(), pickler.loads(task)), protocol=5))
-    except Exception as error:  # what came cannot be read here, or what would go cannot be sent
+    except Exception as error:  # the task cannot be read here, or the result cannot be sent
         return bytes(pickler.dumps((None, told(error)), protocol=5))
 
 
 def outcome_of(pickler: ModuleType, task: Any, answered: bytes) -> Outcome:
-    """Return the outcome that an answer tells."""
+    """Return the outcome of an answer."""
     try:
         return Outcome(task, *pickler.loads(answered))
     except Exception as error:
@@ -98,14 +98,14 @@ def _is_users(name: str, module: object) -> bool:
         return False
     if not Path(file).is_absolute():  # such as of torch.ops, which no file holds
         return False
-    if name == "__main__":  # goes whole anyway
+    if name == "__main__":  # is sent by value anyway
         return False
     return name.partition(".")[0] not in _INSTALLED and not file.startswith(_installed_folders())
 
 
 @cache
 def _installed_folders() -> tuple[str, ...]:
-    """Where Python and installed packages are, as their modules name it, with and without links followed."""
+    """Folders of Python and of installed packages, as modules name them, with and without resolved links."""
     import site
 
     named: Sequence[str] = [

@@ -1,4 +1,4 @@
-"""What all who run jobs elsewhere have in common: keep every worker busy, take tasks late, do lost ones again."""
+"""A pool of workers: every worker is kept busy, tasks are taken late, and lost ones are run again."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from vestige.core.messages import brief
 
 @dataclass(eq=False)
 class Job:
-    """A task and how often those who did it were lost."""
+    """A task, and how many workers were lost with it."""
 
     task: Any
     n_losses: int = 0
 
     def lost(self, most: int, how: str) -> Outcome | None:
-        """Note a loss; return None if the task is to be done again, an outcome if this was once too often."""
+        """Note a loss. Return None if the task is to be run again, an outcome if it was lost too often."""
         self.n_losses += 1
         if self.n_losses < most:
             return None
@@ -29,25 +29,25 @@ class Job:
 
 @runtime_checkable
 class WorkerPool(Protocol):
-    """Those who do jobs."""
+    """Workers that run jobs."""
 
     @property
     def n_free(self) -> int:
-        """How many jobs can be given now."""
+        """Number of jobs that can be started now."""
 
     def give(self, job: Job) -> None:
         """Start a job."""
 
     def wait(self) -> list[tuple[Job, Outcome | None]]:
-        """Wait for at least one job; return what became of it, None where it was lost and has to be done again."""
+        """Wait for at least one job; return each with its outcome, None where it was lost and has to be run again."""
 
 
 def outcomes_of(pool: WorkerPool, tasks: Iterable[Any]) -> Iterator[Outcome]:
-    """Let a pool of workers do every task.
+    """Run every task on a pool of workers.
 
     Args:
-        pool: It has nothing to do yet.
-        tasks: Taken one by one, when somebody is free.
+        pool: Workers, none of them busy.
+        tasks: Taken one by one, when a worker is free.
 
     Yields:
         One outcome per task, as they finish.
@@ -59,7 +59,7 @@ def outcomes_of(pool: WorkerPool, tasks: Iterable[Any]) -> Iterator[Outcome]:
         while pool.n_free > 0 and (job := again.pop() if again else next(new, None)):
             pool.give(job)
             n_busy += 1
-        yield from outcomes  # only now: nobody is idle while the caller thinks
+        yield from outcomes  # only now: no worker is idle while the caller works with them
         if not n_busy:
             return
         finished = pool.wait()

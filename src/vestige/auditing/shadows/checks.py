@@ -1,11 +1,52 @@
-"""Is what shadow models are made of built like the target? Said where both can be looked at, and no fault."""
+"""Checks of trained models: how many there are, how they were trained, and whether they are like the target."""
 
 from contextlib import suppress
 from typing import Any
 
+from vestige.auditing.run_folder import FAILURES
+from vestige.auditing.shadows.cost import what_is_given_up
+from vestige.auditing.shadows.training import Shadows
+from vestige.core.messages import few
 from vestige.core.recipe import Recipe
 from vestige.core.result import Check, Validity
 from vestige.targets.opening import is_torch_module
+
+
+def checks_of_training(shadows: Shadows) -> list[Check]:
+    """Say how many models there are, how they were trained, and which failed."""
+    plan = shadows.plan
+    n_done, n_failed = int(shadows.done.sum()), len(shadows.failures)
+    kind = "source models" if plan.sources else "shadow models"
+    whose = "records of their own, none of them audited" if plan.sources else "audited records"
+    when = "" if plan.epoch is None else f"; as they were after epoch {plan.epoch}"
+    said = (
+        f"{n_done} {kind} on random {'halves' if plan.share.denominator == 2 else plan.share} of the "
+        f"{plan.records.n_records:,} {whose}: {plan.strategy}{when}."
+    )
+    checks = [Check("shadow_models", Validity.VALID, said)]
+    if shadows.mended:
+        mended = f"Stored signals were damaged and made anew: {few(shadows.mended)}."
+        checks.append(Check("mended_signals", Validity.VALID, mended))
+    if n_failed:  # an error may quote a record or a path: it stands in the run, not in a report
+        numbers = few([str(i) for i in sorted(shadows.failures)])
+        checks.append(
+            Check(
+                "failed_models",
+                Validity.LIMITED,
+                f"{n_failed} of {plan.n_models} {kind} failed: {numbers}.",
+                f"Read {FAILURES} in the run, or stop at the first failure, and mend the recipe; what was trained is "
+                "kept.",
+            )
+        )
+    if n_done + n_failed < plan.n_asked:
+        remedy = "Give more time; in a new run folder, for a plan of all of them."
+        if n_done + n_failed < plan.n_models:
+            remedy = "Start the audit again: it goes on where it ended."
+        cost = what_is_given_up(n_done, plan.n_asked, None if plan.sources else plan.share)
+        message = f"{n_done} of {plan.n_asked} {kind} fit the time there was: {cost}."
+        checks.append(Check("models_left_out", Validity.LIMITED, message, remedy))
+    handled: tuple[str, ...] = getattr(plan.recipe, "handled", tuple)()
+    return checks + [Check("recipe", Validity.VALID, f"{what}.") for what in handled]
 
 
 def mismatched_recipe(target: Any, recipe: Recipe) -> list[Check]:
@@ -15,7 +56,7 @@ def mismatched_recipe(target: Any, recipe: Recipe) -> list[Check]:
     is said; nor of parameters that leave the structure as it is.
 
     Args:
-        target: The model that was audited, or what was known of it.
+        target: The audited model, as far as it can be inspected.
         recipe: How shadow models are trained.
 
     Returns:

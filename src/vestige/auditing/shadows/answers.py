@@ -1,0 +1,178 @@
+"""What trained models give an audit: references, thresholds, label targets, and embeddings of the audited records."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from vestige.auditing.label_only.question import ShadowLabels
+from vestige.auditing.shadows.job import GRADIENT_NORMS, LOGITS
+from vestige.auditing.shadows.training import Shadows
+from vestige.core.errors import TrainingError, UnsupportedModelError
+from vestige.core.ids import id_texts
+from vestige.core.outputs import GradientNorms, Logits, Output, PredictedLabels, Probabilities
+from vestige.core.predictions import Predictions
+from vestige.core.recipe import Model
+from vestige.core.records import Records
+from vestige.core.references import References
+from vestige.core.targets import EmbeddingModel, LabelTarget
+from vestige.targets.access import label_target, labels_only
+from vestige.targets.ledger import Ledger
+from vestige.targets.meter import Meter
+from vestige.targets.opening import open_target
+from vestige.training.bank import Bank
+from vestige.training.model_key import key_of
+
+
+def references_of(shadows: Shadows, views: Logits | Probabilities | None = None) -> References:
+    """Return the models that are done, with their answers about the pool as attacks read them.
+
+    Args:
+        shadows: The trained models.
+        views: The target's answers to all views of each record, one record after the other; None if it was asked about
+            the records alone.
+    """
+    plan = shadows.plan
+    n = plan.records.n_records
+    return References(
+        Logits if shadows.kind == LOGITS else Probabilities,
+        shadows.store.table(shadows.kind, shadows.rows_read()),
+        shadows.member,
+        gradient_norms=shadows.store.read(GRADIENT_NORMS, rows=shadows.rows_read()) if plan.gradient_norms else None,
+        ids=np.arange(n) if plan.records.ids is None else plan.records.ids,
+        target=None if views is None else views.whole().reshape(n, -1, plan.records.n_classes),
+        target_kind=None if views is None else type(views),
+        groups=plan.drawn_together[shadows.done],
+    )
+
+
+def models_read(shadows: Shadows, bank: Bank, what: str) -> Iterator[Model]:
+    """Yield the models that are done, each as attacks read it, from the bank.
+
+    Args:
+        shadows: What was trained.
+        bank: Where it is.
+        what: What it is needed for, for a message.
+
+    Raises:
+        TrainingError: One is not there.
+    """
+    plan = shadows.plan
+    for number in np.flatnonzero(shadows.done).tolist():
+        model_key = plan.model_key(number)
+        files = bank.get(key_of(model_key), model_key)
+        if files is None:
+            raise TrainingError(
+                f"Expected shadow model {number} in the bank for {what}, found none: models of this "
+                "recipe have no safe format. Train scikit-learn estimators or torch modules."
+            )
+        yield plan.copy_read(plan.recipe.load(files))
+
+
+@contextmanager
+def asked_for_labels(model: Model, records: Records) -> Iterator[LabelTarget]:
+    """Open a shadow model as a label-only attack asks it."""
+    interface = labels_only(open_target(model.classifier, records.n_classes))
+    with closing(Ledger(None, records.n_records)) as ledger:
+        yield label_target(Meter(interface, ledger), "shadow models")
+
+
+def labels_of_shadows(shadows: Shadows, bank: Bank) -> ShadowLabels:
+    """Return the models that are done, each by its labels, from the bank."""
+    plan = shadows.plan
+
+    def targets() -> Iterator[LabelTarget]:
+        for model in models_read(shadows, bank, "label-only attacks"):
+            with asked_for_labels(model, plan.records) as target:
+                yield target
+
+    return ShadowLabels(shadows.member, plan.drawn_together[shadows.done], targets)
+
+
+def pooled_answers(shadows: Shadows, *, labels_only: bool, n_models: int | None = None) -> Predictions:
+    """Return what models answered about the records that they are trained on, one model after the other.
+
+    Args:
+        shadows: The models that are done.
+        labels_only: Whether the adversary sees no more than the classes.
+        n_models: How many of them, the first ones; all if omitted.
+    """
+    records, member, rows = shadows.plan.records, shadows.member[:n_models], shadows.rows_read()[:n_models]
+    answers = shadows.store.read(shadows.kind, rows=rows).reshape(-1, records.n_classes)
+    outputs: list[Output] = [(Logits if shadows.kind == LOGITS else Probabilities)(answers)]
+    if labels_only:
+        outputs = [PredictedLabels(answers.argmax(axis=1))]
+    if shadows.plan.gradient_norms:
+        outputs.append(GradientNorms(shadows.store.read(GRADIENT_NORMS, rows=rows).ravel()))
+    subjects = records.subjects
+    if (
+        subjects is not None and len(member) > 1
+    ):  # one person is a member of one model and not of another: somebody else in each
+        subjects = np.array([f"{model} {one}" for model in range(len(member)) for one in id_texts(subjects)])
+    return Predictions(
+        outputs,
+        labels=np.tile(records.labels, len(member)),
+        member=member.ravel(),
+        ids=records.ids if len(member) == 1 else None,
+        subjects=subjects,
+        classes=records.classes,
+    )
+
+
+def pooled_labels(shadows: Shadows, bank: Bank) -> ShadowLabels:
+    """Return all source models as one that is asked by labels: each about its own copy of their records.
+
+    Label-only attacks choose strengths and thresholds on the first shadow model. This one has `n_sources` times the
+    records, and passes a query on to the model that the record's number belongs to.
+    """
+    own, n_models = shadows.plan.records, len(shadows.member)
+    rows = np.tile(np.arange(own.n_records), n_models)
+    pool = replace(own, ids=None, subjects=None).take(rows)
+
+    def targets() -> Iterator[LabelTarget]:
+        with ExitStack() as stack:
+            models = models_read(shadows, bank, "label-only attacks")
+            asked = [stack.enter_context(asked_for_labels(model, own)) for model in models]
+            yield _Pooled(asked, own.n_records, own.n_classes)
+
+    return ShadowLabels(shadows.member.reshape(1, -1), None, targets, pool)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pooled:
+    """Several models as one, of which each answers for the records of its own block of numbers."""
+
+    models: Sequence[LabelTarget]
+    n_records: int
+    n_classes: int
+
+    def labels(self, inputs: Any, records: Int[np.ndarray, " query"]) -> Int[np.ndarray, " query"]:
+        """Ask each model about the inputs that belong to its records."""
+        found = np.empty(len(records), dtype=np.int64)
+        for number, model in enumerate(self.models):
+            rows = np.flatnonzero(records // self.n_records == number)
+            if rows.size:
+                some = inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows]
+                found[rows] = model.labels(some, records[rows] % self.n_records)
+        return found
+
+
+def embeddings_of_first(shadows: Shadows, bank: Bank, audited: Records) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids of the audited records (their numbers without ids), and the first model's last-layer inputs of each.
+
+    Raises:
+        UnsupportedModelError: It is no torch module, or its last layer is no linear one.
+        TrainingError: It is not in the bank.
+    """
+    model = next(models_read(shadows, bank, "features of the audited records"))
+    target = open_target(model.classifier, model.n_classes)
+    if not isinstance(target, EmbeddingModel):
+        raise UnsupportedModelError(
+            f"Expected a shadow model with a last layer for features, found {type(model.classifier).__name__}; "
+            "train torch modules, or give features."
+        )
+    ids = np.arange(audited.n_records) if audited.ids is None else audited.ids
+    return ids, target.last_layer_inputs(audited.inputs)
