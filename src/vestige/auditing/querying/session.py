@@ -33,9 +33,9 @@ from vestige.core.views import MirrorAndShifts, with_views
 from vestige.evaluation import preflight
 from vestige.targets.access import (
     ASK_FOR_LABELS,
-    confidence_target,
-    gradient_target,
-    label_target,
+    MeteredConfidences,
+    MeteredGradients,
+    MeteredLabels,
     labels_only,
     predicted_labels,
 )
@@ -43,7 +43,7 @@ from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.model_file import ModelFile
 from vestige.targets.ledger import Ledger, Spent
 from vestige.targets.meter import Meter
-from vestige.targets.opening import open_target
+from vestige.targets.opening import DeclaredModel, open_target
 from vestige.targets.preprocessing import prepared_model
 from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx
 
@@ -174,7 +174,7 @@ class TargetSession:
 
     def labels(self, attack: str) -> LabelTarget:
         """Return the model by labels alone, to an attack of that name."""
-        return label_target(self._meter, attack)
+        return MeteredLabels(self._meter, attack)
 
     @property
     def queries(self) -> Queries:
@@ -328,7 +328,7 @@ def _name_of(target: Any, model: QueryableModel, interface: QueryableModel, pool
             of = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         read = f"{target.output} {getattr(target.factory, '__qualname__', '')}"
     else:
-        asked = getattr(target, "function", target)
+        asked = target.model if isinstance(target, DeclaredModel) else target
         of = getattr(asked, "__qualname__", type(asked).__qualname__)
         of += f" of content {content_of(asked)}" if keeps(interface, querying) else ""
     declared = (pool.n_classes, pool.classes, getattr(target, "answers", None), getattr(model, "format", None), read)
@@ -417,16 +417,16 @@ def _answers(
     reserved(meter, ledger, pool, querying, seed, last_layer, wanted)
     outputs: list[Output]
     if querying.access is Access.LABEL:
-        first: Answers = PredictedLabels(label_target(meter, _PASS).labels(pool.inputs, records))
+        first: Answers = PredictedLabels(MeteredLabels(meter, _PASS).labels(pool.inputs, records))
     else:
-        first = confidence_target(meter, _PASS).answers(pool.inputs, records)
+        first = MeteredConfidences(meter, _PASS).answers(pool.inputs, records)
     outputs = [first]
     second = meter.answers(sample, again, _AGAIN, again=True)
     if querying.access is Access.GRADIENTS:
-        norms = gradient_target(meter, _GRADIENTS).gradient_norms(pool.inputs, pool.labels, records)
+        norms = MeteredGradients(meter, _GRADIENTS).gradient_norms(pool.inputs, pool.labels, records)
         outputs.append(GradientNorms(norms))
         if last_layer:
-            white = gradient_target(meter, _LAST_LAYER)
+            white = MeteredGradients(meter, _LAST_LAYER)
             outputs.append(LastLayerGradients(white.last_layer_gradients(pool.inputs, pool.labels, records)))
     checks: list[Check | None] = [_deterministic(first.whole()[again], second.whole(), type(first))]
     if ledger.spent.n_failed:
@@ -437,7 +437,7 @@ def _answers(
 
 def _views(meter: Meter, first: Answers, inputs: Any, views: MirrorAndShifts) -> Logits | Probabilities:
     """Answers to all views of each record, the record itself first; a view of all records at a time."""
-    target, records = confidence_target(meter, _VIEWS), np.arange(len(inputs))
+    target, records = MeteredConfidences(meter, _VIEWS), np.arange(len(inputs))
     kind = Logits if isinstance(first, Logits) else Probabilities
     table = first.whole()
     others = (target.answers(view, records).whole() for view in views.others(inputs))

@@ -11,7 +11,7 @@ from vestige.core.errors import TrainingError
 from vestige.core.outputs import PredictedLabels
 from vestige.core.predictions import Predictions
 from vestige.core.targets import LabelTarget
-from vestige.targets.access import label_target, labels_only
+from vestige.targets.access import MeteredLabels, labels_only
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
 from vestige.targets.opening import open_target
@@ -34,7 +34,7 @@ def labels_of_shadows(shadows: Shadows, bank: Bank) -> ShadowLabels:
                 )
             interface = labels_only(open_target(recipe.load(files).classifier, plan.records.n_classes))
             with closing(Ledger(None, plan.records.n_records)) as ledger:
-                yield label_target(Meter(interface, ledger), "shadow models")
+                yield MeteredLabels(Meter(interface, ledger), "shadow models")
 
     return ShadowLabels(shadows.member, plan.drawn_together[shadows.done], targets)
 

@@ -83,7 +83,7 @@ def read_records(
         InputError: The file is damaged or of another format, lacks a column or an entry, or has labels that are no
             classes.
     """
-    return _read([path], columns, classes)[0]
+    return read_alike([path], columns, classes)[0]
 
 
 def read_two_records(
@@ -109,26 +109,27 @@ def read_two_records(
     Raises:
         InputError: As `read_records`; or the files are the same, differ in their columns or share an id.
     """
-    if Path(members).exists() and Path(nonmembers).exists() and Path(members).samefile(nonmembers):
-        raise InputError(
-            f"{file_name(members)}: Expected two files, found the same as members and as nonmembers; give a file each."
-        )
-    first, second = _read([members, nonmembers], columns, classes)
+    first, second = read_alike([members, nonmembers], columns, classes)
     return first, second
 
 
-def _read(paths: Sequence[PathLike], columns: RecordColumns | None, classes: Sequence[Any] | None) -> list[Records]:
+def read_alike(
+    paths: Sequence[PathLike], columns: RecordColumns | None = None, classes: Sequence[Any] | None = None
+) -> list[Records]:
+    """Read a file as `read_records` does, or two, of members and nonmembers, as `read_two_records` does."""
     columns = RecordColumns() if columns is None else columns
-    found = [expect_format(path, *TABLES, Format.NPZ) for path in paths]
-    are_npz = [format_ is Format.NPZ for format_ in found]
-    if all(are_npz):
-        return _of_arrays(paths, columns, classes)
-    if any(are_npz):
+    formats = [expect_format(path, *TABLES, Format.NPZ) for path in paths]
+    if len(paths) > 1 and Path(paths[0]).samefile(paths[1]):
         raise InputError(
-            f"{' and '.join(file_name(path) for path in paths)}: Expected two tables or two npz files, found one of "
-            "each; save both in one format."
+            f"{file_name(paths[0])}: Expected two files, found the same as members and as nonmembers; give a file each."
         )
-    return _of_tables(paths, columns, classes)
+    are_npz = {one is Format.NPZ for one in formats}
+    if len(are_npz) > 1:
+        raise InputError(
+            f"{' and '.join(map(file_name, paths))}: Expected two tables or two npz files, found one of each; save "
+            "both in one format."
+        )
+    return _of_arrays(paths, columns, classes) if are_npz == {True} else _of_tables(paths, columns, classes)
 
 
 # ---------------------------------------------------------------------------------------------------- tables

@@ -1,6 +1,5 @@
 """A module with a declaration as a target: its answers are checked against what they were said to be."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,18 +23,6 @@ def module_target(
     if answers is None or answers == AnswerFormat(Logits):
         return TorchTarget(module, n_classes)
     return DeclaredModule(module, answers, n_classes, classes)
-
-
-@dataclass(frozen=True)
-class AnsweringModule:
-    """A module and what it was said to answer with, as a door."""
-
-    module: nn.Module
-    format: AnswerFormat
-
-    def open_model(self, n_classes: int, classes: ClassNames = None) -> QueryableModel:
-        """Return its interface."""
-        return module_target(self.module, self.format, n_classes, classes)
 
 
 class DeclaredModule:
