@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.targets.interfaces import Far, Known
+from tests.targets.models import Far, Known
 
 from vestige.core.errors import BudgetError, TargetError
 from vestige.core.inputs import InputSpace

@@ -10,7 +10,7 @@ import types
 
 import numpy as np
 import pytest
-from tests.targets.interfaces import Far, Known, White, probabilities_of
+from tests.targets.models import Far, Known, White, probabilities_of
 
 from vestige.core.errors import BudgetError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities

@@ -118,8 +118,7 @@ class AnswerFormat:
                     "are; declare the answers as probabilities."
                 )
             found = np.column_stack([1 - one if kind is Probabilities else np.zeros(n_records), one])
-        n_columns = n_classes if self.columns is None else len(self.columns)
-        check_shape(found.shape, n_records, n_columns, kind.kind)
+        check_shape(found.shape, n_records, n_classes if self.columns is None else len(self.columns), kind.kind)
         check_finite(found, kind.kind, first)
         if kind is Probabilities:
             _check_probabilities(found, first)

@@ -126,8 +126,7 @@ def columns_of_lightgbm(booster: Any) -> FeatureColumns:
     names = tuple(booster.feature_name())
     lines = dict(line.partition("=")[::2] for line in booster.model_to_string(num_iteration=1).splitlines())
     have_ranges = [told.startswith("[") for told in lines.get("feature_infos", "").split()]
-    n_named = len(booster.pandas_categorical or ())
-    others = {0: False, have_ranges.count(False): True}.get(n_named)
+    others = {0: False, have_ranges.count(False): True}.get(len(booster.pandas_categorical or ()))
     are_categories = tuple(False if is_number else others for is_number in have_ranges)
     is_nameless = all(_NAMELESS.fullmatch(name) for name in names)
     return FeatureColumns(None if is_nameless else names, are_categories)

@@ -251,8 +251,7 @@ class Ledger:
             RunFolderError: Another version of the model answered before.
             OutputError: The disk is full, or the file gone.
         """
-        none = np.empty(0, dtype=np.int64)
-        kept = none if kept is None else kept
+        kept = np.empty(0, dtype=np.int64) if kept is None else kept
         if version:
             self._same("version", version)
         if sent.size + kept.size + failed + len(answers) == 0:

@@ -25,10 +25,10 @@ _MOST_GRADIENTS = 2 << 30  # bytes
 
 
 class Meter:
-    """Asks an interface, and notes every query in the ledger.
+    """Asks a model, and notes every query in the ledger.
 
     Args:
-        interface: The model.
+        model: The model.
         ledger: Where queries are counted and answers kept.
         keep: Whether answers are kept by the content of their input, so that equal inputs are asked once and a crash
             loses none. Those of a model that is far away always are.
@@ -40,11 +40,11 @@ class Meter:
     """
 
     def __init__(
-        self, interface: QueryableModel, ledger: Ledger, *, keep: bool = False, progress: Progress = silent
+        self, model: QueryableModel, ledger: Ledger, *, keep: bool = False, progress: Progress = silent
     ) -> None:
-        self._interface, self._ledger, self._progress = interface, ledger, progress
-        self.keeps = keep or isinstance(interface, RemoteModel)
-        self.n_classes = interface.n_classes
+        self._model, self._ledger, self._progress = model, ledger, progress
+        self.keeps = keep or isinstance(model, RemoteModel)
+        self.n_classes = model.n_classes
         self.failure: Exception | None = None
 
     def n_to_ask(self, inputs: Any, *, then: Iterable[Any] = (), again: bool = False) -> int:
@@ -79,7 +79,7 @@ class Meter:
         if not self.keeps:
             self._ledger.take(len(inputs))
             with _naming(records):
-                answers = self._interface.answers(inputs)
+                answers = self._model.answers(inputs)
             self._ledger.note(attack, records)
             return answers
         keys = keys_of(inputs, _AGAIN if again else b"")
@@ -96,17 +96,17 @@ class Meter:
             BudgetError: There is no budget; nothing was asked.
             TargetError: A norm is not finite.
         """
-        interface = self._with_gradients()
+        model = self._with_gradients()
         records = _checked_records(records, len(inputs), self._ledger.n_records)
         if not self.keeps or not len(inputs):
             self._ledger.take(len(inputs))
-            norms = interface.gradient_norms(inputs, labels)
+            norms = model.gradient_norms(inputs, labels)
             self._ledger.note(attack, records)
             return norms
 
         def parts(rows: np.ndarray) -> Iterator[_Packed]:
             for few in self._few(rows.size):
-                norms = interface.gradient_norms(_taken(inputs, rows[few]), labels[rows[few]])
+                norms = model.gradient_norms(_taken(inputs, rows[few]), labels[rows[few]])
                 yield _Packed(few, _rows(norms.astype("<f8")))
 
         packed = self._kept_or_asked(records, attack, _keys_of_norms(inputs, labels), parts)
@@ -120,11 +120,11 @@ class Meter:
             BudgetError: There is no budget; nothing was asked.
             TargetError: A gradient is not finite.
         """
-        interface = self._with_gradients()
+        model = self._with_gradients()
         records = _checked_records(records, len(inputs), self._ledger.n_records)
         self._ledger.take(len(inputs))
         found: list[np.ndarray] = []
-        for batch in interface.last_layer_gradients(inputs, labels):
+        for batch in model.last_layer_gradients(inputs, labels):
             size = len(inputs) * batch[0].nbytes
             if size > _MOST_GRADIENTS:
                 raise UnsupportedModelError(
@@ -137,9 +137,9 @@ class Meter:
         return np.concatenate(found) if found else np.empty((0, 0, 0), dtype=np.float32)
 
     def _with_gradients(self) -> GradientModel:
-        if not isinstance(self._interface, GradientModel):
+        if not isinstance(self._model, GradientModel):
             raise UnsupportedModelError("Expected a torch module for gradients, found a model that gives answers only.")
-        return self._interface
+        return self._model
 
     def _kept_or_asked(
         self, records: np.ndarray, attack: str, keys: list[bytes], parts: "Callable[[np.ndarray], Iterator[_Packed]]"
@@ -165,14 +165,14 @@ class Meter:
         return [known[key] for key in keys]
 
     def _parts(self, inputs: Any, records: np.ndarray) -> "Iterator[_Packed]":
-        if isinstance(self._interface, RemoteModel):
+        if isinstance(self._model, RemoteModel):
             with _naming(records):
-                for part in self._interface.answers_in_batches(inputs, self._ledger):
+                for part in self._model.answers_in_batches(inputs, self._ledger):
                     yield _Packed(part.rows, _packed(part.answers), part.version, part.n_failed)
             return
         for few in self._few(len(inputs)):
             with _naming(records[few]):
-                answers = self._interface.answers(_taken(inputs, few))
+                answers = self._model.answers(_taken(inputs, few))
             yield _Packed(few, _packed(answers))
 
     def _few(self, n_queries: int) -> Iterator[np.ndarray]:

@@ -46,7 +46,7 @@ def stored_rows(classifier: Any, inputs: Any) -> tuple[StoredRows, ...]:
     whose features are all equal, such as an empty image, do not count for the latter: a row of zeros is often chance.
 
     Args:
-        classifier: A fitted estimator with all that is in it, a torch module, or an interface to one of them.
+        classifier: A fitted estimator with all that is in it, a torch module, or a `QueryableModel` of one.
         inputs: Records that it was trained on, an array or a DataFrame, of which the columns of numbers are looked for.
     """
     search = _Search(inputs)

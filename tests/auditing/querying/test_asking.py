@@ -16,7 +16,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 from tests.auditing.planted import rows
-from tests.targets.interfaces import Far, probabilities_of
+from tests.targets.models import Far, probabilities_of
 
 from vestige import InputSpace, Limits, Logits, PredictedLabels, Predictions, Probabilities, Querying, audit
 from vestige.auditing.querying.cost import lines_of_asking

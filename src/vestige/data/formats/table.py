@@ -8,7 +8,9 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+from pandas.api.types import union_categoricals
 from pyarrow import compute
 
 from vestige.core.errors import InputError
@@ -125,19 +127,10 @@ class Table:
         }
 
     def values(self, names: Sequence[str]) -> Any:
-        """Return columns as an array if all are numbers, else as a DataFrame with their categories and text."""
-        found = []
-        for file, part in zip(self.files, self._parts, strict=True):
-            columns = [_as_numbers(part[name], file.decimal or ".") for name in names]
-            if all(_is_number(column.type) for column in columns):
-                found.append(np.column_stack([column.cast(pa.float64()).to_numpy() for column in columns]))
-            else:
-                found.append(pa.table(columns, names=list(names)).to_pandas())
-        if all(isinstance(part, np.ndarray) for part in found):
-            return np.concatenate(found)
-        import pandas as pd
-
-        return pd.concat([pd.DataFrame(part, columns=list(names)) for part in found], ignore_index=True)
+        """Return columns as an array if all are numbers, else as a DataFrame, as `frame` does."""
+        frame = self.frame(names)
+        are_numbers = all(getattr(dtype, "kind", "O") in "biuf" for dtype in frame.dtypes)
+        return frame.to_numpy(np.float64) if are_numbers else frame
 
     def frame(self, names: Sequence[str]) -> Any:
         """Return columns as a DataFrame, each of one type for all files.
@@ -151,8 +144,6 @@ class Table:
         Raises:
             InputError: A column holds lists or bytes, or ordered categories that differ.
         """
-        import pandas as pd
-
         files = list(zip(self.files, self._parts, strict=True))
         return pd.DataFrame({n: _series([(part[n], file.decimal) for file, part in files], n) for n in names})
 
@@ -182,23 +173,23 @@ class Table:
         return tuple(notes)
 
     def _of_each(self, name: str, read: Callable[[Any, str, str], np.ndarray]) -> list[np.ndarray]:
-        found = []
+        arrays = []
         for file, part in zip(self.files, self._parts, strict=True):
             with named(file.name):
-                found.append(read(_plain(part[name]), name, file.decimal or "."))
-        return found
+                arrays.append(read(_plain(part[name]), name, file.decimal or "."))
+        return arrays
 
 
 def _loaded(file: TableFile, numeric: Sequence[str], text: Sequence[str]) -> Any:
-    for name in (*text, *numeric):
-        if file.names.count(name) > 1:
-            raise InputError(
-                f"{file.name}: Expected one column {name}, found {file.names.count(name)}; rename the others."
-            )
-    found = file.load(numeric, text)
-    if found.num_rows == 0:
+    repeated = [name for name in (*text, *numeric) if file.names.count(name) > 1]
+    if repeated:
+        raise InputError(
+            f"{file.name}: Expected one column {repeated[0]}, found {file.names.count(repeated[0])}; rename the others."
+        )
+    columns = file.load(numeric, text)
+    if columns.num_rows == 0:
         raise InputError(f"{file.name}: {NO_ROWS}")
-    return found
+    return columns
 
 
 def _numbers(column: Any, name: str, _: str) -> np.ndarray:
@@ -257,19 +248,6 @@ def _ordered(column: Any, name: str, decimal: str) -> np.ndarray:
         with suppress(pa.ArrowInvalid):
             return np.asarray(_with_point(pa.chunked_array([written]), decimal).cast(kind).to_numpy())
     return written
-
-
-def _as_numbers(column: Any, decimal: str) -> Any:
-    """A column of text as numbers if all of it is; else as it is."""
-    column = _plain(column)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        with suppress(pa.ArrowInvalid):
-            return _with_point(column, decimal).cast(pa.float64())
-    return column
-
-
-def _is_number(kind: Any) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
 
 
 def _plain(column: Any) -> Any:
@@ -348,8 +326,7 @@ def _of_one_type(columns: Sequence[Any]) -> Any:
 def _categories(columns: Sequence[Any]) -> Any:
     """Text as it is written, as categories in alphabetical order."""
     texts = []
-    for column in columns:
-        plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    for plain in map(_plain, columns):
         if pa.types.is_boolean(plain.type):  # as Python and R's CSV spell them, not as Arrow does
             plain = compute.if_else(plain, "True", "False")
         texts += plain.cast(pa.string()).chunks
@@ -358,9 +335,6 @@ def _categories(columns: Sequence[Any]) -> Any:
 
 
 def _united_categories(parts: list[Any], name: str) -> Any:
-    import pandas as pd
-    from pandas.api.types import union_categoricals
-
     if len(parts) == 1:
         return parts[0]
     try:

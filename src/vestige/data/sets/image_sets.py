@@ -175,8 +175,7 @@ def _read_parts(
 def _read(member: Member, n_labels: int) -> Any:
     """Names in a text; where a batch is and a row of bytes per record; nothing of a pickle."""
     if member.name.endswith(".txt"):
-        lines = member.stream.read().decode("latin-1").splitlines()
-        return [line.strip() for line in lines if line.strip()]
+        return [line.strip() for line in member.stream.read().decode("latin-1").splitlines() if line.strip()]
     if not member.name.endswith(".bin"):
         return None
     content, size = member.stream.read(), n_labels + _N_PIXELS

@@ -221,10 +221,10 @@ def _refuse(rows: Sequence[_Row], values: Sequence[str], good: Sequence[bool], e
 
 
 class MissingCategory(Enum):
-    """What becomes of a missing category in P3's Adult, `?` in the file.
+    """What becomes of a missing category in Choquette-Choo et al.'s Adult, `?` in the file.
 
     Attributes:
-        CATEGORY: A bit of its own, as for any other category: 107 columns, the number P3's code expects.
+        CATEGORY: A bit of its own, as for any other category: 107 columns, as in the authors' code.
         NO_BIT: None of the bits is set: 104 columns.
     """
 
@@ -233,13 +233,13 @@ class MissingCategory(Enum):
 
 
 def adult_p3(records: Records, *, missing: MissingCategory = MissingCategory.CATEGORY) -> Records:
-    """Return Adult as P3 uses it: the 6 continuous columns first, then a bit per category.
+    """Return Adult as Choquette-Choo et al. 2021 use it: the 6 continuous columns first, then a bit per category.
 
-    P3 and its code give 107 columns and the 6 that are continuous, but not how they come about; plain one-hot bits
+    Paper and code give 107 columns and the 6 that are continuous, but not how they come about; plain one-hot bits
     of both files are 108 with `?` as a category and 105 without. Here a category that a single record of all has
     gets no bit. That is one, Holand-Netherlands in `adult.data`: its bit is 0 in the whole of `adult.test` and in
     nearly every training set, and one-hot bits of the two files have just the others in common. It leaves 107
-    columns, or 104 without bits for `?`. The continuous columns keep their units, as P3's noise of 20 to 50 in raw
+    columns, or 104 without bits for `?`. The continuous columns keep their units, as the noise of 20 to 50 in raw
     units says they do.
 
     Args:
@@ -253,7 +253,7 @@ def adult_p3(records: Records, *, missing: MissingCategory = MissingCategory.CAT
         InputError: The inputs are no table.
 
     Source:
-        P3, section 4 and its code (107 inputs; the first 6 continuous).
+        Choquette-Choo et al. 2021, section 4 and its code (107 inputs; the first 6 continuous).
     """
     table = _table(records)
     numbers = table.select_dtypes("number")
@@ -265,14 +265,14 @@ def adult_p3(records: Records, *, missing: MissingCategory = MissingCategory.CAT
 
 
 def adult_p4(records: Records) -> Records:
-    """Return Adult as P4 uses it: numbers, then a bit per category, less the last two; every column standardised.
+    """Return Adult as Watson et al. 2022 use it: numbers, then a bit per category less the last two, all standardised.
 
-    A missing category sets no bit, which makes 105 columns; P4's code drops the last two (the countries Vietnam and
+    A missing category sets no bit, which makes 105 columns; their code drops the last two (the countries Vietnam and
     Yugoslavia, after the label is gone already), which leaves 103. Means and standard deviations (of the population,
     ddof 0) are those of all records that are given; a column without spread becomes 0.
 
     Args:
-        records: All records of `read_adult`, both files. P4's pool is the first 32,561 of the result.
+        records: All records of `read_adult`, both files. Watson et al.'s pool is the first 32,561 of the result.
 
     Returns:
         The same records with float32 inputs.
@@ -281,7 +281,7 @@ def adult_p4(records: Records) -> Records:
         InputError: The inputs are no table.
 
     Source:
-        P4, section 4.1, and its code.
+        Watson et al. 2022, section 4.1, and its code.
     """
     columns = pd.get_dummies(_table(records), dtype=np.float64).to_numpy(np.float64)[:, :-2]  # numbers come first
     spread = columns.std(axis=0)
@@ -289,14 +289,14 @@ def adult_p4(records: Records) -> Records:
 
 
 def ordinal_p4(records: Records) -> Records:
-    """Return German credit or Hepatitis as P4 uses them: categories as codes, means for what is missing, scaled.
+    """Return German credit or Hepatitis as Watson et al. 2022 use them: codes, means for what is missing, scaled.
 
     A category becomes its place among those declared, from 0, a missing value the mean of its column, and every
     column is divided by its largest absolute value, so that numbers keep their sign and zero; a column of zeros stays
-    one. Means and maxima are those of all records that are given, as in P4's code.
+    one. Means and maxima are those of all records that are given, as in Watson et al.'s code.
 
     Args:
-        records: All records of `read_german_credit` or `read_hepatitis`. P4's pools are the first 800 of 1,000 and
+        records: All records of `read_german_credit` or `read_hepatitis`. Their pools are the first 800 of 1,000 and
             the first 124 of 155 of the result.
 
     Returns:
@@ -306,8 +306,8 @@ def ordinal_p4(records: Records) -> Records:
         InputError: The inputs are no table, or all values of a column are missing.
 
     Source:
-        P4, section 4.1, and its code. It takes both sets from OpenML with ordinal codes. Which of Hepatitis' two values
-        is 0 there is not known; the other way round a column is 1 less its value here.
+        Watson et al. 2022, section 4.1, and its code, which takes both sets from OpenML with ordinal codes. Which of
+        Hepatitis' two values is 0 there is not known; the other way round a column is 1 less its value here.
     """
     table = _table(records)
     columns = table.apply(_ordinal).to_numpy(np.float64)

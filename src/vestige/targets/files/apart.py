@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -111,6 +111,7 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # where a library that crashes prints what it was doing
         )
+        self._requests, self._replies = (cast(IO[bytes], pipe) for pipe in (self._process.stdin, self._process.stdout))
 
     @property
     def has_ended(self) -> bool:
@@ -124,12 +125,9 @@ class _Child:
         Raises:
             VestigeError: What the child raised.
         """
-        requests, replies = self._process.stdin, self._process.stdout
-        assert requests is not None
-        assert replies is not None
         try:
-            send(requests, json.dumps([round(seconds), n_bytes]).encode(), content)
-            said, values = json.loads(received(replies)), received(replies)
+            send(self._requests, json.dumps([round(seconds), n_bytes]).encode(), content)
+            said, values = json.loads(received(self._replies)), received(self._replies)
         except (OSError, EOFError):
             self.end()
             return {"error": "", "reason": _ending(self._process.returncode, seconds)}, b""
@@ -147,10 +145,9 @@ class _Child:
         """Kill it if it has not ended."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._requests, self._replies):
             with suppress(OSError):  # what it was not given any more
-                if pipe is not None:
-                    pipe.close()
+                pipe.close()
 
 
 def _ending(status: int, seconds: float) -> str:

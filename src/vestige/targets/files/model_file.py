@@ -1,4 +1,4 @@
-"""A model in a file as a door: the suffix says which format it is, and each format is one module."""
+"""A model in a file as a model source: the suffix says which format it is, and each format is one module."""
 
 import importlib
 import importlib.util
@@ -47,7 +47,7 @@ class ModelFile:
             )
 
     def open_model(self, n_classes: int, classes: ClassNames = None) -> QueryableModel:
-        """Return the interface of the model.
+        """Return the model, ready to be queried.
 
         Args:
             n_classes: Classes of the records it is asked about.

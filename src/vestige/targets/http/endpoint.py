@@ -58,16 +58,13 @@ class Limits:
 
     def __post_init__(self) -> None:
         """Refuse what is no limit."""
-        for name in ("n_tries", "n_connections", "batch"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        for name, value in vars(self).items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if name in ("timeout", "per_second"):
+                if not (is_number and 0 < value < math.inf) and (name, value) != ("per_second", None):
+                    raise InputError(f"Expected a positive number as {name}, found {value!r}.")
+            elif not (is_number and isinstance(value, int) and value >= 1):
                 raise InputError(f"Expected {name} of at least 1, found {value!r}.")
-        for name in ("timeout", "per_second"):
-            value = getattr(self, name)
-            if name == "per_second" and value is None:
-                continue
-            if not (isinstance(value, int | float) and 0 < value < math.inf):
-                raise InputError(f"Expected a positive number as {name}, found {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ class Endpoint:
             raise InputError(f"Expected a datatype for numbers, one of {names}, found {brief(self.datatype)!r}.")
 
     def open_model(self, n_classes: int, classes: ClassNames = None) -> "EndpointModel":
-        """Ask the model for its metadata and return its interface.
+        """Ask the model for its metadata and return it, ready to be queried.
 
         Raises:
             InputError: An environment variable is missing, or the model has several outputs and none was named.
@@ -119,11 +116,8 @@ class Endpoint:
         try:
             from vestige.targets.http.sending import Sender, credentials_of
         except ModuleNotFoundError as error:
-            package = str(error.name)
-        else:
-            sender = Sender(self.url, credentials_of(self.headers), self.limits)
-            return EndpointModel(self, sender, n_classes, classes)
-        raise missing_package(package, "a model behind HTTP", "http")
+            raise missing_package(str(error.name), "a model behind HTTP", "http") from None
+        return EndpointModel(self, Sender(self.url, credentials_of(self.headers), self.limits), n_classes, classes)
 
 
 def _check_header(header: str, variable: str) -> None:
@@ -154,8 +148,7 @@ class EndpointModel:
         self.n_classes, self._classes, self.names_classes = n_classes, classes, False
         self._endpoint, self._sender = endpoint, sender
         self._address = address_of(endpoint.url)
-        found = sender.send(self._address.url, None, Event())
-        self._metadata = metadata_of(found.document)
+        self._metadata = metadata_of(sender.send(self._address.url, None, Event()).document)
         check_output(self._metadata, endpoint.output)
 
     @property

@@ -195,9 +195,7 @@ class Sender:
         self._connect()
         given = {header.lower() for header in credentials.headers}
         self._headers = {header: value for header, value in _HEADERS.items() if header.lower() not in given}
-        self._timeouts = {
-            "timeout": {"connect": limits.timeout, "read": limits.timeout, "write": limits.timeout, "pool": None}
-        }
+        self._timeouts = {"timeout": dict.fromkeys(("connect", "read", "write"), limits.timeout) | {"pool": None}}
 
     def _connect(self) -> None:
         # One connection each: a common pool looks after all of them at every request.
@@ -277,34 +275,55 @@ class Sender:
             )
             with closing(connection.handle_request(request)) as response:
                 return response, b"".join(_chunks(response, end))
-        except httpx.TimeoutException as error:
-            is_sent = not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
-            cure = "raise timeout or use smaller batches"
-            return _Failure(f"none within {self._limits.timeout:g} s", cure, True, is_sent=is_sent), b""
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return self._unsent(error), b""
 
     def _unsent(self, error: Exception) -> _Failure:
         """Why there is no response: what httpx raised holds the request, and so the headers, and goes no further."""
-        causes = _causes(error)
+        causes, words = _causes(error), self._quoted(str(error))
         unverified = [c.verify_message for c in causes if isinstance(c, ssl.SSLCertVerificationError)]
-        if unverified:
-            cure = "let SSL_CERT_FILE name a file with the certificate if you trust it; it is never left unverified"
-            return _Failure(
-                f"a certificate that does not verify ({brief(unverified[0], _QUOTED)})", cure, False, is_sent=False
-            )
-        words = self._quoted(str(error))
-        if any(isinstance(c, ssl.SSLError) and not isinstance(c, ssl.SSLEOFError) for c in causes):
-            return _Failure(f"no TLS ({words})", "check that the server speaks https at that port", False)
-        if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-            cure = "check that the server runs and listens on that port"
-            return _Failure("no connection (refused)", cure, True, is_sent=False)
-        if isinstance(error, httpx.ConnectError):
-            return _Failure(f"no connection ({words})", "check the name of the host in the URL", True, is_sent=False)
-        if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
-            cure = "check the URL and the headers"
-            return _Failure(f"no request that can be sent ({words})", cure, False, is_sent=False)
-        return _Failure(f"a broken connection ({words})", "see the server's log", True)
+        never_sent = httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError
+        problems = (  # whether it is this one, what was found, the cure, whether it may pass, and whether it was sent
+            (
+                isinstance(error, httpx.TimeoutException),
+                f"none within {self._limits.timeout:g} s",
+                "raise timeout or use smaller batches",
+                *(True, not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)),
+            ),
+            (
+                bool(unverified),
+                f"a certificate that does not verify ({brief(''.join(unverified[:1]), _QUOTED)})",
+                "let SSL_CERT_FILE name a file with the certificate if you trust it; it is never left unverified",
+                *(False, False),
+            ),
+            (
+                any(isinstance(c, ssl.SSLError) and not isinstance(c, ssl.SSLEOFError) for c in causes),
+                f"no TLS ({words})",
+                "check that the server speaks https at that port",
+                *(False, True),
+            ),
+            (
+                any(isinstance(cause, ConnectionRefusedError) for cause in causes),
+                "no connection (refused)",
+                "check that the server runs and listens on that port",
+                *(True, False),
+            ),
+            (
+                isinstance(error, httpx.ConnectError),
+                f"no connection ({words})",
+                "check the name of the host in the URL",
+                *(True, False),
+            ),
+            (
+                isinstance(error, never_sent),
+                f"no request that can be sent ({words})",
+                "check the URL and the headers",
+                *(False, False),
+            ),
+            (True, f"a broken connection ({words})", "see the server's log", True, True),
+        )
+        _, found, cure, may_pass, is_sent = next(problem for problem in problems if problem[0])
+        return _Failure(found, cure, may_pass, is_sent=is_sent)
 
     def _read(self, response: httpx.Response, content: bytes) -> tuple[Any] | _Failure:
         status = response.status_code
@@ -317,8 +336,8 @@ class Sender:
         if status in (401, 403):
             cure = self.credentials.cure()
         words = self._quoted(_message(content))
-        found = f"status {status}" + (f" ({words})" if words else "")
-        return _Failure(found, cure, status in _AGAIN, _seconds(response.headers.get("Retry-After", "")), status)
+        wait = _seconds(response.headers.get("Retry-After", ""))
+        return _Failure(f"status {status}" + (f" ({words})" if words else ""), cure, status in _AGAIN, wait, status)
 
     def _parsed(self, response: httpx.Response, content: bytes) -> tuple[Any] | _Failure:
         with suppress(ValueError):
@@ -384,9 +403,7 @@ class _Pace:
             stop.wait(mine - now)
 
 
-@lru_cache(maxsize=64)
-def _parsed_url(url: str) -> httpx.URL:
-    return httpx.URL(url)
+_parsed_url = lru_cache(maxsize=64)(httpx.URL)
 
 
 def _wait_after(n_tries: int) -> float:

@@ -108,5 +108,4 @@ def _codes(estimator: Any, n_classes: int, classes: ClassNames) -> dict[Any, int
             "method alone, as a function."
         )
     names = np.asarray(fitted).tolist()
-    codes = codes_of_classes(names, "the estimator's classes", n_classes, classes)
-    return dict(zip(names, codes, strict=True))
+    return dict(zip(names, codes_of_classes(names, "the estimator's classes", n_classes, classes), strict=True))

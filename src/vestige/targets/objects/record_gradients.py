@@ -267,8 +267,7 @@ def _by_backward(module: nn.Module, layer: nn.Linear, inputs: Tensor, labels: Te
     name = next(name for name, value in module.named_parameters() if value is layer.weight)
     weights[name] = weights[name].clone().requires_grad_()
     with torch.enable_grad():
-        logits = functional_call(module, weights, (inputs.clone(),))
-        loss = functional.cross_entropy(logits.double(), labels)
+        loss = functional.cross_entropy(functional_call(module, weights, (inputs.clone(),)).double(), labels)
     return torch.autograd.grad(loss, weights[name])[0].double().T
 
 

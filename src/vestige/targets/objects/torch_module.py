@@ -101,8 +101,7 @@ class TorchTarget:
             squared_norms = answered(squared_norms_for, self.per_class(inputs), self._tensor(inputs[:_COMPARED]))
             for start in range(0, len(inputs), size):
                 rows = slice(start, start + size)
-                squares = answered(squared_norms, self._tensor(inputs[rows]), y[rows])
-                norms[rows] = squares.sqrt().cpu().numpy()
+                norms[rows] = answered(squared_norms, self._tensor(inputs[rows]), y[rows]).sqrt().cpu().numpy()
         check_finite(norms, "gradient norms")
         return norms
 
