@@ -1,31 +1,28 @@
 """What is said in one line of a model file that cannot be opened, and of answers that are none."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vestige.core.columns import index_of
-from vestige.core.errors import InputError, TargetError, UnsupportedModelError, VestigeError
+from vestige.core.errors import TargetError, UnsupportedModelError, VestigeError, refusing
 from vestige.core.messages import brief
 
 
-def damaged(path: Path, what: str, error: Exception) -> InputError:
-    """Return what to raise for a file that is not what its name says; `what` with its article, such as "a program"."""
+def damaged(path: Path, what: str, error: Exception) -> str:
+    """Say that a file is not what its name says; `what` with its article, such as "a program"."""
     said = reason(error).replace(str(path), path.name)
-    return InputError(f"Expected {what} in {path.name}, found a damaged or foreign file: {brief(said, 200)}.")
+    return f"Expected {what} in {path.name}, found a damaged or foreign file: {brief(said, 200)}."
 
 
-@contextmanager
-def reading(path: Path, what: str) -> Iterator[None]:
+def reading(path: Path, what: str) -> AbstractContextManager[None]:
     """Say of whatever a library raises that the file is `damaged`."""
-    try:
-        yield
-    except Exception as error:
-        raise damaged(path, what, error) from None
+    return refusing(Exception, partial(damaged, path, what))
 
 
 def not_trusted(path: Path, what: str, safe: str) -> UnsupportedModelError:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pandas.api.types import union_categoricals
 from pyarrow import compute
 
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refusing
 from vestige.core.ids import without_fractions
 from vestige.core.messages import brief, few
 from vestige.data.formats.classes import integers_if_all
@@ -29,6 +29,7 @@ _KNOWN = (
 )
 _MOST_LOOKED_AT = 20  # a table of a thousand unused features is not searched for people
 _FEWEST_PEOPLE = 20
+_NO_CAST = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
 TableFile = CsvFile | ParquetFile
 
@@ -194,10 +195,8 @@ def _loaded(file: TableFile, numeric: Sequence[str], text: Sequence[str]) -> Any
 
 def _numbers(column: Any, name: str, _: str) -> np.ndarray:
     if not pa.types.is_floating(column.type):
-        try:
+        with refusing(_NO_CAST, lambda _: _no_number(column, name)):
             column = column.cast(pa.float64())
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise InputError(_no_number(column, name)) from None
     return np.asarray(column.to_numpy())
 
 
@@ -217,10 +216,8 @@ def _texts(column: Any, name: str, _: str) -> np.ndarray:
     _refuse(column.is_null(nan_is_null=True), name, *_MISSING)
     if pa.types.is_boolean(column.type):  # as Python spells them, and names columns after them
         column = compute.if_else(column, "True", "False")
-    try:
+    with refusing(_NO_CAST, f"Expected text or numbers in column {name}, found {column.type}; convert it."):
         column = _spelled(column) if pa.types.is_floating(column.type) else column.cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise InputError(f"Expected text or numbers in column {name}, found {column.type}; convert it.") from None
     _refuse(compute.equal(column, ""), name, *_MISSING)
     lines = compute.match_substring_regex(column, "[\n\r]")  # of a quote that was never closed
     _refuse(lines, name, "runs over several lines", "close the quotes before it")
@@ -337,13 +334,12 @@ def _categories(columns: Sequence[Any]) -> Any:
 def _united_categories(parts: list[Any], name: str) -> Any:
     if len(parts) == 1:
         return parts[0]
-    try:
+    others = (
+        f"Expected the same ordered categories of column {name} in both files, found others or in another order; save "
+        "both with the same categories."
+    )
+    with refusing(TypeError, others):
         return pd.Series(union_categoricals(parts))
-    except TypeError:
-        raise InputError(
-            f"Expected the same ordered categories of column {name} in both files, found others or in another order; "
-            "save both with the same categories."
-        ) from None
 
 
 # ------------------------------------------------------------------------------------------ refusals and notes

@@ -50,14 +50,16 @@ class Columns:
 
     def wanted(self, *, member: bool) -> dict[str, Sequence[str] | None]:
         """Return the columns that must be there, the one of members too or not, by how others are named."""
-        positive = None if self.positive is None else self.positive[0]
-        whose = {
+        return {
             "with --label": self.label,
             "with --member": self.member if member else None,
             "with --set data.id": self.id,
+            "with --subject": self.subject,
+            "with --positive COLUMN=CLASS": None if self.positive is None else self.positive[0],
+            "with --group": self.groups,
+            "with --order": self.order,
+            "with --set data.inputs": self.inputs,
         }
-        whose |= {"with --subject": self.subject, "with --positive COLUMN=CLASS": positive}
-        return {**whose, "with --group": self.groups, "with --order": self.order, "with --set data.inputs": self.inputs}
 
 
 @dataclass(frozen=True)

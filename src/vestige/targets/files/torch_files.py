@@ -91,7 +91,13 @@ class ExportedModule(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the program's outputs."""
-        self._check(inputs)
+        cure = "give the records so, or export it for these."
+        check_record_shape(inputs.shape[1:], self.shape, ", which the program was exported for", cure)
+        if inputs.is_floating_point() and not self.dtype.is_floating_point:
+            raise TargetError(
+                f"Expected records of {str(self.dtype).removeprefix('torch.')}, which the program was exported for, "
+                "found fractions; give whole numbers."
+            )
         found = []
         for rows, n_records in padded_blocks(len(inputs), self.least, self.most):
             outputs = self.program(inputs[torch.from_numpy(rows)].to(self.dtype))
@@ -105,15 +111,6 @@ class ExportedModule(nn.Module):
                 )
             found.append(outputs[:n_records])
         return torch.cat(found)
-
-    def _check(self, inputs: Tensor) -> None:
-        cure = "give the records so, or export it for these."
-        check_record_shape(inputs.shape[1:], self.shape, ", which the program was exported for", cure)
-        if inputs.is_floating_point() and not self.dtype.is_floating_point:
-            raise TargetError(
-                f"Expected records of {str(self.dtype).removeprefix('torch.')}, which the program was exported for, "
-                "found fractions; give whole numbers."
-            )
 
 
 # ------------------------------------------------------------------------------------ weights
@@ -213,7 +210,7 @@ def _loaded(path: Path) -> Any:
     except Exception as error:
         said = str(error)
         if "weights_only" not in said and "Weights only" not in said:
-            raise damaged(path, "a state dict", error) from None
+            raise InputError(damaged(path, "a state dict", error)) from None
         named = re.search(r"GLOBAL ([\w.]+)", said)
         held = named.group(1) if named else "more than tensors"
     raise UnsupportedModelError(
