@@ -70,3 +70,18 @@ def refusing(
         raise
     except kinds as error:
         raise InputError(message if isinstance(message, str) else message(error)) from None
+
+
+def refuse_if(*problems: tuple[object, str], kind: type[VestigeError] = InputError) -> None:
+    """Refuse what was given for the first problem that there is.
+
+    Args:
+        problems: Of each, whether it is there, and the message.
+        kind: Of the error.
+
+    Raises:
+        VestigeError: There is one; of that kind.
+    """
+    for is_there, message in problems:
+        if is_there:
+            raise kind(message)

@@ -1,4 +1,4 @@
-"""What an attack gets: an object with the methods of the access that it declared, and no model among its attributes.
+"""What an attack gets: an object with the methods of its declared access, and without an attribute that is the model.
 
 That keeps an attack honest by mistake, not one that means to cheat: Python hides nothing. Code that looks into frames,
 into this module's globals, or at what the garbage collector knows reaches the model, and so does a callback that is

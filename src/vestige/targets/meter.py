@@ -1,4 +1,4 @@
-"""What stands between every attack and a model: queries are counted, equal inputs asked once, answers kept."""
+"""The meter between every attack and the model: it counts queries, asks about equal inputs once, and keeps answers."""
 
 import hashlib
 import re
@@ -123,7 +123,7 @@ class Meter:
         model = self._with_gradients()
         records = _checked_records(records, len(inputs), self._ledger.n_records)
         self._ledger.take(len(inputs))
-        found: list[np.ndarray] = []
+        batches: list[np.ndarray] = []
         for batch in model.last_layer_gradients(inputs, labels):
             size = len(inputs) * batch[0].nbytes
             if size > _MOST_GRADIENTS:
@@ -132,9 +132,9 @@ class Meter:
                     f"{batch.shape[1]:,} x {batch.shape[2]:,} weights for {len(inputs):,} records, "
                     f"{size / 2**30:.1f} GB; leave white_box_gradient out, or audit a sample of the records."
                 )
-            found.append(batch)
+            batches.append(batch)
         self._ledger.note(attack, records)
-        return np.concatenate(found) if found else np.empty((0, 0, 0), dtype=np.float32)
+        return np.concatenate(batches) if batches else np.empty((0, 0, 0), dtype=np.float32)
 
     def _with_gradients(self) -> GradientModel:
         if not isinstance(self._model, GradientModel):
@@ -201,9 +201,9 @@ def _keys_of_norms(inputs: Any, labels: np.ndarray) -> list[bytes]:
 def _naming(records: np.ndarray) -> Iterator[None]:
     """Name records by their number in the audit, where an error counts those that were asked about."""
 
-    def named(found: re.Match[str]) -> str:
-        place = int(found[2].replace(",", "")) - 1
-        return f"{found[1]} record {records[place] + 1:,}" if 0 <= place < len(records) else found[0]
+    def named(match: re.Match[str]) -> str:
+        place = int(match[2].replace(",", "")) - 1
+        return f"{match[1]} record {records[place] + 1:,}" if 0 <= place < len(records) else match[0]
 
     try:
         yield
@@ -215,13 +215,13 @@ def _naming(records: np.ndarray) -> Iterator[None]:
 
 
 def _checked_records(records: Any, n_inputs: int, n_records: int) -> np.ndarray:
-    found = np.asarray(records)
-    if found.shape != (n_inputs,) or (found.size and (found.min() < 0 or found.max() >= n_records)):
+    numbers = np.asarray(records)
+    if numbers.shape != (n_inputs,) or (numbers.size and (numbers.min() < 0 or numbers.max() >= n_records)):
         raise InputError(
             f"Expected the number of its record, in 0..{n_records - 1}, for each of {n_inputs:,} queries, found "
-            f"{found.size:,} from {found.min(initial=0)} to {found.max(initial=0)}."
+            f"{numbers.size:,} from {numbers.min(initial=0)} to {numbers.max(initial=0)}."
         )
-    return found
+    return numbers
 
 
 def keys_of(inputs: Any, salt: bytes = b"") -> list[bytes]:

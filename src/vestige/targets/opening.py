@@ -23,7 +23,7 @@ def open_target(classifier: Any, n_classes: int, classes: ClassNames = None) -> 
         classes: Their names, if they have some: those of an estimator are matched with them.
 
     Raises:
-        UnsupportedModelError: It is none of these.
+        UnsupportedModelError: It is something else.
     """
     if isinstance(classifier, ModelSource) and not isinstance(classifier, type):
         return classifier.open_model(n_classes, classes)

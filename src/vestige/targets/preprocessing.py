@@ -1,4 +1,4 @@
-"""What stands directly before a model: its inputs are checked and prepared, and its answers may be reduced."""
+"""Wrappers directly around a model: they check and prepare its inputs, and may reduce its answers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Training rows that a model carries with it: neighbours, support vectors, whatever else holds rows as they were."""
+"""Training rows that a model stores: nearest neighbours, support vectors, and other copies of rows."""
 
 import math
 from collections import deque
@@ -98,7 +98,7 @@ def _with_records(tables: Iterable[_Table], inputs: Any) -> tuple[StoredRows, ..
     exact = _hashes(records)
     rounded = _hashes(records, np.dtype(np.float32)) if records.dtype.itemsize > 2 else exact
     varies = np.concatenate([np.empty(0, bool), *((b != b[:, :1]).any(axis=1) for b in _blocks(records))])
-    found: dict[tuple[str, int, int], StoredRows] = {}  # what several parts hold, one per class, counts once
+    listed: dict[tuple[str, int, int], StoredRows] = {}  # what several parts hold, one per class, counts once
     for part, rows, is_known in tables:
         n_rows, content, n_matching = int(rows.shape[0]), 0, 0
         if width and math.prod(rows.shape[1:]) == width:
@@ -107,21 +107,21 @@ def _with_records(tables: Iterable[_Table], inputs: Any) -> tuple[StoredRows, ..
             content = int(np.bitwise_xor.reduce(hashes))
             n_matching = int(np.count_nonzero(matches if is_known else matches & varies))
         if n_rows and (is_known or n_matching):
-            found.setdefault((part, n_rows, content), StoredRows(part, n_rows, n_matching))
-    return tuple(found.values())
+            listed.setdefault((part, n_rows, content), StoredRows(part, n_rows, n_matching))
+    return tuple(listed.values())
 
 
 def _hashes(rows: Any, rounded: np.dtype[Any] | None = None) -> np.ndarray:
     """A number per row, equal for equal numbers of any type; -0.0 is 0.0, and a missing value a missing value."""
-    found = []
+    hashes = []
     for block in _blocks(rows):
         dense = array_of(block, "rows")
         with np.errstate(over="ignore"):
             numbers = dense if rounded is None else dense.astype(rounded)
         numbers = np.ascontiguousarray(numbers.reshape(len(dense), -1), dtype=np.float64) + 0.0
         numbers[np.isnan(numbers)] = np.nan
-        found += [hash(row.tobytes()) for row in numbers]
-    return np.array(found, dtype=np.int64)
+        hashes += [hash(row.tobytes()) for row in numbers]
+    return np.array(hashes, dtype=np.int64)
 
 
 def _blocks(rows: Any) -> Iterator[Any]:
@@ -133,9 +133,9 @@ def _blocks(rows: Any) -> Iterator[Any]:
 # ------------------------------------------------------------------------------- estimators and modules
 
 
-def _parts(found: Any) -> Iterator[Any]:
+def _parts(classifier: Any) -> Iterator[Any]:
     """A fitted estimator and every one in its attributes, once each, whatever refers to whatever."""
-    pending, seen = deque([found]), set()
+    pending, seen = deque([classifier]), set()
     while pending:
         value = pending.popleft()
         if id(value) in seen:

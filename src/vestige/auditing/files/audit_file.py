@@ -11,7 +11,7 @@ from vestige.auditing.files.target_file import EndpointTable, TargetTable, calle
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.shadows.settings import SAME, ShadowTraining
 from vestige.core.durations import seconds_of
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refuse_if
 from vestige.core.inputs import InputSpace
 from vestige.core.jobs import Executor
 from vestige.core.predictions import Predictions
@@ -93,7 +93,7 @@ class AuditFile(SharedTables):
         """Return the target: an object of Python, a model source, or predictions.
 
         Raises:
-            InputError: There is none of that name, or it is said to be two things.
+            InputError: There is no such model, or two contradicting entries name it.
         """
         part = self._target_part()
         model = model_of(part, self.endpoint, self.folder, self._named, self._table, trust_pickle=trust_pickle)
@@ -285,36 +285,41 @@ def audit_file_of(said: Mapping[str, Any], folder: Path, name: str) -> AuditFile
 
 def _refuse_halves(file: AuditFile, name: str) -> None:
     """Refuse what is half the audit of a model and half that of a recipe."""
-    data = file.data
+    data, of_model = file.data, file.target is not None
     sides = [side for side in ("members", "nonmembers") if getattr(data, side) is not None]
-    if file.target is not None:
-        if data.records is not None:
-            raise InputError(
-                f"{name}: Expected members and nonmembers in [data] beside [target], found records, which are for the "
-                "audit of a recipe; leave [target] out, or name both sides."
-            )
-        if len(sides) < 2:
-            lacking = "members" if "members" not in sides else "nonmembers"
-            raise InputError(
-                f"{name}: Expected an entry data.{lacking}, found none; add it. Where there are none, audit the "
-                "recipe: leave [target] out, and name all records as records in [data]."
-            )
-        return
-    if len(sides) == 2 and data.records is None:
-        raise InputError(f"{name}: Expected an entry target, found none; add it: a table that names the model.")
-    if data.records is None or sides:
-        raise InputError(
-            f"{name}: Expected [target] with members and nonmembers in [data], or records in [data] for the audit of a "
-            f"recipe, found {', '.join(sides) if sides else 'none of these'} without [target]; add what is missing."
-        )
-    if file.recipe is None:
-        raise InputError(
-            f"{name}: Expected [recipe] for the audit of a recipe, found none; say how models are trained."
-        )
-    for part, there in (("reference", file.reference), ("endpoint", file.endpoint)):
-        if there is not None:
-            raise InputError(f"{name}: Expected no [{part}] in the audit of a recipe, found one; leave it out.")
-    if not file.inputs.declares_nothing:
-        raise InputError(
-            f"{name}: Expected no [inputs] in the audit of a recipe, found some; let the recipe prepare them."
-        )
+    lacking = "members" if "members" not in sides else "nonmembers"
+    needless = [part for part in ("reference", "endpoint") if getattr(file, part) is not None]
+    problems = (
+        (
+            of_model and data.records is not None,
+            "Expected members and nonmembers in [data] beside [target], found records, which are for the audit of a "
+            "recipe; leave [target] out, or name both sides.",
+        ),
+        (
+            of_model and len(sides) < 2,
+            f"Expected an entry data.{lacking}, found none; add it. Where there are none, audit the recipe: leave "
+            "[target] out, and name all records as records in [data].",
+        ),
+        (
+            not of_model and len(sides) == 2 and data.records is None,
+            "Expected an entry target, found none; add it: a table that names the model.",
+        ),
+        (
+            not of_model and (data.records is None or sides),
+            "Expected [target] with members and nonmembers in [data], or records in [data] for the audit of a recipe, "
+            f"found {', '.join(sides) if sides else 'none of these'} without [target]; add what is missing.",
+        ),
+        (
+            not of_model and file.recipe is None,
+            "Expected [recipe] for the audit of a recipe, found none; say how models are trained.",
+        ),
+        (
+            not of_model and needless,
+            f"Expected no [{''.join(needless[:1])}] in the audit of a recipe, found one; leave it out.",
+        ),
+        (
+            not of_model and not file.inputs.declares_nothing,
+            "Expected no [inputs] in the audit of a recipe, found some; let the recipe prepare them.",
+        ),
+    )
+    refuse_if(*((is_there, f"{name}: {message}") for is_there, message in problems))

@@ -1,4 +1,4 @@
-"""The tables of `audit.toml` that say which model is audited, and how it may be asked."""
+"""The tables of `audit.toml` that name the audited model and how it may be queried."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vestige.core.durations import seconds_of
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refuse_if
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.schema import Schema
@@ -156,15 +156,17 @@ def _of_python(model: Any, part: TargetTable) -> Any:
     format = _format(part)
     if format is None:
         return model
-    if not _is_model(model) and not callable(model):
-        raise InputError(
-            f"Expected {part.model}() to return a model or a function, found {type(model).__name__}; return one."
-        )
-    if _is_model(model) and not is_torch_module(model):
-        raise InputError(
-            f"Expected no answers or classes in [target] for {part.model}, a model that says them itself, found "
-            "some; leave them out."
-        )
+    refuse_if(
+        (
+            not _is_model(model) and not callable(model),
+            f"Expected {part.model}() to return a model or a function, found {type(model).__name__}; return one.",
+        ),
+        (
+            _is_model(model) and not is_torch_module(model),
+            f"Expected no answers or classes in [target] for {part.model}, a model that says them itself, found some; "
+            "leave them out.",
+        ),
+    )
     return DeclaredModel(model, format)
 
 

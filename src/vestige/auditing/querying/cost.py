@@ -1,4 +1,4 @@
-"""What asking a model will cost: queries, time and money, said before anything is sent."""
+"""What querying a model will cost: queries, time and money, before anything is sent."""
 
 import time
 from collections.abc import Collection

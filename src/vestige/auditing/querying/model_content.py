@@ -1,4 +1,4 @@
-"""What a model of this process consists of, as a digest: kept answers of one model are not those of another."""
+"""A digest of a model of this process, by which kept answers of one model are not taken for another's."""
 
 import functools
 import hashlib

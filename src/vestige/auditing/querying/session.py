@@ -1,4 +1,4 @@
-"""A session with the audited model: a pass over its records, a sample of them again, labels of copies, the cost."""
+"""A session with the audited model: one pass over its records, a sample of them again, labels of copies, the cost."""
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
@@ -18,7 +18,7 @@ from vestige.auditing.querying.prediction_table import answers_from_table
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.run_folder import MANIFEST, QUERIES, forget_queries, refuse_without
 from vestige.core.digests import columns_of_inputs, digest_of_columns
-from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError
+from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError, refuse_if
 from vestige.core.labels import SortedNames
 from vestige.core.messages import few
 from vestige.core.outputs import GradientNorms, LastLayerGradients, Logits, Output, PredictedLabels, Probabilities
@@ -180,9 +180,11 @@ class TargetSession:
         second = self.meter.answers(pool.take(again).inputs, again, _AGAIN, again=True)
         outputs = [first, *self._gradients(records, last_layer)]
         members = pool.take(np.arange(n_members)).inputs
+        n_failed = self._ledger.spent.n_failed
+        failed = f"{n_failed:,} requests gave no answer and were sent again."
         checks = (
             _deterministic(first.whole()[again], second.whole(), type(first)),
-            _failed_requests(self._ledger.spent.n_failed),
+            Check("failed_requests", Validity.VALID, failed) if n_failed else None,
             _classes_taken(self._target, self._opened, pool),
             preflight.stored_training_rows(_rows_in(self._target, self._opened, members, querying)),
         )
@@ -214,7 +216,7 @@ class TargetSession:
         """Return what `answers` will send, and label-only attacks at most; there is a budget for it.
 
         Raises:
-            InputError: An input is none of those that were declared, or there are views of records that are no images.
+            InputError: An input is not as declared, or views of records that are not images are asked for.
             BudgetError: There is none; nothing was sent.
         """
         pool, querying, meter = self.pool, self._querying, self.meter
@@ -274,13 +276,18 @@ def limited(target: Any, model: QueryableModel, querying: Querying) -> Queryable
     asked = prepared_model(model, querying.inputs)
     if querying.access is Access.LABEL:
         return labels_only(asked)
-    if _declared(target, model).kind is PredictedLabels:  # refused before a query is paid for
-        raise UnsupportedModelError(f"Expected a number per class, found predicted labels; {ASK_FOR_LABELS}")
-    if querying.access is Access.GRADIENTS and not isinstance(asked, GradientModel):
-        raise UnsupportedModelError(
+    refuse_if(  # before a query is paid for
+        (
+            _declared(target, model).kind is PredictedLabels,
+            f"Expected a number per class, found predicted labels; {ASK_FOR_LABELS}",
+        ),
+        (
+            querying.access is Access.GRADIENTS and not isinstance(asked, GradientModel),
             "Expected a torch module for access to gradients, found a model that gives answers only; ask for access "
-            "confidence or label."
-        )
+            "confidence or label.",
+        ),
+        kind=UnsupportedModelError,
+    )
     return asked
 
 
@@ -406,12 +413,6 @@ class ToAsk:
     def total(self) -> int:
         """All of them."""
         return self.once + self.again + self.gradients + self.views + self.label_only
-
-
-def _failed_requests(n_failed: int) -> Check | None:
-    if n_failed == 0:
-        return None
-    return Check("failed_requests", Validity.VALID, f"{n_failed:,} requests gave no answer and were sent again.")
 
 
 def _deterministic(first: np.ndarray, second: np.ndarray, kind: type) -> Check:

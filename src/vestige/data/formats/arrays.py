@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from vestige.core.blocks import ArrayTable, BlockTable
-from vestige.core.errors import InputError, refusing
+from vestige.core.errors import InputError, refuse_if, refusing
 from vestige.core.messages import few
 from vestige.data.formats.files import ByteStream, Format, PathLike, expect_format, file_name, readable
 
@@ -51,13 +51,11 @@ class NpyStream:
         with open_stream() as stream:
             self._header = self.shape, self._by_columns, self.dtype = read_header(stream, name)
             expected = stream.tell() + self.dtype.itemsize * math.prod(self.shape)
-        if n_bytes < expected:
-            raise _truncated(name, f"{expected:,} bytes for shape {self.shape}", f"{n_bytes:,}")
-        if n_bytes > expected:
-            raise InputError(
-                f"{name}: Expected {expected:,} bytes for shape {self.shape}, found {n_bytes:,}; save one array per "
-                "file."
-            )
+        wanted = f"{expected:,} bytes for shape {self.shape}"
+        refuse_if(
+            (n_bytes < expected, _truncated(name, wanted, f"{n_bytes:,}")),
+            (n_bytes > expected, f"{name}: Expected {wanted}, found {n_bytes:,}; save one array per file."),
+        )
 
     def table(self) -> BlockTable:
         """Return the array to be read in blocks; loaded if its rows are scattered over the file, or there are none."""
@@ -91,7 +89,9 @@ class NpyStream:
                     while done < view.size and (n_read := stream.readinto(view[done : done + _N_READ].data)):
                         done += n_read
                 if done < view.size:
-                    raise _truncated(self.name, f"{n:,} rows", f"{start + done * len(block) // view.size:,}")
+                    raise InputError(
+                        _truncated(self.name, f"{n:,} rows", f"{start + done * len(block) // view.size:,}")
+                    )
                 yield block
             with readable_array(self.name):
                 stream.read(1)  # reaching the end makes zipfile compare the checksum
@@ -120,13 +120,17 @@ def read_header(stream: ByteStream, name: str) -> tuple[tuple[int, ...], bool, n
         version = npy_format.read_magic(stream)
         read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
         shape, fortran_order, dtype = read(stream)
-    if dtype.hasobject:
-        raise InputError(
+    refuse_if(
+        (
+            dtype.hasobject,
             f"{name}: Expected numbers or text, found an object array, which is a pickle; pickles are never loaded: "
-            "convert it first, with .astype(float) or .astype(str)."
-        )
-    if dtype.kind in "mM" and np.datetime_data(dtype)[0] == "generic":
-        raise InputError(f"{name}: Expected numbers, text or dates, found {dtype} without a unit; save it with one.")
+            "convert it first, with .astype(float) or .astype(str).",
+        ),
+        (
+            dtype.kind in "mM" and np.datetime_data(dtype)[0] == "generic",
+            f"{name}: Expected numbers, text or dates, found {dtype} without a unit; save it with one.",
+        ),
+    )
     return tuple(int(n) for n in shape), bool(fortran_order), dtype
 
 
@@ -146,8 +150,8 @@ def text_as_text(array: np.ndarray, name: str) -> np.ndarray:
         return np.char.decode(array, "utf-8")
 
 
-def _truncated(name: str, expected: str, found: str) -> InputError:
-    return InputError(f"{name}: Expected {expected}, found only {found}: the file is truncated; save it again.")
+def _truncated(name: str, expected: str, found: str) -> str:
+    return f"{name}: Expected {expected}, found only {found}: the file is truncated; save it again."
 
 
 class StoredArrays(ABC):

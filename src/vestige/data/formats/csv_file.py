@@ -1,4 +1,4 @@
-"""Text tables as R, Python and spreadsheets write them: the delimiter and the decimal mark are looked at, not asked."""
+"""Text tables as R, Python and spreadsheets write them: the delimiter and the decimal mark are detected."""
 
 import csv
 import io
@@ -52,14 +52,14 @@ class CsvFile:
         """
         with readable(self.path):
             try:
-                found = self._read(numeric, text, use_threads=True)
+                table = self._read(numeric, text, use_threads=True)
             except (pa.ArrowInvalid, EOFError):
-                found = None
+                table = None
             # Fewer rows than lines: some cells run over several lines, or lines are empty.
-            if (found is None or found.num_rows < self._n_lines - 1) and self._open_quotes is not None:
+            if (table is None or table.num_rows < self._n_lines - 1) and self._open_quotes is not None:
                 raise self._open_quotes
-            if found is not None:
-                return found
+            if table is not None:
+                return table
             try:
                 # Only a reader with a single thread knows the number of the row.
                 return self._read(numeric, text, use_threads=False)
@@ -108,12 +108,12 @@ class CsvFile:
             )
 
 
-def open_csv(path: PathLike, found: Format, label: str) -> CsvFile:
+def open_csv(path: PathLike, format_: Format, label: str) -> CsvFile:
     """Read the header of a text table.
 
     Args:
         path: The table.
-        found: Whether it is gzipped.
+        format_: Whether it is gzipped.
         label: Name of the label column, by which the delimiter is told apart.
 
     Returns:
@@ -132,7 +132,7 @@ def open_csv(path: PathLike, found: Format, label: str) -> CsvFile:
         raise InputError(f"{file_name(path)}: {_NOT_UTF8}")
     has_comma = delimiter != "," and any(_COMMA_NUMBER.fullmatch(cell) for row in others for cell in row)
     decimal = "," if has_comma else "."
-    return CsvFile(Path(path), file_name(path), tuple(names), delimiter, decimal, found is Format.CSV_GZIP, others)
+    return CsvFile(Path(path), file_name(path), tuple(names), delimiter, decimal, format_ is Format.CSV_GZIP, others)
 
 
 def _rows(sample: str, delimiter: str, n: int) -> list[list[str]]:
@@ -179,9 +179,9 @@ class _Cell:
         if len(first) != n_columns - 1 - self.column or len(last) != self.column:
             return False
         rows = [(first, self.column + 1), (last, 0), *((line.split(delimiter), 0) for line in self.lines[1:-1])]
-        found = [text for cells, start in rows for i, text in enumerate(cells, start) if i in numbers]
+        texts = [text for cells, start in rows for i, text in enumerate(cells, start) if i in numbers]
         is_whole = n_columns > 1 and not self.n_delimiters - {n_columns - 1}
-        return is_whole and all(_is_number(text, decimal) for text in found)
+        return is_whole and all(_is_number(text, decimal) for text in texts)
 
 
 def refuse_open_quotes(

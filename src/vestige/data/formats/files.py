@@ -1,4 +1,4 @@
-"""What a file is, judged by its first bytes and never by its name alone; how its faults are told; and archives.
+"""The format of a file, told by its first bytes and never by its name alone; messages about its faults; and archives.
 
 Every message starts with the file's name, without its folders: a report or a log may be shown to others.
 """

@@ -1,4 +1,4 @@
-"""Text and Parquet tables, one or several below each other: each needed column as one array of one type.
+"""Text and Parquet tables, one or several concatenated: each needed column as one array of one type.
 
 Rows are counted from 1, as a reader does, and from the beginning of each file.
 """

@@ -154,8 +154,8 @@ def _codecs(said: Any) -> Iterator[str]:
     """Names of all codecs, in metadata of version 3 (`codecs: [{name}]`) and 2 (`compressor`, `filters`: `{id}`)."""
     known = said if isinstance(said, dict) else {}
     for key in ("codecs", "index_codecs", "compressor", "filters"):
-        found = known.get(key)
-        entries = found if isinstance(found, list) else [] if found is None else [found]
+        held = known.get(key)
+        entries = held if isinstance(held, list) else [] if held is None else [held]
         yield from (str(e.get("name", e.get("id"))) if isinstance(e, dict) else str(e) for e in entries)
     for value in said if isinstance(said, list) else [known[key] for key in known if key != "attributes"]:
         yield from _codecs(value)

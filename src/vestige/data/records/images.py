@@ -207,13 +207,13 @@ def _part(path: Path, image: str, label: str) -> _Part:
         checked = column(plain, f"column {label}", len(plain), "images")
         fields = schema.field(image).flatten()  # of a struct, or itself
         kinds = {field.name: str(field.type) for field in fields}
-        found = [name for name in (image, f"{image}.bytes") if kinds.get(name) in ("binary", "large_binary")]
-        if not found:
+        encoded = [name for name in (image, f"{image}.bytes") if kinds.get(name) in ("binary", "large_binary")]
+        if not encoded:
             raise InputError(
                 f"Expected encoded images in column {image}, bytes or a struct with a field bytes, found "
                 f"{schema.field(image).type}; name another with image=."
             )
-        return _Part(path, found[0], checked, _classes(schema.metadata, label))
+        return _Part(path, encoded[0], checked, _classes(schema.metadata, label))
 
 
 def _classes(metadata: Any, label: str) -> tuple[str, ...] | None:

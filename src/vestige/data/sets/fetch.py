@@ -1,4 +1,4 @@
-"""Named data sets from where they are published: the only thing in Vestige that uses the network.
+"""Downloads of named data sets from their publishers: the only code in Vestige that downloads anything.
 
 A file is kept only whole and with its known checksum. Where none is known, the checksum of the first download is
 written beside the file (`NAME.sha256`), and every later fetch holds the file against it: this sees damage and changes,
@@ -12,7 +12,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
@@ -103,16 +103,16 @@ def _file(file: SourceFile, root: Path, progress: Progress) -> FetchedFile:
         _download(file.url, path, known, progress)
     if is_new and file.sha256 is not None:
         return FetchedFile(path, Found.DOWNLOADED)
-    found = _digest(path)
+    digest = _digest(path)
     if known is None:
         with _written(f"{path.name}: Expected to write into the data folder", _MAKE_ROOM):
-            record.write_text(f"{found}  {path.name}\n", encoding="utf-8")
+            record.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
         return FetchedFile(path, Found.RECORDED)
-    if found != known and (file.unpacked_sha256 is None or _unpacked_digest(path) != file.unpacked_sha256):
+    if digest != known and (file.unpacked_sha256 is None or _unpacked_digest(path) != file.unpacked_sha256):
         expected = "file that was fetched first" if file.sha256 is None else "published file"
         cure = f", with {record.name} too if the publisher changed the file" if file.sha256 is None else ""
         raise ArtefactError(
-            f"{file.name}: Expected the {expected}, SHA-256 {known[:12]}..., found {found[:12]}...; remove it "
+            f"{file.name}: Expected the {expected}, SHA-256 {known[:12]}..., found {digest[:12]}...; remove it "
             f"and fetch again{cure}."
         )
     return FetchedFile(path, Found.UNCHANGED if file.sha256 is None else Found.PRESENT)
@@ -188,8 +188,6 @@ def _digest(path: Path) -> str:
 
 
 def _unpacked_digest(path: Path) -> str | None:
-    try:
-        with gzip.open(path) as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except (OSError, EOFError, zlib.error):
-        return None
+    with suppress(OSError, EOFError, zlib.error), gzip.open(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return None

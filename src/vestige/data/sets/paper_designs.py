@@ -1,4 +1,4 @@
-"""The papers' own splits of their data, for reproduction: who is trained on, who is attacked, what the adversary holds.
+"""The papers' splits of their data, for reproduction: training records, attacked records, and the adversary's data.
 
 They are literal: fixed sizes and blocks on data without subjects. Where a paper draws, the functions take `subjects`
 as `designs` does. `p1_...` are those of Song & Mittal 2021, `p3_...` of Choquette-Choo et al. 2021, `p4_...` of Watson
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from vestige.core.columns import column
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refuse_if
 from vestige.data.sets.designs import disjoint_pools, units_of
 
 Mask = Bool[np.ndarray, " record"]
@@ -352,15 +352,17 @@ def p4_public_game(split: QuarterSplit, *, seed: int, subjects: Any = None) -> P
 def _blocks(
     data: P1Data, blocks: Mapping[P1Data, Sequence[tuple[int, int]]], permutation: Rows
 ) -> Iterator[np.ndarray]:
-    if data not in blocks:
-        raise InputError(
-            f"Expected {' or '.join(known.name for known in blocks)} for this split, found {data.name}; "
-            "Song & Mittal 2021 have no such split of it."
-        )
     rows = np.asarray(permutation)
-    if not np.array_equal(np.sort(rows), np.arange(data.value)):
-        raise InputError(
+    refuse_if(
+        (
+            data not in blocks,
+            f"Expected {' or '.join(known.name for known in blocks)} for this split, found {data.name}; Song & Mittal "
+            "2021 have no such split of it.",
+        ),
+        (
+            not np.array_equal(np.sort(rows), np.arange(data.value)),
             f"Expected a permutation of the {data.value:,} rows of {data.name}, found {rows.size:,} entries that are "
-            "none; give every row number once, counted from 0."
-        )
+            "none; give every row number once, counted from 0.",
+        ),
+    )
     return (rows[first:stop] for first, stop in blocks[data])

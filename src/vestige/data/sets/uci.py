@@ -110,7 +110,7 @@ def read_adult(train: PathLike, test: PathLike | None = None) -> Records:
         is a missing value), classes `<=50K` and `>50K`, and file and row as ids.
 
     Raises:
-        InputError: A file is missing or unreadable, or a line has too few or many fields, a number that is none,
+        InputError: A file is missing or unreadable, or a line has too few or many fields, a malformed number,
             or an unknown label.
     """
     parts = [_texts(path, _ADULT) for path in (train, test) if path is not None]
@@ -153,7 +153,7 @@ def read_hepatitis(path: PathLike) -> Records:
 
 
 def _texts(path: PathLike, layout: _Layout) -> pd.DataFrame:
-    """The fields of every line with a record, as text, by file and line; neither empty lines nor remarks, as in Adult."""
+    """The fields of every line with a record, as text, by file and line; not of empty lines and remarks."""
     with opened(path) as stream:
         lines = stream.read().decode("latin-1").splitlines()
     rows = {

@@ -1,4 +1,4 @@
-"""A model file in a process of its own: whatever a damaged one does to the library that reads it ends there.
+"""A model file in a child process: if a damaged file crashes the library that reads it, only the child ends.
 
 Libraries that read models trust the numbers in them: an index beyond a table, or a tree that leads back to itself, ends
 or stops the whole process, without an exception, when the file is read or later, at the one record that gets there. So

@@ -56,10 +56,10 @@ def open_xgboost(path: Path, answers: AnswerFormat | None, n_classes: int, class
     def predict(inputs: Any) -> Any:
         table = hasattr(inputs, "columns")
         data = xgboost.DMatrix(inputs, enable_categorical=table)
-        found = booster.predict(
+        numbers = booster.predict(
             data, output_margin=of_margins is not None, iteration_range=rounds, validate_features=table
         )
-        return found if of_margins is None else of_margins(found)
+        return numbers if of_margins is None else of_margins(numbers)
 
     return _asked(predict, booster.num_features(), columns_of_xgboost(booster), answers, n_classes, classes)
 

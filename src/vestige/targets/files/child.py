@@ -1,4 +1,4 @@
-"""The child process of `apart`: it opens a model file and answers, within limits, until nobody asks any more."""
+"""The child process of `apart`: it opens a model file and answers queries, with limits of time and memory."""
 
 import contextlib
 import importlib
@@ -103,7 +103,7 @@ def _done(model: QueryableModel | None, content: bytes) -> tuple[QueryableModel 
                 said, values = {"kind": answers.kind}, _saved(answers.whole())
         except VestigeError as error:
             said = {"error": type(error).__name__, "message": str(error)}
-        except BaseException as error:  # libraries in Rust raise what is no Exception
+        except BaseException as error:  # libraries in Rust raise errors that are not an Exception
             said = {"error": type(error).__name__, "reason": reason(error), "stack": traceback.format_exc()}
     return model, said | {"warnings": [str(warning.message) for warning in warned]}, values
 

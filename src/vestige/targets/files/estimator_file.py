@@ -1,4 +1,4 @@
-"""An estimator in a skops file, whose types are looked at before anything is made of them."""
+"""An estimator in a skops file; its types are checked before anything is loaded."""
 
 from pathlib import Path
 from typing import Any

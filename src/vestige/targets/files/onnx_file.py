@@ -137,11 +137,11 @@ class OnnxTarget:
             InputError: The records have no values for an input.
             TargetError: The graph fails, or its answers are not what they were said to be.
         """
-        found: list[np.ndarray] = []
+        blocks: list[np.ndarray] = []
         format, labels = self.format, None
         for rows, n_records in padded_blocks(len(inputs), self.least, self.most):
             block = inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows]
-            beside = () if self._label is None or found else (self._label,)
+            beside = () if self._label is None or blocks else (self._label,)
             given, *others = answered(self.session.run, [self.output, *beside], feeds(block, self.inputs))
             labels = np.asarray(others[0])[:n_records] if others else labels
             if isinstance(given, list) and len(given) == len(rows) and isinstance(given[0], dict):
@@ -154,13 +154,13 @@ class OnnxTarget:
                     f"Expected an answer for each of {len(rows)} records, found shape {given.shape} as "
                     f"{self.output}; export the model so that its first axis is the records."
                 )
-            found.append(given[:n_records])
-        whole = np.concatenate(found) if found else self._none()
+            blocks.append(given[:n_records])
+        whole = np.concatenate(blocks) if blocks else self._none()
         self.names_classes = format.says_classes(whole)
         read = format.read(whole, len(inputs), self.n_classes, self.classes)
         if labels is not None and format.columns is None and not isinstance(read, PredictedLabels):
             self._refuse_other_order(labels, read.whole()[: len(labels)].argmax(axis=1))
-        self._label = None if found else self._label  # once is enough
+        self._label = None if blocks else self._label  # once is enough
         return read
 
     def _refuse_other_order(self, labels: np.ndarray, largest: np.ndarray) -> None:
@@ -222,7 +222,7 @@ def inputs_of(session: Any) -> tuple[GraphInput, ...]:
     Raises:
         UnsupportedModelError: One takes no array that records could be.
     """
-    found = []
+    inputs = []
     for entry in session.get_inputs():
         if entry.type not in _TYPES or not entry.shape:
             raise UnsupportedModelError(
@@ -230,8 +230,8 @@ def inputs_of(session: Any) -> tuple[GraphInput, ...]:
                 f"{entry.shape} as {entry.name}; export the model with such inputs."
             )
         shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
-        found.append(GraphInput(entry.name, _TYPES[entry.type], shape))
-    return tuple(found)
+        inputs.append(GraphInput(entry.name, _TYPES[entry.type], shape))
+    return tuple(inputs)
 
 
 def feeds(records: Any, wanted: Sequence[GraphInput]) -> Mapping[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Networks of torch in files: programs that torch exported, and weights for the architecture that a function makes.
+"""Torch networks in files: exported programs, and weights for the architecture that a function makes.
 
 A program needs no code of the model, and may be made for a fixed number of records. To load one can run any code that
 somebody hid in it: torch unpickles entries of the archive and evaluates text in it. Of weights nothing is unpickled.
@@ -98,7 +98,7 @@ class ExportedModule(nn.Module):
                 f"Expected records of {str(self.dtype).removeprefix('torch.')}, which the program was exported for, "
                 "found fractions; give whole numbers."
             )
-        found = []
+        blocks = []
         for rows, n_records in padded_blocks(len(inputs), self.least, self.most):
             outputs = self.program(inputs[torch.from_numpy(rows)].to(self.dtype))
             if isinstance(outputs, tuple | list) and len(outputs) == 1:
@@ -109,8 +109,8 @@ class ExportedModule(nn.Module):
                     f"Expected one tensor with an answer per record for {len(rows)} records, found {shape}; export the "
                     "model so that it returns its answers alone."
                 )
-            found.append(outputs[:n_records])
-        return torch.cat(found)
+            blocks.append(outputs[:n_records])
+        return torch.cat(blocks)
 
 
 # ------------------------------------------------------------------------------------ weights
@@ -176,8 +176,8 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
             "loaded; nothing was loaded. Save the weights with safetensors."
         )
     with reading(path, "tensors"):
-        found: dict[str, Tensor] = load_file(path)
-    return found
+        tensors: dict[str, Tensor] = load_file(path)
+    return tensors
 
 
 def _may_be_pickle(path: Path) -> bool:
@@ -188,16 +188,16 @@ def _may_be_pickle(path: Path) -> bool:
 
 
 def _state_dict(path: Path) -> Mapping[str, Tensor]:
-    found = _loaded(path)
-    if not isinstance(found, Mapping):
+    tensors = _loaded(path)
+    if not isinstance(tensors, Mapping):
         raise InputError(
-            f"Expected a state dict in {path.name}, found {type(found).__name__}; save module.state_dict()."
+            f"Expected a state dict in {path.name}, found {type(tensors).__name__}; save module.state_dict()."
         )
-    other = [str(name) for name, value in found.items() if not isinstance(value, Tensor)]
-    if other or not found:
+    other = [str(name) for name, value in tensors.items() if not isinstance(value, Tensor)]
+    if other or not tensors:
         held = f"{few(other, 3)}, no tensors" if other else "nothing"
         raise InputError(f"Expected a tensor per weight in {path.name}, found {held}; save module.state_dict() alone.")
-    return found
+    return tensors
 
 
 def _loaded(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""A model in a pickle, which can run any code when it is loaded: only for files that the user made, and says so."""
+"""A model in a pickle, which can run any code when it is loaded: only for files that the user says are their own."""
 
 from pathlib import Path
 

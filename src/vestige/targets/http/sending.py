@@ -1,4 +1,4 @@
-"""Requests to a model behind HTTP: tried again where that may help, at a bounded rate, and silent about secrets."""
+"""Requests to a model behind HTTP: with retries, a bounded rate, and no secret in any message."""
 
 import base64
 import json
@@ -15,19 +15,17 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from queue import SimpleQueue
 from threading import Event, Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import orjson
 
-from vestige.core.errors import InputError, TargetError
+from vestige.core.errors import InputError, TargetError, refuse_if
 from vestige.core.messages import brief
 from vestige.core.targets import Allowance
-
-if TYPE_CHECKING:
-    from vestige.targets.http.endpoint import Limits
+from vestige.targets.http.endpoint import Limits
 
 _FIRST_WAIT = 0.5  # before the second try [s]; doubled before every other
 _LONGEST_WAIT = 30.0  # [s]
@@ -141,13 +139,14 @@ def credentials_of(headers: Mapping[str, str]) -> Credentials:
     for header, variable in headers.items():
         value = os.environ.get(variable, "").strip()
         named = f"variable {variable}" if _may_be_shown(variable) else "variable"
-        if not value:
-            raise InputError(f"Expected the environment {named} for the header {header}, found none; set it.")
-        if not (value.isascii() and value.isprintable()):
-            raise InputError(
+        refuse_if(
+            (not value, f"Expected the environment {named} for the header {header}, found none; set it."),
+            (
+                not (value.isascii() and value.isprintable()),
                 f"Expected one line of ASCII in the environment {named} for the header {header}, found other "
-                "characters; set it again."
-            )
+                "characters; set it again.",
+            ),
+        )
         values[header] = value
     return Credentials(tuple(headers.values()), values)
 
@@ -190,7 +189,7 @@ class Sender:
         InputError: The certificates that SSL_CERT_FILE names cannot be read, or a proxy that is set is none.
     """
 
-    def __init__(self, url: str, credentials: Credentials, limits: "Limits") -> None:
+    def __init__(self, url: str, credentials: Credentials, limits: Limits) -> None:
         self.credentials, self._limits, self._url, self._pace = credentials, limits, url, _Pace(limits.per_second)
         self._connect()
         given = {header.lower() for header in credentials.headers}
@@ -226,18 +225,18 @@ class Sender:
             BudgetError: There is no budget for another try.
         """
         for n_tries in range(1, self._limits.n_tries + 1):
-            found = self._try(url, body, stop, allowance, n_queries)
-            if not (isinstance(found, _Failure) and found.may_pass) or n_tries == self._limits.n_tries:
+            result = self._try(url, body, stop, allowance, n_queries)
+            if not (isinstance(result, _Failure) and result.may_pass) or n_tries == self._limits.n_tries:
                 break
-            if stop.wait(max(_wait_after(n_tries), found.asked_wait)):
+            if stop.wait(max(_wait_after(n_tries), result.asked_wait)):
                 break
-        if not isinstance(found, _Failure):
-            return Reply(found[0], n_tries - 1)
-        if body is None and found.status in (405, 501):
+        if not isinstance(result, _Failure):
+            return Reply(result[0], n_tries - 1)
+        if body is None and result.status in (405, 501):
             return Reply(None, n_tries - 1)
         tries = "" if n_tries == 1 else f" in the last of {n_tries} tries"
         raise TargetError(
-            self.credentials.hidden(f"Expected an answer from {url}, found {found.found}{tries}; {found.cure}.")
+            self.credentials.hidden(f"Expected an answer from {url}, found {result.found}{tries}; {result.cure}.")
         )
 
     def _try(
@@ -255,10 +254,10 @@ class Sender:
             response, content = self._exchanged(connection, url, body)
         finally:
             self._free.put(connection)
-        found = response if isinstance(response, _Failure) else self._read(response, content)
-        if allowance is not None and isinstance(found, _Failure) and not found.may_be_computed:
+        result = response if isinstance(response, _Failure) else self._read(response, content)
+        if allowance is not None and isinstance(result, _Failure) and not result.may_be_computed:
             allowance.give_back(n_queries)
-        return found
+        return result
 
     def _exchanged(
         self, connection: httpx.HTTPTransport, url: str, body: bytes | None
@@ -420,10 +419,10 @@ def _chunks(response: httpx.Response, end: float) -> Iterator[bytes]:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    found = [error]
-    while (before := found[-1].__cause__ or found[-1].__context__) is not None and before not in found:
-        found.append(before)
-    return found
+    causes = [error]
+    while (before := causes[-1].__cause__ or causes[-1].__context__) is not None and before not in causes:
+        causes.append(before)
+    return causes
 
 
 def _message(content: bytes) -> str:

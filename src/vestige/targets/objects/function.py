@@ -34,8 +34,8 @@ class FunctionTarget:
         Raises:
             TargetError: It fails, or these are no answers of its format for every record, in their order.
         """
-        found = answered(self.function, inputs.copy())
-        is_typed = isinstance(found, Probabilities | Logits | PredictedLabels)
-        refuse_other_order(found.index if is_typed else index_of(found), inputs)
-        self.names_classes = self.format.says_classes(found)
-        return self.format.read(found, len(inputs), self.n_classes, self.classes)
+        answers = answered(self.function, inputs.copy())
+        is_typed = isinstance(answers, Probabilities | Logits | PredictedLabels)
+        refuse_other_order(answers.index if is_typed else index_of(answers), inputs)
+        self.names_classes = self.format.says_classes(answers)
+        return self.format.read(answers, len(inputs), self.n_classes, self.classes)

@@ -1,4 +1,4 @@
-"""Gradients of every single record: their norms, and those in the weights of the last layer, known in closed form.
+"""Per-record gradients: their norms, and in closed form the gradients in the weights of the last layer.
 
 Norms are of a block at once, layer by layer, where that can be relied on.
 """
@@ -28,7 +28,7 @@ def squared_norms_for(module: nn.Module, inputs: Tensor) -> "partial[Tensor]":
 
     A few records are done in both ways, which must agree. They do not if the module uses a parameter outside of the
     layer that owns it, or mixes its records. Each is given the least likely class: of the own class of a record that
-    was learnt by heart the gradient may be 0, in every way. Convolutions are fastest with channels last, which some
+    was memorised the gradient may be 0, in every way. Convolutions are fastest with channels last, which some
     modules cannot bear: those that take a `view` of a convolution's output.
 
     Args:
@@ -219,15 +219,18 @@ def last_layer_gradients(
         Nasr et al. 2019, https://arxiv.org/abs/1812.00910, gradient of the last layer; the closed form is textbook.
     """
     layer, given, logits = _last_layer(module, inputs)
-    found = given.double()[:, :, None] * _softmax_less_one_hot(logits, labels)[:, None, :]
+    gradients = given.double()[:, :, None] * _softmax_less_one_hot(logits, labels)[:, None, :]
     if len(inputs) and not torch.allclose(
-        found[0], _by_backward(module, layer, inputs[:1], labels[:1]), rtol=_ROUNDING, atol=_ROUNDING * _size(found[0])
+        gradients[0],
+        _by_backward(module, layer, inputs[:1], labels[:1]),
+        rtol=_ROUNDING,
+        atol=_ROUNDING * _size(gradients[0]),
     ):
         raise UnsupportedModelError(
             f"Expected a last layer whose weights do nothing else in {type(module).__name__}, found a backward pass "
             "that disagrees with its outer product; give a module without tied weights that treats each record alone."
         )
-    return found
+    return gradients
 
 
 def _last_layer(module: nn.Module, inputs: Tensor) -> tuple[nn.Linear, Tensor, Tensor]:
