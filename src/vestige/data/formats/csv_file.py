@@ -28,6 +28,8 @@ _NOT_UTF8 = (
     "Expected UTF-8 text, found bytes of another encoding, perhaps Latin-1; save it as UTF-8 "
     '(in R: fileEncoding = "UTF-8").'
 )
+_QUOTED = r'(?:[^"]++|"")*+'  # text within quotes, where two are one
+_CLOSING = re.compile(f'{_QUOTED}"')
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 
 
@@ -211,42 +213,28 @@ def refuse_open_quotes(
     whole = [row for row in rows if len(row) == len(names) and not any("\n" in text for text in row)]
     numbers = {i for i in range(len(names)) if whole and all(_is_number(row[i], decimal) for row in whole)}
     cell: _Cell | None = None
+    mark = re.escape(delimiter)
+    cells = re.compile(rf'(?:"(?P<text>{_QUOTED})(?P<end>"?)[^{mark}]*|[^{mark}]*)(?:{mark}|$)')
     for number, line in enumerate(lines, start=1):
-        line = line.rstrip("\n")
-        position, column = 0, 0
+        line, position, first = line.rstrip("\n"), 0, 0
         if cell is not None:
-            end = _closing_quote(line, 0)
             if len(cell.lines) > 1:
                 cell.n_delimiters.add(cell.lines[-1].count(delimiter))
-            cell.lines[3:] = [line if end < 0 else line[:end]]
-            if end < 0:
+            closed = _CLOSING.match(line)
+            cell.lines[3:] = [line if closed is None else line[: closed.end() - 1]]
+            if closed is None:
                 continue
-            if line[end + 1 : end + 2] not in ("", delimiter) or cell.is_of_rows(
+            position = closed.end()
+            if line[position : position + 1] not in ("", delimiter) or cell.is_of_rows(
                 len(names), numbers, delimiter, decimal
             ):
                 raise InputError(_told_of(cell, names, number))
-            position, column, cell = end + 1, cell.column, None
-        last = line.rfind('"')
-        while position <= last:
-            if line[position] == '"':
-                end = _closing_quote(line, position + 1)
-                if end < 0:
-                    cell = _Cell(number, column, [line[position + 1 :]])
-                    break
-                position = end + 1
-            end = line.find(delimiter, position)
-            if end < 0:
-                break
-            position, column = end + 1, column + 1
+            first, cell = cell.column, None
+        for column, match in enumerate(cells.finditer(line, position) if '"' in line[position:] else (), first):
+            if match["end"] == "":
+                cell = _Cell(number, column, [match["text"]])
     if cell is not None:
         raise InputError(_told_of(cell, names, None))
-
-
-def _closing_quote(line: str, position: int) -> int:
-    """Where a quoted cell ends in a line; -1 if it does not. Two quotes are one in the text."""
-    while (end := line.find('"', position)) >= 0 and line[end + 1 : end + 2] == '"':
-        position = end + 2
-    return end
 
 
 def _is_number(text: str, decimal: str) -> bool:
