@@ -37,10 +37,6 @@ class DataTable(RecordColumns, Schema):
     records: str | None = None
     classes: list[str | int] | None = None
 
-    def columns(self) -> RecordColumns:
-        """Return the names of columns alone."""
-        return RecordColumns(self.label, self.id, self.subject, self.groups, self.order, self.inputs)
-
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeTable(Schema):
@@ -185,7 +181,7 @@ class AuditFile(SharedTables):
                 raise InputError(
                     f"Expected a file or module:name of records, found no file {missing[0]}; check the path."
                 )
-            return read_alike(paths, self.data.columns(), self.data.classes)
+            return read_alike(paths, self.data, self.data.classes)
         said, usual = vars(self.data), vars(DataTable())
         idle = [name for name in said if name not in ("members", "nonmembers", "records") and said[name] != usual[name]]
         if idle:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from numbers import Integral, Real
 
 from vestige.auditing.label_only.probe import Probe
-from vestige.core.errors import InputError, refuse_if
+from vestige.core.errors import refuse_if, refusing
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import Access
 from vestige.core.views import MirrorAndShifts
@@ -42,10 +42,8 @@ class Querying:
     label_only: tuple[Probe, ...] = ()
 
     def __post_init__(self) -> None:
-        try:
+        with refusing(ValueError, f"Expected one of {', '.join(Access)} as access, found {self.access!r}."):
             object.__setattr__(self, "access", Access(self.access))  # a plain "label" is as good
-        except ValueError:
-            raise InputError(f"Expected one of {', '.join(Access)} as access, found {self.access!r}.") from None
         if self.views is not None and self.views.channels is None and self.inputs.channels_first:
             object.__setattr__(self, "views", replace(self.views, channels="last"))  # in the records; that is declared
         kinds = [type(probe).__name__ for probe in self.label_only]

@@ -58,11 +58,11 @@ def require_columns(file: TableFile, wanted: Mapping[str, Sequence[str] | None])
     Raises:
         InputError: One is missing.
     """
-    for how, columns in wanted.items():
-        for column in [columns] if isinstance(columns, str) else columns or ():
-            if column not in file.names:
-                found = few([name for name in file.names if name])
-                raise InputError(f"{file.name}: Expected a column {column}, found {found}; name another {how}.")
+    named_by = {how: [names] if isinstance(names, str) else names or () for how, names in wanted.items()}
+    missing = [(name, how) for how, names in named_by.items() for name in names if name not in file.names]
+    if missing:
+        (name, how), there = missing[0], few([name for name in file.names if name])
+        raise InputError(f"{file.name}: Expected a column {name}, found {there}; name another {how}.")
 
 
 class Table:

@@ -220,7 +220,7 @@ def _note_on_gaps(names: Sequence[str]) -> tuple[str, ...]:
 
 def _of_arrays(paths: Sequence[PathLike], columns: RecordColumns, classes: Sequence[Any] | None) -> list[Records]:
     """Npz files as records of the same inputs and classes."""
-    if columns != RecordColumns(order=columns.order):
+    if columns.wanted != RecordColumns(order=columns.order).wanted:
         raise InputError(
             "Expected names of columns beside a table only, found some beside an npz file; name its arrays inputs, "
             "labels, ids, subjects and group_<name>."

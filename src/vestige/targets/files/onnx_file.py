@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vestige.core.columns import refuse_missing
-from vestige.core.errors import InputError, TargetError, UnsupportedModelError
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError, refuse_if
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, PredictedLabels
 from vestige.core.targets import Answers, ClassNames, QueryableModel
@@ -248,17 +248,19 @@ def feeds(records: Any, wanted: Sequence[GraphInput]) -> Mapping[str, np.ndarray
     is_table = hasattr(records, "columns")
     if len(wanted) == 1 and not (is_table and list(records.columns) == [wanted[0].name]):
         return {wanted[0].name: _fitted(records.to_numpy() if is_table else records, wanted[0])}
-    if not is_table:
-        names = few([entry.name for entry in wanted], 5)
-        raise InputError(
-            f"Expected a table with a column for each of the graph's inputs, {names}, found an array; give a DataFrame."
-        )
-    missing = [entry.name for entry in wanted if entry.name not in records.columns]
-    if missing:
-        raise InputError(
+    names, missing = [e.name for e in wanted], [e.name for e in wanted if is_table and e.name not in records.columns]
+    refuse_if(
+        (
+            not is_table,
+            f"Expected a table with a column for each of the graph's inputs, {few(names, 5)}, found an array; give a "
+            "DataFrame.",
+        ),
+        (
+            missing,
             f"Expected a column for each of the graph's inputs, found none for {few(missing, 5)}; name the columns as "
-            "the model's inputs."
-        )
+            "the model's inputs.",
+        ),
+    )
     columns = {entry: np.asarray(records[entry.name].to_numpy()) for entry in wanted}
     return {e.name: _fitted(c.reshape(-1, 1) if len(e.shape) == 2 else c, e) for e, c in columns.items()}
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vestige.core.errors import InputError, TargetError, UnsupportedModelError
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError, refusing
 from vestige.core.messages import brief, few
 from vestige.core.targets import ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
@@ -140,13 +140,14 @@ def open_weights(
         )
     weights = _safetensors(path) if path.suffix.lower() == ".safetensors" else _state_dict(path)
     module = _made(factory)
-    try:
-        module.load_state_dict(weights, strict=True)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise InputError(
+    with refusing(
+        (RuntimeError, TypeError, AttributeError),
+        lambda error: (
             f"Expected the weights of {type(module).__name__} in {path.name}, found others: "
             f"{brief(reason(error), 200)}; let the factory make the module that was saved."
-        ) from None
+        ),
+    ):
+        module.load_state_dict(weights, strict=True)
     return module_target(module.eval(), answers, n_classes, classes)
 
 

@@ -109,19 +109,16 @@ def _unpacked(word: str) -> set[str]:
 
 def _written(word: str) -> Iterator[str]:
     """A word as it is, and as JSON, URLs, hexadecimal numbers and base64 write it."""
-    yield from (word, json.dumps(word)[1:-1], quote(word, safe=""), quote_plus(word), word[::-1])
     content = word.encode()
-    yield "".join(f"%{byte:02x}" for byte in content)
+    percent = "".join(f"%{byte:02x}" for byte in content)
+    yield from (word, json.dumps(word)[1:-1], quote(word, safe=""), quote_plus(word), word[::-1], percent)
     if len(content) < _FEWEST:  # too short to be told from other text
         return
-    yield content.hex()
-    yield content.hex(":")
-    yield content.hex(" ")
+    yield from (content.hex(), content.hex(":"), content.hex(" "))
     for before in range(3):  # where it begins in a longer text decides which letters stand for it
         packed = base64.b64encode(b"\0" * before + content).decode().rstrip("=")
         whole = packed[-(-8 * before // 6) : len(packed) - (1 if 8 * (before + len(content)) % 6 else 0)]
-        yield whole
-        yield whole.translate(str.maketrans("+/", "-_"))
+        yield from (whole, whole.translate(str.maketrans("+/", "-_")))
 
 
 def _may_be_shown(variable: str) -> bool:
