@@ -58,7 +58,7 @@ class DeclaredModel:
     def open_model(self, n_classes: int, classes: ClassNames = None) -> QueryableModel:
         """Return the model that can be queried."""
         if is_torch_module(self.model):
-            from vestige.targets.files.module_answers import module_target
+            from vestige.targets.objects.module_answers import module_target
 
             return module_target(self.model, self.format, n_classes, classes)
         return FunctionTarget(self.model, n_classes, classes, self.format)

@@ -17,8 +17,8 @@ from vestige.core.errors import InputError, TargetError, UnsupportedModelError, 
 from vestige.core.messages import brief, few
 from vestige.core.targets import ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.files.module_answers import module_target
 from vestige.targets.files.padded_blocks import padded_blocks
+from vestige.targets.objects.module_answers import module_target
 from vestige.targets.refusals import check_record_shape, damaged, missing_package, not_trusted, reading, reason
 
 _MOST = 512

@@ -32,7 +32,7 @@ def open_pickle(
     with reading(path, "a pickle"):
         model = joblib.load(path)
     if is_torch_module(model):
-        from vestige.targets.files.module_answers import module_target
+        from vestige.targets.objects.module_answers import module_target
 
         return module_target(model.eval(), answers, n_classes, classes)
     return estimator_target(path, model, answers, n_classes, classes)

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from queue import SimpleQueue
 from threading import Event, Lock
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -25,7 +25,9 @@ import orjson
 from vestige.core.errors import InputError, TargetError, refuse_if
 from vestige.core.messages import brief
 from vestige.core.targets import Allowance
-from vestige.targets.http.endpoint import Limits
+
+if TYPE_CHECKING:
+    from vestige.targets.http.endpoint import Limits
 
 _FIRST_WAIT = 0.5  # before the second try [s]; doubled before every other
 _LONGEST_WAIT = 30.0  # [s]
@@ -186,7 +188,7 @@ class Sender:
         InputError: The certificates that SSL_CERT_FILE names cannot be read, or a proxy that is set is none.
     """
 
-    def __init__(self, url: str, credentials: Credentials, limits: Limits) -> None:
+    def __init__(self, url: str, credentials: Credentials, limits: "Limits") -> None:
         self.credentials, self._limits, self._url, self._pace = credentials, limits, url, _Pace(limits.per_second)
         self._connect()
         given = {header.lower() for header in credentials.headers}
