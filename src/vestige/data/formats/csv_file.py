@@ -132,8 +132,7 @@ def open_csv(path: PathLike, format_: Format, label: str) -> CsvFile:
     names, *others = _rows(sample, delimiter, _N_SAMPLE_ROWS)
     if any("\ufffd" in column for column in names):
         raise InputError(f"{file_name(path)}: {_NOT_UTF8}")
-    has_comma = delimiter != "," and any(_COMMA_NUMBER.fullmatch(cell) for row in others for cell in row)
-    decimal = "," if has_comma else "."
+    decimal = "," if delimiter != "," and any(_COMMA_NUMBER.fullmatch(c) for row in others for c in row) else "."
     return CsvFile(Path(path), file_name(path), tuple(names), delimiter, decimal, format_ is Format.CSV_GZIP, others)
 
 

@@ -61,9 +61,8 @@ def whole_columns(table: Any, name: str) -> Any:
         try:
             table.column(column).validate(full=True)
         except ValueError as error:  # pyarrow's ArrowInvalid
-            expected, found = "whole values", f"{brief(str(error), 100)}; save it again"
-            if "UTF8" in str(error):
-                expected, found = "UTF-8 text", "other bytes; save it as UTF-8"
+            whole = ("whole values", f"{brief(str(error), 100)}; save it again")
+            expected, found = ("UTF-8 text", "other bytes; save it as UTF-8") if "UTF8" in str(error) else whole
             raise InputError(f"{name}: Expected {expected} in column {brief(column)}, found {found}.") from None
     return table
 

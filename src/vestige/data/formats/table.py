@@ -219,10 +219,11 @@ def _texts(column: Any, name: str, _: str) -> np.ndarray:
     with refusing(_NO_CAST, f"Expected text or numbers in column {name}, found {column.type}; convert it."):
         column = _spelled(column) if pa.types.is_floating(column.type) else column.cast(pa.string())
     _refuse(compute.equal(column, ""), name, *_MISSING)
-    lines = compute.match_substring_regex(column, "[\n\r]")  # of a quote that was never closed
-    _refuse(lines, name, "runs over several lines", "close the quotes before it")
-    nulls = compute.match_substring(column, "\0")  # without which NumPy would read it
-    _refuse(nulls, name, "holds a null character", "save the table again as text")
+    # Of a quote that was never closed; and null characters, without which NumPy would read the text.
+    _refuse(
+        compute.match_substring_regex(column, "[\n\r]"), name, "runs over several lines", "close the quotes before it"
+    )
+    _refuse(compute.match_substring(column, "\0"), name, "holds a null character", "save the table again as text")
     return np.array(column.to_pylist(), dtype=np.str_)
 
 
@@ -289,23 +290,17 @@ def _typed(column: Any, decimal: str | None, name: str) -> Any:
 
 
 def _from_text(column: Any, decimal: str) -> Any:
-    """What a column of text stands for, judged by its distinct values: often there are few."""
+    """What a column of text stands for: numbers, booleans, or text."""
     if column.null_count == len(column):
         return pa.chunked_array([pa.nulls(len(column))])
     distinct = column.unique()
     if compute.any(compute.match_substring_regex(distinct, _LEADING_ZERO)).as_py():
         return column
     for kind in (pa.int64(), pa.float64()):
-        with suppress(pa.ArrowInvalid):
-            _cleaned(distinct, decimal).cast(kind)
-            return _cleaned(column, decimal).cast(kind)
+        with suppress(pa.ArrowInvalid):  # as Arrow reads them: without spaces around, with a decimal point
+            return _with_point(compute.utf8_trim_whitespace(column), decimal).cast(kind)
     words = compute.is_in(compute.utf8_lower(distinct), value_set=pa.array(["true", "false", None]))
     return column.cast(pa.bool_()) if compute.all(words).as_py() else column
-
-
-def _cleaned(column: Any, decimal: str) -> Any:
-    """Numbers as Arrow reads them: without spaces around, with a decimal point."""
-    return _with_point(compute.utf8_trim_whitespace(column), decimal)
 
 
 def _of_one_type(columns: Sequence[Any]) -> Any:

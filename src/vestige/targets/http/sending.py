@@ -168,11 +168,6 @@ class _Failure:
     status: int = 0
     is_sent: bool = True
 
-    @property
-    def may_be_computed(self) -> bool:
-        """Whether the model may have seen the request, though it gave no answer."""
-        return self.is_sent and self.status not in _BEFORE_THE_MODEL
-
 
 class Sender:
     """Sends requests with secret headers, from any number of threads.
@@ -227,7 +222,9 @@ class Sender:
             result = self._try(url, body, stop, allowance, n_queries)
             if not (isinstance(result, _Failure) and result.may_pass) or n_tries == self._limits.n_tries:
                 break
-            if stop.wait(max(_wait_after(n_tries), result.asked_wait)):
+            # Twice as long after every other try, and never alike, lest all come back at once.
+            wait = min(_FIRST_WAIT * 2.0 ** (n_tries - 1), _LONGEST_WAIT) + random.uniform(0.0, _FIRST_WAIT)
+            if stop.wait(max(wait, result.asked_wait)):
                 break
         if not isinstance(result, _Failure):
             return Reply(result[0], n_tries - 1)
@@ -254,7 +251,8 @@ class Sender:
         finally:
             self._free.put(connection)
         result = response if isinstance(response, _Failure) else self._read(response, content)
-        if allowance is not None and isinstance(result, _Failure) and not result.may_be_computed:
+        never_computed = isinstance(result, _Failure) and (not result.is_sent or result.status in _BEFORE_THE_MODEL)
+        if allowance is not None and never_computed:
             allowance.give_back(n_queries)
         return result
 
@@ -402,11 +400,6 @@ class _Pace:
 
 
 _parsed_url = lru_cache(maxsize=64)(httpx.URL)
-
-
-def _wait_after(n_tries: int) -> float:
-    """How long to wait [s]: twice as long after every other try, and never alike, lest all come back at once."""
-    return min(_FIRST_WAIT * 2.0 ** (n_tries - 1), _LONGEST_WAIT) + random.uniform(0.0, _FIRST_WAIT)
 
 
 def _chunks(response: httpx.Response, end: float) -> Iterator[bytes]:

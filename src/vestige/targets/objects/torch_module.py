@@ -142,7 +142,8 @@ class TorchTarget:
             raise TargetError(
                 f"Expected logits as one tensor, found {type(logits).__name__}; let the module return its logits alone."
             )
-        if self.n_classes == 2 and _is_number_per_record(logits, n_records):
+        single = [(n_records,), (n_records, 1), *([()] if n_records == 1 else [])]  # no axis, as `squeeze()` leaves one
+        if self.n_classes == 2 and tuple(logits.shape) in single:
             self._asked, logits = _AgainstZero(self.module), _against_zero(logits)
         check_shape(tuple(logits.shape), n_records, self.n_classes, "logits")
         return logits
@@ -174,11 +175,6 @@ class _AgainstZero(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         return _against_zero(self.module(inputs))
-
-
-def _is_number_per_record(outputs: Tensor, n_records: int) -> bool:
-    """Whether it is; of a single record without any axis too, as `squeeze()` leaves it."""
-    return tuple(outputs.shape) in ((n_records,), (n_records, 1)) or (n_records == 1 and outputs.ndim == 0)
 
 
 def _against_zero(logits: Tensor) -> Tensor:
