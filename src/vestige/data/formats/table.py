@@ -290,17 +290,23 @@ def _typed(column: Any, decimal: str | None, name: str) -> Any:
 
 
 def _from_text(column: Any, decimal: str) -> Any:
-    """What a column of text stands for: numbers, booleans, or text."""
+    """What a column of text stands for, judged by its distinct values, of which there are often few: fast."""
     if column.null_count == len(column):
         return pa.chunked_array([pa.nulls(len(column))])
     distinct = column.unique()
     if compute.any(compute.match_substring_regex(distinct, _LEADING_ZERO)).as_py():
         return column
     for kind in (pa.int64(), pa.float64()):
-        with suppress(pa.ArrowInvalid):  # as Arrow reads them: without spaces around, with a decimal point
-            return _with_point(compute.utf8_trim_whitespace(column), decimal).cast(kind)
+        with suppress(pa.ArrowInvalid):
+            _cleaned(distinct, decimal).cast(kind)
+            return _cleaned(column, decimal).cast(kind)
     words = compute.is_in(compute.utf8_lower(distinct), value_set=pa.array(["true", "false", None]))
     return column.cast(pa.bool_()) if compute.all(words).as_py() else column
+
+
+def _cleaned(column: Any, decimal: str) -> Any:
+    """Numbers as Arrow reads them: without spaces around, with a decimal point."""
+    return _with_point(compute.utf8_trim_whitespace(column), decimal)
 
 
 def _of_one_type(columns: Sequence[Any]) -> Any:
