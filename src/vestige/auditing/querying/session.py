@@ -97,15 +97,15 @@ class TargetSession:
         self,
         target: Any,
         opened: QueryableModel,
-        limited: QueryableModel,
+        model: QueryableModel,
         pool: Records,
         querying: Querying,
         ledger: Ledger,
         progress: Progress,
     ) -> None:
         self._target, self._opened, self._ledger = target, opened, ledger
-        self.model, self.pool, self._querying = limited, pool, querying
-        self.meter = Meter(limited, ledger, keep=keeps(limited, querying), progress=progress)
+        self.model, self.pool, self._querying = model, pool, querying
+        self.meter = Meter(model, ledger, keep=keeps(model, querying), progress=progress)
         self.classifier = classifier_behind(target, opened, querying)
 
     @classmethod
