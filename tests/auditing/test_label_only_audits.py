@@ -23,16 +23,16 @@ from vestige.auditing.label_only import (
 )
 from vestige.auditing.label_only.probe import played_with
 from vestige.auditing.querying.cost import lines_of_asking
-from vestige.auditing.querying.session import reserved
+from vestige.auditing.querying.session import TargetSession
 from vestige.auditing.selection import select
 from vestige.core.errors import BudgetError, InputError, TargetError
 from vestige.core.outputs import PredictedLabels
+from vestige.core.progress import silent
 from vestige.core.records import joined
 from vestige.core.targets import AnswerBatch
 from vestige.signals.boundary import hop_skip_jump
 from vestige.signals.label_only.noise import NoiseStrength
 from vestige.targets.ledger import Ledger
-from vestige.targets.meter import Meter
 from vestige.targets.opening import open_target
 
 N = 120
@@ -310,7 +310,8 @@ def test_queries_that_took_a_kept_answer_are_none_of_those_that_a_run_has_sent()
     ledger = Ledger(None, pool.n_records)
     ledger.note("boundary_distance", np.arange(2), kept=np.arange(100))
     querying = Querying("label", label_only=(BoundarySearch(n_queries=60),))
-    assert reserved(Meter(model, ledger), ledger, pool, querying, seed=0).label_only == 60 * 2 * N - 2
+    session = TargetSession(None, model, model, pool, querying, ledger, silent)
+    assert session.reserve(0).label_only == 60 * 2 * N - 2
 
 
 def test_a_budget_that_does_not_hold_the_labels_sends_nothing():

@@ -30,7 +30,7 @@ def label(value):
 
 
 def needs(name: str) -> None:
-    if named_set(name).found(data_folder()) is None or not os.environ.get("VESTIGE_DATA"):
+    if named_set(name).files_in(data_folder()) is None or not os.environ.get("VESTIGE_DATA"):
         pytest.skip(f"no {name} in the folder that VESTIGE_DATA names")
 
 

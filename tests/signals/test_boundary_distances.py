@@ -11,7 +11,7 @@ from vestige.core.errors import InputError, TargetError
 from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.core.targets import AnswerBatch
 from vestige.signals.boundary import Starts, distances_of_copies, hop_skip_jump, search, surfree
-from vestige.targets.access import label_target, labels_only
+from vestige.targets.access import MeteredLabels, labels_only
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
 
@@ -215,7 +215,7 @@ def test_a_search_that_died_pays_nothing_twice(estimator, tmp_path):
 def _asked_through_a_ledger(estimator, plane, x, y, records, folder):
     ledger = Ledger(folder / "queries.sqlite", 6)
     try:
-        target = label_target(Meter(_Far(plane), ledger), "boundary_distance")
+        target = MeteredLabels(Meter(_Far(plane), ledger), "boundary_distance")
         return estimator(target, x, y, records, (0, 1), n_queries=300)
     finally:
         ledger.close()
@@ -306,7 +306,7 @@ def test_it_works_behind_the_wrapper_that_holds_no_probability(estimator):
             return Probabilities(np.stack([1 - p, p], axis=1))
 
     ledger = Ledger(None, 3)
-    target = label_target(Meter(labels_only(Certain()), ledger), "boundary_distance")
+    target = MeteredLabels(Meter(labels_only(Certain()), ledger), "boundary_distance")
     assert {name for name in dir(target) if not name.startswith("_")} == {"labels", "n_classes"}
     x = np.array([[0.2, 0.2], [0.4, 0.3], [0.1, 0.1]])
     found = estimator(target, x, np.zeros(3, dtype=int), np.arange(3), (0, 1), n_queries=300)

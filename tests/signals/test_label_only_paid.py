@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from tests.targets.interfaces import Far, Known
+from tests.targets.models import Far, Known
 
 from vestige.core.errors import BudgetError, TargetError
 from vestige.core.inputs import InputSpace
 from vestige.signals.label_only.noise import NoiseStrength, noise_labels
 from vestige.signals.label_only.translations import translation_labels
-from vestige.targets.access import label_target, labels_only
+from vestige.targets.access import MeteredLabels, labels_only
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
 
@@ -17,7 +17,7 @@ LABELS, RECORDS = np.arange(10) % 3, np.arange(10)
 
 
 def ask(interface, ledger, n_draws=30, **options):
-    target = label_target(Meter(labels_only(interface), ledger, keep=True), "noise_robustness")
+    target = MeteredLabels(Meter(labels_only(interface), ledger, keep=True), "noise_robustness")
     strength = NoiseStrength(0.2)
     return noise_labels(target, INPUTS, LABELS, RECORDS, InputSpace(), strength, n_draws, 0, batch_size=50, **options)
 
@@ -50,7 +50,7 @@ def test_the_budget_ends_a_signal_before_a_batch_that_it_does_not_cover():
 
 def test_every_shifted_copy_is_counted_for_its_record():
     images, ledger = np.random.default_rng(1).random((4, 5, 5)), Ledger(None, 4)
-    target = label_target(Meter(labels_only(Known()), ledger), "augmentation_count")
+    target = MeteredLabels(Meter(labels_only(Known()), ledger), "augmentation_count")
     assert translation_labels(target, images, LABELS[:4], RECORDS[:4], 2).shape == (4, 9)
     assert ledger.per_attack() == {"augmentation_count": 36}
     assert ledger.per_record().tolist() == [9] * 4

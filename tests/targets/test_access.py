@@ -10,12 +10,12 @@ import types
 
 import numpy as np
 import pytest
-from tests.targets.interfaces import Far, Known, White, probabilities_of
+from tests.targets.models import Far, Known, White, probabilities_of
 
 from vestige.core.errors import BudgetError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import ConfidenceTarget, GradientTarget, LabelTarget, RemoteModel
-from vestige.targets.access import confidence_target, gradient_target, label_target, labels_only, predicted_labels
+from vestige.targets.access import MeteredConfidences, MeteredGradients, MeteredLabels, labels_only, predicted_labels
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
 
@@ -75,7 +75,7 @@ def leaks(values):
 
 def test_each_level_offers_its_own_and_no_more():
     meter = Meter(White(), Ledger(None, 30))
-    label, confidence, gradient = (make(meter, "a") for make in (label_target, confidence_target, gradient_target))
+    label, confidence, gradient = (make(meter, "a") for make in (MeteredLabels, MeteredConfidences, MeteredGradients))
     assert isinstance(label, LabelTarget)
     assert not isinstance(label, ConfidenceTarget)
     assert isinstance(confidence, ConfidenceTarget)
@@ -86,14 +86,14 @@ def test_each_level_offers_its_own_and_no_more():
 
 
 def test_labels_are_those_of_the_largest_number_the_first_of_equal_ones():
-    target = label_target(Meter(Known(), Ledger(None, 30)), "attack")
+    target = MeteredLabels(Meter(Known(), Ledger(None, 30)), "attack")
     assert np.array_equal(target.labels(X, RECORDS), P.argmax(axis=1))
     assert predicted_labels(Logits(np.array([[1.0, 1.0], [0.0, 2.0]]))).whole().tolist() == [0, 1]
 
 
 def test_no_probability_can_be_read_from_what_a_label_only_attack_gets():
     meter = Meter(Known(), Ledger(None, 30), keep=True)  # whose ledger holds them
-    target = label_target(meter, "attack")
+    target = MeteredLabels(meter, "attack")
     found = target.labels(X, RECORDS)
     for given in (target, target.labels, found):
         assert not leaks(numbers_in(given))
@@ -149,7 +149,7 @@ def error_of(target, inputs=X, records=RECORDS):
 @pytest.mark.parametrize("model", [Broken, Loud])
 def test_no_probability_is_in_the_error_that_a_label_only_attack_sees(model):
     meter = Meter(model(), Ledger(None, 30))
-    error = error_of(label_target(meter, "attack"))
+    error = error_of(MeteredLabels(meter, "attack"))
     assert "did not answer" in str(error)
     assert error.__cause__ is error.__context__ is None
     assert len(list(traceback.walk_tb(error.__traceback__))) > 1  # there is a frame beside this test's
@@ -159,7 +159,7 @@ def test_no_probability_is_in_the_error_that_a_label_only_attack_sees(model):
 
 def test_a_budget_error_says_what_is_missing_and_no_answer_that_is_kept():
     meter = Meter(Known(), Ledger(None, 30, budget=30), keep=True)
-    target = label_target(meter, "attack")
+    target = MeteredLabels(meter, "attack")
     target.labels(X, RECORDS)
     error = error_of(target, np.concatenate([X[:29], X[:1] + 1]))
     assert isinstance(error, BudgetError)
@@ -169,7 +169,7 @@ def test_a_budget_error_says_what_is_missing_and_no_answer_that_is_kept():
 
 
 def test_a_view_is_copied_by_identity_and_stays_in_its_process():
-    target = label_target(Meter(Known(), Ledger(None, 30)), "attack")
+    target = MeteredLabels(Meter(Known(), Ledger(None, 30)), "attack")
     assert copy.deepcopy([target])[0] is copy.copy(target) is target
     with pytest.raises(UnsupportedModelError, match="asked in its own process"):
         pickle.dumps(target)
@@ -177,7 +177,7 @@ def test_a_view_is_copied_by_identity_and_stays_in_its_process():
 
 def test_an_attack_on_confidences_does_not_hold_the_model_either():
     meter = Meter(White(), Ledger(None, 30))
-    held = [part for part in parts_of(confidence_target(meter, "attack")) if not callable(part)]
+    held = [part for part in parts_of(MeteredConfidences(meter, "attack")) if not callable(part)]
     assert held == [3]
 
 
@@ -215,7 +215,7 @@ def test_label_access_stays_far_where_it_was_far():
 def test_confidences_are_refused_where_there_are_labels_only():
     meter = Meter(labels_only(Known()), Ledger(None, 30))
     with pytest.raises(TargetError, match="number per class, found predicted labels"):
-        confidence_target(meter, "attack").answers(X, RECORDS)
-    confident = confidence_target(Meter(Known(), Ledger(None, 30)), "attack").answers(X, RECORDS)
+        MeteredConfidences(meter, "attack").answers(X, RECORDS)
+    confident = MeteredConfidences(Meter(Known(), Ledger(None, 30)), "attack").answers(X, RECORDS)
     assert isinstance(confident, Probabilities)
     gc.collect()  # unclosed files would be noticed here

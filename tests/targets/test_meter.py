@@ -4,7 +4,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
-from tests.targets.interfaces import Far, Known, White, probabilities_of
+from tests.targets.models import Far, Known, White, probabilities_of
 
 from vestige.core.errors import (
     ArtefactError,

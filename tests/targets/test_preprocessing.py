@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.targets.interfaces import Far, Known, White, probabilities_of
+from tests.targets.models import Far, Known, White, probabilities_of
 
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace

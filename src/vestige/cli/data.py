@@ -65,7 +65,7 @@ def fetch_command(
 
 
 def _row(known: "NamedSet", folder: Path) -> tuple[str, ...]:
-    found = known.found(folder)
+    found = known.files_in(folder)
     where = "" if found is None else str(found[0].parent if len(found) > 1 else found[0])
     inputs = " x ".join(f"{n:,}" for n in known.shape)
     present = "no" if found is None else "yes"

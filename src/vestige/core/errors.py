@@ -13,6 +13,10 @@ VestigeError            exit code
 Every message says what was expected, what was found, where, and the cure, in one line.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 
 class VestigeError(Exception):
     """Something the user can mend; printed as one line, without a traceback."""
@@ -48,3 +52,36 @@ class TargetError(VestigeError, RuntimeError):
 
 class BudgetError(TargetError):
     """There is no budget for the queries that are asked for; none of them was sent."""
+
+
+@contextmanager
+def refusing(
+    kinds: type[BaseException] | tuple[type[BaseException], ...], message: str | Callable[[Any], str]
+) -> Iterator[None]:
+    """Say what a library or the operating system raises as one `InputError`; Vestige's own errors go through.
+
+    Args:
+        kinds: What may be raised.
+        message: What is said of it, or what makes that of the error.
+    """
+    try:
+        yield
+    except VestigeError:
+        raise
+    except kinds as error:
+        raise InputError(message if isinstance(message, str) else message(error)) from None
+
+
+def refuse_if(*problems: tuple[object, str], kind: type[VestigeError] = InputError) -> None:
+    """Refuse what was given for the first problem that there is.
+
+    Args:
+        problems: Of each, whether it is there, and the message.
+        kind: Of the error.
+
+    Raises:
+        VestigeError: There is one; of that kind.
+    """
+    for is_there, message in problems:
+        if is_there:
+            raise kind(message)

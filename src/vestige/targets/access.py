@@ -1,4 +1,4 @@
-"""What an attack gets: an object with the methods of the access that it declared, and no model among its attributes.
+"""What an attack gets: an object with the methods of its declared access, and without an attribute that is the model.
 
 That keeps an attack honest by mistake, not one that means to cheat: Python hides nothing. Code that looks into frames,
 into this module's globals, or at what the garbage collector knows reaches the model, and so does a callback that is
@@ -12,7 +12,7 @@ import numpy as np
 
 from vestige.core.errors import BudgetError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
-from vestige.core.targets import Answers, ConfidenceTarget, GradientTarget, LabelTarget, QueryableModel
+from vestige.core.targets import Answers, QueryableModel
 from vestige.targets.meter import Meter
 from vestige.targets.preprocessing import changed_model
 
@@ -20,12 +20,12 @@ ASK_FOR_LABELS = 'ask for access to labels (access = "label", --access label).'
 """The cure where a model gives no more than labels."""
 
 
-def labels_only(interface: QueryableModel) -> QueryableModel:
-    """Return an interface that answers with predicted labels; what follows it, kept answers too, holds no more.
+def labels_only(model: QueryableModel) -> QueryableModel:
+    """Return a model that answers with predicted labels; what follows it, kept answers too, holds no more.
 
     The label is the class of the largest number, the first of equal ones.
     """
-    return changed_model(interface, after=predicted_labels)
+    return changed_model(model, after=predicted_labels)
 
 
 def predicted_labels(answers: Answers) -> PredictedLabels:
@@ -33,26 +33,6 @@ def predicted_labels(answers: Answers) -> PredictedLabels:
     if isinstance(answers, PredictedLabels):
         return answers
     return PredictedLabels(answers.whole().argmax(axis=1))
-
-
-def label_target(meter: Meter, attack: str) -> LabelTarget:
-    """Return what a label-only attack gets.
-
-    It has no attribute that leads to the model; this module knows which one it stands for. Its errors do not quote the
-    model's, which could tell a probability, and their traceback begins here; the first of them is in `meter.failure`,
-    for whoever runs the audit.
-    """
-    return _LabelView(meter, attack)
-
-
-def confidence_target(meter: Meter, attack: str) -> ConfidenceTarget:
-    """Return what an attack on confidences gets; it holds as little."""
-    return _ConfidenceView(meter, attack)
-
-
-def gradient_target(meter: Meter, attack: str) -> GradientTarget:
-    """Return what an attack on the parameters gets; it holds as little."""
-    return _GradientView(meter, attack)
 
 
 class _View:
@@ -81,20 +61,31 @@ _ASKED: WeakKeyDictionary[_View, tuple[Meter, str]] = WeakKeyDictionary()
 """What each view stands for: the model behind its meter, and the attack that asks."""
 
 
-class _LabelView(_View):
+class MeteredLabels(_View):
+    """What a label-only attack gets.
+
+    It has no attribute that leads to the model; this module knows which one it stands for. Its errors do not quote the
+    model's, which could tell a probability, and their traceback begins here; the first of them is in `meter.failure`,
+    for whoever runs the audit.
+    """
+
     __slots__ = ()
 
     def labels(self, inputs: Any, records: np.ndarray) -> np.ndarray:
-        found = _labels_or_why_not(self, inputs, records)
-        if isinstance(found, np.ndarray):
-            return found
-        raise found  # from here: the frames where it happened hold the model, and answers that are kept
+        """Return the class of each input."""
+        labels = _labels_or_why_not(self, inputs, records)
+        if isinstance(labels, np.ndarray):
+            return labels
+        raise labels  # from here: the frames where it happened hold the model, and answers that are kept
 
 
-class _ConfidenceView(_View):
+class MeteredConfidences(_View):
+    """What an attack on confidences gets; it holds as little."""
+
     __slots__ = ()
 
     def answers(self, inputs: Any, records: np.ndarray) -> Logits | Probabilities:
+        """Return logits or probabilities of each input."""
         meter, attack = _ASKED[self]
         answers = meter.answers(inputs, records, attack)
         if isinstance(answers, PredictedLabels):
@@ -102,19 +93,23 @@ class _ConfidenceView(_View):
         return answers
 
 
-class _GradientView(_ConfidenceView):
+class MeteredGradients(MeteredConfidences):
+    """What an attack on the parameters gets; it holds as little."""
+
     __slots__ = ()
 
     def gradient_norms(self, inputs: Any, labels: np.ndarray, records: np.ndarray) -> np.ndarray:
+        """Return the norm of the gradient of each input's loss at its label."""
         meter, attack = _ASKED[self]
         return meter.gradient_norms(inputs, labels, records, attack)
 
     def last_layer_gradients(self, inputs: Any, labels: np.ndarray, records: np.ndarray) -> np.ndarray:
+        """Return that gradient in the weights of the last layer."""
         meter, attack = _ASKED[self]
         return meter.last_layer_gradients(inputs, labels, records, attack)
 
 
-def _labels_or_why_not(view: _LabelView, inputs: Any, records: np.ndarray) -> np.ndarray | TargetError:
+def _labels_or_why_not(view: MeteredLabels, inputs: Any, records: np.ndarray) -> np.ndarray | TargetError:
     """Return labels, or an error that tells nothing of the answers and comes from nowhere."""
     meter, attack = _ASKED[view]
     try:

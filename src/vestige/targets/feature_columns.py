@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from vestige.core.errors import TargetError
+from vestige.core.errors import TargetError, refuse_if
 from vestige.core.messages import brief, few
 
 _NAMELESS = re.compile(r"Column_\d+")  # what LightGBM calls the columns of an array
@@ -47,19 +47,21 @@ class FeatureColumns:
 
     def _ordered(self, table: Any, names: tuple[str, ...]) -> Any:
         places = {_spelled(name): place for place, name in enumerate(table.columns)}
-        missing = [name for name in names if _spelled(name) not in places]
-        if missing:
-            raise TargetError(
+        missing, known = [name for name in names if _spelled(name) not in places], set(map(_spelled, names))
+        added = [str(name) for name in table.columns if _spelled(name) not in known]
+        refuse_if(
+            (
+                missing,
                 f"Expected a column for each feature of the model, found none for {few(missing, 5)}; name the columns "
-                "as the model was trained on them."
-            )
-        if len(table.columns) > len(names):
-            known = {_spelled(name) for name in names}
-            added = [str(name) for name in table.columns if _spelled(name) not in known]
-            raise TargetError(
+                "as the model was trained on them.",
+            ),
+            (
+                len(table.columns) > len(names),
                 f"Expected the {len(names):,} features that the model was trained on, found {few(added, 5)} beside "
-                "them; name the inputs, or leave these columns out."
-            )
+                "them; name the inputs, or leave these columns out.",
+            ),
+            kind=TargetError,
+        )
         order = [places[_spelled(name)] for name in names]
         return table if order == sorted(order) else table.iloc[:, order]
 
@@ -126,8 +128,7 @@ def columns_of_lightgbm(booster: Any) -> FeatureColumns:
     names = tuple(booster.feature_name())
     lines = dict(line.partition("=")[::2] for line in booster.model_to_string(num_iteration=1).splitlines())
     have_ranges = [told.startswith("[") for told in lines.get("feature_infos", "").split()]
-    n_named = len(booster.pandas_categorical or ())
-    others = {0: False, have_ranges.count(False): True}.get(n_named)
+    others = {0: False, have_ranges.count(False): True}.get(len(booster.pandas_categorical or ()))
     are_categories = tuple(False if is_number else others for is_number in have_ranges)
     is_nameless = all(_NAMELESS.fullmatch(name) for name in names)
     return FeatureColumns(None if is_nameless else names, are_categories)

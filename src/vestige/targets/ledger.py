@@ -1,4 +1,4 @@
-"""The ledger: every query of an audit, counted for its record, and every answer that was paid for, kept."""
+"""The ledger: it counts every query of an audit for its record, and keeps every answer that was paid for."""
 
 import os
 import sqlite3
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS queries (
 COMMIT;
 """
 _FORMAT = "vestige-queries-2"
-_ASKED = "asked"  # the fact that outlives all others: how many queries the model may have answered
+_ASKED = "asked"  # how many queries the model may have answered: an entry that is never forgotten
 _BEFORE = "asked before"  # as many of them the ledger began anew
 KEY_BYTES = 16  # of an input's key
 
@@ -139,7 +139,7 @@ class Ledger:
         self._about = {}
         for name, value, checksum in db.execute("SELECT name, value, checksum FROM about"):
             if checksum != _checksum(name, value):
-                raise sqlite3.DatabaseError("its facts are not as they were written")
+                raise sqlite3.DatabaseError("its entries are not as they were written")
             self._about[name] = value
         self._read()
 
@@ -251,8 +251,7 @@ class Ledger:
             RunFolderError: Another version of the model answered before.
             OutputError: The disk is full, or the file gone.
         """
-        none = np.empty(0, dtype=np.int64)
-        kept = none if kept is None else kept
+        kept = np.empty(0, dtype=np.int64) if kept is None else kept
         if version:
             self._same("version", version)
         if sent.size + kept.size + failed + len(answers) == 0:
@@ -299,7 +298,7 @@ class Ledger:
         self._n_before = int(self._about.get(_BEFORE, "0"))
 
     def _same(self, name: str, value: str) -> None:
-        """Write a fact down the first time, and compare it from then on."""
+        """Write an entry down the first time, and compare it from then on."""
         if name not in self._about:
             with self._errors():
                 self._put(name, value)
@@ -337,11 +336,11 @@ class Ledger:
 
 def _checksum(*fields: str | bytes | int) -> int:
     """CRC-32 of the fields of a row and their lengths."""
-    found = 0
+    checksum = 0
     for field in fields:
         content = field if isinstance(field, bytes) else str(field).encode(errors="surrogateescape")
-        found = zlib.crc32(content, zlib.crc32(b"%d " % len(content), found))
-    return found
+        checksum = zlib.crc32(content, zlib.crc32(b"%d " % len(content), checksum))
+    return checksum
 
 
 _NOTHING, _ALL, _LIST, _COUNTS = b"", b"a", b"l", b"c"

@@ -1,4 +1,4 @@
-"""What stands between every attack and a model: queries are counted, equal inputs asked once, answers kept."""
+"""The meter between every attack and the model: it counts queries, asks about equal inputs once, and keeps answers."""
 
 import hashlib
 import re
@@ -25,10 +25,10 @@ _MOST_GRADIENTS = 2 << 30  # bytes
 
 
 class Meter:
-    """Asks an interface, and notes every query in the ledger.
+    """Asks a model, and notes every query in the ledger.
 
     Args:
-        interface: The model.
+        model: The model.
         ledger: Where queries are counted and answers kept.
         keep: Whether answers are kept by the content of their input, so that equal inputs are asked once and a crash
             loses none. Those of a model that is far away always are.
@@ -40,11 +40,11 @@ class Meter:
     """
 
     def __init__(
-        self, interface: QueryableModel, ledger: Ledger, *, keep: bool = False, progress: Progress = silent
+        self, model: QueryableModel, ledger: Ledger, *, keep: bool = False, progress: Progress = silent
     ) -> None:
-        self._interface, self._ledger, self._progress = interface, ledger, progress
-        self.keeps = keep or isinstance(interface, RemoteModel)
-        self.n_classes = interface.n_classes
+        self._model, self._ledger, self._progress = model, ledger, progress
+        self.keeps = keep or isinstance(model, RemoteModel)
+        self.n_classes = model.n_classes
         self.failure: Exception | None = None
 
     def n_to_ask(self, inputs: Any, *, then: Iterable[Any] = (), again: bool = False) -> int:
@@ -79,7 +79,7 @@ class Meter:
         if not self.keeps:
             self._ledger.take(len(inputs))
             with _naming(records):
-                answers = self._interface.answers(inputs)
+                answers = self._model.answers(inputs)
             self._ledger.note(attack, records)
             return answers
         keys = keys_of(inputs, _AGAIN if again else b"")
@@ -96,17 +96,17 @@ class Meter:
             BudgetError: There is no budget; nothing was asked.
             TargetError: A norm is not finite.
         """
-        interface = self._with_gradients()
+        model = self._with_gradients()
         records = _checked_records(records, len(inputs), self._ledger.n_records)
         if not self.keeps or not len(inputs):
             self._ledger.take(len(inputs))
-            norms = interface.gradient_norms(inputs, labels)
+            norms = model.gradient_norms(inputs, labels)
             self._ledger.note(attack, records)
             return norms
 
         def parts(rows: np.ndarray) -> Iterator[_Packed]:
             for few in self._few(rows.size):
-                norms = interface.gradient_norms(_taken(inputs, rows[few]), labels[rows[few]])
+                norms = model.gradient_norms(_taken(inputs, rows[few]), labels[rows[few]])
                 yield _Packed(few, _rows(norms.astype("<f8")))
 
         packed = self._kept_or_asked(records, attack, _keys_of_norms(inputs, labels), parts)
@@ -120,11 +120,11 @@ class Meter:
             BudgetError: There is no budget; nothing was asked.
             TargetError: A gradient is not finite.
         """
-        interface = self._with_gradients()
+        model = self._with_gradients()
         records = _checked_records(records, len(inputs), self._ledger.n_records)
         self._ledger.take(len(inputs))
-        found: list[np.ndarray] = []
-        for batch in interface.last_layer_gradients(inputs, labels):
+        batches: list[np.ndarray] = []
+        for batch in model.last_layer_gradients(inputs, labels):
             size = len(inputs) * batch[0].nbytes
             if size > _MOST_GRADIENTS:
                 raise UnsupportedModelError(
@@ -132,14 +132,14 @@ class Meter:
                     f"{batch.shape[1]:,} x {batch.shape[2]:,} weights for {len(inputs):,} records, "
                     f"{size / 2**30:.1f} GB; leave white_box_gradient out, or audit a sample of the records."
                 )
-            found.append(batch)
+            batches.append(batch)
         self._ledger.note(attack, records)
-        return np.concatenate(found) if found else np.empty((0, 0, 0), dtype=np.float32)
+        return np.concatenate(batches) if batches else np.empty((0, 0, 0), dtype=np.float32)
 
     def _with_gradients(self) -> GradientModel:
-        if not isinstance(self._interface, GradientModel):
+        if not isinstance(self._model, GradientModel):
             raise UnsupportedModelError("Expected a torch module for gradients, found a model that gives answers only.")
-        return self._interface
+        return self._model
 
     def _kept_or_asked(
         self, records: np.ndarray, attack: str, keys: list[bytes], parts: "Callable[[np.ndarray], Iterator[_Packed]]"
@@ -165,14 +165,14 @@ class Meter:
         return [known[key] for key in keys]
 
     def _parts(self, inputs: Any, records: np.ndarray) -> "Iterator[_Packed]":
-        if isinstance(self._interface, RemoteModel):
+        if isinstance(self._model, RemoteModel):
             with _naming(records):
-                for part in self._interface.answers_in_batches(inputs, self._ledger):
+                for part in self._model.answers_in_batches(inputs, self._ledger):
                     yield _Packed(part.rows, _packed(part.answers), part.version, part.n_failed)
             return
         for few in self._few(len(inputs)):
             with _naming(records[few]):
-                answers = self._interface.answers(_taken(inputs, few))
+                answers = self._model.answers(_taken(inputs, few))
             yield _Packed(few, _packed(answers))
 
     def _few(self, n_queries: int) -> Iterator[np.ndarray]:
@@ -201,9 +201,9 @@ def _keys_of_norms(inputs: Any, labels: np.ndarray) -> list[bytes]:
 def _naming(records: np.ndarray) -> Iterator[None]:
     """Name records by their number in the audit, where an error counts those that were asked about."""
 
-    def named(found: re.Match[str]) -> str:
-        place = int(found[2].replace(",", "")) - 1
-        return f"{found[1]} record {records[place] + 1:,}" if 0 <= place < len(records) else found[0]
+    def named(match: re.Match[str]) -> str:
+        place = int(match[2].replace(",", "")) - 1
+        return f"{match[1]} record {records[place] + 1:,}" if 0 <= place < len(records) else match[0]
 
     try:
         yield
@@ -215,13 +215,13 @@ def _naming(records: np.ndarray) -> Iterator[None]:
 
 
 def _checked_records(records: Any, n_inputs: int, n_records: int) -> np.ndarray:
-    found = np.asarray(records)
-    if found.shape != (n_inputs,) or (found.size and (found.min() < 0 or found.max() >= n_records)):
+    numbers = np.asarray(records)
+    if numbers.shape != (n_inputs,) or (numbers.size and (numbers.min() < 0 or numbers.max() >= n_records)):
         raise InputError(
             f"Expected the number of its record, in 0..{n_records - 1}, for each of {n_inputs:,} queries, found "
-            f"{found.size:,} from {found.min(initial=0)} to {found.max(initial=0)}."
+            f"{numbers.size:,} from {numbers.min(initial=0)} to {numbers.max(initial=0)}."
         )
-    return found
+    return numbers
 
 
 def keys_of(inputs: Any, salt: bytes = b"") -> list[bytes]:

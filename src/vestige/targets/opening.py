@@ -1,11 +1,15 @@
-"""One door to any classifier in Python."""
+"""Any classifier in Python as a model that can be queried."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vestige.core.errors import UnsupportedModelError
 from vestige.core.targets import ClassNames, ModelSource, QueryableModel
+from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.objects.estimator import EstimatorTarget, LabelEstimatorTarget
+from vestige.targets.objects.function import FunctionTarget
 
 
 def open_target(classifier: Any, n_classes: int, classes: ClassNames = None) -> QueryableModel:
@@ -14,12 +18,12 @@ def open_target(classifier: Any, n_classes: int, classes: ClassNames = None) -> 
     Args:
         classifier: A torch module that gives logits, an estimator with `predict_proba`, or with `predict` and
             `classes_` alone, a function from inputs to probabilities (or to `Logits`, `Probabilities` or
-            `PredictedLabels`), or a door to a model elsewhere.
+            `PredictedLabels`), or the source of a model elsewhere.
         n_classes: Classes of the records it is asked about.
         classes: Their names, if they have some: those of an estimator are matched with them.
 
     Raises:
-        UnsupportedModelError: It is none of these.
+        UnsupportedModelError: It is something else.
     """
     if isinstance(classifier, ModelSource) and not isinstance(classifier, type):
         return classifier.open_model(n_classes, classes)
@@ -28,16 +32,10 @@ def open_target(classifier: Any, n_classes: int, classes: ClassNames = None) -> 
 
         return TorchTarget(classifier, n_classes)
     if hasattr(classifier, "predict_proba") and not isinstance(classifier, type):
-        from vestige.targets.objects.estimator import EstimatorTarget
-
         return EstimatorTarget(classifier, n_classes, classes)
     if callable(classifier) and not isinstance(classifier, type):
-        from vestige.targets.objects.function import FunctionTarget
-
         return FunctionTarget(classifier, n_classes, classes)
     if hasattr(classifier, "predict") and hasattr(classifier, "classes_") and not isinstance(classifier, type):
-        from vestige.targets.objects.estimator import LabelEstimatorTarget
-
         return LabelEstimatorTarget(classifier, n_classes, classes)
     cure = "wrap it in such a function."
     if isinstance(classifier, str | Path):
@@ -48,6 +46,22 @@ def open_target(classifier: Any, n_classes: int, classes: ClassNames = None) -> 
         f"Expected a torch module, a fitted classifier with predict_proba or predict, or a function from inputs to "
         f"probabilities, found {type(classifier).__name__}; {cure}"
     )
+
+
+@dataclass(frozen=True)
+class DeclaredModel:
+    """A torch module or a function, and what it was said to answer with, as a model source."""
+
+    model: Any
+    format: AnswerFormat
+
+    def open_model(self, n_classes: int, classes: ClassNames = None) -> QueryableModel:
+        """Return the model that can be queried."""
+        if is_torch_module(self.model):
+            from vestige.targets.objects.module_answers import module_target
+
+            return module_target(self.model, self.format, n_classes, classes)
+        return FunctionTarget(self.model, n_classes, classes, self.format)
 
 
 def is_torch_module(thing: Any) -> bool:

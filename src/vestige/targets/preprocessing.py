@@ -1,4 +1,4 @@
-"""What stands directly before a model: its inputs are checked and prepared, and its answers may be reduced."""
+"""Wrappers directly around a model: they check and prepare its inputs, and may reduce its answers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,65 +15,64 @@ def _as_they_are(values: Any) -> Any:
     return values
 
 
-def prepared_model(interface: QueryableModel, space: InputSpace) -> QueryableModel:
-    """Return an interface that is asked about inputs as they are in the records.
+def prepared_model(model: QueryableModel, space: InputSpace) -> QueryableModel:
+    """Return a model that is asked about inputs as they are in the records.
 
     It gives what the one behind it gives and no more: gradients only if that one has some, answers in parts only if
     that one is far away. Everything is checked before anything is asked.
 
     Args:
-        interface: The model.
+        model: The model.
         space: What its inputs may be, and how it is given them.
     """
     if space.declares_nothing:
-        return interface
+        return model
 
     def prepared(inputs: Any) -> Any:
         space.check(inputs)
         return inputs if space.changes_nothing else space.prepared(inputs)
 
-    if isinstance(interface, GradientModel):
-        return _ChangedGradients(interface, prepared, _as_they_are)
-    return changed_model(interface, before=prepared)
+    if isinstance(model, GradientModel):
+        return _ChangedGradients(model, prepared, _as_they_are)
+    return changed_model(model, before=prepared)
 
 
 def changed_model(
-    interface: QueryableModel,
+    model: QueryableModel,
     *,
     before: Callable[[Any], Any] = _as_they_are,
     after: Callable[[Any], Answers] = _as_they_are,
 ) -> QueryableModel:
-    """Return an interface that changes the inputs or the answers of another, without the gradients of that one.
+    """Return a model that changes the inputs or the answers of another, without the gradients of that one.
 
     Args:
-        interface: The model. If it is far away, so is what is returned.
+        model: The model. If it is far away, so is what is returned.
         before: From inputs to those that the model is given.
         after: From the model's answers to those that are given.
     """
-    kind = _ChangedRemote if isinstance(interface, RemoteModel) else _Changed
-    return kind(interface, before, after)
+    return (_ChangedRemote if isinstance(model, RemoteModel) else _Changed)(model, before, after)
 
 
 class _Changed:
-    def __init__(self, interface: Any, before: Callable[[Any], Any], after: Callable[[Any], Answers]) -> None:
-        self._interface, self._before, self._after, self.n_classes = interface, before, after, interface.n_classes
+    def __init__(self, model: Any, before: Callable[[Any], Any], after: Callable[[Any], Answers]) -> None:
+        self._model, self._before, self._after, self.n_classes = model, before, after, model.n_classes
 
     def answers(self, inputs: Any) -> Answers:
         """Answer as the model behind does; InputError if the inputs are none that were declared."""
-        return self._after(self._interface.answers(self._before(inputs)))
+        return self._after(self._model.answers(self._before(inputs)))
 
 
 class _ChangedGradients(_Changed):
     def gradient_norms(self, inputs: Any, labels: Int[ndarray, " record"]) -> Float[ndarray, " record"]:
         """Return the norms of the model behind; preparing has no parameters of its own."""
-        norms: ndarray = self._interface.gradient_norms(self._before(inputs), labels)
+        norms: ndarray = self._model.gradient_norms(self._before(inputs), labels)
         return norms
 
     def last_layer_gradients(
         self, inputs: Any, labels: Int[ndarray, " record"]
     ) -> Iterator[Float[ndarray, "some input class"]]:
         """Yield the gradients of the model behind."""
-        batches: Iterator[ndarray] = self._interface.last_layer_gradients(self._before(inputs), labels)
+        batches: Iterator[ndarray] = self._model.last_layer_gradients(self._before(inputs), labels)
         return batches
 
 
@@ -81,9 +80,9 @@ class _ChangedRemote(_Changed):
     @property
     def identity(self) -> str:
         """That of the model behind."""
-        return str(self._interface.identity)
+        return str(self._model.identity)
 
     def answers_in_batches(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[AnswerBatch]:
         """Answer as the model behind does; inputs are checked when this is called, not when a part is taken."""
-        parts = self._interface.answers_in_batches(self._before(inputs), allowance)
+        parts = self._model.answers_in_batches(self._before(inputs), allowance)
         return (replace(part, answers=self._after(part.answers)) for part in parts)

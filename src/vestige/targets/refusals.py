@@ -1,31 +1,28 @@
-"""What is said in one line of a model file that cannot be opened, and of answers that are none."""
+"""One-line errors about model files that cannot be opened and about malformed answers."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vestige.core.columns import index_of
-from vestige.core.errors import InputError, TargetError, UnsupportedModelError, VestigeError
+from vestige.core.errors import TargetError, UnsupportedModelError, VestigeError, refusing
 from vestige.core.messages import brief
 
 
-def damaged(path: Path, what: str, error: Exception) -> InputError:
-    """Return what to raise for a file that is not what its name says; `what` with its article, such as "a program"."""
+def damaged(path: Path, what: str, error: Exception) -> str:
+    """Say that a file is not what its name says; `what` with its article, such as "a program"."""
     said = reason(error).replace(str(path), path.name)
-    return InputError(f"Expected {what} in {path.name}, found a damaged or foreign file: {brief(said, 200)}.")
+    return f"Expected {what} in {path.name}, found a damaged or foreign file: {brief(said, 200)}."
 
 
-@contextmanager
-def reading(path: Path, what: str) -> Iterator[None]:
+def reading(path: Path, what: str) -> AbstractContextManager[None]:
     """Say of whatever a library raises that the file is `damaged`."""
-    try:
-        yield
-    except Exception as error:
-        raise damaged(path, what, error) from None
+    return refusing(Exception, partial(damaged, path, what))
 
 
 def not_trusted(path: Path, what: str, safe: str) -> UnsupportedModelError:
@@ -92,36 +89,36 @@ def reason(error: BaseException) -> str:
 # ------------------------------------------------------------------------------------ answers
 
 
-def array_of(found: Any, what: str) -> np.ndarray:
+def array_of(answers: Any, what: str) -> np.ndarray:
     """Return answers as an array: of lists, tables and sparse matrices, of tensors wherever they are.
 
     Args:
-        found: What a model returned.
+        answers: What a model returned.
         what: What its answers are called in messages.
 
     Raises:
         TargetError: They are no array, or some are masked.
     """
     torch = sys.modules.get("torch")  # without it there is no tensor
-    if torch is not None and isinstance(found, torch.Tensor):
-        found = found.detach().cpu()
-        found = found.float() if found.dtype is torch.bfloat16 else found  # of which numpy knows nothing
-    if np.ma.isMaskedArray(found) and np.ma.getmaskarray(found).any():
+    if torch is not None and isinstance(answers, torch.Tensor):
+        answers = answers.detach().cpu()
+        answers = answers.float() if answers.dtype is torch.bfloat16 else answers  # of which numpy knows nothing
+    if np.ma.isMaskedArray(answers) and np.ma.getmaskarray(answers).any():
         raise TargetError(f"Expected {what} for every record, found a masked array; give an answer for each.")
     try:
-        array = np.asarray(found.toarray() if hasattr(found, "tocsr") else found)
+        array = np.asarray(answers.toarray() if hasattr(answers, "tocsr") else answers)
         if array.dtype == object and array.ndim and what != "predicted labels":
             array = array.astype(np.float64)
     except Exception as error:  # rows of several lengths, text among numbers, whatever a foreign type may do
-        raise _no_array(found, what, brief(str(error), 100)) from None
+        raise _no_array(answers, what, brief(str(error), 100)) from None
     if array.dtype == object and not array.ndim:
-        raise _no_array(found, what, "a single object")
+        raise _no_array(answers, what, "a single object")
     return array
 
 
-def _no_array(found: Any, what: str, why: str) -> TargetError:
+def _no_array(answers: Any, what: str, why: str) -> TargetError:
     return TargetError(
-        f"Expected {what} as one array, a row per record, found {type(found).__name__} ({why}); let the model return "
+        f"Expected {what} as one array, a row per record, found {type(answers).__name__} ({why}); let the model return "
         "its answers alone."
     )
 

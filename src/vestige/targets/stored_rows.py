@@ -1,14 +1,15 @@
-"""Training rows that a model carries with it: neighbours, support vectors, whatever else holds rows as they were."""
+"""Training rows that a model stores: nearest neighbours, support vectors, and other copies of rows."""
 
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from vestige.core.errors import InputError
+from vestige.core.errors import refusing
 from vestige.core.messages import brief
 from vestige.targets.opening import is_torch_module
 from vestige.targets.refusals import array_of
@@ -46,14 +47,11 @@ def stored_rows(classifier: Any, inputs: Any) -> tuple[StoredRows, ...]:
     whose features are all equal, such as an empty image, do not count for the latter: a row of zeros is often chance.
 
     Args:
-        classifier: A fitted estimator with all that is in it, a torch module, or an interface to one of them.
+        classifier: A fitted estimator with all that is in it, a torch module, or a `QueryableModel` of one.
         inputs: Records that it was trained on, an array or a DataFrame, of which the columns of numbers are looked for.
     """
-    search = _Search(inputs)
-    for owner in _parts(classifier):
-        for part, rows, is_known in _tables_of_module(owner) if is_torch_module(owner) else _tables_of(owner):
-            search.look_at(part, rows, is_known=is_known)
-    return tuple(search.found.values())
+    of_owners = (_tables_of_module(o) if is_torch_module(o) else _tables_of(o) for o in _parts(classifier))
+    return _with_records(chain.from_iterable(of_owners), inputs)
 
 
 def stored_rows_of_onnx(model: bytes | str | Path, inputs: Any) -> tuple[StoredRows, ...]:
@@ -73,63 +71,57 @@ def stored_rows_of_onnx(model: bytes | str | Path, inputs: Any) -> tuple[StoredR
         import onnx
     except ImportError:
         return ()
-    try:
-        whole = onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
-    except Exception as error:
-        where = "the given bytes" if isinstance(model, bytes) else Path(model).name
-        raise InputError(
+    where = "the given bytes" if isinstance(model, bytes) else Path(model).name
+    with refusing(
+        Exception,
+        lambda error: (
             f"Expected an ONNX graph in {where}, found {brief(f'{type(error).__name__}: {error}')}; export it again."
-        ) from None
-    search = _Search(inputs)
-    for graph in _graphs(whole.graph):
-        for part, rows, is_known in _tables_of_graph(graph):
-            search.look_at(part, rows, is_known=is_known)
-    return tuple(search.found.values())
+        ),
+    ):
+        whole = onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(model)
+    return _with_records(chain.from_iterable(map(_tables_of_graph, _graphs(whole.graph))), inputs)
 
 
-class _Search:
-    """The records that are looked for, each by the hash of its numbers as they are and as float32, and what was found.
+def _with_records(tables: Iterable[_Table], inputs: Any) -> tuple[StoredRows, ...]:
+    """Tables of kinds that keep rows, and others with records in them.
 
-    Rows of a model are compared with both, and in float32 where the records have no more digits.
+    Records are looked for by the hash of their numbers as they are and as float32; rows of a model are compared with
+    both, and in float32 where the records have no more digits.
     """
-
-    def __init__(self, inputs: Any) -> None:
-        if hasattr(inputs, "columns"):
-            numeric = [i for i, dtype in enumerate(inputs.dtypes) if getattr(dtype, "kind", "O") in "biuf"]
-            inputs = inputs.iloc[:, numeric].to_numpy(dtype=np.float64, na_value=np.nan)
-        inputs = np.asarray(inputs)
-        is_number = inputs.dtype.kind in "biuf" and inputs.ndim > 1
-        self._width = math.prod(inputs.shape[1:]) if is_number else 0
-        rows = inputs.reshape(len(inputs), self._width) if self._width else np.empty((0, 1))
-        self._precision = np.dtype(np.float32) if rows.dtype == np.float32 else None
-        self._exact = _hashes(rows)
-        self._rounded = _hashes(rows, np.dtype(np.float32)) if rows.dtype.itemsize > 2 else self._exact
-        self._varies = np.concatenate([np.empty(0, bool), *((b != b[:, :1]).any(axis=1) for b in _blocks(rows))])
-        self.found: dict[tuple[str, int, int], StoredRows] = {}  # what several parts hold, one per class, counts once
-
-    def look_at(self, part: str, rows: Any, *, is_known: bool) -> None:
-        """Note rows of a part that is known to keep some, and others if a record is among them."""
+    if hasattr(inputs, "columns"):
+        numeric = [i for i, dtype in enumerate(inputs.dtypes) if getattr(dtype, "kind", "O") in "biuf"]
+        inputs = inputs.iloc[:, numeric].to_numpy(dtype=np.float64, na_value=np.nan)
+    inputs = np.asarray(inputs)
+    width = math.prod(inputs.shape[1:]) if inputs.dtype.kind in "biuf" and inputs.ndim > 1 else 0
+    records = inputs.reshape(len(inputs), width) if width else np.empty((0, 1))
+    precision = np.dtype(np.float32) if records.dtype == np.float32 else None
+    exact = _hashes(records)
+    rounded = _hashes(records, np.dtype(np.float32)) if records.dtype.itemsize > 2 else exact
+    varies = np.concatenate([np.empty(0, bool), *((b != b[:, :1]).any(axis=1) for b in _blocks(records))])
+    listed: dict[tuple[str, int, int], StoredRows] = {}  # what several parts hold, one per class, counts once
+    for part, rows, is_known in tables:
         n_rows, content, n_matching = int(rows.shape[0]), 0, 0
-        if self._width and math.prod(rows.shape[1:]) == self._width:
-            hashes = _hashes(rows, self._precision)
-            matches = np.isin(self._exact, hashes) | np.isin(self._rounded, hashes)
+        if width and math.prod(rows.shape[1:]) == width:
+            hashes = _hashes(rows, precision)
+            matches = np.isin(exact, hashes) | np.isin(rounded, hashes)
             content = int(np.bitwise_xor.reduce(hashes))
-            n_matching = int(np.count_nonzero(matches if is_known else matches & self._varies))
+            n_matching = int(np.count_nonzero(matches if is_known else matches & varies))
         if n_rows and (is_known or n_matching):
-            self.found.setdefault((part, n_rows, content), StoredRows(part, n_rows, n_matching))
+            listed.setdefault((part, n_rows, content), StoredRows(part, n_rows, n_matching))
+    return tuple(listed.values())
 
 
 def _hashes(rows: Any, rounded: np.dtype[Any] | None = None) -> np.ndarray:
     """A number per row, equal for equal numbers of any type; -0.0 is 0.0, and a missing value a missing value."""
-    found = []
+    hashes = []
     for block in _blocks(rows):
         dense = array_of(block, "rows")
         with np.errstate(over="ignore"):
             numbers = dense if rounded is None else dense.astype(rounded)
         numbers = np.ascontiguousarray(numbers.reshape(len(dense), -1), dtype=np.float64) + 0.0
         numbers[np.isnan(numbers)] = np.nan
-        found += [hash(row.tobytes()) for row in numbers]
-    return np.array(found, dtype=np.int64)
+        hashes += [hash(row.tobytes()) for row in numbers]
+    return np.array(hashes, dtype=np.int64)
 
 
 def _blocks(rows: Any) -> Iterator[Any]:
@@ -141,9 +133,9 @@ def _blocks(rows: Any) -> Iterator[Any]:
 # ------------------------------------------------------------------------------- estimators and modules
 
 
-def _parts(found: Any) -> Iterator[Any]:
+def _parts(classifier: Any) -> Iterator[Any]:
     """A fitted estimator and every one in its attributes, once each, whatever refers to whatever."""
-    pending, seen = deque([found]), set()
+    pending, seen = deque([classifier]), set()
     while pending:
         value = pending.popleft()
         if id(value) in seen:

@@ -15,8 +15,7 @@ from vestige.core.targets import Access
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.model_file import ModelFile
 from vestige.targets.http.endpoint import Endpoint, Limits
-from vestige.targets.objects.function import AnsweringFunction
-from vestige.targets.opening import open_target
+from vestige.targets.opening import DeclaredModel, open_target
 
 MODELS = """
 import numpy as np
@@ -123,7 +122,7 @@ def test_a_module_may_be_named_as_a_file(folder):
 )
 def test_a_function_of_inputs_answers_as_declared(folder, name, answers, kind):
     door = file_of(folder, f"my_models:{name}", answers=answers).model()
-    assert isinstance(door, AnsweringFunction)
+    assert isinstance(door, DeclaredModel)
     found = open_target(door, 2).answers(X)
     assert type(found) is kind
     expected = (X[:, 0] > 1) if kind is PredictedLabels else np.column_stack([X[:, 0] - 9, X[:, 1] + 9])

@@ -16,7 +16,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 from tests.auditing.planted import rows
-from tests.targets.interfaces import Far, probabilities_of
+from tests.targets.models import Far, probabilities_of
 
 from vestige import Predictions, Querying, audit
 from vestige.auditing.querying.cost import lines_of_asking
@@ -30,7 +30,7 @@ from vestige.core.records import Codes, Records, joined
 from vestige.core.result import Queries, Validity
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.http.endpoint import Limits
-from vestige.targets.objects.function import AnsweringFunction
+from vestige.targets.opening import DeclaredModel
 
 N = 50  # on each side
 
@@ -102,7 +102,7 @@ def test_a_function_that_answers_with_labels_is_audited_with_what_it_gives():
 def test_a_model_that_was_said_to_answer_with_labels_is_refused_before_it_is_asked(access):
     members, nonmembers = sides()
     asked: list[np.ndarray] = []
-    door = AnsweringFunction(asked.append, AnswerFormat(PredictedLabels))
+    door = DeclaredModel(asked.append, AnswerFormat(PredictedLabels))
     for model in (door, LinearSVC().fit(members.inputs, members.labels)):
         with pytest.raises(
             UnsupportedModelError, match="number per class, found predicted labels; ask for access to labels"

@@ -4,7 +4,7 @@ from PIL import Image
 from tests.data.refusals import refused
 
 from vestige.core.records import joined
-from vestige.data.records.images import read_image_folder, read_two_image_folders
+from vestige.data.records.images import read_image_folder, read_image_folders
 
 
 def picture(seed, shape=(5, 4, 3)):
@@ -85,7 +85,7 @@ def test_two_folders_have_the_classes_of_both_and_ids_that_stay_apart(tmp_path):
     save(tmp_path / "in" / "eel" / "1.png", picture(1))
     save(tmp_path / "out" / "bee" / "1.png", picture(2))
     save(tmp_path / "out" / "cat" / "1.png", picture(3))
-    members, nonmembers = read_two_image_folders(tmp_path / "in", tmp_path / "out")
+    members, nonmembers = read_image_folders([tmp_path / "in", tmp_path / "out"])
     assert members.classes == nonmembers.classes == ("bee", "cat", "eel")
     assert members.labels.tolist() == [1, 2]
     assert nonmembers.labels.tolist() == [0, 1]
@@ -99,7 +99,7 @@ def test_two_folders_have_the_classes_of_both_and_ids_that_stay_apart(tmp_path):
 def test_two_folders_of_one_name_are_told_apart_by_where_they_are(tmp_path):
     for site in ("a", "b"):
         save(tmp_path / site / "images" / "cat" / "1.png", picture(0))
-    members, nonmembers = read_two_image_folders(tmp_path / "a" / "images", tmp_path / "b" / "images")
+    members, nonmembers = read_image_folders([tmp_path / "a" / "images", tmp_path / "b" / "images"])
     assert members.ids.tolist() == ["a/cat/1.png"]
     assert nonmembers.ids.tolist() == ["b/cat/1.png"]
 
@@ -109,7 +109,7 @@ def test_a_folder_and_one_of_the_same_name_inside_another_are_two(tmp_path):
     save(outer / "cat" / "1.png", picture(0))
     save(inner / "cat" / "1.png", picture(1))
     save(outer / "more" / "1.png", picture(2))
-    members, nonmembers = read_two_image_folders(outer, inner)
+    members, nonmembers = read_image_folders([outer, inner])
     assert not set(members.ids.tolist()) & set(nonmembers.ids.tolist())
 
 
@@ -117,13 +117,13 @@ def test_a_folder_and_one_of_the_same_name_inside_another_are_two(tmp_path):
 def test_the_same_folder_twice_is_refused(folder, tmp_path, again):
     (folder.parent / "link").symlink_to(folder)
     other = tmp_path / "link" if again == "link" else folder / again
-    refused(lambda: read_two_image_folders(folder, other), "pets: Expected two folders, found the same")
+    refused(lambda: read_image_folders([folder, other]), "pets: Expected two folders, found the same")
 
 
 def test_two_folders_of_unlike_images_are_refused(tmp_path, folder):
     save(tmp_path / "others" / "cat" / "1.png", picture(0, (7, 6, 3)))
     refused(
-        lambda: read_two_image_folders(folder, tmp_path / "others"),
+        lambda: read_image_folders([folder, tmp_path / "others"]),
         "others: ",
         "as in pets",
         "height 5 x width 4 x 3",
@@ -134,6 +134,6 @@ def test_two_folders_of_unlike_images_are_refused(tmp_path, folder):
 def test_notes_of_each_folder_are_its_own(tmp_path, folder):
     save(tmp_path / "others" / "cat" / "1.png", picture(0))
     (tmp_path / "others" / "cat" / "notes.txt").write_text("hello")
-    members, nonmembers = read_two_image_folders(folder, tmp_path / "others")
+    members, nonmembers = read_image_folders([folder, tmp_path / "others"])
     assert members.notes == ()
     assert "cat/notes.txt" in nonmembers.notes[0]

@@ -240,6 +240,6 @@ def test_without_pooch(site, data, monkeypatch):
 def test_the_real_files_are_the_published_ones(name):
     """MNIST here was packed anew: what is in it is what was published."""
     folder = Path(str(REAL))
-    if SETS[name].found(folder) is None:
+    if SETS[name].files_in(folder) is None:
         pytest.skip(f"{name} is not here")
     assert {file.found for file in fetch(name, folder=folder)} == {Found.PRESENT}

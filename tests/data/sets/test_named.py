@@ -20,7 +20,7 @@ EACH = [pytest.param(name, marks=pytest.mark.slow) if name == "cifar10-jpeg" els
 @pytest.mark.parametrize("name", EACH)
 def test_what_is_said_of_a_set_is_what_is_read(name):
     known = SETS[name]
-    if REAL is None or known.found(Path(REAL)) is None:
+    if REAL is None or known.files_in(Path(REAL)) is None:
         pytest.skip(f"{name} is not here")
     records = load(name)
     assert records.n_records == known.n_records
@@ -76,11 +76,11 @@ def test_an_unknown_name():
 
 def test_other_forms_of_the_same_files(tmp_path):
     known = SETS["cifar10"]
-    assert known.found(tmp_path) is None
+    assert known.files_in(tmp_path) is None
     (tmp_path / "cifar10" / "cifar-10-batches-py").mkdir(parents=True)
-    assert known.found(tmp_path) == (tmp_path / "cifar10" / "cifar-10-batches-py",)
+    assert known.files_in(tmp_path) == (tmp_path / "cifar10" / "cifar-10-batches-py",)
     (tmp_path / "cifar10" / "cifar-10-binary.tar.gz").touch()
-    assert known.found(tmp_path) == (tmp_path / "cifar10" / "cifar-10-binary.tar.gz",)
+    assert known.files_in(tmp_path) == (tmp_path / "cifar10" / "cifar-10-binary.tar.gz",)
 
 
 def cifar_batch(n, n_labels, seed):

@@ -144,7 +144,7 @@ def test_the_ratio_plays_what_it_names_on_answers_that_are_made_up():
 
 @pytest.mark.slow
 def test_the_study_of_location30_gives_what_is_stored():
-    if named_set("location30").found(data_folder()) is None:
+    if named_set("location30").files_in(data_folder()) is None:
         pytest.skip("Location30 is not in the data folder")
     result, _ = run("location30")
     for kind in ("rows", "differences", "power"):
@@ -156,7 +156,7 @@ def test_the_study_of_location30_gives_what_is_stored():
 
 @pytest.mark.slow
 def test_a_study_that_was_stopped_goes_on_from_what_it_kept(tmp_path):
-    if named_set("location30").found(data_folder()) is None:
+    if named_set("location30").files_in(data_folder()) is None:
         pytest.skip("Location30 is not in the data folder")
     small = replace(SETTINGS["location30"], n_side=20, n_choice=100, n_noise=100, surfree=250)
     _, first = run("location30", tmp_path, small)

@@ -11,7 +11,7 @@ from vestige.auditing.files.target_file import EndpointTable, TargetTable, calle
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.shadows.settings import SAME, ShadowTraining
 from vestige.core.durations import seconds_of
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refuse_if
 from vestige.core.inputs import InputSpace
 from vestige.core.jobs import Executor
 from vestige.core.predictions import Predictions
@@ -19,7 +19,13 @@ from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.core.references import References
 from vestige.core.schema import Schema
-from vestige.data.records.reading import RecordColumns
+from vestige.data import Columns, RecordColumns, read_predictions, read_references
+from vestige.data.records.images import read_image_folders
+from vestige.data.records.reading import read_alike
+from vestige.training.function_recipe import FunctionRecipe
+from vestige.training.identity import named_object
+
+_FILES, _FOLDERS, _OBJECTS = "files", "folders of images", "records of Python"  # what holds records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +36,6 @@ class DataTable(RecordColumns, Schema):
     nonmembers: str | None = None
     records: str | None = None
     classes: list[str | int] | None = None
-
-    def columns(self) -> RecordColumns:
-        """Return the names of columns alone."""
-        return RecordColumns(self.label, self.id, self.subject, self.groups, self.order, self.inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,20 +90,20 @@ class AuditFile(SharedTables):
     label_only: LabelOnlyTable | None = None
 
     def model(self, *, trust_pickle: bool = False) -> Any:
-        """Return the target: an object of Python, a door to one, or predictions.
+        """Return the target: an object of Python, a model source, or predictions.
 
         Raises:
-            InputError: There is none of that name, or it is said to be two things.
+            InputError: There is no such model, or two contradicting entries name it.
         """
         part = self._target_part()
-        found = model_of(part, self.endpoint, self.folder, self._named, self._table, trust_pickle=trust_pickle)
-        if isinstance(found, Predictions) and not self.inputs.declares_nothing:
+        model = model_of(part, self.endpoint, self.folder, self._named, self._table, trust_pickle=trust_pickle)
+        if isinstance(model, Predictions) and not self.inputs.declares_nothing:
             name = Path(part.model).name
             raise InputError(
                 f"Expected no [inputs] for a table of predictions ({name}), which is not asked, found some; leave them "
                 "out."
             )
-        return found
+        return model
 
     def modules(self) -> list[str]:
         """Return what is named as `module:name`: code of the user's, which runs once it is asked for."""
@@ -142,8 +144,6 @@ class AuditFile(SharedTables):
         return self.target
 
     def _table(self, path: Path) -> Predictions:
-        from vestige.data import Columns, read_predictions
-
         columns = Columns(label=self.data.label, id=self.data.id)  # whose record it is, the records say
         return read_predictions(path, columns, members=self._member_ids)[0]
 
@@ -157,28 +157,8 @@ class AuditFile(SharedTables):
         Raises:
             InputError: A file or function does not give records.
         """
-        names = (self.data.members or "", self.data.nonmembers or "")
-        paths = [self.folder / name for name in names]
-        if all(path.is_dir() for path in paths):
-            from vestige.data.records.images import read_two_image_folders
-
-            self._refuse_columns("folders of images")
-            return read_two_image_folders(paths[0], paths[1])
-        if any(path.is_dir() for path in paths):
-            one, other = names if paths[0].is_dir() else names[::-1]
-            raise InputError(
-                f"Expected members and nonmembers of one kind, found the folder {one} and {other}, which is none; give "
-                "two folders of images or two files."
-            )
-        if all(path.exists() for path in paths):
-            from vestige.data.records.reading import read_two_records
-
-            return read_two_records(paths[0], paths[1], self.data.columns(), classes=self.data.classes)
-        missing = [name for name, path in zip(names, paths, strict=True) if ":" not in name and not path.exists()]
-        if missing:
-            raise InputError(f"Expected a file or module:name of records, found no file {missing[0]}; check the path.")
-        self._refuse_columns("records of Python")
-        return self._side(names[0]), self._side(names[1])
+        members, nonmembers = self._records(self.data.members, self.data.nonmembers)
+        return members, nonmembers
 
     def all_records(self) -> Records:
         """Return the records of the audit of a recipe.
@@ -186,44 +166,35 @@ class AuditFile(SharedTables):
         Raises:
             InputError: A file or function does not give records.
         """
-        return self._records_of(self.data.records or "")
+        return self._records(self.data.records)[0]
 
-    def _records_of(self, name: str) -> Records:
-        """Records of a file, a folder of images or `module:name`."""
-        path = self.folder / name
-        if path.is_dir():
-            from vestige.data.records.images import read_image_folder
-
-            self._refuse_columns("folders of images")
-            return read_image_folder(path)
-        if path.exists():
-            from vestige.data.records.reading import read_records
-
-            return read_records(path, self.data.columns(), classes=self.data.classes)
-        if ":" not in name:
-            raise InputError(f"Expected a file or module:name of records, found no file {name}; check the path.")
-        self._refuse_columns("records of Python")
-        return self._side(name)
-
-    def _refuse_columns(self, what: str) -> None:
-        """Refuse names of columns where there are none."""
-        said, usual = vars(self.data), vars(DataTable())
-        idle = [
-            name
-            for name, value in said.items()
-            if name not in ("members", "nonmembers", "records") and value != usual[name]
-        ]
-        if idle:
-            raise InputError(f"Expected no {idle[0]} in [data] for {what}, found one; leave it out.")
-
-    def _side(self, name: str) -> Records:
-        if ":" not in name:
+    def _records(self, *names: str | None) -> Sequence[Records]:
+        """The records of each name: all folders of images, all files, or all `module:name`."""
+        places = {name or "": self.folder / (name or "") for name in names}
+        kinds = {name: _kind_of(name, path) for name, path in places.items()}
+        if len(set(kinds.values())) > 1:
+            found = " and ".join(f"{name} ({kind})" for name, kind in kinds.items())
             raise InputError(
-                f"Expected members and nonmembers of one kind, found the file {name} and an object of Python; give two "
-                "files or two objects."
+                f"Expected members and nonmembers of one kind, found {found}; give two folders of images, two files or "
+                "two objects of Python."
             )
-        found = self._named(name)
-        records = found if isinstance(found, Records) else called(found, name)
+        paths, kind = [places[name or ""] for name in names], next(iter(kinds.values()))
+        if kind == _FILES:
+            missing = [name for name, path in places.items() if not path.exists()]
+            if missing:
+                raise InputError(
+                    f"Expected a file or module:name of records, found no file {missing[0]}; check the path."
+                )
+            return read_alike(paths, self.data, self.data.classes)
+        said, usual = vars(self.data), vars(DataTable())
+        idle = [name for name in said if name not in ("members", "nonmembers", "records") and said[name] != usual[name]]
+        if idle:
+            raise InputError(f"Expected no {idle[0]} in [data] for {kind}, found one; leave it out.")
+        return read_image_folders(paths) if kind == _FOLDERS else [self._of_python(name) for name in names if name]
+
+    def _of_python(self, name: str) -> Records:
+        value = self._named(name)
+        records = value if isinstance(value, Records) else called(value, name)
         if not isinstance(records, Records):
             raise InputError(f"Expected Records from {name}, found {type(records).__name__}.")
         return records
@@ -239,9 +210,9 @@ class AuditFile(SharedTables):
             InputError: The recipe's name, or a number, is not what it should be.
         """
         part = self.recipe
+        if part is None and executor is not None:
+            raise InputError("Expected a recipe in the audit file for shadow models, found none; add [recipe].")
         if part is None:
-            if executor is not None:
-                raise InputError("Expected a recipe in the audit file for shadow models, found none; add [recipe].")
             return None
         return ShadowTraining(
             SAME if part.train == SAME else self._recipe(part),
@@ -253,7 +224,7 @@ class AuditFile(SharedTables):
             share=part.share,
             checkpoints=part.checkpoints,
             epoch=part.epoch,
-            records=None if part.records is None else self._records_of(part.records),
+            records=None if part.records is None else self._records(part.records)[0],
             n_sources=part.n_sources,
         )
 
@@ -266,23 +237,15 @@ class AuditFile(SharedTables):
         Raises:
             InputError: It is no such file or folder.
         """
-        if self.reference is None:
-            return None
-        from vestige.data.predictions.references import read_references
-
-        return read_references(self.folder / self.reference.file, classes=classes)
+        return None if self.reference is None else read_references(self.folder / self.reference.file, classes=classes)
 
     def _recipe(self, part: RecipeTable) -> Recipe:
-        from vestige.training.function_recipe import FunctionRecipe
-
-        found = self._named(part.train)
-        if isinstance(found, Recipe):
-            return found
-        return FunctionRecipe(found, parameters=part.parameters, version=part.version)
+        recipe = self._named(part.train)
+        if isinstance(recipe, Recipe):
+            return recipe
+        return FunctionRecipe(recipe, parameters=part.parameters, version=part.version)
 
     def _named(self, name: str) -> Any:
-        from vestige.training.identity import named_object
-
         return named_object(name, self.folder)
 
     def as_tables(self, run: Path, fail_if: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -291,6 +254,12 @@ class AuditFile(SharedTables):
         if self.target is not None and is_address(self.target.model):
             tables["endpoint"] = as_table(self.endpoint or EndpointTable())
         return tables
+
+
+def _kind_of(name: str, path: Path) -> str:
+    if path.is_dir():
+        return _FOLDERS
+    return _OBJECTS if ":" in name and not path.exists() else _FILES
 
 
 def read_audit_file(path: Path) -> AuditFile:
@@ -320,36 +289,41 @@ def audit_file_of(said: Mapping[str, Any], folder: Path, name: str) -> AuditFile
 
 def _refuse_halves(file: AuditFile, name: str) -> None:
     """Refuse what is half the audit of a model and half that of a recipe."""
-    data = file.data
+    data, of_model = file.data, file.target is not None
     sides = [side for side in ("members", "nonmembers") if getattr(data, side) is not None]
-    if file.target is not None:
-        if data.records is not None:
-            raise InputError(
-                f"{name}: Expected members and nonmembers in [data] beside [target], found records, which are for the "
-                "audit of a recipe; leave [target] out, or name both sides."
-            )
-        if len(sides) < 2:
-            lacking = "members" if "members" not in sides else "nonmembers"
-            raise InputError(
-                f"{name}: Expected an entry data.{lacking}, found none; add it. Where there are none, audit the "
-                "recipe: leave [target] out, and name all records as records in [data]."
-            )
-        return
-    if len(sides) == 2 and data.records is None:
-        raise InputError(f"{name}: Expected an entry target, found none; add it: a table that names the model.")
-    if data.records is None or sides:
-        raise InputError(
-            f"{name}: Expected [target] with members and nonmembers in [data], or records in [data] for the audit of a "
-            f"recipe, found {', '.join(sides) if sides else 'none of these'} without [target]; add what is missing."
-        )
-    if file.recipe is None:
-        raise InputError(
-            f"{name}: Expected [recipe] for the audit of a recipe, found none; say how models are trained."
-        )
-    for part, there in (("reference", file.reference), ("endpoint", file.endpoint)):
-        if there is not None:
-            raise InputError(f"{name}: Expected no [{part}] in the audit of a recipe, found one; leave it out.")
-    if not file.inputs.declares_nothing:
-        raise InputError(
-            f"{name}: Expected no [inputs] in the audit of a recipe, found some; let the recipe prepare them."
-        )
+    lacking = "members" if "members" not in sides else "nonmembers"
+    needless = [part for part in ("reference", "endpoint") if getattr(file, part) is not None]
+    problems = (
+        (
+            of_model and data.records is not None,
+            "Expected members and nonmembers in [data] beside [target], found records, which are for the audit of a "
+            "recipe; leave [target] out, or name both sides.",
+        ),
+        (
+            of_model and len(sides) < 2,
+            f"Expected an entry data.{lacking}, found none; add it. Where there are none, audit the recipe: leave "
+            "[target] out, and name all records as records in [data].",
+        ),
+        (
+            not of_model and len(sides) == 2 and data.records is None,
+            "Expected an entry target, found none; add it: a table that names the model.",
+        ),
+        (
+            not of_model and (data.records is None or sides),
+            "Expected [target] with members and nonmembers in [data], or records in [data] for the audit of a recipe, "
+            f"found {', '.join(sides) if sides else 'none of these'} without [target]; add what is missing.",
+        ),
+        (
+            not of_model and file.recipe is None,
+            "Expected [recipe] for the audit of a recipe, found none; say how models are trained.",
+        ),
+        (
+            not of_model and needless,
+            f"Expected no [{''.join(needless[:1])}] in the audit of a recipe, found one; leave it out.",
+        ),
+        (
+            not of_model and not file.inputs.declares_nothing,
+            "Expected no [inputs] in the audit of a recipe, found some; let the recipe prepare them.",
+        ),
+    )
+    refuse_if(*((is_there, f"{name}: {message}") for is_there, message in problems))

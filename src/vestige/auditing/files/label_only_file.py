@@ -67,10 +67,6 @@ class BoundaryTable(_Search):
     n_queries: int = BoundarySearch.n_queries
     n_references: int = BoundarySearch.n_references
 
-    def probe(self) -> Probe:
-        """Return what is asked."""
-        return BoundarySearch(self.n_queries, _ESTIMATORS[self.estimator], self.n_references)
-
 
 @dataclass(frozen=True, kw_only=True)
 class CombinedTable(_Search):
@@ -79,20 +75,12 @@ class CombinedTable(_Search):
     distance: int = CombinedDistances.distance
     n_queries: int = CombinedDistances.n_queries
 
-    def probe(self) -> Probe:
-        """Return what is asked."""
-        return CombinedDistances(self.distance, self.n_queries, _ESTIMATORS[self.estimator])
-
 
 @dataclass(frozen=True, kw_only=True)
 class SettledTable(_Search):
     """The search for the decision boundary that ends as soon as a shadow model's threshold is settled."""
 
     n_queries: int = SettledSearch.n_queries
-
-    def probe(self) -> Probe:
-        """Return what is asked."""
-        return SettledSearch(self.n_queries, _ESTIMATORS[self.estimator])
 
 
 @dataclass(frozen=True)
@@ -134,5 +122,12 @@ class LabelOnlyTable(Schema):
             asked.append(Translations(tuple(self.translations) or Translations.choices))
         if self.rotations is not None:
             asked.append(Rotations(tuple(self.rotations) or Rotations.choices))
-        searches = (self.boundary, self.combined, self.settled)
-        return (*asked, *(search.probe() for search in searches if search is not None))
+        searches: tuple[tuple[_Search | None, Callable[..., Probe]], ...] = (
+            (self.boundary, BoundarySearch),
+            (self.combined, CombinedDistances),
+            (self.settled, SettledSearch),
+        )
+        for table, search in searches:
+            if table is not None:
+                asked.append(search(**vars(table) | {"estimator": _ESTIMATORS[table.estimator]}))
+        return tuple(asked)

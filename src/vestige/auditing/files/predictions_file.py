@@ -10,7 +10,17 @@ from vestige.core.errors import InputError
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
 from vestige.core.schema import Schema
-from vestige.data import Columns
+from vestige.data import (
+    Columns,
+    holds_references,
+    read_npy,
+    read_predictions,
+    read_references,
+    read_shadow,
+    read_two_tables,
+    refuse_columns,
+)
+from vestige.data.formats.files import Format, format_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +87,6 @@ class PredictionsFile(SharedTables):
             )
         return target, inside or beside, self._references(target.classes)
 
-    def _path(self, name: str) -> Path:
-        return self.folder / name
-
     def _file(self) -> str | None:
         """What holds the target's answers; a file of reference models does so too."""
         part = self.target
@@ -87,66 +94,59 @@ class PredictionsFile(SharedTables):
 
     def _target(self) -> tuple[Predictions, Predictions | None]:
         """The target's predictions, and the shadow's that are in the same file."""
-        from vestige.data import read_npy, read_predictions, refuse_columns
-
         part, columns, file = self.target, self.data, self._file()
-        if (part.members is None) != (part.nonmembers is None):
-            raise InputError("Expected --members and --nonmembers together, found one of them.")
         if part.members is not None and file is not None:
             raise InputError(f"Expected either FILE or --members and --nonmembers, found both, with {file}.")
-        if part.members is not None and part.nonmembers is not None:
-            return self._two_tables(part.members, part.nonmembers), None
+        tables = self._two_tables(part.members, part.nonmembers, "--members and --nonmembers")
+        if tables is not None:
+            return tables, None
         if file is None:
             raise InputError("Expected predictions, found no FILE; name one, or --members and --nonmembers.")
         if part.labels is None:
             if part.probabilities:
                 raise InputError("Expected --labels and --member files beside target.probabilities, found no --labels.")
-            return read_predictions(self._path(file), columns)
+            return read_predictions(self.folder / file, columns)
         if columns.member == "member":
             raise InputError("Expected --member MEMBER.npy beside --labels LABELS.npy, found none.")
         arrays = replace(columns, member="member", id=None, subject=None)
         refuse_columns(arrays, "", "--labels, --member, data.id and --subject")
         return read_npy(
-            self._path(file),
-            self._path(part.labels),
-            self._path(columns.member),
+            self.folder / file,
+            self.folder / part.labels,
+            self.folder / columns.member,
             probabilities=part.probabilities,
             label_base=columns.label_base,
-            ids=None if columns.id is None else self._path(columns.id),
-            subjects=None if columns.subject is None else self._path(columns.subject),
+            ids=None if columns.id is None else self.folder / columns.id,
+            subjects=None if columns.subject is None else self.folder / columns.subject,
         ), None
 
-    def _two_tables(self, members: str, nonmembers: str, classes: Any = None) -> Predictions:
-        from vestige.data import read_two_tables
-
-        return read_two_tables(self._path(members), self._path(nonmembers), self.data, classes=classes)
+    def _two_tables(
+        self, members: str | None, nonmembers: str | None, names: str, classes: Any = None
+    ) -> Predictions | None:
+        """Predictions of a table of members and one of nonmembers; None if neither is named."""
+        if members is not None and nonmembers is not None:
+            return read_two_tables(self.folder / members, self.folder / nonmembers, self.data, classes=classes)
+        if members is not None or nonmembers is not None:
+            raise InputError(f"Expected {names} together, found one of them.")
+        return None
 
     def _shadow(self, classes: Any) -> Predictions | None:
         """The shadow's predictions that are in files of their own."""
-        from vestige.data import read_shadow
-
-        part = self.target
-        if (part.shadow_members is None) != (part.shadow_nonmembers is None):
-            raise InputError("Expected target.shadow_members and target.shadow_nonmembers together, found one of them.")
-        if part.shadow_members is not None and part.shadow_nonmembers is not None:
-            if part.shadow is not None:
-                raise InputError(
-                    "Expected either --shadow or target.shadow_members and target.shadow_nonmembers, found both."
-                )
-            return self._two_tables(part.shadow_members, part.shadow_nonmembers, classes)
-        return None if part.shadow is None else read_shadow(self._path(part.shadow), self.data, classes=classes)
+        part, names = self.target, "target.shadow_members and target.shadow_nonmembers"
+        tables = self._two_tables(part.shadow_members, part.shadow_nonmembers, names, classes)
+        if part.shadow is None:
+            return tables
+        if tables is not None:
+            raise InputError(f"Expected either --shadow or {names}, found both.")
+        return read_shadow(self.folder / part.shadow, self.data, classes=classes)
 
     def _references(self, classes: Any) -> References | None:
         """Reference models' answers, from a file of their own or from the one with the predictions."""
-        from vestige.data import holds_references, read_references
-        from vestige.data.formats.files import Format, format_of
-
-        name, file = self.target.reference, self._file()
-        if name is None and file is not None and format_of(self._path(file)) is Format.NPZ:
-            name = file if holds_references(self._path(file)) else None
-        if name is None:
+        path = self.folder / (self.target.reference or self._file() or "")
+        is_there = path.is_file() and format_of(path) is Format.NPZ and holds_references(path)
+        if self.target.reference is None and not is_there:
             return None
-        return read_references(self._path(name), label_base=self.data.label_base, classes=classes)
+        return read_references(path, label_base=self.data.label_base, classes=classes)
 
 
 def is_of_predictions(said: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Tables of an audit file become frozen dataclasses, and what is wrong in them becomes one line."""
+"""Tables of an audit file as frozen dataclasses; an error in them is reported in one line."""
 
 import json
 import os
@@ -143,7 +143,7 @@ def read_tables(kind: type[Tables], said: Mapping[str, Any], folder: Path, name:
     said = _with_options_of_attacks(said)
     try:
         # As JSON, whose strict types are those of TOML: a list may become a tuple, and text the member of an enum.
-        tables: Tables = _adapter(kind).validate_json(json.dumps(said))  # type: ignore[arg-type]
+        tables: Tables = _adapter(kind).validate_json(json.dumps(said))
     except ValidationError as error:
         raise InputError(f"{name}: {_first_problem(error, kind, said)}") from None
     base = folder / tables.paths.relative_to
@@ -171,9 +171,7 @@ def as_table(value: Schema) -> dict[str, Any]:
     return asdict(value, dict_factory=lambda items: {name: entry for name, entry in items if entry is not None})  # type: ignore[call-overload, no-any-return]
 
 
-@cache
-def _adapter(kind: Any) -> Any:
-    return TypeAdapter(kind)
+_adapter: Any = cache(TypeAdapter)
 
 
 def _leaves(said: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -1,22 +1,22 @@
-"""The tables of `audit.toml` that say which model is audited, and how it may be asked."""
+"""The tables of `audit.toml` that name the audited model and how it may be queried."""
 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from vestige.core.durations import seconds_of
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refuse_if
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
+from vestige.core.predictions import Predictions
 from vestige.core.schema import Schema
 from vestige.core.targets import Access
 from vestige.core.views import MirrorAndShifts
 from vestige.targets.answer_format import AnswerFormat, Kind
-from vestige.targets.opening import is_torch_module
-
-if TYPE_CHECKING:
-    from vestige.core.predictions import Predictions
+from vestige.targets.files.model_file import ModelFile
+from vestige.targets.http.endpoint import Endpoint, Limits
+from vestige.targets.opening import DeclaredModel, is_torch_module
 
 _KINDS: Mapping[str, Kind] = {"probabilities": Probabilities, "logits": Logits, "labels": PredictedLabels}
 _TABLES = (".csv", ".gz", ".parquet", ".npz")
@@ -77,11 +77,11 @@ def model_of(
     endpoint: EndpointTable | None,
     folder: Path,
     named: Callable[[str], Any],
-    read_table: "Callable[[Path], Predictions]",
+    read_table: Callable[[Path], Predictions],
     *,
     trust_pickle: bool = False,
 ) -> Any:
-    """Return the model that an audit file names: an object of Python, a door, or predictions.
+    """Return the model that an audit file names: an object of Python, a model source, or predictions.
 
     Args:
         part: The table `target`.
@@ -106,8 +106,6 @@ def model_of(
             raise InputError(f"Expected a table of predictions at {part.model}, found no file; check the path.")
         return read_table(path)
     if is_file:
-        from vestige.targets.files.model_file import ModelFile
-
         factory = None if part.factory is None else named(part.factory)
         return ModelFile(path, _format(part), factory=factory, output=part.output, trust_pickle=trust_pickle)
     _only(part, "an object of Python", "access", "answers", "classes", "budget", "price", "views")
@@ -120,8 +118,6 @@ def is_address(model: str) -> bool:
 
 
 def _endpoint(part: TargetTable, said: EndpointTable) -> Any:
-    from vestige.targets.http.endpoint import Endpoint, Limits
-
     limits = Limits(seconds_of(said.timeout), said.n_tries, said.per_second, said.n_connections, said.batch)
     endpoint = Endpoint(
         part.model,
@@ -151,35 +147,31 @@ def _only(part: TargetTable, what: str, *known: str) -> None:
         raise InputError(f"Expected no {idle[0]} in [target] for {what} ({name}), found one; leave it out.")
 
 
-def _of_python(found: Any, part: TargetTable) -> Any:
-    from vestige.targets.objects.function import AnsweringFunction
-
-    if not _is_model(found):
-        if not callable(found):
-            raise InputError(f"Expected a model or a function as {part.model}, found {type(found).__name__}.")
-        if not _wants_inputs(found):
-            found = called(found, part.model)
+def _of_python(model: Any, part: TargetTable) -> Any:
+    if not _is_model(model):
+        if not callable(model):
+            raise InputError(f"Expected a model or a function as {part.model}, found {type(model).__name__}.")
+        if not _wants_inputs(model):
+            model = called(model, part.model)
     format = _format(part)
-    if format is not None and not _is_model(found) and not callable(found):
-        raise InputError(
-            f"Expected {part.model}() to return a model or a function, found {type(found).__name__}; return one."
-        )
-    if format is not None and is_torch_module(found):
-        from vestige.targets.files.module_answers import AnsweringModule
-
-        return AnsweringModule(found, format)
-    if format is None or _is_model(found):
-        if format is not None:
-            raise InputError(
-                f"Expected no answers or classes in [target] for {part.model}, a model that says them itself, found "
-                "some; leave them out."
-            )
-        return found
-    return AnsweringFunction(found, format)
+    if format is None:
+        return model
+    refuse_if(
+        (
+            not _is_model(model) and not callable(model),
+            f"Expected {part.model}() to return a model or a function, found {type(model).__name__}; return one.",
+        ),
+        (
+            _is_model(model) and not is_torch_module(model),
+            f"Expected no answers or classes in [target] for {part.model}, a model that says them itself, found some; "
+            "leave them out.",
+        ),
+    )
+    return DeclaredModel(model, format)
 
 
-def _is_model(found: Any) -> bool:
-    return is_torch_module(found) or hasattr(found, "predict") or hasattr(found, "open_model")
+def _is_model(value: Any) -> bool:
+    return is_torch_module(value) or hasattr(value, "predict") or hasattr(value, "open_model")
 
 
 def _wants_inputs(function: Callable[..., Any]) -> bool:

@@ -1,1 +1,1 @@
-"""How the audited model is asked, and what that costs."""
+"""How the audited model is queried, and what that costs."""

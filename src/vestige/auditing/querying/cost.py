@@ -1,22 +1,19 @@
-"""What asking a model will cost: queries, time and money, said before anything is sent."""
+"""What querying a model will cost: queries, time and money, before anything is sent."""
 
 import time
 from collections.abc import Collection
-from contextlib import closing
 from typing import Any
 
 import numpy as np
 
-from vestige.auditing.querying.session import keeps, limited, reserved
+from vestige.auditing.querying.session import TargetSession, keeps
 from vestige.auditing.querying.settings import Querying
 from vestige.core.durations import duration
 from vestige.core.money import money
 from vestige.core.predictions import Predictions
-from vestige.core.records import Records, joined
-from vestige.core.targets import QueryableModel
-from vestige.targets.ledger import Ledger
-from vestige.targets.meter import PAID_AT_ONCE, Meter
-from vestige.targets.opening import open_target
+from vestige.core.progress import silent
+from vestige.core.records import Records
+from vestige.targets.meter import PAID_AT_ONCE
 
 _TIMED = 256  # records that a model of this process is timed with
 
@@ -50,18 +47,16 @@ def lines_of_asking(
     """
     if isinstance(target, Predictions):
         return ["No queries: the table has the answers."]
-    pool = joined(members, nonmembers)
-    interface = limited(target, open_target(target, pool.n_classes, pool.classes), querying)
-    with closing(Ledger(None, pool.n_records, budget=querying.budget)) as ledger:
-        meter = Meter(interface, ledger, keep=keeps(interface, querying))
-        to_ask = reserved(meter, ledger, pool, querying, seed, last_layer, wanted)
+    with TargetSession.open(target, members, nonmembers, querying, None, silent) as session:
+        to_ask = session.reserve(seed, last_layer=last_layer, wanted=wanted)
+        took = _time(target, session, querying, to_ask.total)
     n = to_ask.total
-    parts = [f"{to_ask.once:,} for {pool.n_records:,} records", f"{to_ask.again} of them again, to compare"]
+    parts = [f"{to_ask.once:,} for {session.pool.n_records:,} records", f"{to_ask.again} of them again, to compare"]
     parts += [f"{to_ask.gradients:,} gradients"] if to_ask.gradients else []
     if querying.views is not None:
         parts.append(f"{to_ask.views:,} for {querying.views.n_views - 1} other views of each")
     parts += [f"{to_ask.label_only:,} at most by label-only attacks"] if to_ask.label_only else []
-    lines = [f"{n:,} queries: {', '.join(parts)}", _time(target, interface, pool, querying, n)]
+    lines = [f"{n:,} queries: {', '.join(parts)}", took]
     if querying.price is not None:
         lines.append(f"{money(n * querying.price / 1000)} to pay, at {querying.price:g} per 1,000 queries")
     if querying.budget is not None:
@@ -82,7 +77,7 @@ def _budget_of(target: Any) -> str:
     )
 
 
-def _time(target: Any, interface: QueryableModel, pool: Records, querying: Querying, n_queries: int) -> str:
+def _time(target: Any, session: TargetSession, querying: Querying, n_queries: int) -> str:
     limits = getattr(target, "limits", None)
     if limits is not None:
         n_requests = -(-n_queries // limits.batch)
@@ -90,9 +85,9 @@ def _time(target: Any, interface: QueryableModel, pool: Records, querying: Query
         if limits.per_second is None:
             return f"{at_once}; the time depends on the server (no per_second is set)"
         return f"{at_once}: at least {duration(n_requests / limits.per_second)} at {limits.per_second:g} per second"
-    if keeps(interface, querying) or querying.budget is not None:
+    if keeps(session.model, querying):
         return "the time is not known: nothing was sent to measure it"
-    few = pool.take(np.arange(min(_TIMED, pool.n_records))).inputs
+    few = session.pool.take(np.arange(min(_TIMED, session.pool.n_records))).inputs
     begun = time.perf_counter()
-    interface.answers(few)
+    session.model.answers(few)
     return f"about {duration((time.perf_counter() - begun) * n_queries / len(few))}, measured on {len(few)} records"

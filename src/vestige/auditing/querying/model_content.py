@@ -1,4 +1,4 @@
-"""What a model of this process consists of, as a digest: kept answers of one model are not those of another."""
+"""A digest of a model of this process, by which kept answers of one model are not taken for another's."""
 
 import functools
 import hashlib
@@ -14,10 +14,9 @@ import numpy as np
 
 from vestige.targets.opening import is_torch_module
 
-_LONG = 64  # bytes or letters from which on a text may be a model's, such as a booster's trees
 _IDLE = ("n_jobs", "verbose")  # parameters that change no answer
 _LIBRARIES = ("builtins", "sklearn", "torch", "xgboost", "lightgbm", "catboost")  # whose code is not a user's
-_DEEP = 6  # steps from a function or an object of the user's to a model that it asks
+_SIMPLE = str | int | float | np.number | np.bool_ | None
 
 
 def content_of(model: Any) -> str:
@@ -38,133 +37,116 @@ def content_of(model: Any) -> str:
         >>> content_of(lambda x: x @ weights) == content_of(lambda x: x @ (weights + 1))
         False
     """
-    found = set(_pieces(model, _DEEP, {}))
-    return hashlib.sha256(b"".join(sorted(found))).hexdigest()[:16]
+    collector = _Collector(set(), {})
+    collector.note(model)
+    return hashlib.sha256(b"".join(sorted(collector.digests))).hexdigest()[:16]
 
 
-def _pieces(thing: Any, depth: int, seen: dict[int, Any]) -> Iterator[bytes]:
-    """Digests of what a thing consists of; in which order it is found does not matter."""
-    if depth == 0 or id(thing) in seen or isinstance(thing, type | types.ModuleType):
-        return
-    seen[id(thing)] = thing  # kept, or another thing could get its number
-    if isinstance(thing, np.ndarray):
-        yield _of_array(thing)
-    elif isinstance(thing, float | str | bytes):
-        yield _of(repr(thing).encode())
-    elif _is_model(thing):
-        yield from _of_model(thing)
-    elif isinstance(thing, list | tuple | dict):
-        held = thing.values() if isinstance(thing, dict) else thing
-        for one in held:
-            if _is_model(one):
-                yield from _of_model(one)
-    else:
-        for part in _parts(thing):
-            yield from _pieces(part, depth - 1, seen)
+class _Collector(pickle.Pickler):
+    """Goes through all that a model holds and notes what decides its answers.
+
+    What a pickle looks like, which differs from process to process, is dropped, and so is the order of what is noted.
+
+    Args:
+        digests: Of what was noted.
+        seen: Functions and objects of the user's by their number; kept, or another one could get the same.
+    """
+
+    def __init__(self, digests: set[bytes], seen: dict[int, Any]) -> None:
+        super().__init__(io.BytesIO(), protocol=5)
+        self.digests, self._seen = digests, seen
+
+    def note(self, thing: Any) -> None:
+        """Note a thing and all that it holds; what cannot be pickled ends this in the same place every time."""
+        with suppress(Exception):
+            _Collector(self.digests, self._seen).dump(thing)
+
+    def persistent_id(self, thing: Any) -> str | None:
+        """Note what decides an answer; a value says that there is nothing more in it."""
+        if isinstance(thing, types.ModuleType | types.BuiltinFunctionType):
+            return "known by name"
+        if isinstance(thing, type):
+            self.digests.update(_of_class(thing))
+        elif isinstance(thing, np.ndarray) and not thing.dtype.hasobject:
+            self.digests.add(_of_array(thing))
+        elif hasattr(thing, "detach") and hasattr(thing, "cpu") and not is_torch_module(thing):
+            self.digests.add(_of_tensor(thing))
+        elif isinstance(thing, float | str):
+            self.digests.add(_of(repr(thing).encode()))
+        elif isinstance(thing, bytes | bytearray):
+            self.digests.add(_of(thing))
+        else:
+            self.digests.update(_of_attributes(thing))
+            return None
+        return "noted"
+
+    def reducer_override(self, thing: Any) -> Any:
+        """Note the parts of a function, or of an object of the user's that is no model, each on its own."""
+        parts = _parts(thing)
+        if parts is None:
+            return NotImplemented
+        if id(thing) not in self._seen:
+            self._seen[id(thing)] = thing
+            for part in parts:
+                # What else a list or a mapping holds may be what is noted of queries.
+                held = part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else None
+                for one in [part] if held is None else filter(_is_model, held):
+                    self.note(one)
+        return tuple, ()
 
 
-def _parts(thing: Any) -> Iterator[Any]:
-    """What a function or an object of the user's is made of."""
+def _parts(thing: Any) -> list[Any] | None:
+    """What a function or an object of the user's is made of; None of anything else."""
     if isinstance(thing, functools.partial):
-        yield from (thing.func, *thing.args, *thing.keywords.values())
-    elif isinstance(thing, types.MethodType):
-        yield from (thing.__func__, thing.__self__)
-    elif isinstance(thing, types.FunctionType):
-        yield repr(_of_code(thing.__code__))
-        yield from thing.__defaults__ or ()
-        yield from (thing.__kwdefaults__ or {}).values()
+        return [thing.func, *thing.args, *thing.keywords.values()]
+    if isinstance(thing, types.MethodType):
+        return [thing.__func__, thing.__self__]
+    if isinstance(thing, types.FunctionType):
+        code, known = thing.__code__, [thing.__globals__.get(name) for name in thing.__code__.co_names]
+        parts = [_of_code(code), *(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
         for cell in thing.__closure__ or ():
             with suppress(ValueError):  # an empty one
-                yield cell.cell_contents
-        for name in thing.__code__.co_names:
-            known = thing.__globals__.get(name)
-            if isinstance(known, np.ndarray | list | dict) or _is_model(known) or _is_neighbour(known, thing):
-                yield known
-    elif hasattr(thing, "__dict__"):
-        yield type(thing).__call__ if callable(thing) else None
-        # A text or fraction may be a note or a clock: then answers are refused, which is better than those of another.
-        yield from vars(thing).values()
-
-
-def _is_neighbour(thing: Any, function: types.FunctionType) -> bool:
-    return isinstance(thing, types.FunctionType) and thing.__module__ == function.__module__
+                parts.append(cell.cell_contents)
+        return parts + [
+            value
+            for value in known
+            if isinstance(value, np.ndarray | list | dict)
+            or _is_model(value)
+            or (isinstance(value, types.FunctionType) and value.__module__ == thing.__module__)
+        ]
+    if _is_model(thing) or not hasattr(thing, "__dict__") or type(thing).__module__.partition(".")[0] in _LIBRARIES:
+        return None
+    # A text or fraction may be a note or a clock: then answers are refused, which is better than those of another.
+    return [type(thing), *vars(thing).values()]
 
 
 def _is_model(thing: Any) -> bool:
     return is_torch_module(thing) or (hasattr(thing, "predict") and not isinstance(thing, type))
 
 
-def _of_model(model: Any) -> Iterator[bytes]:
-    yield _of(type(model).__qualname__.encode())
-    yield from _of_class(type(model))
-    if is_torch_module(model):
-        yield _of(repr(model).encode())  # the layers, those without weights too
-        for layer in model.modules():
-            yield from _of_class(type(layer))
-            if not type(layer).__module__.startswith("torch."):
-                for name, value in vars(layer).items():
-                    if isinstance(value, float):  # such as a temperature
-                        yield _of(f"{name} {float(value)!r}".encode())
-    for name, value in _parameters_of(model).items():
-        if isinstance(value, str | int | float | None) and name.rpartition("__")[2] not in _IDLE:
-            yield _of(f"{name} {value!r}".encode())
-        elif isinstance(value, types.FunctionType):
-            yield _of_code(value.__code__)
-    collected = _Collector()
-    with suppress(Exception):  # what cannot be pickled ends the search in the same place every time
-        collected.dump(model)
-    yield from sorted(collected.found)
-
-
 def _of_class(kind: type) -> Iterator[bytes]:
-    """The code of a class of the user's: what it does to a model's answers, such as rounding them."""
+    """The name of a class, and its code if it is a user's: what it does to answers, such as rounding them."""
+    yield _of(kind.__qualname__.encode())
     for base in kind.__mro__:
         if base.__module__.partition(".")[0] not in _LIBRARIES:
             yield from (_of_code(part.__code__) for part in vars(base).values() if isinstance(part, types.FunctionType))
 
 
-def _parameters_of(model: Any) -> dict[str, Any]:
-    """Parameters of an estimator, such as how many neighbours are asked."""
+def _of_attributes(thing: Any) -> Iterator[bytes]:
+    """Layers of a network, parameters of an estimator, and numbers that were fitted: `a_` of a calibrator, `coef_`."""
+    if is_torch_module(thing):
+        yield _of(repr(thing).encode())  # those without weights too
+    parameters: dict[str, Any] = {}
     with suppress(Exception):
-        return dict(model.get_params(deep=True))
-    return {}
-
-
-class _Collector(pickle.Pickler):
-    """Goes through all that an object holds and notes its arrays; what a pickle looks like, which differs, is dropped.
-
-    How often an array is met, and through which references, changes when a model answers or is read from a file. Single
-    numbers may be a counter or a clock, unless they have the name of what was fitted.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(io.BytesIO(), protocol=5)
-        self.found: set[bytes] = set()
-
-    def persistent_id(self, thing: Any) -> str | None:
-        if isinstance(thing, type | types.ModuleType | types.FunctionType | types.BuiltinFunctionType):
-            return "known by name"
-        if isinstance(thing, np.ndarray) and not thing.dtype.hasobject:
-            self.found.add(_of_array(thing))
-            return "noted"
-        if hasattr(thing, "detach") and hasattr(thing, "cpu"):  # a tensor
-            self.found.add(_of_tensor(thing))
-            return "noted"
-        if isinstance(thing, bytes | bytearray | str) and len(thing) >= _LONG:
-            self.found.add(_of(thing.encode() if isinstance(thing, str) else bytes(thing)))
-            return "noted"
-        self.found.update(_fitted_numbers(thing))
-        return None
-
-
-def _fitted_numbers(thing: Any) -> Iterator[bytes]:
-    """Digests of the single numbers that an object was fitted, alone or in a list: `a_` of a calibrator, `coef_`."""
-    held = getattr(thing, "__dict__", None)
-    for name, value in held.items() if isinstance(held, dict) else ():
-        if isinstance(name, str) and name.endswith("_") and not name.endswith("__"):
-            numbers = value if isinstance(value, list | tuple) else [value]
-            if numbers and all(isinstance(number, int | float | np.number | np.bool_) for number in numbers):
-                yield _of(f"{name} {np.array(numbers).tolist()!r}".encode())
+        parameters = thing.get_params(deep=False)
+    for name, value in parameters.items():
+        if isinstance(value, _SIMPLE) and name not in _IDLE:
+            yield _of(f"{name} {value!r}".encode())
+    for name, value in getattr(thing, "__dict__", {}).items():
+        numbers = value if isinstance(value, list | tuple) else [value]
+        is_fitted = name.endswith("_") and not name.endswith("__") and all(isinstance(n, _SIMPLE) for n in numbers)
+        if is_fitted or isinstance(value, float):  # such as a temperature
+            yield _of(f"{name} {np.array(numbers).tolist()!r}".encode())
 
 
 def _of_array(array: np.ndarray) -> bytes:

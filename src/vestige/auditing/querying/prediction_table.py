@@ -1,4 +1,4 @@
-"""A table of predictions in the place of a model: its answers matched with records by id, never by position."""
+"""A table of predictions instead of a model: its answers are matched with records by id, never by position."""
 
 from typing import Any
 

@@ -1,9 +1,10 @@
-"""A session with the audited model: a pass over its records, a sample of them again, labels of copies, the cost."""
+"""A session with the audited model: one pass over its records, a sample of them again, labels of copies, the cost."""
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,7 @@ from vestige.auditing.querying.prediction_table import answers_from_table
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.run_folder import MANIFEST, QUERIES, forget_queries, refuse_without
 from vestige.core.digests import columns_of_inputs, digest_of_columns
-from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError
-from vestige.core.inputs import InputSpace
+from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError, refuse_if
 from vestige.core.labels import SortedNames
 from vestige.core.messages import few
 from vestige.core.outputs import GradientNorms, LastLayerGradients, Logits, Output, PredictedLabels, Probabilities
@@ -33,17 +33,17 @@ from vestige.core.views import MirrorAndShifts, with_views
 from vestige.evaluation import preflight
 from vestige.targets.access import (
     ASK_FOR_LABELS,
-    confidence_target,
-    gradient_target,
-    label_target,
+    MeteredConfidences,
+    MeteredGradients,
+    MeteredLabels,
     labels_only,
     predicted_labels,
 )
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.model_file import ModelFile
-from vestige.targets.ledger import Ledger, Spent
+from vestige.targets.ledger import Forgetting, Ledger
 from vestige.targets.meter import Meter
-from vestige.targets.opening import open_target
+from vestige.targets.opening import DeclaredModel, open_target
 from vestige.targets.preprocessing import prepared_model
 from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx
 
@@ -61,7 +61,7 @@ class TargetAnswers:
     Attributes:
         predictions: Its answers, members first.
         pool: The records, in that order; None of predictions without records.
-        classifier: What a recipe `same` may clone: the estimator behind the door; None if there is none.
+        classifier: What a recipe `same` may clone: the estimator behind the model; None if there is none.
         checks: What a reader should know of it.
         views: Its answers to all views of each record, those of one record after the other; None without views.
     """
@@ -75,9 +75,8 @@ class TargetAnswers:
     @property
     def predicted(self) -> np.ndarray:
         """The class of every record as it is."""
-        kinds = (PredictedLabels, Logits, Probabilities)
-        found = next(output for kind in kinds if (output := self.predictions.output(kind)) is not None)
-        return np.asarray(predicted_labels(found).whole())
+        outputs = map(self.predictions.output, (PredictedLabels, Logits, Probabilities))
+        return np.asarray(predicted_labels(next(output for output in outputs if output is not None)).whole())
 
 
 class TargetSession:
@@ -89,15 +88,25 @@ class TargetSession:
 
     Attributes:
         pool: Members, then nonmembers.
+        model: The model with the declared inputs and access; nobody counts what it is asked itself.
+        meter: What asks it, for every attack.
         classifier: What a recipe `same` may clone.
     """
 
     def __init__(
-        self, target: Any, model: QueryableModel, meter: Meter, ledger: Ledger, pool: Records, querying: Querying
+        self,
+        target: Any,
+        opened: QueryableModel,
+        model: QueryableModel,
+        pool: Records,
+        querying: Querying,
+        ledger: Ledger,
+        progress: Progress,
     ) -> None:
-        self._target, self._model, self._meter, self._ledger = target, model, meter, ledger
-        self.pool, self._querying = pool, querying
-        self.classifier = classifier_behind(target, model, querying)
+        self._target, self._opened, self._ledger = target, opened, ledger
+        self.model, self.pool, self._querying = model, pool, querying
+        self.meter = Meter(model, ledger, keep=keeps(model, querying), progress=progress)
+        self.classifier = classifier_behind(target, opened, querying)
 
     @classmethod
     @contextmanager
@@ -113,7 +122,7 @@ class TargetSession:
         """Open a model.
 
         Args:
-            target: The model, or a door to it.
+            target: The model, or its source.
             members: Records it was trained on.
             nonmembers: Others.
             querying: How it may be asked.
@@ -128,17 +137,19 @@ class TargetSession:
         """
         progress("asking the target", 0, 1)
         pool = joined(members, nonmembers)
-        model = open_target(target, pool.n_classes, pool.classes)
-        interface = limited(target, model, querying)
-        name = _name_of(target, model, interface, pool, querying)
-        with _ledger(interface, name, pool, querying, run) as ledger:
-            meter = Meter(interface, ledger, keep=keeps(interface, querying), progress=progress)
+        opened = open_target(target, pool.n_classes, pool.classes)
+        model = limited(target, opened, querying)
+        name = model.identity if isinstance(model, RemoteModel) else _name_of(target, opened, pool, querying)
+        space = digest_of_columns({"space": np.array([repr(querying.inputs)])})[:16]
+        identity = f"{name} ({querying.access}, inputs {space})"  # and how it is asked, as far as answers depend on it
+        with _ledger(identity, pool, querying, run, is_kept=keeps(model, querying)) as ledger:
+            session = cls(target, opened, model, pool, querying, ledger, progress)
             try:
-                yield cls(target, model, meter, ledger, pool, querying)
+                yield session
             except TargetError:
-                if meter.failure is None:
+                failure = session.meter.failure
+                if failure is None:
                     raise
-                failure = meter.failure
             else:
                 return
         raise failure
@@ -160,26 +171,84 @@ class TargetSession:
             BudgetError: The budget is smaller than what is to be asked; nothing was.
         """
         pool, querying = self.pool, self._querying
-        outputs, checks, views = _answers(self._meter, self._ledger, pool, querying, seed, last_layer, wanted)
+        records, again = np.arange(pool.n_records), again_of(pool.n_records, seed)
+        self.reserve(seed, last_layer=last_layer, wanted=wanted)
+        if querying.access is Access.LABEL:
+            first: Answers = PredictedLabels(self.labels(_PASS).labels(pool.inputs, records))
+        else:
+            first = MeteredConfidences(self.meter, _PASS).answers(pool.inputs, records)
+        second = self.meter.answers(pool.take(again).inputs, again, _AGAIN, again=True)
+        outputs = [first, *self._gradients(records, last_layer)]
         members = pool.take(np.arange(n_members)).inputs
-        checks.append(_classes_taken(self._target, self._model, pool))
-        checks.append(preflight.stored_training_rows(_rows_in(self._target, self._model, members, querying)))
+        n_failed = self._ledger.spent.n_failed
+        failed = f"{n_failed:,} requests gave no answer and were sent again."
+        checks = (
+            _deterministic(first.whole()[again], second.whole(), type(first)),
+            Check("failed_requests", Validity.VALID, failed) if n_failed else None,
+            _classes_taken(self._target, self._opened, pool),
+            preflight.stored_training_rows(_rows_in(self._target, self._opened, members, querying)),
+        )
         return TargetAnswers(
-            predictions=predictions_of(outputs, pool, np.arange(pool.n_records) < n_members),
+            predictions=predictions_of(outputs, pool, records < n_members),
             pool=pool,
             classifier=self.classifier,
             checks=tuple(check for check in checks if check is not None),
-            views=views,
+            views=None if querying.views is None else self._views(first, querying.views),
         )
+
+    def _gradients(self, records: np.ndarray, last_layer: bool) -> Iterator[Output]:
+        if self._querying.access is Access.GRADIENTS:
+            inputs, labels = self.pool.inputs, self.pool.labels
+            yield GradientNorms(MeteredGradients(self.meter, _GRADIENTS).gradient_norms(inputs, labels, records))
+            if last_layer:
+                model = MeteredGradients(self.meter, _LAST_LAYER)
+                yield LastLayerGradients(model.last_layer_gradients(inputs, labels, records))
+
+    def _views(self, first: Answers, views: MirrorAndShifts) -> Logits | Probabilities:
+        """Answers to all views of each record, the record itself first; a view of all records at a time."""
+        model, records = MeteredConfidences(self.meter, _VIEWS), np.arange(self.pool.n_records)
+        table = first.whole()
+        others = (model.answers(view, records).whole() for view in views.others(self.pool.inputs))
+        kind = Logits if isinstance(first, Logits) else Probabilities
+        return kind(with_views(table, others, views.n_views).reshape(-1, table.shape[1]))
+
+    def reserve(self, seed: int, *, last_layer: bool = False, wanted: Collection[str] | None = None) -> "ToAsk":
+        """Return what `answers` will send, and label-only attacks at most; there is a budget for it.
+
+        Raises:
+            InputError: An input is not as declared, or views of records that are not images are asked for.
+            BudgetError: There is none; nothing was sent.
+        """
+        pool, querying, meter = self.pool, self._querying, self.meter
+        querying.inputs.check(pool.inputs)
+        if meter.keeps and not querying.inputs.changes_nothing:  # what cannot be prepared, before the first is paid for
+            for start in range(0, pool.n_records, _CHECKED_AT_ONCE):
+                rows = np.arange(start, min(start + _CHECKED_AT_ONCE, pool.n_records))
+                querying.inputs.prepared(pool.take(rows).inputs)
+        gradients = 0
+        if querying.access is Access.GRADIENTS:
+            gradients = meter.n_norms_to_ask(pool.inputs, pool.labels) + last_layer * pool.n_records
+        once = views = meter.n_to_ask(pool.inputs)
+        if querying.views is not None:
+            views = meter.n_to_ask(pool.inputs, then=querying.views.others(pool.inputs))
+        again = meter.n_to_ask(pool.take(again_of(pool.n_records, seed)).inputs, again=True)
+        # What a run that goes on has sent already.
+        sent = sum(int(self._ledger.per_record(attack.name).sum()) for attack in CATALOGUE if attack.asks_copies)
+        labels = max(0, n_queries_of(querying.label_only, pool, querying.inputs, wanted) - sent)
+        to_ask = ToAsk(once, again, gradients, views - once, labels)
+        self._ledger.reserve(to_ask.total)
+        return to_ask
 
     def labels(self, attack: str) -> LabelTarget:
         """Return the model by labels alone, to an attack of that name."""
-        return label_target(self._meter, attack)
+        return MeteredLabels(self.meter, attack)
 
     @property
     def queries(self) -> Queries:
         """What was asked so far."""
-        return queries_of(self._ledger.spent, self._querying)
+        spent = self._ledger.spent
+        asked = (spent.n_sent, spent.n_kept, spent.n_failed, spent.most_per_record)
+        return Queries(*asked, self._querying.price, spent.n_unanswered)
 
 
 def table_answers(table: Predictions, members: Records, nonmembers: Records, querying: Querying) -> TargetAnswers:
@@ -192,36 +261,34 @@ def table_answers(table: Predictions, members: Records, nonmembers: Records, que
         raise InputError("Expected a model for views of its records, found a table; leave out the views.")
     pool = joined(members, nonmembers)
     member = np.arange(pool.n_records) < members.n_records
-    found = answers_from_table(table, pool, member, Access(querying.access))
-    return TargetAnswers(predictions=predictions_of(found, pool, member), pool=pool)
-
-
-def queries_of(spent: Spent, querying: Querying) -> Queries:
-    """Return what was asked, as a report says it."""
-    return Queries(
-        spent.n_sent, spent.n_kept, spent.n_failed, spent.most_per_record, querying.price, spent.n_unanswered
-    )
+    outputs = answers_from_table(table, pool, member, Access(querying.access))
+    return TargetAnswers(predictions=predictions_of(outputs, pool, member), pool=pool)
 
 
 def limited(target: Any, model: QueryableModel, querying: Querying) -> QueryableModel:
-    """Return the interface of a model, which was opened of a target, with the declared inputs and access.
+    """Return a model, which was opened of a target, with the declared inputs and access.
 
     From the model outwards: prepared inputs, then what changes its answers (nothing yet), then the reduction to labels.
 
     Raises:
         UnsupportedModelError: It gives no gradients, or labels alone, and more is asked for.
     """
-    interface = prepared_model(model, querying.inputs)
+    asked = prepared_model(model, querying.inputs)
     if querying.access is Access.LABEL:
-        return labels_only(interface)
-    if _declared(target, model).kind is PredictedLabels:  # refused before a query is paid for
-        raise UnsupportedModelError(f"Expected a number per class, found predicted labels; {ASK_FOR_LABELS}")
-    if querying.access is Access.GRADIENTS and not isinstance(interface, GradientModel):
-        raise UnsupportedModelError(
+        return labels_only(asked)
+    refuse_if(  # before a query is paid for
+        (
+            _declared(target, model).kind is PredictedLabels,
+            f"Expected a number per class, found predicted labels; {ASK_FOR_LABELS}",
+        ),
+        (
+            querying.access is Access.GRADIENTS and not isinstance(asked, GradientModel),
             "Expected a torch module for access to gradients, found a model that gives answers only; ask for access "
-            "confidence or label."
-        )
-    return interface
+            "confidence or label.",
+        ),
+        kind=UnsupportedModelError,
+    )
+    return asked
 
 
 def _classes_taken(target: Any, model: QueryableModel, pool: Records) -> Check | None:
@@ -246,13 +313,13 @@ def _classes_taken(target: Any, model: QueryableModel, pool: Records) -> Check |
 
 
 def _declared(target: Any, model: QueryableModel) -> AnswerFormat:
-    """What a model was said to answer with, by its door or by its kind; probabilities if nobody said it."""
+    """What a model was said to answer with, by its source or by its kind; probabilities if nobody said it."""
     said = (getattr(model, "format", None), getattr(target, "answers", None))
     return next((format for format in said if isinstance(format, AnswerFormat)), AnswerFormat())
 
 
 def classifier_behind(target: Any, model: QueryableModel, querying: Querying) -> Any:
-    """Return what a recipe `same` clones: the estimator behind a door; None if what it is given is prepared."""
+    """Return what a recipe `same` clones: the estimator behind a model source; None if what it is given is prepared."""
     return getattr(model, "estimator", target) if querying.inputs.changes_nothing else None
 
 
@@ -265,14 +332,12 @@ def _rows_in(target: Any, model: QueryableModel, members: Any, querying: Queryin
 
 
 @contextmanager
-def _ledger(
-    interface: QueryableModel, name: str, pool: Records, querying: Querying, run: Path | None
-) -> Iterator[Ledger]:
+def _ledger(identity: str, pool: Records, querying: Querying, run: Path | None, *, is_kept: bool) -> Iterator[Ledger]:
     """The ledger of a run. How much was asked of it stays; what is noted of a model that costs nothing is its audit's.
 
     Nothing stays if nothing was asked, or in vain of a model that costs nothing: another may be next.
     """
-    identity, budget = _identity(name, querying), querying.budget
+    budget = querying.budget
     if run is None:
         with closing(Ledger(None, pool.n_records, identity, budget)) as ledger:
             yield ledger
@@ -280,24 +345,20 @@ def _ledger(
     refuse_without(run, QUERIES)
     made = [folder for folder in (run, *run.absolute().parents) if not folder.exists()]
     run.mkdir(parents=True, exist_ok=True)
-    is_kept = keeps(interface, querying)
     is_finished = (run / MANIFEST).is_file()
     inputs = digest_of_columns(columns_of_inputs(pool.inputs))[:16]
     is_to_go = not (run / QUERIES).exists()
-
-    def opened() -> Ledger:
-        forget = {"forget": True, "forget_answers": not is_kept, "forget_records": not is_finished}
-        return Ledger(run / QUERIES, pool.n_records, identity, budget, inputs, **forget)
-
+    forget = Forgetting(forget=True, forget_answers=not is_kept, forget_records=not is_finished)
+    opened = partial(Ledger, run / QUERIES, pool.n_records, identity, budget, inputs, **forget)
     try:
         try:
-            found = opened()
+            ledger = opened()
         except ArtefactError:
             if is_kept:
                 raise
             forget_queries(run)  # nothing in it was paid for
-            found = opened()
-        with closing(found) as ledger:
+            ledger = opened()
+        with closing(ledger):
             is_to_go = not is_kept and not is_finished
             try:
                 yield ledger
@@ -313,38 +374,29 @@ def _ledger(
                     folder.rmdir()
 
 
-def keeps(interface: QueryableModel, querying: Querying) -> bool:
+def keeps(model: QueryableModel, querying: Querying) -> bool:
     """Whether answers are kept: of a model that is far away, has a price, or a budget, which is for all starts."""
-    return isinstance(interface, RemoteModel) or querying.price is not None or querying.budget is not None
+    return isinstance(model, RemoteModel) or querying.price is not None or querying.budget is not None
 
 
-def _name_of(target: Any, model: QueryableModel, interface: QueryableModel, pool: Records, querying: Querying) -> str:
-    """Which model is asked: one of this process by its file's content, or by its own where answers of it are kept."""
-    if isinstance(interface, RemoteModel):
-        return interface.identity
+def _name_of(target: Any, model: QueryableModel, pool: Records, querying: Querying) -> str:
+    """Which model of this process is asked: by its file's content, or by its own where answers of it are kept."""
     read = ""
     if isinstance(target, ModelFile):
         with Path(target.path).open("rb") as file:
             of = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         read = f"{target.output} {getattr(target.factory, '__qualname__', '')}"
     else:
-        asked = getattr(target, "function", target)
+        asked = target.model if isinstance(target, DeclaredModel) else target
         of = getattr(asked, "__qualname__", type(asked).__qualname__)
-        of += f" of content {content_of(asked)}" if keeps(interface, querying) else ""
+        of += f" of content {content_of(asked)}" if keeps(model, querying) else ""
     declared = (pool.n_classes, pool.classes, getattr(target, "answers", None), getattr(model, "format", None), read)
     return f"of this process, {of}, answers {hashlib.sha256(repr(declared).encode()).hexdigest()[:16]}"
 
 
-def _identity(name: str, querying: Querying) -> str:
-    """Which model is asked and how, as far as its answers depend on it."""
-    space = digest_of_columns({"space": np.array([repr(querying.inputs)])})[:16]
-    return f"{name} ({querying.access}, inputs {space})"
-
-
 def again_of(n_records: int, seed: int) -> Int[np.ndarray, " record"]:
     """Return the records that are asked about again."""
-    size = min(_SAMPLE, n_records)
-    return np.sort(stream(seed, "asked again").choice(n_records, size, replace=False))
+    return np.sort(stream(seed, "asked again").choice(n_records, min(_SAMPLE, n_records), replace=False))
 
 
 @dataclass(frozen=True)
@@ -363,94 +415,11 @@ class ToAsk:
         return self.once + self.again + self.gradients + self.views + self.label_only
 
 
-def reserved(
-    meter: Meter,
-    ledger: Ledger,
-    pool: Records,
-    querying: Querying,
-    seed: int,
-    last_layer: bool = False,
-    wanted: Collection[str] | None = None,
-) -> ToAsk:
-    """Return what an audit will send, label-only queries at most, for which there is a budget.
-
-    Raises:
-        InputError: An input is none of those that were declared, or there are views of records that are no images.
-        BudgetError: There is none; nothing was sent.
-    """
-    querying.inputs.check(pool.inputs)
-    if meter.keeps:
-        _refuse_unpreparable(pool.inputs, querying.inputs)
-    sample = pool.take(again_of(pool.n_records, seed)).inputs
-    gradients = 0
-    if querying.access is Access.GRADIENTS:
-        gradients = meter.n_norms_to_ask(pool.inputs, pool.labels) + last_layer * pool.n_records
-    once = views = meter.n_to_ask(pool.inputs)
-    if querying.views is not None:
-        views = meter.n_to_ask(pool.inputs, then=querying.views.others(pool.inputs))
-    # What a run that goes on has sent already.
-    sent = sum(int(ledger.per_record(attack.name).sum()) for attack in CATALOGUE if attack.asks_copies)
-    labels = max(0, n_queries_of(querying.label_only, pool, querying.inputs, wanted) - sent)
-    to_ask = ToAsk(once, meter.n_to_ask(sample, again=True), gradients, views - once, labels)
-    ledger.reserve(to_ask.total)
-    return to_ask
-
-
-def _refuse_unpreparable(inputs: Any, space: InputSpace) -> None:
-    """Refuse inputs that cannot be given to the model, all of them before the first is paid for."""
-    for start in range(0, 0 if space.changes_nothing else len(inputs), _CHECKED_AT_ONCE):
-        rows = slice(start, start + _CHECKED_AT_ONCE)
-        space.prepared(inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows])
-
-
-def _answers(
-    meter: Meter,
-    ledger: Ledger,
-    pool: Records,
-    querying: Querying,
-    seed: int,
-    last_layer: bool,
-    wanted: Collection[str] | None,
-) -> tuple[list[Output], list[Check | None], Logits | Probabilities | None]:
-    records, again = np.arange(pool.n_records), again_of(pool.n_records, seed)
-    sample = pool.take(again).inputs
-    reserved(meter, ledger, pool, querying, seed, last_layer, wanted)
-    outputs: list[Output]
-    if querying.access is Access.LABEL:
-        first: Answers = PredictedLabels(label_target(meter, _PASS).labels(pool.inputs, records))
-    else:
-        first = confidence_target(meter, _PASS).answers(pool.inputs, records)
-    outputs = [first]
-    second = meter.answers(sample, again, _AGAIN, again=True)
-    if querying.access is Access.GRADIENTS:
-        norms = gradient_target(meter, _GRADIENTS).gradient_norms(pool.inputs, pool.labels, records)
-        outputs.append(GradientNorms(norms))
-        if last_layer:
-            white = gradient_target(meter, _LAST_LAYER)
-            outputs.append(LastLayerGradients(white.last_layer_gradients(pool.inputs, pool.labels, records)))
-    checks: list[Check | None] = [_deterministic(first.whole()[again], second.whole(), type(first))]
-    if ledger.spent.n_failed:
-        failed = f"{ledger.spent.n_failed:,} requests gave no answer and were sent again."
-        checks.append(Check("failed_requests", Validity.VALID, failed))
-    return outputs, checks, None if querying.views is None else _views(meter, first, pool.inputs, querying.views)
-
-
-def _views(meter: Meter, first: Answers, inputs: Any, views: MirrorAndShifts) -> Logits | Probabilities:
-    """Answers to all views of each record, the record itself first; a view of all records at a time."""
-    target, records = confidence_target(meter, _VIEWS), np.arange(len(inputs))
-    kind = Logits if isinstance(first, Logits) else Probabilities
-    table = first.whole()
-    others = (target.answers(view, records).whole() for view in views.others(inputs))
-    return kind(with_views(table, others, views.n_views).reshape(-1, table.shape[1]))
-
-
 def _deterministic(first: np.ndarray, second: np.ndarray, kind: type) -> Check:
     """Compare the answers of a sample with those it gave to the same inputs before."""
     name, n = "same_answers", len(first)
-    if kind is PredictedLabels:
-        differ = first != second
-        size = ""
-    else:
+    differ, size = first != second, ""
+    if kind is not PredictedLabels:
         p, q = (softmax(t.astype(np.float64)) if kind is Logits else t for t in (first, second))
         largest = np.abs(p - q).max(axis=1)
         differ = largest > _SAME
@@ -469,6 +438,7 @@ def _deterministic(first: np.ndarray, second: np.ndarray, kind: type) -> Check:
 
 def predictions_of(outputs: Sequence[Output], pool: Records, member: np.ndarray) -> Predictions:
     """Answers about a pool of records as predictions, with everything else that is known of the records."""
+    is_table = hasattr(pool.inputs, "columns") or pool.inputs.ndim == 2
     return Predictions(
         outputs,
         labels=pool.labels,
@@ -476,13 +446,8 @@ def predictions_of(outputs: Sequence[Output], pool: Records, member: np.ndarray)
         ids=pool.ids,
         subjects=pool.subjects,
         groups=pool.groups,
-        inputs=_flat(pool.inputs),
+        inputs=pool.inputs if is_table else pool.inputs.reshape(pool.n_records, -1),  # as the blind baseline reads them
         order=pool.order,
         classes=pool.classes,
         notes=pool.notes,
     )
-
-
-def _flat(inputs: Any) -> Any:
-    """Inputs as the blind baseline reads them: records x features."""
-    return inputs if hasattr(inputs, "columns") or inputs.ndim == 2 else inputs.reshape(len(inputs), -1)

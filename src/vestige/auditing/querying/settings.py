@@ -1,4 +1,4 @@
-"""`Querying`: what a user says of how the audited model may be asked."""
+"""`Querying`: the settings of how the audited model may be queried."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from decimal import Decimal
 from numbers import Integral, Real
 
 from vestige.auditing.label_only.probe import Probe
-from vestige.core.errors import InputError
+from vestige.core.errors import refuse_if, refusing
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import Access
 from vestige.core.views import MirrorAndShifts
@@ -42,32 +42,28 @@ class Querying:
     label_only: tuple[Probe, ...] = ()
 
     def __post_init__(self) -> None:
-        try:
+        with refusing(ValueError, f"Expected one of {', '.join(Access)} as access, found {self.access!r}."):
             object.__setattr__(self, "access", Access(self.access))  # a plain "label" is as good
-        except ValueError:
-            raise InputError(f"Expected one of {', '.join(Access)} as access, found {self.access!r}.") from None
         if self.views is not None and self.views.channels is None and self.inputs.channels_first:
             object.__setattr__(self, "views", replace(self.views, channels="last"))  # in the records; that is declared
         kinds = [type(probe).__name__ for probe in self.label_only]
-        if len(set(kinds)) < len(kinds):
-            raise InputError(f"Expected each kind of label-only queries once, found {', '.join(kinds)}; leave one out.")
-        if self.budget is not None and (not _is_whole(self.budget) or self.budget < 1):
-            raise InputError(
+        is_whole = isinstance(self.budget, Integral) and not isinstance(self.budget, bool)
+        is_number = isinstance(self.price, Real | Decimal) and not isinstance(self.price, bool)
+        refuse_if(
+            (
+                len(set(kinds)) < len(kinds),
+                f"Expected each kind of label-only queries once, found {', '.join(kinds)}; leave one out.",
+            ),
+            (
+                self.budget is not None and not (is_whole and self.budget >= 1),
                 f"Expected a budget of at least 1 query, in whole queries, found {self.budget!r}; leave it out for no "
-                "limit."
-            )
+                "limit.",
+            ),
+            (
+                self.price is not None and not (is_number and 0 <= float(self.price) < math.inf),
+                "Expected a price of 0 or more per 1,000 queries, as a plain number in any currency, found "
+                f"{self.price!r}; leave it out if queries cost nothing.",
+            ),
+        )
         if self.price is not None:
-            if isinstance(self.price, bool) or not isinstance(self.price, Real | Decimal) or not _is_price(self.price):
-                raise InputError(
-                    f"Expected a price of 0 or more per 1,000 queries, as a plain number in any currency, found "
-                    f"{self.price!r}; leave it out if queries cost nothing."
-                )
             object.__setattr__(self, "price", float(self.price))
-
-
-def _is_whole(number: object) -> bool:
-    return isinstance(number, Integral) and not isinstance(number, bool)
-
-
-def _is_price(number: Real | Decimal) -> bool:
-    return 0 <= float(number) < math.inf

@@ -19,7 +19,7 @@ from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.core.references import References
 from vestige.core.targets import EmbeddingModel, LabelTarget
-from vestige.targets.access import label_target, labels_only
+from vestige.targets.access import MeteredLabels, labels_only
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
 from vestige.targets.opening import open_target
@@ -77,7 +77,7 @@ def asked_for_labels(model: Model, records: Records) -> Iterator[LabelTarget]:
     """Open a shadow model as a label-only attack asks it."""
     interface = labels_only(open_target(model.classifier, records.n_classes))
     with closing(Ledger(None, records.n_records)) as ledger:
-        yield label_target(Meter(interface, ledger), "shadow models")
+        yield MeteredLabels(Meter(interface, ledger), "shadow models")
 
 
 def labels_of_shadows(shadows: Shadows, bank: Bank) -> ShadowLabels:

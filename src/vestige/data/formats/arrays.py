@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 from vestige.core.blocks import ArrayTable, BlockTable
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refuse_if, refusing
 from vestige.core.messages import few
 from vestige.data.formats.files import ByteStream, Format, PathLike, expect_format, file_name, readable
 
@@ -31,6 +31,7 @@ DAMAGES = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
     *(RuntimeError, NotImplementedError, KeyError, OverflowError, UnicodeDecodeError),
 )
+_OF_LITERALS = (ValueError, TypeError, SyntaxError, IndexError, MemoryError, tokenize.TokenError)  # headers are some
 
 
 class NpyStream:
@@ -50,13 +51,11 @@ class NpyStream:
         with open_stream() as stream:
             self._header = self.shape, self._by_columns, self.dtype = read_header(stream, name)
             expected = stream.tell() + self.dtype.itemsize * math.prod(self.shape)
-        if n_bytes < expected:
-            raise _truncated(name, f"{expected:,} bytes for shape {self.shape}", f"{n_bytes:,}")
-        if n_bytes > expected:
-            raise InputError(
-                f"{name}: Expected {expected:,} bytes for shape {self.shape}, found {n_bytes:,}; save one array per "
-                "file."
-            )
+        wanted = f"{expected:,} bytes for shape {self.shape}"
+        refuse_if(
+            (n_bytes < expected, _truncated(name, wanted, f"{n_bytes:,}")),
+            (n_bytes > expected, f"{name}: Expected {wanted}, found {n_bytes:,}; save one array per file."),
+        )
 
     def table(self) -> BlockTable:
         """Return the array to be read in blocks; loaded if its rows are scattered over the file, or there are none."""
@@ -68,13 +67,9 @@ class NpyStream:
         Raises:
             InputError: The array is damaged, or is text that is not UTF-8.
         """
-        with self._open() as stream, readable_array(self.name):
-            try:
-                array: np.ndarray = npy_format.read_array(stream, allow_pickle=False)
-            except ValueError:
-                raise InputError(
-                    f"{self.name}: Expected a whole array, found a truncated one; save it again."
-                ) from None
+        truncated = f"{self.name}: Expected a whole array, found a truncated one; save it again."
+        with self._open() as stream, readable_array(self.name), refusing(ValueError, truncated):
+            array: np.ndarray = npy_format.read_array(stream, allow_pickle=False)
         return text_as_text(array, self.name)
 
     def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
@@ -94,20 +89,21 @@ class NpyStream:
                     while done < view.size and (n_read := stream.readinto(view[done : done + _N_READ].data)):
                         done += n_read
                 if done < view.size:
-                    raise _truncated(self.name, f"{n:,} rows", f"{start + done * len(block) // view.size:,}")
+                    raise InputError(
+                        _truncated(self.name, f"{n:,} rows", f"{start + done * len(block) // view.size:,}")
+                    )
                 yield block
             with readable_array(self.name):
                 stream.read(1)  # reaching the end makes zipfile compare the checksum
 
 
-@contextmanager
-def readable_array(name: str) -> Iterator[None]:
+def readable_array(name: str) -> AbstractContextManager[None]:
     """Tell a damaged or encrypted array as one `InputError`."""
-    try:
-        yield
-    except DAMAGES as error:
-        found = "an encrypted one" if "encrypted" in str(error) else "a truncated or damaged one"
-        raise InputError(f"{name}: Expected a whole array, found {found}; save it again.") from None
+    kinds = {True: "an encrypted one", False: "a truncated or damaged one"}
+    return refusing(
+        DAMAGES,
+        lambda error: f"{name}: Expected a whole array, found {kinds['encrypted' in str(error)]}; save it again.",
+    )
 
 
 def read_header(stream: ByteStream, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -116,23 +112,25 @@ def read_header(stream: ByteStream, name: str) -> tuple[tuple[int, ...], bool, n
     Raises:
         InputError: It is no npy header, or the array holds objects, which only a pickle could restore.
     """
-    with readable_array(name):
-        try:
-            version = npy_format.read_magic(stream)
-            read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-            shape, fortran_order, dtype = read(stream)
-        except (ValueError, TypeError, SyntaxError, IndexError, MemoryError, tokenize.TokenError):  # it is a literal
-            raise InputError(
-                f"{name}: Expected an array saved by NumPy, found a damaged or foreign header; save it again "
-                "with numpy.save or numpy.savez."
-            ) from None
-    if dtype.hasobject:
-        raise InputError(
+    damaged = (
+        f"{name}: Expected an array saved by NumPy, found a damaged or foreign header; save it again with numpy.save "
+        "or numpy.savez."
+    )
+    with readable_array(name), refusing(_OF_LITERALS, damaged):
+        version = npy_format.read_magic(stream)
+        read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+        shape, fortran_order, dtype = read(stream)
+    refuse_if(
+        (
+            dtype.hasobject,
             f"{name}: Expected numbers or text, found an object array, which is a pickle; pickles are never loaded: "
-            "convert it first, with .astype(float) or .astype(str)."
-        )
-    if dtype.kind in "mM" and np.datetime_data(dtype)[0] == "generic":
-        raise InputError(f"{name}: Expected numbers, text or dates, found {dtype} without a unit; save it with one.")
+            "convert it first, with .astype(float) or .astype(str).",
+        ),
+        (
+            dtype.kind in "mM" and np.datetime_data(dtype)[0] == "generic",
+            f"{name}: Expected numbers, text or dates, found {dtype} without a unit; save it with one.",
+        ),
+    )
     return tuple(int(n) for n in shape), bool(fortran_order), dtype
 
 
@@ -148,25 +146,12 @@ def text_as_text(array: np.ndarray, name: str) -> np.ndarray:
             raise InputError(f"{name}: Expected text, found numbers that are no characters; save it again.")
     if array.dtype.kind != "S":
         return array
-    try:
+    with refusing(UnicodeDecodeError, f"{name}: Expected UTF-8 text, found other bytes; save it with .astype(str)."):
         return np.char.decode(array, "utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"{name}: Expected UTF-8 text, found other bytes; save it with .astype(str).") from None
 
 
-def _truncated(name: str, expected: str, found: str) -> InputError:
-    return InputError(f"{name}: Expected {expected}, found only {found}: the file is truncated; save it again.")
-
-
-@runtime_checkable
-class StoredArray(Protocol):
-    """An array that is not read yet."""
-
-    def table(self) -> BlockTable:
-        """Return it to be read in blocks."""
-
-    def load(self) -> np.ndarray:
-        """Return it whole."""
+def _truncated(name: str, expected: str, found: str) -> str:
+    return f"{name}: Expected {expected}, found only {found}: the file is truncated; save it again."
 
 
 class StoredArrays(ABC):
@@ -181,16 +166,16 @@ class StoredArrays(ABC):
     keys: tuple[str, ...]
 
     @abstractmethod
-    def array(self, key: str) -> "StoredArray":
-        """Return an array that is not read yet."""
+    def array(self, key: str) -> Any:
+        """Return an array that is not read yet: `load` returns it whole, `table` to be read in blocks."""
 
     def load(self, key: str) -> np.ndarray:
         """Return a whole array; text as text."""
-        return self.array(key).load()
+        return np.asarray(self.array(key).load())
 
     def table(self, key: str) -> BlockTable:
         """Return an array to be read in blocks."""
-        return self.array(key).table()
+        return cast(BlockTable, self.array(key).table())
 
     def optional(self, key: str) -> np.ndarray | None:
         """Return a whole array; None if it is not there."""
@@ -231,13 +216,9 @@ class NpzFile(StoredArrays):
     def __init__(self, path: PathLike) -> None:
         expect_format(path, Format.NPZ)
         self._path, self.name = Path(path), file_name(path)
-        try:
-            with readable(path), zipfile.ZipFile(path) as archive:
-                self._sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-        except DAMAGES:
-            raise InputError(
-                f"{self.name}: Expected a whole npz file, found a truncated or damaged one; copy or save it again."
-            ) from None
+        damaged = f"{self.name}: Expected a whole npz file, found a truncated or damaged one; copy or save it again."
+        with refusing(DAMAGES, damaged), readable(path), zipfile.ZipFile(path) as archive:
+            self._sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
         self.keys = tuple(entry.removesuffix(".npy") for entry in self._sizes if entry.endswith(".npy"))
         if not self.keys:
             raise InputError(f"{self.name}: Expected an npz file, found {_what_zip(self._sizes)}.")

@@ -1,4 +1,4 @@
-"""Labels are matched with classes by name, as text: never by position, never by alphabet."""
+"""Labels are matched with classes by name, as text; never by position or alphabetical order."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -54,9 +54,9 @@ def codes_of_names(values: np.ndarray, classes: Sequence[str], label_base: int, 
         >>> codes_of_names(np.array(["b", "a"]), ("a", "b"), 0, "labels")
         array([1, 0])
     """
-    found, inverse = np.unique(values, return_inverse=True)
+    distinct, inverse = np.unique(values, return_inverse=True)
     code = {name: i for i, name in enumerate(classes)}
-    names = [str(name) for name in found]
+    names = [str(name) for name in distinct]
     counts_from_0 = set(classes) == {str(i) for i in range(len(classes))}
     for spelled in spellings(names, label_base if counts_from_0 else 0):
         if all(name in code for name in spelled):
@@ -102,8 +102,8 @@ def codes_without_columns(
     """
     refuse_regression(values, "labels")
     both = values if predicted is None else np.concatenate([values, predicted])
-    found, inverse = np.unique(both, return_inverse=True)
-    names, classes = [str(v) for v in found], None
+    distinct, inverse = np.unique(both, return_inverse=True)
+    names, classes = [str(v) for v in distinct], None
     integers = _integers(names)
     if integers is None:
         classes = class_order(names)
@@ -117,10 +117,10 @@ def codes_without_columns(
 
 def names_in_order(labels: np.ndarray, predicted: np.ndarray | None) -> tuple[str, ...] | None:
     """Return the classes that occur in text labels; None if the labels are numbers."""
-    found = [a for a in (labels, predicted) if a is not None]
-    if any(a.dtype.kind != "U" for a in found):
+    given = [a for a in (labels, predicted) if a is not None]
+    if any(a.dtype.kind != "U" for a in given):
         return None
-    return class_order({str(v) for a in found for v in np.unique(a)})
+    return class_order({str(v) for a in given for v in np.unique(a)})
 
 
 def integers_if_all(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Text tables as R, Python and spreadsheets write them: the delimiter and the decimal mark are looked at, not asked."""
+"""Text tables as R, Python and spreadsheets write them: the delimiter and the decimal mark are detected."""
 
 import csv
 import io
@@ -28,6 +28,8 @@ _NOT_UTF8 = (
     "Expected UTF-8 text, found bytes of another encoding, perhaps Latin-1; save it as UTF-8 "
     '(in R: fileEncoding = "UTF-8").'
 )
+_QUOTED = r'(?:[^"]++|"")*+'  # text within quotes, where two are one
+_CLOSING = re.compile(f'{_QUOTED}"')
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 
 
@@ -52,14 +54,14 @@ class CsvFile:
         """
         with readable(self.path):
             try:
-                found = self._read(numeric, text, use_threads=True)
+                table = self._read(numeric, text, use_threads=True)
             except (pa.ArrowInvalid, EOFError):
-                found = None
+                table = None
             # Fewer rows than lines: some cells run over several lines, or lines are empty.
-            if (found is None or found.num_rows < self._n_lines - 1) and self._open_quotes is not None:
+            if (table is None or table.num_rows < self._n_lines - 1) and self._open_quotes is not None:
                 raise self._open_quotes
-            if found is not None:
-                return found
+            if table is not None:
+                return table
             try:
                 # Only a reader with a single thread knows the number of the row.
                 return self._read(numeric, text, use_threads=False)
@@ -108,12 +110,12 @@ class CsvFile:
             )
 
 
-def open_csv(path: PathLike, found: Format, label: str) -> CsvFile:
+def open_csv(path: PathLike, format_: Format, label: str) -> CsvFile:
     """Read the header of a text table.
 
     Args:
         path: The table.
-        found: Whether it is gzipped.
+        format_: Whether it is gzipped.
         label: Name of the label column, by which the delimiter is told apart.
 
     Returns:
@@ -130,9 +132,8 @@ def open_csv(path: PathLike, found: Format, label: str) -> CsvFile:
     names, *others = _rows(sample, delimiter, _N_SAMPLE_ROWS)
     if any("\ufffd" in column for column in names):
         raise InputError(f"{file_name(path)}: {_NOT_UTF8}")
-    has_comma = delimiter != "," and any(_COMMA_NUMBER.fullmatch(cell) for row in others for cell in row)
-    decimal = "," if has_comma else "."
-    return CsvFile(Path(path), file_name(path), tuple(names), delimiter, decimal, found is Format.CSV_GZIP, others)
+    decimal = "," if delimiter != "," and any(_COMMA_NUMBER.fullmatch(c) for row in others for c in row) else "."
+    return CsvFile(Path(path), file_name(path), tuple(names), delimiter, decimal, format_ is Format.CSV_GZIP, others)
 
 
 def _rows(sample: str, delimiter: str, n: int) -> list[list[str]]:
@@ -179,9 +180,9 @@ class _Cell:
         if len(first) != n_columns - 1 - self.column or len(last) != self.column:
             return False
         rows = [(first, self.column + 1), (last, 0), *((line.split(delimiter), 0) for line in self.lines[1:-1])]
-        found = [text for cells, start in rows for i, text in enumerate(cells, start) if i in numbers]
+        texts = [text for cells, start in rows for i, text in enumerate(cells, start) if i in numbers]
         is_whole = n_columns > 1 and not self.n_delimiters - {n_columns - 1}
-        return is_whole and all(_is_number(text, decimal) for text in found)
+        return is_whole and all(_is_number(text, decimal) for text in texts)
 
 
 def refuse_open_quotes(
@@ -211,42 +212,28 @@ def refuse_open_quotes(
     whole = [row for row in rows if len(row) == len(names) and not any("\n" in text for text in row)]
     numbers = {i for i in range(len(names)) if whole and all(_is_number(row[i], decimal) for row in whole)}
     cell: _Cell | None = None
+    mark = re.escape(delimiter)
+    cells = re.compile(rf'(?:"(?P<text>{_QUOTED})(?P<end>"?)[^{mark}]*|[^{mark}]*)(?:{mark}|$)')
     for number, line in enumerate(lines, start=1):
-        line = line.rstrip("\n")
-        position, column = 0, 0
+        line, position, first = line.rstrip("\n"), 0, 0
         if cell is not None:
-            end = _closing_quote(line, 0)
             if len(cell.lines) > 1:
                 cell.n_delimiters.add(cell.lines[-1].count(delimiter))
-            cell.lines[3:] = [line if end < 0 else line[:end]]
-            if end < 0:
+            closed = _CLOSING.match(line)
+            cell.lines[3:] = [line if closed is None else line[: closed.end() - 1]]
+            if closed is None:
                 continue
-            if line[end + 1 : end + 2] not in ("", delimiter) or cell.is_of_rows(
+            position = closed.end()
+            if line[position : position + 1] not in ("", delimiter) or cell.is_of_rows(
                 len(names), numbers, delimiter, decimal
             ):
                 raise InputError(_told_of(cell, names, number))
-            position, column, cell = end + 1, cell.column, None
-        last = line.rfind('"')
-        while position <= last:
-            if line[position] == '"':
-                end = _closing_quote(line, position + 1)
-                if end < 0:
-                    cell = _Cell(number, column, [line[position + 1 :]])
-                    break
-                position = end + 1
-            end = line.find(delimiter, position)
-            if end < 0:
-                break
-            position, column = end + 1, column + 1
+            first, cell = cell.column, None
+        for column, match in enumerate(cells.finditer(line, position) if '"' in line[position:] else (), first):
+            if match["end"] == "":
+                cell = _Cell(number, column, [match["text"]])
     if cell is not None:
         raise InputError(_told_of(cell, names, None))
-
-
-def _closing_quote(line: str, position: int) -> int:
-    """Where a quoted cell ends in a line; -1 if it does not. Two quotes are one in the text."""
-    while (end := line.find('"', position)) >= 0 and line[end + 1 : end + 2] == '"':
-        position = end + 2
-    return end
 
 
 def _is_number(text: str, decimal: str) -> bool:

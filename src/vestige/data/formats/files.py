@@ -1,4 +1,4 @@
-"""What a file is, judged by its first bytes and never by its name alone; how its faults are told; and archives.
+"""The format of a file, told by its first bytes and never by its name alone; messages about its faults; and archives.
 
 Every message starts with the file's name, without its folders: a report or a log may be shown to others.
 """
@@ -11,7 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
@@ -20,7 +20,7 @@ from typing import IO, TypeVar, cast
 
 import numpy as np
 
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refusing
 
 PathLike = str | os.PathLike[str]
 ByteStream = io.BufferedIOBase | io.RawIOBase
@@ -127,17 +127,17 @@ def opened(path: PathLike) -> Iterator[io.BufferedIOBase]:
             yield unpacked
 
 
-@contextmanager
-def whole(where: str) -> Iterator[None]:
+def whole(where: str) -> AbstractContextManager[None]:
     """Tell a damaged archive as one `InputError`."""
-    try:
-        yield
-    except tuple(chain.from_iterable(_DAMAGES.values())) as error:
+
+    def message(error: Exception) -> str:
         kind = next(kind for kind, errors in _DAMAGES.items() if isinstance(error, errors))
-        raise InputError(
+        return (
             f"{where}: Expected a whole {kind} file, found a truncated or damaged one; copy or save it again, or "
             "download it again."
-        ) from None
+        )
+
+    return refusing(tuple(chain.from_iterable(_DAMAGES.values())), message)
 
 
 def format_of(path: PathLike) -> Format:
@@ -176,13 +176,13 @@ def format_of(path: PathLike) -> Format:
 
 def expect_format(path: PathLike, *expected: Format) -> Format:
     """Return the format of a file, refusing all but the expected ones."""
-    found = format_of(path)
-    if found not in expected:
+    format_ = format_of(path)
+    if format_ not in expected:
         raise InputError(
-            f"{file_name(path)}: Expected {' or '.join(kind.value for kind in expected)}, found {found.value}; give a "
-            "file of that format."
+            f"{file_name(path)}: Expected {' or '.join(kind.value for kind in expected)}, found {format_.value}; give "
+            "a file of that format."
         )
-    return found
+    return format_
 
 
 # ------------------------------------------------------------------------------------------ published sets
@@ -217,16 +217,16 @@ def read_files(path: PathLike, wanted: Callable[[str], bool], read: Callable[[Me
     Raises:
         InputError: Something is damaged or unreadable, or two files have one name.
     """
-    found: dict[str, T] = {}
+    contents: dict[str, T] = {}
     with closing(_members(Path(path), lambda name: not name.startswith(".") and wanted(name))) as members:
         for member in members:
-            if member.name in found:
+            if member.name in contents:
                 raise InputError(
                     f"{member.where}: Expected one file {member.name}, found two; give the folder or archive with one."
                 )
             with readable(path), whole(member.where):
-                found[member.name] = read(member)
-    return found
+                contents[member.name] = read(member)
+    return contents
 
 
 def _members(path: Path, wanted: Callable[[str], bool]) -> Generator[Member, None, None]:

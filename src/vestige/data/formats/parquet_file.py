@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refusing
 from vestige.core.messages import brief
 from vestige.data.formats.files import PathLike, file_name, readable
 
@@ -37,19 +37,18 @@ def opened_parquet(path: PathLike, **options: Any) -> Iterator[Any]:
     Raises:
         InputError: The file is truncated or damaged, whenever that comes out.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
+    from pyarrow import ArrowException, parquet
 
     with readable(path), Path(path).open("rb"):  # a file that cannot be opened is not a damaged one
         pass
-    try:
-        with parquet.ParquetFile(path, page_checksum_verification=True, **options) as file:
-            yield file
-    except (pa.ArrowException, OSError, UnicodeDecodeError):
-        raise InputError(
-            f"{file_name(path)}: Expected a whole Parquet file, found a truncated or damaged one; copy or save it "
-            "again."
-        ) from None
+    damaged = (
+        f"{file_name(path)}: Expected a whole Parquet file, found a truncated or damaged one; copy or save it again."
+    )
+    with (
+        refusing((ArrowException, OSError, UnicodeDecodeError), damaged),
+        parquet.ParquetFile(path, page_checksum_verification=True, **options) as file,
+    ):
+        yield file
 
 
 def whole_columns(table: Any, name: str) -> Any:
@@ -62,9 +61,8 @@ def whole_columns(table: Any, name: str) -> Any:
         try:
             table.column(column).validate(full=True)
         except ValueError as error:  # pyarrow's ArrowInvalid
-            expected, found = "whole values", f"{brief(str(error), 100)}; save it again"
-            if "UTF8" in str(error):
-                expected, found = "UTF-8 text", "other bytes; save it as UTF-8"
+            whole = ("whole values", f"{brief(str(error), 100)}; save it again")
+            expected, found = ("UTF-8 text", "other bytes; save it as UTF-8") if "UTF8" in str(error) else whole
             raise InputError(f"{name}: Expected {expected} in column {brief(column)}, found {found}.") from None
     return table
 

@@ -1,4 +1,4 @@
-"""Text and Parquet tables, one or several below each other: each needed column as one array of one type.
+"""Text and Parquet tables, one or several concatenated: each needed column as one array of one type.
 
 Rows are counted from 1, as a reader does, and from the beginning of each file.
 """
@@ -8,10 +8,12 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+from pandas.api.types import union_categoricals
 from pyarrow import compute
 
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refusing
 from vestige.core.ids import without_fractions
 from vestige.core.messages import brief, few
 from vestige.data.formats.classes import integers_if_all
@@ -27,6 +29,7 @@ _KNOWN = (
 )
 _MOST_LOOKED_AT = 20  # a table of a thousand unused features is not searched for people
 _FEWEST_PEOPLE = 20
+_NO_CAST = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
 TableFile = CsvFile | ParquetFile
 
@@ -55,11 +58,11 @@ def require_columns(file: TableFile, wanted: Mapping[str, Sequence[str] | None])
     Raises:
         InputError: One is missing.
     """
-    for how, columns in wanted.items():
-        for column in [columns] if isinstance(columns, str) else columns or ():
-            if column not in file.names:
-                found = few([name for name in file.names if name])
-                raise InputError(f"{file.name}: Expected a column {column}, found {found}; name another {how}.")
+    named_by = {how: [names] if isinstance(names, str) else names or () for how, names in wanted.items()}
+    missing = [(name, how) for how, names in named_by.items() for name in names if name not in file.names]
+    if missing:
+        (name, how), there = missing[0], few([name for name in file.names if name])
+        raise InputError(f"{file.name}: Expected a column {name}, found {there}; name another {how}.")
 
 
 class Table:
@@ -125,19 +128,10 @@ class Table:
         }
 
     def values(self, names: Sequence[str]) -> Any:
-        """Return columns as an array if all are numbers, else as a DataFrame with their categories and text."""
-        found = []
-        for file, part in zip(self.files, self._parts, strict=True):
-            columns = [_as_numbers(part[name], file.decimal or ".") for name in names]
-            if all(_is_number(column.type) for column in columns):
-                found.append(np.column_stack([column.cast(pa.float64()).to_numpy() for column in columns]))
-            else:
-                found.append(pa.table(columns, names=list(names)).to_pandas())
-        if all(isinstance(part, np.ndarray) for part in found):
-            return np.concatenate(found)
-        import pandas as pd
-
-        return pd.concat([pd.DataFrame(part, columns=list(names)) for part in found], ignore_index=True)
+        """Return columns as an array if all are numbers, else as a DataFrame, as `frame` does."""
+        frame = self.frame(names)
+        are_numbers = all(getattr(dtype, "kind", "O") in "biuf" for dtype in frame.dtypes)
+        return frame.to_numpy(np.float64) if are_numbers else frame
 
     def frame(self, names: Sequence[str]) -> Any:
         """Return columns as a DataFrame, each of one type for all files.
@@ -151,8 +145,6 @@ class Table:
         Raises:
             InputError: A column holds lists or bytes, or ordered categories that differ.
         """
-        import pandas as pd
-
         files = list(zip(self.files, self._parts, strict=True))
         return pd.DataFrame({n: _series([(part[n], file.decimal) for file, part in files], n) for n in names})
 
@@ -182,31 +174,29 @@ class Table:
         return tuple(notes)
 
     def _of_each(self, name: str, read: Callable[[Any, str, str], np.ndarray]) -> list[np.ndarray]:
-        found = []
+        arrays = []
         for file, part in zip(self.files, self._parts, strict=True):
             with named(file.name):
-                found.append(read(_plain(part[name]), name, file.decimal or "."))
-        return found
+                arrays.append(read(_plain(part[name]), name, file.decimal or "."))
+        return arrays
 
 
 def _loaded(file: TableFile, numeric: Sequence[str], text: Sequence[str]) -> Any:
-    for name in (*text, *numeric):
-        if file.names.count(name) > 1:
-            raise InputError(
-                f"{file.name}: Expected one column {name}, found {file.names.count(name)}; rename the others."
-            )
-    found = file.load(numeric, text)
-    if found.num_rows == 0:
+    repeated = [name for name in (*text, *numeric) if file.names.count(name) > 1]
+    if repeated:
+        raise InputError(
+            f"{file.name}: Expected one column {repeated[0]}, found {file.names.count(repeated[0])}; rename the others."
+        )
+    columns = file.load(numeric, text)
+    if columns.num_rows == 0:
         raise InputError(f"{file.name}: {NO_ROWS}")
-    return found
+    return columns
 
 
 def _numbers(column: Any, name: str, _: str) -> np.ndarray:
     if not pa.types.is_floating(column.type):
-        try:
+        with refusing(_NO_CAST, lambda _: _no_number(column, name)):
             column = column.cast(pa.float64())
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise InputError(_no_number(column, name)) from None
     return np.asarray(column.to_numpy())
 
 
@@ -226,15 +216,14 @@ def _texts(column: Any, name: str, _: str) -> np.ndarray:
     _refuse(column.is_null(nan_is_null=True), name, *_MISSING)
     if pa.types.is_boolean(column.type):  # as Python spells them, and names columns after them
         column = compute.if_else(column, "True", "False")
-    try:
+    with refusing(_NO_CAST, f"Expected text or numbers in column {name}, found {column.type}; convert it."):
         column = _spelled(column) if pa.types.is_floating(column.type) else column.cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise InputError(f"Expected text or numbers in column {name}, found {column.type}; convert it.") from None
     _refuse(compute.equal(column, ""), name, *_MISSING)
-    lines = compute.match_substring_regex(column, "[\n\r]")  # of a quote that was never closed
-    _refuse(lines, name, "runs over several lines", "close the quotes before it")
-    nulls = compute.match_substring(column, "\0")  # without which NumPy would read it
-    _refuse(nulls, name, "holds a null character", "save the table again as text")
+    # Of a quote that was never closed; and null characters, without which NumPy would read the text.
+    _refuse(
+        compute.match_substring_regex(column, "[\n\r]"), name, "runs over several lines", "close the quotes before it"
+    )
+    _refuse(compute.match_substring(column, "\0"), name, "holds a null character", "save the table again as text")
     return np.array(column.to_pylist(), dtype=np.str_)
 
 
@@ -257,19 +246,6 @@ def _ordered(column: Any, name: str, decimal: str) -> np.ndarray:
         with suppress(pa.ArrowInvalid):
             return np.asarray(_with_point(pa.chunked_array([written]), decimal).cast(kind).to_numpy())
     return written
-
-
-def _as_numbers(column: Any, decimal: str) -> Any:
-    """A column of text as numbers if all of it is; else as it is."""
-    column = _plain(column)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        with suppress(pa.ArrowInvalid):
-            return _with_point(column, decimal).cast(pa.float64())
-    return column
-
-
-def _is_number(kind: Any) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
 
 
 def _plain(column: Any) -> Any:
@@ -314,7 +290,7 @@ def _typed(column: Any, decimal: str | None, name: str) -> Any:
 
 
 def _from_text(column: Any, decimal: str) -> Any:
-    """What a column of text stands for, judged by its distinct values: often there are few."""
+    """What a column of text stands for, judged by its distinct values, of which there are often few: fast."""
     if column.null_count == len(column):
         return pa.chunked_array([pa.nulls(len(column))])
     distinct = column.unique()
@@ -348,8 +324,7 @@ def _of_one_type(columns: Sequence[Any]) -> Any:
 def _categories(columns: Sequence[Any]) -> Any:
     """Text as it is written, as categories in alphabetical order."""
     texts = []
-    for column in columns:
-        plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    for plain in map(_plain, columns):
         if pa.types.is_boolean(plain.type):  # as Python and R's CSV spell them, not as Arrow does
             plain = compute.if_else(plain, "True", "False")
         texts += plain.cast(pa.string()).chunks
@@ -358,18 +333,14 @@ def _categories(columns: Sequence[Any]) -> Any:
 
 
 def _united_categories(parts: list[Any], name: str) -> Any:
-    import pandas as pd
-    from pandas.api.types import union_categoricals
-
     if len(parts) == 1:
         return parts[0]
-    try:
+    others = (
+        f"Expected the same ordered categories of column {name} in both files, found others or in another order; save "
+        "both with the same categories."
+    )
+    with refusing(TypeError, others):
         return pd.Series(union_categoricals(parts))
-    except TypeError:
-        raise InputError(
-            f"Expected the same ordered categories of column {name} in both files, found others or in another order; "
-            "save both with the same categories."
-        ) from None
 
 
 # ------------------------------------------------------------------------------------------ refusals and notes

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refusing
 from vestige.core.messages import brief
 from vestige.data.formats.arrays import StoredArrays, text_as_text
 from vestige.data.formats.files import file_name, readable
@@ -30,13 +30,9 @@ class ZarrGroup(StoredArrays):
     def __init__(self, path: Path) -> None:
         self.name, self._path = file_name(path), path
         _refuse_codecs(path, self.name)
-        try:
-            with readable(path):
-                self._arrays = dict(zarr.open_group(path, mode="r").arrays())
-        except (ValueError, KeyError, TypeError, RuntimeError, ArithmeticError):
-            raise InputError(
-                f"{self.name}: Expected a Zarr group or the folder of a run, found neither; name another."
-            ) from None
+        other = f"{self.name}: Expected a Zarr group or the folder of a run, found neither; name another."
+        with refusing((OSError, ValueError, KeyError, TypeError, RuntimeError, ArithmeticError), other):
+            self._arrays = dict(zarr.open_group(path, mode="r").arrays())
         self.keys = tuple(self._arrays)
         if not self.keys:
             raise InputError(f"{self.name}: Expected arrays in the Zarr group, found none; name another.")
@@ -129,14 +125,9 @@ def _refuse_damaged_blosc(array: Any, files: Sequence[Path], name: str) -> None:
             raise InputError(f"{name}: Expected a whole Zarr array, found a damaged chunk {file.name}; write it again.")
 
 
-@contextmanager
-def _readable_zarr(name: str) -> Iterator[None]:
-    try:
-        yield
-    except InputError:
-        raise
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ArithmeticError, MemoryError):  # also its codecs'
-        raise InputError(f"{name}: Expected a whole Zarr array, found a damaged one; write it again.") from None
+def _readable_zarr(name: str) -> AbstractContextManager[None]:
+    kinds = (OSError, ValueError, RuntimeError, KeyError, TypeError, ArithmeticError, MemoryError)  # also its codecs'
+    return refusing(kinds, f"{name}: Expected a whole Zarr array, found a damaged one; write it again.")
 
 
 def _read_with(array: Any, fill: Any) -> Any:
@@ -148,13 +139,10 @@ def _read_with(array: Any, fill: Any) -> Any:
 def _refuse_codecs(path: Path, name: str) -> None:
     """Refuse codecs that are not known to hold numbers or text only: some unpickle what they read."""
     for metadata in (*path.rglob("zarr.json"), *path.rglob(".zarray"), *path.rglob(".zmetadata")):
-        with readable(metadata):
-            text = metadata.read_text(encoding="utf-8", errors="replace")
-        try:
-            found = set(_codecs(json.loads(text)))
-        except ValueError:
-            raise InputError(f"{name}: Expected Zarr metadata as JSON, found a damaged {metadata.name}.") from None
-        unknown = sorted(found - _CODECS)
+        damaged = f"{name}: Expected Zarr metadata as JSON, found a damaged {metadata.name}."
+        with readable(metadata), refusing(ValueError, damaged):
+            codecs = set(_codecs(json.loads(metadata.read_text(encoding="utf-8", errors="replace"))))
+        unknown = sorted(codecs - _CODECS)
         if unknown:
             raise InputError(
                 f"{name}: Expected Zarr codecs for numbers and text, found {brief(unknown[0])}, which is not read: "
@@ -166,8 +154,8 @@ def _codecs(said: Any) -> Iterator[str]:
     """Names of all codecs, in metadata of version 3 (`codecs: [{name}]`) and 2 (`compressor`, `filters`: `{id}`)."""
     known = said if isinstance(said, dict) else {}
     for key in ("codecs", "index_codecs", "compressor", "filters"):
-        found = known.get(key)
-        entries = found if isinstance(found, list) else [] if found is None else [found]
+        held = known.get(key)
+        entries = held if isinstance(held, list) else [] if held is None else [held]
         yield from (str(e.get("name", e.get("id"))) if isinstance(e, dict) else str(e) for e in entries)
     for value in said if isinstance(said, list) else [known[key] for key in known if key != "attributes"]:
         yield from _codecs(value)

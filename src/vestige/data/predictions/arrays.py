@@ -187,14 +187,14 @@ class _FirstQuery:
             yield block[:, 0]
 
 
-def refuse_other_classes(found: Sequence[str] | None, target: Sequence[str] | None, model: str) -> None:
+def refuse_other_classes(classes: Sequence[str] | None, target: Sequence[str] | None, model: str) -> None:
     """Refuse columns of a model that are named otherwise than the target's, or in another order.
 
     Raises:
         InputError: They are.
     """
-    if found is not None and target is not None and tuple(found) != tuple(target):
+    if classes is not None and target is not None and tuple(classes) != tuple(target):
         raise InputError(
-            f"Expected the target's classes {few(target)} in this order, found {few(found)} for {model}; save both "
+            f"Expected the target's classes {few(target)} in this order, found {few(classes)} for {model}; save both "
             "with the same columns."
         )

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refuse_if
 from vestige.core.labels import class_order
 from vestige.core.messages import few
 from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, Probabilities
@@ -50,14 +50,16 @@ class Columns:
 
     def wanted(self, *, member: bool) -> dict[str, Sequence[str] | None]:
         """Return the columns that must be there, the one of members too or not, by how others are named."""
-        positive = None if self.positive is None else self.positive[0]
-        whose = {
+        return {
             "with --label": self.label,
             "with --member": self.member if member else None,
             "with --set data.id": self.id,
+            "with --subject": self.subject,
+            "with --positive COLUMN=CLASS": None if self.positive is None else self.positive[0],
+            "with --group": self.groups,
+            "with --order": self.order,
+            "with --set data.inputs": self.inputs,
         }
-        whose |= {"with --subject": self.subject, "with --positive COLUMN=CLASS": positive}
-        return {**whose, "with --group": self.groups, "with --order": self.order, "with --set data.inputs": self.inputs}
 
 
 @dataclass(frozen=True)
@@ -153,23 +155,25 @@ def positive_pair(positive: str, label_values: Sequence[str], classes: Sequence[
 
 
 def _by_prefix(names: Sequence[str], prefix: str) -> dict[str, str]:
-    found = {name.removeprefix(prefix) for name in names if name.startswith(prefix) and name != prefix}
-    return {name: prefix + name for name in class_order(found)}
+    classes = {name.removeprefix(prefix) for name in names if name.startswith(prefix) and name != prefix}
+    return {name: prefix + name for name in class_order(classes)}
 
 
 def _check_classes(by_class: Mapping[type[Output], Mapping[str, str]], classes: Sequence[str] | None) -> None:
     logits, probabilities = by_class.get(Logits, {}), by_class.get(Probabilities, {})
-    if probabilities and logits and probabilities.keys() != logits.keys():
-        raise InputError(
+    names = list(probabilities or logits)
+    refuse_if(
+        (
+            probabilities and logits and probabilities.keys() != logits.keys(),
             f"Expected the same classes as probabilities and as logits, found {few(list(probabilities))} and "
-            f"{few(list(logits))}; leave out one of the two."
-        )
-    found = list(probabilities or logits)
-    if classes is not None and found and set(found) != set(classes):
-        raise InputError(
-            f"Expected columns for the target's classes {few(list(classes))}, found {few(found)}; "
-            "give both tables the same class columns."
-        )
+            f"{few(list(logits))}; leave out one of the two.",
+        ),
+        (
+            classes is not None and names and set(names) != set(classes),
+            f"Expected columns for the target's classes {few(list(classes or ()))}, found {few(names)}; give both "
+            "tables the same class columns.",
+        ),
+    )
 
 
 def _by_label(

@@ -88,13 +88,13 @@ def read_shadow(path: PathLike, columns: Columns | None = None, *, classes: Sequ
 
 
 def _is_npz(path: PathLike) -> bool:
-    found = format_of(path)
-    if found is Format.NPY:
+    format_ = format_of(path)
+    if format_ is Format.NPY:
         raise InputError(
             f"{file_name(path)}: Expected labels and membership beside the outputs, found one array; give them as "
             "files of their own with --labels LABELS.npy --member MEMBER.npy."
         )
-    return found is Format.NPZ
+    return format_ is Format.NPZ
 
 
 def read_table(

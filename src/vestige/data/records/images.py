@@ -82,40 +82,41 @@ def read_image_folder(folder: PathLike, *, n_threads: int = 2, progress: Progres
     return Records(inputs, labels, ids=ids, classes=list(images), notes=notes)
 
 
-def read_two_image_folders(
-    members: PathLike, nonmembers: PathLike, *, n_threads: int = 2, progress: Progress = silent
-) -> tuple[Records, Records]:
-    """Read the images a model was trained on and those it was not, as records of the same classes.
+def read_image_folders(folders: Sequence[Path]) -> list[Records]:
+    """Read one folder of class folders, or two, of members and nonmembers, as records of the same classes.
 
     Args:
-        members: Folder of class folders, as for `read_image_folder`.
-        nonmembers: Another one; a class may be in one of them only.
-        n_threads: As for `read_image_folder`.
-        progress: As for `read_image_folder`.
+        folders: As for `read_image_folder`; of two, a class may be in one of them only.
 
     Returns:
-        Members and nonmembers; ids begin with the folder's name, so that images of one name stay apart.
+        The records of each; of two folders, ids begin with the folder's name, so that images of one name stay apart.
 
     Raises:
         InputError: As `read_image_folder`; or both are the same folder, or their images differ in size.
     """
-    folders = (Path(members), Path(nonmembers))
+    if len(folders) == 1:
+        return [read_image_folder(folders[0])]
     roots = [folder.resolve() for folder in folders]
     if roots[0] == roots[1]:
         raise InputError(f"{roots[0].name}: Expected two folders, found the same as members and as nonmembers.")
     while len({root.name for root in roots}) == 1:  # such as site-a/images and site-b/images
         roots = [root.parent for root in roots]
-    sides = [read_image_folder(folder, n_threads=n_threads, progress=progress) for folder in folders]
+    sides = [read_image_folder(folder) for folder in folders]
     shapes = ["height {} x width {} x {} channels".format(*side.inputs.shape[1:]) for side in sides]
     if shapes[0] != shapes[1]:
         raise InputError(
             f"{roots[1].name}: Expected images as in {roots[0].name}, {shapes[0]}, found {shapes[1]}; scale both alike."
         )
     classes = sorted({name for side in sides for name in side.classes})
-    for i, (root, side) in enumerate(zip(roots, sides, strict=True)):
-        labels, ids = np.array(side.classes)[side.labels], [f"{root.name}/{id_}" for id_ in side.ids.tolist()]
-        sides[i] = replace(side, labels=labels, ids=ids, classes=classes)
-    return sides[0], sides[1]
+    return [
+        replace(
+            side,
+            labels=np.array(side.classes)[side.labels],
+            ids=[f"{root.name}/{id_}" for id_ in side.ids.tolist()],
+            classes=classes,
+        )
+        for root, side in zip(roots, sides, strict=True)
+    ]
 
 
 def _seen(folder: Path) -> list[Path]:
@@ -206,13 +207,13 @@ def _part(path: Path, image: str, label: str) -> _Part:
         checked = column(plain, f"column {label}", len(plain), "images")
         fields = schema.field(image).flatten()  # of a struct, or itself
         kinds = {field.name: str(field.type) for field in fields}
-        found = [name for name in (image, f"{image}.bytes") if kinds.get(name) in ("binary", "large_binary")]
-        if not found:
+        encoded = [name for name in (image, f"{image}.bytes") if kinds.get(name) in ("binary", "large_binary")]
+        if not encoded:
             raise InputError(
                 f"Expected encoded images in column {image}, bytes or a struct with a field bytes, found "
                 f"{schema.field(image).type}; name another with image=."
             )
-        return _Part(path, found[0], checked, _classes(schema.metadata, label))
+        return _Part(path, encoded[0], checked, _classes(schema.metadata, label))
 
 
 def _classes(metadata: Any, label: str) -> tuple[str, ...] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refuse_if
 from vestige.core.ids import id_texts
 from vestige.core.labels import as_numbers, class_order, names_of_numbers, number_of_text
 from vestige.core.messages import few
@@ -83,7 +83,7 @@ def read_records(
         InputError: The file is damaged or of another format, lacks a column or an entry, or has labels that are no
             classes.
     """
-    return _read([path], columns, classes)[0]
+    return read_alike([path], columns, classes)[0]
 
 
 def read_two_records(
@@ -109,26 +109,30 @@ def read_two_records(
     Raises:
         InputError: As `read_records`; or the files are the same, differ in their columns or share an id.
     """
-    if Path(members).exists() and Path(nonmembers).exists() and Path(members).samefile(nonmembers):
-        raise InputError(
-            f"{file_name(members)}: Expected two files, found the same as members and as nonmembers; give a file each."
-        )
-    first, second = _read([members, nonmembers], columns, classes)
+    first, second = read_alike([members, nonmembers], columns, classes)
     return first, second
 
 
-def _read(paths: Sequence[PathLike], columns: RecordColumns | None, classes: Sequence[Any] | None) -> list[Records]:
+def read_alike(
+    paths: Sequence[PathLike], columns: RecordColumns | None = None, classes: Sequence[Any] | None = None
+) -> list[Records]:
+    """Read a file as `read_records` does, or two, of members and nonmembers, as `read_two_records` does."""
     columns = RecordColumns() if columns is None else columns
-    found = [expect_format(path, *TABLES, Format.NPZ) for path in paths]
-    are_npz = [format_ is Format.NPZ for format_ in found]
-    if all(are_npz):
-        return _of_arrays(paths, columns, classes)
-    if any(are_npz):
-        raise InputError(
-            f"{' and '.join(file_name(path) for path in paths)}: Expected two tables or two npz files, found one of "
-            "each; save both in one format."
-        )
-    return _of_tables(paths, columns, classes)
+    formats = [expect_format(path, *TABLES, Format.NPZ) for path in paths]
+    are_npz = {one is Format.NPZ for one in formats}
+    refuse_if(
+        (
+            len(paths) > 1 and Path(paths[0]).samefile(paths[-1]),
+            f"{file_name(paths[0])}: Expected two files, found the same as members and as nonmembers; give a file "
+            "each.",
+        ),
+        (
+            len(are_npz) > 1,
+            f"{' and '.join(map(file_name, paths))}: Expected two tables or two npz files, found one of each; save "
+            "both in one format.",
+        ),
+    )
+    return _of_arrays(paths, columns, classes) if are_npz == {True} else _of_tables(paths, columns, classes)
 
 
 # ---------------------------------------------------------------------------------------------------- tables
@@ -179,18 +183,18 @@ def _of_labels(
 ) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
     """Labels as codes, the names of the classes, and what there is to say about them."""
     refuse_regression(labels, "labels")
-    found = [str(name) for name in np.unique(labels)]
+    distinct = [str(name) for name in np.unique(labels)]
     if classes is not None:
         known = tuple(str(name) for name in classes)
-        if not any(set(known).issuperset(spelled) for spelled in spellings(found, 0)):
-            unknown = [name for name in found if name not in known]
+        if not any(set(known).issuperset(spelled) for spelled in spellings(distinct, 0)):
+            unknown = [name for name in distinct if name not in known]
             raise InputError(
                 f"Expected labels among the classes {few(known)}, found {few(unknown)} in column {column}; name all "
                 "classes as the labels spell them."
             )
         return codes_of_names(labels, known, 0, "labels"), known, ()
-    words = {name.lower() for name in found} <= {"true", "false"}
-    names = class_order(set(found if words else list(spellings(found, 0))[-1]))  # 1.0 is the class 1
+    words = {name.lower() for name in distinct} <= {"true", "false"}
+    names = class_order(set(distinct if words else list(spellings(distinct, 0))[-1]))  # 1.0 is the class 1
     if len(names) < 2:
         raise InputError(
             f"Expected labels of two classes or more, found only {names[0]} in column {column}; name the column of "
@@ -216,7 +220,7 @@ def _note_on_gaps(names: Sequence[str]) -> tuple[str, ...]:
 
 def _of_arrays(paths: Sequence[PathLike], columns: RecordColumns, classes: Sequence[Any] | None) -> list[Records]:
     """Npz files as records of the same inputs and classes."""
-    if columns != RecordColumns(order=columns.order):
+    if columns.wanted != RecordColumns(order=columns.order).wanted:
         raise InputError(
             "Expected names of columns beside a table only, found some beside an npz file; name its arrays inputs, "
             "labels, ids, subjects and group_<name>."
@@ -304,14 +308,11 @@ def _resolved(names: Sequence[str], columns: RecordColumns) -> RecordColumns:
     subject = columns.subject or ("subject" if "subject" in names else None)
     others = {columns.label, id_, subject, *columns.order}
     inputs = columns.inputs or [n for n in dict.fromkeys(names) if n not in others and not _ROW_NAMES.fullmatch(n)]
-    if columns.label in inputs:
-        raise InputError(
-            f"Expected inputs without the label, found {columns.label} among them; leave it out of the inputs."
-        )
-    if not inputs:
-        raise InputError(
-            f"Expected columns that a model is given, found none beside {columns.label}; add the features."
-        )
+    label = columns.label
+    refuse_if(
+        (label in inputs, f"Expected inputs without the label, found {label} among them; leave it out of the inputs."),
+        (not inputs, f"Expected columns that a model is given, found none beside {label}; add the features."),
+    )
     return replace(columns, id=id_, subject=subject, inputs=inputs)
 
 
@@ -321,8 +322,8 @@ def _refuse_shared_ids(ids: Sequence[np.ndarray]) -> None:
     Raises:
         InputError: There are some.
     """
-    found, counts = np.unique(np.concatenate([np.unique(id_texts(own)) for own in ids]), return_counts=True)
-    shared = found[counts > 1]
+    distinct, counts = np.unique(np.concatenate([np.unique(id_texts(own)) for own in ids]), return_counts=True)
+    shared = distinct[counts > 1]
     if shared.size:
         raise InputError(
             f"Expected every id in one of the files, found {shared.size:,} in both, such as {shared[0]!s}; a record "

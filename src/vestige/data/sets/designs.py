@@ -1,4 +1,4 @@
-"""Membership designs: which record is in the training set of which model, drawn so that the null stays a null.
+"""Membership designs: which record is in the training set of which model, so that only a leak can tell members apart.
 
 Every function is pure and seeded. With `subjects` the unit that is drawn is the subject, whole: all records of a
 person are on the same side in every model, and counts of members are counts of subjects.
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from vestige.core.columns import column
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refuse_if
 from vestige.core.seeds import stream
 
 Design = Bool[np.ndarray, "model record"]
@@ -156,16 +156,22 @@ def fixed_size_subsets(
     """
     _at_least(n_models, 1, "models")
     units = units_of(n_records, subjects)
-    if (n_members is None) == (fraction is None):
-        raise InputError("Expected one of n_members and fraction, found both or none; give the size in one way.")
-    if fraction is not None and not 0 < fraction < 1:
-        raise InputError(f"Expected a fraction between 0 and 1, found {fraction}; take 0.5 for half of the records.")
     size = n_members if n_members is not None else round((fraction or 0) * units.n)
-    if not 0 < size < units.n:
-        raise InputError(
-            f"Expected training sets of 1 to {units.n - 1:,} of {units.n:,} {units.name}, found {size:,}; "
-            "someone must be in and someone out."
-        )
+    refuse_if(
+        (
+            (n_members is None) == (fraction is None),
+            "Expected one of n_members and fraction, found both or none; give the size in one way.",
+        ),
+        (
+            fraction is not None and not 0 < fraction < 1,
+            f"Expected a fraction between 0 and 1, found {fraction}; take 0.5 for half of the records.",
+        ),
+        (
+            not 0 < size < units.n,
+            f"Expected training sets of 1 to {units.n - 1:,} of {units.n:,} {units.name}, found {size:,}; someone must "
+            "be in and someone out.",
+        ),
+    )
     streams = stream(_checked(seed), "fixed-size subsets").spawn(n_models)
     return np.array([_subset(rng, units.n, size)[units.of_record] for rng in streams])
 
@@ -269,8 +275,8 @@ def units_of(n_records: int, subjects: Any) -> Units:
         rows = np.arange(n_records)
         return Units("records", n_records, rows, rows)
     whose = column(subjects, "subjects", n_records, "the design")
-    found, first, of_record = np.unique(whose, return_index=True, return_inverse=True)
-    return Units("subjects", found.size, of_record, np.argsort(first))
+    distinct, first, of_record = np.unique(whose, return_index=True, return_inverse=True)
+    return Units("subjects", distinct.size, of_record, np.argsort(first))
 
 
 def _subset(rng: np.random.Generator, n_units: int, size: int) -> Bool[np.ndarray, " unit"]:

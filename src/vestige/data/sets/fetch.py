@@ -1,4 +1,4 @@
-"""Named data sets from where they are published: the only thing in Vestige that uses the network.
+"""Downloads of named data sets from their publishers: the only code in Vestige that downloads anything.
 
 A file is kept only whole and with its known checksum. Where none is known, the checksum of the first download is
 written beside the file (`NAME.sha256`), and every later fetch holds the file against it: this sees damage and changes,
@@ -12,14 +12,14 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vestige.core.errors import ArtefactError, InputError, OutputError
+from vestige.core.errors import ArtefactError, InputError, OutputError, refusing
 from vestige.core.messages import few
 from vestige.core.progress import Progress, silent
 from vestige.data.sets.named import NamedSet, SourceFile, data_folder, folder_in_words, named_set
@@ -103,16 +103,16 @@ def _file(file: SourceFile, root: Path, progress: Progress) -> FetchedFile:
         _download(file.url, path, known, progress)
     if is_new and file.sha256 is not None:
         return FetchedFile(path, Found.DOWNLOADED)
-    found = _digest(path)
+    digest = _digest(path)
     if known is None:
         with _written(f"{path.name}: Expected to write into the data folder", _MAKE_ROOM):
-            record.write_text(f"{found}  {path.name}\n", encoding="utf-8")
+            record.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
         return FetchedFile(path, Found.RECORDED)
-    if found != known and (file.unpacked_sha256 is None or _unpacked_digest(path) != file.unpacked_sha256):
+    if digest != known and (file.unpacked_sha256 is None or _unpacked_digest(path) != file.unpacked_sha256):
         expected = "file that was fetched first" if file.sha256 is None else "published file"
         cure = f", with {record.name} too if the publisher changed the file" if file.sha256 is None else ""
         raise ArtefactError(
-            f"{file.name}: Expected the {expected}, SHA-256 {known[:12]}..., found {found[:12]}...; remove it "
+            f"{file.name}: Expected the {expected}, SHA-256 {known[:12]}..., found {digest[:12]}...; remove it "
             f"and fetch again{cure}."
         )
     return FetchedFile(path, Found.UNCHANGED if file.sha256 is None else Found.PRESENT)
@@ -148,35 +148,29 @@ def _receive(url: str, place: str, _: Any, *, name: str, progress: Progress) -> 
                 progress(name, min(done, total), total)
 
 
-@contextmanager
-def _reached(url: str, name: str, sha256: str | None) -> Iterator[None]:
+def _reached(url: str, name: str, sha256: str | None) -> AbstractContextManager[None]:
     """Tell what can go wrong on the network as one `InputError`."""
     from requests import exceptions
 
-    host = url.split("/")[2]
-    by_hand = "or put the file there by hand"
-    try:
-        yield
-    except exceptions.HTTPError as error:
-        status = "an error" if error.response is None else error.response.status_code
-        raise InputError(
-            f"{name}: Expected the file at {url}, found HTTP status {status}; try later, name a mirror, {by_hand}."
-        ) from None
-    except (exceptions.ChunkedEncodingError, exceptions.ContentDecodingError):
-        raise InputError(f"{name}: Expected a whole file from {host}, found an early end; fetch it again.") from None
-    except exceptions.Timeout:
-        raise InputError(
-            f"{name}: Expected an answer from {host}, found none in {_TIMEOUT} s; try again later, {by_hand}."
-        ) from None
-    except exceptions.RequestException:
-        raise InputError(
-            f"{name}: Expected to reach {host}, found no connection; check the network and its proxy, {by_hand}."
-        ) from None
-    except ValueError:  # what pooch raises for another checksum; it has removed the download
-        raise InputError(
-            f"{name}: Expected the published file, SHA-256 {str(sha256)[:12]}..., found another from {host}, which was "
-            "not kept; fetch it again or name another mirror."
-        ) from None
+    host, by_hand = url.split("/")[2], "or put the file there by hand"
+
+    def message(error: Exception) -> str:
+        status = getattr(getattr(error, "response", None), "status_code", "an error")
+        early = f"a whole file from {host}, found an early end; fetch it again"
+        problems = {  # the first that fits
+            exceptions.HTTPError: f"the file at {url}, found HTTP status {status}; try later, name a mirror, {by_hand}",
+            exceptions.ChunkedEncodingError: early,
+            exceptions.ContentDecodingError: early,
+            exceptions.Timeout: f"an answer from {host}, found none in {_TIMEOUT} s; try again later, {by_hand}",
+            exceptions.RequestException: f"to reach {host}, found no connection; check the network and its proxy, "
+            f"{by_hand}",
+            # What pooch raises for another checksum; it has removed the download.
+            ValueError: f"the published file, SHA-256 {str(sha256)[:12]}..., found another from {host}, which was not "
+            "kept; fetch it again or name another mirror",
+        }
+        return f"{name}: Expected {next(told for kind, told in problems.items() if isinstance(error, kind))}."
+
+    return refusing((exceptions.RequestException, ValueError), message)
 
 
 @contextmanager
@@ -194,8 +188,6 @@ def _digest(path: Path) -> str:
 
 
 def _unpacked_digest(path: Path) -> str | None:
-    try:
-        with gzip.open(path) as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except (OSError, EOFError, zlib.error):
-        return None
+    with suppress(OSError, EOFError, zlib.error), gzip.open(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return None

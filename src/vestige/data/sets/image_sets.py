@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refuse_if
 from vestige.core.labels import Classes, as_codes
 from vestige.core.messages import few
 from vestige.core.records import Codes, Records, joined
@@ -36,7 +36,7 @@ def read_idx_images(images: PathLike, labels: PathLike, *, classes: Sequence[Any
 
     Raises:
         InputError: A file is missing, truncated, damaged or no IDX file of unsigned bytes, the numbers of images
-            and labels differ, or a label is none of the classes.
+            and labels differ, or a label is not one of the classes.
     """
     pixels, codes = _idx(images, "images", 3), _idx(labels, "labels", 1)
     if len(pixels) != len(codes):
@@ -69,13 +69,17 @@ def _idx(path: PathLike, what: str, n_axes: int) -> np.ndarray:
             f"{name}: Expected an IDX file, which starts with 00 00 08 and the number of axes, found "
             f"{content[:4].hex(' ') or 'an empty file'}; download it again."
         )
-    if content[2] != 0x08:
-        raise InputError(f"{name}: Expected unsigned bytes (type 08), found type {content[2]:02x}; save them as uint8.")
-    if content[3] != n_axes:
-        raise InputError(
-            f"{name}: Expected {what}, an IDX file with {n_axes} axes, found {content[3]}; "
-            "give the images first and their labels second."
-        )
+    refuse_if(
+        (
+            content[2] != 0x08,
+            f"{name}: Expected unsigned bytes (type 08), found type {content[2]:02x}; save them as uint8.",
+        ),
+        (
+            content[3] != n_axes,
+            f"{name}: Expected {what}, an IDX file with {n_axes} axes, found {content[3]}; give the images first and "
+            "their labels second.",
+        ),
+    )
     shape = [int.from_bytes(content[i : i + 4], "big") for i in range(4, min(start, len(content)), 4)]
     expected = start + math.prod(shape)  # Python integers do not overflow
     if len(content) != expected:
@@ -157,16 +161,19 @@ def _read_parts(
     files = read_files(source, seen.__contains__, lambda member: _read(member, len(kinds)))
     wanted = [f"{stem}.bin" for stem in stems]
     missing = [name for name in wanted if name not in files]
-    if missing and any(not name.endswith((".bin", ".txt")) for name in files):
-        raise InputError(
-            f"{file_name(source)}: Expected the binary version, {archive}, found the Python version, which is "
-            "pickles that are never loaded; download the binary version."
-        )
-    if missing:
-        raise InputError(
-            f"{file_name(source)}: Expected {few(wanted)}, found no {few(missing)}; give the published archive, or the "
-            "folder that it unpacks to."
-        )
+    name, are_pickles = file_name(source), any(not name.endswith((".bin", ".txt")) for name in files)
+    refuse_if(
+        (
+            missing and are_pickles,
+            f"{name}: Expected the binary version, {archive}, found the Python version, which is pickles that are "
+            "never loaded; download the binary version.",
+        ),
+        (
+            missing,
+            f"{name}: Expected {few(wanted)}, found no {few(missing)}; give the published archive, or the folder that "
+            "it unpacks to.",
+        ),
+    )
     names = {known: _names(files, text, n) for known, (text, n) in kinds.items()}
     *train, test = (_records(stem, files[f"{stem}.bin"], names, kind) for stem in stems)
     return reduce(joined, train), test
@@ -175,8 +182,7 @@ def _read_parts(
 def _read(member: Member, n_labels: int) -> Any:
     """Names in a text; where a batch is and a row of bytes per record; nothing of a pickle."""
     if member.name.endswith(".txt"):
-        lines = member.stream.read().decode("latin-1").splitlines()
-        return [line.strip() for line in lines if line.strip()]
+        return [line.strip() for line in member.stream.read().decode("latin-1").splitlines() if line.strip()]
     if not member.name.endswith(".bin"):
         return None
     content, size = member.stream.read(), n_labels + _N_PIXELS

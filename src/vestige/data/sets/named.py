@@ -75,11 +75,11 @@ class NamedSet:
     read: Callable[..., Records]
     alternatives: tuple[tuple[str, ...], ...] = ()
 
-    def found(self, folder: Path) -> tuple[Path, ...] | None:
+    def files_in(self, folder: Path) -> tuple[Path, ...] | None:
         """Return the files of the set in a folder; None if it is not there."""
         layouts = (tuple(file.path for file in self.files), *self.alternatives)
-        found = (tuple(folder / path for path in layout) for layout in layouts)
-        return next((paths for paths in found if all(path.exists() for path in paths)), None)
+        places = (tuple(folder / path for path in layout) for layout in layouts)
+        return next((paths for paths in places if all(path.exists() for path in paths)), None)
 
 
 def data_folder() -> Path:
@@ -97,7 +97,7 @@ def named_set(name: str) -> NamedSet:
     """Return what is known about a data set.
 
     Raises:
-        InputError: There is none of that name.
+        InputError: There is no set of that name.
 
     Example:
         >>> named_set("location30").shape
@@ -125,7 +125,7 @@ def load(name: str, *, folder: Path | None = None) -> Records:
     """
     wanted = named_set(name)
     root = data_folder() if folder is None else folder
-    paths = wanted.found(root)
+    paths = wanted.files_in(root)
     if paths is None:
         where = folder_in_words() if folder is None else "the folder"
         missing = [file.path for file in wanted.files if not (root / file.path).exists()]
@@ -139,12 +139,12 @@ def load(name: str, *, folder: Path | None = None) -> Records:
 
 def _read(places: Sequence[str], *paths: Path) -> Records:
     """Hand the files to the first function, and the records to each of the others; parts of a set are joined."""
-    found: Any = paths
+    results: Any = paths
     for place in places:
         module, name = place.split(":")
-        found = getattr(import_module(f"vestige.data.sets.{module}"), name)(*found)
-        found = (reduce(joined, found),) if isinstance(found, tuple) else (found,)
-    return cast(Records, found[0])
+        results = getattr(import_module(f"vestige.data.sets.{module}"), name)(*results)
+        results = (reduce(joined, results),) if isinstance(results, tuple) else (results,)
+    return cast(Records, results[0])
 
 
 def _known_sets() -> Iterator[NamedSet]:

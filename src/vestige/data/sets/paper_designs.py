@@ -1,8 +1,8 @@
-"""The papers' own splits of their data, for reproduction: who is trained on, who is attacked, what the adversary holds.
+"""The papers' splits of their data, for reproduction: training records, attacked records, and the adversary's data.
 
 They are literal: fixed sizes and blocks on data without subjects. Where a paper draws, the functions take `subjects`
-as `designs` does. P1 = Song & Mittal 2021, P3 = Choquette-Choo et al. 2021, P4 = Watson et al. 2022; P2's are in
-`designs` (`rank_design`, `fixed_size_subsets`).
+as `designs` does. `p1_...` are those of Song & Mittal 2021, `p3_...` of Choquette-Choo et al. 2021, `p4_...` of Watson
+et al. 2022; those of Carlini et al. 2022 are in `designs` (`rank_design`, `fixed_size_subsets`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from vestige.core.columns import column
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refuse_if
 from vestige.data.sets.designs import disjoint_pools, units_of
 
 Mask = Bool[np.ndarray, " record"]
@@ -33,7 +33,7 @@ class KnownHalf:
 
 @dataclass(frozen=True, eq=False)
 class AdvRegSplit:
-    """P1's split for adversarial regularisation, and for the undefended model it is compared with.
+    """Song & Mittal's split for adversarial regularisation, and for the undefended model it is compared with.
 
     Attributes:
         members: Rows the target is trained on.
@@ -48,7 +48,7 @@ class AdvRegSplit:
 
 @dataclass(frozen=True, eq=False)
 class MemGuardSplit:
-    """P1's split for MemGuard, with a shadow model that is really trained.
+    """Song & Mittal's split for MemGuard, with a shadow model that is really trained.
 
     Attributes:
         members: Rows the target is trained on, all attacked.
@@ -88,7 +88,7 @@ class QuarterSplit:
 
 @dataclass(frozen=True, eq=False)
 class PublicGame:
-    """P4's game on public records alone, in which a threshold is set: the target has no part in it.
+    """Watson et al.'s game on public records alone, in which a threshold is set: the target has no part in it.
 
     Attributes:
         members: What the model that plays the target is trained on: the public members.
@@ -123,7 +123,7 @@ _MEMGUARD = {
 def known_half(members: Sequence[int] | Rows, nonmembers: Sequence[int] | Rows, *, seed: int = 100) -> KnownHalf:
     """Split a target's members and nonmembers into those an adversary knows and those it attacks.
 
-    P1 calls this shadow training; no shadow model is trained, both halves are asked of the target.
+    Song & Mittal calls this shadow training; no shadow model is trained, both halves are asked of the target.
 
     Args:
         members: Row numbers of the members, in the order of the data.
@@ -156,7 +156,7 @@ def known_half(members: Sequence[int] | Rows, nonmembers: Sequence[int] | Rows, 
 
 
 def p1_adversarial_regularisation(data: P1Data, permutation: Rows) -> AdvRegSplit:
-    """Return P1's split of Purchase100 or Texas100 for adversarial regularisation.
+    """Return Song & Mittal's split of Purchase100 or Texas100 for adversarial regularisation.
 
     Args:
         data: Purchase100 or Texas100.
@@ -182,7 +182,7 @@ def p1_adversarial_regularisation(data: P1Data, permutation: Rows) -> AdvRegSpli
 
 
 def p1_memguard(data: P1Data, permutation: Rows) -> MemGuardSplit:
-    """Return P1's split of Location30 or Texas100 for MemGuard.
+    """Return Song & Mittal's split of Location30 or Texas100 for MemGuard.
 
     Args:
         data: Location30 or Texas100.
@@ -207,7 +207,7 @@ def p1_memguard(data: P1Data, permutation: Rows) -> MemGuardSplit:
 
 
 def p3_blocks(n_records: int, n: int, *, defender: bool = False) -> SourceTarget:
-    """Return P3's four consecutive blocks of images, of the training and the test images behind each other.
+    """Return Choquette-Choo et al.'s four consecutive blocks of the training images and the test images after them.
 
     Args:
         n_records: Number of images, in the order in which they are published: shuffled, not by class.
@@ -263,7 +263,7 @@ def p3_swapped_blocks(n_records: int, n: int) -> SourceTarget:
 
 
 def p3_tabular(n_records: int, n: int, *, seed: int, subjects: Any = None) -> SourceTarget:
-    """Draw P3's four sets of a table.
+    """Draw Choquette-Choo et al.'s four sets of a table.
 
     Args:
         n_records: Number of records.
@@ -292,7 +292,7 @@ def p3_tabular(n_records: int, n: int, *, seed: int, subjects: Any = None) -> So
 
 
 def p4_quarters(n_pool: int, *, seed: int, subjects: Any = None) -> QuarterSplit:
-    """Draw P4's four equal parts of the training pool.
+    """Draw Watson et al.'s four equal parts of the training pool.
 
     Args:
         n_pool: Records of the pool, the first ones of the data: CIFAR 50,000, MNIST 60,000, Adult 32,561, German
@@ -319,7 +319,7 @@ def p4_quarters(n_pool: int, *, seed: int, subjects: Any = None) -> QuarterSplit
 
 
 def p4_public_game(split: QuarterSplit, *, seed: int, subjects: Any = None) -> PublicGame:
-    """Divide P4's public quarters for the game in which the threshold is set.
+    """Divide Watson et al.'s public quarters for the game in which the threshold is set.
 
     A reference that was trained on the public nonmembers would have seen the simulated ones, and calibrate them as it
     never calibrates a private record; so they are halved, and the reference has one half.
@@ -352,15 +352,17 @@ def p4_public_game(split: QuarterSplit, *, seed: int, subjects: Any = None) -> P
 def _blocks(
     data: P1Data, blocks: Mapping[P1Data, Sequence[tuple[int, int]]], permutation: Rows
 ) -> Iterator[np.ndarray]:
-    if data not in blocks:
-        raise InputError(
-            f"Expected {' or '.join(known.name for known in blocks)} for this split, found {data.name}; "
-            "Song & Mittal 2021 have no such split of it."
-        )
     rows = np.asarray(permutation)
-    if not np.array_equal(np.sort(rows), np.arange(data.value)):
-        raise InputError(
+    refuse_if(
+        (
+            data not in blocks,
+            f"Expected {' or '.join(known.name for known in blocks)} for this split, found {data.name}; Song & Mittal "
+            "2021 have no such split of it.",
+        ),
+        (
+            not np.array_equal(np.sort(rows), np.arange(data.value)),
             f"Expected a permutation of the {data.value:,} rows of {data.name}, found {rows.size:,} entries that are "
-            "none; give every row number once, counted from 0."
-        )
+            "none; give every row number once, counted from 0.",
+        ),
+    )
     return (rows[first:stop] for first, stop in blocks[data])

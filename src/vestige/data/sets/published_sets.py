@@ -59,14 +59,14 @@ def read_texas100(source: PathLike) -> Records:
         InputError: A file is missing, truncated or damaged, a row is not of this form, or the files differ in length.
     """
     files = read_files(source, lambda name: name.removesuffix(".txt") in ("feats", "labels"), _texas_file)
-    found = {name.removesuffix(".txt"): values for name, values in files.items()}
-    missing = [name for name in ("feats", "labels") if name not in found]
+    tables = {name.removesuffix(".txt"): values for name, values in files.items()}
+    missing = [name for name in ("feats", "labels") if name not in tables]
     if missing:
         raise InputError(
             f"{file_name(source)}: Expected the files feats and labels, found no {few(missing)}; give the published "
             "archive, or the folder with both."
         )
-    bits, labels = found["feats"], found["labels"]
+    bits, labels = tables["feats"], tables["labels"]
     if len(bits) != len(labels):
         raise InputError(
             f"{file_name(source)}: Expected a label for each of the {len(bits):,} rows of feats, found "
@@ -76,13 +76,13 @@ def read_texas100(source: PathLike) -> Records:
 
 
 def _labelled(source: PathLike, known: NamedSet) -> Records:
-    found = read_files(source, lambda _: True, lambda member: _read_bits(member, known, labelled=True))
-    if len(found) != 1:
+    tables = read_files(source, lambda _: True, lambda member: _read_bits(member, known, labelled=True))
+    if len(tables) != 1:
         raise InputError(
-            f"{file_name(source)}: Expected one file, found {few(list(found)) or 'none'}; give the published archive "
+            f"{file_name(source)}: Expected one file, found {few(list(tables)) or 'none'}; give the published archive "
             "or the file in it."
         )
-    ((bits, labels),) = found.values()
+    ((bits, labels),) = tables.values()
     return _records(bits, labels, known, file_name(source))
 
 
@@ -114,17 +114,17 @@ def _read_bits(member: Member, known: NamedSet, *, labelled: bool) -> tuple[np.n
         good &= np.array([len(text) == width for text in texts], dtype=bool)
         if good.all():
             characters = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, width)
-            found = characters[:, ::2] - np.uint8(ord("0"))  # whatever is no digit wraps to more than 1
-            good = (found <= 1).all(axis=1) & (characters[:, 1::2] == ord(",")).all(axis=1)
+            digits = characters[:, ::2] - np.uint8(ord("0"))  # whatever is no digit wraps to more than 1
+            good = (digits <= 1).all(axis=1) & (characters[:, 1::2] == ord(",")).all(axis=1)
         if not good.all():
             i = int(np.argmin(good))
             raise _odd_line(member.where, rows[i].split(b","), n + i + 1, n_bits, labelled)
         if labelled:
             labels += [_label(head[:-1], member.where, i) for i, head in enumerate(heads, n + 1)]
-        while n + len(found) > len(bits):
+        while n + len(digits) > len(bits):
             bits = np.concatenate([bits, np.empty_like(bits)])
-        bits[n : n + len(found)] = found
-        n += len(found)
+        bits[n : n + len(digits)] = digits
+        n += len(digits)
     return bits[:n], np.array(labels, dtype=np.int64)
 
 

@@ -3,11 +3,9 @@
 And as the papers give them to their networks: pure functions from records to records of numbers.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,8 +17,8 @@ from vestige.core.records import Codes, Records
 from vestige.data.formats.files import PathLike, file_name, opened, row_ids
 
 _MISSING = "?"
-_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER = re.compile(r"[?]|[+-]?([0-9]{1,18}[.]?[0-9]{0,18}|[.][0-9]{1,18})([eE][+-]?[0-9]{1,2})?")
+_WHOLE = r"[+-]?[0-9]{1,18}"
+_NUMBER = r"[?]|[+-]?([0-9]{1,18}[.]?[0-9]{0,18}|[.][0-9]{1,18})([eE][+-]?[0-9]{1,2})?"
 
 
 @dataclass(frozen=True)
@@ -35,18 +33,6 @@ class _Layout:
     dtype: type  # of the numbers: int64 where none may be missing
     delimiter: str | None = ","  # None: any white space
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # declared; else those that occur
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One line: where it stands, and its fields."""
-
-    file: str
-    line: int
-    fields: Sequence[str]
-
-    def refused(self, expected: str, found: str, cure: str) -> InputError:
-        return InputError(f"{self.file}: Expected {expected}, found {found} in line {self.line:,}; {cure}.")
 
 
 _ADULT = _Layout(
@@ -124,12 +110,12 @@ def read_adult(train: PathLike, test: PathLike | None = None) -> Records:
         is a missing value), classes `<=50K` and `>50K`, and file and row as ids.
 
     Raises:
-        InputError: A file is missing or unreadable, or a line has too few or many fields, a number that is none,
+        InputError: A file is missing or unreadable, or a line has too few or many fields, a malformed number,
             or an unknown label.
     """
-    parts = [list(_rows(path, _ADULT)) for path in (train, test) if path is not None]
-    ids = [row_ids(part[0].file.removesuffix(".gz"), len(part)) for part in parts]
-    return _records(list(chain.from_iterable(parts)), _ADULT, np.concatenate(ids))
+    parts = [_texts(path, _ADULT) for path in (train, test) if path is not None]
+    ids = [row_ids(part.index[0][0].removesuffix(".gz"), len(part)) for part in parts]
+    return _records(pd.concat(parts), _ADULT, np.concatenate(ids))
 
 
 def read_german_credit(path: PathLike) -> Records:
@@ -146,8 +132,7 @@ def read_german_credit(path: PathLike) -> Records:
     Raises:
         InputError: As `read_adult`, or a category is not declared.
     """
-    rows = list(_rows(path, _GERMAN))
-    return _records(rows, _GERMAN, np.arange(len(rows)))
+    return _records(_texts(path, _GERMAN), _GERMAN)
 
 
 def read_hepatitis(path: PathLike) -> Records:
@@ -164,67 +149,66 @@ def read_hepatitis(path: PathLike) -> Records:
     Raises:
         InputError: As `read_german_credit`.
     """
-    rows = list(_rows(path, _HEPATITIS))
-    return _records(rows, _HEPATITIS, np.arange(len(rows)))
+    return _records(_texts(path, _HEPATITIS), _HEPATITIS)
 
 
-def _rows(path: PathLike, layout: _Layout) -> Iterator[_Row]:
-    """The lines that hold a record: neither empty nor a remark such as the first one of adult.test."""
-    name = file_name(path)
+def _texts(path: PathLike, layout: _Layout) -> pd.DataFrame:
+    """The fields of every line with a record, as text, by file and line; not of empty lines and remarks."""
     with opened(path) as stream:
         lines = stream.read().decode("latin-1").splitlines()
-    filled = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not line.startswith("|")]
-    if not filled:
-        raise InputError(f"{name}: Expected a record per line, found none; download the file again.")
-    for i, line in filled:
-        row = _Row(name, i, [text.strip() for text in line.split(layout.delimiter)])
-        if len(row.fields) != len(layout.fields):
-            raise row.refused(
-                f"{len(layout.fields)} fields ({few(layout.fields, 3)})",
-                str(len(row.fields)),
-                "the file is truncated or another one: download it again",
-            )
-        yield row
+    rows = {
+        (file_name(path), number): [text.strip() for text in line.split(layout.delimiter)]
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.startswith("|")
+    }
+    if not rows:
+        raise InputError(f"{file_name(path)}: Expected a record per line, found none; download the file again.")
+    for place, fields in rows.items():
+        if len(fields) != len(layout.fields):
+            expected = f"{len(layout.fields)} fields ({few(layout.fields, 3)})"
+            raise _refused(place, expected, str(len(fields)), "the file is truncated or another one: download it again")
+    return pd.DataFrame([*rows.values()], columns=layout.fields, index=pd.MultiIndex.from_tuples(rows))
 
 
-def _records(rows: Sequence[_Row], layout: _Layout, ids: np.ndarray) -> Records:
-    columns = {name: _column(rows, i, name, layout) for i, name in enumerate(layout.fields)}
+def _refused(place: Any, expected: str, found: str, cure: str) -> InputError:
+    return InputError(f"{place[0]}: Expected {expected}, found {found} in line {place[1]:,}; {cure}.")
+
+
+def _records(texts: pd.DataFrame, layout: _Layout, ids: np.ndarray | None = None) -> Records:
+    columns = {name: _column(texts[name], name, layout) for name in layout.fields}
     labels = columns.pop(layout.label)
-    return Records(pd.DataFrame(columns), labels, ids=ids, classes=layout.classes)
+    return Records(
+        pd.DataFrame(columns), labels, ids=np.arange(len(texts)) if ids is None else ids, classes=layout.classes
+    )
 
 
-def _column(rows: Sequence[_Row], i: int, name: str, layout: _Layout) -> Any:
+def _column(values: Any, name: str, layout: _Layout) -> Any:
     """Classes, numbers or categories; a missing value is NaN, or of no category."""
-    values = [row.fields[i] for row in rows]
-    if name in layout.numbers:
-        of_type = _WHOLE if layout.dtype is np.int64 else _NUMBER
-        good = [of_type.fullmatch(value) is not None for value in values]
-        _refuse(rows, values, good, f"a number as {name}", "download the file again")
-        return np.array([np.nan if value == _MISSING else layout.dtype(value) for value in values], layout.dtype)
-    is_label = name == layout.label
-    known = layout.labels if is_label else layout.categories.get(name) or sorted({*values} - {_MISSING})
-    good = [value in known or (value == _MISSING and not is_label) for value in values]
-    listed = [*known] if is_label else [*known, _MISSING]
-    _refuse(rows, values, good, f"one of {few(listed, 6)} as {name}", "give the raw file as UCI publishes it")
-    if is_label:
+    known: Sequence[str] = layout.categories.get(name) or sorted({*values} - {_MISSING})
+    expected, cure = f"one of {few([*known, _MISSING], 6)} as {name}", "give the raw file as UCI publishes it"
+    good = values.isin([*known, _MISSING])
+    if name == layout.label:
+        expected, good = f"one of {few([*layout.labels], 6)} as {name}", values.isin([*layout.labels])
+    elif name in layout.numbers:
+        expected, cure = f"a number as {name}", "download the file again"
+        good = values.str.fullmatch(_WHOLE if layout.dtype is np.int64 else _NUMBER)
+    if not good.all():
+        raise _refused(values.index[~good][0], expected, repr(brief(values[~good].iloc[0])), cure)
+    if name == layout.label:
         return [layout.labels[value] for value in values]
-    return pd.Categorical([None if value == _MISSING else value for value in values], categories=list(known))
-
-
-def _refuse(rows: Sequence[_Row], values: Sequence[str], good: Sequence[bool], expected: str, cure: str) -> None:
-    if not all(good):
-        i = good.index(False)
-        raise rows[i].refused(expected, repr(brief(values[i])), cure)
+    if name in layout.numbers:
+        return values.replace(_MISSING, "nan").to_numpy(layout.dtype)
+    return pd.Categorical(values.where(values != _MISSING), categories=list(known))
 
 
 # ------------------------------------------------------------------------------ as the papers use them
 
 
 class MissingCategory(Enum):
-    """What becomes of a missing category in P3's Adult, `?` in the file.
+    """What becomes of a missing category in Choquette-Choo et al.'s Adult, `?` in the file.
 
     Attributes:
-        CATEGORY: A bit of its own, as for any other category: 107 columns, the number P3's code expects.
+        CATEGORY: A bit of its own, as for any other category: 107 columns, as in the authors' code.
         NO_BIT: None of the bits is set: 104 columns.
     """
 
@@ -233,13 +217,13 @@ class MissingCategory(Enum):
 
 
 def adult_p3(records: Records, *, missing: MissingCategory = MissingCategory.CATEGORY) -> Records:
-    """Return Adult as P3 uses it: the 6 continuous columns first, then a bit per category.
+    """Return Adult as Choquette-Choo et al. 2021 use it: the 6 continuous columns first, then a bit per category.
 
-    P3 and its code give 107 columns and the 6 that are continuous, but not how they come about; plain one-hot bits
+    Paper and code give 107 columns and the 6 that are continuous, but not how they come about; plain one-hot bits
     of both files are 108 with `?` as a category and 105 without. Here a category that a single record of all has
     gets no bit. That is one, Holand-Netherlands in `adult.data`: its bit is 0 in the whole of `adult.test` and in
     nearly every training set, and one-hot bits of the two files have just the others in common. It leaves 107
-    columns, or 104 without bits for `?`. The continuous columns keep their units, as P3's noise of 20 to 50 in raw
+    columns, or 104 without bits for `?`. The continuous columns keep their units, as the noise of 20 to 50 in raw
     units says they do.
 
     Args:
@@ -253,7 +237,7 @@ def adult_p3(records: Records, *, missing: MissingCategory = MissingCategory.CAT
         InputError: The inputs are no table.
 
     Source:
-        P3, section 4 and its code (107 inputs; the first 6 continuous).
+        Choquette-Choo et al. 2021, section 4 and its code (107 inputs; the first 6 continuous).
     """
     table = _table(records)
     numbers = table.select_dtypes("number")
@@ -265,14 +249,14 @@ def adult_p3(records: Records, *, missing: MissingCategory = MissingCategory.CAT
 
 
 def adult_p4(records: Records) -> Records:
-    """Return Adult as P4 uses it: numbers, then a bit per category, less the last two; every column standardised.
+    """Return Adult as Watson et al. 2022 use it: numbers, then a bit per category less the last two, all standardised.
 
-    A missing category sets no bit, which makes 105 columns; P4's code drops the last two (the countries Vietnam and
+    A missing category sets no bit, which makes 105 columns; their code drops the last two (the countries Vietnam and
     Yugoslavia, after the label is gone already), which leaves 103. Means and standard deviations (of the population,
     ddof 0) are those of all records that are given; a column without spread becomes 0.
 
     Args:
-        records: All records of `read_adult`, both files. P4's pool is the first 32,561 of the result.
+        records: All records of `read_adult`, both files. Watson et al.'s pool is the first 32,561 of the result.
 
     Returns:
         The same records with float32 inputs.
@@ -281,7 +265,7 @@ def adult_p4(records: Records) -> Records:
         InputError: The inputs are no table.
 
     Source:
-        P4, section 4.1, and its code.
+        Watson et al. 2022, section 4.1, and its code.
     """
     columns = pd.get_dummies(_table(records), dtype=np.float64).to_numpy(np.float64)[:, :-2]  # numbers come first
     spread = columns.std(axis=0)
@@ -289,14 +273,14 @@ def adult_p4(records: Records) -> Records:
 
 
 def ordinal_p4(records: Records) -> Records:
-    """Return German credit or Hepatitis as P4 uses them: categories as codes, means for what is missing, scaled.
+    """Return German credit or Hepatitis as Watson et al. 2022 use them: codes, means for what is missing, scaled.
 
     A category becomes its place among those declared, from 0, a missing value the mean of its column, and every
     column is divided by its largest absolute value, so that numbers keep their sign and zero; a column of zeros stays
-    one. Means and maxima are those of all records that are given, as in P4's code.
+    one. Means and maxima are those of all records that are given, as in Watson et al.'s code.
 
     Args:
-        records: All records of `read_german_credit` or `read_hepatitis`. P4's pools are the first 800 of 1,000 and
+        records: All records of `read_german_credit` or `read_hepatitis`. Their pools are the first 800 of 1,000 and
             the first 124 of 155 of the result.
 
     Returns:
@@ -306,8 +290,8 @@ def ordinal_p4(records: Records) -> Records:
         InputError: The inputs are no table, or all values of a column are missing.
 
     Source:
-        P4, section 4.1, and its code. It takes both sets from OpenML with ordinal codes. Which of Hepatitis' two values
-        is 0 there is not known; the other way round a column is 1 less its value here.
+        Watson et al. 2022, section 4.1, and its code, which takes both sets from OpenML with ordinal codes. Which of
+        Hepatitis' two values is 0 there is not known; the other way round a column is 1 less its value here.
     """
     table = _table(records)
     columns = table.apply(_ordinal).to_numpy(np.float64)

@@ -1,1 +1,1 @@
-"""Models in files, as doors: `model_file` picks by suffix, and each format is one module."""
+"""Models in files, as model sources: `model_file` picks by suffix, and each format is one module."""

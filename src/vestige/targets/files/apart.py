@@ -1,4 +1,4 @@
-"""A model file in a process of its own: whatever a damaged one does to the library that reads it ends there.
+"""A model file in a child process: if a damaged file crashes the library that reads it, only the child ends.
 
 Libraries that read models trust the numbers in them: an index beyond a table, or a tree that leads back to itself, ends
 or stops the whole process, without an exception, when the file is read or later, at the one record that gets there. So
@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -111,6 +111,7 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # where a library that crashes prints what it was doing
         )
+        self._requests, self._replies = (cast(IO[bytes], pipe) for pipe in (self._process.stdin, self._process.stdout))
 
     @property
     def has_ended(self) -> bool:
@@ -124,12 +125,9 @@ class _Child:
         Raises:
             VestigeError: What the child raised.
         """
-        requests, replies = self._process.stdin, self._process.stdout
-        assert requests is not None
-        assert replies is not None
         try:
-            send(requests, json.dumps([round(seconds), n_bytes]).encode(), content)
-            said, values = json.loads(received(replies)), received(replies)
+            send(self._requests, json.dumps([round(seconds), n_bytes]).encode(), content)
+            said, values = json.loads(received(self._replies)), received(self._replies)
         except (OSError, EOFError):
             self.end()
             return {"error": "", "reason": _ending(self._process.returncode, seconds)}, b""
@@ -147,10 +145,9 @@ class _Child:
         """Kill it if it has not ended."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._requests, self._replies):
             with suppress(OSError):  # what it was not given any more
-                if pipe is not None:
-                    pipe.close()
+                pipe.close()
 
 
 def _ending(status: int, seconds: float) -> str:

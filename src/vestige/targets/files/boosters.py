@@ -6,7 +6,6 @@ NaN. Nor does it hold margins that training began from (base_margin): ask such a
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,11 @@ from scipy.special import expit, softmax
 
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.messages import brief
-from vestige.core.targets import Answers, ClassNames, QueryableModel
+from vestige.core.targets import ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.feature_columns import FeatureColumns, columns_of_lightgbm, columns_of_xgboost
-from vestige.targets.refusals import answered, reading
+from vestige.targets.objects.function import FunctionTarget
+from vestige.targets.refusals import reading
 
 _OF_XGBOOST: dict[str, Callable[[np.ndarray], Any] | None] = {
     "binary:logistic": None,
@@ -56,14 +56,12 @@ def open_xgboost(path: Path, answers: AnswerFormat | None, n_classes: int, class
     def predict(inputs: Any) -> Any:
         table = hasattr(inputs, "columns")
         data = xgboost.DMatrix(inputs, enable_categorical=table)
-        found = booster.predict(
+        numbers = booster.predict(
             data, output_margin=of_margins is not None, iteration_range=rounds, validate_features=table
         )
-        return found if of_margins is None else of_margins(found)
+        return numbers if of_margins is None else of_margins(numbers)
 
-    return _Booster(
-        predict, booster.num_features(), columns_of_xgboost(booster), answers or AnswerFormat(), n_classes, classes
-    )
+    return _asked(predict, booster.num_features(), columns_of_xgboost(booster), answers, n_classes, classes)
 
 
 def _rounds(booster: Any) -> tuple[int, int]:
@@ -94,7 +92,7 @@ def open_lightgbm(path: Path, answers: AnswerFormat | None, n_classes: int, clas
         booster = lightgbm.Booster(model_file=path)
     _refuse_other_than(_OF_LIGHTGBM, objective, path, "probabilities that sum to 1")
     columns = columns_of_lightgbm(booster)
-    return _Booster(booster.predict, booster.num_feature(), columns, answers or AnswerFormat(), n_classes, classes)
+    return _asked(booster.predict, booster.num_feature(), columns, answers, n_classes, classes)
 
 
 def _objective(path: Path) -> str:
@@ -123,40 +121,33 @@ def _refuse_other_than(known: Sequence[str] | dict[str, Any], objective: str, pa
         )
 
 
-@dataclass(frozen=True)
-class _Booster:
-    """Asks a booster for probabilities: one number per record of two classes, else a number per class.
+def _asked(
+    predict: Callable[[Any], Any],
+    n_features: int,
+    columns: FeatureColumns,
+    answers: AnswerFormat | None,
+    n_classes: int,
+    classes: ClassNames,
+) -> QueryableModel:
+    """Ask a booster for probabilities: one number per record of two classes, else a number per class.
 
-    Attributes:
+    Args:
         predict: Returns probabilities for inputs in the order of the features.
         n_features: Features that it was trained on.
         columns: What a table of them is.
-        format: Which column is which class.
+        answers: Which column is which class.
         n_classes: Classes of the records.
         classes: Their names.
     """
 
-    predict: Callable[[Any], Any]
-    n_features: int
-    columns: FeatureColumns
-    format: AnswerFormat
-    n_classes: int
-    classes: ClassNames
-
-    def answers(self, inputs: Any) -> Answers:
-        """Return the probabilities.
-
-        Raises:
-            TargetError: The records have other features, the booster fails, or it has other classes.
-        """
+    def probabilities(inputs: Any) -> Any:
         shape = tuple(inputs.shape)
-        if len(shape) != 2 or shape[1] != self.n_features:
+        if len(shape) != 2 or shape[1] != n_features:
             given = f"{shape[1]:,}" if len(shape) == 2 else f"shape {shape}"
             raise TargetError(
-                f"Expected records of {self.n_features:,} features, which the model was trained on, found {given}; "
-                "give the records as the model was trained on them."
+                f"Expected records of {n_features:,} features, which the model was trained on, found {given}; give the "
+                "records as the model was trained on them."
             )
-        found = np.empty((0, self.n_classes))
-        if len(inputs):
-            found = answered(self.predict, self.columns.fitted(inputs).copy())
-        return self.format.read(found, len(inputs), self.n_classes, self.classes)
+        return predict(columns.fitted(inputs)) if len(inputs) else np.empty((0, n_classes))
+
+    return FunctionTarget(probabilities, n_classes, classes, answers)

@@ -1,4 +1,4 @@
-"""The child process of `apart`: it opens a model file and answers, within limits, until nobody asks any more."""
+"""The child process of `apart`: it opens a model file and answers queries, with limits of time and memory."""
 
 import contextlib
 import importlib
@@ -38,7 +38,7 @@ def serve(library: str) -> None:
         score.write("1000")  # if memory is short, this process is the one to end
     importlib.import_module(library)
     signal.alarm(0)
-    interface: QueryableModel | None = None
+    model: QueryableModel | None = None
     while True:
         try:
             seconds, n_bytes = json.loads(received(requests))
@@ -46,7 +46,7 @@ def serve(library: str) -> None:
         except EOFError:
             return
         with _limited(seconds, n_bytes):
-            interface, said, values = _done(interface, content)
+            model, said, values = _done(model, content)
         send(replies, json.dumps(said).encode(), values)
 
 
@@ -86,26 +86,26 @@ def _limited(seconds: int, n_bytes: int) -> Iterator[None]:
     signal.alarm(0)
 
 
-def _done(interface: QueryableModel | None, content: bytes) -> tuple[QueryableModel | None, dict[str, Any], bytes]:
-    """Open the file, or ask the model: the interface, what there is to say, and answers as NumPy saves them."""
+def _done(model: QueryableModel | None, content: bytes) -> tuple[QueryableModel | None, dict[str, Any], bytes]:
+    """Open the file, or ask the model: the model, what there is to say, and answers as NumPy saves them."""
     said: dict[str, Any]
     values = b""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("default")
         try:
-            if interface is None:
+            if model is None:
                 open_file, *given = pickle.loads(content)
-                interface = open_file(*given)
-                format = getattr(interface, "format", None)
-                said = {"n_classes": interface.n_classes, "kind": None if format is None else format.kind.kind}
+                model = open_file(*given)
+                format = getattr(model, "format", None)
+                said = {"n_classes": model.n_classes, "kind": None if format is None else format.kind.kind}
             else:
-                answers = interface.answers(pickle.loads(content))
+                answers = model.answers(pickle.loads(content))
                 said, values = {"kind": answers.kind}, _saved(answers.whole())
         except VestigeError as error:
             said = {"error": type(error).__name__, "message": str(error)}
-        except BaseException as error:  # libraries in Rust raise what is no Exception
+        except BaseException as error:  # libraries in Rust raise errors that are not an Exception
             said = {"error": type(error).__name__, "reason": reason(error), "stack": traceback.format_exc()}
-    return interface, said | {"warnings": [str(warning.message) for warning in warned]}, values
+    return model, said | {"warnings": [str(warning.message) for warning in warned]}, values
 
 
 def _saved(array: np.ndarray) -> bytes:

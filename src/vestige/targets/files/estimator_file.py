@@ -1,9 +1,9 @@
-"""An estimator in a skops file, whose types are looked at before anything is made of them."""
+"""An estimator in a skops file; its types are checked before anything is loaded."""
 
 from pathlib import Path
 from typing import Any
 
-from vestige.core.errors import InputError, UnsupportedModelError
+from vestige.core.errors import UnsupportedModelError, refuse_if
 from vestige.core.messages import few
 from vestige.core.outputs import PredictedLabels, Probabilities
 from vestige.core.skops_types import PACKAGES, foreign_types
@@ -69,14 +69,18 @@ def estimator_target(
     Raises:
         InputError: It is no fitted classifier, or the answers were said to be something else.
     """
-    if not hasattr(estimator, "predict") or isinstance(estimator, type):
-        raise InputError(f"Expected a fitted classifier in {path.name}, found {type(estimator).__name__}; store that.")
-    if answers is not None and answers not in (AnswerFormat(Probabilities), AnswerFormat(PredictedLabels)):
-        raise InputError(
+    declared = "" if answers is None else f"{answers.kind.kind}{' of other columns' if answers.columns else ''}"
+    refuse_if(
+        (
+            not hasattr(estimator, "predict") or isinstance(estimator, type),
+            f"Expected a fitted classifier in {path.name}, found {type(estimator).__name__}; store that.",
+        ),
+        (
+            answers not in (None, AnswerFormat(Probabilities), AnswerFormat(PredictedLabels)),
             f"Expected probabilities or predicted labels from the estimator in {path.name}, found answers declared as "
-            f"{answers.kind.kind}{' of other columns' if answers.columns else ''}; leave that out, it names its "
-            "classes itself."
-        )
+            f"{declared}; leave that out, it names its classes itself.",
+        ),
+    )
     if answers is not None and answers.kind is PredictedLabels:
         return LabelEstimatorTarget(estimator, n_classes, classes)
     return open_target(estimator, n_classes, classes)

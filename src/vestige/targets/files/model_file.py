@@ -1,4 +1,4 @@
-"""A model in a file as a door: the suffix says which format it is, and each format is one module."""
+"""A file as a model source: its suffix says which format it is, and each format is one module."""
 
 import importlib
 import importlib.util
@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refuse_if
 from vestige.core.messages import brief
 from vestige.core.targets import ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
@@ -47,7 +47,7 @@ class ModelFile:
             )
 
     def open_model(self, n_classes: int, classes: ClassNames = None) -> QueryableModel:
-        """Return the interface of the model.
+        """Return the model, ready to be queried.
 
         Args:
             n_classes: Classes of the records it is asked about.
@@ -61,7 +61,7 @@ class ModelFile:
         format = _FORMATS[path.suffix.lower()]
         for option, what, of in (("factory", "a factory", _WEIGHTS), ("output", "an output", _ONNX)):
             if getattr(self, option) is not None and format is not of:
-                suffixes = ", ".join(suffix for suffix, found in _FORMATS.items() if found is of)
+                suffixes = ", ".join(suffix for suffix, model in _FORMATS.items() if model is of)
                 raise InputError(
                     f"Expected {what} for {suffixes} alone, found one beside {brief(path.name)}; leave it out."
                 )
@@ -72,17 +72,20 @@ class ModelFile:
         given = [*(getattr(self, name) for name in format.given), n_classes, classes]
         if format.is_apart and format.needs is not None:
             return ModelApart(format.needs[0], opened, path, *given)
-        found: QueryableModel = opened(path, *given)
-        return found
+        model: QueryableModel = opened(path, *given)
+        return model
 
 
 def _existing(path: Path) -> Path:
     known = f"a model file ({', '.join(_FORMATS)})"
     name = brief(path.name or str(path))
-    if path.is_dir():
-        raise InputError(f"Expected {known}, found the folder {name}; name a file in it.")
-    if path.suffix.lower() not in _FORMATS:
-        raise InputError(f"Expected {known}, found {name}; export the model to one of these.")
+    refuse_if(
+        (path.is_dir(), f"Expected {known}, found the folder {name}; name a file in it."),
+        (
+            path.suffix.lower() not in _FORMATS,
+            f"Expected {known}, found {name}; export the model to one of these.",
+        ),
+    )
     try:
         size = path.stat().st_size
     except OSError as error:

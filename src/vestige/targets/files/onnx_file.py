@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vestige.core.columns import refuse_missing
-from vestige.core.errors import InputError, TargetError, UnsupportedModelError
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError, refuse_if
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, PredictedLabels
 from vestige.core.targets import Answers, ClassNames, QueryableModel
@@ -137,11 +137,11 @@ class OnnxTarget:
             InputError: The records have no values for an input.
             TargetError: The graph fails, or its answers are not what they were said to be.
         """
-        found: list[np.ndarray] = []
+        blocks: list[np.ndarray] = []
         format, labels = self.format, None
         for rows, n_records in padded_blocks(len(inputs), self.least, self.most):
             block = inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows]
-            beside = () if self._label is None or found else (self._label,)
+            beside = () if self._label is None or blocks else (self._label,)
             given, *others = answered(self.session.run, [self.output, *beside], feeds(block, self.inputs))
             labels = np.asarray(others[0])[:n_records] if others else labels
             if isinstance(given, list) and len(given) == len(rows) and isinstance(given[0], dict):
@@ -154,13 +154,13 @@ class OnnxTarget:
                     f"Expected an answer for each of {len(rows)} records, found shape {given.shape} as "
                     f"{self.output}; export the model so that its first axis is the records."
                 )
-            found.append(given[:n_records])
-        whole = np.concatenate(found) if found else self._none()
+            blocks.append(given[:n_records])
+        whole = np.concatenate(blocks) if blocks else self._none()
         self.names_classes = format.says_classes(whole)
         read = format.read(whole, len(inputs), self.n_classes, self.classes)
         if labels is not None and format.columns is None and not isinstance(read, PredictedLabels):
             self._refuse_other_order(labels, read.whole()[: len(labels)].argmax(axis=1))
-        self._label = None if found else self._label  # once is enough
+        self._label = None if blocks else self._label  # once is enough
         return read
 
     def _refuse_other_order(self, labels: np.ndarray, largest: np.ndarray) -> None:
@@ -222,7 +222,7 @@ def inputs_of(session: Any) -> tuple[GraphInput, ...]:
     Raises:
         UnsupportedModelError: One takes no array that records could be.
     """
-    found = []
+    inputs = []
     for entry in session.get_inputs():
         if entry.type not in _TYPES or not entry.shape:
             raise UnsupportedModelError(
@@ -230,8 +230,8 @@ def inputs_of(session: Any) -> tuple[GraphInput, ...]:
                 f"{entry.shape} as {entry.name}; export the model with such inputs."
             )
         shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
-        found.append(GraphInput(entry.name, _TYPES[entry.type], shape))
-    return tuple(found)
+        inputs.append(GraphInput(entry.name, _TYPES[entry.type], shape))
+    return tuple(inputs)
 
 
 def feeds(records: Any, wanted: Sequence[GraphInput]) -> Mapping[str, np.ndarray]:
@@ -248,17 +248,19 @@ def feeds(records: Any, wanted: Sequence[GraphInput]) -> Mapping[str, np.ndarray
     is_table = hasattr(records, "columns")
     if len(wanted) == 1 and not (is_table and list(records.columns) == [wanted[0].name]):
         return {wanted[0].name: _fitted(records.to_numpy() if is_table else records, wanted[0])}
-    if not is_table:
-        names = few([entry.name for entry in wanted], 5)
-        raise InputError(
-            f"Expected a table with a column for each of the graph's inputs, {names}, found an array; give a DataFrame."
-        )
-    missing = [entry.name for entry in wanted if entry.name not in records.columns]
-    if missing:
-        raise InputError(
+    names, missing = [e.name for e in wanted], [e.name for e in wanted if is_table and e.name not in records.columns]
+    refuse_if(
+        (
+            not is_table,
+            f"Expected a table with a column for each of the graph's inputs, {few(names, 5)}, found an array; give a "
+            "DataFrame.",
+        ),
+        (
+            missing,
             f"Expected a column for each of the graph's inputs, found none for {few(missing, 5)}; name the columns as "
-            "the model's inputs."
-        )
+            "the model's inputs.",
+        ),
+    )
     columns = {entry: np.asarray(records[entry.name].to_numpy()) for entry in wanted}
     return {e.name: _fitted(c.reshape(-1, 1) if len(e.shape) == 2 else c, e) for e, c in columns.items()}
 

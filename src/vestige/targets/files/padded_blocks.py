@@ -1,4 +1,4 @@
-"""Records in blocks of a bounded size, for models that take no more, or no fewer, at once."""
+"""Records in blocks of a bounded size, for models that need a least or a largest number of records at once."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Networks of torch in files: programs that torch exported, and weights for the architecture that a function makes.
+"""Torch networks in files: exported programs, and weights for the architecture that a function makes.
 
 A program needs no code of the model, and may be made for a fixed number of records. To load one can run any code that
 somebody hid in it: torch unpickles entries of the archive and evaluates text in it. Of weights nothing is unpickled.
@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vestige.core.errors import InputError, TargetError, UnsupportedModelError
+from vestige.core.errors import InputError, TargetError, UnsupportedModelError, refusing
 from vestige.core.messages import brief, few
 from vestige.core.targets import ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.files.module_answers import module_target
 from vestige.targets.files.padded_blocks import padded_blocks
+from vestige.targets.objects.module_answers import module_target
 from vestige.targets.refusals import check_record_shape, damaged, missing_package, not_trusted, reading, reason
 
 _MOST = 512
@@ -91,8 +91,14 @@ class ExportedModule(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the program's outputs."""
-        self._check(inputs)
-        found = []
+        cure = "give the records so, or export it for these."
+        check_record_shape(inputs.shape[1:], self.shape, ", which the program was exported for", cure)
+        if inputs.is_floating_point() and not self.dtype.is_floating_point:
+            raise TargetError(
+                f"Expected records of {str(self.dtype).removeprefix('torch.')}, which the program was exported for, "
+                "found fractions; give whole numbers."
+            )
+        blocks = []
         for rows, n_records in padded_blocks(len(inputs), self.least, self.most):
             outputs = self.program(inputs[torch.from_numpy(rows)].to(self.dtype))
             if isinstance(outputs, tuple | list) and len(outputs) == 1:
@@ -103,17 +109,8 @@ class ExportedModule(nn.Module):
                     f"Expected one tensor with an answer per record for {len(rows)} records, found {shape}; export the "
                     "model so that it returns its answers alone."
                 )
-            found.append(outputs[:n_records])
-        return torch.cat(found)
-
-    def _check(self, inputs: Tensor) -> None:
-        cure = "give the records so, or export it for these."
-        check_record_shape(inputs.shape[1:], self.shape, ", which the program was exported for", cure)
-        if inputs.is_floating_point() and not self.dtype.is_floating_point:
-            raise TargetError(
-                f"Expected records of {str(self.dtype).removeprefix('torch.')}, which the program was exported for, "
-                "found fractions; give whole numbers."
-            )
+            blocks.append(outputs[:n_records])
+        return torch.cat(blocks)
 
 
 # ------------------------------------------------------------------------------------ weights
@@ -143,13 +140,14 @@ def open_weights(
         )
     weights = _safetensors(path) if path.suffix.lower() == ".safetensors" else _state_dict(path)
     module = _made(factory)
-    try:
-        module.load_state_dict(weights, strict=True)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise InputError(
+    with refusing(
+        (RuntimeError, TypeError, AttributeError),
+        lambda error: (
             f"Expected the weights of {type(module).__name__} in {path.name}, found others: "
             f"{brief(reason(error), 200)}; let the factory make the module that was saved."
-        ) from None
+        ),
+    ):
+        module.load_state_dict(weights, strict=True)
     return module_target(module.eval(), answers, n_classes, classes)
 
 
@@ -179,8 +177,8 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
             "loaded; nothing was loaded. Save the weights with safetensors."
         )
     with reading(path, "tensors"):
-        found: dict[str, Tensor] = load_file(path)
-    return found
+        tensors: dict[str, Tensor] = load_file(path)
+    return tensors
 
 
 def _may_be_pickle(path: Path) -> bool:
@@ -191,16 +189,16 @@ def _may_be_pickle(path: Path) -> bool:
 
 
 def _state_dict(path: Path) -> Mapping[str, Tensor]:
-    found = _loaded(path)
-    if not isinstance(found, Mapping):
+    tensors = _loaded(path)
+    if not isinstance(tensors, Mapping):
         raise InputError(
-            f"Expected a state dict in {path.name}, found {type(found).__name__}; save module.state_dict()."
+            f"Expected a state dict in {path.name}, found {type(tensors).__name__}; save module.state_dict()."
         )
-    other = [str(name) for name, value in found.items() if not isinstance(value, Tensor)]
-    if other or not found:
+    other = [str(name) for name, value in tensors.items() if not isinstance(value, Tensor)]
+    if other or not tensors:
         held = f"{few(other, 3)}, no tensors" if other else "nothing"
         raise InputError(f"Expected a tensor per weight in {path.name}, found {held}; save module.state_dict() alone.")
-    return found
+    return tensors
 
 
 def _loaded(path: Path) -> Any:
@@ -213,7 +211,7 @@ def _loaded(path: Path) -> Any:
     except Exception as error:
         said = str(error)
         if "weights_only" not in said and "Weights only" not in said:
-            raise damaged(path, "a state dict", error) from None
+            raise InputError(damaged(path, "a state dict", error)) from None
         named = re.search(r"GLOBAL ([\w.]+)", said)
         held = named.group(1) if named else "more than tensors"
     raise UnsupportedModelError(

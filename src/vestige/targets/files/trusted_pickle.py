@@ -1,4 +1,4 @@
-"""A model in a pickle, which can run any code when it is loaded: only for files that the user made, and says so."""
+"""A model in a pickle, which can run any code when it is loaded: only for files that the user says are their own."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def open_pickle(
     with reading(path, "a pickle"):
         model = joblib.load(path)
     if is_torch_module(model):
-        from vestige.targets.files.module_answers import module_target
+        from vestige.targets.objects.module_answers import module_target
 
         return module_target(model.eval(), answers, n_classes, classes)
     return estimator_target(path, model, answers, n_classes, classes)

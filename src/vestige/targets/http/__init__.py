@@ -1,1 +1,1 @@
-"""Models behind an address: `endpoint` is the door, `open_inference` the wire format, `sending` the network."""
+"""Models behind an address: `endpoint` is the model source, `open_inference` the wire format, `sending` the network."""

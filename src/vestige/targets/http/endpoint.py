@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vestige.core.errors import InputError, TargetError, VestigeError
+from vestige.core.errors import InputError, TargetError, VestigeError, refuse_if
 from vestige.core.messages import brief, few
 from vestige.core.outputs import PredictedLabels
 from vestige.core.targets import Allowance, AnswerBatch, Answers, ClassNames
@@ -57,17 +57,14 @@ class Limits:
     batch: int = 32
 
     def __post_init__(self) -> None:
-        """Refuse what is no limit."""
-        for name in ("n_tries", "n_connections", "batch"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        """Refuse values that are not positive numbers."""
+        for name, value in vars(self).items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if name in ("timeout", "per_second"):
+                if not (is_number and 0 < value < math.inf) and (name, value) != ("per_second", None):
+                    raise InputError(f"Expected a positive number as {name}, found {value!r}.")
+            elif not (is_number and isinstance(value, int) and value >= 1):
                 raise InputError(f"Expected {name} of at least 1, found {value!r}.")
-        for name in ("timeout", "per_second"):
-            value = getattr(self, name)
-            if name == "per_second" and value is None:
-                continue
-            if not (isinstance(value, int | float) and 0 < value < math.inf):
-                raise InputError(f"Expected a positive number as {name}, found {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -103,13 +100,21 @@ class Endpoint:
         address_of(self.url)
         object.__setattr__(self, "headers", dict(self.headers))
         for header, variable in self.headers.items():
-            _check_header(header, variable)
+            is_header = re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header) and header.lower() not in _OURS
+            refuse_if(
+                (not is_header, f"Expected the name of a header that may be set, found {brief(header)!r}."),
+                (
+                    not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable),
+                    f"Expected the name of an environment variable for the header {header}, found something else; put "
+                    "the value into a variable and give its name, such as MODEL_TOKEN.",
+                ),
+            )
         if self.datatype is not None and (self.datatype not in DTYPES or self.datatype == "BYTES"):
             names = few([name for name in DTYPES if name != "BYTES"], 20)
             raise InputError(f"Expected a datatype for numbers, one of {names}, found {brief(self.datatype)!r}.")
 
     def open_model(self, n_classes: int, classes: ClassNames = None) -> "EndpointModel":
-        """Ask the model for its metadata and return its interface.
+        """Ask the model for its metadata and return it, ready to be queried.
 
         Raises:
             InputError: An environment variable is missing, or the model has several outputs and none was named.
@@ -119,21 +124,8 @@ class Endpoint:
         try:
             from vestige.targets.http.sending import Sender, credentials_of
         except ModuleNotFoundError as error:
-            package = str(error.name)
-        else:
-            sender = Sender(self.url, credentials_of(self.headers), self.limits)
-            return EndpointModel(self, sender, n_classes, classes)
-        raise missing_package(package, "a model behind HTTP", "http")
-
-
-def _check_header(header: str, variable: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header) or header.lower() in _OURS:
-        raise InputError(f"Expected the name of a header that may be set, found {brief(header)!r}.")
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
-        raise InputError(
-            f"Expected the name of an environment variable for the header {header}, found something else; put the "
-            "value into a variable and give its name, such as MODEL_TOKEN."
-        )
+            raise missing_package(str(error.name), "a model behind HTTP", "http") from None
+        return EndpointModel(self, Sender(self.url, credentials_of(self.headers), self.limits), n_classes, classes)
 
 
 class EndpointModel:
@@ -154,8 +146,7 @@ class EndpointModel:
         self.n_classes, self._classes, self.names_classes = n_classes, classes, False
         self._endpoint, self._sender = endpoint, sender
         self._address = address_of(endpoint.url)
-        found = sender.send(self._address.url, None, Event())
-        self._metadata = metadata_of(found.document)
+        self._metadata = metadata_of(sender.send(self._address.url, None, Event()).document)
         check_output(self._metadata, endpoint.output)
 
     @property
@@ -176,10 +167,10 @@ class EndpointModel:
         """
         kind = self._endpoint.answers.kind
         shape = (len(inputs),) if kind is PredictedLabels else (len(inputs), self.n_classes)
-        found = np.empty(shape, dtype=np.int64 if kind is PredictedLabels else np.float64)
+        table = np.empty(shape, dtype=np.int64 if kind is PredictedLabels else np.float64)
         for part in self.answers_in_batches(inputs):
-            found[part.rows] = part.answers.whole()
-        return kind(found)
+            table[part.rows] = part.answers.whole()
+        return kind(table)
 
     def answers_in_batches(self, inputs: Any, allowance: Allowance | None = None) -> Iterator[AnswerBatch]:
         """Answer in parts of a request each, as they arrive.
@@ -223,12 +214,12 @@ class EndpointModel:
                 threads.append(thread)
             n_pending = submit(limits.n_connections + _WAITING)
             while n_pending:
-                found = done.get()
-                error = found if isinstance(found, Exception) else self._of_other_version(found, versions)
+                batch = done.get()
+                error = batch if isinstance(batch, Exception) else self._of_other_version(batch, versions)
                 failure = failure or error
                 n_pending += (submit(1) if failure is None else 0) - 1
-                if isinstance(found, AnswerBatch) and error is None:
-                    yield found
+                if isinstance(batch, AnswerBatch) and error is None:
+                    yield batch
         finally:
             stop.set()
             for _ in threads:

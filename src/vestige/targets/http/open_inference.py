@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from vestige.core.errors import InputError, TargetError
+from vestige.core.errors import InputError, TargetError, refuse_if
 from vestige.core.messages import brief, few
 
 DTYPES = {
@@ -52,13 +52,17 @@ def address_of(url: str) -> Address:
         >>> address_of("http://Localhost:8080/v2/models/cancer/versions/3/infer")
         Address(url='http://localhost:8080/v2/models/cancer/versions/3', model='cancer', version='3')
     """
-    if "@" in url or "?" in url or "#" in url:
-        raise InputError(
+    refuse_if(
+        (
+            "@" in url or "?" in url or "#" in url,
             "Expected a URL without user, password, query or fragment, found one with a '@', '?' or '#'; put secrets "
-            "into environment variables and name these in headers."
-        )
-    if not url.isprintable() or " " in url or not url.startswith(("http://", "https://")):
-        raise InputError(f"Expected a URL such as {_FORM}, found {brief(url)!r}.")
+            "into environment variables and name these in headers.",
+        ),
+        (
+            not url.isprintable() or " " in url or not url.startswith(("http://", "https://")),
+            f"Expected a URL such as {_FORM}, found {brief(url)!r}.",
+        ),
+    )
     parts = urlsplit(url)
     if not re.fullmatch(r"([^:\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", parts.netloc):
         raise InputError(f"Expected a URL such as {_FORM}, found one whose host or port is none.")
@@ -93,14 +97,14 @@ def metadata_of(document: Any) -> Metadata:
     return Metadata(_tensors(document.get("inputs")), _tensors(document.get("outputs")))
 
 
-def _tensors(found: Any) -> tuple[Tensor, ...]:
-    tensors = [t for t in found if isinstance(t, dict) and t.get("name")] if isinstance(found, list) else []
+def _tensors(entries: Any) -> tuple[Tensor, ...]:
+    tensors = [t for t in entries if isinstance(t, dict) and t.get("name")] if isinstance(entries, list) else []
     return tuple(Tensor(str(t["name"]), str(t.get("datatype") or ""), _shape(t.get("shape")) or ()) for t in tensors)
 
 
-def _shape(found: Any) -> tuple[int, ...] | None:
-    is_shape = isinstance(found, list) and all(type(size) is int for size in found)
-    return tuple(found) if is_shape else None
+def _shape(sizes: Any) -> tuple[int, ...] | None:
+    is_shape = isinstance(sizes, list) and all(type(size) is int for size in sizes)
+    return tuple(sizes) if is_shape else None
 
 
 # ------------------------------------------------------------------------------------ requests
@@ -180,9 +184,9 @@ def _column(values: Any) -> np.ndarray:
         whole = {"b": np.bool_, "i": np.int64, "u": np.uint64 if values.dtype == np.uint64 else np.int64}
         dtype = np.float64 if kind == "f" or missing.any() else whole[kind]
         return np.asarray(values.to_numpy(dtype=dtype, **({"na_value": np.nan} if missing.any() else {})))
-    found = np.array(values, dtype=object)
-    found[missing] = None
-    return found
+    objects = np.array(values, dtype=object)
+    objects[missing] = None
+    return objects
 
 
 def _tensor(values: np.ndarray, tensor: Tensor, datatype: str | None, first: int, shape: Sequence[int]) -> Any:
@@ -193,8 +197,8 @@ def _tensor(values: np.ndarray, tensor: Tensor, datatype: str | None, first: int
         chosen = datatype or tensor.datatype or _DATATYPES.get(values.dtype.newbyteorder("="), "")
         data = _numbers(values, chosen, tensor, first)
     one_more = [1] if len(shape) == values.ndim + 1 and shape[-1] in (1, -1) else []
-    found = {"name": tensor.name, "shape": [*values.shape, *one_more], "datatype": chosen, "data": data}
-    return found | ({"parameters": {"content_type": "str"}} if chosen == "BYTES" else {})
+    entry = {"name": tensor.name, "shape": [*values.shape, *one_more], "datatype": chosen, "data": data}
+    return entry | ({"parameters": {"content_type": "str"}} if chosen == "BYTES" else {})
 
 
 def _text(values: np.ndarray, tensor: Tensor, first: int) -> list[str | None]:
@@ -214,16 +218,18 @@ def _text(values: np.ndarray, tensor: Tensor, first: int) -> list[str | None]:
 
 
 def _numbers(values: np.ndarray, datatype: str, tensor: Tensor, first: int) -> list[Any]:
-    dtype = DTYPES.get(datatype)
-    if not datatype:
-        raise InputError(
-            f"Expected numbers or text as the input {brief(tensor.name)!r}, found {values.dtype}; convert it first."
-        )
-    if dtype is None or datatype == "BYTES":
-        raise InputError(
+    dtype = DTYPES.get(datatype, DTYPES["BYTES"])
+    refuse_if(
+        (
+            not datatype,
+            f"Expected numbers or text as the input {brief(tensor.name)!r}, found {values.dtype}; convert it first.",
+        ),
+        (
+            dtype.kind == "O",
             f"Expected inputs that JSON can hold as {brief(datatype)!r}, the datatype of {brief(tensor.name)!r}, found "
-            f"{values.dtype}; name another datatype, one of {few(list(_DATATYPES.values()), 20)}, or give text."
-        )
+            f"{values.dtype}; name another datatype, one of {few(list(_DATATYPES.values()), 20)}, or give text.",
+        ),
+    )
     if dtype.kind == "f":
         return _fractions(values.astype(np.float64, copy=False), tensor, first)
     with np.errstate(invalid="ignore"):
@@ -287,16 +293,19 @@ def response_of(document: Any, address: Address, n_records: int, output: str | N
             f"a model, {_FORM}."
         )
     name, version = document.get("model_name"), str(document.get("model_version") or "")
-    if name is not None and name != address.model:
-        raise TargetError(
+    refuse_if(
+        (
+            name is not None and name != address.model,
             f"Expected answers of the model {brief(address.model)!r}, found those of {brief(str(name))!r}; check the "
-            "URL, and what stands between you and the model."
-        )
-    if address.version and version and version != address.version:
-        raise TargetError(
+            "URL, and what stands between you and the model.",
+        ),
+        (
+            address.version and version and version != address.version,
             f"Expected answers of version {brief(address.version)!r} of the model, found those of {brief(version)!r}; "
-            "check the URL."
-        )
+            "check the URL.",
+        ),
+        kind=TargetError,
+    )
     chosen = _chosen([o for o in document["outputs"] if isinstance(o, dict)], output)
     return Response(_values(chosen, n_records), str(chosen.get("name")), str(chosen.get("datatype")), version)
 
@@ -313,12 +322,12 @@ def check_output(metadata: Metadata, output: str | None) -> None:
 
 
 def _chosen(outputs: list[dict[str, Any]], output: str | None) -> dict[str, Any]:
-    found = [o for o in outputs if output is None or o.get("name") == output]
-    if len(found) != 1:
+    chosen = [o for o in outputs if output is None or o.get("name") == output]
+    if len(chosen) != 1:
         names = few([str(o.get("name")) for o in outputs]) or "none"
         wanted = "one output" if output is None else f"the output {brief(output)!r}"
         raise TargetError(f"Expected {wanted} from the model, found {names}; name one of the model's as output.")
-    return found[0]
+    return chosen[0]
 
 
 def _values(output: dict[str, Any], n_records: int) -> np.ndarray:
@@ -328,8 +337,8 @@ def _values(output: dict[str, Any], n_records: int) -> np.ndarray:
             f"Expected an output of a datatype such as FP32, found {brief(str(datatype))!r} for {name!r}; ask for "
             "another output."
         )
-    found = _array(output.get("data"), str(datatype))
-    if shape is None or found is None or found.size != np.prod(shape, dtype=np.int64) or min(shape, default=0) < 0:
+    array = _array(output.get("data"), str(datatype))
+    if shape is None or array is None or array.size != np.prod(shape, dtype=np.int64) or min(shape, default=0) < 0:
         raise TargetError(
             f"Expected {datatype} data of the shape that is said, {brief(str(output.get('shape')))}, found other data "
             f"for the output {name!r}; the server should answer with tensors as JSON."
@@ -339,17 +348,17 @@ def _values(output: dict[str, Any], n_records: int) -> np.ndarray:
             f"Expected {n_records:,} rows in the output {name!r}, one per record, found shape {list(shape)}; the model "
             "should answer for every record of a request."
         )
-    return found.reshape(shape)
+    return array.reshape(shape)
 
 
 def _array(data: Any, datatype: str) -> np.ndarray | None:
-    """Data, flat or nested, as an array; None if it is none of this datatype. Servers write NaN as null too."""
+    """Data, flat or nested, as an array; None if it is not of this datatype. Servers write NaN as null too."""
     if not isinstance(data, list):
         return None
     dtype = DTYPES[datatype]
     try:
-        found = np.array(data, dtype=np.float64 if dtype.kind == "f" else None)
+        array = np.array(data, dtype=np.float64 if dtype.kind == "f" else None)
     except (TypeError, ValueError, OverflowError):
         return None
     kinds = {"f": "f", "O": "U", "b": "b"}.get(dtype.kind, "iu")
-    return found if found.dtype.kind in kinds or not found.size else None
+    return array if array.dtype.kind in kinds or not array.size else None

@@ -1,4 +1,4 @@
-"""Requests to a model behind HTTP: tried again where that may help, at a bounded rate, and silent about secrets."""
+"""Requests to a model behind HTTP: with retries, a bounded rate, and no secret in any message."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 import orjson
 
-from vestige.core.errors import InputError, TargetError
+from vestige.core.errors import InputError, TargetError, refuse_if
 from vestige.core.messages import brief
 from vestige.core.targets import Allowance
 
@@ -111,19 +111,16 @@ def _unpacked(word: str) -> set[str]:
 
 def _written(word: str) -> Iterator[str]:
     """A word as it is, and as JSON, URLs, hexadecimal numbers and base64 write it."""
-    yield from (word, json.dumps(word)[1:-1], quote(word, safe=""), quote_plus(word), word[::-1])
     content = word.encode()
-    yield "".join(f"%{byte:02x}" for byte in content)
+    percent = "".join(f"%{byte:02x}" for byte in content)
+    yield from (word, json.dumps(word)[1:-1], quote(word, safe=""), quote_plus(word), word[::-1], percent)
     if len(content) < _FEWEST:  # too short to be told from other text
         return
-    yield content.hex()
-    yield content.hex(":")
-    yield content.hex(" ")
+    yield from (content.hex(), content.hex(":"), content.hex(" "))
     for before in range(3):  # where it begins in a longer text decides which letters stand for it
         packed = base64.b64encode(b"\0" * before + content).decode().rstrip("=")
         whole = packed[-(-8 * before // 6) : len(packed) - (1 if 8 * (before + len(content)) % 6 else 0)]
-        yield whole
-        yield whole.translate(str.maketrans("+/", "-_"))
+        yield from (whole, whole.translate(str.maketrans("+/", "-_")))
 
 
 def _may_be_shown(variable: str) -> bool:
@@ -141,13 +138,14 @@ def credentials_of(headers: Mapping[str, str]) -> Credentials:
     for header, variable in headers.items():
         value = os.environ.get(variable, "").strip()
         named = f"variable {variable}" if _may_be_shown(variable) else "variable"
-        if not value:
-            raise InputError(f"Expected the environment {named} for the header {header}, found none; set it.")
-        if not (value.isascii() and value.isprintable()):
-            raise InputError(
+        refuse_if(
+            (not value, f"Expected the environment {named} for the header {header}, found none; set it."),
+            (
+                not (value.isascii() and value.isprintable()),
                 f"Expected one line of ASCII in the environment {named} for the header {header}, found other "
-                "characters; set it again."
-            )
+                "characters; set it again.",
+            ),
+        )
         values[header] = value
     return Credentials(tuple(headers.values()), values)
 
@@ -170,11 +168,6 @@ class _Failure:
     status: int = 0
     is_sent: bool = True
 
-    @property
-    def may_be_computed(self) -> bool:
-        """Whether the model may have seen the request, though it gave no answer."""
-        return self.is_sent and self.status not in _BEFORE_THE_MODEL
-
 
 class Sender:
     """Sends requests with secret headers, from any number of threads.
@@ -195,9 +188,7 @@ class Sender:
         self._connect()
         given = {header.lower() for header in credentials.headers}
         self._headers = {header: value for header, value in _HEADERS.items() if header.lower() not in given}
-        self._timeouts = {
-            "timeout": {"connect": limits.timeout, "read": limits.timeout, "write": limits.timeout, "pool": None}
-        }
+        self._timeouts = {"timeout": dict.fromkeys(("connect", "read", "write"), limits.timeout) | {"pool": None}}
 
     def _connect(self) -> None:
         # One connection each: a common pool looks after all of them at every request.
@@ -228,18 +219,20 @@ class Sender:
             BudgetError: There is no budget for another try.
         """
         for n_tries in range(1, self._limits.n_tries + 1):
-            found = self._try(url, body, stop, allowance, n_queries)
-            if not (isinstance(found, _Failure) and found.may_pass) or n_tries == self._limits.n_tries:
+            result = self._try(url, body, stop, allowance, n_queries)
+            if not (isinstance(result, _Failure) and result.may_pass) or n_tries == self._limits.n_tries:
                 break
-            if stop.wait(max(_wait_after(n_tries), found.asked_wait)):
+            # Twice as long after every other try, and never alike, lest all come back at once.
+            wait = min(_FIRST_WAIT * 2.0 ** (n_tries - 1), _LONGEST_WAIT) + random.uniform(0.0, _FIRST_WAIT)
+            if stop.wait(max(wait, result.asked_wait)):
                 break
-        if not isinstance(found, _Failure):
-            return Reply(found[0], n_tries - 1)
-        if body is None and found.status in (405, 501):
+        if not isinstance(result, _Failure):
+            return Reply(result[0], n_tries - 1)
+        if body is None and result.status in (405, 501):
             return Reply(None, n_tries - 1)
         tries = "" if n_tries == 1 else f" in the last of {n_tries} tries"
         raise TargetError(
-            self.credentials.hidden(f"Expected an answer from {url}, found {found.found}{tries}; {found.cure}.")
+            self.credentials.hidden(f"Expected an answer from {url}, found {result.found}{tries}; {result.cure}.")
         )
 
     def _try(
@@ -257,10 +250,11 @@ class Sender:
             response, content = self._exchanged(connection, url, body)
         finally:
             self._free.put(connection)
-        found = response if isinstance(response, _Failure) else self._read(response, content)
-        if allowance is not None and isinstance(found, _Failure) and not found.may_be_computed:
+        result = response if isinstance(response, _Failure) else self._read(response, content)
+        never_computed = isinstance(result, _Failure) and (not result.is_sent or result.status in _BEFORE_THE_MODEL)
+        if allowance is not None and never_computed:
             allowance.give_back(n_queries)
-        return found
+        return result
 
     def _exchanged(
         self, connection: httpx.HTTPTransport, url: str, body: bytes | None
@@ -277,34 +271,55 @@ class Sender:
             )
             with closing(connection.handle_request(request)) as response:
                 return response, b"".join(_chunks(response, end))
-        except httpx.TimeoutException as error:
-            is_sent = not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
-            cure = "raise timeout or use smaller batches"
-            return _Failure(f"none within {self._limits.timeout:g} s", cure, True, is_sent=is_sent), b""
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return self._unsent(error), b""
 
     def _unsent(self, error: Exception) -> _Failure:
         """Why there is no response: what httpx raised holds the request, and so the headers, and goes no further."""
-        causes = _causes(error)
+        causes, words = _causes(error), self._quoted(str(error))
         unverified = [c.verify_message for c in causes if isinstance(c, ssl.SSLCertVerificationError)]
-        if unverified:
-            cure = "let SSL_CERT_FILE name a file with the certificate if you trust it; it is never left unverified"
-            return _Failure(
-                f"a certificate that does not verify ({brief(unverified[0], _QUOTED)})", cure, False, is_sent=False
-            )
-        words = self._quoted(str(error))
-        if any(isinstance(c, ssl.SSLError) and not isinstance(c, ssl.SSLEOFError) for c in causes):
-            return _Failure(f"no TLS ({words})", "check that the server speaks https at that port", False)
-        if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-            cure = "check that the server runs and listens on that port"
-            return _Failure("no connection (refused)", cure, True, is_sent=False)
-        if isinstance(error, httpx.ConnectError):
-            return _Failure(f"no connection ({words})", "check the name of the host in the URL", True, is_sent=False)
-        if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
-            cure = "check the URL and the headers"
-            return _Failure(f"no request that can be sent ({words})", cure, False, is_sent=False)
-        return _Failure(f"a broken connection ({words})", "see the server's log", True)
+        never_sent = httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError
+        problems = (  # whether it is this one, what was found, the cure, whether it may pass, and whether it was sent
+            (
+                isinstance(error, httpx.TimeoutException),
+                f"none within {self._limits.timeout:g} s",
+                "raise timeout or use smaller batches",
+                *(True, not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)),
+            ),
+            (
+                bool(unverified),
+                f"a certificate that does not verify ({brief(''.join(unverified[:1]), _QUOTED)})",
+                "let SSL_CERT_FILE name a file with the certificate if you trust it; it is never left unverified",
+                *(False, False),
+            ),
+            (
+                any(isinstance(c, ssl.SSLError) and not isinstance(c, ssl.SSLEOFError) for c in causes),
+                f"no TLS ({words})",
+                "check that the server speaks https at that port",
+                *(False, True),
+            ),
+            (
+                any(isinstance(cause, ConnectionRefusedError) for cause in causes),
+                "no connection (refused)",
+                "check that the server runs and listens on that port",
+                *(True, False),
+            ),
+            (
+                isinstance(error, httpx.ConnectError),
+                f"no connection ({words})",
+                "check the name of the host in the URL",
+                *(True, False),
+            ),
+            (
+                isinstance(error, never_sent),
+                f"no request that can be sent ({words})",
+                "check the URL and the headers",
+                *(False, False),
+            ),
+            (True, f"a broken connection ({words})", "see the server's log", True, True),
+        )
+        _, found, cure, may_pass, is_sent = next(problem for problem in problems if problem[0])
+        return _Failure(found, cure, may_pass, is_sent=is_sent)
 
     def _read(self, response: httpx.Response, content: bytes) -> tuple[Any] | _Failure:
         status = response.status_code
@@ -317,8 +332,8 @@ class Sender:
         if status in (401, 403):
             cure = self.credentials.cure()
         words = self._quoted(_message(content))
-        found = f"status {status}" + (f" ({words})" if words else "")
-        return _Failure(found, cure, status in _AGAIN, _seconds(response.headers.get("Retry-After", "")), status)
+        wait = _seconds(response.headers.get("Retry-After", ""))
+        return _Failure(f"status {status}" + (f" ({words})" if words else ""), cure, status in _AGAIN, wait, status)
 
     def _parsed(self, response: httpx.Response, content: bytes) -> tuple[Any] | _Failure:
         with suppress(ValueError):
@@ -384,14 +399,7 @@ class _Pace:
             stop.wait(mine - now)
 
 
-@lru_cache(maxsize=64)
-def _parsed_url(url: str) -> httpx.URL:
-    return httpx.URL(url)
-
-
-def _wait_after(n_tries: int) -> float:
-    """How long to wait [s]: twice as long after every other try, and never alike, lest all come back at once."""
-    return min(_FIRST_WAIT * 2.0 ** (n_tries - 1), _LONGEST_WAIT) + random.uniform(0.0, _FIRST_WAIT)
+_parsed_url = lru_cache(maxsize=64)(httpx.URL)
 
 
 def _chunks(response: httpx.Response, end: float) -> Iterator[bytes]:
@@ -403,10 +411,10 @@ def _chunks(response: httpx.Response, end: float) -> Iterator[bytes]:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    found = [error]
-    while (before := found[-1].__cause__ or found[-1].__context__) is not None and before not in found:
-        found.append(before)
-    return found
+    causes = [error]
+    while (before := causes[-1].__cause__ or causes[-1].__context__) is not None and before not in causes:
+        causes.append(before)
+    return causes
 
 
 def _message(content: bytes) -> str:

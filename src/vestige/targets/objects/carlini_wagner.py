@@ -1,4 +1,4 @@
-"""The white-box yardstick of boundary distances: Carlini & Wagner's L2 attack, with the gradients of a torch module."""
+"""The white-box reference for boundary distances: Carlini & Wagner's L2 attack, with gradients of a torch module."""
 
 from typing import Any
 
@@ -105,8 +105,8 @@ class _Prepared(nn.Module):
 
     def forward(self, fractions: torch.Tensor) -> torch.Tensor:
         x = (self.low + self.width * fractions - self.mean) / self.scale
-        found: torch.Tensor = self.module(x.movedim(-1, 1) if self.channels_first else x)
-        return found
+        logits: torch.Tensor = self.module(x.movedim(-1, 1) if self.channels_first else x)
+        return logits
 
 
 def _distances(attack: Any, model: Any, target: TorchTarget, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -116,8 +116,8 @@ def _distances(attack: Any, model: Any, target: TorchTarget, inputs: np.ndarray,
         return distances
     x = torch.as_tensor(inputs[right], dtype=torch.float32, device=target.device)
     y = torch.as_tensor(labels[right], device=target.device)
-    found = attack(model, x, y, epsilons=None)[1].detach().cpu().numpy()
-    is_other = target.answers(found).whole().argmax(axis=1) != labels[right]
-    moves = (found.astype(np.float64) - inputs[right]).reshape(right.size, -1)
+    moved = attack(model, x, y, epsilons=None)[1].detach().cpu().numpy()
+    is_other = target.answers(moved).whole().argmax(axis=1) != labels[right]
+    moves = (moved.astype(np.float64) - inputs[right]).reshape(right.size, -1)
     distances[right] = np.where(is_other, np.linalg.norm(moves, axis=1), np.inf)
     return distances

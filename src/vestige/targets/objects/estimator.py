@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.errors import InputError, TargetError
+from vestige.core.errors import InputError, TargetError, refuse_if
 from vestige.core.labels import codes_of_classes
 from vestige.core.messages import brief
 from vestige.core.outputs import PredictedLabels, Probabilities
@@ -45,11 +45,11 @@ class EstimatorTarget:
         Raises:
             TargetError: It fails, or these are no probabilities, such as what boosters with some objectives return.
         """
-        found = array_of(self._asked(self.estimator.predict_proba, inputs), "probabilities").astype(np.float64)
-        check_shape(found.shape, len(inputs), len(self.columns), "probabilities")
-        AnswerFormat().read(found, len(inputs), len(self.columns))
+        given = array_of(self._asked(self.estimator.predict_proba, inputs), "probabilities").astype(np.float64)
+        check_shape(given.shape, len(inputs), len(self.columns), "probabilities")
+        AnswerFormat().read(given, len(inputs), len(self.columns))
         probabilities = np.zeros((len(inputs), self.n_classes))
-        probabilities[:, self.columns] = found
+        probabilities[:, self.columns] = given
         return Probabilities(probabilities)
 
     def _asked(self, ask: Callable[[Any], Any], inputs: Any) -> Any:
@@ -79,23 +79,26 @@ class LabelEstimatorTarget(EstimatorTarget):
         """Return the predicted classes.
 
         Raises:
-            TargetError: There is not one per record, or it is none of the estimator's classes.
+            TargetError: There is not one per record, or it is not one of the estimator's classes.
         """
-        found = array_of(self._asked(self.estimator.predict, inputs), "predicted labels")
-        if found.shape == (len(inputs), 1):
-            found = found[:, 0]
-        if found.shape != (len(inputs),):
-            raise TargetError(
-                f"Expected one predicted label per record, found shape {found.shape} for {len(inputs):,} records; "
-                "give a classifier of one label."
-            )
-        values, which = np.unique(found, return_inverse=True)
+        labels = array_of(self._asked(self.estimator.predict, inputs), "predicted labels")
+        if labels.shape == (len(inputs), 1):
+            labels = labels[:, 0]
+        values, which = np.unique(labels, return_inverse=True)
         unknown = [value for value in values.tolist() if value not in self.codes]
-        if unknown:
-            raise TargetError(
-                f"Expected predicted labels among the estimator's classes_, found {brief(repr(unknown[0]))}; give a "
-                "classifier that predicts its own classes."
-            )
+        refuse_if(
+            (
+                labels.shape != (len(inputs),),
+                f"Expected one predicted label per record, found shape {labels.shape} for {len(inputs):,} records; "
+                "give a classifier of one label.",
+            ),
+            (
+                unknown,
+                "Expected predicted labels among the estimator's classes_, found "
+                f"{brief(', '.join(map(repr, unknown[:1])))}; give a classifier that predicts its own classes.",
+            ),
+            kind=TargetError,
+        )
         return PredictedLabels(np.array([self.codes[value] for value in values.tolist()], dtype=np.int64)[which])
 
 
@@ -108,5 +111,4 @@ def _codes(estimator: Any, n_classes: int, classes: ClassNames) -> dict[Any, int
             "method alone, as a function."
         )
     names = np.asarray(fitted).tolist()
-    codes = codes_of_classes(names, "the estimator's classes", n_classes, classes)
-    return dict(zip(names, codes, strict=True))
+    return dict(zip(names, codes_of_classes(names, "the estimator's classes", n_classes, classes), strict=True))

@@ -1,7 +1,6 @@
 """A function from inputs to answers as a target."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from vestige.core.columns import index_of
@@ -9,18 +8,6 @@ from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import Answers, ClassNames
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.refusals import answered, refuse_other_order
-
-
-@dataclass(frozen=True)
-class AnsweringFunction:
-    """A function and what it answers with, as a door."""
-
-    function: Callable[[Any], Any]
-    format: AnswerFormat
-
-    def open_model(self, n_classes: int, classes: ClassNames = None) -> "FunctionTarget":
-        """Return its interface."""
-        return FunctionTarget(self.function, n_classes, classes, self.format)
 
 
 class FunctionTarget:
@@ -47,8 +34,8 @@ class FunctionTarget:
         Raises:
             TargetError: It fails, or these are no answers of its format for every record, in their order.
         """
-        found = answered(self.function, inputs.copy())
-        is_typed = isinstance(found, Probabilities | Logits | PredictedLabels)
-        refuse_other_order(found.index if is_typed else index_of(found), inputs)
-        self.names_classes = self.format.says_classes(found)
-        return self.format.read(found, len(inputs), self.n_classes, self.classes)
+        answers = answered(self.function, inputs.copy())
+        is_typed = isinstance(answers, Probabilities | Logits | PredictedLabels)
+        refuse_other_order(answers.index if is_typed else index_of(answers), inputs)
+        self.names_classes = self.format.says_classes(answers)
+        return self.format.read(answers, len(inputs), self.n_classes, self.classes)

@@ -1,4 +1,4 @@
-"""Gradients of every single record: their norms, and those in the weights of the last layer, known in closed form.
+"""Per-record gradients: their norms, and in closed form the gradients in the weights of the last layer.
 
 Norms are of a block at once, layer by layer, where that can be relied on.
 """
@@ -219,15 +219,18 @@ def last_layer_gradients(
         Nasr et al. 2019, https://arxiv.org/abs/1812.00910, gradient of the last layer; the closed form is textbook.
     """
     layer, given, logits = _last_layer(module, inputs)
-    found = given.double()[:, :, None] * _softmax_less_one_hot(logits, labels)[:, None, :]
+    gradients = given.double()[:, :, None] * _softmax_less_one_hot(logits, labels)[:, None, :]
     if len(inputs) and not torch.allclose(
-        found[0], _by_backward(module, layer, inputs[:1], labels[:1]), rtol=_ROUNDING, atol=_ROUNDING * _size(found[0])
+        gradients[0],
+        _by_backward(module, layer, inputs[:1], labels[:1]),
+        rtol=_ROUNDING,
+        atol=_ROUNDING * _size(gradients[0]),
     ):
         raise UnsupportedModelError(
             f"Expected a last layer whose weights do nothing else in {type(module).__name__}, found a backward pass "
             "that disagrees with its outer product; give a module without tied weights that treats each record alone."
         )
-    return found
+    return gradients
 
 
 def last_layer_inputs(module: nn.Module, inputs: Tensor) -> Float[Tensor, "record feature"]:
@@ -286,8 +289,7 @@ def _by_backward(module: nn.Module, layer: nn.Linear, inputs: Tensor, labels: Te
     name = next(name for name, value in module.named_parameters() if value is layer.weight)
     weights[name] = weights[name].clone().requires_grad_()
     with torch.enable_grad():
-        logits = functional_call(module, weights, (inputs.clone(),))
-        loss = functional.cross_entropy(logits.double(), labels)
+        loss = functional.cross_entropy(functional_call(module, weights, (inputs.clone(),)).double(), labels)
     return torch.autograd.grad(loss, weights[name])[0].double().T
 
 

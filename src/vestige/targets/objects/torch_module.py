@@ -66,7 +66,7 @@ class TorchTarget:
             InputError: The records are no numbers.
             TargetError: The module fails, or does not give finite logits, one per record and class.
         """
-        found = np.empty((len(inputs), self.n_classes), dtype=np.float32)
+        table = np.empty((len(inputs), self.n_classes), dtype=np.float32)
         least, most = _BATCH
         small = self.device.type == "cpu" and np.ndim(inputs) > 2
         size = _rows_within(inputs, _NUMBERS, (_IMAGES if small else least, most))
@@ -74,14 +74,14 @@ class TorchTarget:
             for start in range(0, len(inputs), size):
                 block = inputs[start : start + size]
                 logits = self._logits(self._tensor(block), len(block)).float().cpu().numpy()
-                found[start : start + size] = logits
+                table[start : start + size] = logits
         if self._was_read:  # once: what a search asks later lies where logits are small, as probabilities are
-            check_finite(found, "logits")
+            check_finite(table, "logits")
         else:
             is_single = self._asked is not self.module
-            AnswerFormat(Logits).read(found[:, 1:] if is_single else found, len(inputs), self.n_classes)
+            AnswerFormat(Logits).read(table[:, 1:] if is_single else table, len(inputs), self.n_classes)
             self._was_read = len(inputs) > 1  # of a single record it is not seen
-        return Logits(found)
+        return Logits(table)
 
     def gradient_norms(self, inputs: Any, labels: Int[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
         """Return the L2 norm of the gradient of each record's own cross-entropy, over all parameters.
@@ -101,8 +101,7 @@ class TorchTarget:
             squared_norms = answered(squared_norms_for, self.per_class(inputs), self._tensor(inputs[:_COMPARED]))
             for start in range(0, len(inputs), size):
                 rows = slice(start, start + size)
-                squares = answered(squared_norms, self._tensor(inputs[rows]), y[rows])
-                norms[rows] = squares.sqrt().cpu().numpy()
+                norms[rows] = answered(squared_norms, self._tensor(inputs[rows]), y[rows]).sqrt().cpu().numpy()
         check_finite(norms, "gradient norms")
         return norms
 
@@ -130,9 +129,9 @@ class TorchTarget:
                     )
                 y = self._classes_of(labels[rows])
                 gradients = answered(last_layer_gradients, module, self._tensor(inputs[rows]), y)
-                found = gradients.float().cpu().numpy()
-            check_finite(found, "gradients")
-            yield found
+                numbers = gradients.float().cpu().numpy()
+            check_finite(numbers, "gradients")
+            yield numbers
 
     def last_layer_inputs(self, inputs: Any) -> Float[np.ndarray, "record feature"]:
         """Return what the last linear layer is given for each record: its embedding, not scaled.
@@ -158,15 +157,16 @@ class TorchTarget:
         return torch.from_numpy(np.array(labels, dtype=np.int64)).to(self.device)
 
     def _logits(self, inputs: Tensor, n_records: int) -> Tensor:
-        found = answered(self._asked, inputs)
-        if not isinstance(found, Tensor):
+        logits = answered(self._asked, inputs)
+        if not isinstance(logits, Tensor):
             raise TargetError(
-                f"Expected logits as one tensor, found {type(found).__name__}; let the module return its logits alone."
+                f"Expected logits as one tensor, found {type(logits).__name__}; let the module return its logits alone."
             )
-        if self.n_classes == 2 and _is_number_per_record(found, n_records):
-            self._asked, found = _AgainstZero(self.module), _against_zero(found)
-        check_shape(tuple(found.shape), n_records, self.n_classes, "logits")
-        return found
+        single = [(n_records,), (n_records, 1), *([()] if n_records == 1 else [])]  # no axis, as `squeeze()` leaves one
+        if self.n_classes == 2 and tuple(logits.shape) in single:
+            self._asked, logits = _AgainstZero(self.module), _against_zero(logits)
+        check_shape(tuple(logits.shape), n_records, self.n_classes, "logits")
+        return logits
 
     def _tensor(self, inputs: Any) -> Tensor:
         """A copy, because a module may change its inputs in place, and these are the records themselves."""
@@ -195,11 +195,6 @@ class _AgainstZero(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         return _against_zero(self.module(inputs))
-
-
-def _is_number_per_record(found: Tensor, n_records: int) -> bool:
-    """Whether it is; of a single record without any axis too, as `squeeze()` leaves it."""
-    return tuple(found.shape) in ((n_records,), (n_records, 1)) or (n_records == 1 and found.ndim == 0)
 
 
 def _against_zero(logits: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
-"""A module with a declaration as a target: its answers are checked against what they were said to be."""
+"""A torch module with declared answers: what it returns is checked against the declaration."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,18 +25,6 @@ def module_target(
     return DeclaredModule(module, answers, n_classes, classes)
 
 
-@dataclass(frozen=True)
-class AnsweringModule:
-    """A module and what it was said to answer with, as a door."""
-
-    module: nn.Module
-    format: AnswerFormat
-
-    def open_model(self, n_classes: int, classes: ClassNames = None) -> QueryableModel:
-        """Return its interface."""
-        return module_target(self.module, self.format, n_classes, classes)
-
-
 class DeclaredModule:
     """A module that returns what `format` says; without gradients, whose loss is known of logits alone."""
 
@@ -53,18 +40,18 @@ class DeclaredModule:
             TargetError: The module fails, or its answers are not what they were said to be.
         """
         with left_as_it_was(self.module):
-            found = [self._outputs(inputs[start : start + _BATCH]) for start in range(0, len(inputs), _BATCH)]
-        whole = np.concatenate(found) if found else np.empty((0, self.n_classes))
+            blocks = [self._outputs(inputs[start : start + _BATCH]) for start in range(0, len(inputs), _BATCH)]
+        whole = np.concatenate(blocks) if blocks else np.empty((0, self.n_classes))
         return self.format.read(whole, len(inputs), self.n_classes, self.classes)
 
     def _outputs(self, inputs: Any) -> np.ndarray:
         given = self._as_logits._tensor(inputs)
-        found = answered(self.module, given)
-        if not isinstance(found, Tensor):
+        outputs = answered(self.module, given)
+        if not isinstance(outputs, Tensor):
             raise TargetError(
-                f"Expected answers as one tensor, found {type(found).__name__}; let the module return them alone."
+                f"Expected answers as one tensor, found {type(outputs).__name__}; let the module return them alone."
             )
-        found = found.float() if found.is_floating_point() else found
-        if len(given) == 1 and found.ndim == 0:  # as `squeeze()` leaves one number for one record
-            found = found.reshape(1)
-        return found.cpu().numpy()
+        outputs = outputs.float() if outputs.is_floating_point() else outputs
+        if len(given) == 1 and outputs.ndim == 0:  # as `squeeze()` leaves one number for one record
+            outputs = outputs.reshape(1)
+        return outputs.cpu().numpy()

@@ -1,4 +1,4 @@
-"""Interfaces of the tests: models whose answers and whose every query are known."""
+"""Models of the tests: whose answers and whose every query are known."""
 
 import numpy as np
 

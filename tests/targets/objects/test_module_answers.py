@@ -10,7 +10,7 @@ from vestige.core.errors import TargetError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.targets import GradientModel
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.files.module_answers import module_target
+from vestige.targets.objects.module_answers import module_target
 from vestige.targets.objects.torch_module import TorchTarget
 
 
