@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from vestige.attacks import CATALOGUE
-from vestige.auditing.results.measures import PRIORS
 from vestige.auditing.results.operating_points import FPRS
+from vestige.auditing.results.rows import PRIORS
 from vestige.core.errors import InputError
 from vestige.core.messages import nearest
 from vestige.core.result import AuditResult, Status, Validity

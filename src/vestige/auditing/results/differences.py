@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vestige.auditing.results.tidy import too_small
-
 _MOST_STARTS = 200  # groups from which differences over three columns and more are looked for
 _MOST_STEPS = 12
 
@@ -91,6 +89,34 @@ def hidden_groups(
         for place, column in enumerate(columns):
             hidden[place] |= too_small(column.n_members, column.n_nonmembers, min_cell, hidden[place])
     return hidden
+
+
+def too_small(
+    n_members: Sequence[int] | np.ndarray,
+    n_nonmembers: Sequence[int] | np.ndarray,
+    min_cell: int,
+    already: np.ndarray | bool = False,
+) -> np.ndarray:
+    """Which groups of one grouping must be hidden: those with a cell under `min_cell`, and enough to mask them.
+
+    What is hidden can be found together by subtracting what is shown from the total, so the next smallest groups are
+    hidden too, until the hidden ones together have `min_cell` units on each side. Groups that nobody is in are not
+    hidden: there is nobody to disclose, and nothing to show. `already` are those that are hidden for another reason.
+
+    Example:
+        >>> too_small([3, 40, 50], [30, 30, 30], 10).tolist()
+        [True, True, False]
+    """
+    members, nonmembers = np.asarray(n_members), np.asarray(n_nonmembers)
+    smallest = np.minimum(members, nonmembers)
+    empty = members + nonmembers == 0
+    hidden = (smallest < min_cell) & ~empty | already
+    for group in np.argsort(smallest, kind="stable"):
+        if not hidden.any() or min(members[hidden].sum(), nonmembers[hidden].sum()) >= min_cell:
+            break
+        if not empty[group]:
+            hidden[group] = True
+    return np.asarray(hidden)
 
 
 def _sides(member: np.ndarray, of_record: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

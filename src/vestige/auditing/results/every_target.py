@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy import special
 
@@ -13,18 +13,15 @@ from vestige.auditing.references.leave_one_out import leave_one_out_per_record, 
 from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without
 from vestige.auditing.references.scores import ReferenceScores, partners_of, play_attacks
 from vestige.auditing.results.operating_points import FPRS
-from vestige.auditing.results.people import comparable_people
 from vestige.core.likelihood_ratio import Center, Counts, LikelihoodRatio, Queries, Variance
 from vestige.core.options import SubjectScore
 from vestige.core.progress import Progress
 from vestige.core.result import Spread, Validity
 from vestige.core.seeds import stream
 from vestige.evaluation.intervals import is_resolvable
+from vestige.evaluation.preflight.records_per_subject import comparable_people
 from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.evaluation.units import make_units, on_both_sides
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -328,9 +325,7 @@ def _variance_of_mean(
     return max(variance, float(own @ own)), len(with_targets) - 1
 
 
-def frame_of(values: tuple[TargetValue, ...]) -> "pd.DataFrame":
+def table_of_targets(values: tuple[TargetValue, ...]) -> pd.DataFrame:
     """The values as a tidy table."""
-    import pandas as pd
-
     columns = {"model": "int64", "attack": "str", "metric": "str", "value": "float64"}
     return pd.DataFrame({c: pd.Series([getattr(v, c) for v in values], dtype=t) for c, t in columns.items()})

@@ -10,7 +10,6 @@ from vestige.auditing.label_only.question import LabelResults
 from vestige.auditing.played import Played, PlayedAttacks, together
 from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.results.operating_points import Known, known_halves, known_shadow
-from vestige.auditing.results.people import comparable_people
 from vestige.auditing.scoring.learnt_scores import Side, learnt_scores
 from vestige.auditing.scoring.observation import Observed, observe
 from vestige.auditing.selection import Selection
@@ -21,6 +20,7 @@ from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
 from vestige.core.seeds import stream
 from vestige.core.signal import strongest
+from vestige.evaluation.preflight.records_per_subject import comparable_people
 from vestige.evaluation.units import Units, halves, make_units, on_both_sides
 
 
