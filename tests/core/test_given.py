@@ -9,7 +9,7 @@ from sklearn.tree import DecisionTreeClassifier
 from torch.utils.data import TensorDataset
 
 from vestige import Logits, Predictions, Probabilities, Records, audit
-from vestige.core.given import in_memory
+from vestige.core.columns import in_memory
 
 RNG = np.random.default_rng(0)
 N = 80

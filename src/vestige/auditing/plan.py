@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from vestige.auditing.querying.settings import Querying
-from vestige.auditing.results.answers import options_as_text
 from vestige.auditing.run_folder import MANIFEST, attacks_and_options, refuse_another
 from vestige.auditing.scoring.observation import digest_of
 from vestige.auditing.selection import ALL, Selection, select
@@ -111,7 +110,7 @@ def plan_of(
     _refuse_without_records(plan, querying)
     _refuse_access(plan)
     _refuse_unused(plan)
-    refuse_another(plan.folder, **attacks_and_options(plan.selection.asked, options_as_text(plan.options)))
+    refuse_another(plan.folder, **attacks_and_options(plan.selection.asked, plan.options.as_text()))
     if plan.records is None:
         refuse_other_predictions(plan.folder, target, adversary)
     return plan

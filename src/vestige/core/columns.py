@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from vestige.core.errors import InputError
-from vestige.core.given import in_memory
 
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 
@@ -193,3 +192,26 @@ def _is_missing(value: Any) -> bool:
 def _type_name(value: Any) -> str:
     zone = " with a timezone" if isinstance(value, datetime) and value.tzinfo is not None else ""
     return type(value).__name__ + zone
+
+
+def in_memory(value: Any) -> Any:
+    """Return a tensor as an array, a frame or column of polars or Arrow as that of pandas, anything else as it is.
+
+    Tensors may be on any device and need gradients; bfloat16, which NumPy lacks, becomes float32 without loss.
+
+    Example:
+        >>> import pyarrow
+        >>> in_memory(pyarrow.table({"age": [31, 47]})).columns.tolist()
+        ['age']
+    """
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        tensor = value.detach().cpu()
+        return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    package = type(value).__module__.split(".")[0]
+    return value.to_pandas() if package in ("polars", "pyarrow") and hasattr(value, "to_pandas") else value
+
+
+def bring_to_memory(holder: Any, *names: str) -> None:
+    """Replace fields of a frozen value, while it is made, by what `in_memory` returns."""
+    for name in names:
+        object.__setattr__(holder, name, in_memory(getattr(holder, name)))

@@ -1,6 +1,6 @@
 """Classes and labels: class names, and labels as codes 0..K-1 matched with them by name."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,13 @@ def as_codes(values: Any, what: str, n: int, other: str, classes: Classes) -> np
         )
     found = column(values, what, n, other)
     if found.dtype.kind in "US":
-        return _codes_of_names(found.astype(np.str_), what, classes.names)
+        if classes.names is None:
+            raise InputError(
+                f"Expected numbers 0..K-1 as {what}, found text such as {str(found[0])!r}; "
+                "name the class of every column (classes), so that columns are matched by name."
+            )
+        code = {name: i for i, name in enumerate(classes.names)}
+        return _codes_among(found.astype(np.str_), what, classes.names, code)
     whole = found.dtype.kind in "iub" or (found.dtype.kind == "f" and np.isfinite(found).all())
     if not whole or bool(np.any(found != np.floor(found))):
         raise InputError(
@@ -80,7 +86,7 @@ def as_codes(values: Any, what: str, n: int, other: str, classes: Classes) -> np
         )
     codes = found.astype(np.int64)
     if classes.names is not None and classes.numbers is not None:
-        return _codes_of_numbers(codes, what, classes.names, classes.numbers)
+        return _codes_among(codes, what, classes.names, {number: i for i, number in enumerate(classes.numbers)})
     if codes.size:
         _check_range(codes, what, classes.size)
     return codes
@@ -96,36 +102,18 @@ def _check_range(codes: np.ndarray, what: str, n_classes: int | None) -> None:
         raise InputError(f"Expected {what} in 0..{top}, found {bad} in row {row:,}; {cure}.")
 
 
-def _codes_of_numbers(values: np.ndarray, what: str, classes: tuple[str, ...], numbers: tuple[int, ...]) -> np.ndarray:
-    """Class codes from numbers that are names."""
+def _codes_among(values: np.ndarray, what: str, classes: tuple[str, ...], code: Mapping[Any, int]) -> np.ndarray:
+    """Codes of labels that are names of classes, as text or as numbers; `code` has those of all classes."""
     found, first, inverse = np.unique(values, return_index=True, return_inverse=True)
-    code = {number: i for i, number in enumerate(numbers)}
-    unknown = [i for i, number in enumerate(found.tolist()) if number not in code]
+    labels = found.tolist()
+    unknown = [i for i, label in enumerate(labels) if label not in code]
     if unknown:
-        from_1 = all(number - 1 in code for number in found.tolist())
+        from_1 = all(isinstance(label, int) and label - 1 in code for label in labels)
         cure = _FROM_1.format(what) if from_1 else "name the columns after the values of the labels"
-        raise InputError(
-            f"Expected {what} among the classes {few(classes, 5)}, found {found[unknown[0]]} in row "
-            f"{int(first[unknown[0]]) + 1:,}; {cure}."
-        )
-    return np.array([code[number] for number in found.tolist()], dtype=np.int64)[inverse]
-
-
-def _codes_of_names(names: np.ndarray, what: str, classes: tuple[str, ...] | None) -> np.ndarray:
-    if classes is None:
-        raise InputError(
-            f"Expected numbers 0..K-1 as {what}, found text such as {str(names[0])!r}; "
-            "name the class of every column (classes), so that columns are matched by name."
-        )
-    found, inverse = np.unique(names, return_inverse=True)
-    code = {name: i for i, name in enumerate(classes)}
-    unknown = [str(name) for name in found if str(name) not in code]
-    if unknown:
-        raise InputError(
-            f"Expected {what} among the classes {few(classes, 5)}, found {few(unknown, 5)}; "
-            "name the columns after the classes."
-        )
-    return np.array([code[str(name)] for name in found], dtype=np.int64)[inverse]
+        row = int(first[unknown[0]]) + 1
+        wrong = f"{labels[unknown[0]]} in row {row:,}" if found.dtype.kind == "i" else few(found[unknown].tolist(), 5)
+        raise InputError(f"Expected {what} among the classes {few(classes, 5)}, found {wrong}; {cure}.")
+    return np.array([code[label] for label in labels], dtype=np.int64)[inverse]
 
 
 def as_numbers(entries: Sequence[Any]) -> tuple[int, ...] | None:

@@ -10,8 +10,7 @@ from typing import Annotated
 
 import pandas as pd
 
-from vestige.core.money import money
-from vestige.core.percent import percent
+from vestige.core.messages import money, percent
 from vestige.core.schema import Schema, Written
 
 Number = Annotated[float, Written(float | None)]

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from scipy import special
 
-from vestige.core.percent import percent
+from vestige.core.messages import percent
 from vestige.core.result import Finding, FindingState
 from vestige.evaluation.hypergeometric import hypergeometric_tail, log_choose
 from vestige.evaluation.intervals import nonmembers_needed

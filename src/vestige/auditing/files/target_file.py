@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vestige.core.durations import seconds_of
 from vestige.core.errors import InputError
+from vestige.core.messages import seconds_of
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.schema import Schema
 from vestige.core.targets import Access

@@ -9,8 +9,7 @@ import numpy as np
 
 from vestige.auditing.querying.session import keeps, limited, reserved
 from vestige.auditing.querying.settings import Querying
-from vestige.core.durations import duration
-from vestige.core.money import money
+from vestige.core.messages import duration, money
 from vestige.core.predictions import Predictions
 from vestige.core.records import Records, joined
 from vestige.core.targets import QueryableModel

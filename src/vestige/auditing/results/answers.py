@@ -11,7 +11,6 @@ import numpy as np
 
 from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.results.inputs import AuditInputs
-from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.result import Adversary, Check, NotRun, Provenance, ThreatModel, Validity
 from vestige.core.signal import KNOWLEDGE
@@ -192,11 +191,6 @@ _LEFT_OUT = "to be asked for: it was left out on request"
 _NOT_ASKED = "to be asked for by name: it learns from known members"
 
 
-def options_as_text(options: Options) -> dict[str, str | int | float]:
-    """Return the options as a run, TOML and JSON hold them: a member of an enumeration by its name."""
-    return {name: str(value) if isinstance(value, str) else value for name, value in vars(options).items()}
-
-
 _version = functools.cache(metadata.version)  # it searches the folders of all packages each time
 
 
@@ -216,7 +210,7 @@ def provenance_of(audited: AuditInputs) -> Provenance:
         reference_digest="" if audited.references is None else audited.references.digest,
         n_records=audited.target.predictions.n_records,
         n_left_out=int(np.count_nonzero(~audited.target.keep)),
-        options=options_as_text(options),
+        options=options.as_text(),
         attacks=audited.selection.asked,
         likelihood_ratio={} if audited.references is None else audited.references.asked.as_text(),
         definitions={
