@@ -173,14 +173,15 @@ class Queries:
         price: Price of 1,000 queries; None where none was said.
         n_unanswered: Queries that it may have answered though no answer came: their request failed, or the process
             ended before. They count against a budget.
+        cost: Price of all queries that may have been answered; None where none was said.
     """
 
-    n_sent: int
-    n_kept: int
-    n_failed: int
-    most_per_record: int
+    n_sent: Count
+    n_kept: Count
+    n_failed: Count
+    most_per_record: Count
     price: float | None = None
-    n_unanswered: int = 0
+    n_unanswered: Count = 0
 
     @property
     def cost(self) -> float | None:
@@ -376,8 +377,8 @@ class Provenance:
     target_digest: str
     shadow_digest: str
     reference_digest: str
-    n_records: int
-    n_left_out: int
+    n_records: Count
+    n_left_out: Count
     options: Mapping[str, str | int | float]
     definitions: Mapping[str, str]
     attacks: Mapping[str, str] = field(default_factory=lambda: {"all": ""})
