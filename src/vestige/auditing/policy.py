@@ -77,7 +77,7 @@ def parse_policy(text: str, own: Sequence[str] = ()) -> Policy:
         own: Names of the custom attacks that it may name beside ours.
 
     Raises:
-        InputError: The text is not such a condition, or names an unkncustom attack or metric.
+        InputError: The text is not such a condition, or names an unknown attack or metric.
 
     Example:
         >>> policy = parse_policy("confidence:tpr_at_fpr_0.01.upper > 0.03")
