@@ -13,8 +13,8 @@ from vestige.core.errors import OutputError, RunFolderError
 from vestige.core.half_written import LOCK, MARK, half_written, is_half_written, remove_left_behind, settle
 from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.result import AuditResult
-from vestige.core.signal_store import FOLDER
 from vestige.core.stopping import cleaning_up_when_stopped
+from vestige.data.signals.store import FOLDER
 from vestige.report.renderer import RENDERER, NotDrawn
 
 MANIFEST = "manifest.json"

@@ -25,7 +25,16 @@ from vestige.core.blocks import BlockTable
 from vestige.core.errors import ArtefactError, InputError, OutputError
 from vestige.core.half_written import half_written, reason, remove_left_behind, settle, writable
 from vestige.core.messages import few
-from vestige.core.signals import CURE, MEMBER, Damage, ModelTable, SignalLayout, VariableSpec, all_variables, spans
+from vestige.data.signals.layout import (
+    CURE,
+    MEMBER,
+    Damage,
+    ModelTable,
+    SignalLayout,
+    VariableSpec,
+    all_variables,
+    spans,
+)
 
 FOLDER = "signals.zarr"
 """Name of the store in a run."""
@@ -54,7 +63,7 @@ class SignalStore:
 
     Example:
         >>> import tempfile
-        >>> from vestige.core.signals import ModelTable, SignalLayout, VariableSpec
+        >>> from vestige.data.signals.layout import ModelTable, SignalLayout, VariableSpec
         >>> layout = SignalLayout(
         ...     ModelTable([0, 1], [20, 20], [7, 8]),
         ...     np.array([[True, False, True], [False, True, False]]),
