@@ -39,25 +39,32 @@ def prepare(folder: Path) -> None:
     if os.path.lexists(folder) and not folder.is_dir():
         found = "a link to nothing" if folder.is_symlink() else "a file"
         raise OutputError(f"Expected a folder for the run, found {found} at {folder}; name another with --out.")
-    try:
-        with _parents(folder) as where:
-            for place in {folder.parent, where}:  # beside it too: there was no folder when the other was killed
-                remove_left_behind(place, folder.name)
-            others = [path for path in folder.iterdir() if path.name != LOCK] if folder.is_dir() else []
-            others = [path for path in others if not any(is_half_written(path, n) for n in (folder.name, PLAN))]
-            if others and not any((folder / name).is_file() for name in (MANIFEST, PLAN, QUERIES)):
-                raise RunFolderError(
-                    f"Expected an empty folder or an earlier run of this audit, found other files in {folder}; name "
-                    "another with --out."
-                )
-            with half_written(where, folder.name):
-                pass
-    except OSError as error:
-        raise OutputError(
-            f"Expected to write the run to {folder}, found {_reason(error)}; name another place with --out."
-        ) from None
+    with _writing_to(folder, "name another place with --out."), _parents(folder) as where:
+        for place in {folder.parent, where}:  # beside it too: there was no folder when the other was killed
+            remove_left_behind(place, folder.name)
+        others = [path for path in folder.iterdir() if path.name != LOCK] if folder.is_dir() else []
+        others = [path for path in others if not any(is_half_written(path, n) for n in (folder.name, PLAN))]
+        if others and not any((folder / name).is_file() for name in (MANIFEST, PLAN, QUERIES)):
+            raise RunFolderError(
+                f"Expected an empty folder or an earlier run of this audit, found other files in {folder}; name "
+                "another with --out."
+            )
+        with half_written(where, folder.name):
+            pass
     with suppress(NotDrawn):  # the page will say it
         RENDERER.begin()  # it is ready when the numbers are
+
+
+@contextmanager
+def _writing_to(folder: Path, cure: str) -> Iterator[None]:
+    """Tell what the operating system refuses as one `OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, OutputError) and isinstance(error.__cause__, OSError):
+            error = error.__cause__  # said already, of a folder that is gone by now
+        found = error.strerror or str(error).splitlines()[0]
+        raise OutputError(f"Expected to write the run to {folder}, found {found}; {cure}") from None
 
 
 @contextmanager
@@ -93,19 +100,16 @@ def alone(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     made, lock = not folder.exists(), FileLock(folder / LOCK, mode=0o600)
-    try:
+    with _writing_to(folder, "name another place with --out."):
         folder.mkdir(parents=True, exist_ok=True)
-        with suppress(NotImplementedError):  # a file system without locks
-            lock.acquire(timeout=0)
-    except Timeout:
-        raise RunFolderError(
-            f"Expected to be alone in {folder.name}, found another process that trains shadow models there; wait for "
-            "it, or name another folder with --out."
-        ) from None
-    except OSError as error:
-        raise OutputError(
-            f"Expected to write the run to {folder}, found {_reason(error)}; name another place with --out."
-        ) from None
+        try:
+            with suppress(NotImplementedError):  # a file system without locks
+                lock.acquire(timeout=0)
+        except Timeout:
+            raise RunFolderError(
+                f"Expected to be alone in {folder.name}, found another process that trains shadow models there; wait "
+                "for it, or name another folder with --out."
+            ) from None
     try:
         yield
     finally:
@@ -174,21 +178,15 @@ def write(result: AuditResult, folder: Path, asked: Mapping[str, Any] | None = N
     manifest = _manifest(result)
     if folder.is_dir() and (folder / MANIFEST).is_file():
         _same_audit(folder, manifest)
-    try:
-        with cleaning_up_when_stopped(), _parents(folder) as where, half_written(where, folder.name) as partial:
-            _write_files(result, partial, manifest, asked or {})
-            _move(partial, folder)
-    except OSError as error:
-        raise OutputError(
-            f"Expected to write the run to {folder}, found {_reason(error)}; nothing was written. Make room or name "
-            "another place with --out."
-        ) from None
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, OutputError) and isinstance(error.__cause__, OSError):
-        error = error.__cause__  # said already, of a folder that is gone by now
-    return error.strerror or str(error).splitlines()[0]
+    kept = "nothing was written. Make room or name another place with --out."
+    with (
+        _writing_to(folder, kept),
+        cleaning_up_when_stopped(),
+        _parents(folder) as where,
+        half_written(where, folder.name) as partial,
+    ):
+        _write_files(result, partial, manifest, asked or {})
+        _move(partial, folder)
 
 
 def _manifest(result: AuditResult) -> dict[str, Any]:

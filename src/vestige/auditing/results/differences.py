@@ -78,7 +78,8 @@ def hidden_groups(
         ordering: Stoer & Wagner 1997; several contractions in a phase: Nagamochi & Ibaraki 1992.
     """
     hidden = [too_small(column.n_members, column.n_nonmembers, min_cell) for column in columns]
-    if min_cell < 1 or min(np.unique(who).size for who in _sides(member, of_record)) < min_cell:
+    units = np.arange(member.size) if of_record is None else of_record
+    if min_cell < 1 or min(np.unique(units[side]).size for side in (member, ~member)) < min_cell:
         return hidden  # with fewer units than that in all, every group is small, and the total is no difference
     for place, column in enumerate(columns):  # people of whom none could be compared: nothing is shown of them
         inside = np.bincount(column.codes, minlength=hidden[place].size) > 0
@@ -117,12 +118,6 @@ def too_small(
         if not empty[group]:
             hidden[group] = True
     return np.asarray(hidden)
-
-
-def _sides(member: np.ndarray, of_record: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The units on each side."""
-    units = np.arange(member.size) if of_record is None else of_record
-    return units[member], units[~member]
 
 
 def _weights(

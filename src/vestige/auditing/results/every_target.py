@@ -95,7 +95,9 @@ def values_of_targets(
             for model, scores in enumerate(_lira_of_all(found, partner, references.likelihood)):
                 values.extend(_values(model, {attack.name: scores}, is_in[model], subjects, combine))
         attacks = tuple(a for a in attacks if a.score is not lira_online)
-    turns = _some(turns, _groups_of(found, [m for m, _ in turns]), found.shadow_phi.size)
+    # Of models whose groups are not known neighbours belong together, because partners stand side by side.
+    groups = np.arange(len(turns)) // 2 if found.groups is None else found.groups[[m for m, _ in turns]]
+    turns = _some(turns, groups, found.shadow_phi.size)
     for done, (model, others) in enumerate(turns):
         progress("every model in turn as the target", done, len(turns))
         scores, _ = play_attacks(attacks, found.with_target(model, others), references.likelihood)
@@ -129,10 +131,13 @@ def effects_of_references(
     found = references.observed
     attacks = references.attacks.attacks
     before = {(v.model, v.attack, v.metric): v.value for v in values}
-    targets = sorted(set.intersection({v.model for v in values}, *(_targets_of(values, a.name) for a in attacks)))
+    all_targets = {v.model for v in values}
+    played_on = ({v.model for v in values if v.attack == attack.name} or all_targets for attack in attacks)
+    targets = sorted(all_targets.intersection(*played_on))
     if not targets:
         return ()
-    draw_of = _draws_of(found)
+    # Which draw each model belongs to, by the first model of it.
+    draw_of = np.array([int(np.flatnonzero(~left_without(found, m))[0]) for m in range(len(found.is_in))])
     draws = np.unique(draw_of[targets]).tolist()
     blocks = _blocks(draw_of, len(targets), found.shadow_phi.size)
     n_replays = min(_MOST_REPLAYS, int(_MOST_REPLAYED / found.shadow_phi.size))
@@ -160,16 +165,6 @@ def effects_of_references(
     return tuple(effects)
 
 
-def _targets_of(values: Sequence[TargetValue], attack: str) -> set[int]:
-    """Models that an attack was played on; all of one that was played on none."""
-    return {v.model for v in values if v.attack == attack} or {v.model for v in values}
-
-
-def _draws_of(found: ReferencePhi) -> Int[np.ndarray, " model"]:
-    """Which draw each model belongs to, by the first model of it."""
-    return np.array([int(np.flatnonzero(~left_without(found, m))[0]) for m in range(len(found.is_in))])
-
-
 def _blocks(draw_of: Int[np.ndarray, " model"], n_targets: int, n_answers: int) -> list[np.ndarray]:
     """Draws that are left out together."""
     draws = np.unique(draw_of)
@@ -188,11 +183,6 @@ def _some(
         return turns
     chosen = names[np.linspace(0, names.size - 1, n_wanted).round().astype(int)]
     return [turn for turn, group in zip(turns, groups, strict=True) if group in chosen]
-
-
-def _groups_of(found: ReferencePhi, models: list[int]) -> Int[np.ndarray, " turn"]:
-    """The group of each; of models that nothing is said of, neighbours, because partners stand side by side."""
-    return np.arange(len(models)) // 2 if found.groups is None else np.asarray(found.groups[models])
 
 
 def _is_plain(likelihood: LikelihoodRatio) -> bool:

@@ -174,7 +174,11 @@ def audit_inputs(
     other = None
     if shadow is not None and given is not None:
         codes = _codes(shadow, target)
-        _refuse_subjects_of_one(target, shadow)
+        if (shadow.subjects is None) != (target.subjects is None):
+            raise InputError(
+                "Expected subjects for both models or for neither, found them for one; a threshold set on records does "
+                "not fit people's mean scores. Give shadow_subjects (--subject names the column in both files)."
+            )
         seen = observe(given, selection.attacks, options.arithmetic, progress, "scoring the shadow")
         other = _side_of_shadow(shadow, codes, seen, options.subject_score)
     learnt = learnt_scores(selection.attacks, side, other, options, progress, None if asked is None else asked.copies)
@@ -219,14 +223,6 @@ def _evaluated(played: Played, side: Side, other: Side | None) -> Played:
     known = None if other is None or played.known_scores is None else played.known_scores[other.keep]
     by_budget = None if played.by_budget is None else (played.by_budget[0], played.by_budget[1][side.keep])
     return replace(played, scores=played.scores[side.keep], known_scores=known, by_budget=by_budget)
-
-
-def _refuse_subjects_of_one(target: Predictions, shadow: Predictions) -> None:
-    if (shadow.subjects is None) != (target.subjects is None):
-        raise InputError(
-            "Expected subjects for both models or for neither, found them for one; a threshold set on records does "
-            "not fit people's mean scores. Give shadow_subjects (--subject names the column in both files)."
-        )
 
 
 def _units_of(predictions: Predictions, combine: SubjectScore) -> tuple[np.ndarray, Units]:
