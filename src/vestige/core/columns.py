@@ -159,7 +159,9 @@ def by_name(columns: Any, what: str) -> dict[str, Any]:
 
 def _of_objects(objects: np.ndarray, what: str) -> np.ndarray:
     """An array of the type that all objects have."""
-    refuse_missing(np.fromiter((_is_missing(v) for v in objects), bool, objects.size), what)
+    import pandas as pd  # here, because numbers and text do not need it
+
+    refuse_missing(pd.isna(objects), what)
     types = {type(v) for v in objects}
     if all(issubclass(t, str) for t in types):
         return objects.astype(np.str_)
@@ -179,14 +181,6 @@ def _of_objects(objects: np.ndarray, what: str) -> np.ndarray:
     if types == {date}:
         return objects.astype("datetime64[D]")
     raise InputError(f"Expected numbers, text or dates as {what}, found {names[0]} objects; convert to text.")
-
-
-def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    if isinstance(value, np.datetime64 | np.timedelta64):
-        return bool(np.isnat(value))
-    return isinstance(value, float | np.floating) and bool(np.isnan(value))
 
 
 def _type_name(value: Any) -> str:

@@ -88,22 +88,24 @@ class References:
                 f"Expected the target's answers of the references' kind, or logits beside probabilities, found "
                 f"{self.target_kind!r}."
             )
-        if self.target is not None:
-            target = np.asarray(self.target)
-            if target.shape != answers.shape[1:]:
-                raise InputError(
-                    f"Expected the target's answers about the reference records in shape {answers.shape[1:]}, as each "
-                    f"model's, found {target.shape}; ask the target the same queries."
-                )
-            set_(self, "target", target)
-        if self.gradient_norms is not None:
-            norms = np.asarray(self.gradient_norms)
-            if norms.shape != answers.shape[:2]:
-                raise InputError(
-                    f"Expected gradient norms of the references as models x records, {answers.shape[0]:,} x {n:,}, "
-                    f"found shape {norms.shape}; give one number per model and record."
-                )
-            set_(self, "gradient_norms", norms)
+        for name, shape, expected, cure in (
+            (
+                "target",
+                answers.shape[1:],
+                f"the target's answers about the reference records in shape {answers.shape[1:]}, as each model's",
+                "ask the target the same queries",
+            ),
+            (
+                "gradient_norms",
+                answers.shape[:2],
+                f"gradient norms of the references as models x records, {answers.shape[0]:,} x {n:,}",
+                "give one number per model and record",
+            ),
+        ):
+            given = None if getattr(self, name) is None else np.asarray(getattr(self, name))
+            if given is not None and given.shape != shape:
+                raise InputError(f"Expected {expected}, found shape {given.shape}; {cure}.")
+            set_(self, name, given)
 
     def _check_shape(self, answers: BlockTable) -> None:
         n_axes = 2 if self.kind is Phi else 3

@@ -128,8 +128,12 @@ class SignalStore:
         folder = Path(folder)
         there = _identity_in(folder)
         specs = {name: VariableSpec(**spec) for name, spec in there["variables"].items()}
-        *columns, _ = (_coordinate(folder, name) for name in ("model", "epoch", "seed", "record"))
-        models = ModelTable(*columns)
+        columns = {}
+        for name in ("model", "epoch", "seed", "record"):
+            array = _open_array(folder, name, write=False)
+            key, where = f"{name}/c/0", f"the coordinate {name}"
+            columns[name] = _read_object(folder, array, key, slice(None), where, CURE)
+        models = ModelTable(columns["model"], columns["epoch"], columns["seed"])
         if expected is not None:
             expected.refuse_other(folder.name, models, there)
         return cls(folder, models, specs, there["n_records"], expected, there["made_from"])
@@ -470,8 +474,3 @@ def _read_object(folder: Path, array: Any, key: str, at: Any, where: str, cure: 
     except (ValueError, RuntimeError):  # zarr's, of a checksum and of a codec
         found = "found a damaged object"
     raise ArtefactError(f"{folder.name}: Expected {where}, {found}; {cure}.")
-
-
-def _coordinate(folder: Path, name: str) -> np.ndarray:
-    array = _open_array(folder, name, write=False)
-    return _read_object(folder, array, f"{name}/c/0", slice(None), f"the coordinate {name}", CURE)
