@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from vestige.attacks import CATALOGUE, bibtex
+from vestige.auditing.stopping import cleaning_up_when_stopped
 from vestige.core.errors import OutputError, RunFolderError
 from vestige.core.half_written import LOCK, MARK, half_written, is_half_written, remove_left_behind, settle
 from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.result import AuditResult
-from vestige.core.stopping import cleaning_up_when_stopped
 from vestige.data.signals.store import FOLDER
 from vestige.report.renderer import RENDERER, NotDrawn
 
@@ -206,16 +206,16 @@ def _manifest(result: AuditResult) -> dict[str, Any]:
 def _same_audit(folder: Path, manifest: Mapping[str, Any]) -> None:
     try:
         there = json.loads((folder / MANIFEST).read_text())
-        found = {key: there[key] for key in ("format", "inputs", "attacks", "options")}
-        found["inputs"] = {name: found["inputs"][name] for name in manifest.get("inputs", {})}
+        earlier = {key: there[key] for key in ("format", "inputs", "attacks", "options")}
+        earlier["inputs"] = {name: earlier["inputs"][name] for name in manifest.get("inputs", {})}
         # Runs of before there was a choice played LiRA as the defaults do.
         usual = LikelihoodRatio().as_text() if manifest.get("likelihood_ratio") else {}
-        found["likelihood_ratio"] = there.get("likelihood_ratio", usual)
+        earlier["likelihood_ratio"] = there.get("likelihood_ratio", usual)
     except (OSError, ValueError, KeyError, TypeError):
         raise RunFolderError(
             f"Expected a run's {MANIFEST} in {folder}, found one that cannot be read; name another folder with --out."
         ) from None
-    for key, value in found.items():
+    for key, value in earlier.items():
         if key in manifest and value != manifest[key]:
             raise RunFolderError(
                 f"Expected {folder} to hold a run of the same {key}, found {_short(value)} there and "

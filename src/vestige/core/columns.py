@@ -32,15 +32,15 @@ def column(values: Any, what: str, n: int, other: str = "the outputs") -> np.nda
     """
     if np.ma.isMaskedArray(values):
         raise InputError(f"Expected an entry of {what} for every record, found a masked array; leave records out.")
-    found = as_array(values)
-    if found.ndim != 1:
-        raise InputError(f"Expected one entry of {what} per record, found shape {found.shape}.")
-    if found.dtype == object:
-        found = _of_objects(found, what)
-    same_length(what, found.size, n, other)
-    if found.dtype.kind in "fmM":
-        refuse_missing(np.isnan(found) if found.dtype.kind == "f" else np.isnat(found), what)
-    return _as_stored(found, what)
+    array = as_array(values)
+    if array.ndim != 1:
+        raise InputError(f"Expected one entry of {what} per record, found shape {array.shape}.")
+    if array.dtype == object:
+        array = _of_objects(array, what)
+    same_length(what, array.size, n, other)
+    if array.dtype.kind in "fmM":
+        refuse_missing(np.isnan(array) if array.dtype.kind == "f" else np.isnat(array), what)
+    return _as_stored(array, what)
 
 
 def _as_stored(found: np.ndarray, what: str) -> np.ndarray:

@@ -155,7 +155,7 @@ def guarded(attack: Attack) -> Attack:
     @functools.wraps(attack.score)
     def score(*signals: Any, **options: Any) -> np.ndarray:
         try:
-            found = attack.score(*map(_read_only, signals), **options)
+            values = attack.score(*map(_read_only, signals), **options)
         except VestigeError:
             raise
         except Exception as error:
@@ -165,7 +165,7 @@ def guarded(attack: Attack) -> Attack:
             ) from error
         first = signals[0]
         n_records = first.n_records if isinstance(first, ClassProbabilities) else int(first.shape[-1])
-        return checked_scores(attack.name, found, n_records)
+        return checked_scores(attack.name, values, n_records)
 
     return replace(attack, score=score)
 

@@ -90,10 +90,10 @@ def remove_left_behind(parent: Path, name: str) -> None:
     from filelock import FileLock, Timeout
 
     try:
-        found = [path for path in parent.iterdir() if is_half_written(path, name)]
+        left_behind = [path for path in parent.iterdir() if is_half_written(path, name)]
     except OSError:
         return
-    for path in found:
+    for path in left_behind:
         with suppress(OSError, Timeout, NotImplementedError), FileLock(path / LOCK, timeout=0):
             _remove(path)
 

@@ -35,19 +35,19 @@ def as_ids(values: Any, what: str, n: int, other: str = "the outputs") -> np.nda
         >>> as_ids([7.0, 12.0], "ids", 2), as_ids(["7.0", "007"], "ids", 2)
         (array([ 7, 12]), array(['7', '007'], dtype='<U3'))
     """
-    found = column(values, what, n, other)
-    if found.dtype.kind == "U":
-        return without_fractions(found)
-    if found.dtype.kind == "f":
-        if found.size and np.abs(found).max() >= _MOST:
+    ids = column(values, what, n, other)
+    if ids.dtype.kind == "U":
+        return without_fractions(ids)
+    if ids.dtype.kind == "f":
+        if ids.size and np.abs(ids).max() >= _MOST:
             raise InputError(
-                f"Expected whole numbers or text as {what}, found floats such as {found[np.abs(found).argmax()]!s}, "
+                f"Expected whole numbers or text as {what}, found floats such as {ids[np.abs(ids).argmax()]!s}, "
                 "which are rounded; save them as whole numbers or as text."
             )
-        return found.astype(np.int64) if bool(np.all(np.floor(found) == found)) else found
-    if found.dtype.kind == "u" and found.size:  # beside signed ones NumPy would make floats of them
-        return found.astype(np.int64) if found.max() <= np.iinfo(np.int64).max else found.astype(np.str_)
-    return found
+        return ids.astype(np.int64) if bool(np.all(np.floor(ids) == ids)) else ids
+    if ids.dtype.kind == "u" and ids.size:  # beside signed ones NumPy would make floats of them
+        return ids.astype(np.int64) if ids.max() <= np.iinfo(np.int64).max else ids.astype(np.str_)
+    return ids
 
 
 def without_fractions(texts: np.ndarray) -> np.ndarray:

@@ -64,27 +64,27 @@ def as_codes(values: Any, what: str, n: int, other: str, classes: Classes) -> np
             f"Expected one class per record as {what}, found shape {values.shape}; "
             "multi-label targets are not supported, and one-hot labels need argmax first."
         )
-    found = column(values, what, n, other)
-    if found.dtype.kind in "US":
+    labels = column(values, what, n, other)
+    if labels.dtype.kind in "US":
         if classes.names is None:
             raise InputError(
-                f"Expected numbers 0..K-1 as {what}, found text such as {str(found[0])!r}; "
+                f"Expected numbers 0..K-1 as {what}, found text such as {str(labels[0])!r}; "
                 "name the class of every column (classes), so that columns are matched by name."
             )
         code = {name: i for i, name in enumerate(classes.names)}
-        return _codes_among(found.astype(np.str_), what, classes.names, code)
-    whole = found.dtype.kind in "iub" or (found.dtype.kind == "f" and np.isfinite(found).all())
-    if not whole or bool(np.any(found != np.floor(found))):
+        return _codes_among(labels.astype(np.str_), what, classes.names, code)
+    whole = labels.dtype.kind in "iub" or (labels.dtype.kind == "f" and np.isfinite(labels).all())
+    if not whole or bool(np.any(labels != np.floor(labels))):
         raise InputError(
-            f"Expected classes as {what}, found {found.dtype} values such as {found.flat[0]!r}; "
+            f"Expected classes as {what}, found {labels.dtype} values such as {labels.flat[0]!r}; "
             "regression targets are not supported."
         )
-    if found.size and (float(found.max()) >= _MOST or float(found.min()) <= -_MOST):
+    if labels.size and (float(labels.max()) >= _MOST or float(labels.min()) <= -_MOST):
         raise InputError(
-            f"Expected whole numbers below 2^53 as {what}, found {found.dtype} values up to {found.max()}, which are "
+            f"Expected whole numbers below 2^53 as {what}, found {labels.dtype} values up to {labels.max()}, which are "
             "no codes of classes; give the classes as text, and name them."
         )
-    codes = found.astype(np.int64)
+    codes = labels.astype(np.int64)
     if classes.names is not None and classes.numbers is not None:
         return _codes_among(codes, what, classes.names, {number: i for i, number in enumerate(classes.numbers)})
     if codes.size:
@@ -104,14 +104,14 @@ def _check_range(codes: np.ndarray, what: str, n_classes: int | None) -> None:
 
 def _codes_among(values: np.ndarray, what: str, classes: tuple[str, ...], code: Mapping[Any, int]) -> np.ndarray:
     """Codes of labels that are names of classes, as text or as numbers; `code` has those of all classes."""
-    found, first, inverse = np.unique(values, return_index=True, return_inverse=True)
-    labels = found.tolist()
+    distinct, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    labels = distinct.tolist()
     unknown = [i for i, label in enumerate(labels) if label not in code]
     if unknown:
         from_1 = all(isinstance(label, int) and label - 1 in code for label in labels)
         cure = _FROM_1.format(what) if from_1 else "name the columns after the values of the labels"
-        row = int(first[unknown[0]]) + 1
-        wrong = f"{labels[unknown[0]]} in row {row:,}" if found.dtype.kind == "i" else few(found[unknown].tolist(), 5)
+        in_row = f"{labels[unknown[0]]} in row {int(first[unknown[0]]) + 1:,}"
+        wrong = in_row if distinct.dtype.kind == "i" else few(distinct[unknown].tolist(), 5)
         raise InputError(f"Expected {what} among the classes {few(classes, 5)}, found {wrong}; {cure}.")
     return np.array([code[label] for label in labels], dtype=np.int64)[inverse]
 

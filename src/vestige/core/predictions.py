@@ -151,14 +151,14 @@ def _as_classes(given: Any, outputs: Sequence[Output]) -> Classes:
 
 
 def _as_member(values: Any, n: int, other: str) -> np.ndarray:
-    found = column(values, "member", n, other)
+    sides = column(values, "member", n, other)
     text = {"0": 0, "1": 1, "false": 0, "true": 1}
-    if found.dtype.kind == "U" and set(np.char.lower(np.unique(found))) <= set(text):
-        found = np.array([text[v] for v in np.char.lower(found)])
-    if found.dtype.kind not in "biuf" or not bool(np.all((found == 0) | (found == 1))):
-        bad = found[~np.isin(found, [0, 1])][0] if found.dtype.kind in "iuf" else found[0]
+    if sides.dtype.kind == "U" and set(np.char.lower(np.unique(sides))) <= set(text):
+        sides = np.array([text[v] for v in np.char.lower(sides)])
+    if sides.dtype.kind not in "biuf" or not bool(np.all((sides == 0) | (sides == 1))):
+        bad = sides[~np.isin(sides, [0, 1])][0] if sides.dtype.kind in "iuf" else sides[0]
         raise InputError(f"Expected 0 or 1 as member, found {bad!s}; code nonmembers 0 and members 1.")
-    member = found.astype(bool)
+    member = sides.astype(bool)
     for side, present in (("member", member.any()), ("nonmember", not member.all())):
         if not present:
             raise InputError(

@@ -154,10 +154,10 @@ def _classes_of(given: Any, labels: Any) -> Classes:
         names = tuple(str(c) for c in given)
         return Classes(SortedNames(names) if isinstance(given, _SortedCodes) else names, None, len(names))
     if given is None:
-        found = as_array(labels)
-        if found.dtype.kind not in "OUS":
-            return _of_numbers(found)
-        text = column(labels, "labels", found.size, "labels")
+        array = as_array(labels)
+        if array.dtype.kind not in "OUS":
+            return _of_numbers(array)
+        text = column(labels, "labels", array.size, "labels")
         if text.dtype.kind not in "US":
             return _of_numbers(text)
         names = class_order([str(v) for v in np.unique(text.astype(np.str_))])

@@ -246,7 +246,7 @@ def _members_above(above: int, m: int, n: int) -> list[int]:
         log_choose(x + above, x) + log_choose(m + n - above - 1 - x, m - x) - log_choose(m + n, m)
     )  # negative hypergeometric
     reached = np.cumsum(np.exp(log_p))
-    return [int(found) for found in x[np.searchsorted(reached / reached[-1], (np.arange(_STEPS) + 0.5) / _STEPS)]]
+    return [int(count) for count in x[np.searchsorted(reached / reached[-1], (np.arange(_STEPS) + 0.5) / _STEPS)]]
 
 
 def _needed(headline: Headline | None, test: FamilywiseTest, now: int) -> int:

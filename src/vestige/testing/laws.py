@@ -117,14 +117,14 @@ def check_attack(attack: Attack | Callable[..., Any], *, seed: int = 0) -> Attac
 def _scores(law: str, attack: Attack, seen: Planted) -> np.ndarray:
     """Scores, which must be there and be finite whatever law is being checked."""
     try:
-        found = attack.score(*seen.read_by(attack))
+        scores = attack.score(*seen.read_by(attack))
     except Exception as error:
         said = f"it fails with {type(error).__name__}: {brief(str(error), 200)}"
         raise BrokenLawError(law, attack.name, said) from error
     try:
-        return checked_scores(attack.name, found, seen.member.size)
+        return checked_scores(attack.name, scores, seen.member.size)
     except InputError as error:
-        are_numbers = np.asarray(found).dtype.kind == "f" and np.shape(found) == seen.member.shape
+        are_numbers = np.asarray(scores).dtype.kind == "f" and np.shape(scores) == seen.member.shape
         raise BrokenLawError("finite" if are_numbers else "one score per record", attack.name, str(error)) from None
 
 

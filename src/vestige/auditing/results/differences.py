@@ -85,8 +85,8 @@ def hidden_groups(
         inside = np.bincount(column.codes, minlength=hidden[place].size) > 0
         hidden[place] |= inside & (column.n_members + column.n_nonmembers == 0)
     weights = _weights(columns, member, of_record)
-    while (found := _smallest(columns, hidden, weights, min_cell)) is not None:
-        _hide_one_of(found, columns, hidden)
+    while (signs := _smallest(columns, hidden, weights, min_cell)) is not None:
+        _hide_one_of(signs, columns, hidden)
         for place, column in enumerate(columns):
             hidden[place] |= too_small(column.n_members, column.n_nonmembers, min_cell, hidden[place])
     return hidden
@@ -146,9 +146,9 @@ def _smallest(
     parts = [np.where(h, h.size, np.arange(h.size))[column.codes] for column, h in zip(columns, hidden, strict=True)]
     for one, other in combinations(range(len(columns)), 2):
         for weight in weights:
-            found = _cut(parts[one], parts[other], weight, min_cell)
-            if found is not None:
-                return {one: dict.fromkeys(found[0], 1), other: dict.fromkeys(found[1], -1)}
+            sides = _cut(parts[one], parts[other], weight, min_cell)
+            if sides is not None:
+                return {one: dict.fromkeys(sides[0], 1), other: dict.fromkeys(sides[1], -1)}
     if len(columns) < 3:
         return None
     cells, where = np.unique(np.stack(parts), axis=1, return_inverse=True)
@@ -242,11 +242,11 @@ def _sums(cells: np.ndarray, weights: np.ndarray, min_cell: int) -> Iterator[Sig
     sizes = [float(weights[:, cells[c] == part].sum()) for c, part in starts]
     for start in np.argsort(sizes, kind="stable")[::-1][:_MOST_STARTS]:
         for weight in weights:
-            found = _descend(cells, weights.sum(axis=0), weight, starts[start], min_cell)
-            if found is not None:
-                found.pop(len(cells) - 1, None)
-                if any(len({f.get(part, 0) for part in np.unique(cells[c]).tolist()}) > 1 for c, f in found.items()):
-                    yield found
+            signs = _descend(cells, weights.sum(axis=0), weight, starts[start], min_cell)
+            if signs is not None:
+                signs.pop(len(cells) - 1, None)
+                if any(len({f.get(part, 0) for part in np.unique(cells[c]).tolist()}) > 1 for c, f in signs.items()):
+                    yield signs
 
 
 def _descend(

@@ -81,26 +81,26 @@ def values_of_targets(
         AUC and TPR at every false-positive rate that the records resolve, per target and attack; none if too few
         models remain, or if the numbers of those that remain tell a target's members.
     """
-    found = references.observed
-    is_in = found.is_in
-    turns = [(m, left_without(found, m)) for m in range(len(is_in)) if not np.isnan(found.shadow_phi[m]).any()]
+    observed = references.observed
+    is_in = observed.is_in
+    turns = [(m, left_without(observed, m)) for m in range(len(is_in)) if not np.isnan(observed.shadow_phi[m]).any()]
     turns = [(m, others) for m, others in turns if fewest_on_a_side(is_in[others]) >= _FEWEST]
     if len(turns) < 2 or not _counts_tell_nothing(is_in, turns):
         return ()
     values: list[TargetValue] = []
     attacks = references.attacks.attacks
-    partner = partners_of(is_in, found.groups) if len(turns) == len(is_in) else None
+    partner = partners_of(is_in, observed.groups) if len(turns) == len(is_in) else None
     if partner is not None and _is_plain(references.likelihood):
         for attack in (a for a in attacks if a.score is lira_online):
-            for model, scores in enumerate(_lira_of_all(found, partner, references.likelihood)):
+            for model, scores in enumerate(_lira_of_all(observed, partner, references.likelihood)):
                 values.extend(_values(model, {attack.name: scores}, is_in[model], subjects, combine))
         attacks = tuple(a for a in attacks if a.score is not lira_online)
     # Of models whose groups are not known neighbours belong together, because partners stand side by side.
-    groups = np.arange(len(turns)) // 2 if found.groups is None else found.groups[[m for m, _ in turns]]
-    turns = _some(turns, groups, found.shadow_phi.size)
+    groups = np.arange(len(turns)) // 2 if observed.groups is None else observed.groups[[m for m, _ in turns]]
+    turns = _some(turns, groups, observed.shadow_phi.size)
     for done, (model, others) in enumerate(turns):
         progress("every model in turn as the target", done, len(turns))
-        scores, _ = play_attacks(attacks, found.with_target(model, others), references.likelihood)
+        scores, _ = play_attacks(attacks, observed.with_target(model, others), references.likelihood)
         values.extend(_values(model, scores, is_in[model], subjects, combine))
     return tuple(values)
 
@@ -128,7 +128,7 @@ def effects_of_references(
     Returns:
         Changes per block, attack and metric; none of an attack that the models left do not suffice for.
     """
-    found = references.observed
+    observed = references.observed
     attacks = references.attacks.attacks
     before = {(v.model, v.attack, v.metric): v.value for v in values}
     all_targets = {v.model for v in values}
@@ -137,10 +137,10 @@ def effects_of_references(
     if not targets:
         return ()
     # Which draw each model belongs to, by the first model of it.
-    draw_of = np.array([int(np.flatnonzero(~left_without(found, m))[0]) for m in range(len(found.is_in))])
+    draw_of = np.array([int(np.flatnonzero(~left_without(observed, m))[0]) for m in range(len(observed.is_in))])
     draws = np.unique(draw_of[targets]).tolist()
-    blocks = _blocks(draw_of, len(targets), found.shadow_phi.size)
-    n_replays = min(_MOST_REPLAYS, int(_MOST_REPLAYED / found.shadow_phi.size))
+    blocks = _blocks(draw_of, len(targets), observed.shadow_phi.size)
+    n_replays = min(_MOST_REPLAYS, int(_MOST_REPLAYED / observed.shadow_phi.size))
     n_wanted = max(2, n_replays * len(draws) // (len(targets) * len(blocks)))
     effects = []
     for number, block in enumerate(blocks):
@@ -151,11 +151,11 @@ def effects_of_references(
         looked_at = (outside[start:] + outside[:start])[:n_wanted]  # each block has others
         changes: dict[tuple[str, str], dict[int, list[float]]] = {}
         for model in (m for m in targets if draw_of[m] in looked_at):
-            others = left_without(found, model) & ~np.isin(draw_of, block)
-            if fewest_on_a_side(found.is_in[others]) < 1:
+            others = left_without(observed, model) & ~np.isin(draw_of, block)
+            if fewest_on_a_side(observed.is_in[others]) < 1:
                 continue
-            scores, _ = play_attacks(attacks, found.with_target(model, others), references.likelihood)
-            for now in _values(model, scores, found.is_in[model], subjects, combine):
+            scores, _ = play_attacks(attacks, observed.with_target(model, others), references.likelihood)
+            for now in _values(model, scores, observed.is_in[model], subjects, combine):
                 change = now.value - before[now.model, now.attack, now.metric]
                 of_draws = changes.setdefault((now.attack, now.metric), {})
                 of_draws.setdefault(int(draw_of[model]), []).append(change)
@@ -192,16 +192,16 @@ def _is_plain(likelihood: LikelihoodRatio) -> bool:
 
 
 def _lira_of_all(
-    found: ReferencePhi, partner: np.ndarray, likelihood: LikelihoodRatio
+    observed: ReferencePhi, partner: np.ndarray, likelihood: LikelihoodRatio
 ) -> Float[np.ndarray, "target record"]:
     """Online LiRA with every model as the target, the mean over queries, from one reading of the answers."""
     score_all = leave_one_out_pooled if likelihood.variance is Variance.POOLED else leave_one_out_per_record
-    scores, theirs, floor = np.zeros(found.is_in.shape), found.signals["shadow_statistic"], likelihood.min_std
+    scores, theirs, floor = np.zeros(observed.is_in.shape), observed.signals["shadow_statistic"], likelihood.min_std
     for query in range(theirs.shape[2]):
         blocks = record_blocks(theirs[:, :, query])
-        for records, of_targets in score_all(blocks, found.is_in, partner, min_std=floor):
+        for records, of_targets in score_all(blocks, observed.is_in, partner, min_std=floor):
             scores[:, records] += of_targets
-    return np.asarray(scores / found.phi.shape[1])
+    return np.asarray(scores / observed.phi.shape[1])
 
 
 def _counts_tell_nothing(is_in: np.ndarray, turns: list[tuple[int, np.ndarray]]) -> bool:

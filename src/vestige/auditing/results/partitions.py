@@ -81,8 +81,8 @@ def partitions_of(audited: AuditInputs, scored: Scored) -> list[Partition]:
         )
     ]
     for name, values in target.groups.items():
-        found, codes = np.unique(values[audited.target.keep], return_inverse=True)
-        groupings.append((name, codes, [str(level) for level in found]))
+        distinct, codes = np.unique(values[audited.target.keep], return_inverse=True)
+        groupings.append((name, codes, [str(level) for level in distinct]))
     taken_apart, columns = [], []
     for _, codes, levels in groupings:
         of_scored = scored.of(codes)

@@ -318,14 +318,16 @@ class SignalStore:
     def _rows(self, rows: Any) -> list[int]:
         """Positions of rows, from a mask, positions or None."""
         n = len(self.models)
-        found = np.arange(n) if rows is None else np.asarray(rows)
-        found = np.flatnonzero(found) if found.dtype == bool and found.shape == (n,) else found
-        if found.ndim != 1 or (found.size and (found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= n)):
+        positions = np.arange(n) if rows is None else np.asarray(rows)
+        if positions.dtype == bool and positions.shape == (n,):
+            positions = np.flatnonzero(positions)
+        are_rows = positions.size == 0 or (positions.dtype.kind in "iu" and 0 <= positions.min() <= positions.max() < n)
+        if positions.ndim != 1 or not are_rows:
             raise InputError(
                 f"{self.folder.name}: Expected rows of its {n:,} models, as a mask or as positions from 0, found "
-                f"{few([str(v) for v in found.flat], 5)}."
+                f"{few([str(v) for v in positions.flat], 5)}."
             )
-        return [int(row) for row in found]
+        return [int(row) for row in positions]
 
     def _mark(self, row: int) -> bool:
         key = f"complete/c/{row}"
@@ -446,7 +448,7 @@ def _identity_in(folder: Path) -> dict[str, Any]:
     """
     try:
         there = json.loads((folder / "zarr.json").read_bytes())["attributes"]["vestige"]
-        seal, found = there["seal"], there["format"]
+        seal, written_format = there["seal"], there["format"]
         sealed = _seal(folder, seal) == seal
     except OSError as error:
         raise ArtefactError(
@@ -458,8 +460,8 @@ def _identity_in(folder: Path) -> dict[str, Any]:
         raise ArtefactError(
             f"{folder.name}: Expected a store of signals as it was made, found other metadata or ids; {CURE}."
         )
-    if found != FORMAT:
-        raise ArtefactError(f"{folder.name}: Expected a store of format {FORMAT}, found {found}; {CURE}.")
+    if written_format != FORMAT:
+        raise ArtefactError(f"{folder.name}: Expected a store of format {FORMAT}, found {written_format}; {CURE}.")
     return dict(there)
 
 
