@@ -27,7 +27,7 @@ from vestige.core.half_written import is_half_written
 from vestige.data.signals.layout import Damage, ModelTable, VariableSpec
 from vestige.data.signals.store import SignalStore
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -536,9 +536,9 @@ def test_a_store_killed_while_it_was_made_is_made_anew(tmp_path):
             "-c",
             "import os, signal, sys\n"
             "from tests.data.signals.stores import layout_of\n"
-            "from vestige.core import signal_store\n"
-            "signal_store._write_ids = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
-            "signal_store.SignalStore.create(sys.argv[1], layout_of())",
+            "from vestige.data.signals import store\n"
+            "store._write_ids = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "store.SignalStore.create(sys.argv[1], layout_of())",
             str(folder),
         ],
         cwd=ROOT,
