@@ -158,12 +158,12 @@ def to_document(result: AuditResult) -> ReportDocument:
     Raises:
         pydantic.ValidationError: A value is not of the type the schema gives it.
     """
-    results, left_out = _largest_groups(result.results)
+    results, left_out = _largest_groups(result.results[list(RESULT_DTYPES)])
     queries, provenance = result.queries, asdict(result.provenance)
     said = {name: getattr(result, name) for name in ReportDocument.model_fields if hasattr(result, name)} | {
         "validity": {"answer": result.validity, "checks": result.preflight.checks},
         "queries": None if queries is None else asdict(queries) | {"cost": queries.cost},
-        "results": _rows(results),
+        "results": results.astype(object).where(results.notna(), None).to_dict("records"),
         "groups_left_out": left_out,
         "provenance": {name: provenance[name] for name in ProvenancePart.model_fields},
     }
@@ -222,11 +222,6 @@ def _largest_groups(results: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]
     left_out = columns.loc[beyond].value_counts(sort=False)
     counts = {str(column): int(n) for column, n in left_out.items()}
     return results[~results["group"].isin(beyond)], counts
-
-
-def _rows(results: pd.DataFrame) -> list[dict[str, Any]]:
-    columns = results[list(RESULT_DTYPES)].astype(object)
-    return columns.where(columns.notna(), None).to_dict("records")  # type: ignore[return-value]
 
 
 if __name__ == "__main__":
