@@ -34,8 +34,8 @@ class AuditPlan:
     """An audit that can be carried out as far as is seen without asking the model.
 
     Attributes:
-        target: The model, a door to it, or its predictions.
-        records: Members and nonmembers; None if the predictions say who is who.
+        target: The model, where it is (a file or an address), or its predictions.
+        records: Members and nonmembers; None if the predictions say which records are members.
         adversary: What the adversary has beside the model; None for nothing.
         querying: How the model may be asked.
         likelihood: How the likelihood-ratio attacks are played; None for the defaults.

@@ -1,4 +1,4 @@
-"""A run is a folder: written beside its place and moved there whole, never mixed with another audit's."""
+"""A run is a folder: written under another name and then renamed, and never mixed with the run of another audit."""
 
 import json
 import math
@@ -85,13 +85,13 @@ def _parents(folder: Path) -> Iterator[Path]:
 
 def forget_queries(folder: Path) -> None:
     """Remove the ledger of a run, so that the audit, played again, counts its own queries."""
-    for end in ("", "-wal", "-shm", "-journal"):  # by name: a copy that somebody put beside it is theirs
+    for end in ("", "-wal", "-shm", "-journal"):  # by name: other files beside it, such as a user's copy, stay
         (folder / f"{QUERIES}{end}").unlink(missing_ok=True)
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from working in a run at the same time; one that is killed is in nobody's way.
+    """Keep other processes from working in a run at the same time; a killed process blocks no other.
 
     Raises:
         RunFolderError: Another process is at it.
@@ -281,7 +281,7 @@ def _move(partial: Path, folder: Path) -> None:
     """Put a finished folder in its place; over an earlier run file by file, the manifest last."""
     if not folder.exists():
         os.rename(partial, folder)
-        folder.chmod(0o755)  # not before: half-written, it is nobody else's business
+        folder.chmod(0o755)  # not before: a half-written run is for its owner alone
         settle(folder)
         return
     names = sorted({path.name for path in partial.iterdir()} - {MARK, LOCK}, key=lambda name: (name == MANIFEST, name))

@@ -1,4 +1,4 @@
-"""Which attacks an audit plays: all of ours, some of them, a user's custom ones."""
+"""Which attacks an audit plays: all built-in ones, some of them, and a user's custom ones."""
 
 import functools
 import hashlib
@@ -26,9 +26,9 @@ class Selection:
     """The attacks of an audit.
 
     Attributes:
-        attacks: In the order of the tables: ours, then custom ones as they were named. Custom ones are guarded: their
-            score is refused if it is not one finite number per record.
-        asked: What was asked for: `all`, a name of ours with its options, or `module:function` with the digest of a
+        attacks: In the order of the tables: built-in ones, then custom ones as they were named. Custom ones are
+            guarded: their score is refused if it is not one finite number per record.
+        asked: What was asked for: `all`, a built-in attack with its options, or `module:function` with the digest of a
             custom attack's code.
         definition: The same in words that may be released: custom attacks by name, not by place.
     """
@@ -52,12 +52,12 @@ class Selection:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Names of ours that were left out on request."""
+        """Names of built-in attacks that were left out on request."""
         return tuple(name for name in self._others if ALL not in self.asked or name in _OF_ALL)
 
     @property
     def unasked(self) -> tuple[str, ...]:
-        """Names of ours that `all` does not stand for, because they learn, and that were not named."""
+        """Names of built-in attacks that learn, which `all` does not include, and that were not named."""
         return tuple(name for name in self._others if ALL in self.asked and name not in _OF_ALL)
 
     @property
@@ -74,7 +74,7 @@ def select(attacks: str | Sequence[str | Attack | Callable[..., Any]] = ALL, fol
     """Return the attacks that are asked for.
 
     Args:
-        attacks: `all` (those of ours that learn nothing from known members), names of ours, functions from signals to
+        attacks: `all` (the built-in ones that learn nothing from known members), their names, functions from signals to
             scores, `Attack` values, or `module:function`.
         folder: Where a module is looked for first; the current one if omitted.
 

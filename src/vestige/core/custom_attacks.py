@@ -135,7 +135,7 @@ def refuse_attack(name: str, reads: tuple[str, ...]) -> None:
 
 
 def _on_plain_arrays(function: Callable[..., Any], reads: tuple[str, ...]) -> Callable[..., Any]:
-    """The function, given the probabilities themselves where attacks of ours are given their logarithms too."""
+    """Return the function for plain probabilities; built-in attacks get `ClassProbabilities`, with logarithms."""
     place = reads.index("probabilities")
 
     @functools.wraps(function)

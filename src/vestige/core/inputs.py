@@ -45,7 +45,7 @@ class Encoding(StrEnum):
 
 @dataclass(frozen=True)
 class InputSpace(Schema):
-    """What a model's inputs may be, declared once for every perturbation and every door.
+    """What a model's inputs may be, declared once for every perturbation and every kind of model.
 
     Perturbations move within the range, in the units of the records; a target encodes, normalises and casts after
     that. Arrays are kept as tuples, so that equal spaces are equal and their text holds all of them.

@@ -27,7 +27,7 @@ class Classes:
 
 
 class SortedNames(tuple[str, ...]):
-    """Class names in an order that nobody gave: sorted. The columns of a model may be in another one."""
+    """Class names in sorted order, which no user gave: the columns of a model may be in another order."""
 
 
 def class_order(names: Collection[str]) -> SortedNames:
@@ -145,10 +145,10 @@ def names_of_numbers(values: np.ndarray) -> SortedNames | None:
 def codes_of_classes(
     values: Sequence[Any], what: str, n_classes: int, names: Sequence[str] | None = None
 ) -> tuple[int, ...]:
-    """Return the codes of classes that somebody else names: all of them by name, else all of them as codes.
+    """Return the codes of a model's classes: all of them matched by name, else all of them taken as codes.
 
-    As codes only where the records' classes have no names, or names in an order that somebody gave: sorted names are
-    no reason to take the class 0 of a model for the first of them.
+    As codes only where the records' classes have no names, or names in an order that a user gave: where names are
+    merely sorted, class 0 of a model need not be the first of them.
 
     Args:
         values: The classes, such as the `classes_` of a fitted estimator.

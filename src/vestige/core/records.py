@@ -122,15 +122,15 @@ class Records:
 
 
 class Codes(tuple[Any, ...]):
-    """Class names beside labels that are codes already: 0 is the first class, even if another one is called "0"."""
+    """Class names for labels that are codes already: 0 is the first class, even if another class is called "0"."""
 
 
 class _SortedCodes(Codes):
-    """The same, of names in an order that nobody gave."""
+    """Such names in sorted order, which no user gave."""
 
 
 def as_given(names: Sequence[str]) -> Codes:
-    """Return class names beside labels that are codes already; sorted ones stay known as such."""
+    """Return class names for labels that are codes already; sorted names stay marked as sorted."""
     return _SortedCodes(names) if isinstance(names, SortedNames) else Codes(names)
 
 
@@ -214,7 +214,7 @@ def joined(first: Records, second: Records) -> Records:
 
 
 def _of_all_classes(first: Records, second: Records) -> tuple[Records, Records]:
-    """Both with the classes of both, where nobody gave any and those that occur differ."""
+    """Both sets with the classes of both, where no class names were given and those that occur differ."""
     if not (isinstance(first.classes, SortedNames) and isinstance(second.classes, SortedNames)):
         return first, second
     if first.classes == second.classes:

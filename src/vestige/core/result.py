@@ -59,7 +59,7 @@ class Status(StrEnum):
     UNDEFINED = "undefined"
     """The ratio has no denominator, such as the precision of an attack that calls no record a member."""
     SUPPRESSED = "suppressed"
-    """A cell so small that showing it could disclose somebody."""
+    """A cell so small that showing it could disclose a person."""
 
 
 class Validity(StrEnum):
@@ -269,7 +269,7 @@ class RiskSummary(Schema):
         rmse: Root mean square of their difference over bins, unweighted.
         rmse_weighted: The same, weighted by the units in the bin.
         thresholds: Thresholds t of "member if risk >= t".
-        precision: Precision at each, at the prior; NaN where nobody is selected.
+        precision: Precision at each, at the prior; NaN where no unit is selected.
         recall: Share of members selected at each; NaN, with the precision, where so few are that it is hidden.
     """
 

@@ -17,7 +17,7 @@ MIN_EXPECTED_FALSE_POSITIVES = 10
 """Below this many expected false positives an operating point is not resolvable: the threshold is too uncertain."""
 
 _UNITS_OF_NONE = 4
-"""Units that the plain variance of an area weighs as much as, beside those that are out of order."""
+"""Weight of the plain variance of an area, in units, against the units that are out of order."""
 
 _JUMPS = (1.0, 4.0)
 """Members tied on one score, in standard deviations of the number above it: from where bounds are widened, to where
@@ -293,7 +293,7 @@ def tpr_at_fpr_bounds(curves: Sequence[Roc], fprs: Sequence[float], level: float
     n B with B ~ Beta(r + 1/2, n - r + 1/2). Given the threshold's place, the true-positive rate has the Jeffreys
     posterior of the k members above it, Beta(k + 1/2, m - k + 1/2). The bounds are quantiles of that mixture, found
     without random numbers. Compared with the percentile bootstrap through Beta(r + 1, n - r) order statistics this
-    has balanced tails and does not shrink to a point where nobody or everybody is recognised.
+    has balanced tails and does not shrink to a point where none or all of the members are recognised.
 
     Args:
         curves: One ROC per interval wanted.

@@ -45,7 +45,7 @@ def hidden_groups(
     """Return which groups of each column must be hidden.
 
     In every column those with fewer than `min_cell` members or nonmembers, and enough to mask them (`too_small`). And
-    over columns: whatever is computed by adding and subtracting shown groups and the total concerns nobody, or at least
+    over columns: what is computed by adding and subtracting shown groups and the total concerns no unit, or at least
     `min_cell` members and `min_cell` nonmembers. Of two columns that holds for all sums with any factors: the smallest
     is the minimum cut of the graph whose nodes are the groups and whose edges are the units they share. Of three
     columns and more the smallest is not found by any fast algorithm that is known: there the sums are looked at that
@@ -101,8 +101,8 @@ def too_small(
     """Which groups of one grouping must be hidden: those with a cell under `min_cell`, and enough to mask them.
 
     What is hidden can be found together by subtracting what is shown from the total, so the next smallest groups are
-    hidden too, until the hidden ones together have `min_cell` units on each side. Groups that nobody is in are not
-    hidden: there is nobody to disclose, and nothing to show. `already` are those that are hidden for another reason.
+    hidden too, until the hidden ones together have `min_cell` units on each side. Empty groups are not hidden:
+    there is no unit to disclose, and nothing to show. `already` are those that are hidden for another reason.
 
     Example:
         >>> too_small([3, 40, 50], [30, 30, 30], 10).tolist()
@@ -139,7 +139,7 @@ def _weights(
 def _smallest(
     columns: Sequence[Column], hidden: Sequence[np.ndarray], weights: np.ndarray, min_cell: int
 ) -> Signs | None:
-    """A sum of shown groups that concerns fewer than `min_cell` units of a side, but somebody; None if none is found.
+    """A sum of shown groups that concerns at least one, but fewer than `min_cell` units of a side; None without one.
 
     Hidden groups of a column are one part of it: the total less what is shown.
     """
@@ -162,7 +162,7 @@ def _smallest(
 def _cut(
     first: np.ndarray, second: np.ndarray, weight: np.ndarray, min_cell: int
 ) -> tuple[list[int], list[int]] | None:
-    """Parts of two columns that are the same units but for fewer than `min_cell`, and somebody."""
+    """Parts of two columns whose units differ by at least one and fewer than `min_cell`."""
     edges, where = np.unique(np.stack([first, second]), axis=1, return_inverse=True)
     weights = np.bincount(where.reshape(-1), weights=weight, minlength=edges.shape[1])
     graph: dict[tuple[int, int], dict[tuple[int, int], float]] = {}

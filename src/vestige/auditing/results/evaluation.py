@@ -64,7 +64,7 @@ def evaluate(
     """Turn all that was played into a result.
 
     Args:
-        audited: What was played, on whom.
+        audited: The attacks that were played, and the records they were played on.
         progress: Told how far long steps are.
         checks: What is known of how the model was asked.
         queries: What asking it cost; None of a table, which is not asked.

@@ -244,12 +244,12 @@ def _values(
 def spread_of(
     values: tuple[TargetValue, ...], found: ReferencePhi, effects: tuple[ReferenceEffect, ...] = ()
 ) -> tuple[Spread, ...]:
-    """Sum the values up over targets, and say how far their mean would be another with all models trained again.
+    """Sum the values up over targets, with an interval for their mean if all models were trained again.
 
     The interval is for the expected mean over trainings of all models, target and references, on halves of *these*
-    records drawn anew; it does not speak of other records. Targets share the models that score them, so that their
-    values vary together: the variance of the mean is a jackknife over what was drawn together, each left out as the
-    target and as a reference,
+    records that are drawn again; it says nothing about other records. Targets share the models that score them, so
+    that their values vary together: the variance of the mean is a jackknife over what was drawn together, each left
+    out as the target and as a reference,
 
         V = sum_b (own_b + ref_b)^2,   own_b = sqrt(B / (B - 1)) sum_(t in b) (T_t - T) / n,
                                        ref_b = sqrt((B - 1) / B) (R - R_b)

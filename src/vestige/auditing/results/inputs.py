@@ -242,9 +242,10 @@ def _units_of(predictions: Predictions, combine: SubjectScore) -> tuple[np.ndarr
 def _of_occurring_classes(
     target: Predictions, shadow: Predictions | None
 ) -> tuple[Predictions, Predictions | None, np.ndarray | None]:
-    """Labels that are numbers as codes of those that occur: what an audit costs must not hang on the largest.
+    """Recode numbers as labels as 0..K-1 of those that occur: the cost of an audit must not depend on the largest.
 
-    Only where no column stands for a class and classes have no names; nothing changes if every number occurs.
+    Done only where no column of an output stands for a class and classes have no names; nothing changes if every
+    number occurs.
 
     Returns:
         Both models' predictions, and which number each code stands for; None if it is the code itself.

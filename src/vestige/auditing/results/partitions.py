@@ -1,4 +1,4 @@
-"""The units taken apart by class and by the groups a user names, small cells hidden."""
+"""The units split by class and by the groups that a user names, with small cells hidden."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _MOST_HIDDEN_NAMES = 5  # a column with more small groups than this may be one o
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """The units taken apart by class or by a group column.
+    """The units split by class or by a group column.
 
     Attributes:
         names: Name of each group in the result table.
@@ -71,7 +71,7 @@ class Partition:
 
 
 def partitions_of(audited: AuditInputs, scored: Scored) -> list[Partition]:
-    """Take the units that some attacks score apart by class and by each group column."""
+    """Split the units that some attacks score by class and by each group column."""
     target = audited.target.predictions
     groupings: list[tuple[str, np.ndarray, list[str]]] = [
         (

@@ -18,7 +18,7 @@ LEVEL_WITHIN = 0.001
 
 CONFOUNDED_SHARE = 0.4
 """Share of the nonmembers that are copies of members, beyond chance, from which on the sides are no two sides: of two
-equal ones, dealing anew leaves half of the copies across."""
+equal ones, dealing again leaves half of the copies across."""
 
 TOLERATED_REPEATS = 0.05
 """Below this share of the records repeats move no interval that could be seen."""
@@ -29,7 +29,7 @@ def duplicates(
 ) -> list[Check]:
     """Find inputs that are exactly equal, by value, and ask whether membership has to do with them.
 
-    Equal inputs on both sides are a fault only where there are more of them than sides give that are dealt anew:
+    Equal inputs on both sides are a fault only where there are more of them than sides that are dealt at random give:
     categories and natural repeats match by themselves. Repeats that are dealt like any other record leave tests and
     intervals right, because a repeat on the other side takes away what one on the same side adds. Where they keep to
     one side they count as many records and are one.

@@ -29,7 +29,7 @@ def records_per_subject(n_records: Int[np.ndarray, " unit"], member: Bool[np.nda
 
     Returns:
         LIMITED if a test rejects at its share of `LEVEL`: people are then to be compared at equal numbers of records.
-        CONFOUNDED if besides no number occurs on both sides, so that nobody can be compared.
+        CONFOUNDED if besides no number occurs on both sides, so that no two people can be compared.
 
     Example:
         >>> member = np.arange(100) < 50
@@ -101,7 +101,7 @@ def _statistics(
 def comparable_people(
     keep: Bool[np.ndarray, " record"], units: Units, rng: np.random.Generator
 ) -> tuple[Bool[np.ndarray, " record"], Units, Check | None]:
-    """Leave out whom nobody on the other side can be compared with, if the sides have different numbers of records.
+    """Leave out people without a counterpart on the other side, if the sides have different numbers of records.
 
     Args:
         keep: Records that are evaluated so far.
@@ -110,7 +110,7 @@ def comparable_people(
 
     Returns:
         Records and units that are evaluated, and what the numbers of records showed; all of them where the numbers
-        are alike on both sides, or where nobody could be compared, and no check without subjects.
+        are alike on both sides, or where no two people could be compared, and no check without subjects.
     """
     if units.of_record is None:
         return keep, units, None
@@ -124,10 +124,7 @@ def comparable_people(
 
 
 def comparable_rows(rows: np.ndarray, units: Units, rng: np.random.Generator) -> np.ndarray:
-    """The same for the people of one group, who stand there with their records of that group: numbers of units.
-
-    Nobody is left where nobody can be compared.
-    """
+    """Return the rows of one group's people who can be compared, by their records of that group; none if nobody can."""
     member = units.member[rows]
     if units.of_record is None or member.all() or not member.any():
         return rows

@@ -69,7 +69,7 @@ def _column_bits(column: Any) -> np.ndarray:
 
 
 def _name(value: Any) -> str:
-    """A text per value, by which its number does not hang on where it stands first, as its code does."""
+    """A text per value, so that its number, unlike its code, does not depend on where it occurs first."""
     if isinstance(value, int | np.integer | np.bool_):  # 1, 1.0 and true are equal to pandas
         return f"number {int(value)}"
     if isinstance(value, float | np.floating):
