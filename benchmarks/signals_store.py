@@ -16,8 +16,8 @@ _SHAPE = (256, 50_000, 10)
 _BY_BLOCKS = """
 import resource, sys, time
 import numpy as np
-from vestige.core.signal_store import SignalStore
-from vestige.core.signals import ModelTable, SignalLayout, VariableSpec
+from vestige.data.signals.store import SignalStore
+from vestige.data.signals.layout import ModelTable, SignalLayout, VariableSpec
 
 folder, n_models, n_records, n_classes = sys.argv[1], *(int(v) for v in sys.argv[2:])
 rng = np.random.default_rng(0)

@@ -151,7 +151,7 @@ PRELOADED = [
     "vestige.auditing.trained_models",
     "vestige.auditing.recipe_audit",
 ]
-PRELOADED += ["vestige.auditing.labels", "vestige.report.page", "vestige.report.charts", "filelock", "httpx"]
+PRELOADED += ["vestige.auditing.audit", "vestige.report.page", "vestige.report.charts", "filelock", "httpx"]
 PRELOADED += ["vestige.report.document", "vestige.report.tables", "vestige.data", "zarr", "skops.io", "orjson"]
 PRELOADED += ["sklearn.naive_bayes", "vestige.targets.http.endpoint", "vestige.targets.http.sending", "xarray"]
 

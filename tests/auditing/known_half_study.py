@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from vestige.auditing.results.measures import count_calls, measure
 from vestige.auditing.results.operating_points import known_halves, operating_points
+from vestige.auditing.results.rows import count_calls, measure
 from vestige.core.options import Arithmetic
 from vestige.evaluation.thresholds import decide
 from vestige.evaluation.units import halves, make_units

@@ -385,7 +385,7 @@ def test_a_prior_moves_the_risk_by_bayes():
 
 def test_hidden_groups_are_no_small_cell_together_either():
     """Of 300 units all but A and B are shown: what is left by subtraction must not be three people."""
-    from vestige.auditing.results.tidy import too_small
+    from vestige.auditing.results.differences import too_small
 
     hidden = too_small([1, 2, 150, 147], [20, 40, 120, 120], 10)
     assert hidden.tolist() == [True, True, True, False]

@@ -13,7 +13,7 @@ from tests.auditing.small_models import bayes, torch_recipe
 from vestige import Querying, Records, ShadowTraining, audit
 from vestige.attacks.calibration import calibration_gradient_norm
 from vestige.core.errors import RunFolderError
-from vestige.core.signal_store import SignalStore
+from vestige.data.signals.store import SignalStore
 from vestige.training.function_recipe import FunctionRecipe
 
 N = 40

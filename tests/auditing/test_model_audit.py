@@ -39,7 +39,7 @@ from vestige.core.half_written import half_written
 from vestige.core.progress import silent
 from vestige.core.records import Records, joined
 from vestige.core.result import AuditResult, Check, Validity
-from vestige.core.signal_store import SignalStore
+from vestige.data.signals.store import SignalStore
 from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.sklearn_recipe import SklearnRecipe
 from vestige.training.strategies import Measured, Strategy

@@ -30,10 +30,10 @@ from vestige.core.outputs import Logits, Phi, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.references import References
 from vestige.core.result import AuditResult
-from vestige.core.signal_store import SignalStore
 from vestige.core.views import MirrorAndShifts
 from vestige.data.predictions.references import read_references
 from vestige.data.sets.designs import complementary_pairs
+from vestige.data.signals.store import SignalStore
 from vestige.signals.hinge import hinge_from_logits
 from vestige.signals.losses import losses_from_logits
 from vestige.signals.phi import phi_from_logits

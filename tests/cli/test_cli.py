@@ -23,7 +23,7 @@ from typer.main import get_command
 
 from vestige import cli
 from vestige.attacks import CATALOGUE
-from vestige.core import stopping
+from vestige.auditing import stopping
 
 PYTHON = (sys.executable, "-m", "vestige")
 ESCAPE = "\x1b"

@@ -9,7 +9,7 @@ from sklearn.tree import DecisionTreeClassifier
 from torch.utils.data import TensorDataset
 
 from vestige import Predictions, Records, audit
-from vestige.core.given import in_memory
+from vestige.core.columns import in_memory
 from vestige.core.outputs import Logits, Probabilities
 
 RNG = np.random.default_rng(0)

@@ -19,8 +19,6 @@ from tests.fuzz import mutants
 from vestige.auditing.files.audit_file import read_audit_file
 from vestige.auditing.shadows.plan import _read_plan
 from vestige.core.predictions import Predictions
-from vestige.core.signal_store import SignalStore
-from vestige.core.signals import AT_THE_END, ModelTable, SignalLayout, VariableSpec
 from vestige.data import (
     RecordColumns,
     read_image_folder,
@@ -33,6 +31,8 @@ from vestige.data import (
 from vestige.data.sets.image_sets import read_cifar10, read_idx_images
 from vestige.data.sets.published_sets import read_location30
 from vestige.data.sets.uci import read_german_credit, read_hepatitis
+from vestige.data.signals.layout import AT_THE_END, ModelTable, SignalLayout, VariableSpec
+from vestige.data.signals.store import SignalStore
 from vestige.targets.ledger import Ledger
 from vestige.training.bank import Bank
 from vestige.training.model_key import ModelKey, key_of

@@ -13,7 +13,7 @@ def test_everything_named_is_there():
 
 def test_nothing_heavy_comes_with_it():
     program = (
-        "import sys, vestige.signals, vestige.core.signal_store; "
+        "import sys, vestige.signals, vestige.data.signals.store; "
         "print({'torch', 'zarr', 'xarray', 'pandas', 'pyarrow', 'scipy', 'sklearn'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -6,10 +6,11 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from vestige.auditing.adversary import adversary_models
+from vestige.auditing.adversary import AdversaryModels, adversary_models
 from vestige.auditing.finished import FinishedAudit
+from vestige.auditing.label_only.playing import label_results
 from vestige.auditing.label_only.probe import played_with
-from vestige.auditing.labels import play_labels
+from vestige.auditing.label_only.question import LabelQuestion, LabelResults
 from vestige.auditing.plan import Adversary, Attacks, AuditPlan, plan_of, refuse_other_predictions
 from vestige.auditing.querying.session import TargetAnswers, TargetSession, table_answers
 from vestige.auditing.querying.settings import Querying
@@ -125,7 +126,7 @@ def play(plan: AuditPlan) -> FinishedAudit:
     with _opened(plan) as model:
         answers = _answers(plan, model)
         models = adversary_models(plan, answers)
-        labels = None if model is None else play_labels(plan, model, answers, models)
+        labels = None if model is None else _labels(plan, model, answers, models)
         queries = None if model is None else model.queries
     inputs = audit_inputs(
         answers.predictions,
@@ -166,3 +167,22 @@ def _answers(plan: AuditPlan, model: TargetSession | None) -> TargetAnswers:
         )
     refuse_other_predictions(plan.folder, answers.predictions)
     return answers
+
+
+def _labels(
+    plan: AuditPlan, model: TargetSession, answers: TargetAnswers, models: AdversaryModels
+) -> LabelResults | None:
+    """The label-only attacks, with strengths that are chosen on shadow models; None if none is asked for."""
+    if not plan.querying.label_only:
+        return None
+    question = LabelQuestion(
+        target=model.labels,
+        predicted=answers.predicted,
+        pool=model.pool,
+        space=plan.querying.inputs,
+        shadows=models.labels,
+        wanted={attack.name: attack for attack in plan.selection.attacks if attack.asks_copies},
+        seed=plan.options.seed,
+        progress=plan.progress,
+    )
+    return label_results(plan.querying.label_only, question)

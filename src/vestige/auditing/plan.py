@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from vestige.auditing.querying.settings import Querying
-from vestige.auditing.results.answers import options_as_text
 from vestige.auditing.run_folder import MANIFEST, attacks_and_options, refuse_another
 from vestige.auditing.scoring.observation import digest_of
 from vestige.auditing.selection import ALL, Selection, select
@@ -36,8 +35,8 @@ class AuditPlan:
     """An audit that can be carried out as far as is seen without asking the model.
 
     Attributes:
-        target: The model, a door to it, or its predictions.
-        records: Members and nonmembers; None if the predictions say who is who.
+        target: The model, where it is (a file or an address), or its predictions.
+        records: Members and nonmembers; None if the predictions say which records are members.
         adversary: What the adversary has beside the model; None for nothing.
         querying: How the model may be asked.
         likelihood: How the likelihood-ratio attacks are played; None for the defaults.
@@ -114,7 +113,7 @@ def plan_of(
         records_to_train_on(plan.adversary, joined(*plan.records))
     _refuse_access(plan)
     _refuse_unused(plan)
-    refuse_another(plan.folder, **attacks_and_options(plan.selection.asked, options_as_text(plan.options)))
+    refuse_another(plan.folder, **attacks_and_options(plan.selection.asked, plan.options.as_text()))
     if plan.records is None:
         refuse_other_predictions(plan.folder, target, adversary)
     return plan

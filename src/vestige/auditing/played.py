@@ -66,9 +66,9 @@ class PlayedAttacks:
 
 def together(ways: Iterable[PlayedAttacks]) -> PlayedAttacks:
     """Return what several ways of playing gave as one."""
-    found = list(ways)
+    every_way = list(ways)
     return PlayedAttacks(
-        played=tuple(one for way in found for one in way.played),
-        not_run=tuple(one for way in found for one in way.not_run),
-        checks=tuple(one for way in found for one in way.checks),
+        played=tuple(one for way in every_way for one in way.played),
+        not_run=tuple(one for way in every_way for one in way.not_run),
+        checks=tuple(one for way in every_way for one in way.checks),
     )

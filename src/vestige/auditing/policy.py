@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from vestige.attacks import CATALOGUE
-from vestige.auditing.results.measures import PRIORS
 from vestige.auditing.results.operating_points import FPRS
+from vestige.auditing.results.rows import PRIORS
 from vestige.core.errors import InputError
 from vestige.core.messages import nearest
 from vestige.core.result import AuditResult, Status, Validity
@@ -77,7 +77,7 @@ def parse_policy(text: str, own: Sequence[str] = ()) -> Policy:
         own: Names of the custom attacks that it may name beside ours.
 
     Raises:
-        InputError: The text is not such a condition, or names an unkncustom attack or metric.
+        InputError: The text is not such a condition, or names an unknown attack or metric.
 
     Example:
         >>> policy = parse_policy("confidence:tpr_at_fpr_0.01.upper > 0.03")
@@ -122,8 +122,6 @@ def judge(policy: Policy, result: AuditResult) -> Judgement:
     Returns:
         PASSED, BROKEN, or UNDECIDED: the test is confounded, the row is not there, or n does not resolve it.
     """
-    if result.validity is Validity.CONFOUNDED:
-        return Judgement(Outcome.UNDECIDED, f"'{policy.text}' is undecided: the test is CONFOUNDED, see its remedies.")
     table = result.results
     rows = table[
         (table["attack"] == policy.attack)
@@ -131,27 +129,29 @@ def judge(policy: Policy, result: AuditResult) -> Judgement:
         & (table["group"] == "all")
         & table["threshold"].isin(["roc", "any"])  # of several thresholds, the worst with simultaneous bounds
     ]
-    if rows.empty:
-        return Judgement(Outcome.UNDECIDED, f"'{policy.text}' is undecided: {policy.attack} has no {policy.metric}.")
     usable = rows[(rows["status"] == str(Status.OK)) & rows[policy.bound].notna()]
-    if len(usable) < len(rows):
-        if rows["value"].isna().any():
-            return Judgement(
-                Outcome.UNDECIDED, f"'{policy.text}' is undecided: undefined, no record is called a member."
-            )
-        needed = ""
-        if policy.metric.startswith("tpr_at_fpr_"):
-            n = nonmembers_needed(float(policy.metric.rsplit("_", 1)[1]))
-            needed = f"; {n:,} nonmembers would decide it, this audit scores {int(rows['n_nonmembers'].iloc[0]):,}"
-        return Judgement(Outcome.UNDECIDED, f"'{policy.text}' is undecided: not resolvable{needed}.")
     worst = float(usable[policy.bound].max())
     shown = f"{policy.attack} {policy.metric}.{policy.bound} is {worst:.4g}"
-    if _COMPARISONS[policy.comparison](worst, policy.limit):
+    if result.validity is Validity.CONFOUNDED:
+        unclear = "the test is CONFOUNDED, see its remedies"
+    elif rows.empty:
+        unclear = f"{policy.attack} has no {policy.metric}"
+    elif len(usable) < len(rows) and rows["value"].isna().any():
+        unclear = "undefined, no record is called a member"
+    elif len(usable) < len(rows):
+        unclear = f"not resolvable{_needed(policy.metric, int(rows['n_nonmembers'].iloc[0]))}"
+    elif _COMPARISONS[policy.comparison](worst, policy.limit):
         return Judgement(Outcome.BROKEN, f"'{policy.text}' holds: {shown}.")
-    if any(
-        check.name == "inverted_scores" and check.validity is not Validity.VALID for check in result.preflight.checks
-    ):
-        return Judgement(
-            Outcome.UNDECIDED, f"'{policy.text}' is undecided: an attack scores members lower than others."
-        )
-    return Judgement(Outcome.PASSED, f"'{policy.text}' does not hold: {shown}.")
+    elif any(c.name == "inverted_scores" and c.validity is not Validity.VALID for c in result.preflight.checks):
+        unclear = "an attack scores members lower than others"
+    else:
+        return Judgement(Outcome.PASSED, f"'{policy.text}' does not hold: {shown}.")
+    return Judgement(Outcome.UNDECIDED, f"'{policy.text}' is undecided: {unclear}.")
+
+
+def _needed(metric: str, n_nonmembers: int) -> str:
+    """How many nonmembers would resolve a rate."""
+    if not metric.startswith("tpr_at_fpr_"):
+        return ""
+    n = nonmembers_needed(float(metric.rsplit("_", 1)[1]))
+    return f"; {n:,} nonmembers would decide it, this audit scores {n_nonmembers:,}"

@@ -14,7 +14,6 @@ from vestige.auditing.finished import FinishedAudit
 from vestige.auditing.querying.session import predictions_of
 from vestige.auditing.references.phi import left_without, reference_phi
 from vestige.auditing.references.scores import as_shadow, score_observed
-from vestige.auditing.results.answers import options_as_text
 from vestige.auditing.results.evaluation import evaluate
 from vestige.auditing.results.inputs import audit_inputs
 from vestige.auditing.run_folder import attacks_and_options, refuse_another
@@ -100,7 +99,7 @@ def play_recipe(
 ) -> FinishedAudit:
     """Audit as `audit_recipe` does, and write no result; `folder` gets what training leaves."""
     recipe = refuse_recipe_without_model(training)
-    refuse_another(folder, **attacks_and_options(selection.asked, options_as_text(options)))
+    refuse_another(folder, **attacks_and_options(selection.asked, options.as_text()))
     with nullcontext(folder) if folder is not None else tempfile.TemporaryDirectory(prefix="vestige-") as place:
         shadows = trained(recipe, records, training, Path(place), options.seed, progress, None)
         references = references_of(shadows, None)

@@ -1,4 +1,4 @@
-"""A run is a folder: written beside its place and moved there whole, never mixed with another audit's."""
+"""A run is a folder: written under another name and then renamed, and never mixed with the run of another audit."""
 
 import json
 import math
@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from vestige.attacks import CATALOGUE, bibtex
+from vestige.auditing.stopping import cleaning_up_when_stopped
 from vestige.core.errors import OutputError, RunFolderError
 from vestige.core.half_written import LOCK, MARK, half_written, is_half_written, remove_left_behind, settle
 from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.result import AuditResult
-from vestige.core.signal_store import FOLDER
-from vestige.core.stopping import cleaning_up_when_stopped
+from vestige.data.signals.store import FOLDER
 from vestige.report.renderer import RENDERER, NotDrawn
 
 MANIFEST = "manifest.json"
@@ -39,25 +39,32 @@ def prepare(folder: Path) -> None:
     if os.path.lexists(folder) and not folder.is_dir():
         found = "a link to nothing" if folder.is_symlink() else "a file"
         raise OutputError(f"Expected a folder for the run, found {found} at {folder}; name another with --out.")
-    try:
-        with _parents(folder) as where:
-            for place in {folder.parent, where}:  # beside it too: there was no folder when the other was killed
-                remove_left_behind(place, folder.name)
-            others = [path for path in folder.iterdir() if path.name != LOCK] if folder.is_dir() else []
-            others = [path for path in others if not any(is_half_written(path, n) for n in (folder.name, PLAN))]
-            if others and not any((folder / name).is_file() for name in (MANIFEST, PLAN, QUERIES)):
-                raise RunFolderError(
-                    f"Expected an empty folder or an earlier run of this audit, found other files in {folder}; name "
-                    "another with --out."
-                )
-            with half_written(where, folder.name):
-                pass
-    except OSError as error:
-        raise OutputError(
-            f"Expected to write the run to {folder}, found {_reason(error)}; name another place with --out."
-        ) from None
+    with _writing_to(folder, "name another place with --out."), _parents(folder) as where:
+        for place in {folder.parent, where}:  # beside it too: there was no folder when the other was killed
+            remove_left_behind(place, folder.name)
+        others = [path for path in folder.iterdir() if path.name != LOCK] if folder.is_dir() else []
+        others = [path for path in others if not any(is_half_written(path, n) for n in (folder.name, PLAN))]
+        if others and not any((folder / name).is_file() for name in (MANIFEST, PLAN, QUERIES)):
+            raise RunFolderError(
+                f"Expected an empty folder or an earlier run of this audit, found other files in {folder}; name "
+                "another with --out."
+            )
+        with half_written(where, folder.name):
+            pass
     with suppress(NotDrawn):  # the page will say it
         RENDERER.begin()  # it is ready when the numbers are
+
+
+@contextmanager
+def _writing_to(folder: Path, cure: str) -> Iterator[None]:
+    """Tell what the operating system refuses as one `OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, OutputError) and isinstance(error.__cause__, OSError):
+            error = error.__cause__  # said already, of a folder that is gone by now
+        found = error.strerror or str(error).splitlines()[0]
+        raise OutputError(f"Expected to write the run to {folder}, found {found}; {cure}") from None
 
 
 @contextmanager
@@ -78,13 +85,13 @@ def _parents(folder: Path) -> Iterator[Path]:
 
 def forget_queries(folder: Path) -> None:
     """Remove the ledger of a run, so that the audit, played again, counts its own queries."""
-    for end in ("", "-wal", "-shm", "-journal"):  # by name: a copy that somebody put beside it is theirs
+    for end in ("", "-wal", "-shm", "-journal"):  # by name: other files beside it, such as a user's copy, stay
         (folder / f"{QUERIES}{end}").unlink(missing_ok=True)
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from working in a run at the same time; one that is killed is in nobody's way.
+    """Keep other processes from working in a run at the same time; a killed process blocks no other.
 
     Raises:
         RunFolderError: Another process is at it.
@@ -93,19 +100,16 @@ def alone(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     made, lock = not folder.exists(), FileLock(folder / LOCK, mode=0o600)
-    try:
+    with _writing_to(folder, "name another place with --out."):
         folder.mkdir(parents=True, exist_ok=True)
-        with suppress(NotImplementedError):  # a file system without locks
-            lock.acquire(timeout=0)
-    except Timeout:
-        raise RunFolderError(
-            f"Expected to be alone in {folder.name}, found another process that trains shadow models there; wait for "
-            "it, or name another folder with --out."
-        ) from None
-    except OSError as error:
-        raise OutputError(
-            f"Expected to write the run to {folder}, found {_reason(error)}; name another place with --out."
-        ) from None
+        try:
+            with suppress(NotImplementedError):  # a file system without locks
+                lock.acquire(timeout=0)
+        except Timeout:
+            raise RunFolderError(
+                f"Expected to be alone in {folder.name}, found another process that trains shadow models there; wait "
+                "for it, or name another folder with --out."
+            ) from None
     try:
         yield
     finally:
@@ -174,21 +178,15 @@ def write(result: AuditResult, folder: Path, asked: Mapping[str, Any] | None = N
     manifest = _manifest(result)
     if folder.is_dir() and (folder / MANIFEST).is_file():
         _same_audit(folder, manifest)
-    try:
-        with cleaning_up_when_stopped(), _parents(folder) as where, half_written(where, folder.name) as partial:
-            _write_files(result, partial, manifest, asked or {})
-            _move(partial, folder)
-    except OSError as error:
-        raise OutputError(
-            f"Expected to write the run to {folder}, found {_reason(error)}; nothing was written. Make room or name "
-            "another place with --out."
-        ) from None
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, OutputError) and isinstance(error.__cause__, OSError):
-        error = error.__cause__  # said already, of a folder that is gone by now
-    return error.strerror or str(error).splitlines()[0]
+    kept = "nothing was written. Make room or name another place with --out."
+    with (
+        _writing_to(folder, kept),
+        cleaning_up_when_stopped(),
+        _parents(folder) as where,
+        half_written(where, folder.name) as partial,
+    ):
+        _write_files(result, partial, manifest, asked or {})
+        _move(partial, folder)
 
 
 def _manifest(result: AuditResult) -> dict[str, Any]:
@@ -208,16 +206,16 @@ def _manifest(result: AuditResult) -> dict[str, Any]:
 def _same_audit(folder: Path, manifest: Mapping[str, Any]) -> None:
     try:
         there = json.loads((folder / MANIFEST).read_text())
-        found = {key: there[key] for key in ("format", "inputs", "attacks", "options")}
-        found["inputs"] = {name: found["inputs"][name] for name in manifest.get("inputs", {})}
+        earlier = {key: there[key] for key in ("format", "inputs", "attacks", "options")}
+        earlier["inputs"] = {name: earlier["inputs"][name] for name in manifest.get("inputs", {})}
         # Runs of before there was a choice played LiRA as the defaults do.
         usual = LikelihoodRatio().as_text() if manifest.get("likelihood_ratio") else {}
-        found["likelihood_ratio"] = there.get("likelihood_ratio", usual)
+        earlier["likelihood_ratio"] = there.get("likelihood_ratio", usual)
     except (OSError, ValueError, KeyError, TypeError):
         raise RunFolderError(
             f"Expected a run's {MANIFEST} in {folder}, found one that cannot be read; name another folder with --out."
         ) from None
-    for key, value in found.items():
+    for key, value in earlier.items():
         if key in manifest and value != manifest[key]:
             raise RunFolderError(
                 f"Expected {folder} to hold a run of the same {key}, found {_short(value)} there and "
@@ -283,7 +281,7 @@ def _move(partial: Path, folder: Path) -> None:
     """Put a finished folder in its place; over an earlier run file by file, the manifest last."""
     if not folder.exists():
         os.rename(partial, folder)
-        folder.chmod(0o755)  # not before: half-written, it is nobody else's business
+        folder.chmod(0o755)  # not before: a half-written run is for its owner alone
         settle(folder)
         return
     names = sorted({path.name for path in partial.iterdir()} - {MARK, LOCK}, key=lambda name: (name == MANIFEST, name))

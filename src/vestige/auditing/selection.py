@@ -1,4 +1,4 @@
-"""Which attacks an audit plays: all of ours, some of them, a user's custom ones."""
+"""Which attacks an audit plays: all built-in ones, some of them, and a user's custom ones."""
 
 import functools
 import hashlib
@@ -26,9 +26,9 @@ class Selection:
     """The attacks of an audit.
 
     Attributes:
-        attacks: In the order of the tables: ours, then custom ones as they were named. Custom ones are guarded: their
-            score is refused if it is not one finite number per record.
-        asked: What was asked for: `all`, a name of ours with its options, or `module:function` with the digest of a
+        attacks: In the order of the tables: built-in ones, then custom ones as they were named. Custom ones are
+            guarded: their score is refused if it is not one finite number per record.
+        asked: What was asked for: `all`, a built-in attack with its options, or `module:function` with the digest of a
             custom attack's code.
         definition: The same in words that may be released: custom attacks by name, not by place.
     """
@@ -52,12 +52,12 @@ class Selection:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Names of ours that were left out on request."""
+        """Names of built-in attacks that were left out on request."""
         return tuple(name for name in self._others if ALL not in self.asked or name in _OF_ALL)
 
     @property
     def unasked(self) -> tuple[str, ...]:
-        """Names of ours that `all` does not stand for, because they learn, and that were not named."""
+        """Names of built-in attacks that learn, which `all` does not include, and that were not named."""
         return tuple(name for name in self._others if ALL in self.asked and name not in _OF_ALL)
 
     @property
@@ -74,12 +74,12 @@ def select(attacks: str | Sequence[str | Attack | Callable[..., Any]] = ALL, fol
     """Return the attacks that are asked for.
 
     Args:
-        attacks: `all` (those of ours that learn nothing from known members), names of ours, functions from signals to
+        attacks: `all` (the built-in ones that learn nothing from known members), their names, functions from signals to
             scores, `Attack` values, or `module:function`.
         folder: Where a module is looked for first; the current one if omitted.
 
     Raises:
-        InputError: There is no such attack, or an custom one cannot be played or told apart.
+        InputError: There is no such attack, or a custom one cannot be played or told apart.
 
     Example:
         >>> def closeness(p_true):
@@ -100,56 +100,43 @@ def select(attacks: str | Sequence[str | Attack | Callable[..., Any]] = ALL, fol
     words: list[str] = []
     for entry in attacks:
         if isinstance(entry, str) and (entry == ALL or entry in _OURS):
-            named = _OF_ALL if entry == ALL else (entry,)
-            chosen = {**{name: _OURS[name] for name in named}, **chosen}
+            chosen = {**{name: _OURS[name] for name in (_OF_ALL if entry == ALL else (entry,))}, **chosen}
             asked.setdefault(entry, "")
             words.append("all of ours that could be played" if entry == ALL else entry)
             continue
         if isinstance(entry, str) and ":" not in entry:
-            raise InputError(
-                f"Expected {ALL}, an attack of ours or module:function, found {brief(entry)}; "
-                f"{nearest(entry, (ALL, *_OURS))}."
-            )
-        found = named_object(entry, folder) if isinstance(entry, str) else entry
-        found = getattr(found, "attack", found)  # a function of the catalogue
-        if isinstance(found, Attack) and found.name in _OURS and found.score is _OURS[found.name].score:
-            _refuse_twice(found.name, asked)
-            chosen[found.name] = found
-            asked[found.name] = json.dumps(found.options, sort_keys=True) if found.options else ""
-            words.append(f"{found.name} with {_in_words(found.options)}" if found.options else found.name)
+            cure = nearest(entry, (ALL, *_OURS))
+            raise InputError(f"Expected {ALL}, an attack of ours or module:function, found {brief(entry)}; {cure}.")
+        named = named_object(entry, folder) if isinstance(entry, str) else entry
+        named = getattr(named, "attack", named)  # a function of the catalogue
+        function = named.score if isinstance(named, Attack) else named
+        attack = named if isinstance(named, Attack) else attack_of(named)
+        if attack.name in _OURS and function is _OURS[attack.name].score:
+            if asked.get(attack.name):
+                found = "found it with other options as well; leave one out."
+                raise InputError(f"Expected the attack {attack.name} once, {found}")
+            chosen[attack.name] = attack
+            asked[attack.name] = json.dumps(attack.options, sort_keys=True) if attack.options else ""
+            options = ", ".join(f"{name} = {value}" for name, value in sorted(attack.options.items()))
+            words.append(f"{attack.name} with {options}" if options else attack.name)
             continue
-        function = found.score if isinstance(found, Attack) else found
-        attack = _own(found)
+        _refuse_custom(attack)
         if functions.setdefault(attack.name, function) is not function:
             raise InputError(f"Expected custom attacks of different names, found two named {attack.name}; rename one.")
         own[attack.name] = attack
         digest = _digest_of(function, attack)
         asked[entry if isinstance(entry, str) else _place_of(function, attack.name)] = digest
         words.append(f"{attack.name}, a custom attack (sha256 {digest[:12]})")
-    in_order = [chosen[name] for name in _OURS if name in chosen]
-    return Selection((*in_order, *map(guarded, own.values())), asked, "; ".join(dict.fromkeys(words)))
+    of_ours = (chosen[name] for name in _OURS if name in chosen)
+    return Selection((*of_ours, *map(guarded, own.values())), asked, "; ".join(dict.fromkeys(words)))
 
 
-def _in_words(options: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in sorted(options.items()))
-
-
-def _refuse_twice(name: str, asked: Mapping[str, str]) -> None:
-    if asked.get(name):
-        raise InputError(f"Expected the attack {name} once, found it with other options as well; leave one out.")
-
-
-def _own(found: Any) -> Attack:
-    if isinstance(found, Attack):
-        refuse_attack(found)
-        attack = found
-    else:
-        attack = attack_of(found)
+def _refuse_custom(attack: Attack) -> None:
+    refuse_attack(attack.name, attack.reads)
     if attack.name in _OURS:
         raise InputError(
             f"Expected a custom attack of another name than {attack.name}, which is one of ours; rename it."
         )
-    return attack
 
 
 def _place_of(function: Any, name: str) -> str:

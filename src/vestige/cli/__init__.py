@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vestige.auditing.stopping import received, stopping_raises
 from vestige.cli.attacks import attacks_command
 from vestige.cli.audit import audit_command
 from vestige.cli.data import data_app
@@ -20,7 +21,6 @@ from vestige.cli.printing import Told, cannot_print, complain, is_unprinted, pri
 from vestige.cli.running import KEPT
 from vestige.cli.settings import new_spelling
 from vestige.core.errors import VestigeError
-from vestige.core.stopping import received, stopping_raises
 
 # Typer has brought its own click along since 0.20; the class it raises is reached through its public child.
 _UsageError: Any = typer.BadParameter.__mro__[2]

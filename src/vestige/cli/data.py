@@ -65,8 +65,8 @@ def fetch_command(
 
 
 def _row(known: "NamedSet", folder: Path) -> tuple[str, ...]:
-    found = known.files_in(folder)
-    where = "" if found is None else str(found[0].parent if len(found) > 1 else found[0])
+    files = known.files_in(folder)
+    where = "" if files is None else str(files[0].parent if len(files) > 1 else files[0])
     inputs = " x ".join(f"{n:,}" for n in known.shape)
-    present = "no" if found is None else "yes"
+    present = "no" if files is None else "yes"
     return (known.name, f"{known.n_records:,}", inputs, str(known.n_classes), present, where, known.description)

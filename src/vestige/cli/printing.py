@@ -4,12 +4,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vestige.core.names import harmless
-
-if TYPE_CHECKING:
-    pass
 
 _UNPRINTED: list[OSError] = []
 

@@ -127,9 +127,8 @@ class Attack:
         """
         for name, value in options.items():
             if name not in self.defaults:
-                none = (
-                    "those of likelihood ratios are in LikelihoodRatio" if "statistic" in self.reads else "it has none"
-                )
+                of_ratios = "statistic" in self.reads
+                none = "those of likelihood ratios are in LikelihoodRatio" if of_ratios else "it has none"
                 said = nearest(name, self.defaults) if self.defaults else none
                 raise InputError(f"Expected an option of the attack {self.name}, found {brief(name)}; {said}.")
             default = self.defaults[name]
@@ -181,7 +180,7 @@ def attack(
     """
 
     def entered(function: Scores) -> Scores:
-        made = Attack(
+        function.attack = Attack(  # type: ignore[attr-defined]
             name=function.__name__,
             score=function,
             definition=definition,
@@ -191,7 +190,6 @@ def attack(
             natural_threshold=natural_threshold,
             monotone=monotone,
         )
-        function.attack = made  # type: ignore[attr-defined]
         return function
 
     return entered

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from vestige.core.errors import InputError
-from vestige.core.given import in_memory
 
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 
@@ -33,15 +32,15 @@ def column(values: Any, what: str, n: int, other: str = "the outputs") -> np.nda
     """
     if np.ma.isMaskedArray(values):
         raise InputError(f"Expected an entry of {what} for every record, found a masked array; leave records out.")
-    found = as_array(values)
-    if found.ndim != 1:
-        raise InputError(f"Expected one entry of {what} per record, found shape {found.shape}.")
-    if found.dtype == object:
-        found = _of_objects(found, what)
-    same_length(what, found.size, n, other)
-    if found.dtype.kind in "fmM":
-        refuse_missing(np.isnan(found) if found.dtype.kind == "f" else np.isnat(found), what)
-    return _as_stored(found, what)
+    array = as_array(values)
+    if array.ndim != 1:
+        raise InputError(f"Expected one entry of {what} per record, found shape {array.shape}.")
+    if array.dtype == object:
+        array = _of_objects(array, what)
+    same_length(what, array.size, n, other)
+    if array.dtype.kind in "fmM":
+        refuse_missing(np.isnan(array) if array.dtype.kind == "f" else np.isnat(array), what)
+    return _as_stored(array, what)
 
 
 def _as_stored(found: np.ndarray, what: str) -> np.ndarray:
@@ -160,7 +159,9 @@ def by_name(columns: Any, what: str) -> dict[str, Any]:
 
 def _of_objects(objects: np.ndarray, what: str) -> np.ndarray:
     """An array of the type that all objects have."""
-    refuse_missing(np.fromiter((_is_missing(v) for v in objects), bool, objects.size), what)
+    import pandas as pd  # here, because numbers and text do not need it
+
+    refuse_missing(pd.isna(objects), what)
     types = {type(v) for v in objects}
     if all(issubclass(t, str) for t in types):
         return objects.astype(np.str_)
@@ -182,14 +183,29 @@ def _of_objects(objects: np.ndarray, what: str) -> np.ndarray:
     raise InputError(f"Expected numbers, text or dates as {what}, found {names[0]} objects; convert to text.")
 
 
-def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    if isinstance(value, np.datetime64 | np.timedelta64):
-        return bool(np.isnat(value))
-    return isinstance(value, float | np.floating) and bool(np.isnan(value))
-
-
 def _type_name(value: Any) -> str:
     zone = " with a timezone" if isinstance(value, datetime) and value.tzinfo is not None else ""
     return type(value).__name__ + zone
+
+
+def in_memory(value: Any) -> Any:
+    """Return a tensor as an array, a frame or column of polars or Arrow as that of pandas, anything else as it is.
+
+    Tensors may be on any device and need gradients; bfloat16, which NumPy lacks, becomes float32 without loss.
+
+    Example:
+        >>> import pyarrow
+        >>> in_memory(pyarrow.table({"age": [31, 47]})).columns.tolist()
+        ['age']
+    """
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        tensor = value.detach().cpu()
+        return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    package = type(value).__module__.split(".")[0]
+    return value.to_pandas() if package in ("polars", "pyarrow") and hasattr(value, "to_pandas") else value
+
+
+def bring_to_memory(holder: Any, *names: str) -> None:
+    """Replace fields of a frozen value, while it is made, by what `in_memory` returns."""
+    for name in names:
+        object.__setattr__(holder, name, in_memory(getattr(holder, name)))

@@ -63,19 +63,14 @@ def attack_of(function: Any) -> Attack:
     if not name.isidentifier():
         raise InputError(f"Expected an attack with a name, found {brief(name)}; write a function with def.")
     reads = _reads_of(function, name)
-    _refuse_names(name, reads)
+    refuse_attack(name, reads)
+    said = (inspect.getdoc(named) or "").strip().splitlines()
     return Attack(
         name=name,
         score=_on_plain_arrays(function, reads) if "probabilities" in reads else function,
-        definition=_first_line(named),
+        definition=brief(said[0], 200) if said else "not described",
         source="custom",
     )
-
-
-def _first_line(function: Any) -> str:
-    """What the function says of itself."""
-    lines = (inspect.getdoc(function) or "").strip().splitlines()
-    return brief(lines[0], 200) if lines else "not described"
 
 
 def _reads_of(function: Callable[..., Any], name: str) -> tuple[str, ...]:
@@ -103,16 +98,12 @@ def _reads_of(function: Callable[..., Any], name: str) -> tuple[str, ...]:
     return tuple(reads)
 
 
-def refuse_attack(attack: Attack) -> None:
+def refuse_attack(name: str, reads: tuple[str, ...]) -> None:
     """Refuse a custom attack that cannot be played, or that would not be told apart in a table.
 
     Raises:
         InputError: Naming what is wrong.
     """
-    _refuse_names(attack.name, attack.reads)
-
-
-def _refuse_names(name: str, reads: tuple[str, ...]) -> None:
     if not name.isidentifier() or name in _RESERVED:
         raise InputError(
             f"Expected an attack of another name than {brief(name)}, which the results use for something else; rename "
@@ -144,7 +135,7 @@ def _refuse_names(name: str, reads: tuple[str, ...]) -> None:
 
 
 def _on_plain_arrays(function: Callable[..., Any], reads: tuple[str, ...]) -> Callable[..., Any]:
-    """The function, given the probabilities themselves where attacks of ours are given their logarithms too."""
+    """Return the function for plain probabilities; built-in attacks get `ClassProbabilities`, with logarithms."""
     place = reads.index("probabilities")
 
     @functools.wraps(function)
@@ -164,7 +155,7 @@ def guarded(attack: Attack) -> Attack:
     @functools.wraps(attack.score)
     def score(*signals: Any, **options: Any) -> np.ndarray:
         try:
-            found = attack.score(*map(_read_only, signals), **options)
+            values = attack.score(*map(_read_only, signals), **options)
         except VestigeError:
             raise
         except Exception as error:
@@ -172,7 +163,9 @@ def guarded(attack: Attack) -> Attack:
                 f"Expected scores of the attack {attack.name}, found that it fails with {type(error).__name__}: "
                 f"{brief(str(error), 200)}; mend it, vestige.testing.check_attack may tell more."
             ) from error
-        return checked_scores(attack.name, found, _n_records(signals[0]))
+        first = signals[0]
+        n_records = first.n_records if isinstance(first, ClassProbabilities) else int(first.shape[-1])
+        return checked_scores(attack.name, values, n_records)
 
     return replace(attack, score=score)
 
@@ -199,10 +192,6 @@ def checked_scores(name: str, scores: Any, n_records: int) -> np.ndarray:
             "keep logarithms and divisions away from 0, as np.log(np.maximum(p, 1e-30)) does."
         )
     return values
-
-
-def _n_records(signal: Any) -> int:
-    return signal.n_records if isinstance(signal, ClassProbabilities) else int(signal.shape[-1])
 
 
 def _read_only(signal: Any) -> Any:

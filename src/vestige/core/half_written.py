@@ -1,7 +1,7 @@
-"""A folder that is being written: under a name that nobody else uses, marked as ours, and locked while we are at it.
+"""A folder that is being written: under a unique name, with a mark, and locked as long as the process writes.
 
-What a killed process leaves can be told from everything else by its name, its mark and its lock, which the kernel lets
-go of. Whatever lacks one of them is somebody else's and stays.
+What a killed process leaves is recognised by its name, its mark and its lock, which the kernel has released. A folder
+that lacks one of them is not ours, and stays.
 """
 
 import re
@@ -90,10 +90,10 @@ def remove_left_behind(parent: Path, name: str) -> None:
     from filelock import FileLock, Timeout
 
     try:
-        found = [path for path in parent.iterdir() if is_half_written(path, name)]
+        left_behind = [path for path in parent.iterdir() if is_half_written(path, name)]
     except OSError:
         return
-    for path in found:
+    for path in left_behind:
         with suppress(OSError, Timeout, NotImplementedError), FileLock(path / LOCK, timeout=0):
             _remove(path)
 

@@ -36,12 +36,12 @@ def as_numbers(inputs: Any, categories: Mapping[str, Any]) -> np.ndarray:
     """Return inputs as an array, columns that are no numbers as NaN."""
     if not hasattr(inputs, "columns"):
         return np.asarray(inputs)
-    found = np.full(inputs.shape, np.nan)
+    numbers = np.full(inputs.shape, np.nan)
     for position, name in enumerate(inputs.columns):
         column = inputs.iloc[:, position]
         if name not in categories and holds_numbers(column):
-            found[:, position] = numbers_of(column)
-    return found
+            numbers[:, position] = numbers_of(column)
+    return numbers
 
 
 def extremes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

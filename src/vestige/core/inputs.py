@@ -25,7 +25,7 @@ from vestige.core.input_values import (
     projected,
 )
 from vestige.core.messages import brief, few
-from vestige.core.schema import Schema, Written
+from vestige.core.schema import Schema, Written, set_choices
 
 _Number = float | list[Any]
 _Bound = _Number | dict[str, float]
@@ -45,7 +45,7 @@ class Encoding(StrEnum):
 
 @dataclass(frozen=True)
 class InputSpace(Schema):
-    """What a model's inputs may be, declared once for every perturbation and every door.
+    """What a model's inputs may be, declared once for every perturbation and every kind of model.
 
     Perturbations move within the range, in the units of the records; a target encodes, normalises and casts after
     that. Arrays are kept as tuples, so that equal spaces are equal and their text holds all of them.
@@ -84,11 +84,7 @@ class InputSpace(Schema):
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
-        try:
-            set_(self, "encoding", Encoding(self.encoding))  # a plain "one_hot" is as good
-        except ValueError:
-            expected = ", ".join(Encoding)
-            raise InputError(f"Expected one of {expected} as encoding, found {self.encoding!r}.") from None
+        set_choices(self, encoding=Encoding)
         for name in ("low", "high"):
             set_(self, name, _declared_bound(getattr(self, name), name))
         for name in ("mean", "scale"):

@@ -1,6 +1,6 @@
 """Classes and labels: class names, and labels as codes 0..K-1 matched with them by name."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ class Classes:
 
 
 class SortedNames(tuple[str, ...]):
-    """Class names in an order that nobody gave: sorted. The columns of a model may be in another one."""
+    """Class names in sorted order, which no user gave: the columns of a model may be in another order."""
 
 
 def class_order(names: Collection[str]) -> SortedNames:
@@ -64,23 +64,29 @@ def as_codes(values: Any, what: str, n: int, other: str, classes: Classes) -> np
             f"Expected one class per record as {what}, found shape {values.shape}; "
             "multi-label targets are not supported, and one-hot labels need argmax first."
         )
-    found = column(values, what, n, other)
-    if found.dtype.kind in "US":
-        return _codes_of_names(found.astype(np.str_), what, classes.names)
-    whole = found.dtype.kind in "iub" or (found.dtype.kind == "f" and np.isfinite(found).all())
-    if not whole or bool(np.any(found != np.floor(found))):
+    labels = column(values, what, n, other)
+    if labels.dtype.kind in "US":
+        if classes.names is None:
+            raise InputError(
+                f"Expected numbers 0..K-1 as {what}, found text such as {str(labels[0])!r}; "
+                "name the class of every column (classes), so that columns are matched by name."
+            )
+        code = {name: i for i, name in enumerate(classes.names)}
+        return _codes_among(labels.astype(np.str_), what, classes.names, code)
+    whole = labels.dtype.kind in "iub" or (labels.dtype.kind == "f" and np.isfinite(labels).all())
+    if not whole or bool(np.any(labels != np.floor(labels))):
         raise InputError(
-            f"Expected classes as {what}, found {found.dtype} values such as {found.flat[0]!r}; "
+            f"Expected classes as {what}, found {labels.dtype} values such as {labels.flat[0]!r}; "
             "regression targets are not supported."
         )
-    if found.size and (float(found.max()) >= _MOST or float(found.min()) <= -_MOST):
+    if labels.size and (float(labels.max()) >= _MOST or float(labels.min()) <= -_MOST):
         raise InputError(
-            f"Expected whole numbers below 2^53 as {what}, found {found.dtype} values up to {found.max()}, which are "
+            f"Expected whole numbers below 2^53 as {what}, found {labels.dtype} values up to {labels.max()}, which are "
             "no codes of classes; give the classes as text, and name them."
         )
-    codes = found.astype(np.int64)
+    codes = labels.astype(np.int64)
     if classes.names is not None and classes.numbers is not None:
-        return _codes_of_numbers(codes, what, classes.names, classes.numbers)
+        return _codes_among(codes, what, classes.names, {number: i for i, number in enumerate(classes.numbers)})
     if codes.size:
         _check_range(codes, what, classes.size)
     return codes
@@ -96,36 +102,18 @@ def _check_range(codes: np.ndarray, what: str, n_classes: int | None) -> None:
         raise InputError(f"Expected {what} in 0..{top}, found {bad} in row {row:,}; {cure}.")
 
 
-def _codes_of_numbers(values: np.ndarray, what: str, classes: tuple[str, ...], numbers: tuple[int, ...]) -> np.ndarray:
-    """Class codes from numbers that are names."""
-    found, first, inverse = np.unique(values, return_index=True, return_inverse=True)
-    code = {number: i for i, number in enumerate(numbers)}
-    unknown = [i for i, number in enumerate(found.tolist()) if number not in code]
+def _codes_among(values: np.ndarray, what: str, classes: tuple[str, ...], code: Mapping[Any, int]) -> np.ndarray:
+    """Codes of labels that are names of classes, as text or as numbers; `code` has those of all classes."""
+    distinct, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    labels = distinct.tolist()
+    unknown = [i for i, label in enumerate(labels) if label not in code]
     if unknown:
-        from_1 = all(number - 1 in code for number in found.tolist())
+        from_1 = all(isinstance(label, int) and label - 1 in code for label in labels)
         cure = _FROM_1.format(what) if from_1 else "name the columns after the values of the labels"
-        raise InputError(
-            f"Expected {what} among the classes {few(classes, 5)}, found {found[unknown[0]]} in row "
-            f"{int(first[unknown[0]]) + 1:,}; {cure}."
-        )
-    return np.array([code[number] for number in found.tolist()], dtype=np.int64)[inverse]
-
-
-def _codes_of_names(names: np.ndarray, what: str, classes: tuple[str, ...] | None) -> np.ndarray:
-    if classes is None:
-        raise InputError(
-            f"Expected numbers 0..K-1 as {what}, found text such as {str(names[0])!r}; "
-            "name the class of every column (classes), so that columns are matched by name."
-        )
-    found, inverse = np.unique(names, return_inverse=True)
-    code = {name: i for i, name in enumerate(classes)}
-    unknown = [str(name) for name in found if str(name) not in code]
-    if unknown:
-        raise InputError(
-            f"Expected {what} among the classes {few(classes, 5)}, found {few(unknown, 5)}; "
-            "name the columns after the classes."
-        )
-    return np.array([code[str(name)] for name in found], dtype=np.int64)[inverse]
+        in_row = f"{labels[unknown[0]]} in row {int(first[unknown[0]]) + 1:,}"
+        wrong = in_row if distinct.dtype.kind == "i" else few(distinct[unknown].tolist(), 5)
+        raise InputError(f"Expected {what} among the classes {few(classes, 5)}, found {wrong}; {cure}.")
+    return np.array([code[label] for label in labels], dtype=np.int64)[inverse]
 
 
 def as_numbers(entries: Sequence[Any]) -> tuple[int, ...] | None:
@@ -157,10 +145,10 @@ def names_of_numbers(values: np.ndarray) -> SortedNames | None:
 def codes_of_classes(
     values: Sequence[Any], what: str, n_classes: int, names: Sequence[str] | None = None
 ) -> tuple[int, ...]:
-    """Return the codes of classes that somebody else names: all of them by name, else all of them as codes.
+    """Return the codes of a model's classes: all of them matched by name, else all of them taken as codes.
 
-    As codes only where the records' classes have no names, or names in an order that somebody gave: sorted names are
-    no reason to take the class 0 of a model for the first of them.
+    As codes only where the records' classes have no names, or names in an order that a user gave: where names are
+    merely sorted, class 0 of a model need not be the first of them.
 
     Args:
         values: The classes, such as the `classes_` of a fitted estimator.

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from vestige.core.errors import InputError
-from vestige.core.schema import Schema, Written
+from vestige.core.schema import Schema, Written, set_choices
 
 
 class Statistic(StrEnum):
@@ -92,16 +92,9 @@ class LikelihoodRatio(Schema):
     counts: Annotated[Counts | str, Written(Counts)] = Counts.ALL
 
     def __post_init__(self) -> None:
-        kinds = {"statistic": Statistic, "center": Center, "variance": Variance, "queries": Queries, "counts": Counts}
-        for name, kind in kinds.items():
-            value = getattr(self, name)
-            if value is None and name == "variance":
-                continue
-            try:
-                object.__setattr__(self, name, kind(value))  # a plain name is as good
-            except ValueError:
-                expected = ", ".join(kind)
-                raise InputError(f"Expected one of {expected} as {name}, found {value!r}.") from None
+        set_choices(self, statistic=Statistic, center=Center, queries=Queries, counts=Counts)
+        if self.variance is not None:
+            set_choices(self, variance=Variance)
         if self.queries is Queries.FULL_COVARIANCE and self.variance not in (None, Variance.POOLED):
             raise InputError(
                 f"Expected the pooled variance beside the covariance of queries, found {self.variance}; leave it out, "

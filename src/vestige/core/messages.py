@@ -1,7 +1,14 @@
-"""How names and text from a file are shown in a message."""
+"""How names, rates, sums of money and times are written in a sentence, and how a time is read."""
 
 import difflib
+import math
+import re
 from collections.abc import Iterable, Sequence
+
+from vestige.core.errors import InputError
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)")
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600}
 
 
 def few(names: Sequence[str], most: int = 8) -> str:
@@ -36,3 +43,59 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(name, names, 3) or [known for known in names if name and name in known][:6]
     return f"you may mean {' or '.join(close)}" if close else f"there are {few(names, 16)}"
+
+
+def percent(rate: float) -> str:
+    """Return a rate as percent with two significant digits on the side of the nearer end; below 1 in 100,000 it is 0.
+
+    Example:
+        >>> percent(0.0284), percent(0.00034), percent(0.5), percent(0.998)
+        ('2.8%', '0.034%', '50%', '99.80%')
+    """
+    if min(rate, 1 - rate) < 1e-5:
+        return f"{100 * round(rate):.0f}%"
+    digits = max(0, 1 - math.floor(math.log10(100 * min(rate, 1 - rate))))
+    return f"{100 * rate:.{digits}f}%"
+
+
+def money(amount: float) -> str:
+    """Return a sum with two decimals, or with two significant digits where it is smaller.
+
+    Example:
+        >>> money(1234.567), money(0.0), money(0.000253)
+        ('1,234.57', '0.00', '0.00025')
+    """
+    return f"{amount:,.2f}" if amount == 0 or amount >= 0.01 else f"{amount:.2g}"
+
+
+def seconds_of(text: str) -> float:
+    """Return a time such as `90s`, `20m` or `1.5h` in seconds.
+
+    Raises:
+        InputError: It is no such time.
+
+    Example:
+        >>> seconds_of("20m"), seconds_of("1.5h")
+        (1200.0, 5400.0)
+    """
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"Expected a time such as 90s, 20m or 1.5h, found {text!r}.")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def duration(seconds: float) -> str:
+    """Return how long something takes.
+
+    Example:
+        >>> duration(0.52), duration(45.2), duration(600.0), duration(9000.0)
+        ('0.52 s', '45 s', '10 min', '2.5 h')
+    """
+    if seconds < 120:
+        return in_seconds(seconds)
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def in_seconds(seconds: float) -> str:
+    """Return a number of seconds with two significant digits, or whole seconds from 10 on."""
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from vestige.core.errors import InputError
-from vestige.core.schema import Schema, Written
+from vestige.core.schema import Schema, Written, set_choices
 
 
 class Arithmetic(StrEnum):
@@ -48,13 +48,7 @@ class Options(Schema):
     name: str = "target"
 
     def __post_init__(self) -> None:
-        for name, kind in (("arithmetic", Arithmetic), ("subject_score", SubjectScore)):
-            value = getattr(self, name)
-            try:
-                object.__setattr__(self, name, kind(value))  # a plain name such as "published" is as good
-            except ValueError:
-                expected = ", ".join(kind)
-                raise InputError(f"Expected one of {expected} as {name}, found {value!r}.") from None
+        set_choices(self, arithmetic=Arithmetic, subject_score=SubjectScore)
         for name in ("min_cell", "seed"):
             if getattr(self, name) < 0:
                 raise InputError(f"Expected 0 or more as {name}, found {getattr(self, name)}.")
@@ -62,3 +56,7 @@ class Options(Schema):
             raise InputError(f"Expected a risk prior between 0 and 1, found {self.risk_prior}.")
         if self.risk_bins < 1:
             raise InputError(f"Expected at least 1 risk bin, found {self.risk_bins}.")
+
+    def as_text(self) -> dict[str, str | int | float]:
+        """Return every option as a run, TOML and JSON hold it: a member of an enumeration by its name."""
+        return {name: str(value) if isinstance(value, str) else value for name, value in vars(self).items()}

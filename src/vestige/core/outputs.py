@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from vestige.core.blocks import ArrayTable, BlockTable
-from vestige.core.columns import as_array, index_of, refuse_missing
+from vestige.core.columns import as_array, bring_to_memory, index_of, refuse_missing
 from vestige.core.errors import InputError
-from vestige.core.given import bring_to_memory
 
 _AXES = {1: "one number per record", 2: "records x classes", 3: "records x inputs of the layer x classes"}
 

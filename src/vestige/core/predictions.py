@@ -6,10 +6,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from vestige.core.columns import by_name, column, index_of, same_index, same_length
+from vestige.core.columns import bring_to_memory, column, index_of, same_length
 from vestige.core.errors import InputError
-from vestige.core.given import bring_to_memory
-from vestige.core.ids import as_ids
+from vestige.core.ids import refuse_repeated, set_columns
 from vestige.core.labels import Classes, as_codes, as_numbers, number_of_text
 from vestige.core.messages import few
 from vestige.core.outputs import Output, PredictedLabels, Probabilities, _Output
@@ -65,8 +64,9 @@ class Predictions:
         n, first = outputs[0].n_records, outputs[0].kind
         for output in outputs[1:]:
             same_length(output.kind, output.n_records, n, first)
-        groups, order = by_name(self.groups, "groups"), by_name(self.order, "order")
-        self._check_indexes(outputs, groups, order)
+        beside = {"labels": self.labels, "member": self.member, "inputs": self.inputs}
+        indexes = [*((o.kind, o.index) for o in outputs), *((what, index_of(v)) for what, v in beside.items())]
+        set_columns(self, indexes, n, "the outputs")
         classes = _as_classes(self.classes, outputs)
         labels = as_codes(self.labels, "labels", n, first, classes)
         outputs = tuple(
@@ -79,21 +79,12 @@ class Predictions:
         set_(self, "labels", labels)
         set_(self, "member", member)
         set_(self, "classes", classes.names)
-        set_(self, "ids", None if self.ids is None else _as_ids(self.ids, n, member))
-        set_(self, "subjects", None if self.subjects is None else as_ids(self.subjects, "subjects", n))
-        set_(self, "groups", {name: column(values, f"group {name}", n) for name, values in groups.items()})
-        set_(self, "order", {name: column(values, f"order {name}", n) for name, values in order.items()})
+        if self.ids is not None:
+            _refuse_other_ids(self.ids, member)
         if self.inputs is not None:
             inputs = self.inputs if hasattr(self.inputs, "columns") else np.asarray(self.inputs)
             same_length("inputs", len(inputs), n, first)
             set_(self, "inputs", inputs)
-
-    def _check_indexes(self, outputs: Sequence[Output], groups: dict[str, Any], order: dict[str, Any]) -> None:
-        columns = {"labels": self.labels, "member": self.member, "ids": self.ids, "subjects": self.subjects}
-        columns |= {f"group {name}": values for name, values in groups.items()} | {"inputs": self.inputs}
-        columns |= {f"order {name}": values for name, values in order.items()}
-        indexes = [(o.kind, o.index) for o in outputs]
-        same_index(indexes + [(what, index_of(values)) for what, values in columns.items()], outputs[0].n_records)
 
     @property
     def n_records(self) -> int:
@@ -160,14 +151,14 @@ def _as_classes(given: Any, outputs: Sequence[Output]) -> Classes:
 
 
 def _as_member(values: Any, n: int, other: str) -> np.ndarray:
-    found = column(values, "member", n, other)
+    sides = column(values, "member", n, other)
     text = {"0": 0, "1": 1, "false": 0, "true": 1}
-    if found.dtype.kind == "U" and set(np.char.lower(np.unique(found))) <= set(text):
-        found = np.array([text[v] for v in np.char.lower(found)])
-    if found.dtype.kind not in "biuf" or not bool(np.all((found == 0) | (found == 1))):
-        bad = found[~np.isin(found, [0, 1])][0] if found.dtype.kind in "iuf" else found[0]
+    if sides.dtype.kind == "U" and set(np.char.lower(np.unique(sides))) <= set(text):
+        sides = np.array([text[v] for v in np.char.lower(sides)])
+    if sides.dtype.kind not in "biuf" or not bool(np.all((sides == 0) | (sides == 1))):
+        bad = sides[~np.isin(sides, [0, 1])][0] if sides.dtype.kind in "iuf" else sides[0]
         raise InputError(f"Expected 0 or 1 as member, found {bad!s}; code nonmembers 0 and members 1.")
-    member = found.astype(bool)
+    member = sides.astype(bool)
     for side, present in (("member", member.any()), ("nonmember", not member.all())):
         if not present:
             raise InputError(
@@ -178,22 +169,14 @@ def _as_member(values: Any, n: int, other: str) -> np.ndarray:
     return member
 
 
-def _as_ids(values: Any, n: int, member: np.ndarray) -> np.ndarray:
-    ids = as_ids(values, "ids", n)
-    unique, first, counts = np.unique(ids, return_index=True, return_counts=True)
-    if unique.size == n:
-        return ids
-    repeated = unique[counts > 1]
-    on_members = np.isin(repeated, ids[member])
-    on_both = repeated[on_members & np.isin(repeated, ids[~member])]
+def _refuse_other_ids(ids: np.ndarray, member: np.ndarray) -> None:
+    """Refuse ids of records on both sides, and ids that occur twice."""
+    on_both = np.intersect1d(ids[member], ids[~member])
     if on_both.size:
         raise InputError(
             f"Expected every id on one side, found {on_both.size:,} as member and as nonmember, such as "
             f"{on_both[0]!s}; a record is either trained on or not. If the ids name people, pass them as subjects "
             "(--subject)."
         )
-    raise InputError(
-        f"Expected unique ids, found {repeated.size:,} repeated, such as {repeated[0]!s} (first in row "
-        f"{int(first[counts > 1][0]) + 1:,}); if several records belong to one person, pass that column as subjects "
-        "(--subject)."
-    )
+    cure = "if several records belong to one person, pass that column as subjects (--subject)"
+    refuse_repeated(ids, cure, name_row=True)

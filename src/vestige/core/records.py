@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.columns import as_array, by_name, column, index_of, same_index
+from vestige.core.columns import as_array, bring_to_memory, column, index_of
 from vestige.core.digests import columns_of_inputs, digest_of_columns
 from vestige.core.errors import InputError
-from vestige.core.given import bring_to_memory
-from vestige.core.ids import as_ids, joined_ids
+from vestige.core.ids import joined_ids, refuse_repeated, set_columns
 from vestige.core.labels import (
     Classes,
     SortedNames,
@@ -77,20 +76,15 @@ class Records:
         n = len(inputs)
         if n == 0:
             raise InputError("Expected at least one record, found none.")
-        groups, order = by_name(self.groups, "groups"), by_name(self.order, "order")
-        columns = {"inputs": self.inputs, "labels": self.labels, "ids": self.ids, "subjects": self.subjects}
-        columns |= {f"group {k}": v for k, v in groups.items()} | {f"order {k}": v for k, v in order.items()}
-        same_index([(what, index_of(values)) for what, values in columns.items()], n)
+        set_columns(self, [("inputs", index_of(self.inputs)), ("labels", index_of(self.labels))], n, "inputs")
+        if self.ids is not None:
+            refuse_repeated(self.ids, "if several records belong to one person, pass that column as subjects")
         classes = _classes_of(self.classes, self.labels)
         set_ = object.__setattr__
         set_(self, "inputs", inputs)
         set_(self, "labels", as_codes(self.labels, "labels", n, "inputs", classes))
         set_(self, "classes", classes.names)
         set_(self, "n_classes", int(self.labels.max()) + 1 if classes.size is None else classes.size)
-        set_(self, "ids", None if self.ids is None else _unique(as_ids(self.ids, "ids", n, "inputs")))
-        set_(self, "subjects", None if self.subjects is None else as_ids(self.subjects, "subjects", n, "inputs"))
-        set_(self, "groups", {name: column(v, f"group {name}", n, "inputs") for name, v in groups.items()})
-        set_(self, "order", {name: column(v, f"order {name}", n, "inputs") for name, v in order.items()})
 
     @property
     def n_records(self) -> int:
@@ -128,15 +122,15 @@ class Records:
 
 
 class Codes(tuple[Any, ...]):
-    """Class names beside labels that are codes already: 0 is the first class, even if another one is called "0"."""
+    """Class names for labels that are codes already: 0 is the first class, even if another class is called "0"."""
 
 
 class _SortedCodes(Codes):
-    """The same, of names in an order that nobody gave."""
+    """Such names in sorted order, which no user gave."""
 
 
 def as_given(names: Sequence[str]) -> Codes:
-    """Return class names beside labels that are codes already; sorted ones stay known as such."""
+    """Return class names for labels that are codes already; sorted names stay marked as sorted."""
     return _SortedCodes(names) if isinstance(names, SortedNames) else Codes(names)
 
 
@@ -160,10 +154,10 @@ def _classes_of(given: Any, labels: Any) -> Classes:
         names = tuple(str(c) for c in given)
         return Classes(SortedNames(names) if isinstance(given, _SortedCodes) else names, None, len(names))
     if given is None:
-        found = as_array(labels)
-        if found.dtype.kind not in "OUS":
-            return _of_numbers(found)
-        text = column(labels, "labels", found.size, "labels")
+        array = as_array(labels)
+        if array.dtype.kind not in "OUS":
+            return _of_numbers(array)
+        text = column(labels, "labels", array.size, "labels")
         if text.dtype.kind not in "US":
             return _of_numbers(text)
         names = class_order([str(v) for v in np.unique(text.astype(np.str_))])
@@ -180,17 +174,6 @@ def _of_numbers(labels: np.ndarray) -> Classes:
     if names is None:
         return Classes(None, None, None)
     return Classes(names, tuple(int(name) for name in names), len(names))
-
-
-def _unique(ids: np.ndarray) -> np.ndarray:
-    unique, counts = np.unique(ids, return_counts=True)
-    if unique.size != ids.size:
-        repeated = unique[counts > 1]
-        raise InputError(
-            f"Expected unique ids, found {repeated.size:,} repeated, such as {repeated[0]!s}; if several records "
-            "belong to one person, pass that column as subjects."
-        )
-    return ids
 
 
 def joined(first: Records, second: Records) -> Records:
@@ -231,7 +214,7 @@ def joined(first: Records, second: Records) -> Records:
 
 
 def _of_all_classes(first: Records, second: Records) -> tuple[Records, Records]:
-    """Both with the classes of both, where nobody gave any and those that occur differ."""
+    """Both sets with the classes of both, where no class names were given and those that occur differ."""
     if not (isinstance(first.classes, SortedNames) and isinstance(second.classes, SortedNames)):
         return first, second
     if first.classes == second.classes:

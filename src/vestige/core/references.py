@@ -9,7 +9,7 @@ import numpy as np
 from vestige.core.blocks import ArrayTable, BlockTable
 from vestige.core.columns import column
 from vestige.core.errors import InputError
-from vestige.core.ids import as_ids
+from vestige.core.ids import as_ids, refuse_repeated
 from vestige.core.outputs import Logits, Phi, Probabilities
 
 KINDS = (Phi, Logits, Probabilities)
@@ -76,42 +76,36 @@ class References:
         set_(self, "member", _as_membership(self.member, answers.shape[:2]))
         n = answers.shape[1]
         if self.ids is not None:
-            set_(self, "ids", _as_ids(self.ids, n))
-        if self.labels is not None:
-            labels = column(self.labels, "labels of the references", n, "records")
-            if labels.dtype.kind not in "iu":
-                raise InputError(
-                    f"Expected labels of the references as whole numbers from 0, found {labels.dtype} values; number "
-                    "the classes as the target's are."
-                )
-            set_(self, "labels", labels)
-        if self.groups is not None:
-            groups = column(self.groups, "groups of the references", answers.shape[0], "models")
-            if groups.dtype.kind not in "iu":
-                raise InputError(f"Expected groups of the references as whole numbers, found {groups.dtype} values.")
-            set_(self, "groups", groups)
+            set_(self, "ids", as_ids(self.ids, "ids of the references", n, "records"))
+            cure = "records are matched by them: give each its own"
+            refuse_repeated(self.ids, cure, "ids of the references")
+        for name, size, rows in (("labels", n, "records"), ("groups", answers.shape[0], "models")):
+            if getattr(self, name) is not None:
+                set_(self, name, _whole_numbers(getattr(self, name), name, size, rows))
         set_(self, "target_kind", self.kind if self.target_kind is None else self.target_kind)
         if self.target_kind is not self.kind and {self.target_kind, self.kind} != {Logits, Probabilities}:
             raise InputError(
                 f"Expected the target's answers of the references' kind, or logits beside probabilities, found "
                 f"{self.target_kind!r}."
             )
-        if self.target is not None:
-            target = np.asarray(self.target)
-            if target.shape != answers.shape[1:]:
-                raise InputError(
-                    f"Expected the target's answers about the reference records in shape {answers.shape[1:]}, as each "
-                    f"model's, found {target.shape}; ask the target the same queries."
-                )
-            set_(self, "target", target)
-        if self.gradient_norms is not None:
-            norms = np.asarray(self.gradient_norms)
-            if norms.shape != answers.shape[:2]:
-                raise InputError(
-                    f"Expected gradient norms of the references as models x records, {answers.shape[0]:,} x {n:,}, "
-                    f"found shape {norms.shape}; give one number per model and record."
-                )
-            set_(self, "gradient_norms", norms)
+        for name, shape, expected, cure in (
+            (
+                "target",
+                answers.shape[1:],
+                f"the target's answers about the reference records in shape {answers.shape[1:]}, as each model's",
+                "ask the target the same queries",
+            ),
+            (
+                "gradient_norms",
+                answers.shape[:2],
+                f"gradient norms of the references as models x records, {answers.shape[0]:,} x {n:,}",
+                "give one number per model and record",
+            ),
+        ):
+            given = None if getattr(self, name) is None else np.asarray(getattr(self, name))
+            if given is not None and given.shape != shape:
+                raise InputError(f"Expected {expected}, found shape {given.shape}; {cure}.")
+            set_(self, name, given)
 
     def _check_shape(self, answers: BlockTable) -> None:
         n_axes = 2 if self.kind is Phi else 3
@@ -160,12 +154,11 @@ def _as_membership(values: Any, shape: tuple[int, ...]) -> np.ndarray:
     return member.astype(bool)
 
 
-def _as_ids(values: Any, n: int) -> np.ndarray:
-    ids = as_ids(values, "ids of the references", n, "records")
-    unique, counts = np.unique(ids, return_counts=True)
-    if unique.size < n:
+def _whole_numbers(values: Any, name: str, n: int, rows: str) -> np.ndarray:
+    numbers = column(values, f"{name} of the references", n, rows)
+    if numbers.dtype.kind not in "iu":
         raise InputError(
-            f"Expected unique ids of the references, found {int((counts > 1).sum()):,} repeated, such as "
-            f"{unique[counts > 1][0]!s}; records are matched by them: give each its own."
+            f"Expected {name} of the references as whole numbers from 0, found {numbers.dtype} values; number them, "
+            "classes as the target's are."
         )
-    return ids
+    return numbers

@@ -10,8 +10,7 @@ from typing import Annotated
 
 import pandas as pd
 
-from vestige.core.money import money
-from vestige.core.percent import percent
+from vestige.core.messages import money, percent
 from vestige.core.schema import Schema, Written
 
 Number = Annotated[float, Written(float | None)]
@@ -60,7 +59,7 @@ class Status(StrEnum):
     UNDEFINED = "undefined"
     """The ratio has no denominator, such as the precision of an attack that calls no record a member."""
     SUPPRESSED = "suppressed"
-    """A cell so small that showing it could disclose somebody."""
+    """A cell so small that showing it could disclose a person."""
 
 
 class Validity(StrEnum):
@@ -174,14 +173,15 @@ class Queries:
         price: Price of 1,000 queries; None where none was said.
         n_unanswered: Queries that it may have answered though no answer came: their request failed, or the process
             ended before. They count against a budget.
+        cost: Price of all queries that may have been answered; None where none was said.
     """
 
-    n_sent: int
-    n_kept: int
-    n_failed: int
-    most_per_record: int
+    n_sent: Count
+    n_kept: Count
+    n_failed: Count
+    most_per_record: Count
     price: float | None = None
-    n_unanswered: int = 0
+    n_unanswered: Count = 0
 
     @property
     def cost(self) -> float | None:
@@ -269,7 +269,7 @@ class RiskSummary(Schema):
         rmse: Root mean square of their difference over bins, unweighted.
         rmse_weighted: The same, weighted by the units in the bin.
         thresholds: Thresholds t of "member if risk >= t".
-        precision: Precision at each, at the prior; NaN where nobody is selected.
+        precision: Precision at each, at the prior; NaN where no unit is selected.
         recall: Share of members selected at each; NaN, with the precision, where so few are that it is hidden.
     """
 
@@ -377,8 +377,8 @@ class Provenance:
     target_digest: str
     shadow_digest: str
     reference_digest: str
-    n_records: int
-    n_left_out: int
+    n_records: Count
+    n_left_out: Count
     options: Mapping[str, str | int | float]
     definitions: Mapping[str, str]
     attacks: Mapping[str, str] = field(default_factory=lambda: {"all": ""})

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, ClassVar
+
+from vestige.core.errors import InputError
 
 
 class Schema:
@@ -33,3 +36,21 @@ class Written:
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """Let a file be read and written as the kind."""
         return handler.generate_schema(self.kind) | self.limits
+
+
+def set_choices(holder: Any, **kinds: type[StrEnum]) -> None:
+    """Replace names by members of their enumeration, in fields of a frozen value while it is made.
+
+    Args:
+        holder: The value.
+        kinds: The enumeration of each field.
+
+    Raises:
+        InputError: There is no such member.
+    """
+    for name, kind in kinds.items():
+        value = getattr(holder, name)
+        try:
+            object.__setattr__(holder, name, kind(value))
+        except ValueError:
+            raise InputError(f"Expected one of {', '.join(kind)} as {name}, found {value!r}.") from None

@@ -73,14 +73,14 @@ def _is_admitted(name: str, packages: Collection[str], modules: Collection[str])
     """Whether a name is a class that one of the packages defines, a function of a known module, or a kind of number."""
     module, _, last = name.rpartition(".")
     if module == "numpy":
-        found = getattr(np, last, None)
-        return isinstance(found, type) and issubclass(found, np.generic)
+        named = getattr(np, last, None)
+        return isinstance(named, type) and issubclass(named, np.generic)
     if _package(module) not in packages or "__main__" in module.split("."):  # to import that is to run a program
         return False
     try:
-        found = getattr(importlib.import_module(module), last)
+        named = getattr(importlib.import_module(module), last)
     except Exception:  # a user's own module may raise anything
         return False
-    if isinstance(found, type):
-        return _package(found.__module__) in packages
-    return inspect.isfunction(found) and module in modules and found.__module__ == module
+    if isinstance(named, type):
+        return _package(named.__module__) in packages
+    return inspect.isfunction(named) and module in modules and named.__module__ == module

@@ -1,7 +1,7 @@
 """What may be asked of a model, by access, and where models come from.
 
-A `ModelSource` opens a `QueryableModel`: it answers, and nobody counts. An attack never gets that. It gets a target of
-exactly the access that it declared, where every query is counted for the record that it is about.
+A `ModelSource` opens a `QueryableModel`, which answers without counting queries. An attack never gets one: it gets a
+target with exactly the access that it declared, where every query is counted for the record that it is about.
 """
 
 from collections.abc import Iterator, Sequence

@@ -105,11 +105,11 @@ class MirrorAndShifts(Schema):
 
 def with_views(first: np.ndarray, others: Iterable[np.ndarray], n_views: int) -> np.ndarray:
     """Return one model's answers to every view, records x views x classes, from those to each view in turn."""
-    found = np.empty((len(first), n_views, *first.shape[1:]), dtype=first.dtype)
-    found[:, 0] = first
+    views = np.empty((len(first), n_views, *first.shape[1:]), dtype=first.dtype)
+    views[:, 0] = first
     for number, answers in enumerate(others, start=1):
-        found[:, number] = answers
-    return found
+        views[:, number] = answers
+    return views
 
 
 def _shifted(images: np.ndarray, axis: int, by: int) -> np.ndarray:

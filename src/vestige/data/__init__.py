@@ -5,6 +5,7 @@ Nothing is unpickled, and every complaint names the file, the row and the cure.
 `formats` reads files: it tells what they are, and gives typed tables, arrays and members of archives. `predictions`
 makes `Predictions` and `References` of them, `records` makes `Records`; each has a `reading` that takes any format.
 `sets` knows published data sets by name, fetches them, and draws who is trained on what, also as the papers do.
+`signals` keeps in a run what many models answered about many records.
 """
 
 from vestige.data.predictions.arrays import read_npy, read_npz

@@ -17,7 +17,7 @@ MIN_EXPECTED_FALSE_POSITIVES = 10
 """Below this many expected false positives an operating point is not resolvable: the threshold is too uncertain."""
 
 _UNITS_OF_NONE = 4
-"""Units that the plain variance of an area weighs as much as, beside those that are out of order."""
+"""Weight of the plain variance of an area, in units, against the units that are out of order."""
 
 _JUMPS = (1.0, 4.0)
 """Members tied on one score, in standard deviations of the number above it: from where bounds are widened, to where
@@ -240,8 +240,8 @@ def auc_interval(curve: Roc, level: float = 0.95) -> Interval:
     if curve.thresholds.size == 3:
         return _area_of_two_values(curve, tail)
     seen = _overlap(curve)
-    found = variance / _plain_variance(area, curve)
-    ratio = max(found, (seen * found + _UNITS_OF_NONE) / (seen + _UNITS_OF_NONE))
+    observed_ratio = variance / _plain_variance(area, curve)
+    ratio = max(observed_ratio, (seen * observed_ratio + _UNITS_OF_NONE) / (seen + _UNITS_OF_NONE))
     quantile = float(special.stdtrit(seen + _UNITS_OF_NONE - 1, 1 - tail))
 
     def too_far(other: float) -> bool:
@@ -293,7 +293,7 @@ def tpr_at_fpr_bounds(curves: Sequence[Roc], fprs: Sequence[float], level: float
     n B with B ~ Beta(r + 1/2, n - r + 1/2). Given the threshold's place, the true-positive rate has the Jeffreys
     posterior of the k members above it, Beta(k + 1/2, m - k + 1/2). The bounds are quantiles of that mixture, found
     without random numbers. Compared with the percentile bootstrap through Beta(r + 1, n - r) order statistics this
-    has balanced tails and does not shrink to a point where nobody or everybody is recognised.
+    has balanced tails and does not shrink to a point where none or all of the members are recognised.
 
     Args:
         curves: One ROC per interval wanted.
@@ -314,15 +314,15 @@ def tpr_at_fpr_bounds(curves: Sequence[Roc], fprs: Sequence[float], level: float
     """
     n_members = np.array([curve.n_members for curve in curves], dtype=np.float64)
     usable = np.array([is_resolvable(fpr, curve.n_nonmembers) for curve, fpr in zip(curves, fprs, strict=True)])
-    found = {i: _members_above(curves[i], fprs[i]) for i in np.flatnonzero(usable).tolist()}
-    width = max((places.size for places, _ in found.values()), default=1)
+    thresholds = {i: _members_above(curves[i], fprs[i]) for i in np.flatnonzero(usable).tolist()}
+    width = max((places.size for places, _ in thresholds.values()), default=1)
     hits, weights = np.zeros((len(curves), width)), np.full((len(curves), width), 1 / width)
-    for i, (places, weight) in found.items():  # padded with places of no weight
+    for i, (places, weight) in thresholds.items():  # padded with places of no weight
         hits[i], weights[i] = places[0], 0.0
         hits[i, : places.size], weights[i, : places.size] = places, weight
     lower = _mixture_quantile(hits, weights, n_members, (1 - level) / 2)
     upper = _mixture_quantile(hits, weights, n_members, (1 + level) / 2)
-    for i in found:
+    for i in thresholds:
         lower[i], upper[i] = _widened_for_ties(curves[i], fprs[i], Interval(lower[i], upper[i]), (1 - level) / 4)
     # Where no place of the threshold recognises anybody (or misses anybody), the bound is the end of the scale.
     lower = np.where(hits.max(axis=1, initial=0) == 0, 0.0, lower)

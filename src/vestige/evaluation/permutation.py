@@ -31,7 +31,7 @@ TAILS = (1, 2)
 """Tails that are counted, in times the wanted share: recognised members that stand just above the threshold fill the
 second where they cannot reach into the first."""
 _PRIOR_UNITS = 5
-"""Units that the common spread counts for beside a stratum's own: two units alone have none to speak of."""
+"""Weight of the common spread, in units, against a stratum's own: two units alone hardly show a spread."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def familywise_test(
     units that they do not score, p-values are combined by Bonferroni, which holds however they depend on each other.
 
     Args:
-        scores: Score of every unit, one array per attack; NaN where an attack scores nobody. The others must not
+        scores: Score of every unit, one array per attack; NaN where an attack gives no score. The others must not
             depend on the membership of the units that it scores.
         member: Side of every unit. Subjects are relabelled whole because they are the units.
         fpr: Share of the units that makes the tail.

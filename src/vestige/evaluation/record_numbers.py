@@ -1,4 +1,4 @@
-"""People with different numbers of records: whom a person may be compared with.
+"""People with different numbers of records: which people may be compared.
 
 The mean of twenty records strays less than that of two, and the largest of twenty is larger: a person's score tells
 how many records it was made of, whatever the model knows. Two people are alike where their scores are made of equally
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from vestige.evaluation.units import Units, rank_within
 
 _FEWEST = 20
-"""People who share a number, from which on nobody's records are left out to make more."""
+"""People who share a number, from which on no records are left out to make more."""
 _MOST_LEFT_OUT = 0.2
 """Share of a person's records that may be left out."""
 
@@ -122,7 +122,7 @@ def _most_times(n_in: Int[np.ndarray, " stratum"], n_out: Int[np.ndarray, " stra
 
 
 def matched_records(units: Units, rng: np.random.Generator) -> Bool[np.ndarray, " record"]:
-    """Records of matched people, of each as many as of those on the other side; none if nobody can be matched.
+    """Records of matched people, of each as many as of those on the other side; none if no people can be matched.
 
     Example:
         >>> people = Units(np.array([0, 0, 1, 2, 2]), np.array([True, False, False]))

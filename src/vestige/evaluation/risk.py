@@ -43,7 +43,7 @@ class RiskTable:
                 reachable = (neighbour >= 0) & (neighbour < n_bins)
                 candidate = np.where(reachable, risk[:, np.clip(neighbour, 0, n_bins - 1)], np.nan)
                 filled = np.where(np.isnan(filled), candidate, filled)
-        return np.where(np.isnan(filled), prior, filled)  # histograms that hold nobody say nothing
+        return np.where(np.isnan(filled), prior, filled)  # empty histograms say nothing
 
 
 def fit_risk(

@@ -18,7 +18,7 @@ class Roc:
     """Members and nonmembers called members as the threshold falls through the distinct scores.
 
     Attributes:
-        thresholds: Distinct scores, falling, after a leading +inf ("call nobody a member").
+        thresholds: Distinct scores, falling, after a leading +inf ("call no unit a member").
         true_positives: Members with `score >= threshold` [count].
         false_positives: Nonmembers with `score >= threshold` [count].
     """

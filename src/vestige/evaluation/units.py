@@ -55,7 +55,7 @@ class Units:
             return scores
         if self.combine is SubjectScore.MAXIMUM:
             highest = np.full(self.member.size, -np.inf)
-            with np.errstate(invalid="ignore"):  # whom an attack does not score has no highest score either
+            with np.errstate(invalid="ignore"):  # a unit that an attack does not score has no highest score either
                 np.maximum.at(highest, self.of_record, scores)
             return highest
         return self.mean(scores)
@@ -90,7 +90,7 @@ class Units:
         return Units(of_record, self.member[kept], self.combine)
 
     def within(self, codes: Int[np.ndarray, " record"]) -> "tuple[Units, Int[np.ndarray, ' unit']]":
-        """The units taken apart by a grouping of the records: a subject with records in two groups stands in both.
+        """Split the units by a grouping of the records: a subject with records in two groups becomes two units.
 
         Returns:
             The units, each with records of one group only, and each unit's group.
@@ -117,7 +117,7 @@ def make_units(
     if subjects is None:
         return Units(None, member, combine)
     names, first, of_record = np.unique(subjects, return_index=True, return_inverse=True)
-    # Numbered in the order of the records, so that what is drawn at random does not hang on what people are called.
+    # Numbered in the order of the records, so that random draws do not depend on the ids of people.
     rank = np.empty(names.size, dtype=np.int64)
     rank[np.argsort(first)] = np.arange(names.size)
     of_record = rank[of_record]

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from scipy import special
 
-from vestige.core.percent import percent
+from vestige.core.messages import percent
 from vestige.core.result import Finding, FindingState
 from vestige.evaluation.hypergeometric import hypergeometric_tail, log_choose
 from vestige.evaluation.intervals import nonmembers_needed
@@ -153,7 +153,8 @@ def _leak_sentence(headline: Headline | None, test: FamilywiseTest, crowd: str, 
     shown = f"Members score higher than chance allows (p = {test.p_value:.2g}{area})"
     if headline is None:
         return f"{shown}, with too few nonmembers to resolve any error rate"
-    rate, power = percent(headline.fpr), f"{_percent_range(headline)} of the {crowd}"
+    rate, low, high = percent(headline.fpr), percent(headline.tpr_lb), percent(headline.tpr_ub)
+    power = f"{low.removesuffix('%')}–{high} of the {crowd}"
     if headline.tpr_ub < headline.fpr:  # such as labels alone: right or wrong, and most nonmembers are right
         return f"{shown}, but only at more false positives than {rate}: at that rate the attack identifies {power}"
     if headline.tpr_lb > headline.fpr:
@@ -246,7 +247,7 @@ def _members_above(above: int, m: int, n: int) -> list[int]:
         log_choose(x + above, x) + log_choose(m + n - above - 1 - x, m - x) - log_choose(m + n, m)
     )  # negative hypergeometric
     reached = np.cumsum(np.exp(log_p))
-    return [int(found) for found in x[np.searchsorted(reached / reached[-1], (np.arange(_STEPS) + 0.5) / _STEPS)]]
+    return [int(count) for count in x[np.searchsorted(reached / reached[-1], (np.arange(_STEPS) + 0.5) / _STEPS)]]
 
 
 def _needed(headline: Headline | None, test: FamilywiseTest, now: int) -> int:
@@ -259,8 +260,3 @@ def _needed(headline: Headline | None, test: FamilywiseTest, now: int) -> int:
     else:  # so large an estimate will become significant
         factor = test.critical_z / max(test.z, 0.5)
     return max(least, 1 + math.ceil(now * max(1.0, factor) ** 2))
-
-
-def _percent_range(headline: Headline) -> str:
-    low, high = percent(headline.tpr_lb).removesuffix("%"), percent(headline.tpr_ub)
-    return f"{low}–{high}"

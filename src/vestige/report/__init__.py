@@ -1,6 +1,6 @@
 """`AuditResult` -> tables, JSON, a page, a terminal. Computes no number.
 
-Each name is imported when it is first used, so that this door costs nothing until something is written.
+Each name is imported when it is first used, so that importing this package costs nothing until something is written.
 """
 
 from importlib import import_module

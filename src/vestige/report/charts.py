@@ -92,7 +92,7 @@ def roc_chart(rocs: Sequence[RocBand], leading: str | None, finding: Finding) ->
     floor = resolution_floor(rocs)
     start = min(0.01, floor / 6)
     curves = [point for roc in rocs for point in _curve(roc, start)]
-    names = [wording.attack(roc.attack) for roc in rocs]
+    names = [wording.attack(roc.attack) for roc in sorted(rocs, key=lambda roc: roc.attack != leading)]
     x = alt.X("fpr:Q", title="False-positive rate: nonmembers called members", **_log_axis(start))
     y = alt.Y("tpr:Q", title="True-positive rate: members identified", **_log_axis(start))
     lines = _data(curves).mark_line(interpolate="step-after", strokeWidth=1.8, clip=True)
@@ -105,7 +105,7 @@ def roc_chart(rocs: Sequence[RocBand], leading: str | None, finding: Finding) ->
         band.mark_area(interpolate="step-after", opacity=0.16, color=COLOURS[0], clip=True).encode(
             x=x, y=alt.Y("lower:Q"), y2="upper:Q"
         ),
-        lines.encode(x=x, y=y, **_by_name("attack:N", _leading_first(names, leading))),
+        lines.encode(x=x, y=y, **_by_name("attack:N", names)),
         *_headline(finding, x),
     ]
     return alt.layer(*layers).properties(width=700, height=430)
@@ -146,7 +146,7 @@ def thresholds_chart(rows: Rows) -> Any:
 
 def risk_chart(risk: RiskSummary) -> Any:
     """Draw the share of members at or below each risk."""
-    points = _risk_points(_thin(list(zip(risk.cdf_risk, risk.cdf_members, strict=True))))
+    points = _risk_points(list(zip(risk.cdf_risk, risk.cdf_members, strict=True)))
     line = _data(points).mark_line(color=COLOURS[0], strokeWidth=2, interpolate="step-after")
     return line.encode(**_risk_axes("Privacy risk score", "Members at or below it")).properties(width=300, height=260)
 
@@ -203,12 +203,6 @@ def _or_null(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _thin(points: Sequence[Any]) -> list[Any]:
-    step = max(1, math.ceil(len(points) / POINTS))
-    kept = list(points[::step])
-    return kept if not points or kept[-1] is points[-1] else [*kept, points[-1]]
-
-
 def _curve(roc: RocBand, start: float) -> list[Point]:
     """List a curve from its first member recognised; what lies left of the drawn axes is put on their edge."""
     points = list(zip(roc.fpr, roc.tpr, roc.lower, roc.upper, strict=True))
@@ -234,14 +228,11 @@ def _spread(points: list[Any], start: float) -> list[Any]:
 
 
 def _log_axis(start: float) -> Point:
+    decades = [10.0**power for power in range(math.ceil(math.log10(start)), 1)]
     return {
         "scale": alt.Scale(type="log", domain=[start, 1], nice=False),
-        "axis": alt.Axis(labelExpr=_PERCENT, values=_decades(start), format="~g"),
+        "axis": alt.Axis(labelExpr=_PERCENT, values=decades, format="~g"),
     }
-
-
-def _decades(start: float) -> list[float]:
-    return [10.0**power for power in range(math.ceil(math.log10(start)), 1)]
 
 
 def _unresolved(floor: float, start: float) -> list[alt.Chart]:
@@ -266,11 +257,6 @@ def _headline(finding: Finding, x: alt.X) -> list[alt.Chart]:
     if finding.tpr_lb > 0 and not math.isnan(finding.tpr_ub):
         layers.append(_data([point]).mark_rule(color=INK, strokeWidth=2).encode(x=x, y="lower:Q", y2="upper:Q"))
     return layers
-
-
-def _leading_first(names: Sequence[str], leading: str | None) -> list[str]:
-    first = wording.attack(leading or "")
-    return sorted(names, key=lambda name: name != first)
 
 
 def _by_name(field: str, names: list[str]) -> Point:

@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, create_model
 from pydantic_core import to_json
 
 from vestige.core.result import (
@@ -25,6 +25,8 @@ from vestige.core.result import (
     NotRun,
     Number,
     Power,
+    Provenance,
+    Queries,
     RiskSummary,
     RocBand,
     Spread,
@@ -32,6 +34,7 @@ from vestige.core.result import (
     ThreatModel,
     Validity,
 )
+from vestige.core.schema import Written
 from vestige.report.files import replacing
 
 SCHEMA_ID = "urn:vestige:report:1"
@@ -56,29 +59,7 @@ class ValidityPart(_Part):
     checks: tuple[Check, ...]
 
 
-class QueriesPart(_Part):
-    """What was asked of the model, over all attacks.
-
-    Attributes:
-        n_sent: Queries that it answered.
-        n_kept: Queries whose answer was there already.
-        n_failed: Requests that gave no answer.
-        most_per_record: The most queries about one record.
-        price: Price of 1,000 queries; null where none was said.
-        cost: Price of all that may have been answered.
-        n_unanswered: Queries that it may have answered though no answer came.
-    """
-
-    n_sent: Count
-    n_kept: Count
-    n_failed: Count
-    most_per_record: Count
-    price: Number
-    cost: Number
-    n_unanswered: Count
-
-
-class ResultRow(_Part):
+class _Row:
     """One number: attack x threshold x metric x group.
 
     Attributes:
@@ -102,54 +83,28 @@ class ResultRow(_Part):
         n_references: Models trained on the audited records.
     """
 
-    attack: str
-    threshold: str
-    metric: str
-    group: str
-    unit: str
-    value: Number
-    lower: Number
-    upper: Number
-    n_members: Count | None
-    n_nonmembers: Count | None
-    false_positives: Count | None
-    status: Status
-    definition: str
-    target: str
-    defence: str
-    access: str
-    n_queries: Count | None
-    n_references: Count | None
+
+_KINDS: Mapping[str, Any] = {"str": str, "float64": Number, "Int64": Count | None}
 
 
-class ProvenancePart(_Part):
-    """What the numbers stand on.
+def _part(name: str, words: str | None, kinds: Mapping[str, Any]) -> Any:
+    """A part of the document with these fields, all of which stand in it."""
+    fields: Any = {field: (kind, ...) for field, kind in kinds.items()}
+    return create_model(name, __base__=_Part, __doc__=words, **fields)
 
-    Attributes:
-        vestige_version: Version of Vestige.
-        versions: Versions of Python and of the numerical packages.
-        seed: Seed of every random step.
-        created: UTC time, ISO 8601.
-        target_digest: SHA-256 of the target's predictions, labels and membership.
-        shadow_digest: The same for the shadow model; empty without one.
-        reference_digest: The same for phi and training sets of the reference models; empty without them.
-        n_records: Records given.
-        n_left_out: Records left out because their subject is on both sides.
-        options: Every option that could change a number.
-        definitions: Every definition that could be read two ways.
-    """
 
-    vestige_version: str
-    versions: Mapping[str, str]
-    seed: int
-    created: str
-    target_digest: str
-    shadow_digest: str
-    reference_digest: str
-    n_records: Count
-    n_left_out: Count
-    options: Mapping[str, str | int | float]
-    definitions: Mapping[str, str]
+def _part_of(value: type, *left_out: str, **more: Any) -> Any:
+    """The part that a value of `core.result` becomes."""
+    kinds = get_type_hints(value, include_extras=True) | more
+    kept = {name: kind for name, kind in kinds.items() if name not in left_out}
+    return _part(f"{value.__name__}Part", value.__doc__, kept)
+
+
+ResultRow = _part(
+    "ResultRow", _Row.__doc__, {name: _KINDS[kind] for name, kind in RESULT_DTYPES.items()} | {"status": Status}
+)
+QueriesPart = _part_of(Queries, cost=Number)
+ProvenancePart = _part_of(Provenance, "attacks", "likelihood_ratio")  # no place of a custom attack
 
 
 class ReportDocument(_Part):
@@ -179,16 +134,16 @@ class ReportDocument(_Part):
     validity: ValidityPart
     adversary: Adversary
     threat_models: tuple[ThreatModel, ...]
-    queries: QueriesPart | None
+    queries: Annotated[Any, Written(QueriesPart | None)]
     finding: Finding
-    results: tuple[ResultRow, ...]
+    results: Annotated[tuple[Any, ...], Written(tuple[ResultRow, ...])]
     groups_left_out: Mapping[str, Count]
     rocs: tuple[RocBand, ...]
     spread: tuple[Spread, ...]
     power: tuple[Power, ...]
     risk: RiskSummary | None
     not_run: tuple[NotRun, ...]
-    provenance: ProvenancePart
+    provenance: Annotated[Any, Written(ProvenancePart)]
 
 
 def to_document(result: AuditResult) -> ReportDocument:
@@ -203,14 +158,14 @@ def to_document(result: AuditResult) -> ReportDocument:
     Raises:
         pydantic.ValidationError: A value is not of the type the schema gives it.
     """
-    results, left_out = _largest_groups(result.results)
+    results, left_out = _largest_groups(result.results[list(RESULT_DTYPES)])
     queries, provenance = result.queries, asdict(result.provenance)
     said = {name: getattr(result, name) for name in ReportDocument.model_fields if hasattr(result, name)} | {
         "validity": {"answer": result.validity, "checks": result.preflight.checks},
         "queries": None if queries is None else asdict(queries) | {"cost": queries.cost},
-        "results": _rows(results),
+        "results": results.astype(object).where(results.notna(), None).to_dict("records"),
         "groups_left_out": left_out,
-        "provenance": {name: provenance[name] for name in ProvenancePart.model_fields},  # no place of a custom attack
+        "provenance": {name: provenance[name] for name in ProvenancePart.model_fields},
     }
     return ReportDocument.model_validate_json(to_json(said, inf_nan_mode="null"))
 
@@ -243,7 +198,9 @@ def json_schema() -> dict[str, Any]:
         words, _, attributes = inspect.cleandoc(str(globals().get(name, "").__doc__)).partition("\n\nAttributes:\n")
         for attribute, text in _ATTRIBUTE.findall(attributes):
             part["description"] = words
-            part["properties"][attribute]["description"] = " ".join(text.split()).replace("NaN", "null")
+            if attribute in part["properties"]:
+                text = re.sub(r"\b(NaN|None)\b", "null", " ".join(text.split()))
+                part["properties"][attribute]["description"] = text
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **schema}
 
 
@@ -265,11 +222,6 @@ def _largest_groups(results: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]
     left_out = columns.loc[beyond].value_counts(sort=False)
     counts = {str(column): int(n) for column, n in left_out.items()}
     return results[~results["group"].isin(beyond)], counts
-
-
-def _rows(results: pd.DataFrame) -> list[dict[str, Any]]:
-    columns = results[list(RESULT_DTYPES)].astype(object)
-    return columns.where(columns.notna(), None).to_dict("records")  # type: ignore[return-value]
 
 
 if __name__ == "__main__":

@@ -41,14 +41,6 @@ class Line:
     is_worst: bool = False
 
 
-@dataclass(frozen=True)
-class Block:
-    """Rows of a table under a heading of their own."""
-
-    title: str
-    lines: tuple[Line, ...]
-
-
 def write_page(result: AuditResult, folder: Path) -> None:
     """Write `report.html`; where it cannot be drawn, it says so.
 
@@ -102,7 +94,11 @@ def render_page(result: AuditResult) -> str:
         roc_names=wording.listing([wording.attack(roc.attack).lower() for roc in result.rocs]),
         has_band=any(roc.attack == leading and not all(map(math.isnan, roc.lower)) for roc in result.rocs),
         rule_names=wording.listing([wording.rule(rule) for rule in [*rows.plain_rules, "oracle"]]),
-        thresholds=_thresholds(rows),
+        thresholds={
+            wording.rule(rule): list(_lines(rows, rule))
+            for rule in [*rows.plain_rules, "oracle"]
+            if rows.has(rule, "fpr")  # the oracle has nothing but its balanced accuracy
+        },
         fixed=_fixed(rows),
         optimism=_optimism(rows),
         risk=() if risk is None else zip(risk.thresholds, risk.precision, risk.recall, strict=True),
@@ -188,22 +184,21 @@ def _spread(spread: Sequence[Spread]) -> dict[str, Any]:
         (wording.attack(one.attack), one.metric): _measured(one.metric, one.mean, one.lower, one.upper, one.std)
         for one in spread
     }
-    n_targets: dict[str, int] = {}
-    for one in spread:
-        name = wording.attack(one.attack)
-        n_targets[name] = max(one.n_targets, n_targets.get(name, 0))
-    return _by_metric(cells, {name: (Shown(wording.count(n)),) for name, n in n_targets.items()})
+    most = {one.attack: max(other.n_targets for other in spread if other.attack == one.attack) for one in spread}
+    return _by_metric(cells, {wording.attack(name): (Shown(wording.count(n)),) for name, n in most.items()})
 
 
 def _power(power: Sequence[Power]) -> dict[str, Any]:
     """Build the table of label-only attacks with fewer queries: a line per attack and number, a column per metric."""
-    cells = {
-        (f"{wording.attack(one.attack)}, {wording.count(one.n_queries)}", one.metric): _measured(
-            one.metric, one.value, one.lower, one.upper
-        )
-        for one in power
-    }
-    return _by_metric(cells, {})
+    return _by_metric(
+        {
+            (f"{wording.attack(one.attack)}, {wording.count(one.n_queries)}", one.metric): _measured(
+                one.metric, one.value, one.lower, one.upper
+            )
+            for one in power
+        },
+        {},
+    )
 
 
 def _by_metric(cells: dict[tuple[str, str], Shown], ends: dict[str, tuple[Shown, ...]]) -> dict[str, Any]:
@@ -235,13 +230,8 @@ def _notes(rows: Rows) -> list[str]:
     return list(dict.fromkeys(c.definition for c in cells if c and c.status == Status.NOT_RESOLVABLE and c.definition))
 
 
-def _thresholds(rows: Rows) -> list[Block]:
-    """Build a block per rule; the oracle has one only where it has more than its balanced accuracy."""
-    rules = [rule for rule in [*rows.plain_rules, "oracle"] if rows.has(rule, "fpr")]
-    return [Block(wording.rule(rule), tuple(_lines(rows, rule))) for rule in rules]
-
-
 def _lines(rows: Rows, rule: str) -> Iterable[Line]:
+    """Build the lines of a threshold rule."""
     metrics = ["balanced_accuracy", "fpr", "recall", *(f"precision_at_prior_{prior}" for prior in PRIORS)]
     for attack in rows.attacks:
         cells = {metric: rows.get(attack, rule, metric) for metric in metrics}
@@ -274,21 +264,14 @@ def _optimism(rows: Rows) -> list[Line]:
         fair = rows.get(attack, honest or "", "balanced_accuracy")
         oracle = rows.get(attack, "oracle", "balanced_accuracy")
         if fair and oracle and fair.is_ok and oracle.is_ok:
-            p = rows.get(attack, "oracle", "p_value")
-            p_shown = Shown(wording.p_value(p.value) if p else wording.DASH, title=p.definition if p else "")
-            lines.append(
-                Line(
-                    wording.attack(attack),
-                    (_shown(fair, places=1), _shown(oracle, places=1), _gap(fair, oracle), p_shown),
-                )
-            )
+            p = rows.get(attack, "oracle", "p_value") or Cell()
+            # The only subtraction of this room: of the two numbers printed left of it, so that a reader can check it.
+            points = round(round(100 * oracle.value, 1) - round(100 * fair.value, 1), 1) + 0.0
+            gap = Shown(f"{points:+.1f} points".replace("-", "−"))
+            p_shown = Shown(wording.p_value(p.value), title=p.definition)
+            cells = (_shown(fair, places=1), _shown(oracle, places=1), gap, p_shown)
+            lines.append(Line(wording.attack(attack), cells))
     return lines
-
-
-def _gap(fair: Cell, oracle: Cell) -> Shown:
-    # The only subtraction of this room: of the two numbers printed left of it, so that a reader can check it.
-    points = round(round(100 * oracle.value, 1) - round(100 * fair.value, 1), 1) + 0.0
-    return Shown(f"{points:+.1f} points".replace("-", "−"))
 
 
 def _slices(rows: Rows, attack: str | None) -> list[dict[str, Any]]:

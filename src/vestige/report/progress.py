@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vestige.core.durations import duration
+from vestige.core.messages import duration
 from vestige.core.progress import Progress, silent
 
 

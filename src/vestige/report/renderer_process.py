@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 from typing import BinaryIO
 
-_IDLE = 120.0  # seconds without a chart, after which nobody is waiting any more
+_IDLE = 120.0  # seconds without a chart, after which the process ends
 
 
 def main(place: str) -> None:
@@ -21,7 +21,7 @@ def main(place: str) -> None:
     with suppress(ImportError, OSError, ValueError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # nobody needs the memory of a picture that failed
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no core dump of a picture that failed
     import vl_convert
 
     # Once, while others compute: the first picture takes twenty times as long as the others.

@@ -111,11 +111,10 @@ def fixed_fpr(threshold: str) -> float:
 
 
 def _cells(results: pd.DataFrame) -> list[Cell]:
-    counts = (_counts(results[name]) for name in ("n_members", "n_nonmembers", "false_positives"))
+    counts = (
+        [None if pd.isna(n) else int(n) for n in results[name].tolist()]
+        for name in ("n_members", "n_nonmembers", "false_positives")
+    )
     numbers = (results[name].tolist() for name in ("value", "lower", "upper"))
     words = (results[name].tolist() for name in ("status", "definition"))
     return [Cell(*row) for row in zip(*numbers, *counts, *words, strict=True)]
-
-
-def _counts(values: pd.Series) -> list[int | None]:
-    return [None if pd.isna(value) else int(value) for value in values.tolist()]

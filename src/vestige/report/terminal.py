@@ -69,14 +69,15 @@ def _answer(answer: str, style: str, why: str) -> Text:
 
 def _table(rows: Rows, headline_fpr: float, width: int) -> Table:
     fprs = _two_rates(rows, headline_fpr)
-    rule = _per_class_rule(rows)
+    rule = next(iter(sorted(rows.plain_rules, key=lambda name: not name.endswith("per_class"))), None)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", width=width, expand=True)
     table.add_column("attack", no_wrap=True)
     table.add_column("AUC", justify="right")
     for fpr in fprs:
         table.add_column(f"TPR in %\nat FPR {wording.rate(float(fpr))}", justify="right")
     if rule:
-        table.add_column(f"bal. acc. in %\n{_short(rule)}", justify="right")
+        short = rule.replace("known_half", "half").replace("_", " ")
+        table.add_column(f"bal. acc. in %\n{short}", justify="right")
     for attack in ["worst", *rows.attacks]:
         cells = [_cell(rows.get(attack, "roc", "auc"), is_area=True)]
         cells += [_cell(rows.get(attack, "roc", f"tpr_at_fpr_{fpr}"), wording.digits_at(float(fpr))) for fpr in fprs]
@@ -89,16 +90,6 @@ def _two_rates(rows: Rows, headline_fpr: float) -> list[str]:
     """Choose the headline rate and the next lower one; without a headline, the two highest."""
     start = next((i for i, fpr in enumerate(rows.fprs) if float(fpr) == headline_fpr), 0)
     return rows.fprs[start : start + 2]
-
-
-def _per_class_rule(rows: Rows) -> str | None:
-    """Choose the threshold of the last column: per class, else the first there is."""
-    per_class = [rule for rule in rows.plain_rules if rule.endswith("per_class")]
-    return next(iter([*per_class, *rows.plain_rules]), None)
-
-
-def _short(rule: str) -> str:
-    return rule.replace("known_half", "half").replace("_", " ")
 
 
 def _cell(cell: Cell | None, places: int = 1, *, is_area: bool = False) -> Text:
@@ -121,7 +112,9 @@ def _print_notes(result: AuditResult, rows: Rows, console: Console) -> None:
     notes = [check.message for check in result.preflight.checks if check.message.startswith("Warning")]
     if rows.get("worst", "roc", "auc"):
         notes.append("worst: the largest over all attacks, its bounds hold for all at once.")
-    if any(cell and cell.status == Status.NOT_RESOLVABLE for cell in _resolvable_or_not(result, rows)):
+    fprs = _two_rates(rows, result.finding.fpr)
+    cells = [rows.get(attack, "roc", f"tpr_at_fpr_{fpr}") for attack in rows.attacks for fpr in fprs]
+    if any(cell and cell.status == Status.NOT_RESOLVABLE for cell in cells):
         notes.append("needs n: resolvable from n nonmembers on, when 10 false positives are expected.")
     if result.not_run:
         needs: dict[str, list[str]] = {}
@@ -146,8 +139,3 @@ def _threats(result: AuditResult) -> str:
         alike.setdefault((model.interface, knows), []).append(model.attack)
     listed = [f"{', '.join(attacks)} (sees {sees}; knows {knows})" for (sees, knows), attacks in alike.items()]
     return f"Threat models: {'; '.join(listed)}."
-
-
-def _resolvable_or_not(result: AuditResult, rows: Rows) -> list[Cell | None]:
-    fprs = _two_rates(rows, result.finding.fpr)
-    return [rows.get(attack, "roc", f"tpr_at_fpr_{fpr}") for attack in rows.attacks for fpr in fprs]

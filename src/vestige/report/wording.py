@@ -215,9 +215,9 @@ def small_cell(cell: Cell) -> str:
         >>> small_cell(Cell(status="suppressed", definition="hidden: fewer than 20 units on a side, or ..."))
         'fewer than 20, or masks one'
     """
-    found = re.search(r"(?:fewer than|under) (\d+)", cell.definition)
+    match = re.search(r"(?:fewer than|under) (\d+)", cell.definition)
     # A larger group may be hidden so that a small one cannot be found by subtraction.
-    return f"fewer than {found[1] if found else 10}, or masks one"
+    return f"fewer than {match[1] if match else 10}, or masks one"
 
 
 def listing(names: list[str]) -> str:

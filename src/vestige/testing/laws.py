@@ -102,24 +102,29 @@ def check_attack(attack: Attack | Callable[..., Any], *, seed: int = 0) -> Attac
     _check_deterministic(attack, few)
     null_auc = _check_null(attack, rng)
     leak_auc = _check_leak(attack, leaking)
-    _check_order_of_records(attack, few, rng)
+    there = _scores("order of records", attack, few)
+    order = rng.permutation(few.member.size)
+    broken = "in another order records get other scores; go by what is handed only."
+    _check_order("order of records", attack, few.of_records(order), there[order], broken)
     if attack.needs_references:
         laws.append("order of models")
-        _check_order_of_models(attack, few, rng)
+        models = few.of_models(rng.permutation(len(few.signals["is_in"])))
+        broken = "with the reference models in another order records get other scores."
+        _check_order("order of models", attack, models, there, broken)
     return AttackReport(attack.name, tuple(laws), null_auc, leak_auc, _notes(attack, few))
 
 
 def _scores(law: str, attack: Attack, seen: Planted) -> np.ndarray:
     """Scores, which must be there and be finite whatever law is being checked."""
     try:
-        found = attack.score(*seen.read_by(attack))
+        scores = attack.score(*seen.read_by(attack))
     except Exception as error:
         said = f"it fails with {type(error).__name__}: {brief(str(error), 200)}"
         raise BrokenLawError(law, attack.name, said) from error
     try:
-        return checked_scores(attack.name, found, seen.member.size)
+        return checked_scores(attack.name, scores, seen.member.size)
     except InputError as error:
-        are_numbers = np.asarray(found).dtype.kind == "f" and np.shape(found) == seen.member.shape
+        are_numbers = np.asarray(scores).dtype.kind == "f" and np.shape(scores) == seen.member.shape
         raise BrokenLawError("finite" if are_numbers else "one score per record", attack.name, str(error)) from None
 
 
@@ -135,13 +140,10 @@ def _check_inputs_unchanged(attack: Attack, seen: Planted) -> None:
 
 def _check_deterministic(attack: Attack, seen: Planted) -> None:
     first, second = (_scores("deterministic", attack, seen) for _ in range(2))
-    if not np.array_equal(first, second):
-        n = int(np.count_nonzero(first != second))
-        raise BrokenLawError(
-            "deterministic",
-            attack.name,
-            f"the same signals gave {n} of {first.size} records another score; take a seed as an option.",
-        )
+    n = int(np.count_nonzero(first != second))
+    if n:
+        broken = f"the same signals gave {n} of {first.size} records another score; take a seed as an option."
+        raise BrokenLawError("deterministic", attack.name, broken)
 
 
 def _check_null(attack: Attack, rng: np.random.Generator) -> float:
@@ -164,14 +166,10 @@ def _check_null(attack: Attack, rng: np.random.Generator) -> float:
 def _check_leak(attack: Attack, seen: Planted) -> float:
     auc = _auc(_scores("leak", attack, seen), seen.member)
     margin = _Z * _sd_of_auc(seen.member.size)
-    if auc < 0.5 - margin:
-        raise BrokenLawError(
-            "leak", attack.name, f"its score is inverted: AUC {auc:.3f}, members score lower; return its negative."
-        )
     if auc <= 0.5 + margin:
-        raise BrokenLawError(
-            "leak", attack.name, f"AUC {auc:.3f} where members stand out: no better than chance (0.5 +- {margin:.3f})."
-        )
+        inverted = f"its score is inverted: AUC {auc:.3f}, members score lower; return its negative."
+        chance = f"AUC {auc:.3f} where members stand out: no better than chance (0.5 +- {margin:.3f})."
+        raise BrokenLawError("leak", attack.name, inverted if auc < 0.5 - margin else chance)
     return auc
 
 
@@ -184,23 +182,9 @@ def _sd_of_auc(n_records: int) -> float:
     return float(np.sqrt((n_records + 1) / (12 * (n_records / 2) ** 2)))
 
 
-def _check_order_of_records(attack: Attack, seen: Planted, rng: np.random.Generator) -> None:
-    order = rng.permutation(seen.member.size)
-    there = _scores("order of records", attack, seen)[order]
-    moved = _scores("order of records", attack, seen.of_records(order))
-    if not np.allclose(moved, there, rtol=_CLOSE, atol=_CLOSE):
-        raise BrokenLawError(
-            "order of records", attack.name, "in another order records get other scores; go by what is handed only."
-        )
-
-
-def _check_order_of_models(attack: Attack, seen: Planted, rng: np.random.Generator) -> None:
-    models = rng.permutation(len(seen.signals["is_in"]))
-    there = _scores("order of models", attack, seen)
-    if not np.allclose(_scores("order of models", attack, seen.of_models(models)), there, rtol=_CLOSE, atol=_CLOSE):
-        raise BrokenLawError(
-            "order of models", attack.name, "with the reference models in another order records get other scores."
-        )
+def _check_order(law: str, attack: Attack, moved: Planted, expected: np.ndarray, broken: str) -> None:
+    if not np.allclose(_scores(law, attack, moved), expected, rtol=_CLOSE, atol=_CLOSE):
+        raise BrokenLawError(law, attack.name, broken)
 
 
 def _notes(attack: Attack, seen: Planted) -> tuple[str, ...]:

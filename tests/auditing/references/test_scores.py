@@ -23,9 +23,9 @@ from vestige.core.outputs import Logits, Loss, Phi, Probabilities
 from vestige.core.progress import silent
 from vestige.core.references import References as Given
 from vestige.core.result import Validity
-from vestige.core.signal_store import SignalStore
-from vestige.core.signals import ModelTable, VariableSpec
 from vestige.data.sets.designs import complementary_pairs, partner, rank_design
+from vestige.data.signals.layout import ModelTable, VariableSpec
+from vestige.data.signals.store import SignalStore
 from vestige.training.function_recipe import FunctionRecipe
 
 N = 60

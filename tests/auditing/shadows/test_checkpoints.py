@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from tests.auditing.small_models import plan_of, table, torch_recipe
 
-from vestige import InputError, ShadowTraining, SklearnRecipe, audit, audit_recipe
+from vestige import ShadowTraining, SklearnRecipe, audit, audit_recipe
 from vestige.auditing.shadows import job
 from vestige.auditing.shadows.answers import labels_of_shadows, models_read
 from vestige.auditing.shadows.training import train_shadows
+from vestige.core.errors import InputError
 from vestige.training.bank import Bank
 from vestige.training.model_key import key_of
 from vestige.training.strategies import Measured, Strategy

@@ -12,8 +12,8 @@ from tests.auditing.small_models import bayes, counting, failing, plan_of, slow,
 from vestige.auditing.shadows import cost as planning
 from vestige.auditing.shadows.cost import Estimate, estimate, what_is_given_up
 from vestige.auditing.shadows.training import train_shadows
-from vestige.core.durations import duration
 from vestige.core.errors import InputError, TrainingError
+from vestige.core.messages import duration
 from vestige.core.records import Records
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess

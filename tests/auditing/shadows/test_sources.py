@@ -9,28 +9,15 @@ from sklearn.tree import DecisionTreeClassifier
 from tests.auditing.planted import row, rows
 from tests.auditing.small_models import torch_recipe
 
-from vestige import (
-    BoundarySearch,
-    InputError,
-    Logits,
-    NoiseStrength,
-    NoisyCopies,
-    Predictions,
-    Probabilities,
-    Querying,
-    Records,
-    SettledSearch,
-    Shadow,
-    ShadowTraining,
-    SklearnRecipe,
-    audit,
-    audit_recipe,
-)
+from vestige import Predictions, Querying, Records, Shadow, ShadowTraining, SklearnRecipe, audit, audit_recipe
 from vestige.auditing.files.audit_file import audit_file_of
+from vestige.auditing.label_only import BoundarySearch, NoisyCopies, SettledSearch
 from vestige.auditing.results.outliers import precision_of_outliers
 from vestige.auditing.shadows.plan import ShadowPlan
 from vestige.auditing.trained_models import cost_of, design
-from vestige.core.errors import UnsupportedModelError
+from vestige.core.errors import InputError, UnsupportedModelError
+from vestige.core.outputs import Logits, Probabilities
+from vestige.signals.label_only.noise import NoiseStrength
 from vestige.training.strategies import Strategy
 
 TREE = SklearnRecipe(DecisionTreeClassifier())

@@ -41,8 +41,8 @@ from vestige.auditing.shadows.training import Shadows, train_shadows
 from vestige.core.errors import ArtefactError, OutputError, TrainingError
 from vestige.core.half_written import writable
 from vestige.core.jobs import Outcome
-from vestige.core.signal_store import SignalStore
-from vestige.core.signals import AT_THE_END
+from vestige.data.signals.layout import AT_THE_END
+from vestige.data.signals.store import SignalStore
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess, attempt
 from vestige.training.function_recipe import FunctionRecipe

@@ -12,9 +12,9 @@ import zarr
 from vestige import Predictions, References
 from vestige.core.errors import InputError
 from vestige.core.outputs import Logits, Phi, Probabilities
-from vestige.core.signal_store import SignalStore
-from vestige.core.signals import ModelTable, SignalLayout, VariableSpec
 from vestige.data import holds_references, read_npz, read_references
+from vestige.data.signals.layout import ModelTable, SignalLayout, VariableSpec
+from vestige.data.signals.store import SignalStore
 
 MODELS, RECORDS = 4, 6
 RNG = np.random.default_rng(0)

@@ -10,10 +10,10 @@ from vestige.auditing.files.tables import SharedTables, as_table, read_tables, r
 from vestige.auditing.files.target_file import EndpointTable, TargetTable, called, is_address, model_of
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.shadows.settings import SAME, ShadowTraining
-from vestige.core.durations import seconds_of
 from vestige.core.errors import InputError, refuse_if
 from vestige.core.inputs import InputSpace
 from vestige.core.jobs import Executor
+from vestige.core.messages import seconds_of
 from vestige.core.predictions import Predictions
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records

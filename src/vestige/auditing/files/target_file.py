@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vestige.core.durations import seconds_of
 from vestige.core.errors import InputError, refuse_if
+from vestige.core.messages import seconds_of
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.schema import Schema

@@ -8,8 +8,7 @@ import numpy as np
 
 from vestige.auditing.querying.session import TargetSession, keeps
 from vestige.auditing.querying.settings import Querying
-from vestige.core.durations import duration
-from vestige.core.money import money
+from vestige.core.messages import duration, money
 from vestige.core.predictions import Predictions
 from vestige.core.progress import silent
 from vestige.core.records import Records

@@ -11,7 +11,6 @@ import numpy as np
 
 from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.results.inputs import AuditInputs
-from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.result import Adversary, Check, NotRun, Provenance, ThreatModel, Validity
 from vestige.core.signal import KNOWLEDGE
@@ -38,37 +37,60 @@ def not_tested_of(audited: AuditInputs) -> str:
 def checks_of(audited: AuditInputs, curves: Mapping[str, Roc]) -> list[Check]:
     """All preflight checks that the given columns allow."""
     target, keep, labels, units = audited.target.predictions, audited.target.keep, audited.target.labels, audited.units
-    of_record, member, observed = units.of_record, audited.target.member, audited.target.observed
-    checks: list[Check | None] = [preflight.sizes(units.n_members, units.n_nonmembers, units.name)]
-    checks.append(preflight.blind_labels(labels, member, of_record))
-    if target.inputs is not None:
-        inputs = target.inputs[keep] if not hasattr(target.inputs, "loc") else target.inputs.loc[keep]
-        checks.append(preflight.blind_inputs(inputs, labels, member, of_record, audited.options.seed))
-        checks.extend(preflight.duplicates(inputs, member, of_record))
-    checks.extend(preflight.blind_order({k: v[keep] for k, v in target.order.items()}, member, of_record))
-    played = [attack for attack in audited.selection.attacks if attack.name in curves]
-    finer = any(attack.monotone and attack.access != "label" for attack in played)
-    # Right or wrong is a coarse cut through the confidence: steadier answers change how often it is passed.
-    with_direction = {a.name for a in played if a.monotone and not (finer and a.access == "label")}
-    without_direction = [name for name in curves if name not in with_direction]
-    checks.append(preflight.inverted_scores(curves, without_direction))
-    if observed.predicted is not None:
-        predicted = observed.predicted[keep]
-        checks.append(preflight.accuracy_below_chance(predicted, labels, member, of_record, target.n_classes))
-        checks.append(preflight.unrecognised_classes(predicted, labels, member, of_record, target.class_name))
-    if observed.row_hashes is not None:
-        checks.append(preflight.equal_predictions(observed.row_hashes[keep], member, of_record))
-    checks.append(preflight.rounded_probabilities(observed.decimals))
-    checks.append(_left_out(target))
-    checks.append(audited.target.people)
-    checks += _checks_of_shadow(audited)
-    checks += audited.attacks.checks
+    of_record, member = units.of_record, audited.target.member
+    checks = [
+        preflight.sizes(units.n_members, units.n_nonmembers, units.name),
+        preflight.blind_labels(labels, member, of_record),
+        *_checks_of_inputs(audited),
+        *preflight.blind_order({k: v[keep] for k, v in target.order.items()}, member, of_record),
+        preflight.inverted_scores(curves, _without_direction(audited, curves)),
+        *_checks_of_answers(audited),
+        _left_out(target),
+        audited.target.people,
+        *_checks_of_shadow(audited),
+        *audited.attacks.checks,
+    ]
     if audited.references is not None:
         checks += _checks_of_references(audited, audited.references)
     elif audited.is_in is not None:
         checks.append(preflight.reference_counts(audited.is_in[:, keep], member, of_record))
     checks += [Check("columns", Validity.VALID, note) for note in target.notes]
     return [check for check in checks if check is not None]
+
+
+def _checks_of_inputs(audited: AuditInputs) -> list[Check]:
+    """Whether inputs tell the sides apart, or stand on both."""
+    side, of_record = audited.target, audited.units.of_record
+    if side.predictions.inputs is None:
+        return []
+    inputs = getattr(side.predictions.inputs, "loc", side.predictions.inputs)[side.keep]
+    return [
+        preflight.blind_inputs(inputs, side.labels, side.member, of_record, audited.options.seed),
+        *preflight.duplicates(inputs, side.member, of_record),
+    ]
+
+
+def _without_direction(audited: AuditInputs, curves: Mapping[str, Roc]) -> list[str]:
+    """Attacks whose scores do not say how members are coded."""
+    played = [attack for attack in audited.selection.attacks if attack.name in curves and attack.monotone]
+    finer = any(attack.access != "label" for attack in played)
+    # Right or wrong is a coarse cut through the confidence: steadier answers change how often it is passed.
+    with_direction = {attack.name for attack in played if not (finer and attack.access == "label")}
+    return [name for name in curves if name not in with_direction]
+
+
+def _checks_of_answers(audited: AuditInputs) -> list[Check | None]:
+    """Whether labels and answers fit, and answers of different records differ."""
+    side, target, of_record = audited.target, audited.target.predictions, audited.units.of_record
+    keep, member, observed = side.keep, side.member, side.observed
+    checks: list[Check | None] = []
+    if observed.predicted is not None:
+        predicted = observed.predicted[keep]
+        checks.append(preflight.accuracy_below_chance(predicted, side.labels, member, of_record, target.n_classes))
+        checks.append(preflight.unrecognised_classes(predicted, side.labels, member, of_record, target.class_name))
+    if observed.row_hashes is not None:
+        checks.append(preflight.equal_predictions(observed.row_hashes[keep], member, of_record))
+    return [*checks, preflight.rounded_probabilities(observed.decimals)]
 
 
 def _checks_of_shadow(audited: AuditInputs) -> list[Check | None]:
@@ -122,23 +144,17 @@ def threat_models_of(audited: AuditInputs) -> tuple[ThreatModel, ...]:
     by_forgetting = audited.references is not None and audited.references.by_forgetting
     played = {one.attack.name: one for one in audited.attacks.played}
     models = []
-    for attack in audited.selection.attacks:
-        one = played.get(attack.name)
-        if one is not None:
-            has_thresholds = bool(audited.known) and attack.name in audited.known_scores
-            known = {*attack.knowledge, *(by_source if has_thresholds else ())}
-            if one.learned_on:
-                of_half = one.learned_on == "known_half"
-                known = (known | {"members"}) if of_half else (known - {"members"}) | {"train", "data"}
-            if attack.needs_references and by_forgetting:
-                known |= {"model"}
-            words = tuple(word for word in KNOWLEDGE if word in known)
-            learnt = f"; {_OF_HALF}" if np.isnan(one.scores).any() else ""
-            models.append(
-                ThreatModel(
-                    attack.name, attack.access, f"{attack.definition}{learnt}", words, one.n_queries, attack.source
-                )
-            )
+    for attack in (attack for attack in audited.selection.attacks if attack.name in played):
+        one = played[attack.name]
+        has_thresholds = bool(audited.known) and attack.name in audited.known_scores
+        known = {*attack.knowledge, *(by_source if has_thresholds else ())}
+        known |= {"model"} if attack.needs_references and by_forgetting else set()
+        if one.learned_on:
+            of_half = one.learned_on == "known_half"
+            known = (known | {"members"}) if of_half else (known - {"members"}) | {"train", "data"}
+        words = tuple(word for word in KNOWLEDGE if word in known)
+        feature = f"{attack.definition}; {_OF_HALF}" if np.isnan(one.scores).any() else attack.definition
+        models.append(ThreatModel(attack.name, attack.access, feature, words, one.n_queries, attack.source))
     return tuple(models)
 
 
@@ -195,11 +211,6 @@ _LEFT_OUT = "to be asked for: it was left out on request"
 _NOT_ASKED = "to be asked for by name: it learns from known members"
 
 
-def options_as_text(options: Options) -> dict[str, str | int | float]:
-    """Return the options as a run, TOML and JSON hold them: a member of an enumeration by its name."""
-    return {name: str(value) if isinstance(value, str) else value for name, value in vars(options).items()}
-
-
 _version = functools.cache(metadata.version)  # it searches the folders of all packages each time
 
 
@@ -219,7 +230,7 @@ def provenance_of(audited: AuditInputs) -> Provenance:
         reference_digest="" if audited.references is None else audited.references.digest,
         n_records=audited.target.predictions.n_records,
         n_left_out=int(np.count_nonzero(~audited.target.keep)),
-        options=options_as_text(options),
+        options=options.as_text(),
         attacks=audited.selection.asked,
         likelihood_ratio={} if audited.references is None else audited.references.asked.as_text(),
         definitions={

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vestige.auditing.results.tidy import too_small
-
 _MOST_STARTS = 200  # groups from which differences over three columns and more are looked for
 _MOST_STEPS = 12
 
@@ -47,7 +45,7 @@ def hidden_groups(
     """Return which groups of each column must be hidden.
 
     In every column those with fewer than `min_cell` members or nonmembers, and enough to mask them (`too_small`). And
-    over columns: whatever is computed by adding and subtracting shown groups and the total concerns nobody, or at least
+    over columns: what is computed by adding and subtracting shown groups and the total concerns no unit, or at least
     `min_cell` members and `min_cell` nonmembers. Of two columns that holds for all sums with any factors: the smallest
     is the minimum cut of the graph whose nodes are the groups and whose edges are the units they share. Of three
     columns and more the smallest is not found by any fast algorithm that is known: there the sums are looked at that
@@ -80,23 +78,46 @@ def hidden_groups(
         ordering: Stoer & Wagner 1997; several contractions in a phase: Nagamochi & Ibaraki 1992.
     """
     hidden = [too_small(column.n_members, column.n_nonmembers, min_cell) for column in columns]
-    if min_cell < 1 or min(np.unique(who).size for who in _sides(member, of_record)) < min_cell:
+    units = np.arange(member.size) if of_record is None else of_record
+    if min_cell < 1 or min(np.unique(units[side]).size for side in (member, ~member)) < min_cell:
         return hidden  # with fewer units than that in all, every group is small, and the total is no difference
     for place, column in enumerate(columns):  # people of whom none could be compared: nothing is shown of them
         inside = np.bincount(column.codes, minlength=hidden[place].size) > 0
         hidden[place] |= inside & (column.n_members + column.n_nonmembers == 0)
     weights = _weights(columns, member, of_record)
-    while (found := _smallest(columns, hidden, weights, min_cell)) is not None:
-        _hide_one_of(found, columns, hidden)
+    while (signs := _smallest(columns, hidden, weights, min_cell)) is not None:
+        _hide_one_of(signs, columns, hidden)
         for place, column in enumerate(columns):
             hidden[place] |= too_small(column.n_members, column.n_nonmembers, min_cell, hidden[place])
     return hidden
 
 
-def _sides(member: np.ndarray, of_record: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The units on each side."""
-    units = np.arange(member.size) if of_record is None else of_record
-    return units[member], units[~member]
+def too_small(
+    n_members: Sequence[int] | np.ndarray,
+    n_nonmembers: Sequence[int] | np.ndarray,
+    min_cell: int,
+    already: np.ndarray | bool = False,
+) -> np.ndarray:
+    """Which groups of one grouping must be hidden: those with a cell under `min_cell`, and enough to mask them.
+
+    What is hidden can be found together by subtracting what is shown from the total, so the next smallest groups are
+    hidden too, until the hidden ones together have `min_cell` units on each side. Empty groups are not hidden:
+    there is no unit to disclose, and nothing to show. `already` are those that are hidden for another reason.
+
+    Example:
+        >>> too_small([3, 40, 50], [30, 30, 30], 10).tolist()
+        [True, True, False]
+    """
+    members, nonmembers = np.asarray(n_members), np.asarray(n_nonmembers)
+    smallest = np.minimum(members, nonmembers)
+    empty = members + nonmembers == 0
+    hidden = (smallest < min_cell) & ~empty | already
+    for group in np.argsort(smallest, kind="stable"):
+        if not hidden.any() or min(members[hidden].sum(), nonmembers[hidden].sum()) >= min_cell:
+            break
+        if not empty[group]:
+            hidden[group] = True
+    return np.asarray(hidden)
 
 
 def _weights(
@@ -118,16 +139,16 @@ def _weights(
 def _smallest(
     columns: Sequence[Column], hidden: Sequence[np.ndarray], weights: np.ndarray, min_cell: int
 ) -> Signs | None:
-    """A sum of shown groups that concerns fewer than `min_cell` units of a side, but somebody; None if none is found.
+    """A sum of shown groups that concerns at least one, but fewer than `min_cell` units of a side; None without one.
 
     Hidden groups of a column are one part of it: the total less what is shown.
     """
     parts = [np.where(h, h.size, np.arange(h.size))[column.codes] for column, h in zip(columns, hidden, strict=True)]
     for one, other in combinations(range(len(columns)), 2):
         for weight in weights:
-            found = _cut(parts[one], parts[other], weight, min_cell)
-            if found is not None:
-                return {one: dict.fromkeys(found[0], 1), other: dict.fromkeys(found[1], -1)}
+            sides = _cut(parts[one], parts[other], weight, min_cell)
+            if sides is not None:
+                return {one: dict.fromkeys(sides[0], 1), other: dict.fromkeys(sides[1], -1)}
     if len(columns) < 3:
         return None
     cells, where = np.unique(np.stack(parts), axis=1, return_inverse=True)
@@ -141,7 +162,7 @@ def _smallest(
 def _cut(
     first: np.ndarray, second: np.ndarray, weight: np.ndarray, min_cell: int
 ) -> tuple[list[int], list[int]] | None:
-    """Parts of two columns that are the same units but for fewer than `min_cell`, and somebody."""
+    """Parts of two columns whose units differ by at least one and fewer than `min_cell`."""
     edges, where = np.unique(np.stack([first, second]), axis=1, return_inverse=True)
     weights = np.bincount(where.reshape(-1), weights=weight, minlength=edges.shape[1])
     graph: dict[tuple[int, int], dict[tuple[int, int], float]] = {}
@@ -221,11 +242,11 @@ def _sums(cells: np.ndarray, weights: np.ndarray, min_cell: int) -> Iterator[Sig
     sizes = [float(weights[:, cells[c] == part].sum()) for c, part in starts]
     for start in np.argsort(sizes, kind="stable")[::-1][:_MOST_STARTS]:
         for weight in weights:
-            found = _descend(cells, weights.sum(axis=0), weight, starts[start], min_cell)
-            if found is not None:
-                found.pop(len(cells) - 1, None)
-                if any(len({f.get(part, 0) for part in np.unique(cells[c]).tolist()}) > 1 for c, f in found.items()):
-                    yield found
+            signs = _descend(cells, weights.sum(axis=0), weight, starts[start], min_cell)
+            if signs is not None:
+                signs.pop(len(cells) - 1, None)
+                if any(len({f.get(part, 0) for part in np.unique(cells[c]).tolist()}) > 1 for c, f in signs.items()):
+                    yield signs
 
 
 def _descend(

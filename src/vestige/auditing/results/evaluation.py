@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from vestige.auditing.finished import FinishedAudit
 from vestige.auditing.references.scores import ReferenceScores
@@ -19,21 +19,29 @@ from vestige.auditing.results.answers import (
 from vestige.auditing.results.every_target import (
     TargetValue,
     effects_of_references,
-    frame_of,
     spread_of,
+    table_of_targets,
     values_of_targets,
 )
 from vestige.auditing.results.inputs import AuditInputs, Scored
-from vestige.auditing.results.measures import Counts, call_rows, count_calls, curve_rows, oracle_rows
 from vestige.auditing.results.operating_points import OperatingPoint, Rule, natural_point, operating_points
-from vestige.auditing.results.partitions import Partition, partitions_of
-from vestige.auditing.results.power import power_of
+from vestige.auditing.results.partitions import partitions_of
 from vestige.auditing.results.risk_of_records import risk_of
-from vestige.auditing.results.tidy import Common, Row, Table
-from vestige.auditing.results.worst import headline_of, p_value_row, worst_rows
+from vestige.auditing.results.rows import (
+    Counts,
+    Row,
+    call_rows,
+    count_calls,
+    curve_rows,
+    frame_of,
+    headline_of,
+    oracle_rows,
+    p_value_row,
+    worst_rows,
+)
 from vestige.core.names import encodable, harmless, harmless_names
 from vestige.core.progress import Progress
-from vestige.core.result import Check, Preflight, Queries, RocBand, Spread, Validity
+from vestige.core.result import Check, Power, Preflight, Queries, RocBand, Spread, Validity
 from vestige.core.seeds import stream
 from vestige.evaluation.intervals import tpr_at_fpr_bounds
 from vestige.evaluation.permutation import familywise_test
@@ -41,9 +49,6 @@ from vestige.evaluation.record_numbers import comparable_scores
 from vestige.evaluation.roc import Roc, point_at_fpr, roc
 from vestige.evaluation.thresholds import decide
 from vestige.evaluation.verdict import find, tail_fpr
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _CURVE_POINTS = 80
 
@@ -59,7 +64,7 @@ def evaluate(
     """Turn all that was played into a result.
 
     Args:
-        audited: What was played, on whom.
+        audited: The attacks that were played, and the records they were played on.
         progress: Told how far long steps are.
         checks: What is known of how the model was asked.
         queries: What asking it cost; None of a table, which is not asked.
@@ -67,18 +72,15 @@ def evaluate(
     """
     units, options = audited.units, audited.options
     curves = _curves(audited)
-    table = Table(_common(audited))
-    worst = _tabulate(audited, curves, table, progress)
+    rows, worst = _rows(audited, curves, progress)
     progress("testing all attacks together", 0, 1)
     headline = headline_of(worst)
     alike, n_records = comparable_scores(
         units, list(audited.scores.values()), stream(options.seed, "equal numbers of records")
     )
     test = familywise_test(alike, units.member, tail_fpr(headline), stream(options.seed, "relabel"), strata=n_records)
-    table.extend([p_value_row(test.p_value, curves)])
     of_targets, spread = _of_targets(audited, in_turn or audited.references, progress)
-    risk, summary, rows = risk_of(audited)
-    table.extend(rows)
+    risk, summary, of_risk = risk_of(audited)
     progress("checking the test itself", 0, 1)
     every_check = (*checks_of(audited, curves), *checks)
     inverted = any(c.name == "inverted_scores" and c.validity is not Validity.VALID for c in every_check)
@@ -93,29 +95,25 @@ def evaluate(
         threat_models=threat_models_of(audited),
         queries=queries,
         finding=finding,
-        results=table.frame(),
+        results=_table(audited, [*rows, *worst, p_value_row(test.p_value, curves), *of_risk]),
         records=_records(audited, risk),
         rocs=_bands(curves),
-        targets=frame_of(of_targets),
+        targets=table_of_targets(of_targets),
         spread=spread,
-        power=power_of(audited),
+        power=_power_of(audited),
         risk=summary,
         not_run=not_run_of(audited),
         provenance=provenance_of(audited),
     )
 
 
-def _common(audited: AuditInputs) -> Common:
-    """What every row says."""
-    n_queries = {one.attack.name: one.n_queries for one in audited.attacks.played}
-    return Common(
-        audited.units.name,
-        harmless(audited.options.name),
-        audited.access,
-        {attack.name: attack.access for attack in audited.selection.attacks},
-        {"worst": audited.n_queries, **n_queries},
-        n_references=audited.n_references,
-    )
+def _table(audited: AuditInputs, rows: Sequence[Row]) -> pd.DataFrame:
+    """The result table."""
+    same = {"unit": audited.units.name, "target": harmless(audited.options.name), "defence": "none stated"}
+    access = {attack.name: attack.access for attack in audited.selection.attacks}
+    n_queries = {"worst": audited.n_queries} | {one.attack.name: one.n_queries for one in audited.attacks.played}
+    same_numbers = {"access": audited.access, "n_references": audited.n_references}
+    return frame_of(rows, same | same_numbers, access, n_queries)
 
 
 def _of_targets(
@@ -129,12 +127,13 @@ def _of_targets(
     return values, spread_of(values, models.observed, effects_of_references(models, *how, values, progress))
 
 
-def _tabulate(audited: AuditInputs, curves: Mapping[str, Roc], table: Table, progress: Progress) -> list[Row]:
-    """Fill the table, attack by attack and group by group; return the rows of what is worst."""
+def _rows(audited: AuditInputs, curves: Mapping[str, Roc], progress: Progress) -> tuple[list[Row], list[Row]]:
+    """Every row of every attack and group, and the rows of what is worst."""
+    rows: list[Row] = []
+    hidden: list[Row] = []
     group_curves: dict[tuple[str, str], Roc] = {}
     calls: dict[tuple[str, Rule], Counts] = {}
-    hidden: list[Row] = []
-    every_partition: list[Partition] = []
+    groups: dict[str, set[str]] = {"worst_class": set(), "worst_group": set()}
     for scored in audited.scored:
         partitions = partitions_of(audited, scored)
         for attack in scored.attacks:
@@ -144,22 +143,18 @@ def _tabulate(audited: AuditInputs, curves: Mapping[str, Roc], table: Table, pro
                 counts = count_calls(decide(scored.units, scores, point.values, point.strict), scored.units.member)
                 if not (attack == "correctness" and point.rule.kind in ("per_class", "strict")):
                     calls[attack, point.rule] = counts  # correctness has no threshold: one rule by three names
-                table.extend(call_rows(attack, "all", point.rule, counts))
+                rows.extend(call_rows(attack, "all", point.rule, counts))
                 if point.rule.kind in ("global", "per_class"):
-                    for partition in partitions:
-                        table.extend(partition.call_rows(attack, scores, point))
-            table.extend(oracle_rows(attack, curves[attack]))
+                    rows.extend(row for partition in partitions for row in partition.call_rows(attack, scores, point))
+            rows.extend(oracle_rows(attack, curves[attack]))
             for partition in partitions:
                 group_curves |= partition.curves(attack, scores)
-        hidden.extend(row for partition in partitions for row in partition.hidden_rows(scored.attacks))
-        every_partition += partitions
+        for partition in partitions:
+            hidden.extend(partition.hidden_rows(scored.attacks))
+            groups["worst_class" if partition.is_class else "worst_group"].update(partition.names)
     progress("computing intervals", 0, 1)
-    table.extend(curve_rows({(attack, "all"): curve for attack, curve in curves.items()}))
-    table.extend(curve_rows(group_curves))
-    table.extend(hidden)
-    worst = list(worst_rows(curves, calls, group_curves, every_partition))
-    table.extend(worst)
-    return worst
+    rows.extend(curve_rows({(attack, "all"): curve for attack, curve in curves.items()}))
+    return [*rows, *curve_rows(group_curves), *hidden], list(worst_rows(curves, calls, group_curves, groups))
 
 
 def _curves(audited: AuditInputs) -> dict[str, Roc]:
@@ -209,9 +204,7 @@ def _bands(curves: Mapping[str, Roc]) -> tuple[RocBand, ...]:
     return tuple(bands)
 
 
-def _records(audited: AuditInputs, risk: np.ndarray | None) -> "pd.DataFrame":
-    import pandas as pd
-
+def _records(audited: AuditInputs, risk: np.ndarray | None) -> pd.DataFrame:
     target, keep = audited.target.predictions, audited.target.keep
     columns: dict[str, object] = {"id": np.flatnonzero(keep) if target.ids is None else encodable(target.ids[keep])}
     if target.subjects is not None:
@@ -232,3 +225,20 @@ def _records(audited: AuditInputs, risk: np.ndarray | None) -> "pd.DataFrame":
     if audited.references is not None and (score := audited.references.privacy_score) is not None:
         columns["privacy_score"] = score[keep]
     return pd.DataFrame(columns)
+
+
+def _power_of(audited: AuditInputs) -> tuple[Power, ...]:
+    """Return AUC and TPR of every label-only attack after as many queries as were noted, where records resolve them."""
+    curves = {}
+    for one in audited.attacks.played:
+        budgets, scores = one.by_budget or ((), np.empty((0, 0)))
+        for n_queries, of_records in zip(budgets, scores.T, strict=True):
+            of_units = audited.units.score(of_records)
+            curves[one.attack.name, str(n_queries)] = roc(
+                of_units[audited.units.member], of_units[~audited.units.member]
+            )
+    return tuple(
+        Power(row.attack, int(row.group), row.metric, row.value, row.interval.lower, row.interval.upper)
+        for row in (curve_rows(curves) if curves else ())
+        if row.usable
+    )

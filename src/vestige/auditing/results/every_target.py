@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy import special
 
@@ -13,18 +13,15 @@ from vestige.auditing.references.leave_one_out import leave_one_out_per_record, 
 from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without
 from vestige.auditing.references.scores import ReferenceScores, partners_of, play_attacks
 from vestige.auditing.results.operating_points import FPRS
-from vestige.auditing.results.people import comparable_people
 from vestige.core.likelihood_ratio import Center, Counts, LikelihoodRatio, Queries, Variance
 from vestige.core.options import SubjectScore
 from vestige.core.progress import Progress
 from vestige.core.result import Spread, Validity
 from vestige.core.seeds import stream
 from vestige.evaluation.intervals import is_resolvable
+from vestige.evaluation.preflight.records_per_subject import comparable_people
 from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.evaluation.units import make_units, on_both_sides
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -84,24 +81,26 @@ def values_of_targets(
         AUC and TPR at every false-positive rate that the records resolve, per target and attack; none if too few
         models remain, or if the numbers of those that remain tell a target's members.
     """
-    found = references.observed
-    is_in = found.is_in
-    turns = [(m, left_without(found, m)) for m in range(len(is_in)) if not np.isnan(found.shadow_phi[m]).any()]
+    observed = references.observed
+    is_in = observed.is_in
+    turns = [(m, left_without(observed, m)) for m in range(len(is_in)) if not np.isnan(observed.shadow_phi[m]).any()]
     turns = [(m, others) for m, others in turns if fewest_on_a_side(is_in[others]) >= _FEWEST]
     if len(turns) < 2 or not _counts_tell_nothing(is_in, turns):
         return ()
     values: list[TargetValue] = []
     attacks = references.attacks.attacks
-    partner = partners_of(is_in, found.groups) if len(turns) == len(is_in) else None
+    partner = partners_of(is_in, observed.groups) if len(turns) == len(is_in) else None
     if partner is not None and _is_plain(references.likelihood):
         for attack in (a for a in attacks if a.score is lira_online):
-            for model, scores in enumerate(_lira_of_all(found, partner, references.likelihood)):
+            for model, scores in enumerate(_lira_of_all(observed, partner, references.likelihood)):
                 values.extend(_values(model, {attack.name: scores}, is_in[model], subjects, combine))
         attacks = tuple(a for a in attacks if a.score is not lira_online)
-    turns = _some(turns, _groups_of(found, [m for m, _ in turns]), found.shadow_phi.size)
+    # Of models whose groups are not known neighbours belong together, because partners stand side by side.
+    groups = np.arange(len(turns)) // 2 if observed.groups is None else observed.groups[[m for m, _ in turns]]
+    turns = _some(turns, groups, observed.shadow_phi.size)
     for done, (model, others) in enumerate(turns):
         progress("every model in turn as the target", done, len(turns))
-        scores, _ = play_attacks(attacks, found.with_target(model, others), references.likelihood)
+        scores, _ = play_attacks(attacks, observed.with_target(model, others), references.likelihood)
         values.extend(_values(model, scores, is_in[model], subjects, combine))
     return tuple(values)
 
@@ -129,16 +128,19 @@ def effects_of_references(
     Returns:
         Changes per block, attack and metric; none of an attack that the models left do not suffice for.
     """
-    found = references.observed
+    observed = references.observed
     attacks = references.attacks.attacks
     before = {(v.model, v.attack, v.metric): v.value for v in values}
-    targets = sorted(set.intersection({v.model for v in values}, *(_targets_of(values, a.name) for a in attacks)))
+    all_targets = {v.model for v in values}
+    played_on = ({v.model for v in values if v.attack == attack.name} or all_targets for attack in attacks)
+    targets = sorted(all_targets.intersection(*played_on))
     if not targets:
         return ()
-    draw_of = _draws_of(found)
+    # Which draw each model belongs to, by the first model of it.
+    draw_of = np.array([int(np.flatnonzero(~left_without(observed, m))[0]) for m in range(len(observed.is_in))])
     draws = np.unique(draw_of[targets]).tolist()
-    blocks = _blocks(draw_of, len(targets), found.shadow_phi.size)
-    n_replays = min(_MOST_REPLAYS, int(_MOST_REPLAYED / found.shadow_phi.size))
+    blocks = _blocks(draw_of, len(targets), observed.shadow_phi.size)
+    n_replays = min(_MOST_REPLAYS, int(_MOST_REPLAYED / observed.shadow_phi.size))
     n_wanted = max(2, n_replays * len(draws) // (len(targets) * len(blocks)))
     effects = []
     for number, block in enumerate(blocks):
@@ -149,11 +151,11 @@ def effects_of_references(
         looked_at = (outside[start:] + outside[:start])[:n_wanted]  # each block has others
         changes: dict[tuple[str, str], dict[int, list[float]]] = {}
         for model in (m for m in targets if draw_of[m] in looked_at):
-            others = left_without(found, model) & ~np.isin(draw_of, block)
-            if fewest_on_a_side(found.is_in[others]) < 1:
+            others = left_without(observed, model) & ~np.isin(draw_of, block)
+            if fewest_on_a_side(observed.is_in[others]) < 1:
                 continue
-            scores, _ = play_attacks(attacks, found.with_target(model, others), references.likelihood)
-            for now in _values(model, scores, found.is_in[model], subjects, combine):
+            scores, _ = play_attacks(attacks, observed.with_target(model, others), references.likelihood)
+            for now in _values(model, scores, observed.is_in[model], subjects, combine):
                 change = now.value - before[now.model, now.attack, now.metric]
                 of_draws = changes.setdefault((now.attack, now.metric), {})
                 of_draws.setdefault(int(draw_of[model]), []).append(change)
@@ -161,16 +163,6 @@ def effects_of_references(
             means = tuple(float(np.mean(c)) for c in of_draws.values())
             effects.append(ReferenceEffect(left_out, len(outside), attack, metric, means))
     return tuple(effects)
-
-
-def _targets_of(values: Sequence[TargetValue], attack: str) -> set[int]:
-    """Models that an attack was played on; all of one that was played on none."""
-    return {v.model for v in values if v.attack == attack} or {v.model for v in values}
-
-
-def _draws_of(found: ReferencePhi) -> Int[np.ndarray, " model"]:
-    """Which draw each model belongs to, by the first model of it."""
-    return np.array([int(np.flatnonzero(~left_without(found, m))[0]) for m in range(len(found.is_in))])
 
 
 def _blocks(draw_of: Int[np.ndarray, " model"], n_targets: int, n_answers: int) -> list[np.ndarray]:
@@ -193,11 +185,6 @@ def _some(
     return [turn for turn, group in zip(turns, groups, strict=True) if group in chosen]
 
 
-def _groups_of(found: ReferencePhi, models: list[int]) -> Int[np.ndarray, " turn"]:
-    """The group of each; of models that nothing is said of, neighbours, because partners stand side by side."""
-    return np.arange(len(models)) // 2 if found.groups is None else np.asarray(found.groups[models])
-
-
 def _is_plain(likelihood: LikelihoodRatio) -> bool:
     """Whether LiRA is what `leave_one_out` computes."""
     plain = likelihood.center is Center.MEAN and likelihood.queries is Queries.MEAN and likelihood.counts is Counts.ALL
@@ -205,16 +192,16 @@ def _is_plain(likelihood: LikelihoodRatio) -> bool:
 
 
 def _lira_of_all(
-    found: ReferencePhi, partner: np.ndarray, likelihood: LikelihoodRatio
+    observed: ReferencePhi, partner: np.ndarray, likelihood: LikelihoodRatio
 ) -> Float[np.ndarray, "target record"]:
     """Online LiRA with every model as the target, the mean over queries, from one reading of the answers."""
     score_all = leave_one_out_pooled if likelihood.variance is Variance.POOLED else leave_one_out_per_record
-    scores, theirs, floor = np.zeros(found.is_in.shape), found.signals["shadow_statistic"], likelihood.min_std
+    scores, theirs, floor = np.zeros(observed.is_in.shape), observed.signals["shadow_statistic"], likelihood.min_std
     for query in range(theirs.shape[2]):
         blocks = record_blocks(theirs[:, :, query])
-        for records, of_targets in score_all(blocks, found.is_in, partner, min_std=floor):
+        for records, of_targets in score_all(blocks, observed.is_in, partner, min_std=floor):
             scores[:, records] += of_targets
-    return np.asarray(scores / found.phi.shape[1])
+    return np.asarray(scores / observed.phi.shape[1])
 
 
 def _counts_tell_nothing(is_in: np.ndarray, turns: list[tuple[int, np.ndarray]]) -> bool:
@@ -257,12 +244,12 @@ def _values(
 def spread_of(
     values: tuple[TargetValue, ...], found: ReferencePhi, effects: tuple[ReferenceEffect, ...] = ()
 ) -> tuple[Spread, ...]:
-    """Sum the values up over targets, and say how far their mean would be another with all models trained again.
+    """Sum the values up over targets, with an interval for their mean if all models were trained again.
 
     The interval is for the expected mean over trainings of all models, target and references, on halves of *these*
-    records drawn anew; it does not speak of other records. Targets share the models that score them, so that their
-    values vary together: the variance of the mean is a jackknife over what was drawn together, each left out as the
-    target and as a reference,
+    records that are drawn again; it says nothing about other records. Targets share the models that score them, so
+    that their values vary together: the variance of the mean is a jackknife over what was drawn together, each left
+    out as the target and as a reference,
 
         V = sum_b (own_b + ref_b)^2,   own_b = sqrt(B / (B - 1)) sum_(t in b) (T_t - T) / n,
                                        ref_b = sqrt((B - 1) / B) (R - R_b)
@@ -328,9 +315,7 @@ def _variance_of_mean(
     return max(variance, float(own @ own)), len(with_targets) - 1
 
 
-def frame_of(values: tuple[TargetValue, ...]) -> "pd.DataFrame":
+def table_of_targets(values: tuple[TargetValue, ...]) -> pd.DataFrame:
     """The values as a tidy table."""
-    import pandas as pd
-
     columns = {"model": "int64", "attack": "str", "metric": "str", "value": "float64"}
     return pd.DataFrame({c: pd.Series([getattr(v, c) for v in values], dtype=t) for c, t in columns.items()})

@@ -10,7 +10,6 @@ from vestige.auditing.label_only.question import LabelResults
 from vestige.auditing.played import Played, PlayedAttacks, together
 from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.results.operating_points import Known, known_halves, known_shadow
-from vestige.auditing.results.people import comparable_people
 from vestige.auditing.scoring.learnt_scores import Side, learnt_scores
 from vestige.auditing.scoring.observation import Observed, observe
 from vestige.auditing.selection import Selection
@@ -21,6 +20,7 @@ from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
 from vestige.core.seeds import stream
 from vestige.core.signal import strongest
+from vestige.evaluation.preflight.records_per_subject import comparable_people
 from vestige.evaluation.units import Units, halves, make_units, on_both_sides
 
 
@@ -177,7 +177,11 @@ def audit_inputs(
     other = None
     if shadow is not None and given is not None:
         codes = _codes(shadow, target)
-        _refuse_subjects_of_one(target, shadow)
+        if (shadow.subjects is None) != (target.subjects is None):
+            raise InputError(
+                "Expected subjects for both models or for neither, found them for one; a threshold set on records does "
+                "not fit people's mean scores. Give shadow_subjects (--subject names the column in both files)."
+            )
         seen = observe(given, selection.attacks, options.arithmetic, progress, "scoring the shadow")
         other = _side_of_shadow(shadow, codes, seen, options.subject_score)
     learnt = learnt_scores(selection.attacks, side, other, options, progress, None if asked is None else asked.copies)
@@ -225,14 +229,6 @@ def _evaluated(played: Played, side: Side, other: Side | None) -> Played:
     return replace(played, scores=played.scores[side.keep], known_scores=known, by_budget=by_budget)
 
 
-def _refuse_subjects_of_one(target: Predictions, shadow: Predictions) -> None:
-    if (shadow.subjects is None) != (target.subjects is None):
-        raise InputError(
-            "Expected subjects for both models or for neither, found them for one; a threshold set on records does "
-            "not fit people's mean scores. Give shadow_subjects (--subject names the column in both files)."
-        )
-
-
 def _units_of(predictions: Predictions, combine: SubjectScore) -> tuple[np.ndarray, Units]:
     """Records and units that are evaluated: those of subjects that are on one side only."""
     subjects, member = predictions.subjects, predictions.member
@@ -250,9 +246,10 @@ def _units_of(predictions: Predictions, combine: SubjectScore) -> tuple[np.ndarr
 def _of_occurring_classes(
     target: Predictions, shadow: Predictions | None
 ) -> tuple[Predictions, Predictions | None, np.ndarray | None]:
-    """Labels that are numbers as codes of those that occur: what an audit costs must not hang on the largest.
+    """Recode numbers as labels as 0..K-1 of those that occur: the cost of an audit must not depend on the largest.
 
-    Only where no column stands for a class and classes have no names; nothing changes if every number occurs.
+    Done only where no column of an output stands for a class and classes have no names; nothing changes if every
+    number occurs.
 
     Returns:
         Both models' predictions, and which number each code stands for; None if it is the code itself.

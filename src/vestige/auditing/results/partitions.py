@@ -1,4 +1,4 @@
-"""The units taken apart by class and by the groups a user names, small cells hidden."""
+"""The units split by class and by the groups that a user names, with small cells hidden."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,12 +7,11 @@ import numpy as np
 
 from vestige.auditing.results.differences import Column, hidden_groups
 from vestige.auditing.results.inputs import AuditInputs, Scored
-from vestige.auditing.results.measures import call_rows, count_calls
 from vestige.auditing.results.operating_points import OperatingPoint
-from vestige.auditing.results.people import comparable_rows
-from vestige.auditing.results.tidy import Row, hidden_row
+from vestige.auditing.results.rows import Row, call_rows, count_calls, hidden_row
 from vestige.core.names import harmless_names
 from vestige.core.seeds import stream
+from vestige.evaluation.preflight.records_per_subject import comparable_rows
 from vestige.evaluation.roc import Roc, roc
 from vestige.evaluation.thresholds import decide
 from vestige.evaluation.units import Units, rows_of_levels
@@ -22,7 +21,7 @@ _MOST_HIDDEN_NAMES = 5  # a column with more small groups than this may be one o
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """The units taken apart by class or by a group column.
+    """The units split by class or by a group column.
 
     Attributes:
         names: Name of each group in the result table.
@@ -48,12 +47,11 @@ class Partition:
 
     def curves(self, attack: str, scores: np.ndarray) -> dict[tuple[str, str], Roc]:
         """A ROC per group that is shown and has both sides."""
-        unit_scores = self.units.score(scores)
-        found = {}
-        for name, rows in self._shown():
-            member = self.units.member[rows]
-            found[attack, name] = roc(unit_scores[rows][member], unit_scores[rows][~member])
-        return found
+        of_units, member = self.units.score(scores), self.units.member
+        return {
+            (attack, name): roc(of_units[rows][member[rows]], of_units[rows][~member[rows]])
+            for name, rows in self._shown()
+        }
 
     def call_rows(self, attack: str, scores: np.ndarray, point: OperatingPoint) -> Iterator[Row]:
         """Every metric of the calls within each group."""
@@ -73,7 +71,7 @@ class Partition:
 
 
 def partitions_of(audited: AuditInputs, scored: Scored) -> list[Partition]:
-    """Take the units that some attacks score apart by class and by each group column."""
+    """Split the units that some attacks score by class and by each group column."""
     target = audited.target.predictions
     groupings: list[tuple[str, np.ndarray, list[str]]] = [
         (
@@ -83,8 +81,8 @@ def partitions_of(audited: AuditInputs, scored: Scored) -> list[Partition]:
         )
     ]
     for name, values in target.groups.items():
-        found, codes = np.unique(values[audited.target.keep], return_inverse=True)
-        groupings.append((name, codes, [str(level) for level in found]))
+        distinct, codes = np.unique(values[audited.target.keep], return_inverse=True)
+        groupings.append((name, codes, [str(level) for level in distinct]))
     taken_apart, columns = [], []
     for _, codes, levels in groupings:
         of_scored = scored.of(codes)

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from vestige.auditing.results.inputs import AuditInputs
-from vestige.auditing.results.measures import Counts, call_rows, count_calls, measure
 from vestige.auditing.results.operating_points import Rule
-from vestige.auditing.results.tidy import NAN, Row
+from vestige.auditing.results.rows import NAN, Counts, Row, call_rows, count_calls, measure
 from vestige.auditing.scoring.learnt_scores import Side
 from vestige.core.options import Arithmetic
 from vestige.core.outputs import Logits, Probabilities

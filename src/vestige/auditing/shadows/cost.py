@@ -14,9 +14,9 @@ import numpy as np
 
 from vestige.auditing.shadows.plan import ShadowPlan
 from vestige.auditing.shadows.training import train_shadows
-from vestige.core.durations import duration, in_seconds
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.jobs import Executor
+from vestige.core.messages import duration, in_seconds
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess, n_cpus
 from vestige.training.executors.processes import Processes

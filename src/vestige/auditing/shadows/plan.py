@@ -19,8 +19,8 @@ from vestige.core.half_written import half_written, remove_left_behind, writable
 from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
 from vestige.core.seeds import stream
-from vestige.core.signals import AT_THE_END, ModelTable
 from vestige.core.views import MirrorAndShifts
+from vestige.data.signals.layout import AT_THE_END, ModelTable
 from vestige.training.model_key import ModelKey
 from vestige.training.strategies import Strategy
 

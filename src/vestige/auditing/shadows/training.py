@@ -19,8 +19,8 @@ from vestige.core.errors import InputError, TrainingError
 from vestige.core.half_written import writable
 from vestige.core.jobs import Executor, Outcome
 from vestige.core.progress import Progress, silent
-from vestige.core.signal_store import SignalStore
-from vestige.core.signals import DRAWN_TOGETHER, MEMBER, SignalLayout, VariableSpec
+from vestige.data.signals.layout import DRAWN_TOGETHER, MEMBER, SignalLayout, VariableSpec
+from vestige.data.signals.store import SignalStore
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess
 from vestige.training.executors.processes import Processes

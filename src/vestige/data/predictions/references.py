@@ -9,12 +9,12 @@ from vestige.core.errors import ArtefactError, InputError
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, Output, Phi, Probabilities
 from vestige.core.references import References
-from vestige.core.signal_store import FOLDER, SignalStore
-from vestige.core.signals import AT_THE_END, DRAWN_TOGETHER, MEMBER
 from vestige.data.formats.arrays import NpzFile, StoredArrays
 from vestige.data.formats.classes import codes_of_array
 from vestige.data.formats.files import PathLike, named
 from vestige.data.predictions.arrays import REFERENCE, refuse_other_classes
+from vestige.data.signals.layout import AT_THE_END, DRAWN_TOGETHER, MEMBER
+from vestige.data.signals.store import FOLDER, SignalStore
 
 _TARGET = "target_"
 _KINDS: dict[str, type[Output]] = {"logits": Logits, "probs": Probabilities, "phi": Phi}

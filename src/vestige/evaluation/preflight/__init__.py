@@ -1,7 +1,7 @@
 """Could a difference between members and nonmembers come from something other than the model?
 
 One check per file, each a pure function returning a `Check` with its numbers, also where nothing is wrong. What a check
-says never hangs on the order of the rows. Those that test a hypothesis each flag at most their `LEVEL` of honest
+says never depends on the order of the rows. Those that test a hypothesis each flag at most their `LEVEL` of honest
 random splits: `blind_inputs` 1 %; `blind_labels`, `blind_order`, `inverted_scores` and `reference_counts` 0.5 % each;
 `shadow_training` 0.3 %, `duplicates` 0.2 % and 0.1 % (repeats within a side), `equal_predictions` and
 `records_per_subject` 0.2 % each, `accuracy_below_chance`, `reference_membership` and `unrecognised_classes` 0.1 % each:

@@ -8,11 +8,10 @@ from jaxtyping import Bool, Int
 from vestige.core.result import Check, Validity
 from vestige.core.seeds import stream
 from vestige.evaluation.preflight.features import Features, encode
-from vestige.evaluation.preflight.judgement import judge, judged
+from vestige.evaluation.preflight.judgement import DRAW_FROM_ONE_POOL, judge, judged
 from vestige.evaluation.preflight.mann_whitney import MannWhitney
 from vestige.evaluation.preflight.per_unit import in_order_of_content, sample_units, unit_members, unit_numbers
 from vestige.evaluation.preflight.progressive import deal_blocks, progressive_auc
-from vestige.evaluation.preflight.remedies import DRAW_FROM_ONE_POOL
 from vestige.evaluation.preflight.row_hashes import mix, row_hashes
 from vestige.evaluation.units import rank_within
 

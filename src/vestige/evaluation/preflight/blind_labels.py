@@ -5,11 +5,10 @@ from jaxtyping import Bool, Float, Int
 
 from vestige.core.result import Check, Validity
 from vestige.core.seeds import stream
-from vestige.evaluation.preflight.judgement import judge, judged
+from vestige.evaluation.preflight.judgement import DRAW_FROM_ONE_POOL, judge, judged
 from vestige.evaluation.preflight.mann_whitney import MannWhitney
 from vestige.evaluation.preflight.per_unit import in_order_of_content, sample_units, unit_members
 from vestige.evaluation.preflight.progressive import deal_blocks, progressive_auc
-from vestige.evaluation.preflight.remedies import DRAW_FROM_ONE_POOL
 
 LEVEL = 0.005
 """Honest random splits flagged at most."""

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from vestige.core.errors import InputError
 from vestige.core.result import Check
-from vestige.evaluation.preflight.judgement import judge, judged
+from vestige.evaluation.preflight.judgement import DRAW_FROM_ONE_POOL, judge, judged
 from vestige.evaluation.preflight.mann_whitney import any_difference, mann_whitney
 from vestige.evaluation.preflight.per_unit import unit_means, unit_members, unit_numbers
-from vestige.evaluation.preflight.remedies import DRAW_FROM_ONE_POOL
 from vestige.evaluation.roc import roc
 
 LEVEL = 0.005
@@ -71,8 +71,6 @@ def _check(name: str, times: Float[np.ndarray, " unit"], side: Bool[np.ndarray, 
 
 
 def _as_numbers(name: str, values: Any, n_records: int) -> np.ndarray:
-    import pandas as pd
-
     column = np.asarray(values)
     if column.shape != (n_records,):
         raise InputError(
@@ -108,8 +106,6 @@ def _text_as_numbers(column: np.ndarray) -> np.ndarray | None:
 
 
 def _is_time(value: Any) -> bool:
-    import pandas as pd
-
     try:
         pd.to_datetime(pd.Series([value]), format="ISO8601", utc=True)
     except (TypeError, ValueError):

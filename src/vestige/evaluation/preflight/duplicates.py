@@ -18,7 +18,7 @@ LEVEL_WITHIN = 0.001
 
 CONFOUNDED_SHARE = 0.4
 """Share of the nonmembers that are copies of members, beyond chance, from which on the sides are no two sides: of two
-equal ones, dealing anew leaves half of the copies across."""
+equal ones, dealing again leaves half of the copies across."""
 
 TOLERATED_REPEATS = 0.05
 """Below this share of the records repeats move no interval that could be seen."""
@@ -29,7 +29,7 @@ def duplicates(
 ) -> list[Check]:
     """Find inputs that are exactly equal, by value, and ask whether membership has to do with them.
 
-    Equal inputs on both sides are a fault only where there are more of them than sides give that are dealt anew:
+    Equal inputs on both sides are a fault only where there are more of them than sides that are dealt at random give:
     categories and natural repeats match by themselves. Repeats that are dealt like any other record leave tests and
     intervals right, because a repeat on the other side takes away what one on the same side adds. Where they keep to
     one side they count as many records and are one.
@@ -54,32 +54,32 @@ def duplicates(
         would give too (p = 0.67).'
     """
     hashes = row_hashes(inputs)
-    found = matches(hashes, member, units)
-    checks = [_across_sides(found)]
+    matched = matches(hashes, member, units)
+    checks = [_across_sides(matched)]
     if units is None:
-        checks.append(_repeated(hashes, member, found))
+        checks.append(_repeated(hashes, member, matched))
     return checks
 
 
-def _across_sides(found: Matches) -> Check:
+def _across_sides(matched: Matches) -> Check:
     message = (
-        f"{found.n_across:,} of {found.n_nonmembers:,} nonmembers ({found.share:.1%}) have exactly the inputs of a "
-        "member"
+        f"{matched.n_across:,} of {matched.n_nonmembers:,} nonmembers ({matched.share:.1%}) have exactly the inputs of "
+        "a member"
     )
-    validity = judge(found.p_more, LEVEL, found.beyond_chance, CONFOUNDED_SHARE)
-    if validity is Validity.VALID and found.n_across:
-        message += f", which relabelled sides would give too (p = {found.p_more:.2g})"
+    validity = judge(matched.p_more, LEVEL, matched.beyond_chance, CONFOUNDED_SHARE)
+    if validity is Validity.VALID and matched.n_across:
+        message += f", which relabelled sides would give too (p = {matched.p_more:.2g})"
     return judged(
         "duplicates",
         validity,
         message,
-        f", more than relabelled sides would give (p = {found.p_more:.2g}): they are members in all but name",
+        f", more than relabelled sides would give (p = {matched.p_more:.2g}): they are members in all but name",
         "Is one file a copy of the other, in part or as a whole? Leave these nonmembers out, or keep one record of "
         "each set of equal ones.",
     )
 
 
-def _repeated(hashes: UInt64[np.ndarray, " record"], member: Bool[np.ndarray, " record"], found: Matches) -> Check:
+def _repeated(hashes: UInt64[np.ndarray, " record"], member: Bool[np.ndarray, " record"], matched: Matches) -> Check:
     counts = np.unique(hashes, return_counts=True)[1]
     n_shared = int(counts[counts > 1].sum())
     share = n_shared / max(hashes.size, 1)
@@ -90,9 +90,9 @@ def _repeated(hashes: UInt64[np.ndarray, " record"], member: Bool[np.ndarray, " 
     )
     return judged(
         "repeated_inputs",
-        Validity.VALID if share <= TOLERATED_REPEATS or found.p_fewer >= LEVEL_WITHIN else Validity.LIMITED,
+        Validity.VALID if share <= TOLERATED_REPEATS or matched.p_fewer >= LEVEL_WITHIN else Validity.LIMITED,
         message,
-        f". Repeats keep to one side more than by chance (p = {found.p_fewer:.2g}), so they are no independent "
+        f". Repeats keep to one side more than by chance (p = {matched.p_fewer:.2g}), so they are no independent "
         "records: intervals and p-values that count records are too narrow",
         "Name the column that says whose record it is with --subject, or keep one record of each set of equal ones.",
     )

@@ -65,9 +65,9 @@ def equal_predictions(
     distinct = min(np.count_nonzero(inside) / n_members, np.count_nonzero(outside) / n_nonmembers)
     if distinct < _CONTINUOUS or not n_across:
         return Check(name, Validity.VALID, f"{message}.")
-    found = matches(row_hashes, member, units)
-    validity = judge(found.p_more, LEVEL, found.beyond_chance, CONFOUNDED_SHARE)
-    more = f" to the last bit, more than relabelled sides would give (p = {found.p_more:.2g}): these are the same "
+    matched = matches(row_hashes, member, units)
+    validity = judge(matched.p_more, LEVEL, matched.beyond_chance, CONFOUNDED_SHARE)
+    more = f" to the last bit, more than relabelled sides would give (p = {matched.p_more:.2g}): these are the same "
     return judged(name, validity, message, f"{more}records on both sides", cure)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 
 from vestige.core.seeds import stream
@@ -70,8 +71,6 @@ def _read(inputs: Any, records: np.ndarray, seed: int) -> tuple[np.ndarray, list
         return _read_frame(inputs.iloc[records], seed)
     if inputs.dtype.kind in "biuf":
         return _read_array(inputs, records, seed), []
-    import pandas as pd
-
     return _read_frame(pd.DataFrame(inputs[records].reshape(records.size, -1)), seed)
 
 
@@ -114,8 +113,6 @@ def _read_frame(frame: Any, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
 
 def _as_numbers(column: Any) -> np.ndarray | None:
     """A column of numbers, dates or ISO text as float64; None if it is neither."""
-    import pandas as pd
-
     if column.dtype.kind == "c" or isinstance(column.dtype, pd.CategoricalDtype):
         return None
     if pd.api.types.is_numeric_dtype(column.dtype):  # truth values included
@@ -133,14 +130,10 @@ def _as_numbers(column: Any) -> np.ndarray | None:
 
 
 def _parsed_numbers(column: Any) -> np.ndarray:
-    import pandas as pd
-
     return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
 
 
 def _parsed_dates(column: Any) -> np.ndarray:
-    import pandas as pd
-
     dates = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
     return np.asarray((dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), dtype=np.float64)
 
@@ -164,8 +157,6 @@ def _codes_by_frequency(values: Any) -> np.ndarray:
 
     Never by where they stand first: with members first, the code of a text of one record would be its row.
     """
-    import pandas as pd
-
     codes, levels = pd.factorize(values)
     seen = codes[codes >= 0]
     names = np.array([str(level) for level in levels], dtype=np.str_)

@@ -1,9 +1,16 @@
-"""From a p-value and a bound to VALID, LIMITED or CONFOUNDED."""
+"""From a p-value and a bound to VALID, LIMITED or CONFOUNDED, and to a check with its remedy."""
 
 from vestige.core.result import Check, Validity
 
 CONFOUNDED_AUC = 0.55
 """A guess that never sees the model and is better than this, with 95 % confidence, could explain an attack."""
+
+DRAW_FROM_ONE_POOL = (
+    "Draw members and nonmembers at random from one pool of records and train on the members, so that nothing but "
+    "training tells them apart; where that cannot be done, audit the training recipe instead of this one model "
+    "(vestige.audit_recipe, or an AUDIT.toml without [target])."
+)
+"""What to do about sides that can be told apart without the model."""
 
 
 def judge(p_value: float, level: float, size: float, tolerated: float = CONFOUNDED_AUC) -> Validity:

@@ -1,4 +1,4 @@
-"""How many nonmembers equal a member, and how many would if sides were dealt anew?"""
+"""How many nonmembers equal a member, and how many would if sides were dealt again at random?"""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from vestige.core.seeds import stream
 from vestige.evaluation.preflight.per_unit import in_order_of_content, unit_members
 
 MAX_RECORDS = 2_000
-"""Equal records that are dealt anew: those with the fewest equals, because large groups are on both sides anyhow."""
+"""Equal records that are dealt again: those with the fewest equals, because large groups are on both sides anyhow."""
 
 N_MOVES = 2_000_000
 """Records that change sides over all draws, about."""
@@ -49,7 +49,7 @@ def matches(
     member: Bool[np.ndarray, " record"],
     units: Int[np.ndarray, " record"] | None,
 ) -> Matches:
-    """Compare the nonmembers that equal a member with what sides give that are dealt anew, subjects whole.
+    """Compare the nonmembers that equal a member with what randomly dealt sides give, subjects kept whole.
 
     In a table of few distinct values, or with natural repeats, many nonmembers equal a member, and as many would
     whoever had been trained on: nothing is wrong. Copies that were put on the other side are more than that, and

@@ -25,7 +25,7 @@ def in_order_of_content(
     member: Bool[np.ndarray, " record"],
     units: Int[np.ndarray, " record"] | None,
 ) -> tuple[Int[np.ndarray, " record"], Int[np.ndarray, " record"]]:
-    """Order the records by what they hold, so that nothing that is drawn or fitted hangs on the rows of a file.
+    """Order the records by what they hold, so that nothing that is drawn or fitted depends on the rows of a file.
 
     Files often have members first. What counts records in their order (a code by first appearance, a draw of the
     n-th record) would read membership off it.
@@ -62,7 +62,7 @@ def unit_means(values: Float[np.ndarray, " record"], number: Int[np.ndarray, " r
         >>> unit_means(np.array([1.0, 5.0, 3.0]), np.array([0, 1, 0])).tolist()
         [2.0, 5.0]
     """
-    order = np.lexsort((values, number))  # a sum's last digit hangs on the order of its terms
+    order = np.lexsort((values, number))  # a sum's last digit depends on the order of its terms
     return Units(number[order], np.zeros(int(number.max()) + 1, dtype=bool)).mean(values[order])
 
 

@@ -6,8 +6,9 @@ from jaxtyping import Bool, Float, Int
 from vestige.core.result import Check, Validity
 from vestige.core.seeds import stream
 from vestige.evaluation.preflight.mann_whitney import any_difference
-from vestige.evaluation.record_numbers import alike_numbers, matched
+from vestige.evaluation.record_numbers import alike_numbers, matched, matched_records
 from vestige.evaluation.roc import roc
+from vestige.evaluation.units import Units
 
 LEVEL = 0.002
 """Honest random splits flagged at most; shared by two tests."""
@@ -28,7 +29,7 @@ def records_per_subject(n_records: Int[np.ndarray, " unit"], member: Bool[np.nda
 
     Returns:
         LIMITED if a test rejects at its share of `LEVEL`: people are then to be compared at equal numbers of records.
-        CONFOUNDED if besides no number occurs on both sides, so that nobody can be compared.
+        CONFOUNDED if besides no number occurs on both sides, so that no two people can be compared.
 
     Example:
         >>> member = np.arange(100) < 50
@@ -95,3 +96,39 @@ def _statistics(
     below = np.cumsum(inside, axis=1)
     gap = below / m - (np.cumsum(everybody) - below) / (n - m)
     return np.stack([np.abs(inside @ ranks), np.abs(gap).max(axis=1)])
+
+
+def comparable_people(
+    keep: Bool[np.ndarray, " record"], units: Units, rng: np.random.Generator
+) -> tuple[Bool[np.ndarray, " record"], Units, Check | None]:
+    """Leave out people without a counterpart on the other side, if the sides have different numbers of records.
+
+    Args:
+        keep: Records that are evaluated so far.
+        units: Their units.
+        rng: Random stream of the draw.
+
+    Returns:
+        Records and units that are evaluated, and what the numbers of records showed; all of them where the numbers
+        are alike on both sides, or where no two people could be compared, and no check without subjects.
+    """
+    if units.of_record is None:
+        return keep, units, None
+    check = records_per_subject(units.n_records, units.member)
+    if check.validity is not Validity.LIMITED:
+        return keep, units, check
+    chosen = matched_records(units, rng)
+    left = keep.copy()
+    left[keep] = chosen
+    return left, units.restricted(chosen), check
+
+
+def comparable_rows(rows: np.ndarray, units: Units, rng: np.random.Generator) -> np.ndarray:
+    """Return the rows of one group's people who can be compared, by their records of that group; none if nobody can."""
+    member = units.member[rows]
+    if units.of_record is None or member.all() or not member.any():
+        return rows
+    n_records = units.n_records[rows]
+    if records_per_subject(n_records, member).validity is Validity.VALID:
+        return rows
+    return np.asarray(rows[matched(n_records, member, rng)])

@@ -29,7 +29,7 @@ def reference_membership(
     """Compare what training on a record gains each reference model in confidence with what it gains the target.
 
     A record's difficulty is taken out by the other models' mean. Where the target gains and a model gains nothing, its
-    membership is probably another model's. Where nobody gains anything, nothing is said.
+    membership is probably another model's. Where no model gains anything, nothing is said.
 
     Args:
         phi: The target's confidence in the true class on the logit scale.

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import UInt64
 
 BLOCK_VALUES = 1 << 20
@@ -33,8 +34,6 @@ def row_hashes(inputs: Any) -> UInt64[np.ndarray, " record"]:
             hashes += mix(_column_bits(inputs.iloc[:, position])) * key
         return hashes
     if inputs.dtype.kind not in "biuf":
-        import pandas as pd
-
         return row_hashes(pd.DataFrame(inputs.reshape(n, -1)))
     keys = _multipliers(int(np.prod(inputs.shape[1:])))
     step = max(1, BLOCK_VALUES // max(1, keys.size))
@@ -59,8 +58,6 @@ def _bits(values: np.ndarray) -> np.ndarray:
 
 
 def _column_bits(column: Any) -> np.ndarray:
-    import pandas as pd
-
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
         return _bits(column.to_numpy())
     try:
@@ -72,7 +69,7 @@ def _column_bits(column: Any) -> np.ndarray:
 
 
 def _name(value: Any) -> str:
-    """A text per value, by which its number does not hang on where it stands first, as its code does."""
+    """A text per value, so that its number, unlike its code, does not depend on where it occurs first."""
     if isinstance(value, int | np.integer | np.bool_):  # 1, 1.0 and true are equal to pandas
         return f"number {int(value)}"
     if isinstance(value, float | np.floating):

@@ -60,7 +60,7 @@ def behaviour(
         number = np.arange(int(side.sum())) if units is None else np.unique(units[side], return_inverse=True)[1]
         if number.size < _FEWEST or number.max() == 0:
             return None
-        of_side = np.sort(losses[side]) if units is None else losses[side]  # a sum hangs on the order of its terms
+        of_side = np.sort(losses[side]) if units is None else losses[side]  # a sum depends on the order of its terms
         p_true = np.exp(-of_side)
         loss, of_loss = _mean(of_side, number)
         accuracy, of_accuracy = _mean((p_true > 0.5).astype(np.float64), number)

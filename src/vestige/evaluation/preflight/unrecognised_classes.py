@@ -62,17 +62,17 @@ def unrecognised_classes(
     if not unseen.any():
         message = f"Members of each of {tested.size} classes are recognised at least as often as by chance"
         return Check(name, Validity.VALID, f"{message} (smallest p = {p_values.min():.2g}).")
-    found, sure = [], False
+    unseen_classes, sure = [], False
     for code in np.flatnonzero(unseen).tolist():
         others = np.bincount(predicted[labels == code], minlength=n_classes)
         other, share = int(others.argmax()), float(others.max()) / int(true[code])
         sure |= share > _SURE
         words = f"{brief(class_name(code))} ({right[code]:,} of {true[code]:,} members, {share:.0%} are given"
-        found.append(f"{words} {brief(class_name(other))})")
+        unseen_classes.append(f"{words} {brief(class_name(other))})")
     return Check(
         name,
         Validity.CONFOUNDED if sure else Validity.LIMITED,
-        f"Classes that the model gives, but not to their members: {few(found, 5)} (p = {p_values.min():.2g}).",
+        f"Classes that the model gives, but not to their members: {few(unseen_classes, 5)} (p = {p_values.min():.2g}).",
         "Are these columns or labels in another order than the model's classes? Match them by class name, and give "
         "the names in the model's order.",
     )

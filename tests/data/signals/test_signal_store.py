@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from tests.core.stores import (
+from tests.data.signals.stores import (
     IDS,
     N_MODELS,
     N_RECORDS,
@@ -24,10 +24,10 @@ from tests.core.stores import (
 
 from vestige.core.errors import ArtefactError, InputError, OutputError
 from vestige.core.half_written import is_half_written
-from vestige.core.signal_store import SignalStore
-from vestige.core.signals import Damage, ModelTable, VariableSpec
+from vestige.data.signals.layout import Damage, ModelTable, VariableSpec
+from vestige.data.signals.store import SignalStore
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -460,8 +460,8 @@ def test_a_damaged_mark_does_not_count_and_is_listed(full):
 
 _WRITER = """
 import os, signal, sys
-from tests.core.stores import layout_of, signals_of
-from vestige.core.signal_store import SignalStore
+from tests.data.signals.stores import layout_of, signals_of
+from vestige.data.signals.store import SignalStore
 store = SignalStore.open(sys.argv[1], layout_of())
 {body}
 """
@@ -535,10 +535,10 @@ def test_a_store_killed_while_it_was_made_is_made_anew(tmp_path):
             sys.executable,
             "-c",
             "import os, signal, sys\n"
-            "from tests.core.stores import layout_of\n"
-            "from vestige.core import signal_store\n"
-            "signal_store._write_ids = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
-            "signal_store.SignalStore.create(sys.argv[1], layout_of())",
+            "from tests.data.signals.stores import layout_of\n"
+            "from vestige.data.signals import store\n"
+            "store._write_ids = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "store.SignalStore.create(sys.argv[1], layout_of())",
             str(folder),
         ],
         cwd=ROOT,
@@ -555,8 +555,8 @@ def test_a_store_killed_while_it_was_made_is_made_anew(tmp_path):
 _MEMORY = """
 import resource, sys
 import numpy as np
-from vestige.core.signal_store import SignalStore
-from vestige.core.signals import ModelTable, SignalLayout, VariableSpec
+from vestige.data.signals.store import SignalStore
+from vestige.data.signals.layout import ModelTable, SignalLayout, VariableSpec
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -25,7 +25,16 @@ from vestige.core.blocks import BlockTable
 from vestige.core.errors import ArtefactError, InputError, OutputError
 from vestige.core.half_written import half_written, reason, remove_left_behind, settle, writable
 from vestige.core.messages import few
-from vestige.core.signals import CURE, MEMBER, Damage, ModelTable, SignalLayout, VariableSpec, all_variables, spans
+from vestige.data.signals.layout import (
+    CURE,
+    MEMBER,
+    Damage,
+    ModelTable,
+    SignalLayout,
+    VariableSpec,
+    all_variables,
+    spans,
+)
 
 FOLDER = "signals.zarr"
 """Name of the store in a run."""
@@ -54,7 +63,7 @@ class SignalStore:
 
     Example:
         >>> import tempfile
-        >>> from vestige.core.signals import ModelTable, SignalLayout, VariableSpec
+        >>> from vestige.data.signals.layout import ModelTable, SignalLayout, VariableSpec
         >>> layout = SignalLayout(
         ...     ModelTable([0, 1], [20, 20], [7, 8]),
         ...     np.array([[True, False, True], [False, True, False]]),
@@ -119,8 +128,12 @@ class SignalStore:
         folder = Path(folder)
         there = _identity_in(folder)
         specs = {name: VariableSpec(**spec) for name, spec in there["variables"].items()}
-        *columns, _ = (_coordinate(folder, name) for name in ("model", "epoch", "seed", "record"))
-        models = ModelTable(*columns)
+        columns = {}
+        for name in ("model", "epoch", "seed", "record"):
+            array = _open_array(folder, name, write=False)
+            key, where = f"{name}/c/0", f"the coordinate {name}"
+            columns[name] = _read_object(folder, array, key, slice(None), where, CURE)
+        models = ModelTable(columns["model"], columns["epoch"], columns["seed"])
         if expected is not None:
             expected.refuse_other(folder.name, models, there)
         return cls(folder, models, specs, there["n_records"], expected, there["made_from"])
@@ -305,14 +318,16 @@ class SignalStore:
     def _rows(self, rows: Any) -> list[int]:
         """Positions of rows, from a mask, positions or None."""
         n = len(self.models)
-        found = np.arange(n) if rows is None else np.asarray(rows)
-        found = np.flatnonzero(found) if found.dtype == bool and found.shape == (n,) else found
-        if found.ndim != 1 or (found.size and (found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= n)):
+        positions = np.arange(n) if rows is None else np.asarray(rows)
+        if positions.dtype == bool and positions.shape == (n,):
+            positions = np.flatnonzero(positions)
+        are_rows = positions.size == 0 or (positions.dtype.kind in "iu" and 0 <= positions.min() <= positions.max() < n)
+        if positions.ndim != 1 or not are_rows:
             raise InputError(
                 f"{self.folder.name}: Expected rows of its {n:,} models, as a mask or as positions from 0, found "
-                f"{few([str(v) for v in found.flat], 5)}."
+                f"{few([str(v) for v in positions.flat], 5)}."
             )
-        return [int(row) for row in found]
+        return [int(row) for row in positions]
 
     def _mark(self, row: int) -> bool:
         key = f"complete/c/{row}"
@@ -433,7 +448,7 @@ def _identity_in(folder: Path) -> dict[str, Any]:
     """
     try:
         there = json.loads((folder / "zarr.json").read_bytes())["attributes"]["vestige"]
-        seal, found = there["seal"], there["format"]
+        seal, written_format = there["seal"], there["format"]
         sealed = _seal(folder, seal) == seal
     except OSError as error:
         raise ArtefactError(
@@ -445,8 +460,8 @@ def _identity_in(folder: Path) -> dict[str, Any]:
         raise ArtefactError(
             f"{folder.name}: Expected a store of signals as it was made, found other metadata or ids; {CURE}."
         )
-    if found != FORMAT:
-        raise ArtefactError(f"{folder.name}: Expected a store of format {FORMAT}, found {found}; {CURE}.")
+    if written_format != FORMAT:
+        raise ArtefactError(f"{folder.name}: Expected a store of format {FORMAT}, found {written_format}; {CURE}.")
     return dict(there)
 
 
@@ -461,8 +476,3 @@ def _read_object(folder: Path, array: Any, key: str, at: Any, where: str, cure: 
     except (ValueError, RuntimeError):  # zarr's, of a checksum and of a codec
         found = "found a damaged object"
     raise ArtefactError(f"{folder.name}: Expected {where}, {found}; {cure}.")
-
-
-def _coordinate(folder: Path, name: str) -> np.ndarray:
-    array = _open_array(folder, name, write=False)
-    return _read_object(folder, array, f"{name}/c/0", slice(None), f"the coordinate {name}", CURE)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.signals import ModelTable, SignalLayout, VariableSpec
+from vestige.data.signals.layout import ModelTable, SignalLayout, VariableSpec
 
 N_MODELS, N_RECORDS = 4, 37
 VARIABLES = {
@@ -54,4 +54,4 @@ def flip(path, bit):
 
 def small_chunks(monkeypatch, n_bytes=240):
     """Make stores whose objects are so small that 37 records are several."""
-    monkeypatch.setattr("vestige.core.signals._CHUNK_BYTES", n_bytes)
+    monkeypatch.setattr("vestige.data.signals.layout._CHUNK_BYTES", n_bytes)

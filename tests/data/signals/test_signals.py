@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from tests.core.stores import layout_of
+from tests.data.signals.stores import layout_of
 
-from vestige.core.signals import ModelTable, SignalLayout, VariableSpec, spans
+from vestige.data.signals.layout import ModelTable, SignalLayout, VariableSpec, spans
 
 
 def test_a_model_table_names_its_rows():

@@ -1,19 +1,22 @@
-"""From curves and calls to rows: every metric of one attack on one group of units."""
+"""Rows of the result table: every metric of one attack on one group of units, and what is worst of several rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from vestige.auditing.results.operating_points import FPRS, Rule
-from vestige.auditing.results.tidy import NAN, Row
-from vestige.core.result import Status
+from vestige.core.result import RESULT_DTYPES, Status
 from vestige.evaluation.intervals import (
     NO_INTERVAL,
     Bounds,
     Interval,
     auc_interval,
     balanced_accuracy_bounds,
+    bonferroni,
     f1_bounds,
     is_resolvable,
     nonmembers_needed,
@@ -23,13 +26,38 @@ from vestige.evaluation.intervals import (
 )
 from vestige.evaluation.permutation import ks_p_value
 from vestige.evaluation.roc import Roc, best_point, expected_fpr, point_at_fpr
+from vestige.evaluation.verdict import Headline
+
+NAN = float("nan")
+_LEVEL = 0.95  # with which all bounds behind one worst row hold together
 
 PRIORS = (0.5, 0.1, 0.01)
 """Shares of members in the population for which precision is reported."""
 
 
 @dataclass(frozen=True)
-class Counts:
+class Row:
+    """One number of the result table; the columns that are the same in every row are added at the end."""
+
+    attack: str
+    threshold: str
+    metric: str
+    group: str
+    value: float
+    interval: Interval
+    n_members: int | None
+    n_nonmembers: int | None
+    definition: str
+    false_positives: int | None = None
+    status: Status = Status.OK
+
+    @property
+    def usable(self) -> bool:
+        """Whether headline and gate may read it."""
+        return self.status is Status.OK
+
+
+class Counts(NamedTuple):
     """Units called members on each side."""
 
     true_positives: int
@@ -100,20 +128,19 @@ def _balanced(c: Counts) -> float:
 
 def measure(name: str, c: Counts, level: float = 0.95) -> tuple[float, Bounds]:
     """Value and interval of one metric of calls at a given threshold."""
-    counts = (c.true_positives, c.n_members, c.false_positives, c.n_nonmembers)
     tpr, fpr = c.true_positives / c.n_members, c.false_positives / c.n_nonmembers
     if name in ("recall", "tpr"):
         return tpr, rate_bounds(c.true_positives, c.n_members, level)
     if name == "fpr":
         return fpr, rate_bounds(c.false_positives, c.n_nonmembers, level)
     if name == "balanced_accuracy":
-        return _balanced(c), balanced_accuracy_bounds(*counts, level)
+        return _balanced(c), balanced_accuracy_bounds(*c, level)
     if name == "f1":
         wrong = c.n_members - c.true_positives + c.false_positives
-        return 2 * c.true_positives / (2 * c.true_positives + wrong), f1_bounds(*counts, level)
+        return 2 * c.true_positives / (2 * c.true_positives + wrong), f1_bounds(*c, level)
     prior = c.n_members / (c.n_members + c.n_nonmembers) if name == "precision" else float(name.rsplit("_", 1)[1])
     called = prior * tpr + (1 - prior) * fpr
-    return (prior * tpr / called if called else NAN), precision_bounds(*counts, prior, level)
+    return (prior * tpr / called if called else NAN), precision_bounds(*c, prior, level)
 
 
 _PRECISION_AT = {
@@ -174,3 +201,107 @@ def worst_row(rows: Sequence[Row], attack: str, group: str, what: str, threshold
         f"largest over {what}, here {top.attack}{where}, bounds simultaneous (Bonferroni); {top.definition}",
         top.false_positives, top.status,
     )  # fmt: skip
+
+
+def hidden_row(attack: str, group: str, min_cell: int) -> Row:
+    """The row that stands for a hidden group."""
+    return Row(
+        attack, "roc", "auc", group, NAN, NO_INTERVAL, None, None,
+        f"hidden: fewer than {min_cell} units on a side, or needed to hide such a group or a difference of groups",
+        status=Status.SUPPRESSED,
+    )  # fmt: skip
+
+
+def worst_rows(
+    curves: Mapping[str, Roc],
+    calls: Mapping[tuple[str, Rule], Counts],
+    group_curves: Mapping[tuple[str, str], Roc],
+    groups: Mapping[str, set[str]],
+) -> Iterator[Row]:
+    """Pick what is worst over attacks, thresholds and groups, with bounds that allow for the picking.
+
+    Args:
+        curves: The ROC of every attack.
+        calls: What every attack calls members, by threshold rule.
+        group_curves: The ROC of every attack and group.
+        groups: Names of the groups that are compared, by the name of the row: `worst_class` and `worst_group`.
+    """
+    level = bonferroni(_LEVEL, len(curves))
+    for rows in _by_metric(curve_rows({(a, "all"): c for a, c in curves.items()}, level)):
+        # What holds for all attacks needs each of them: those that learnt from half of the records resolve fewer rates.
+        left = [row for row in rows if not row.usable]
+        some = f"{len(left)} of " if 0 < len(left) < len(rows) else ""
+        yield worst_row(left or rows, "worst", "all", f"{some}{len(curves)} attacks", "roc")
+    yield from _worst_call_rows("worst", calls, "attacks and thresholds")
+    for attack in curves:
+        its_own = {key: call for key, call in calls.items() if key[0] == attack}
+        yield from _worst_call_rows(attack, its_own, "thresholds")
+    for kind, names in groups.items():
+        chosen = {key: curve for key, curve in group_curves.items() if key[1] in names}
+        if len({name for _, name in chosen}) > 1:
+            what = f"{len(curves)} attacks and {len({name for _, name in chosen})} groups"
+            for rows in _by_metric(curve_rows(chosen, bonferroni(_LEVEL, len(chosen)))):
+                if any(row.usable for row in rows):
+                    yield worst_row(rows, "worst", kind, what, "roc")
+
+
+def _worst_call_rows(attack: str, calls: Mapping[tuple[str, Rule], Counts], what: str) -> Iterator[Row]:
+    """Every metric at the threshold where it is largest."""
+    level = bonferroni(_LEVEL, len(calls))
+    rows = (r for (name, rule), counts in calls.items() for r in call_rows(name, "all", rule, counts, level))
+    for candidates in _by_metric(r for r in rows if r.metric not in ("fpr", "tpr")):
+        defined = [r for r in candidates if not np.isnan(r.value)]
+        if defined:
+            yield worst_row(defined, attack, "all", f"{len(calls)} {what}", "any")
+
+
+def _by_metric(rows: Iterable[Row]) -> list[list[Row]]:
+    grouped: dict[str, list[Row]] = {}
+    for row in rows:
+        grouped.setdefault(row.metric, []).append(row)
+    return list(grouped.values())
+
+
+def headline_of(worst: list[Row]) -> Headline | None:
+    """The worst attack at the lowest false-positive rate that every attack's nonmembers resolve."""
+    at = {row.metric: row for row in worst if row.attack == "worst" and row.group == "all" and row.usable}
+    fpr = min((f for f in FPRS if f"tpr_at_fpr_{f:g}" in at), default=None)
+    if fpr is None:
+        return None
+    row = at[f"tpr_at_fpr_{fpr:g}"]
+    return Headline(fpr, row.value, row.interval.lower, row.interval.upper)
+
+
+def p_value_row(p_value: float, curves: Mapping[str, Roc]) -> Row:
+    """Make the row of the permutation test over all attacks."""
+    most = max(curves.values(), key=lambda curve: curve.n_nonmembers)
+    return Row(
+        "worst", "roc", "p_value", "all", p_value, NO_INTERVAL, most.n_members, most.n_nonmembers,
+        f"familywise permutation test over {len(curves)} attacks, by AUC and by the tails of one and two times the "
+        "headline rate",
+    )  # fmt: skip
+
+
+def frame_of(
+    rows: Iterable[Row], same: Mapping[str, object], access: Mapping[str, str], n_queries: Mapping[str, int]
+) -> pd.DataFrame:
+    """Return rows as a table with the columns and types of `RESULT_DTYPES`.
+
+    A number that does not exist makes its row UNDEFINED.
+
+    Args:
+        rows: In the order of the table.
+        same: Columns that are the same in every row.
+        access: What an attack may ask of the target, by attack; the audit's own is in `same`.
+        n_queries: Queries about one record, by attack; 1 if omitted.
+    """
+    columns: dict[str, list[object]] = {name: [] for name in RESULT_DTYPES}
+    for row in rows:
+        if math.isnan(row.value) and row.usable:
+            row = replace(row, status=Status.UNDEFINED, interval=NO_INTERVAL)
+        values = {**same, "n_queries": n_queries.get(row.attack, 1), **vars(row), "status": str(row.status)}
+        values |= {"access": access.get(row.attack, same["access"])}
+        values |= {"lower": row.interval.lower, "upper": row.interval.upper}
+        for name, column in columns.items():
+            column.append(values[name])
+    return pd.DataFrame({name: pd.Series(v, dtype=RESULT_DTYPES[name]) for name, v in columns.items()})

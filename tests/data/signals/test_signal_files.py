@@ -6,11 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
-from tests.core.stores import VARIABLES, files_of, layout_of, signals_of
+from tests.data.signals.stores import VARIABLES, files_of, layout_of, signals_of
 
 from vestige.core.errors import ArtefactError
-from vestige.core.signal_store import SignalStore
-from vestige.core.signals import ModelTable, VariableSpec
+from vestige.data.signals.layout import ModelTable, VariableSpec
+from vestige.data.signals.store import SignalStore
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_a_coordinate_that_is_gone_is_named(folder, name):
 
 
 def test_a_store_of_another_version_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("vestige.core.signal_store.FORMAT", "vestige-signals-0")
+    monkeypatch.setattr("vestige.data.signals.store.FORMAT", "vestige-signals-0")
     SignalStore.create(tmp_path / "s.zarr", layout_of())
     monkeypatch.undo()
     with pytest.raises(ArtefactError, match=r"s.zarr: Expected a store of format vestige-signals-1, found .*-0"):
@@ -134,7 +134,7 @@ def test_nobody_else_may_look_into_it(folder):
 
 
 def test_a_store_made_with_objects_of_another_size_stays_readable(tmp_path, monkeypatch):
-    monkeypatch.setattr("vestige.core.signals._CHUNK_BYTES", 100)
+    monkeypatch.setattr("vestige.data.signals.layout._CHUNK_BYTES", 100)
     small = SignalStore.create(tmp_path / "s.zarr", layout_of())
     small.write_row(0, signals_of(0))
     monkeypatch.undo()
