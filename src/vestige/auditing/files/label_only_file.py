@@ -66,10 +66,11 @@ class BoundaryTable(_Search):
 
     n_queries: int = BoundarySearch.n_queries
     n_references: int = BoundarySearch.n_references
+    likelihood_ratio: bool = BoundarySearch.likelihood_ratio
 
     def probe(self) -> Probe:
         """Return what is asked."""
-        return BoundarySearch(self.n_queries, _ESTIMATORS[self.estimator], self.n_references)
+        return BoundarySearch(self.n_queries, _ESTIMATORS[self.estimator], self.n_references, self.likelihood_ratio)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +90,11 @@ class SettledTable(_Search):
     """The search for the decision boundary that ends as soon as a shadow model's threshold is settled."""
 
     n_queries: int = SettledSearch.n_queries
+    likelihood_ratio: bool = SettledSearch.likelihood_ratio
 
     def probe(self) -> Probe:
         """Return what is asked."""
-        return SettledSearch(self.n_queries, _ESTIMATORS[self.estimator])
+        return SettledSearch(self.n_queries, _ESTIMATORS[self.estimator], self.likelihood_ratio)
 
 
 @dataclass(frozen=True)

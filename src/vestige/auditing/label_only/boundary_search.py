@@ -7,7 +7,15 @@ import numpy as np
 from jaxtyping import Bool
 
 from vestige.attacks._finite_distances import finite_distances
-from vestige.auditing.label_only.probe import Probe, score
+from vestige.auditing.label_only.likelihood import (
+    SCALE,
+    TOO_FEW,
+    allows_ratio,
+    normal_scale,
+    played_ratio,
+    ratio_scores,
+)
+from vestige.auditing.label_only.probe import RATIO, Probe, score
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
 from vestige.auditing.label_only.searches import (
     FARTHEST,
@@ -20,7 +28,6 @@ from vestige.auditing.label_only.searches import (
 )
 from vestige.auditing.played import Played, PlayedAttacks
 from vestige.auditing.references.phi import remaining
-from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
@@ -29,7 +36,15 @@ from vestige.core.targets import LabelTarget
 from vestige.signals.boundary import BoundaryDistances, surfree
 
 BOUNDARY, CALIBRATED = "boundary_distance", "calibrated_boundary_distance"
-_COUNTED_AS = {BOUNDARY: "as the farthest", CALIBRATED: "as far as the farthest that was left"}
+_COUNTED_AS = {
+    BOUNDARY: "as the farthest",
+    CALIBRATED: "as far as the farthest that was left",
+    RATIO: "as far as the farthest that was left",
+}
+_NO_REFERENCE = (
+    "shadow models, beside the first and its partner, one of them not trained on each record, or references whose "
+    "models are kept"
+)
 
 
 @dataclass(frozen=True)
@@ -39,8 +54,11 @@ class BoundarySearch(Probe):
     Attributes:
         n_queries: Queries about each record at most.
         estimator: `surfree`, or `hop_skip_jump`, from `vestige.signals.boundary`.
-        n_references: Shadow models that were not trained on a record, and that its distance is compared with besides:
-            `calibrated_boundary_distance`. 0 for no such comparison.
+        n_references: Models that were not trained on a record, and that its distance is compared with besides:
+            `calibrated_boundary_distance`. They are shadow models, or references whose models are kept
+            (`references_by_forgetting`, `references_from_scratch`). 0 for no such comparison.
+        likelihood_ratio: Whether all shadow models are searched from all records, so that `label_only_likelihood_ratio`
+            can read the distances. The target is asked no more for it than `n_queries` a record.
 
     Raises:
         InputError: Fewer than 0 references.
@@ -53,6 +71,7 @@ class BoundarySearch(Probe):
     n_queries: int = 1_000
     estimator: Estimator = surfree
     n_references: int = 0
+    likelihood_ratio: bool = False
 
     def __post_init__(self) -> None:
         if self.n_references < 0:
@@ -60,8 +79,8 @@ class BoundarySearch(Probe):
 
     @property
     def attacks(self) -> tuple[str, ...]:
-        """`boundary_distance`, and the attack that compares with references, if there are to be any."""
-        return (BOUNDARY, CALIBRATED) if self.n_references else (BOUNDARY,)
+        """`boundary_distance`, and the attacks that compare with other models' distances, if there are to be any."""
+        return (BOUNDARY, *((CALIBRATED,) if self.n_references else ()), *((RATIO,) if self.likelihood_ratio else ()))
 
     def n_queries_of(self, pool: Records, space: InputSpace, wanted: Collection[str]) -> int:
         """Return `n_queries`, whatever is made of the distances."""
@@ -69,35 +88,53 @@ class BoundarySearch(Probe):
         return self.n_queries
 
     def play(self, question: LabelQuestion) -> LabelResults:
-        """Play the attack by distance, and the one that compares it with models that never saw the record, if wanted.
+        """Play the attack by distance, and those that compare it with other models' distances, if wanted.
 
-        One search of the target serves both: signed distances with those of records it is wrong about at 0 are the
-        others. The references are the same for the target and for the first shadow model, on which thresholds are set;
-        neither that model nor its partner is one of them.
+        One search of the target serves all: signed distances with those of records it is wrong about at 0 are those of
+        the plain attack. The references are the same for the target and for the first shadow model, on which thresholds
+        are set; neither that model nor its partner is one of them.
         """
-        asked_about, not_run = self._references(question)
-        if asked_about is None and BOUNDARY not in question.wanted:
+        wanted, shadows = question.wanted, question.shadows
+        references = None
+        if CALIBRATED in wanted and shadows is not None:
+            references = references_of_records(shadows, self.n_references)
+        ratio = RATIO in wanted and allows_ratio(question.trained_on_halves)
+        not_run = (
+            *((NotRun(CALIBRATED, _NO_REFERENCE),) if CALIBRATED in wanted and references is None else ()),
+            *((TOO_FEW,) if RATIO in wanted and not ratio else ()),
+        )
+        names = [name for name in self.attacks if name in wanted and name not in {left.attack for left in not_run}]
+        if not names:
             return LabelResults(attacks=PlayedAttacks(not_run=not_run))
-        probe = self if asked_about is not None else replace(self, n_references=0)
-        source, references = probe._search_shadows(question, asked_about)
+        signed = references is not None or ratio
+        theirs = self._search_shadows(question, references, ratio=ratio)
         question.progress("searching for the boundary of the target", 0, 1)
-        name = BOUNDARY if BOUNDARY in question.wanted else CALIBRATED
-        distances = probe.search(question.target(name), question.pool, question.space, question.seed)
-        found = []
-        if BOUNDARY in question.wanted:
-            found.append(self._plain(question, distances, source))
-        if asked_about is not None and source is not None:
-            compared = _Compared(question.wanted[CALIBRATED], asked_about, references)
-            found.append(self._calibrated(compared, distances, source))
+        distances = self.search(question.target(names[0]), question.pool, question.space, question.seed, signed=signed)
+        source = None if question.trained_on_halves is None else theirs[0][1]
+        played = []
+        if BOUNDARY in names:
+            played.append(self._plain(question, distances, source))
+        if references is not None:
+            compared = _Compared(question, references, theirs)
+            played.append(self._calibrated(compared, distances, source))
+        if ratio:
+            played.append(self._ratio(question, distances, [found for _, found in theirs.values()]))
         checks = [
             check
-            for one in found
+            for one in played
             for check in not_found(one.attack.name, distances.robust, _COUNTED_AS[one.attack.name])
         ]
-        return LabelResults(attacks=PlayedAttacks(played=tuple(found), not_run=not_run, checks=tuple(checks)))
+        return LabelResults(attacks=PlayedAttacks(played=tuple(played), not_run=not_run, checks=tuple(checks)))
 
     def search(
-        self, target: LabelTarget, pool: Records, space: InputSpace, seed: int, rows: Rows | None = None
+        self,
+        target: LabelTarget,
+        pool: Records,
+        space: InputSpace,
+        seed: int,
+        rows: Rows | None = None,
+        *,
+        signed: bool = False,
     ) -> BoundaryDistances:
         """Search from records; other records are where a search starts if noise finds no other class.
 
@@ -107,43 +144,36 @@ class BoundarySearch(Probe):
             space: What inputs may be.
             seed: Of directions.
             rows: From which of them; all if omitted.
-
-        Returns:
-            The distances, signed if they are to be compared with references.
+            signed: Whether distances are to be compared with other models', so that those of records the model is wrong
+                about are negative instead of 0.
 
         Raises:
             InputError: The inputs are no array of numbers.
         """
-        options = {"signed": True} if self.n_references else {}  # an custom estimator need not know the word
+        options = {"signed": True} if signed else {}  # a custom estimator need not know the word
         return searched(self.estimator, self.n_queries, target, pool, space, seed, rows, **options)
 
-    def _references(self, question: LabelQuestion) -> tuple[np.ndarray | None, tuple[NotRun, ...]]:
-        """Which records each shadow model is asked about as a reference, if distances are to be compared."""
-        if CALIBRATED not in question.wanted:
-            return None, ()
-        shadows = question.shadows
-        asked_about = None if shadows is None else references_of_records(shadows, self.n_references)
-        needs = "shadow models, beside the first and its partner, one of them not trained on each record"
-        return asked_about, () if asked_about is not None else (NotRun(CALIBRATED, needs),)
-
     def _search_shadows(
-        self, question: LabelQuestion, asked_about: np.ndarray | None
-    ) -> tuple[BoundaryDistances | None, list[tuple[np.ndarray, BoundaryDistances]]]:
-        """The first shadow model's distances, and those of references from the records they are asked about."""
-        source: BoundaryDistances | None = None
-        references: list[tuple[np.ndarray, BoundaryDistances]] = []
-        shadows, space, seed = question.shadows, question.space, question.seed
+        self, question: LabelQuestion, references: np.ndarray | None, *, ratio: bool
+    ) -> dict[int, tuple[Rows, BoundaryDistances]]:
+        """Distances of the adversary's models by their numbers, each with the records that it was searched from."""
+        shadows = question.shadows
         if shadows is None:
-            return None, []
-        for number, model in shadows.first(1 if asked_about is None else len(shadows.member)):
-            if number == 0:
-                question.progress("searching for the boundary of a shadow model", 0, 1)
-                source = self.search(model, question.pool, space, seed)
-            elif asked_about is not None and asked_about[number].any():
-                question.progress("searching for the boundary of references", number, len(asked_about))
-                rows = np.flatnonzero(asked_about[number])
-                references.append((rows, self.search(model, question.pool, space, seed, rows)))
-        return source, references
+            return {}
+        every = np.arange(question.pool.n_records)
+        signed = ratio or references is not None
+        theirs: dict[int, tuple[Rows, BoundaryDistances]] = {}
+        for number, model in shadows.first(len(shadows.member) if signed else 1):
+            is_source = number == 0 and shadows.has_source
+            rows = every if ratio or is_source else np.empty(0, dtype=np.int64)
+            if references is not None and not rows.size:
+                rows = np.flatnonzero(references[number])
+            if rows.size:
+                whose = "a shadow model" if is_source else "other models"
+                question.progress(f"searching for the boundary of {whose}", number, len(shadows.member))
+                found = self.search(model, question.pool, question.space, question.seed, rows, signed=signed)
+                theirs[number] = rows, replace(found, nearest=found.nearest[:0])  # inputs of all models would be much
+        return theirs
 
     def _plain(self, question: LabelQuestion, distances: BoundaryDistances, source: BoundaryDistances | None) -> Played:
         attack = question.wanted[BOUNDARY]
@@ -160,18 +190,34 @@ class BoundarySearch(Probe):
             by_budget=(budgets, np.stack(at, axis=1)) if at else None,
         )
 
-    def _calibrated(self, compared: "_Compared", distances: BoundaryDistances, source: BoundaryDistances) -> Played:
+    def _calibrated(
+        self, compared: "_Compared", distances: BoundaryDistances, source: BoundaryDistances | None
+    ) -> Played:
         budgets = self._budgets(distances)
         at = [compared.score(distances, place) for place in range(len(budgets))]
         return Played(
             attack=compared.attack,
             scores=compared.score(distances),
-            known_scores=compared.score(source),
+            known_scores=None if source is None else compared.score(source),
             n_queries=self.n_queries,
             definition=f"{self._how()}; minus where the model is wrong; less the mean over {compared.models} not "
             f"trained on the record, searched with the same random numbers; {FARTHEST}",
             by_budget=(budgets, np.stack(at, axis=1)) if at else None,
         )
+
+    def _ratio(self, question: LabelQuestion, distances: BoundaryDistances, theirs: list[BoundaryDistances]) -> Played:
+        """The likelihood ratio of the distances found in the end, and of those at every budget."""
+
+        def signals(place: int | None) -> tuple[np.ndarray, np.ndarray]:
+            return normal_scale(_at(distances, place), np.stack([_at(found, place) for found in theirs]))
+
+        assert question.shadows is not None
+        budgets, is_in = self._budgets(distances), question.shadows.member
+        at = [ratio_scores(question, *signals(place), is_in) for place in range(len(budgets))]
+        found = played_ratio(
+            question, *signals(None), n_queries=self.n_queries, definition=f"{self._how()}; {SCALE}; {FARTHEST}"
+        )
+        return replace(found, by_budget=(budgets, np.stack(at, axis=1)) if at else None)
 
     def _budgets(self, distances: BoundaryDistances) -> tuple[int, ...]:
         return tuple(budget for budget in distances.budgets if budget <= self.n_queries)
@@ -183,7 +229,8 @@ class BoundarySearch(Probe):
 def references_of_records(shadows: ShadowLabels, n_references: int) -> Bool[np.ndarray, "model record"] | None:
     """Return which shadow models stand for those that never saw a record: the first so many it was left out of.
 
-    The first model and its partner are none of them. Of pairs, each record was left out of one of each.
+    The first model, if thresholds are set on it, and its partner are none of them. Of pairs, each record was left out
+    of one of each.
 
     Args:
         shadows: The models.
@@ -203,31 +250,42 @@ def references_of_records(shadows: ShadowLabels, n_references: int) -> Bool[np.n
                [0, 0]])
     """
     asked_about = np.zeros_like(shadows.member, dtype=bool)
-    for number in np.flatnonzero(remaining(shadows.member, shadows.groups, 0)):
+    others = remaining(shadows.member, shadows.groups, 0) if shadows.has_source else np.ones(len(asked_about), bool)
+    for number in np.flatnonzero(others):
         asked_about[number] = ~shadows.member[number] & (asked_about.sum(axis=0) < n_references)
     return asked_about if asked_about.any(axis=0).all() else None
 
 
 class _Compared:
-    """Distances less those of references."""
+    """Distances less those of references.
+
+    Args:
+        question: Of the audit.
+        references: Which records each model is a reference of.
+        theirs: What was found from the records that each was searched from.
+    """
 
     def __init__(
-        self, attack: Attack, asked_about: np.ndarray, references: list[tuple[np.ndarray, BoundaryDistances]]
+        self, question: LabelQuestion, references: np.ndarray, theirs: dict[int, tuple[Rows, BoundaryDistances]]
     ) -> None:
-        self.attack = attack
-        self._left_out = ~asked_about[asked_about.any(axis=1)]
-        self._references = references
-        n_each = asked_about.sum(axis=0)
+        self.attack = question.wanted[CALIBRATED]
+        numbers = np.flatnonzero(references.any(axis=1)).tolist()
+        self._not_used = ~references[numbers]
+        self._theirs = [theirs[number] for number in numbers]
+        n_each = references.sum(axis=0)
         n_words = f"{n_each.min()}" if n_each.min() == n_each.max() else f"{n_each.min()} to {n_each.max()}"
-        self.models = f"{n_words} shadow {'model' if n_words == '1' else 'models'}"
+        kind = "reference" if question.trained_on_halves is None else "shadow"
+        trained = "" if not question.shadows or not question.shadows.training else f" ({question.shadows.training})"
+        self.models = f"{n_words} {kind} {'model' if n_words == '1' else 'models'}{trained}"
 
     def score(self, distances: BoundaryDistances, place: int | None = None) -> np.ndarray:
         """Score what was found in the end, or at a budget."""
-        theirs = np.zeros(self._left_out.shape)
-        for row, (records, found) in zip(theirs, self._references, strict=True):
-            row[records] = finite_distances(_at(found, place))
+        theirs = np.zeros(self._not_used.shape)
+        for row, used, (rows, found) in zip(theirs, ~self._not_used, self._theirs, strict=True):
+            own = used[rows]  # a distance of a record it was trained on may not decide what counts as the farthest
+            row[rows[own]] = finite_distances(_at(found, place)[own])
         own = finite_distances(_at(distances, place))
-        return score(self.attack, own, shadow_signed_distances=theirs, is_in=self._left_out)
+        return score(self.attack, own, shadow_signed_distances=theirs, is_in=self._not_used)
 
 
 def _at(found: BoundaryDistances, place: int | None) -> np.ndarray:

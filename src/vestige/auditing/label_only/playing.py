@@ -26,6 +26,6 @@ def label_results(probes: Sequence[Probe], question: LabelQuestion) -> LabelResu
     ]
     return LabelResults(
         attacks=together(one.attacks for one in found),
-        copies=next((one.copies for one in found if one.copies is not None), None),
+        copies={name: copies for one in found for name, copies in one.copies.items()},
         is_in=None if question.shadows is None else question.shadows.member,
     )

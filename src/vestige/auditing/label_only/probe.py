@@ -12,7 +12,7 @@ from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
 
 RATIO = "label_only_likelihood_ratio"
-"""The attack that any kind of copies can feed."""
+"""The attack that any kind of copies, and a boundary search, can feed."""
 
 FEWEST = 4
 """Models of a likelihood ratio that leaves one and its partner out."""
@@ -53,8 +53,11 @@ def served(probes: Sequence[Probe], wanted: Collection[str]) -> list[tuple[Probe
         >>> served([Translations()], ["translations", "loss"])
         [(Translations(choices=(1, 2, 3)), ('translations',))]
     """
-    # What is played with several kinds of copies reads the most of them.
-    by_number = sorted(range(len(probes)), key=lambda number: probes[number].attacks[1:] != (RATIO,))
+    # The ratio reads a search that was asked to feed it; else copies of which it and their count are all that is made.
+    by_number = sorted(
+        range(len(probes)),
+        key=lambda n: (not getattr(probes[n], "likelihood_ratio", False), probes[n].attacks[1:] != (RATIO,)),
+    )
     server = {name: number for number in reversed(by_number) for name in probes[number].attacks if name in wanted}
     names = [tuple(name for name in probe.attacks if server.get(name) == n) for n, probe in enumerate(probes)]
     return [(probe, of_probe) for probe, of_probe in zip(probes, names, strict=True) if of_probe]

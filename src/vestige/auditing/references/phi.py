@@ -169,6 +169,15 @@ def asked_alike(references: References, target: Predictions, views: Logits | Pro
     return replace(references, target=answers, target_kind=type(views), labels=None)
 
 
+def places_of(references: References, target: Predictions) -> Int[np.ndarray, " record"]:
+    """Return which of the references' records the audited ones are.
+
+    Raises:
+        InputError: Some are missing, or only one side has ids.
+    """
+    return _matched(references, target)[0]
+
+
 def _matched(references: References, target: Predictions) -> tuple[Int[np.ndarray, " record"], np.ndarray, bool]:
     """Where each audited record is among the references' records, and which others serve as population."""
     n = target.n_records

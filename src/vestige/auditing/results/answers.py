@@ -130,7 +130,7 @@ def threat_models_of(audited: AuditInputs) -> tuple[ThreatModel, ...]:
             if one.learned_on:
                 of_half = one.learned_on == "known_half"
                 known = (known | {"members"}) if of_half else (known - {"members"}) | {"train", "data"}
-            if attack.needs_references and by_forgetting:
+            if by_forgetting and (attack.needs_references or "shadow_signed_distances" in attack.reads):
                 known |= {"model"}
             words = tuple(word for word in KNOWLEDGE if word in known)
             learnt = f"; {_OF_HALF}" if np.isnan(one.scores).any() else ""

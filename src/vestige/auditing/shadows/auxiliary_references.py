@@ -146,7 +146,7 @@ class _References:
         everybody = joined(self.auxiliary, audited)  # with one count of classes for all
         audited = everybody.take(np.arange(self.auxiliary.n_records, everybody.n_records))
         start = None if self.model is None else Model(self.model, everybody.n_classes, self.seed)
-        answers, norms, knows, epochs = [], [], [], []
+        answers, norms, knows, epochs, classifiers = [], [], [], [], []
         kind: type[Logits] | type[Probabilities] = Logits
         draws = self._draws()
         for number, rows in enumerate(draws):
@@ -163,6 +163,7 @@ class _References:
             own_accuracy = _accuracy(target.answers(own.inputs).whole(), own.labels)
             knows.append([own_accuracy, *self._on_both_sides(answers[-1], audited.labels)])
             epochs.append(model.epoch)
+            classifiers.append(model.classifier)
         self.progress("training reference models", len(draws), len(draws))
         begun_with = "new weights" if start is None else "the target's weights"
         for_epochs = f", {np.mean(epochs):.3g} epochs on average" if any(epochs) else ""
@@ -184,6 +185,7 @@ class _References:
             gradient_norms=np.stack(norms) if norms else None,
             training=said,
             by_forgetting=start is not None,
+            classifiers=classifiers,
         )
 
     def _draws(self) -> list[np.ndarray]:

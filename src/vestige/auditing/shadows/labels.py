@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 
 from vestige.auditing.label_only.question import ShadowLabels
+from vestige.auditing.references.phi import places_of
 from vestige.auditing.shadows.training import Shadows
 from vestige.core.errors import TrainingError
 from vestige.core.outputs import PredictedLabels
 from vestige.core.predictions import Predictions
+from vestige.core.records import Records
+from vestige.core.references import References
 from vestige.core.targets import LabelTarget
 from vestige.targets.access import label_target, labels_only
 from vestige.targets.ledger import Ledger
@@ -32,11 +36,38 @@ def labels_of_shadows(shadows: Shadows, bank: Bank) -> ShadowLabels:
                     f"Expected shadow model {number} in the bank for label-only attacks, found none: models of this "
                     "recipe have no safe format. Train scikit-learn estimators or torch modules."
                 )
-            interface = labels_only(open_target(recipe.load(files).classifier, plan.records.n_classes))
-            with closing(Ledger(None, plan.records.n_records)) as ledger:
-                yield label_target(Meter(interface, ledger), "shadow models")
+            yield from _asked_by_labels(recipe.load(files).classifier, plan.records)
 
     return ShadowLabels(shadows.member, plan.drawn_together[shadows.done], targets)
+
+
+def labels_of_references(references: References, predictions: Predictions, pool: Records) -> ShadowLabels | None:
+    """Return reference models, each by its labels; None if they are not at hand.
+
+    Args:
+        references: The models.
+        predictions: What the target answered about the records of the pool.
+        pool: The audited records.
+
+    Raises:
+        InputError: They did not answer about every audited record.
+    """
+    classifiers = references.classifiers
+    if classifiers is None:
+        return None
+
+    def targets() -> Iterator[LabelTarget]:
+        for classifier in classifiers:
+            yield from _asked_by_labels(classifier, pool)
+
+    is_in = references.member[:, places_of(references, predictions)]
+    return ShadowLabels(is_in, references.groups, targets, references.training)
+
+
+def _asked_by_labels(classifier: Any, pool: Records) -> Iterator[LabelTarget]:
+    """One model, counted in a ledger of its own."""
+    with closing(Ledger(None, pool.n_records)) as ledger:
+        yield label_target(Meter(labels_only(open_target(classifier, pool.n_classes)), ledger), "shadow models")
 
 
 def first_by_labels(shadows: Shadows, target: Predictions) -> Predictions:
