@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import special
 
+from vestige.attacks._phi import check_phi
 from vestige.core.attack import attack
 from vestige.core.errors import InputError
-from vestige.core.phi import check_phi
 from vestige.core.signal import NOT_TRAINED
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vestige.attacks._phi import check_phi
 from vestige.core.attack import attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import Center, Counts, Queries, Variance
-from vestige.core.phi import check_phi
 from vestige.core.signal import NOT_TRAINED
 
 

@@ -1,4 +1,7 @@
-"""Phi: confidence in the true class on the logit scale, where it is close to a normal distribution."""
+"""Phi: confidence in the true class on the logit scale, where it is close to a normal distribution.
+
+Every audit reads `phi_of`, and puts answers of exactly 0 or 1 at `limit_of` all answers that it compares.
+"""
 
 from enum import StrEnum
 from typing import Any
@@ -7,12 +10,15 @@ import numpy as np
 from jaxtyping import Float
 
 from vestige.core.errors import InputError
+from vestige.core.outputs import Logits, Loss, Output, Phi, Probabilities
+from vestige.core.predictions import Predictions
 from vestige.signals.answers import per_row, taken_out
 
-SATURATED = 103.0
-"""Beyond this, phi from probabilities is that of an answer of exactly 0 or 1 [logit]; see `Saturation.REFERENCE`."""
+CONFIDENCES: tuple[type[Output], ...] = (Logits, Phi, Probabilities, Loss)
+"""What phi is read of, what keeps the most digits first."""
 
-_TINY = 1e-45  # added to both probabilities [C, P2]: phi then lies within -103.62 and 103.62
+_TINY = 1e-45  # added to both probabilities, as in Carlini et al.'s code: phi lies within -103.62 and 103.62
+_CERTAIN = 103.0  # beyond this, phi from probabilities is that of an answer of exactly 0 or 1 [logit]
 
 
 class Saturation(StrEnum):
@@ -20,6 +26,7 @@ class Saturation(StrEnum):
 
     REFERENCE = "reference"
     """The default: 1e-45 is added to p and to the others' sum, as Carlini et al. do; certain answers are at 103.6."""
+    # Published code has this number; audits do not, see `limit_of`.
     EMPIRICAL_LOGIT = "empirical logit"
     """Half a vote is added on both sides: for a forest of n trees, certain answers are at log(2 n + 1), one step
     beyond the next certain ones instead of far outside of any normal distribution."""
@@ -96,6 +103,62 @@ def phi_from_probabilities(
         return np.asarray(np.log(own + added) - np.log(block.sum(axis=1) + added))
 
     return per_row(work, probabilities, labels, "probabilities")
+
+
+def phi_of(kind: type[Output], answers: np.ndarray, labels: np.ndarray) -> Float[np.ndarray, "*axes"]:
+    """Return phi of a model's answers as audits read it: infinite where an answer is exactly 0 or 1.
+
+    Args:
+        kind: `Logits`, `Phi`, `Probabilities` or `Loss`.
+        answers: What the model answered; any axes, then the class where the kind has one number per class.
+        labels: True class, of a shape that fits the axes before the class.
+
+    Returns:
+        One number per row, an array of its own [logit].
+
+    Raises:
+        InputError: As of the function for the kind.
+
+    Example:
+        >>> from vestige.core.outputs import Loss, Probabilities
+        >>> phi_of(Probabilities, np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([0, 0]))
+        array([ 0., inf])
+        >>> phi_of(Loss, np.array([0.0]), np.array([0]))
+        array([inf])
+    """
+    if kind is Logits:
+        return phi_from_logits(answers, labels)
+    if kind is Phi:
+        return np.array(answers, dtype=np.float64)
+    if kind is Loss:
+        return phi_from_losses(answers)
+    phi = phi_from_probabilities(answers, labels)
+    return np.where(np.abs(phi) >= _CERTAIN, np.copysign(np.inf, phi), phi)
+
+
+def confidences_of(predictions: Predictions) -> Output | None:
+    """Return the outputs that phi is read of, those that keep the most digits first; None if there are none."""
+    return next((output for kind in CONFIDENCES if (output := predictions.output(kind)) is not None), None)
+
+
+def limit_of(*phi: np.ndarray) -> float:
+    """Return where phi of an answer of exactly 1 is put, and its negative that of 0: log 2 beyond all other answers.
+
+    That is half of the smallest probability that occurs, as Anscombe's half vote. Infinite phi would undo every mean,
+    and a distance of 100, as Carlini et al.'s code has it, every spread of a forest's answers.
+
+    Args:
+        phi: Of all answers that are compared: infinite where they are certain, NaN where they are missing.
+
+    Example:
+        >>> bool(np.isclose(limit_of(np.array([1.0, np.inf]), np.array([-3.0, np.nan])), 3 + np.log(2)))
+        True
+    """
+    return max(_largest(values) for values in phi) + float(np.log(2.0))
+
+
+def _largest(phi: np.ndarray) -> float:
+    return float(np.max(np.abs(phi), where=np.isfinite(phi), initial=0.0))
 
 
 def phi_from_losses(losses: Any) -> Float[np.ndarray, "*axes"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -10,13 +11,13 @@ from vestige.core.errors import InputError
 from vestige.core.ids import id_texts
 from vestige.core.likelihood_ratio import Statistic
 from vestige.core.messages import few
-from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, Probabilities
+from vestige.core.outputs import GradientNorms, Logits, Output, Phi, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.probabilities import LOG_FLOOR
 from vestige.core.references import References
 from vestige.signals.hinge import hinge_from_logits
 from vestige.signals.losses import losses_from_phi
-from vestige.signals.phi import SATURATED, phi_from_logits, phi_from_losses, phi_from_probabilities
+from vestige.signals.phi import confidences_of, limit_of, phi_of
 
 _MOST_PHI = 1e100  # numbers whose squares can be summed
 OF_QUERIES = ("phi", "shadow_phi", "population_phi", "population_shadow_phi")
@@ -93,9 +94,8 @@ class ReferencePhi:
 def reference_phi(references: References, target: Predictions, statistic: Statistic = Statistic.LOGIT) -> ReferencePhi:
     """Match the records, and bring all answers to phi.
 
-    Answers of exactly 0 or 1 stand log 2 beyond the largest phi that any model gave otherwise: half of the smallest
-    probability that occurs, as Anscombe's half vote. Infinite phi would undo every mean, and a distance of 100, as
-    Carlini et al.'s code has it, every spread of a forest's answers.
+    Answers of exactly 0 or 1 stand one step beyond the largest phi that any model gave otherwise: see
+    `vestige.signals.phi.limit_of`.
 
     Args:
         references: What the reference models answered.
@@ -238,10 +238,9 @@ def _phi(
 ) -> Float[np.ndarray, "record query"]:
     """Phi of one model; NaN where all of an answer is NaN."""
     if kind is Phi:
-        return np.array(answers, dtype=np.float64).reshape(len(labels), n_queries)
-    of = phi_from_logits if kind is Logits else _phi_or_infinity
+        return phi_of(kind, answers, labels).reshape(len(labels), n_queries)
     try:
-        return _where_answered(of, answers, labels, n_queries)
+        return _where_answered(partial(phi_of, kind), answers, labels, n_queries)
     except InputError as error:
         raise InputError(f"Reference {whose}: {error}") from None
 
@@ -315,27 +314,12 @@ def _phi_of_target(
             f"Expected the target's answers to the same {references.n_queries} queries per record, found one; give "
             "them with the references (target_phi, target_logits or target_probs in a file)."
         )
-    for output_kind, of in _PHI_OF.items():
-        if (output := target.output(output_kind)) is not None:
-            phi = of(output.whole(), target.labels)
-            return np.array(phi, dtype=np.float64)[:, None]  # a copy: certain answers are moved in place
+    output = confidences_of(target)
+    if output is not None:
+        return phi_of(type(output), output.whole(), target.labels)[:, None]
     raise InputError(
         "Expected logits, probabilities, phi or losses of the target beside reference models, found none of them."
     )
-
-
-def _phi_or_infinity(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Phi, and infinity where the answer is exactly 0 or 1 instead of where Carlini et al. 2022 put it."""
-    phi = phi_from_probabilities(probabilities, labels)
-    return np.where(np.abs(phi) >= SATURATED, np.copysign(np.inf, phi), phi)
-
-
-_PHI_OF: dict[type[Output], Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    Logits: phi_from_logits,
-    Phi: lambda phi, labels: phi,
-    Probabilities: _phi_or_infinity,
-    Loss: lambda losses, labels: phi_from_losses(losses),
-}  # what keeps the most digits first; infinite where the target is certain of a class
 
 
 def _clip(phi: np.ndarray, ours: np.ndarray) -> tuple[int, float]:
@@ -345,13 +329,12 @@ def _clip(phi: np.ndarray, ours: np.ndarray) -> tuple[int, float]:
         InputError: A number is so large that its square is none.
     """
     n_saturated = sum(int(np.isinf(values).sum()) for values in (phi, ours))
-    highest = max(float(np.max(np.abs(values), where=np.isfinite(values), initial=0.0)) for values in (phi, ours))
-    if highest > _MOST_PHI:
+    limit = limit_of(phi, ours)
+    if limit > _MOST_PHI:
         raise InputError(
-            f"Expected phi of the target and of the reference models of at most {_MOST_PHI:g}, found {highest:.3g}; no "
+            f"Expected phi of the target and of the reference models of at most {_MOST_PHI:g}, found {limit:.3g}; no "
             "model answers so: the file is damaged, save it again."
         )
-    limit = highest + float(np.log(2.0))
     if n_saturated:
         for values in (phi, ours):
             np.clip(values, -limit, limit, out=values)

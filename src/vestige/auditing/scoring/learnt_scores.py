@@ -173,7 +173,8 @@ def _with_copies(
 
 def _signals_of(side: Side, options: Options) -> dict[str, np.ndarray]:
     """What attacks that learn read of the records that are evaluated, classes in the target's coding."""
-    found = whole_signals(side.predictions, side.keep, side.predictions.labels[side.keep], options.arithmetic)
+    given, keep = side.predictions, side.keep
+    found = whole_signals(given, keep, given.labels[keep], options.arithmetic, side.observed.phi_limit)
     if side.classes_in is not None:
         for name in {"probabilities", "log_probabilities"} & set(found):
             found[name] = found[name][:, side.classes_in]
