@@ -1,7 +1,7 @@
 """The label-only part of an audit: strengths chosen on shadow models, then the target asked, then scores."""
 
 from vestige.auditing.adversary import AdversaryModels
-from vestige.auditing.label_only.playing import label_results
+from vestige.auditing.label_only.probe import label_results
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults
 from vestige.auditing.plan import AuditPlan
 from vestige.auditing.querying.session import TargetAnswers, TargetSession

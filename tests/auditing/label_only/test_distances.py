@@ -9,8 +9,7 @@ from vestige import BoundarySearch, CombinedDistances, NoisyCopies, Records, Set
 from vestige.attacks import CATALOGUE
 from vestige.attacks.empirical_bayes import empirical_bayes_online
 from vestige.auditing.label_only.boundary_search import references_of_records
-from vestige.auditing.label_only.playing import label_results
-from vestige.auditing.label_only.probe import RATIO, served
+from vestige.auditing.label_only.probe import RATIO, label_results, served
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
 from vestige.auditing.played import Played, PlayedAttacks
 from vestige.core.inputs import InputSpace

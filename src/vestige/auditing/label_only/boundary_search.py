@@ -1,6 +1,6 @@
 """Distances to the decision boundary: Choquette-Choo et al. 2021, section 3.4; calibrated as Watson et al. 2022."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +28,7 @@ from vestige.auditing.label_only.searches import (
 )
 from vestige.auditing.played import Played, PlayedAttacks
 from vestige.auditing.references.phi import remaining
+from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
@@ -41,6 +42,9 @@ _COUNTED_AS = {
     CALIBRATED: "as far as the farthest that was left",
     RATIO: "as far as the farthest that was left",
 }
+Scored = Callable[[Attack, BoundaryDistances, int | None], np.ndarray]
+"""From an attack, one model's distances and the place of a budget, None for all queries, to scores."""
+
 _NO_REFERENCE = (
     "shadow models, beside the first and its partner, one of them not trained on each record, or references whose "
     "models are kept"
@@ -113,10 +117,14 @@ class BoundarySearch(Probe):
         source = None if question.trained_on_halves is None else theirs[0][1]
         played = []
         if BOUNDARY in names:
-            played.append(self._plain(question, distances, source))
+            played.append(self._played(wanted[BOUNDARY], _plain, distances, source, self._how()))
         if references is not None:
-            compared = _Compared(question, references, theirs)
-            played.append(self._calibrated(compared, distances, source))
+            compared, models = _compared(question, references, theirs)
+            how = (
+                f"{self._how()}; minus where the model is wrong; less the mean over {models} not trained on the "
+                f"record, searched with the same random numbers; {FARTHEST}"
+            )
+            played.append(self._played(wanted[CALIBRATED], compared, distances, source, how))
         if ratio:
             played.append(self._ratio(question, distances, [found for _, found in theirs.values()]))
         checks = [
@@ -175,52 +183,34 @@ class BoundarySearch(Probe):
                 theirs[number] = rows, replace(found, nearest=found.nearest[:0])  # inputs of all models would be much
         return theirs
 
-    def _plain(self, question: LabelQuestion, distances: BoundaryDistances, source: BoundaryDistances | None) -> Played:
-        attack = question.wanted[BOUNDARY]
-        budgets = self._budgets(distances)
-        at = [
-            score(attack, np.where(distances.correct, distances.trace[:, place], 0.0)) for place in range(len(budgets))
-        ]
-        return Played(
-            attack=attack,
-            scores=score(attack, _unsigned(distances)),
-            known_scores=None if source is None else score(attack, _unsigned(source)),
-            n_queries=self.n_queries,
-            definition=self._how(),
-            by_budget=(budgets, np.stack(at, axis=1)) if at else None,
-        )
-
-    def _calibrated(
-        self, compared: "_Compared", distances: BoundaryDistances, source: BoundaryDistances | None
-    ) -> Played:
-        budgets = self._budgets(distances)
-        at = [compared.score(distances, place) for place in range(len(budgets))]
-        return Played(
-            attack=compared.attack,
-            scores=compared.score(distances),
-            known_scores=None if source is None else compared.score(source),
-            n_queries=self.n_queries,
-            definition=f"{self._how()}; minus where the model is wrong; less the mean over {compared.models} not "
-            f"trained on the record, searched with the same random numbers; {FARTHEST}",
-            by_budget=(budgets, np.stack(at, axis=1)) if at else None,
-        )
-
     def _ratio(self, question: LabelQuestion, distances: BoundaryDistances, theirs: list[BoundaryDistances]) -> Played:
         """The likelihood ratio of the distances found in the end, and of those at every budget."""
 
         def signals(place: int | None) -> tuple[np.ndarray, np.ndarray]:
             return normal_scale(_at(distances, place), np.stack([_at(found, place) for found in theirs]))
 
-        assert question.shadows is not None
-        budgets, is_in = self._budgets(distances), question.shadows.member
-        at = [ratio_scores(question, *signals(place), is_in) for place in range(len(budgets))]
-        found = played_ratio(
-            question, *signals(None), n_queries=self.n_queries, definition=f"{self._how()}; {SCALE}; {FARTHEST}"
-        )
-        return replace(found, by_budget=(budgets, np.stack(at, axis=1)) if at else None)
+        def scored(_: Attack, __: BoundaryDistances, place: int | None) -> np.ndarray:
+            assert question.shadows is not None
+            return ratio_scores(question, *signals(place), question.shadows.member)
 
-    def _budgets(self, distances: BoundaryDistances) -> tuple[int, ...]:
-        return tuple(budget for budget in distances.budgets if budget <= self.n_queries)
+        how = f"{self._how()}; {SCALE}; {FARTHEST}"
+        found = played_ratio(question, *signals(None), n_queries=self.n_queries, definition=how)
+        return replace(self._played(found.attack, scored, distances, None, how), known_scores=found.known_scores)
+
+    def _played(
+        self, attack: Attack, scored: Scored, distances: BoundaryDistances, source: BoundaryDistances | None, how: str
+    ) -> Played:
+        """An attack on the distances found in the end, and on those at every budget."""
+        budgets = tuple(budget for budget in distances.budgets if budget <= self.n_queries)
+        at = [scored(attack, distances, place) for place in range(len(budgets))]
+        return Played(
+            attack=attack,
+            scores=scored(attack, distances, None),
+            known_scores=None if source is None else scored(attack, source, None),
+            n_queries=self.n_queries,
+            definition=how,
+            by_budget=(budgets, np.stack(at, axis=1)) if at else None,
+        )
 
     def _how(self) -> str:
         return f"L2 in the units of the inputs, by {name_of(self.estimator)}, at most {self.n_queries:,} queries"
@@ -256,41 +246,40 @@ def references_of_records(shadows: ShadowLabels, n_references: int) -> Bool[np.n
     return asked_about if asked_about.any(axis=0).all() else None
 
 
-class _Compared:
-    """Distances less those of references.
+def _compared(
+    question: LabelQuestion, references: np.ndarray, theirs: dict[int, tuple[Rows, BoundaryDistances]]
+) -> tuple[Scored, str]:
+    """How distances less those of references are scored, and which references these are, in words.
 
     Args:
         question: Of the audit.
         references: Which records each model is a reference of.
         theirs: What was found from the records that each was searched from.
     """
+    numbers = np.flatnonzero(references.any(axis=1)).tolist()
 
-    def __init__(
-        self, question: LabelQuestion, references: np.ndarray, theirs: dict[int, tuple[Rows, BoundaryDistances]]
-    ) -> None:
-        self.attack = question.wanted[CALIBRATED]
-        numbers = np.flatnonzero(references.any(axis=1)).tolist()
-        self._not_used = ~references[numbers]
-        self._theirs = [theirs[number] for number in numbers]
-        n_each = references.sum(axis=0)
-        n_words = f"{n_each.min()}" if n_each.min() == n_each.max() else f"{n_each.min()} to {n_each.max()}"
-        kind = "reference" if question.trained_on_halves is None else "shadow"
-        trained = "" if not question.shadows or not question.shadows.training else f" ({question.shadows.training})"
-        self.models = f"{n_words} {kind} {'model' if n_words == '1' else 'models'}{trained}"
-
-    def score(self, distances: BoundaryDistances, place: int | None = None) -> np.ndarray:
-        """Score what was found in the end, or at a budget."""
-        theirs = np.zeros(self._not_used.shape)
-        for row, used, (rows, found) in zip(theirs, ~self._not_used, self._theirs, strict=True):
-            own = used[rows]  # a distance of a record it was trained on may not decide what counts as the farthest
-            row[rows[own]] = finite_distances(_at(found, place)[own])
+    def scored(attack: Attack, distances: BoundaryDistances, place: int | None) -> np.ndarray:
+        signed = np.zeros((len(numbers), references.shape[1]))
+        for row, number in zip(signed, numbers, strict=True):
+            rows, found = theirs[number]
+            used = references[number, rows]  # what counts as the farthest is told by these records alone
+            row[rows[used]] = finite_distances(_at(found, place)[used])
         own = finite_distances(_at(distances, place))
-        return score(self.attack, own, shadow_signed_distances=theirs, is_in=self._not_used)
+        return score(attack, own, shadow_signed_distances=signed, is_in=~references[numbers])
+
+    n_each = references.sum(axis=0)
+    fewest, most = int(n_each.min()), int(n_each.max())
+    kind = "reference" if question.trained_on_halves is None else "shadow"
+    trained = "" if not question.shadows or not question.shadows.training else f" ({question.shadows.training})"
+    n_models = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    return scored, f"{n_models} {kind} model{'' if most == 1 else 's'}{trained}"
+
+
+def _plain(attack: Attack, found: BoundaryDistances, place: int | None) -> np.ndarray:
+    """Scores of distances, 0 where the model is wrong about the record itself."""
+    return score(attack, np.where(found.correct, _at(found, place), 0.0))
 
 
 def _at(found: BoundaryDistances, place: int | None) -> np.ndarray:
+    """The distances in the end, or at a budget."""
     return found.distances if place is None else found.trace[:, place]
-
-
-def _unsigned(found: BoundaryDistances) -> np.ndarray:
-    return np.where(found.correct, found.distances, 0.0)

@@ -15,12 +15,15 @@ from vestige.auditing.label_only.question import LabelQuestion, LabelResults, Sh
 from vestige.auditing.played import Played, PlayedAttacks
 from vestige.auditing.references.scores import partners_of
 from vestige.auditing.scoring.learnt_scores import Copies
+from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
 from vestige.core.result import NotRun
 from vestige.core.targets import LabelTarget
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
-from vestige.signals.label_only.agreement import agreement
+from vestige.signals.label_only.agreement import agreement, prefix_counts
+
+_DRAWS = (10, 25, 50, 100, 250, 500, 1_000)  # queries at which the attack is looked at
 
 
 class CopiesOfRecords(Probe):
@@ -149,6 +152,29 @@ class CopiesOfRecords(Probe):
     def _score(self, question: LabelQuestion, correct: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         attack = question.wanted.get(self.attacks[0]) or named(self.attacks[0])
         return score(attack, correct, predicted=predicted, labels=question.pool.labels)
+
+
+class DrawnCopies(CopiesOfRecords):
+    """Copies drawn at random: any number of them can be looked at, so that more queries are compared with fewer.
+
+    Attributes:
+        n_draws: Copies of every record.
+    """
+
+    n_draws: int
+
+    def __post_init__(self) -> None:
+        if self.n_draws < 1:
+            raise InputError(f"Expected at least 1 draw of each record, found {self.n_draws}; 100 is usual.")
+
+    def n_queries(self, strength: Any) -> int:
+        """Return `n_draws`."""
+        return self.n_draws
+
+    def after_fewer(self, correct: np.ndarray, right: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
+        """Return scores after fewer draws: how many are correct."""
+        budgets = tuple(n for n in _DRAWS if n <= correct.shape[1]) or (correct.shape[1],)
+        return budgets, prefix_counts(correct, budgets).T
 
 
 def _ratio_strength(question: LabelQuestion, agreements: Sequence[np.ndarray], shadows: ShadowLabels) -> int:

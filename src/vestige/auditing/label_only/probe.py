@@ -2,10 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults
+from vestige.auditing.played import together
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
@@ -61,6 +63,29 @@ def served(probes: Sequence[Probe], wanted: Collection[str]) -> list[tuple[Probe
     server = {name: number for number in reversed(by_number) for name in probes[number].attacks if name in wanted}
     names = [tuple(name for name in probe.attacks if server.get(name) == n) for n, probe in enumerate(probes)]
     return [(probe, of_probe) for probe, of_probe in zip(probes, names, strict=True) if of_probe]
+
+
+def label_results(probes: Sequence[Probe], question: LabelQuestion) -> LabelResults:
+    """Ask what the wanted attacks read, each of the first probe that can serve it.
+
+    Args:
+        probes: What is asked, each kind once.
+        question: Who is asked about which records, and for which attacks.
+
+    Raises:
+        InputError: A kind does not fit the inputs.
+        TargetError: A model does not answer.
+        BudgetError: The target's budget is spent.
+    """
+    results = [
+        probe.play(replace(question, wanted={name: question.wanted[name] for name in names}))
+        for probe, names in served(probes, question.wanted)
+    ]
+    return LabelResults(
+        attacks=together(one.attacks for one in results),
+        copies={name: copies for one in results for name, copies in one.copies.items()},
+        is_in=None if question.shadows is None else question.shadows.member,
+    )
 
 
 def played_with(attacks: Iterable[Attack], n_shadows: int) -> tuple[str, ...]:
