@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from tests.experiments.public_threshold import public_threshold
 from tests.experiments.targets_in_turn import Mean, finding, mean_of
 
 from vestige import References, references_by_forgetting, references_from_scratch
 from vestige.attacks._log_means import log_confidence
 from vestige.attacks.calibration import calibration_score
-from vestige.auditing.scoring.public_threshold import public_threshold
 from vestige.core.recipe import Model
 from vestige.core.records import Records, joined
 from vestige.data.sets.named import load

@@ -3,7 +3,6 @@
 Every audit reads `phi_of`, and puts answers of exactly 0 or 1 at `limit_of` all answers that it compares.
 """
 
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -19,17 +18,6 @@ CONFIDENCES: tuple[type[Output], ...] = (Logits, Phi, Probabilities, Loss)
 
 _TINY = 1e-45  # added to both probabilities, as in Carlini et al.'s code: phi lies within -103.62 and 103.62
 _CERTAIN = 103.0  # beyond this, phi from probabilities is that of an answer of exactly 0 or 1 [logit]
-
-
-class Saturation(StrEnum):
-    """How a probability of exactly 0 or 1 gets a finite phi."""
-
-    REFERENCE = "reference"
-    """The default: 1e-45 is added to p and to the others' sum, as Carlini et al. do; certain answers are at 103.6."""
-    # Published code has this number; audits do not, see `limit_of`.
-    EMPIRICAL_LOGIT = "empirical logit"
-    """Half a vote is added on both sides: for a forest of n trees, certain answers are at log(2 n + 1), one step
-    beyond the next certain ones instead of far outside of any normal distribution."""
 
 
 def phi_from_logits(logits: Any, labels: Any) -> Float[np.ndarray, "*axes"]:
@@ -59,7 +47,6 @@ def phi_from_probabilities(
     probabilities: Any,
     labels: Any,
     *,
-    saturation: Saturation = Saturation.REFERENCE,
     n_votes: int | None = None,
 ) -> Float[np.ndarray, "*axes"]:
     """Return `log p_y - log sum_{j != y} p_j` [nats], in float64; prefer logits where there are any.
@@ -69,32 +56,30 @@ def phi_from_probabilities(
     Args:
         probabilities: Class probabilities; any axes, then the class.
         labels: True class, of a shape that fits the axes before the class.
-        saturation: What is done about 0 and 1.
-        n_votes: For the empirical logit: how many votes each probability is a share of, such as a forest's trees.
+        n_votes: How many votes each probability is a share of, such as a forest's trees: half a vote is added on both
+            sides, so that a certain answer of a forest of n trees is at log(2 n + 1), one step beyond the next certain
+            ones. If omitted, 1e-45 is added to p and to the others' sum, as Carlini et al. do, and certain answers are
+            at 103.6; audits put them elsewhere, see `limit_of`.
 
     Returns:
         One number per row.
 
     Raises:
-        InputError: The shapes do not fit, a label is no class, an entry is no probability, or the number of votes
-            is missing or not wanted.
+        InputError: The shapes do not fit, a label is no class, an entry is no probability, or the number of votes is
+            below 1.
 
     Example:
         >>> p = np.array([[0.75, 0.25], [1.0, 0.0]])
         >>> print(phi_from_probabilities(p, np.array([0, 0])))
         [  1.09861229 103.61632918]
-        >>> print(phi_from_probabilities(p, np.array([0, 0]), saturation=Saturation.EMPIRICAL_LOGIT, n_votes=100))
+        >>> print(phi_from_probabilities(p, np.array([0, 0]), n_votes=100))
         [1.0854542  5.30330491]
 
     Source:
         Carlini et al. 2022, published code. Deviation: the empirical logit is Anscombe's (1956), for forests.
     """
-    by_votes = saturation == Saturation.EMPIRICAL_LOGIT
-    if by_votes != (n_votes is not None) or (n_votes is not None and n_votes < 1):
-        raise InputError(
-            f"Expected at least 1 as n_votes for the empirical logit and none for the reference, found {n_votes} for "
-            f"the {Saturation(saturation)}; give the number of trees."
-        )
+    if n_votes is not None and n_votes < 1:
+        raise InputError(f"Expected at least 1 as n_votes, found {n_votes}; give the number of trees.")
     added = _TINY if n_votes is None else 0.5 / n_votes
 
     def work(block: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from tests.experiments.public_threshold import public_threshold
 
 from vestige import InputError
 from vestige.attacks.calibration import calibration_score
-from vestige.auditing.scoring.public_threshold import public_threshold
 from vestige.data.sets.paper_designs import QuarterSplit, p4_public_game, p4_quarters
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 
