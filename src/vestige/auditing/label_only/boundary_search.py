@@ -1,6 +1,6 @@
 """Distances to the decision boundary: Choquette-Choo et al. 2021, section 3.4; calibrated as Watson et al. 2022."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,26 +15,21 @@ from vestige.auditing.label_only.likelihood import (
     played_ratio,
     ratio_scores,
 )
-from vestige.auditing.label_only.probe import RATIO, Probe, score
+from vestige.auditing.label_only.probe import RATIO, score
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
 from vestige.auditing.label_only.searches import (
     FARTHEST,
-    Estimator,
     Rows,
+    Search,
     name_of,
     not_found,
-    refuse_no_start,
-    searched,
 )
 from vestige.auditing.played import Played, PlayedAttacks
 from vestige.auditing.references.phi import remaining
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
-from vestige.core.inputs import InputSpace
-from vestige.core.records import Records
 from vestige.core.result import NotRun
-from vestige.core.targets import LabelTarget
-from vestige.signals.boundary import BoundaryDistances, surfree
+from vestige.signals.boundary import BoundaryDistances
 
 BOUNDARY, CALIBRATED = "boundary_distance", "calibrated_boundary_distance"
 _COUNTED_AS = {
@@ -42,6 +37,8 @@ _COUNTED_AS = {
     CALIBRATED: "as far as the farthest that was left",
     RATIO: "as far as the farthest that was left",
 }
+_SIGNED = {"signed": True}  # given only where it is wanted: a custom estimator need not know the word
+
 Scored = Callable[[Attack, BoundaryDistances, int | None], np.ndarray]
 """From an attack, one model's distances and the place of a budget, None for all queries, to scores."""
 
@@ -52,7 +49,7 @@ _NO_REFERENCE = (
 
 
 @dataclass(frozen=True)
-class BoundarySearch(Probe):
+class BoundarySearch(Search):
     """The way from every record to the nearest input that the model decides otherwise about.
 
     Attributes:
@@ -72,8 +69,6 @@ class BoundarySearch(Probe):
         ('boundary_distance',)
     """
 
-    n_queries: int = 1_000
-    estimator: Estimator = surfree
     n_references: int = 0
     likelihood_ratio: bool = False
 
@@ -85,11 +80,6 @@ class BoundarySearch(Probe):
     def attacks(self) -> tuple[str, ...]:
         """`boundary_distance`, and the attacks that compare with other models' distances, if there are to be any."""
         return (BOUNDARY, *((CALIBRATED,) if self.n_references else ()), *((RATIO,) if self.likelihood_ratio else ()))
-
-    def n_queries_of(self, pool: Records, space: InputSpace, wanted: Collection[str]) -> int:
-        """Return `n_queries`, whatever is made of the distances."""
-        refuse_no_start(self.estimator, self.n_queries, pool, space)
-        return self.n_queries
 
     def play(self, question: LabelQuestion) -> LabelResults:
         """Play the attack by distance, and those that compare it with other models' distances, if wanted.
@@ -110,10 +100,10 @@ class BoundarySearch(Probe):
         names = [name for name in self.attacks if name in wanted and name not in {left.attack for left in not_run}]
         if not names:
             return LabelResults(attacks=PlayedAttacks(not_run=not_run))
-        signed = references is not None or ratio
+        options = _SIGNED if references is not None or ratio else {}
         theirs = self._search_shadows(question, references, ratio=ratio)
         question.progress("searching for the boundary of the target", 0, 1)
-        distances = self.search(question.target(names[0]), question.pool, question.space, question.seed, signed=signed)
+        distances = self.search(question, question.target(names[0]), None, **options)
         source = None if question.trained_on_halves is None else theirs[0][1]
         played = []
         if BOUNDARY in names:
@@ -134,33 +124,6 @@ class BoundarySearch(Probe):
         ]
         return LabelResults(attacks=PlayedAttacks(played=tuple(played), not_run=not_run, checks=tuple(checks)))
 
-    def search(
-        self,
-        target: LabelTarget,
-        pool: Records,
-        space: InputSpace,
-        seed: int,
-        rows: Rows | None = None,
-        *,
-        signed: bool = False,
-    ) -> BoundaryDistances:
-        """Search from records; other records are where a search starts if noise finds no other class.
-
-        Args:
-            target: What answers.
-            pool: All records.
-            space: What inputs may be.
-            seed: Of directions.
-            rows: From which of them; all if omitted.
-            signed: Whether distances are to be compared with other models', so that those of records the model is wrong
-                about are negative instead of 0.
-
-        Raises:
-            InputError: The inputs are no array of numbers.
-        """
-        options = {"signed": True} if signed else {}  # a custom estimator need not know the word
-        return searched(self.estimator, self.n_queries, target, pool, space, seed, rows, **options)
-
     def _search_shadows(
         self, question: LabelQuestion, references: np.ndarray | None, *, ratio: bool
     ) -> dict[int, tuple[Rows, BoundaryDistances]]:
@@ -169,9 +132,9 @@ class BoundarySearch(Probe):
         if shadows is None:
             return {}
         every = np.arange(question.pool.n_records)
-        signed = ratio or references is not None
+        options = _SIGNED if ratio or references is not None else {}
         theirs: dict[int, tuple[Rows, BoundaryDistances]] = {}
-        for number, model in shadows.first(len(shadows.member) if signed else 1):
+        for number, model in shadows.first(len(shadows.member) if options else 1):
             is_source = number == 0 and shadows.has_source
             rows = every if ratio or is_source else np.empty(0, dtype=np.int64)
             if references is not None and not rows.size:
@@ -179,7 +142,7 @@ class BoundarySearch(Probe):
             if rows.size:
                 whose = "a shadow model" if is_source else "other models"
                 question.progress(f"searching for the boundary of {whose}", number, len(shadows.member))
-                found = self.search(model, question.pool, question.space, question.seed, rows, signed=signed)
+                found = self.search(question, model, rows, **options)
                 theirs[number] = rows, replace(found, nearest=found.nearest[:0])  # inputs of all models would be much
         return theirs
 

@@ -1,19 +1,21 @@
 """Probes that search for the decision boundary: what their kinds share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 
-from vestige.auditing.label_only.probe import all_records
+from vestige.auditing.label_only.probe import Probe, all_records
+from vestige.auditing.label_only.question import LabelQuestion
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
 from vestige.core.result import Check, Validity
 from vestige.core.targets import LabelTarget
-from vestige.signals.boundary import BoundaryDistances, Starts
+from vestige.signals.boundary import BoundaryDistances, Starts, surfree
 
 Rows = Int[np.ndarray, " row"]
 """Numbers of records."""
@@ -73,6 +75,41 @@ def refuse_no_start(estimator: Estimator, n_queries: int, pool: Records, space: 
     """
     with suppress(_ToBeAskedError):
         searched(estimator, n_queries, _Silent(pool.n_classes), pool, space, 0, np.arange(1))
+
+
+@dataclass(frozen=True)
+class Search(Probe):
+    """A search from every record, with a budget of queries about each.
+
+    Attributes:
+        n_queries: Queries about each record at most.
+        estimator: `surfree`, or `hop_skip_jump`, from `vestige.signals.boundary`.
+    """
+
+    n_queries: int = 1_000
+    estimator: Estimator = surfree
+
+    def n_queries_of(self, pool: Records, space: InputSpace, wanted: Collection[str]) -> int:
+        """Return `n_queries`, whatever is made of the distances."""
+        refuse_no_start(self.estimator, self.n_queries, pool, space)
+        return self.n_queries
+
+    def search(
+        self, question: LabelQuestion, target: LabelTarget, rows: Rows | None = None, **options: Any
+    ) -> BoundaryDistances:
+        """Search from records; others are where a search starts if noise finds no other class.
+
+        Args:
+            question: Of the audit.
+            target: What answers.
+            rows: From which records; all if omitted.
+            options: Further arguments of the estimator.
+
+        Raises:
+            InputError: The inputs are no array of numbers.
+        """
+        pool, space = question.pool, question.space
+        return searched(self.estimator, self.n_queries, target, pool, space, question.seed, rows, **options)
 
 
 def name_of(estimator: Estimator) -> str:

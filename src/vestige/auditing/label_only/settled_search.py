@@ -1,28 +1,25 @@
 """Boundary distances that end as soon as a verdict stands: Choquette-Choo et al. 2021, section 3.4; the end is ours."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from vestige.attacks import named
 from vestige.auditing.label_only.likelihood import SCALE, TOO_FEW, allows_ratio, normal_scale, played_ratio
-from vestige.auditing.label_only.probe import RATIO, Probe, score
+from vestige.auditing.label_only.probe import RATIO, score
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults
-from vestige.auditing.label_only.searches import FARTHEST, Estimator, name_of, refuse_no_start, searched
+from vestige.auditing.label_only.searches import FARTHEST, Search, name_of
 from vestige.auditing.played import Played, PlayedAttacks
-from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
 from vestige.core.result import Check, NotRun, Validity
-from vestige.core.targets import LabelTarget
 from vestige.evaluation.strength import choose_on_source
-from vestige.signals.boundary import BUDGETS, CHECKPOINTS, BoundaryDistances, Settled, settlement, surfree
+from vestige.signals.boundary import BUDGETS, CHECKPOINTS, settlement
 
 SETTLED = "settled_boundary_distance"
 
 
 @dataclass(frozen=True)
-class SettledSearch(Probe):
+class SettledSearch(Search):
     """The way to the boundary, ended for each record as soon as its side of a shadow model's threshold stands.
 
     Attributes:
@@ -36,8 +33,6 @@ class SettledSearch(Probe):
         ('settled_boundary_distance',)
     """
 
-    n_queries: int = 1_000
-    estimator: Estimator = surfree
     likelihood_ratio: bool = False
 
     @property
@@ -45,22 +40,17 @@ class SettledSearch(Probe):
         """`settled_boundary_distance`, and the likelihood ratio of its distances, if there is to be one."""
         return (SETTLED, RATIO) if self.likelihood_ratio else (SETTLED,)
 
-    def n_queries_of(self, pool: Records, space: InputSpace, wanted: Collection[str]) -> int:
-        """Return `n_queries`."""
-        refuse_no_start(self.estimator, self.n_queries, pool, space)
-        return self.n_queries
-
     def play(self, question: LabelQuestion) -> LabelResults:
         """Play the attack by distance, ended for each record as soon as its side of a threshold stands.
 
         The first shadow model is searched to the end; its strict threshold is the one.
         """
-        wanted, pool, space, seed = question.wanted, question.pool, question.space, question.seed
-        shadows = question.trained_on_halves
+        wanted, pool, shadows = question.wanted, question.pool, question.trained_on_halves
+        budgets = tuple(n for n in sorted({*CHECKPOINTS, *BUDGETS}) if n < self.n_queries) or (self.n_queries,)
         source = question.of_source(
-            lambda model: self.search_source(model, pool, space, seed),
+            lambda model: self.search(question, model, budgets=budgets),
             "searching for the boundary of a shadow model, to the end",
-        )
+        )  # noted wherever a rule may be fitted
         ratio = RATIO in wanted and allows_ratio(shadows)
         needs = "a shadow model, whose threshold says when a search may end"
         not_run = (
@@ -74,7 +64,7 @@ class SettledSearch(Probe):
         threshold = choose_on_source([of_source], shadows.member[0]).threshold
         rule = settlement(source, threshold)
         question.progress("searching for the boundary of the target, until settled", 0, 1)
-        distances = self.search(question.target(names[0]), pool, space, seed, rule)
+        distances = self.search(question, question.target(names[0]), settled=rule)
         how, most = self._how(threshold, pool), int(distances.n_queries.max())
         played = []
         if SETTLED in names:
@@ -86,7 +76,7 @@ class SettledSearch(Probe):
             theirs = np.empty((len(shadows.member), pool.n_records))
             for number, model in shadows.first(len(theirs)):
                 question.progress("searching for the boundary of shadow models, until settled", number, len(theirs))
-                theirs[number] = self.search(model, pool, space, seed, rule).distances
+                theirs[number] = self.search(question, model, settled=rule).distances
             signals = normal_scale(distances.distances, theirs)
             definition = f"{how}; all models searched so; {SCALE}, 0 where the model is wrong; {FARTHEST}"
             played.append(played_ratio(question, *signals, n_queries=most, definition=definition))
@@ -107,22 +97,3 @@ class SettledSearch(Probe):
         )
         of_people = "; a person's mean is of such distances, and may fall on the other side"
         return how if pool.subjects is None else how + of_people
-
-    def search_source(self, source: LabelTarget, pool: Records, space: InputSpace, seed: int) -> BoundaryDistances:
-        """Search to the end of the budget, noted wherever a rule may be fitted.
-
-        Raises:
-            InputError: The inputs are no array of numbers.
-        """
-        budgets = tuple(n for n in sorted({*CHECKPOINTS, *BUDGETS}) if n < self.n_queries) or (self.n_queries,)
-        return searched(self.estimator, self.n_queries, source, pool, space, seed, budgets=budgets)
-
-    def search(
-        self, target: LabelTarget, pool: Records, space: InputSpace, seed: int, settled: Settled
-    ) -> BoundaryDistances:
-        """Search until records are settled.
-
-        Raises:
-            InputError: The inputs are no array of numbers.
-        """
-        return searched(self.estimator, self.n_queries, target, pool, space, seed, settled=settled)

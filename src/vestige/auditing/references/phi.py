@@ -117,19 +117,19 @@ def reference_phi(references: References, target: Predictions, statistic: Statis
         truth = np.zeros(others.size, dtype=np.int64) if references.labels is None else references.labels[others]
         labels = np.concatenate([labels, truth])
     _check_classes(references, target)
-    n, n_queries, kind = order.size, references.n_queries, references.kind
-    phi = np.empty((references.n_models, columns.size, n_queries))
-    found = _of_target(references, target, order, hinge=statistic is Statistic.HINGE)
-    found |= {f"shadow_{name}": np.empty((references.n_models, *values.shape)) for name, values in found.items()}
+    n, hinge = order.size, statistic is Statistic.HINGE
+    found = _of_target(references, target, columns, labels, n, hinge=hinge)
+    of_classes = references.kind is not Phi and "max_log_p" in found
+    found = found if of_classes else {"phi": found["phi"]}
+    theirs = {name: np.empty((references.n_models, *values.shape)) for name, values in found.items()}
     for number, answers in enumerate(references.models()):  # read once, a model at a time
-        phi[number] = _phi(kind, answers[columns], labels, n_queries, f"model {number}")
-        if "max_log_p" in found:
-            found["shadow_max_log_p"][number] = _max_log_p(kind, answers[order])
-        if "statistic" in found:
-            found["shadow_statistic"][number] = _where_answered(
-                hinge_from_logits, answers[order], target.labels, n_queries
-            )
-    ours = _phi_of_target(references, target, columns, labels)
+        of_model = {"phi": _phi(references.kind, answers[columns], labels, references.n_queries, f"model {number}")}
+        if of_classes:
+            of_model |= _of_classes(references.kind, answers[order], target.labels, hinge=hinge)
+        for name, values in theirs.items():
+            values[number] = of_model[name]
+    ours, phi = found.pop("phi"), theirs.pop("phi")
+    found |= {f"shadow_{name}": values for name, values in theirs.items()}
     n_saturated, limit = _clip(phi, ours)
     if statistic is Statistic.LOSS:  # after certain answers were moved: their log p is 0, which others' is not
         found |= {"statistic": -losses_from_phi(ours[:n]), "shadow_statistic": -losses_from_phi(phi[:, :n])}
@@ -273,20 +273,35 @@ def _gradient_norms(references: References, target: Predictions, order: np.ndarr
     return {"gradient_norms": np.asarray(own.whole(), dtype=np.float64), "shadow_gradient_norms": theirs}
 
 
-def _of_target(references: References, target: Predictions, order: np.ndarray, *, hinge: bool) -> dict[str, np.ndarray]:
-    """What the target's numbers per class tell beside phi, if it and the models answered with some."""
-    if references.kind is Phi:
-        return {}
-    kind, answers = references.target_kind, references.target
-    if answers is not None:
-        answers = answers[order]
-    elif (output := target.output(Logits) or target.output(Probabilities)) is not None:
-        kind, answers = type(output), output.whole()
-    else:
-        return {}
+def _of_target(
+    references: References, target: Predictions, columns: np.ndarray, labels: np.ndarray, n: int, *, hinge: bool
+) -> dict[str, np.ndarray]:
+    """What the target's answers tell: phi of all records, and of the `n` audited ones what numbers per class tell."""
+    if references.target is not None:
+        kind, answers = references.target_kind, references.target[columns]
+        found = {"phi": _phi(kind, answers, labels, references.n_queries, "answers of the target")}
+        return found if kind is Phi else found | _of_classes(kind, answers[:n], target.labels, hinge=hinge)
+    if references.n_queries > 1:
+        raise InputError(
+            f"Expected the target's answers to the same {references.n_queries} queries per record, found one; give "
+            "them with the references (target_phi, target_logits or target_probs in a file)."
+        )
+    output = confidences_of(target)
+    if output is None:
+        raise InputError(
+            "Expected logits, probabilities, phi or losses of the target beside reference models, found none of them."
+        )
+    found = {"phi": phi_of(type(output), output.whole(), target.labels)[:, None]}
+    table: Output | None = target.output(Logits) or target.output(Probabilities)
+    return found if table is None else found | _of_classes(type(table), table.whole(), target.labels, hinge=hinge)
+
+
+def _of_classes(kind: type[Output], answers: np.ndarray, labels: np.ndarray, *, hinge: bool) -> dict[str, np.ndarray]:
+    """What numbers per class tell beside phi."""
     found = {"max_log_p": _max_log_p(kind, answers)}
     if hinge:
-        found["statistic"] = _where_answered(hinge_from_logits, answers, target.labels, references.n_queries)
+        n_queries = int(np.prod(answers.shape[1:-1]))
+        found["statistic"] = _where_answered(hinge_from_logits, answers, labels, n_queries)
     return found
 
 
@@ -301,25 +316,6 @@ def _max_log_p(kind: type[Output], answers: np.ndarray) -> Float[np.ndarray, " r
     else:
         found = np.log(np.maximum(top, LOG_FLOOR))
     return np.asarray(found.reshape(len(table), -1).mean(axis=1))
-
-
-def _phi_of_target(
-    references: References, target: Predictions, columns: np.ndarray, labels: np.ndarray
-) -> Float[np.ndarray, "record query"]:
-    if references.target is not None:
-        kind, n_queries = references.target_kind, references.n_queries
-        return _phi(kind, references.target[columns], labels, n_queries, "answers of the target")
-    if references.n_queries > 1:
-        raise InputError(
-            f"Expected the target's answers to the same {references.n_queries} queries per record, found one; give "
-            "them with the references (target_phi, target_logits or target_probs in a file)."
-        )
-    output = confidences_of(target)
-    if output is not None:
-        return phi_of(type(output), output.whole(), target.labels)[:, None]
-    raise InputError(
-        "Expected logits, probabilities, phi or losses of the target beside reference models, found none of them."
-    )
 
 
 def _clip(phi: np.ndarray, ours: np.ndarray) -> tuple[int, float]:

@@ -88,7 +88,7 @@ def observe(
     Raises:
         InputError: A value is not finite, a row is no probability distribution, a loss is negative, or an attack fails.
     """
-    n, vector, given = predictions.n_records, _vector(predictions), _available(predictions)
+    n, vector, given = predictions.n_records, _vector(predictions), _available(predictions, arithmetic)
     played = [a for a in attacks if set(a.reads) <= given]
     scores = {a.name: np.empty(n) for a in played}
     predicted = np.empty(n, dtype=np.int64) if "predicted" in given else None
@@ -227,17 +227,12 @@ def _vector(predictions: Predictions) -> Output | None:
     return next((output for kind in kinds if (output := predictions.output(kind)) is not None), None)
 
 
-def _available(predictions: Predictions) -> set[str]:
-    kinds = {type(output) for output in predictions.outputs}
-    found = {"labels"}
-    if kinds & {Logits, Probabilities}:
-        found |= {"predicted", "losses", "p_true", "phi", "probabilities"}
-    if kinds & {Loss, Phi}:
-        found |= {"losses", "p_true", "phi"}
-    if PredictedLabels in kinds:
-        found |= {"predicted"}
-    if GradientNorms in kinds:
-        found |= {"gradient_norms"}
+def _available(predictions: Predictions, arithmetic: Arithmetic) -> set[str]:
+    """Names of the signals that these outputs tell: those of a block without rows, and what is made of them."""
+    nothing = {
+        type(output): np.empty((0, *output.table.shape[1:]), output.table.dtype) for output in predictions.outputs
+    }
+    found = set(_signals(nothing, predictions.labels[:0], arithmetic, 0.0))
     return found | {name for name, signal in SIGNALS.items() if signal.made_of and found.issuperset(signal.parts)}
 
 
