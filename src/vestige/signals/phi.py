@@ -44,10 +44,7 @@ def phi_from_logits(logits: Any, labels: Any) -> Float[np.ndarray, "*axes"]:
 
 
 def phi_from_probabilities(
-    probabilities: Any,
-    labels: Any,
-    *,
-    n_votes: int | None = None,
+    probabilities: Any, labels: Any, *, n_votes: int | None = None
 ) -> Float[np.ndarray, "*axes"]:
     """Return `log p_y - log sum_{j != y} p_j` [nats], in float64; prefer logits where there are any.
 

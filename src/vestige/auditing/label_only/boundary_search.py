@@ -17,13 +17,7 @@ from vestige.auditing.label_only.likelihood import (
 )
 from vestige.auditing.label_only.probe import RATIO, score
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
-from vestige.auditing.label_only.searches import (
-    FARTHEST,
-    Rows,
-    Search,
-    name_of,
-    not_found,
-)
+from vestige.auditing.label_only.searches import BOUNDARY, FARTHEST, Rows, Search, name_of, not_found
 from vestige.auditing.played import Played, PlayedAttacks
 from vestige.auditing.references.phi import remaining
 from vestige.core.attack import Attack
@@ -31,12 +25,7 @@ from vestige.core.errors import InputError
 from vestige.core.result import NotRun
 from vestige.signals.boundary import BoundaryDistances
 
-BOUNDARY, CALIBRATED = "boundary_distance", "calibrated_boundary_distance"
-_COUNTED_AS = {
-    BOUNDARY: "as the farthest",
-    CALIBRATED: "as far as the farthest that was left",
-    RATIO: "as far as the farthest that was left",
-}
+CALIBRATED = "calibrated_boundary_distance"
 _SIGNED = {"signed": True}  # given only where it is wanted: a custom estimator need not know the word
 
 Scored = Callable[[Attack, BoundaryDistances, int | None], np.ndarray]
@@ -117,12 +106,8 @@ class BoundarySearch(Search):
             played.append(self._played(wanted[CALIBRATED], compared, distances, source, how))
         if ratio:
             played.append(self._ratio(question, distances, [found for _, found in theirs.values()]))
-        checks = [
-            check
-            for one in played
-            for check in not_found(one.attack.name, distances.robust, _COUNTED_AS[one.attack.name])
-        ]
-        return LabelResults(attacks=PlayedAttacks(played=tuple(played), not_run=not_run, checks=tuple(checks)))
+        checks = tuple(check for one in played for check in not_found(one.attack.name, distances.robust))
+        return LabelResults(attacks=PlayedAttacks(played=tuple(played), not_run=not_run, checks=checks))
 
     def _search_shadows(
         self, question: LabelQuestion, references: np.ndarray | None, *, ratio: bool

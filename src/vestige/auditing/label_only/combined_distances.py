@@ -75,7 +75,7 @@ class CombinedDistances(Probe):
             f"{name_of(self.estimator)}, at most {self.n_queries:,} queries a copy; {FARTHEST}"
         )
         robust = np.isinf(distances).any(axis=1)
-        checks = [check for name in wanted for check in not_found(name, robust, "as far as the farthest that was left")]
+        checks = tuple(check for name in wanted for check in not_found(name, robust))
         played = (self._mean(wanted[MEAN], distances, source, how),) if MEAN in wanted else ()
         learnt = Copies(
             target={"copy_distances": distances},
@@ -84,7 +84,7 @@ class CombinedDistances(Probe):
             definition=how,
         )
         return LabelResults(
-            attacks=PlayedAttacks(played=played, checks=tuple(checks)),
+            attacks=PlayedAttacks(played=played, checks=checks),
             copies={LEARNT: learnt} if LEARNT in wanted else {},
         )
 

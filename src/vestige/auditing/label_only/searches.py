@@ -23,6 +23,8 @@ Rows = Int[np.ndarray, " row"]
 Estimator = Callable[..., BoundaryDistances]
 """`surfree` or `hop_skip_jump` of `vestige.signals.boundary`, or a function like them."""
 
+BOUNDARY = "boundary_distance"
+
 FARTHEST = "infinite ones as the largest finite one of their model"
 
 
@@ -117,11 +119,12 @@ def name_of(estimator: Estimator) -> str:
     return str(getattr(estimator, "__name__", "own estimator"))
 
 
-def not_found(attack: str, robust: Bool[np.ndarray, " record"], as_what: str) -> Iterable[Check]:
+def not_found(attack: str, robust: Bool[np.ndarray, " record"]) -> Iterable[Check]:
     """Say of how many records no input of another class was found, and what they count as."""
     if robust.any():
+        left = "" if attack == BOUNDARY else " that was left"
         message = (
             f"For {int(robust.sum()):,} of {robust.size:,} records no input of another class was found: {attack} "
-            f"counts them {as_what}."
+            f"counts them {'as far as' if left else 'as'} the farthest{left}."
         )
         yield Check("boundary_not_found", Validity.VALID, message)

@@ -234,11 +234,7 @@ def as_shadow(references: References, found: ReferencePhi, target: Predictions, 
     if "shadow_gradient_norms" in found.answers:
         outputs.append(GradientNorms(found.answers["shadow_gradient_norms"][model]))
     return Predictions(
-        outputs,
-        labels=target.labels,
-        member=found.is_in[model],
-        subjects=target.subjects,
-        classes=target.classes,
+        outputs, labels=target.labels, member=found.is_in[model], subjects=target.subjects, classes=target.classes
     )
 
 
@@ -283,16 +279,13 @@ def _missing_answers(found: ReferencePhi, not_run: Sequence[NotRun]) -> list[Che
     )
     message += f", and {others:,} about other records" if others else ""
     fell = [left.attack for left in not_run if left.attack in _OF_PHI]
-    if not fell:
-        return [Check("missing_answers", Validity.VALID, f"{message}; attacks do without them.")]
-    return [
-        Check(
-            "missing_answers",
-            Validity.LIMITED,
-            f"{message}: {few(fell, 10)} could not be played, and may be stronger than what was.",
-            "Ask the models again, or leave these models or records out.",
-        )
-    ]
+    cost = (
+        f": {few(fell, 10)} could not be played, and may be stronger than what was"
+        if fell
+        else "; attacks do without them"
+    )
+    cure = "Ask the models again, or leave these models or records out." if fell else ""
+    return [Check("missing_answers", Validity.LIMITED if fell else Validity.VALID, f"{message}{cost}.", cure)]
 
 
 def _definition(found: ReferencePhi, fewest: int, likelihood: LikelihoodRatio, chosen: str, first: int | None) -> str:

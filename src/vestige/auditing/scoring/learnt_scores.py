@@ -195,26 +195,17 @@ def _from_half(
         )
     known = np.asarray(units.of(~first if turned else first))
     if "known_member" in attack.reads:
-        return learnt_from_half(
-            partial(attack.score, **attack.options),
-            {name: _having(own, signals)[name] for name in own},
-            side.member,
-            known,
-            fold,
-        )
+        given = {name: _having(own, signals)[name] for name in own}
+        return learnt_from_half(partial(attack.score, **attack.options), given, side.member, known, fold)
     if "population_losses" in attack.reads:
         return attack_p_from_half(_having({"losses"}, signals)["losses"], side.member, known, fold)
     inputs = side.predictions.inputs
     if inputs is not None:
         inputs = inputs[side.keep] if not hasattr(inputs, "loc") else inputs.loc[side.keep]
     n_classes = max(side.predictions.n_classes, int(side.labels.max()) + 1)
-    return quantile_regression_from_half(
-        partial(attack.score, seed=seed, subjects=units.of_record, **attack.options),
-        _having({"phi"}, signals)["phi"],
-        regression_features(inputs, side.labels, n_classes),
-        side.member,
-        known,
-    )
+    features = regression_features(inputs, side.labels, n_classes)
+    regression = partial(attack.score, seed=seed, subjects=units.of_record, **attack.options)
+    return quantile_regression_from_half(regression, _having({"phi"}, signals)["phi"], features, side.member, known)
 
 
 def _having(names: set[str], signals: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:

@@ -25,13 +25,7 @@ from vestige.core.outputs import (
     Probabilities,
 )
 from vestige.core.predictions import Predictions
-from vestige.core.probabilities import (
-    ClassProbabilities,
-    as_published,
-    from_logits,
-    from_probabilities,
-    softmax,
-)
+from vestige.core.probabilities import ClassProbabilities, as_published, from_logits, from_probabilities, softmax
 from vestige.core.progress import Progress
 from vestige.core.result import NotRun
 from vestige.core.signal import SIGNALS
