@@ -61,14 +61,14 @@ def member_log_odds(
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # that a network has had all its epochs is no news
         fitted.fit(known_features[order], nonmember[order])
-        found = np.asarray(fitted.predict_proba(features), dtype=np.float64)
-    if found.shape != (len(features), 2) or not np.isfinite(found).all():
+        probabilities = np.asarray(fitted.predict_proba(features), dtype=np.float64)
+    if probabilities.shape != (len(features), 2) or not np.isfinite(probabilities).all():
         raise InputError(
             f"Expected 2 finite probabilities for each of {len(features):,} records, found an answer of shape "
-            f"{found.shape} from {type(classifier).__name__}; give a classifier whose predict_proba has a column per "
-            "side."
+            f"{probabilities.shape} from {type(classifier).__name__}; give a classifier whose predict_proba has a "
+            "column per side."
         )
-    log_p = np.log(np.maximum(found, LOG_FLOOR))
+    log_p = np.log(np.maximum(probabilities, LOG_FLOOR))
     return np.asarray(log_p[:, 0] - log_p[:, 1])
 
 

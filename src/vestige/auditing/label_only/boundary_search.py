@@ -105,7 +105,7 @@ class BoundarySearch(Search):
             )
             played.append(self._played(wanted[CALIBRATED], compared, distances, source, how))
         if ratio:
-            played.append(self._ratio(question, distances, [found for _, found in theirs.values()]))
+            played.append(self._ratio(question, distances, [of_model for _, of_model in theirs.values()]))
         checks = tuple(check for one in played for check in not_found(one.attack.name, distances.robust))
         return LabelResults(attacks=PlayedAttacks(played=tuple(played), not_run=not_run, checks=checks))
 
@@ -127,23 +127,24 @@ class BoundarySearch(Search):
             if rows.size:
                 whose = "a shadow model" if is_source else "other models"
                 question.progress(f"searching for the boundary of {whose}", number, len(shadows.member))
-                found = self.search(question, model, rows, **options)
-                theirs[number] = rows, replace(found, nearest=found.nearest[:0])  # inputs of all models would be much
+                distances = self.search(question, model, rows, **options)
+                # Without the inputs: those of all models together would be much.
+                theirs[number] = rows, replace(distances, nearest=distances.nearest[:0])
         return theirs
 
     def _ratio(self, question: LabelQuestion, distances: BoundaryDistances, theirs: list[BoundaryDistances]) -> Played:
         """The likelihood ratio of the distances found in the end, and of those at every budget."""
 
         def signals(place: int | None) -> tuple[np.ndarray, np.ndarray]:
-            return normal_scale(_at(distances, place), np.stack([_at(found, place) for found in theirs]))
+            return normal_scale(_at(distances, place), np.stack([_at(of_model, place) for of_model in theirs]))
 
         def scored(_: Attack, __: BoundaryDistances, place: int | None) -> np.ndarray:
             assert question.shadows is not None
             return ratio_scores(question, *signals(place), question.shadows.member)
 
         how = f"{self._how()}; {SCALE}; {FARTHEST}"
-        found = played_ratio(question, *signals(None), n_queries=self.n_queries, definition=how)
-        return replace(self._played(found.attack, scored, distances, None, how), known_scores=found.known_scores)
+        played = played_ratio(question, *signals(None), n_queries=self.n_queries, definition=how)
+        return replace(self._played(played.attack, scored, distances, None, how), known_scores=played.known_scores)
 
     def _played(
         self, attack: Attack, scored: Scored, distances: BoundaryDistances, source: BoundaryDistances | None, how: str
@@ -209,9 +210,9 @@ def _compared(
     def scored(attack: Attack, distances: BoundaryDistances, place: int | None) -> np.ndarray:
         signed = np.zeros((len(numbers), references.shape[1]))
         for row, number in zip(signed, numbers, strict=True):
-            rows, found = theirs[number]
+            rows, distances_of_model = theirs[number]
             used = references[number, rows]  # what counts as the farthest is told by these records alone
-            row[rows[used]] = finite_distances(_at(found, place)[used])
+            row[rows[used]] = finite_distances(_at(distances_of_model, place)[used])
         own = finite_distances(_at(distances, place))
         return score(attack, own, shadow_signed_distances=signed, is_in=~references[numbers])
 
@@ -223,11 +224,11 @@ def _compared(
     return scored, f"{n_models} {kind} model{'' if most == 1 else 's'}{trained}"
 
 
-def _plain(attack: Attack, found: BoundaryDistances, place: int | None) -> np.ndarray:
+def _plain(attack: Attack, distances: BoundaryDistances, place: int | None) -> np.ndarray:
     """Scores of distances, 0 where the model is wrong about the record itself."""
-    return score(attack, np.where(found.correct, _at(found, place), 0.0))
+    return score(attack, np.where(distances.correct, _at(distances, place), 0.0))
 
 
-def _at(found: BoundaryDistances, place: int | None) -> np.ndarray:
+def _at(distances: BoundaryDistances, place: int | None) -> np.ndarray:
     """The distances in the end, or at a budget."""
-    return found.distances if place is None else found.trace[:, place]
+    return distances.distances if place is None else distances.trace[:, place]

@@ -70,10 +70,10 @@ class ReferencePhi:
 
     def of_query(self, query: int) -> dict[str, np.ndarray]:
         """The signals of one query; without a population the audited records stand for it."""
-        found = self.signals
-        if not len(found["population_phi"]):
-            found |= {f"population_{name}": found[name] for name in ("phi", "shadow_phi", "is_in")}
-        return {name: values[..., query] if name in OF_QUERIES else values for name, values in found.items()}
+        signals = self.signals
+        if not len(signals["population_phi"]):
+            signals |= {f"population_{name}": signals[name] for name in ("phi", "shadow_phi", "is_in")}
+        return {name: values[..., query] if name in OF_QUERIES else values for name, values in signals.items()}
 
     @property
     def n_answers(self) -> int:
@@ -118,26 +118,26 @@ def reference_phi(references: References, target: Predictions, statistic: Statis
         labels = np.concatenate([labels, truth])
     _check_classes(references, target)
     n, hinge = order.size, statistic is Statistic.HINGE
-    found = _of_target(references, target, columns, labels, n, hinge=hinge)
-    of_classes = references.kind is not Phi and "max_log_p" in found
-    found = found if of_classes else {"phi": found["phi"]}
-    theirs = {name: np.empty((references.n_models, *values.shape)) for name, values in found.items()}
+    observed = _of_target(references, target, columns, labels, n, hinge=hinge)
+    of_classes = references.kind is not Phi and "max_log_p" in observed
+    observed = observed if of_classes else {"phi": observed["phi"]}
+    theirs = {name: np.empty((references.n_models, *values.shape)) for name, values in observed.items()}
     for number, answers in enumerate(references.models()):  # read once, a model at a time
         of_model = {"phi": _phi(references.kind, answers[columns], labels, references.n_queries, f"model {number}")}
         if of_classes:
             of_model |= _of_classes(references.kind, answers[order], target.labels, hinge=hinge)
         for name, values in theirs.items():
             values[number] = of_model[name]
-    ours, phi = found.pop("phi"), theirs.pop("phi")
-    found |= {f"shadow_{name}": values for name, values in theirs.items()}
+    ours, phi = observed.pop("phi"), theirs.pop("phi")
+    observed |= {f"shadow_{name}": values for name, values in theirs.items()}
     n_saturated, limit = _clip(phi, ours)
     if statistic is Statistic.LOSS:  # after certain answers were moved: their log p is 0, which others' is not
-        found |= {"statistic": -losses_from_phi(ours[:n]), "shadow_statistic": -losses_from_phi(phi[:, :n])}
-    found |= _gradient_norms(references, target, order)
-    found |= {"phi": ours[:n], "shadow_phi": phi[:, :n], "is_in": references.member[:, order]}
-    found |= {"population_phi": ours[n:], "population_shadow_phi": phi[:, n:]}
-    found["population_is_in"] = references.member[:, others]
-    return ReferencePhi(found, n_saturated, limit, order, by_id, references.groups)
+        observed |= {"statistic": -losses_from_phi(ours[:n]), "shadow_statistic": -losses_from_phi(phi[:, :n])}
+    observed |= _gradient_norms(references, target, order)
+    observed |= {"phi": ours[:n], "shadow_phi": phi[:, :n], "is_in": references.member[:, order]}
+    observed |= {"population_phi": ours[n:], "population_shadow_phi": phi[:, n:]}
+    observed["population_is_in"] = references.member[:, others]
+    return ReferencePhi(observed, n_saturated, limit, order, by_id, references.groups)
 
 
 def asked_alike(references: References, target: Predictions, views: Logits | Probabilities) -> References:
@@ -250,8 +250,8 @@ def _where_answered(
 ) -> Float[np.ndarray, "record query"]:
     table = answers.reshape(len(labels), n_queries, answers.shape[-1])
     missing = np.isnan(table).all(axis=-1)
-    found = of(np.where(missing[..., None], 1.0 / table.shape[-1], table), labels[:, None])
-    return np.where(missing, np.nan, found)
+    values = of(np.where(missing[..., None], 1.0 / table.shape[-1], table), labels[:, None])
+    return np.where(missing, np.nan, values)
 
 
 def _refuse_hinge(references: References, target: Predictions) -> None:
@@ -279,8 +279,8 @@ def _of_target(
     """What the target's answers tell: phi of all records, and of the `n` audited ones what numbers per class tell."""
     if references.target is not None:
         kind, answers = references.target_kind, references.target[columns]
-        found = {"phi": _phi(kind, answers, labels, references.n_queries, "answers of the target")}
-        return found if kind is Phi else found | _of_classes(kind, answers[:n], target.labels, hinge=hinge)
+        observed = {"phi": _phi(kind, answers, labels, references.n_queries, "answers of the target")}
+        return observed if kind is Phi else observed | _of_classes(kind, answers[:n], target.labels, hinge=hinge)
     if references.n_queries > 1:
         raise InputError(
             f"Expected the target's answers to the same {references.n_queries} queries per record, found one; give "
@@ -291,18 +291,18 @@ def _of_target(
         raise InputError(
             "Expected logits, probabilities, phi or losses of the target beside reference models, found none of them."
         )
-    found = {"phi": phi_of(type(output), output.whole(), target.labels)[:, None]}
+    observed = {"phi": phi_of(type(output), output.whole(), target.labels)[:, None]}
     table: Output | None = target.output(Logits) or target.output(Probabilities)
-    return found if table is None else found | _of_classes(type(table), table.whole(), target.labels, hinge=hinge)
+    return observed if table is None else observed | _of_classes(type(table), table.whole(), target.labels, hinge=hinge)
 
 
 def _of_classes(kind: type[Output], answers: np.ndarray, labels: np.ndarray, *, hinge: bool) -> dict[str, np.ndarray]:
     """What numbers per class tell beside phi."""
-    found = {"max_log_p": _max_log_p(kind, answers)}
+    observed = {"max_log_p": _max_log_p(kind, answers)}
     if hinge:
         n_queries = int(np.prod(answers.shape[1:-1]))
-        found["statistic"] = _where_answered(hinge_from_logits, answers, labels, n_queries)
-    return found
+        observed["statistic"] = _where_answered(hinge_from_logits, answers, labels, n_queries)
+    return observed
 
 
 def _max_log_p(kind: type[Output], answers: np.ndarray) -> Float[np.ndarray, " record"]:
@@ -312,10 +312,10 @@ def _max_log_p(kind: type[Output], answers: np.ndarray) -> Float[np.ndarray, " r
     if kind is Logits:  # of the other classes' share, of which float64 keeps every digit
         others = np.exp(table - top[..., None])
         np.put_along_axis(others, table.argmax(axis=-1)[..., None], 0.0, axis=-1)
-        found = -np.log1p(others.sum(axis=-1))
+        top_log_p = -np.log1p(others.sum(axis=-1))
     else:
-        found = np.log(np.maximum(top, LOG_FLOOR))
-    return np.asarray(found.reshape(len(table), -1).mean(axis=1))
+        top_log_p = np.log(np.maximum(top, LOG_FLOOR))
+    return np.asarray(top_log_p.reshape(len(table), -1).mean(axis=1))
 
 
 def _clip(phi: np.ndarray, ours: np.ndarray) -> tuple[int, float]:
@@ -346,9 +346,9 @@ def remaining(is_in: np.ndarray, groups: np.ndarray | None, model: int) -> np.nd
     return np.asarray(others)
 
 
-def left_without(found: ReferencePhi, model: int) -> np.ndarray:
+def left_without(observed: ReferencePhi, model: int) -> np.ndarray:
     """Which models remain when one is the target: all but its group, or but it and those that complement it."""
-    return remaining(found.is_in, found.groups, model)
+    return remaining(observed.is_in, observed.groups, model)
 
 
 def fewest_on_a_side(is_in: np.ndarray) -> int:

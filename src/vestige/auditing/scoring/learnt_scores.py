@@ -121,11 +121,11 @@ def learnt_scores(
             attack, definition = _with_branches(attack, target.predictions.n_classes)
         try:
             of_target, of_shadow = _with_copies(ours, asked.target, target), _with_copies(theirs, asked.shadow, shadow)
-            found = _played(attack, of_target, of_shadow, target, shadow, options.seed)
+            one = _played(attack, of_target, of_shadow, target, shadow, options.seed)
         except InputError as error:  # such as too few known members
             not_run.append(NotRun(attack.name, what_is_needed(str(error))))
         else:
-            played.append(replace(found, n_queries=asked.n_queries, definition=definition))
+            played.append(replace(one, n_queries=asked.n_queries, definition=definition))
     return PlayedAttacks(played=tuple(played), not_run=tuple(not_run))
 
 
@@ -144,14 +144,14 @@ def _played(
         fold = folds_of(shadow.units, stream(seed, "folds of the shadow"))
         signals, shadow_signals = ({name: side[name] for name in own} for side in (_having(own, ours), theirs))
         score = partial(attack.score, **attack.options)
-        found = learnt_from_shadow(score, signals, shadow_signals, shadow.member, fold)
-        return Played(attack=attack, scores=found.scores, known_scores=found.known_scores, learned_on="shadow")
-    found = _from_half(attack, own, ours, target, seed)
-    known = found.known_scores if shadow is None else None
+        learnt = learnt_from_shadow(score, signals, shadow_signals, shadow.member, fold)
+        return Played(attack=attack, scores=learnt.scores, known_scores=learnt.known_scores, learned_on="shadow")
+    learnt = _from_half(attack, own, ours, target, seed)
+    known = learnt.known_scores if shadow is None else None
     if shadow is not None and not members and theirs:  # all of the shadow's: thresholds are set there, nothing tested
         one, other = (_from_half(attack, own, theirs, shadow, seed, turned=turned).scores for turned in (False, True))
         known = np.where(np.isnan(one), other, one)
-    return Played(attack=attack, scores=found.scores, known_scores=known, learned_on="known_half")
+    return Played(attack=attack, scores=learnt.scores, known_scores=known, learned_on="known_half")
 
 
 def _with_branches(attack: Attack, n_classes: int) -> tuple[Attack, str]:
@@ -174,11 +174,11 @@ def _with_copies(
 def _signals_of(side: Side, options: Options) -> dict[str, np.ndarray]:
     """What attacks that learn read of the records that are evaluated, classes in the target's coding."""
     given, keep = side.predictions, side.keep
-    found = whole_signals(given, keep, given.labels[keep], options.arithmetic, side.observed.phi_limit)
+    signals = whole_signals(given, keep, given.labels[keep], options.arithmetic, side.observed.phi_limit)
     if side.classes_in is not None:
-        for name in {"probabilities", "log_probabilities"} & set(found):
-            found[name] = found[name][:, side.classes_in]
-    return found | {"labels": side.labels}
+        for name in {"probabilities", "log_probabilities"} & set(signals):
+            signals[name] = signals[name][:, side.classes_in]
+    return signals | {"labels": side.labels}
 
 
 def _from_half(

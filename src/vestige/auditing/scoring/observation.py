@@ -207,12 +207,12 @@ def whole_signals(
     blocks = {type(output): output.whole()[keep] for output in predictions.outputs}
     signals = _signals(blocks, labels, arithmetic, phi_limit)
     table = signals.pop("probabilities", None)
-    found = {name: np.asarray(values) for name, values in signals.items()}
+    whole = {name: np.asarray(values) for name, values in signals.items()}
     if isinstance(table, ClassProbabilities):
-        found |= {"probabilities": np.asarray(table.p, dtype=np.float64), "log_probabilities": np.asarray(table.log_p)}
+        whole |= {"probabilities": np.asarray(table.p, dtype=np.float64), "log_probabilities": np.asarray(table.log_p)}
     if LastLayerGradients in blocks:
-        found["gradients"] = blocks[LastLayerGradients]
-    return found
+        whole["gradients"] = blocks[LastLayerGradients]
+    return whole
 
 
 def _vector(predictions: Predictions) -> Output | None:
@@ -226,8 +226,8 @@ def _available(predictions: Predictions, arithmetic: Arithmetic) -> set[str]:
     nothing = {
         type(output): np.empty((0, *output.table.shape[1:]), output.table.dtype) for output in predictions.outputs
     }
-    found = set(_signals(nothing, predictions.labels[:0], arithmetic, 0.0))
-    return found | {name for name, signal in SIGNALS.items() if signal.made_of and found.issuperset(signal.parts)}
+    names = set(_signals(nothing, predictions.labels[:0], arithmetic, 0.0))
+    return names | {name for name, signal in SIGNALS.items() if signal.made_of and names.issuperset(signal.parts)}
 
 
 def _with_made(signals: Mapping[str, Any], attack: Attack) -> Mapping[str, Any]:
