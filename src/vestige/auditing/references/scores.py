@@ -259,8 +259,8 @@ def _checks(observed: ReferencePhi) -> list[Check]:
             Check(
                 "saturated_answers",
                 Validity.LIMITED if many else Validity.VALID,
-                f"{observed.n_saturated:,} of {observed.n_answers:,} answers of target and reference models are exactly 0 "
-                f"or 1: their phi was put at {observed.limit:.4g} and its negative, log 2 beyond all others.",
+                f"{observed.n_saturated:,} of {observed.n_answers:,} answers of target and reference models are "
+                f"exactly 0 or 1: their phi was put at {observed.limit:.4g} and its negative, log 2 beyond all others.",
                 "Save logits, or probabilities with more digits, where the model has them." if many else "",
             )
         )
