@@ -10,7 +10,7 @@ from vestige import InputError
 from vestige.core.errors import TargetError
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import LabelTarget
-from vestige.signals.label_only.agreement import Scale, agreement, prefix_counts
+from vestige.signals.label_only.agreement import agreement, prefix_counts
 from vestige.signals.label_only.keyed_draws import KeyedDraws
 from vestige.signals.label_only.noise import Noise, NoiseStrength, noise_labels
 
@@ -204,11 +204,10 @@ def test_every_draw_is_one_query_for_its_record_and_labels_are_all_that_is_neede
 
 def test_agreement_is_finite_symmetric_and_rises_with_the_count():
     correct = np.arange(10) < np.arange(11)[:, None]
-    for scale in Scale:
-        found = agreement(correct, scale)
-        assert np.isfinite(found).all()
-        assert (np.diff(found) > 0).all()
-        np.testing.assert_allclose(found, -found[::-1], atol=1e-12)
+    found = agreement(correct)
+    assert np.isfinite(found).all()
+    assert (np.diff(found) > 0).all()
+    np.testing.assert_allclose(found, -found[::-1], atol=1e-12)
     assert agreement(np.stack([correct, correct])).shape == (2, 11)
 
 

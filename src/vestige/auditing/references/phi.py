@@ -180,8 +180,9 @@ def places_of(references: References, target: Predictions) -> Int[np.ndarray, " 
 
 def _matched(references: References, target: Predictions) -> tuple[Int[np.ndarray, " record"], np.ndarray, bool]:
     """Where each audited record is among the references' records, and which others serve as population."""
-    n = target.n_records
-    nobody = np.empty(0, dtype=np.int64)
+    import pandas as pd
+
+    n, nobody = target.n_records, np.empty(0, dtype=np.int64)
     if references.ids is None:
         if references.n_records != n:
             raise InputError(
@@ -197,10 +198,8 @@ def _matched(references: References, target: Predictions) -> tuple[Int[np.ndarra
     theirs, ours = references.ids, target.ids
     if theirs.dtype.kind != ours.dtype.kind:  # 7 in one file is "7" in the other
         theirs, ours = id_texts(theirs), id_texts(ours)
-    by_id = np.argsort(theirs, kind="stable")
-    place = np.minimum(np.searchsorted(theirs, ours, sorter=by_id), theirs.size - 1)
-    order = by_id[place]
-    missing = theirs[order] != ours
+    order = pd.Index(theirs).get_indexer(ours)
+    missing = order < 0
     if missing.any():
         raise InputError(
             f"Expected reference models' answers about every audited record, found none about "
