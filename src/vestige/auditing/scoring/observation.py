@@ -33,6 +33,7 @@ from vestige.evaluation import preflight
 from vestige.signals.phi import CONFIDENCES, confidences_of, limit_of, phi_of
 
 _BLOCK_ELEMENTS = 1 << 18  # 2 MB of float64: a block and its temporaries stay in the processor's cache
+_KEPT = {"predicted": np.int64, "losses": np.float64}  # signals that are kept of every record, and their types
 _IN_FLIGHT = 4  # blocks read ahead; bounds the memory whatever the number of records
 
 
@@ -85,42 +86,37 @@ def observe(
     n, vector, given = predictions.n_records, _vector(predictions), _available(predictions, arithmetic)
     played = [a for a in attacks if set(a.reads) <= given]
     scores = {a.name: np.empty(n) for a in played}
-    predicted = np.empty(n, dtype=np.int64) if "predicted" in given else None
-    losses = np.empty(n) if "losses" in given else None
-    hashes = np.empty(n if vector is not None else 0, dtype=np.uint64)
+    kept = {name: np.empty(n, dtype=dtype) for name, dtype in _KEPT.items() if name in given}
+    hashes = None if vector is None else np.empty(n, dtype=np.uint64)
     missed: list[tuple[np.ndarray, np.ndarray]] = []
     digest = hashlib.sha256()
 
     def work(start: int, blocks: Mapping[type, np.ndarray]) -> int:
         rows = slice(start, start + len(next(iter(blocks.values()))))
-        labels = predictions.labels[rows]
         for output in predictions.outputs:
             check_block(output, blocks[type(output)], start)
             if isinstance(output, Probabilities):
                 missed.append(rows_that_miss_one(blocks[type(output)], start))
-        signals = _signals(blocks, labels, arithmetic, phi_limit)
+        signals = _signals(blocks, predictions.labels[rows], arithmetic, phi_limit)
         for attack in played:
             scores[attack.name][rows] = attack.play(_with_made(signals, attack))
-        if predicted is not None:
-            predicted[rows] = np.asarray(signals["predicted"])
-        if losses is not None:
-            losses[rows] = np.asarray(signals["losses"])
-        if vector is not None:
+        for name, values in kept.items():
+            values[rows] = np.asarray(signals[name])
+        if vector is not None and hashes is not None:
             hashes[rows] = preflight.row_hashes(blocks[type(vector)])
-        return len(labels)
+        return rows.stop
 
     done = 0
-    for size in _in_threads(work, _blocks(predictions, digest)):
-        done += size
+    for done in _in_threads(work, _blocks(predictions, digest)):
         progress(step, done, n)
     if done != n:
         raise InputError(f"Expected {n:,} rows of outputs, found {done:,}; the file is truncated, save it again.")
     _digest_columns(predictions, digest)
     return Observed(
         scores=scores,
-        predicted=predicted,
-        losses=losses,
-        row_hashes=None if vector is None else hashes,
+        predicted=kept.get("predicted"),
+        losses=kept.get("losses"),
+        row_hashes=hashes,
         decimals=decimals_of(predictions, missed),
         digest=digest.hexdigest(),
         not_run=tuple(NotRun(a.name, a.needs) for a in attacks if a not in played),
