@@ -64,6 +64,7 @@ def observed(n, leak, seed, n_inputs=3):
         "labels": labels,
         "losses": -table.of(table.log_p, labels),
         "gradients": rng.uniform(0.5, 1.0, size=(n, n_inputs, 1)) * delta[:, None],
+        "copy_distances": np.maximum(rng.normal(1 + member[:, None] * leak / 2, size=(n, 5)), 0),
         "correct": (logits[:, None] + 2 * rng.normal(size=(n, 9, 5))).argmax(axis=2) == labels[:, None],
     }
     return signals, member
@@ -211,7 +212,7 @@ def test_what_nothing_can_be_learnt_from_is_refused(attack):
         for known, scored in ((every[:10], every[10:]), (every[10:], every[:10])):
             with pytest.raises(InputError, match="Expected finite numbers to learn from, found NaN or infinity"):
                 run(attack, broken, known, np.arange(20) % 2 == 0, scored, **options)
-    if "labels" in attack.reads and "correct" not in attack.reads:  # how many classes there are, bits do not say
+    if "labels" in attack.reads and not attack.asks_copies:  # how many classes there are, copies do not say
         for wrong in (np.full(20, 5), np.full(20, -1)):
             with pytest.raises(InputError, match="Expected labels from 0 to 4, one class per column of the answers"):
                 run(attack, {**signals, "labels": wrong}, every, np.arange(20) % 2 == 0, every, **options)

@@ -41,7 +41,7 @@ def test_the_names_are_those_of_the_issues():
         "boundary_distance", "settled_boundary_distance", "calibrated_boundary_distance",
         "combined_distance", "label_only_likelihood_ratio", "noise_robustness",
         "attack_p", "nn_shokri", "nn_nasr", "nn_nasr_logits", "nn_memguard", "nn_augmentation",
-        "quantile_regression_gaussian", "quantile_regression_at_fpr", "white_box_gradient",
+        "nn_combined_distance", "quantile_regression_gaussian", "quantile_regression_at_fpr", "white_box_gradient",
     ]  # fmt: skip
     assert [a.name for a in WITH_REFERENCES] == [a.name for a in CATALOGUE[7:21]]
     for entry in CATALOGUE:

@@ -295,6 +295,37 @@ def test_a_network_reads_which_copies_are_correct():
     assert "Translations or Rotations" in {left.attack: left.needs for left in unasked.not_run}["nn_augmentation"]
 
 
+def test_a_network_reads_the_distances_of_shifted_copies():
+    model, both = of_images()
+    asked = Querying(access="label", label_only=(CombinedDistances(n_queries=40), Translations((1,))))
+    names = ["correctness", "nn_augmentation", "nn_combined_distance"]
+    result = audit(model, **both, querying=asked, attacks=names)
+    for name in names[1:]:
+        assert row(result, attack=name, metric="auc", group="all").value > 0.62
+    threat = {t.attack: t for t in result.threat_models}
+    assert (threat["nn_combined_distance"].n_queries, threat["nn_augmentation"].n_queries) == (200, 5)
+    assert {"members", "label"} <= set(threat["nn_combined_distance"].knowledge)
+    assert (
+        "5 copies, shifted by 1 pixels or none; L2 distances" in result.provenance.definitions["nn_combined_distance"]
+    )
+    unasked = audit(model, **both, querying=Querying(access="label"), attacks=["correctness", "nn_combined_distance"])
+    assert "CombinedDistances" in {left.attack: left.needs for left in unasked.not_run}["nn_combined_distance"]
+
+
+@pytest.mark.parametrize(
+    "probe", [BoundarySearch(100, likelihood_ratio=True), SettledSearch(100, likelihood_ratio=True)]
+)
+def test_distances_feed_the_likelihood_ratio(with_shadows, probe):
+    _, _, both, training = with_shadows
+    asked = Querying(access="label", label_only=(probe,))
+    result = audit(tree(both["members"]), **both, querying=asked, adversary=training)
+    name = "label_only_likelihood_ratio"
+    assert row(result, attack=name, metric="auc", group="all").value > 0.6
+    assert {"shadow_global", "shadow_strict"} <= set(result.results.query(f"attack == '{name}'")["threshold"])
+    assert "asinh of the signed L2 distance" in result.provenance.definitions[name]
+    assert {t.attack: t.interface for t in result.threat_models}[name] == "label"
+
+
 def test_a_model_that_remembers_nothing_gives_chance():
     both = sides(seed=1)
     constant = DecisionTreeClassifier(max_depth=1, min_samples_leaf=60, random_state=0)
@@ -351,7 +382,12 @@ def test_an_audit_file_says_what_label_only_attacks_ask(tmp_path):
         "label_only": {
             "noise": {"n_draws": 50, "flips": [0.01, 0.02]},
             "rotations": [4.0],
-            "boundary": {"n_queries": 500, "estimator": "hop_skip_jump", "n_references": 2},
+            "boundary": {
+                "n_queries": 500,
+                "estimator": "hop_skip_jump",
+                "n_references": 2,
+                "likelihood_ratio": True,
+            },
             "combined": {"distance": 2, "n_queries": 50},
             "settled": {"n_queries": 400},
         },
@@ -360,7 +396,7 @@ def test_an_audit_file_says_what_label_only_attacks_ask(tmp_path):
     assert file.querying().label_only == (
         NoisyCopies(50, (NoiseStrength(flips=0.01), NoiseStrength(flips=0.02))),
         Rotations((4.0,)),
-        BoundarySearch(500, hop_skip_jump, n_references=2),
+        BoundarySearch(500, hop_skip_jump, n_references=2, likelihood_ratio=True),
         CombinedDistances(2, 50),
         SettledSearch(400),
     )

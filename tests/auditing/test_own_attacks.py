@@ -13,7 +13,7 @@ import pytest
 from tests.auditing.planted import logits_of, rows, softmax
 from tests.auditing.small_models import bayes
 
-from vestige import Attack, Options, Predictions, Records, ShadowTraining, audit
+from vestige import Attack, Options, Predictions, Records, References, Shadow, ShadowTraining, audit
 from vestige.attacks import CATALOGUE, bibtex
 from vestige.attacks.calibration import calibration_loss
 from vestige.auditing.files.audit_file import audit_file_of
@@ -101,9 +101,47 @@ def test_phi_is_there_whatever_tells_it(output):
     np.testing.assert_allclose(result.records["our_phi"], -np.log(np.expm1(loss)), rtol=1e-7)
 
 
-def test_losses_of_zero_have_a_finite_phi():
+def test_losses_of_zero_stand_one_step_beyond_the_others():
     result = audit(Predictions(Loss(np.where(M, 0.0, 1.0)), Y, M), attacks=[our_phi])
-    assert result.records["our_phi"].max() == pytest.approx(-np.log(1e-30))
+    assert result.records["our_phi"].max() == pytest.approx(np.log(np.e - 1) + np.log(2))
+
+
+def forest(n: int, member: np.ndarray, seed: int) -> np.ndarray:
+    """Shares of votes, some of them exactly 0 or 1."""
+    share = np.random.default_rng(seed).binomial(20, np.where(member, 0.9, 0.7), size=n) / 20
+    share[0] = 1.0
+    return np.stack([share, 1 - share], axis=1)
+
+
+def test_certain_answers_of_target_and_shadow_stand_at_one_place():
+    member, y = np.arange(200) < 100, np.zeros(200, dtype=int)
+    target, shadow = (Predictions(forest(200, member, seed), y, member) for seed in (0, 1))
+    seen = []
+
+    def keeping(phi):
+        seen.append(np.abs(phi).max())
+        return phi
+
+    audit(target, adversary=Shadow(shadow), attacks=["loss", keeping])
+    assert np.unique(seen).tolist() == pytest.approx([np.log(19) + np.log(2)])
+
+
+def test_phi_is_the_same_number_whoever_reads_it():
+    member, y = np.arange(200) < 100, np.zeros(200, dtype=int)
+    is_in = np.random.default_rng(5).random((8, 200)) < 0.5
+    models = np.stack([forest(200, row, seed) for seed, row in enumerate(is_in, 10)])
+    models[3, 1] = [0.999, 0.001]  # the largest that is not certain
+
+    def alone(phi):
+        return phi
+
+    def beside(phi, shadow_phi, is_in):
+        return phi
+
+    target, given = Predictions(forest(200, member, 0), y, member), References(Probabilities, models, is_in)
+    found = audit(target, adversary=given, attacks=["lira_online", alone, beside]).records
+    assert found["beside"].max() == pytest.approx(np.log(999) + np.log(2))
+    np.testing.assert_array_equal(found["alone"], found["beside"])
 
 
 def test_an_attack_whose_signals_are_not_there_is_listed_with_its_need():

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import logit
 
 from vestige.attacks.calibration import calibration_score
 from vestige.attacks.correctness import correctness
@@ -28,7 +29,7 @@ from vestige.evaluation.strength import choose_on_shadows, choose_on_source
 from vestige.papers.choquette_choo import location_network
 from vestige.papers.networks.perceptron import perceptron
 from vestige.signals import phi_from_logits
-from vestige.signals.label_only.agreement import Scale, agreement
+from vestige.signals.label_only.agreement import agreement
 from vestige.signals.label_only.noise import NoiseStrength, noise_labels
 from vestige.training.torch_recipe import TorchRecipe
 
@@ -36,6 +37,10 @@ RESULTS = Path(__file__).with_name("label_only.json")
 NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
     "tanh": location_network,
     "relu": functools.partial(perceptron, 446, (128, 128), 30, activation=torch.nn.ReLU),
+}
+SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "probit": agreement,
+    "logit": lambda correct: logit((correct.sum(axis=-1) + 0.5) / (correct.shape[-1] + 1)),
 }
 STRENGTHS = (0.005, 0.01, 0.02, 0.04)
 METRICS = ("auc", "tpr_at_fpr_0.01", "tpr_at_fpr_0.001")
@@ -97,7 +102,7 @@ def study(seen: dict[str, Any]) -> list[dict[str, Any]]:
     labels, is_in, models = seen["labels"], seen["is_in"], np.arange(len(seen["is_in"]))
     predicted = seen["logits"].argmax(axis=2)
     phi = phi_from_logits(seen["logits"], labels)
-    signals = {scale: [agreement(c, scale) for c in seen["correct"]] for scale in Scale}
+    signals = {name: [scale(c) for c in seen["correct"]] for name, scale in SCALES.items()}
     found: dict[str, list[tuple[float, ...]]] = {}
     chosen: dict[str, list[float]] = {}
 
@@ -119,7 +124,7 @@ def study(seen: dict[str, Any]) -> list[dict[str, Any]]:
             best = choose_on_shadows(empirical_bayes_online, shadow, inside, partner).strength
             scores = empirical_bayes_online(by_strength[best][t], shadow[best], inside)
             note(f"label-only likelihood ratio, {scale}, strength from the shadows", scores, member, STRENGTHS[best])
-            if scale == Scale.PROBIT:
+            if scale == "probit":
                 for p, own, of_shadows in zip(STRENGTHS, by_strength, shadow, strict=True):
                     note(
                         f"label-only likelihood ratio, {p:g}",

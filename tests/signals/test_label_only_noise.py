@@ -9,8 +9,7 @@ from tests.signals.label_only_targets import Column, Linear
 from vestige.core.errors import InputError, TargetError
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import LabelTarget
-from vestige.signals.label_only.agreement import Scale, agreement, prefix_counts
-from vestige.signals.label_only.copies import MajorityLabels
+from vestige.signals.label_only.agreement import agreement, prefix_counts
 from vestige.signals.label_only.keyed_draws import KeyedDraws
 from vestige.signals.label_only.noise import Noise, NoiseStrength, noise_labels
 
@@ -199,34 +198,15 @@ def test_every_draw_is_one_query_for_its_record_and_labels_are_all_that_is_neede
     assert target.sizes == [99] * 6 + [66]
 
 
-def test_a_majority_of_answers_steadies_a_model_that_wavers():
-    class Wavering(Linear):
-        rng = np.random.default_rng(0)
-
-        def labels(self, inputs, records):
-            found = super().labels(inputs, records)
-            return np.where(self.rng.random(found.size) < 0.3, 1 - found, found)
-
-    target = Wavering(np.ones(50), 25.0)
-    steady = MajorityLabels(target, 15)
-    truth = (BITS.sum(axis=1) > 25).astype(int)
-    assert isinstance(steady, LabelTarget)
-    assert (steady.labels(BITS, RECORDS) == truth).mean() > 0.85
-    assert len(target.records) == 300
-    with pytest.raises(InputError, match="Expected an odd number of votes, found 4"):
-        MajorityLabels(target, 4)
-
-
 # ----------------------------------------------------------------------------------------- agreement
 
 
 def test_agreement_is_finite_symmetric_and_rises_with_the_count():
     correct = np.arange(10) < np.arange(11)[:, None]
-    for scale in Scale:
-        found = agreement(correct, scale)
-        assert np.isfinite(found).all()
-        assert (np.diff(found) > 0).all()
-        np.testing.assert_allclose(found, -found[::-1], atol=1e-12)
+    found = agreement(correct)
+    assert np.isfinite(found).all()
+    assert (np.diff(found) > 0).all()
+    np.testing.assert_allclose(found, -found[::-1], atol=1e-12)
     assert agreement(np.stack([correct, correct])).shape == (2, 11)
 
 

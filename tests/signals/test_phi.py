@@ -8,9 +8,7 @@ from tests.signals.exact import exact_phi, row_by_row
 
 from vestige.core.errors import InputError
 from vestige.core.probabilities import from_logits, softmax
-from vestige.signals import Saturation, phi_from_logits, phi_from_probabilities
-
-VOTES = Saturation.EMPIRICAL_LOGIT
+from vestige.signals import phi_from_logits, phi_from_probabilities
 
 
 def _case(shape, n_classes, scale=5.0, dtype=np.float64):
@@ -149,12 +147,12 @@ def test_float32_probabilities_are_summed_in_float64():
 @pytest.mark.parametrize(("votes", "phi"), [(100, log(201)), (0, -log(201)), (50, 0.0), (99, log(99.5 / 1.5))])
 def test_a_forest_gets_half_a_vote_on_both_sides(votes, phi):
     p = np.array([[votes / 100, 1 - votes / 100]])
-    assert phi_from_probabilities(p, [0], saturation=VOTES, n_votes=100)[0] == pytest.approx(phi, abs=1e-12)
+    assert phi_from_probabilities(p, [0], n_votes=100)[0] == pytest.approx(phi, abs=1e-12)
 
 
 def test_a_certain_forest_is_one_step_beyond_the_next():
     p = np.arange(101) / 100
-    found = phi_from_probabilities(np.stack([p, 1 - p], 1), np.zeros(101, int), saturation=VOTES, n_votes=100)
+    found = phi_from_probabilities(np.stack([p, 1 - p], 1), np.zeros(101, int), n_votes=100)
     steps = np.diff(found)
     assert (steps > 0).all()
     assert steps.max() == pytest.approx(log(201 / (99.5 / 1.5)), rel=1e-12)  # 1.11, where the reference has 99
@@ -190,9 +188,6 @@ def test_logits_are_not_taken_for_probabilities():
         phi_from_probabilities(np.array([[3.0, 2.0]]), [0])
 
 
-@pytest.mark.parametrize(
-    "options", [{"n_votes": 100}, {"saturation": VOTES}, {"saturation": VOTES, "n_votes": 0}], ids=str
-)
-def test_votes_go_with_the_empirical_logit_alone(options):
-    with pytest.raises(InputError, match="Expected at least 1 as n_votes for the empirical logit and none"):
-        phi_from_probabilities(np.eye(2), [0, 1], **options)
+def test_a_forest_without_trees_is_refused():
+    with pytest.raises(InputError, match="Expected at least 1 as n_votes, found 0; give the number of trees"):
+        phi_from_probabilities(np.eye(2), [0, 1], n_votes=0)

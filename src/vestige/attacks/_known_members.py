@@ -61,14 +61,14 @@ def member_log_odds(
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # that a network has had all its epochs is no news
         fitted.fit(known_features[order], nonmember[order])
-        found = np.asarray(fitted.predict_proba(features), dtype=np.float64)
-    if found.shape != (len(features), 2) or not np.isfinite(found).all():
+        probabilities = np.asarray(fitted.predict_proba(features), dtype=np.float64)
+    if probabilities.shape != (len(features), 2) or not np.isfinite(probabilities).all():
         raise InputError(
             f"Expected 2 finite probabilities for each of {len(features):,} records, found an answer of shape "
-            f"{found.shape} from {type(classifier).__name__}; give a classifier whose predict_proba has a column per "
-            "side."
+            f"{probabilities.shape} from {type(classifier).__name__}; give a classifier whose predict_proba has a "
+            "column per side."
         )
-    log_p = np.log(np.maximum(found, LOG_FLOOR))
+    log_p = np.log(np.maximum(probabilities, LOG_FLOOR))
     return np.asarray(log_p[:, 0] - log_p[:, 1])
 
 
@@ -130,3 +130,57 @@ def check_classes(labels: Int[np.ndarray, " record"], n_classes: int) -> None:
             f"Expected labels from 0 to {n_classes - 1}, one class per column of the answers, found {labels.min()} to "
             f"{labels.max()}; give the labels in the model's coding."
         )
+
+
+def by_class(
+    known_features: np.ndarray,
+    known_labels: np.ndarray,
+    known_member: np.ndarray,
+    features: np.ndarray,
+    labels: np.ndarray,
+    model: Any,
+) -> Float[np.ndarray, " record"]:
+    """Return the log-odds of membership by a classifier per class, or by one of all classes where too few are known.
+
+    Args:
+        known_features: Known record x feature.
+        known_labels: Class of each known record.
+        known_member: Side of each known record.
+        features: Record x feature of those to be scored.
+        labels: Class of each of them.
+        model: As of `member_log_odds`.
+
+    Raises:
+        InputError: As of `member_log_odds`, or there is no class for each record.
+    """
+    if len(known_labels) != len(known_features) or len(labels) != len(features):
+        raise InputError(
+            f"Expected a class for each of {len(known_features):,} known records and {len(features):,} others, found "
+            f"{len(known_labels):,} and {len(labels):,}; give one per record."
+        )
+    check_known(known_features, known_member, features)
+    scores, left = np.empty(labels.size), np.zeros(labels.size, dtype=bool)
+    for label in np.unique(labels):
+        rows, known = labels == label, known_labels == label
+        if enough_known(known_member[known]):
+            scores[rows] = member_log_odds(known_features[known], known_member[known], features[rows], model)
+        else:
+            left |= rows
+    if left.any():
+        scores[left] = member_log_odds(known_features, known_member, features[left], model)
+    return scores
+
+
+def network(*hidden: int, epochs: int, step: float = 0.001) -> Any:
+    """A network with hidden layers of these sizes: ReLU, Adam, seed 0."""
+    from sklearn.neural_network import MLPClassifier
+
+    return MLPClassifier(hidden, max_iter=epochs, learning_rate_init=step, random_state=0)
+
+
+def standardised(network: Any) -> Any:
+    """The network on standardised columns."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), network)

@@ -7,6 +7,7 @@ record however many models there are.
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vestige.attacks._phi import refuse_infinite
 from vestige.core.errors import InputError
 
 
@@ -24,20 +25,8 @@ def log_confidence(phi: Float[np.ndarray, " record"]) -> Float[np.ndarray, " rec
         [-8.00000000e+02 -6.93147181e-01 -1.80485139e-35]
     """
     refuse_infinite(phi)
-    return _log_confidence(phi)
-
-
-def refuse_infinite(phi: Float[np.ndarray, " record"]) -> None:
-    """Refuse phi that are not finite.
-
-    Raises:
-        InputError: Some are not.
-    """
-    if not np.isfinite(phi).all():
-        raise InputError(
-            "Expected finite phi of the target and of every shadow model, found NaN or infinity; take phi from "
-            "logits, or bound the probabilities away from 0 and 1."
-        )
+    wide = phi.astype(np.float64)
+    return np.asarray(np.minimum(wide, 0.0) - np.log1p(np.exp(-np.abs(wide))))
 
 
 def log_mean_confidence(shadow_phi: Float[np.ndarray, "model record"]) -> Float[np.ndarray, " record"]:
@@ -99,11 +88,6 @@ def out_counts(is_in: Bool[np.ndarray, "model record"]) -> Int[np.ndarray, " rec
             f"{int(counts.argmin()) + 1:,}; train more models."
         )
     return counts
-
-
-def _log_confidence(phi: np.ndarray) -> np.ndarray:
-    wide = phi.astype(np.float64)
-    return np.asarray(np.minimum(wide, 0.0) - np.log1p(np.exp(-np.abs(wide))))
 
 
 def _log_mean(shadow_phi: np.ndarray, chosen: np.ndarray, counts: np.ndarray) -> np.ndarray:

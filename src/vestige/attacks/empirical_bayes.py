@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import special
 
-from vestige.attacks._finite_phi import check_phi
+from vestige.attacks._phi import check_phi
 from vestige.core.attack import attack
 from vestige.core.errors import InputError
 from vestige.core.signal import NOT_TRAINED
@@ -136,7 +136,7 @@ def empirical_bayes_offline(
 
 
 @attack(
-    definition="log-ratio of Student-t predictive densities of the share of correct copies, on the normal's scale",
+    definition="log-ratio of Student-t predictive densities of a label-only signal, on the normal's scale",
     source="ours; predictives of Murphy 2007",
     cites="murphy2007conjugate",
 )
@@ -145,11 +145,13 @@ def label_only_likelihood_ratio(
     shadow_agreement: Float[np.ndarray, "model record"],
     is_in: Bool[np.ndarray, "model record"],
 ) -> Float[np.ndarray, " record"]:
-    """Score each record by `empirical_bayes_online` of the share of its noisy or augmented copies that are correct.
+    """Score each record by `empirical_bayes_online` of a label-only signal, such as the share of correct noisy copies.
 
     Args:
-        agreement: Share of the target's copies that get the true class, on the normal's scale.
-        shadow_agreement: That of every shadow model, asked about the same copies.
+        agreement: What labels alone tell of the target's certainty about each record, on a scale where it is close to a
+            normal distribution: the share of copies that get the true class (`signals.label_only.agreement`), or the
+            signed distance to the decision boundary.
+        shadow_agreement: That of every shadow model, asked about the same copies or by the same search.
         is_in: Whether each shadow model was trained on each record.
 
     Returns:
@@ -162,7 +164,7 @@ def label_only_likelihood_ratio(
         True
 
     Source:
-        Ours, on the copies of Choquette-Choo et al. 2021; predictives of Murphy 2007.
+        Ours, on the copies and boundary distances of Choquette-Choo et al. 2021; predictives of Murphy 2007.
     """
     return empirical_bayes_online(agreement, shadow_agreement, is_in)
 

@@ -8,9 +8,7 @@ from vestige.core.probabilities import ClassProbabilities
 
 
 @attack(
-    definition="-(Shannon entropy of the probabilities)",
-    source="Song & Mittal 2021, eq. 7",
-    cites="song2021systematic",
+    definition="-(Shannon entropy of the probabilities)", source="Song & Mittal 2021, eq. 7", cites="song2021systematic"
 )
 def entropy(probabilities: ClassProbabilities) -> Float[np.ndarray, " record"]:
     """Score each record by the negated Shannon entropy of its prediction [nats].

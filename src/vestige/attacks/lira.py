@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vestige.attacks._finite_phi import check_phi
+from vestige.attacks._phi import check_phi
 from vestige.core.attack import attack
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import Center, Counts, Queries, Variance
@@ -229,12 +229,8 @@ def lira_in_only(
         The IN half of Carlini et al. 2022, online attack.
     """
     ours, theirs = _checked(statistic, shadow_statistic)
-    return _joined(
-        _log_density(
-            _fitted(ours, _one_side(theirs, is_in, "trained on it", counts), center, variance, queries, min_std)
-        ),
-        queries,
-    )
+    inside = _fitted(ours, _one_side(theirs, is_in, "trained on it", counts), center, variance, queries, min_std)
+    return _joined(_log_density(inside), queries)
 
 
 # ------------------------------------------------------------------------------------------ Gaussians of one side

@@ -6,12 +6,7 @@ from jaxtyping import Float
 from vestige.core.attack import attack
 
 
-@attack(
-    definition="-(cross-entropy loss)",
-    source="Yeom et al. 2018",
-    cites="yeom2018privacy",
-    monotone=True,
-)
+@attack(definition="-(cross-entropy loss)", source="Yeom et al. 2018", cites="yeom2018privacy", monotone=True)
 def loss(losses: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
     """Score each record by its negated loss.
 

@@ -7,11 +7,7 @@ from vestige.core.attack import attack
 from vestige.core.probabilities import ClassProbabilities
 
 
-@attack(
-    definition="log of the largest probability",
-    source="Salem et al. 2019",
-    cites="salem2019mlleaks",
-)
+@attack(definition="log of the largest probability", source="Salem et al. 2019", cites="salem2019mlleaks")
 def max_confidence(probabilities: ClassProbabilities) -> Float[np.ndarray, " record"]:
     """Score each record by the logarithm of its largest probability [nats].
 

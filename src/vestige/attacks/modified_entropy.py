@@ -7,12 +7,7 @@ from vestige.core.attack import attack
 from vestige.core.probabilities import ClassProbabilities
 
 
-@attack(
-    definition="-(modified entropy)",
-    source="Song & Mittal 2021, eq. 8",
-    cites="song2021systematic",
-    monotone=True,
-)
+@attack(definition="-(modified entropy)", source="Song & Mittal 2021, eq. 8", cites="song2021systematic", monotone=True)
 def modified_entropy(
     probabilities: ClassProbabilities, labels: Int[np.ndarray, " record"]
 ) -> Float[np.ndarray, " record"]:

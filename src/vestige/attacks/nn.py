@@ -10,9 +10,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vestige.attacks._known_members import check_classes, check_known, enough_known, member_log_odds, one_hot
+from vestige.attacks._known_members import (
+    by_class,
+    check_classes,
+    check_known,
+    member_log_odds,
+    network,
+    one_hot,
+    standardised,
+)
 from vestige.core.attack import attack
-from vestige.core.errors import InputError
 
 
 @attack(
@@ -63,11 +70,10 @@ def nn_shokri(
         Deviations: ReLU instead of leaky ReLU, one output instead of two; 100 epochs, the size of steps and the
         classifier of all classes are ours.
     """
-    check_known(known_probabilities, known_member, probabilities)
     for of in (known_labels, labels):
         check_classes(of, probabilities.shape[1])
-    model = _network(64, epochs=100) if classifier is None else classifier
-    return _by_class(known_probabilities, known_labels, known_member, probabilities, labels, model)
+    model = network(64, epochs=100) if classifier is None else classifier
+    return by_class(known_probabilities, known_labels, known_member, probabilities, labels, model)
 
 
 @attack(
@@ -212,7 +218,7 @@ def nn_memguard(
         np.sort(known_probabilities, axis=1),
         known_member,
         np.sort(probabilities, axis=1),
-        _network(512, 256, 128, epochs=30) if classifier is None else classifier,
+        network(512, 256, 128, epochs=30) if classifier is None else classifier,
     )
 
 
@@ -264,15 +270,9 @@ def nn_augmentation(
         instead of two; 30 epochs in batches with steps of 0.01, where the code has one epoch, record by record, and
         picks the steps by accuracy in training; the classifier of all classes is ours.
     """
-    if len(known_labels) != len(known_correct) or len(labels) != len(correct):
-        raise InputError(
-            f"Expected a class for each of {len(known_correct):,} known records and {len(correct):,} others, found "
-            f"{len(known_labels):,} and {len(labels):,}; give one per record."
-        )
     known_bits, bits = known_correct.astype(np.float64), correct.astype(np.float64)
-    check_known(known_bits, known_member, bits)
-    model = _network(10, 10, epochs=30, step=0.01) if classifier is None else classifier
-    return _by_class(known_bits, known_labels, known_member, bits, labels, model)
+    model = network(10, 10, epochs=30, step=0.01) if classifier is None else classifier
+    return by_class(known_bits, known_labels, known_member, bits, labels, model)
 
 
 def _answer_and_class(
@@ -290,39 +290,5 @@ def _answer_and_class(
         np.column_stack([known_answers, one_hot(known_labels, n_classes)]),
         known_member,
         np.column_stack([answers, one_hot(labels, n_classes)]),
-        _standardised(_network(512, 128, 64, epochs=10)) if classifier is None else classifier,
+        standardised(network(512, 128, 64, epochs=10)) if classifier is None else classifier,
     )
-
-
-def _by_class(
-    known_features: np.ndarray,
-    known_labels: np.ndarray,
-    known_member: np.ndarray,
-    features: np.ndarray,
-    labels: np.ndarray,
-    model: Any,
-) -> Float[np.ndarray, " record"]:
-    """Log-odds by a classifier per class; by one of all classes where a class has too few known on a side."""
-    scores, left = np.empty(labels.size), np.zeros(labels.size, dtype=bool)
-    for label in np.unique(labels):
-        rows, known = labels == label, known_labels == label
-        if enough_known(known_member[known]):
-            scores[rows] = member_log_odds(known_features[known], known_member[known], features[rows], model)
-        else:
-            left |= rows
-    if left.any():
-        scores[left] = member_log_odds(known_features, known_member, features[left], model)
-    return scores
-
-
-def _network(*hidden: int, epochs: int, step: float = 0.001) -> Any:
-    from sklearn.neural_network import MLPClassifier
-
-    return MLPClassifier(hidden, max_iter=epochs, learning_rate_init=step, random_state=0)
-
-
-def _standardised(network: Any) -> Any:
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return make_pipeline(StandardScaler(), network)

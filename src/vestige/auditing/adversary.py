@@ -18,6 +18,7 @@ from vestige.auditing.run_folder import refuse_another
 from vestige.auditing.shadow import Shadow
 from vestige.auditing.shadows.answers import (
     embeddings_of_first,
+    labels_of_references,
     labels_of_shadows,
     pooled_answers,
     pooled_labels,
@@ -78,8 +79,13 @@ def adversary_models(plan: AuditPlan, answers: TargetAnswers) -> AdversaryModels
 
 
 def _given(plan: AuditPlan, references: References, answers: TargetAnswers) -> AdversaryModels:
+    target, pool = answers.predictions, answers.pool
+    labels = None
+    if plan.querying.label_only and pool is not None:
+        labels = labels_of_references(references, target, pool)
+    if target.output(PredictedLabels) is not None:  # a label-only adversary: the target's confidence is not seen
+        return AdversaryModels(labels=labels)
     plan.progress("scoring with reference models", 0, 1)
-    target = answers.predictions
     if answers.views is not None:
         references = asked_alike(references, target, answers.views)
     scores = score_with(references, target, plan.selection.attacks, likelihood=plan.likelihood)
@@ -90,7 +96,7 @@ def _given(plan: AuditPlan, references: References, answers: TargetAnswers) -> A
             "and 2 that were not."
         )
     refuse_another(plan.folder, inputs={"references": scores.digest})
-    return AdversaryModels(shadow=scores.shadow, scores=scores)
+    return AdversaryModels(shadow=scores.shadow, scores=scores, labels=labels)
 
 
 def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) -> AdversaryModels:

@@ -8,8 +8,7 @@ from typing import Any
 
 from vestige.auditing.adversary import AdversaryModels, adversary_models
 from vestige.auditing.finished import FinishedAudit
-from vestige.auditing.label_only.playing import label_results
-from vestige.auditing.label_only.probe import played_with
+from vestige.auditing.label_only.probe import label_results, played_with
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults
 from vestige.auditing.plan import Adversary, Attacks, AuditPlan, plan_of, refuse_other_predictions
 from vestige.auditing.querying.session import TargetAnswers, TargetSession, table_answers

@@ -180,9 +180,13 @@ def _refuse_access(plan: AuditPlan) -> None:
     """Refuse models that an adversary with access to labels could not use."""
     if plan.querying.access is not Access.LABEL:
         return
-    if isinstance(plan.adversary, References):
+    given = plan.adversary
+    if isinstance(given, References) and (
+        given.classifiers is None or given.by_forgetting or not plan.querying.label_only
+    ):
         raise InputError(
-            "Expected access to confidences beside references, found access to labels only; leave out the references."
+            "Expected access to confidences beside references, found access to labels only; leave out the references, "
+            "or give some whose models can be asked (references_from_scratch) and a BoundarySearch(n_references=1)."
         )
     if isinstance(plan.adversary, ShadowTraining) and not plan.querying.label_only:
         raise InputError(

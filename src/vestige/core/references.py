@@ -38,6 +38,8 @@ class References:
             records; the target's are among its own answers.
         training: How they were trained, in a sentence that may be released; it stands in the result's definitions.
         by_forgetting: Whether they began with the target's weights, which the adversary then has to know.
+        classifiers: The models themselves, in the order of the answers, which label-only searches may then ask; None if
+            they are not at hand.
 
     Raises:
         InputError: Shapes do not fit, membership is not 0 or 1, or an id is repeated.
@@ -60,6 +62,7 @@ class References:
     gradient_norms: Any = None
     training: str = ""
     by_forgetting: bool = False
+    classifiers: Any = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -82,6 +85,11 @@ class References:
         for name, size, rows in (("labels", n, "records"), ("groups", answers.shape[0], "models")):
             if getattr(self, name) is not None:
                 set_(self, name, _whole_numbers(getattr(self, name), name, size, rows))
+        if self.classifiers is not None and len(self.classifiers) != answers.shape[0]:
+            raise InputError(
+                f"Expected {answers.shape[0]} classifiers of the references, one per model that answered, found "
+                f"{len(self.classifiers)}; give them in the order of the answers."
+            )
         set_(self, "target_kind", self.kind if self.target_kind is None else self.target_kind)
         if self.target_kind is not self.kind and {self.target_kind, self.kind} != {Logits, Probabilities}:
             raise InputError(

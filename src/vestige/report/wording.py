@@ -30,6 +30,7 @@ _ATTACKS = {
     "nn_nasr_logits": "Classifier of Nasr et al., logits",
     "nn_memguard": "Classifier of MemGuard",
     "nn_augmentation": "Classifier of augmented copies",
+    "nn_combined_distance": "Classifier of distances of copies",
     "calibration_loss": "Calibrated loss",
     "calibration_confidence": "Calibrated confidence",
     "calibration_gradient_norm": "Calibrated gradient norm",

@@ -6,11 +6,10 @@ classes as they are, and as `labels[:, None]` with models x records x queries x 
 """
 
 from vestige.signals.losses import losses_from_logits, losses_from_phi, losses_from_probabilities
-from vestige.signals.phi import Saturation, phi_from_logits, phi_from_probabilities
+from vestige.signals.phi import phi_from_logits, phi_from_probabilities
 from vestige.signals.predicted_labels import predicted_labels
 
 __all__ = [
-    "Saturation",
     "losses_from_logits",
     "losses_from_phi",
     "losses_from_probabilities",

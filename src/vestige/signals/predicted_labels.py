@@ -26,8 +26,8 @@ def predicted_labels(answers: Any) -> Int[np.ndarray, "*axes"]:
         array([1, 0])
     """
     table = as_table(answers, "answers")
-    found = np.asarray(table.argmax(axis=-1), dtype=np.int64)
-    top = np.take_along_axis(table, found[..., None], axis=-1)
+    labels = np.asarray(table.argmax(axis=-1), dtype=np.int64)
+    top = np.take_along_axis(table, labels[..., None], axis=-1)
     if np.isnan(top).any():  # argmax stops at the first value that is not a number
         raise InputError("Expected answers that are numbers, found NaN; leave that model or record out.")
-    return found
+    return labels

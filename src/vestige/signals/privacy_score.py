@@ -7,10 +7,7 @@ from vestige.core.errors import InputError
 
 
 def privacy_score(
-    signal: Float[np.ndarray, "model record"],
-    is_in: Bool[np.ndarray, "model record"],
-    *,
-    min_std: float = 1e-3,
+    signal: Float[np.ndarray, "model record"], is_in: Bool[np.ndarray, "model record"], *, min_std: float = 1e-3
 ) -> Float[np.ndarray, " record"]:
     """Return `|mean IN - mean OUT| / (std IN + std OUT)`: how vulnerable each record is, whatever the target.
 

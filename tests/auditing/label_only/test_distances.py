@@ -7,9 +7,10 @@ import pytest
 
 from vestige import Records
 from vestige.attacks import CATALOGUE
-from vestige.auditing.label_only import BoundarySearch, CombinedDistances, SettledSearch, Translations
+from vestige.attacks.empirical_bayes import empirical_bayes_online
+from vestige.auditing.label_only import BoundarySearch, CombinedDistances, NoisyCopies, SettledSearch, Translations
 from vestige.auditing.label_only.boundary_search import references_of_records
-from vestige.auditing.label_only.playing import label_results
+from vestige.auditing.label_only.probe import RATIO, label_results, served
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
 from vestige.auditing.played import Played, PlayedAttacks
 from vestige.core.inputs import InputSpace
@@ -138,12 +139,89 @@ def test_copies_are_kept_of_target_and_first_shadow_model_for_networks_that_lear
     target, *models = (Balls(np.asarray(pool.inputs), model.radii) for model in (target, *models))
     found = asked(Translations((1,)), target, models, pool, is_in, ("nn_augmentation",))
     assert not found.attacks.scores
-    copies = found.copies
-    assert copies is not None
+    copies = found.copies["nn_augmentation"]
     for signals, model in ((copies.target, target), (copies.shadow, models[0])):
         np.testing.assert_array_equal(signals["correct"], np.repeat((model.radii > 0)[:, None], 5, axis=1))
     assert copies.n_queries == 5
     assert not models[1].n_asked.any()
+
+
+def test_the_likelihood_ratio_of_distances_is_that_of_all_shadow_models_found_as_the_target_s():
+    pool, member, target, models, is_in = planted(n_models=16)
+    probe = BoundarySearch(60, likelihood_ratio=True)
+    found = played(probe, target, models, pool, is_in, (BOUNDARY, RATIO))
+    # A naive twin: signed radii in units of their median, through asinh, into the ratio that phi has.
+    radii = np.array([model.radii for model in models])
+    unit = np.median(np.abs(radii))
+    expected = empirical_bayes_online(np.arcsinh(target.radii / unit), np.arcsinh(radii / unit), is_in)
+    np.testing.assert_allclose(found.scores[RATIO], expected, atol=0.5)
+    assert np.corrcoef(found.scores[RATIO], expected)[0, 1] > 0.99
+    assert auc_of(found.scores[BOUNDARY], member) < 0.62
+    assert auc_of(found.scores[RATIO], member) > 0.95
+    assert auc_of(found.known_scores[RATIO], is_in[0]) > 0.95
+    one = named(found, RATIO)
+    assert one.n_queries == 60
+    assert "asinh of the signed L2 distance" in one.definition
+    assert one.by_budget is not None
+    assert one.by_budget[1].shape == (N, 1)
+    alone = played(BoundarySearch(60), target, models, pool, is_in, (BOUNDARY,))
+    np.testing.assert_array_equal(alone.scores[BOUNDARY], found.scores[BOUNDARY])
+
+
+@pytest.mark.parametrize("kind", [BoundarySearch, SettledSearch])
+def test_without_a_leak_the_likelihood_ratio_of_distances_is_at_chance_and_order_says_nothing(kind):
+    pool, member, target, models, is_in = planted(leak=0.0, seed=3)
+    found = played(kind(60, likelihood_ratio=True), target, models, pool, is_in, (RATIO,))
+    assert auc_of(found.scores[RATIO], member) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_settled_search_feeds_the_likelihood_ratio_with_searches_that_end_alike():
+    pool, member, target, models, is_in = planted(leak=0.6)
+    found = played(SettledSearch(150, likelihood_ratio=True), target, models, pool, is_in, (SETTLED, RATIO))
+    assert auc_of(found.scores[RATIO], member) > auc_of(found.scores[SETTLED], member) + 0.15
+    assert "all models searched so" in named(found, RATIO).definition
+
+
+def test_the_likelihood_ratio_of_distances_needs_shadow_models_in_pairs():
+    pool, _, target, models, is_in = planted(n_models=2)
+    for probe in (BoundarySearch(60, likelihood_ratio=True), SettledSearch(60, likelihood_ratio=True)):
+        found = played(probe, target, models, pool, is_in, (RATIO,))
+        assert [(left.attack, left.needs) for left in found.not_run] == [(RATIO, "at least 4 shadow models in pairs")]
+        assert not found.scores
+
+
+def test_a_search_that_is_asked_to_feed_the_likelihood_ratio_goes_before_noise():
+    search, noise = BoundarySearch(likelihood_ratio=True, n_references=1), NoisyCopies()
+    assert served([noise, search], [RATIO]) == [(search, (RATIO,))]
+    assert served([noise, BoundarySearch()], [RATIO]) == [(noise, (RATIO,))]
+
+
+def test_distances_are_compared_with_references_that_never_saw_any_record():
+    pool, member, target, _, _ = planted(leak=0.3)
+    outside = [Balls(model.inputs, model.radii) for model in planted(leak=0.0)[3][:3]]  # as hard, trained elsewhere
+    nobody = np.zeros((3, N), dtype=bool)
+    probe = BoundarySearch(60, n_references=3, likelihood_ratio=True)
+    found = played(probe, target, outside, pool, nobody, (BOUNDARY, CALIBRATED, RATIO))
+    radii = np.array([model.radii for model in outside])
+    np.testing.assert_allclose(found.scores[CALIBRATED], target.radii - radii.mean(axis=0), atol=0.02)
+    assert auc_of(found.scores[CALIBRATED], member) > 0.95
+    assert found.known_scores == {}  # nobody's membership is known of them: no threshold is set there
+    assert [left.attack for left in found.not_run] == [RATIO]
+    assert "3 reference models" in named(found, CALIBRATED).definition
+
+
+def test_distances_of_copies_are_kept_for_networks_that_learn():
+    flat, _, target, models, is_in = planted(leak=2.0)
+    images = np.full((N, 3, 3, 1), 5.0)
+    target, *models = (Balls(images, model.radii) for model in (target, *models))
+    pool = Records(images, flat.labels)
+    found = asked(CombinedDistances(1, 40), target, models, pool, is_in, ("nn_combined_distance",))
+    copies = found.copies["nn_combined_distance"]
+    assert not found.attacks.scores
+    assert copies.n_queries == 200
+    for signals, model in ((copies.target, target), (copies.shadow, models[0])):
+        expected = np.repeat(np.maximum(model.radii, 0)[:, None], 5, axis=1)
+        np.testing.assert_allclose(signals["copy_distances"], expected, atol=0.03)
 
 
 def test_a_settled_search_keeps_the_side_of_the_source_s_threshold():

@@ -23,7 +23,7 @@ LEARNING = tuple(attack.name for attack in CATALOGUE if attack.learns)
 
 def test_attacks_that_learn_are_played_only_if_asked_for_by_name():
     assert set(LEARNING) == {
-        *NETWORKS, "white_box_gradient", "nn_augmentation", "attack_p",
+        *NETWORKS, "white_box_gradient", "nn_augmentation", "nn_combined_distance", "attack_p",
         "quantile_regression_gaussian", "quantile_regression_at_fpr",
     }  # fmt: skip
     result = audit(predictions(200, 1.0, 0))
@@ -99,7 +99,7 @@ def test_a_network_of_copies_learns_from_the_shadow_s():
         )
     attacks = [attack for attack in CATALOGUE if attack.name == "nn_augmentation"]
     copies = Copies(target=of_copies[0], shadow=of_copies[1], n_queries=5, definition="five copies")
-    found = learnt_scores(attacks, sides[0], sides[1], Options(), silent, copies)
+    found = learnt_scores(attacks, sides[0], sides[1], Options(), silent, {"nn_augmentation": copies})
     [one] = found.played
     assert (one.learned_on, one.n_queries, one.definition) == ("shadow", 5, "five copies")
     scores = found.scores["nn_augmentation"]

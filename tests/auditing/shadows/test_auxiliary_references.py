@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,12 @@ from sklearn.naive_bayes import GaussianNB
 from tests.auditing.planted import row
 
 from vestige import Querying, Records, SklearnRecipe, TorchRecipe, audit
+from vestige.auditing.label_only import BoundarySearch
 from vestige.auditing.shadows.auxiliary_references import references_by_forgetting, references_from_scratch
 from vestige.core.errors import InputError, UnsupportedModelError
+from vestige.core.inputs import InputSpace
+from vestige.core.records import joined
+from vestige.signals.boundary import Starts, surfree
 from vestige.training.stopping import ValidationPeak
 
 N = 80
@@ -112,6 +117,50 @@ def test_an_audit_plays_them_and_tells_forgetting_from_new_weights(n_models):
     assert said[1].startswith(f"{n_models} from new weights")
     assert "began with its parameters" in results[0].adversary.sentence
     assert "began with" not in results[1].adversary.sentence
+
+
+@pytest.mark.parametrize("access", ["confidence", "label"])
+def test_boundary_distances_are_calibrated_by_them(access):
+    """The target's distance less the references' mean: a naive twin searches each model by itself."""
+    given = (AUXILIARY, MEMBERS, NONMEMBERS)
+    references = (
+        forgotten(n_models=2) if access == "confidence" else references_from_scratch(RECIPE, *given, n_models=2)
+    )
+    space = InputSpace(low=-8.0, high=8.0)
+    asked = Querying(access, inputs=space, label_only=(BoundarySearch(120, n_references=2),))
+    result = audit(target(), members=MEMBERS, nonmembers=NONMEMBERS, adversary=references, querying=asked)
+    name = "calibrated_boundary_distance"
+    assert auc(result, name) > 0.6
+    pool = joined(MEMBERS, NONMEMBERS)
+
+    def distances(model: torch.nn.Module) -> np.ndarray:
+        def labels(inputs, records):
+            return model(torch.from_numpy(np.asarray(inputs))).argmax(dim=1).numpy()
+
+        asked = SimpleNamespace(n_classes=2, labels=labels)
+        bounds = space.bounds(pool.inputs)
+        starts = Starts(pool.inputs, pool.labels)
+        return surfree(
+            asked, pool.inputs, pool.labels, np.arange(2 * N), bounds, n_queries=120, signed=True, starts=starts
+        ).distances
+
+    own, *theirs = (distances(model) for model in (target(), *references.classifiers))
+    np.testing.assert_allclose(result.records[name], own - np.mean(theirs, axis=0), atol=1e-6)
+    assert "2 reference models (" in result.provenance.definitions[name]
+    threat = {t.attack: t for t in result.threat_models}[name]
+    assert ("model" in threat.knowledge) == (access == "confidence")  # forgetting begins with the target's parameters
+
+
+def test_labels_alone_do_not_go_with_forgetting_or_with_models_that_are_not_at_hand():
+    asked = Querying("label", label_only=(BoundarySearch(120, n_references=2),))
+    for references in (
+        forgotten(),
+        replace(references_from_scratch(RECIPE, AUXILIARY, MEMBERS, NONMEMBERS), classifiers=None),
+    ):
+        with pytest.raises(InputError, match="Expected access to confidences beside references"):
+            audit(target(), members=MEMBERS, nonmembers=NONMEMBERS, adversary=references, querying=asked)
+    with pytest.raises(InputError, match="Expected 1 classifiers of the references"):
+        replace(forgotten(), classifiers=[])
 
 
 def test_gradient_norms_come_from_autograd():

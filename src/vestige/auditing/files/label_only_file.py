@@ -66,6 +66,7 @@ class BoundaryTable(_Search):
 
     n_queries: int = BoundarySearch.n_queries
     n_references: int = BoundarySearch.n_references
+    likelihood_ratio: bool = BoundarySearch.likelihood_ratio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,7 @@ class SettledTable(_Search):
     """The search for the decision boundary that ends as soon as a shadow model's threshold is settled."""
 
     n_queries: int = SettledSearch.n_queries
+    likelihood_ratio: bool = SettledSearch.likelihood_ratio
 
 
 @dataclass(frozen=True)

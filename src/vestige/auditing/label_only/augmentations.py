@@ -5,20 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from vestige.auditing.label_only.copies import CopiesOfRecords
+from vestige.auditing.label_only.copies import DrawnCopies
 from vestige.auditing.label_only.probe import RATIO, all_records
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
 from vestige.core.targets import LabelTarget
-from vestige.signals.label_only.agreement import prefix_counts
 from vestige.signals.label_only.random_augmentations import Augment, random_augmentation_labels
-
-_DRAWS = (10, 25, 50, 100, 250, 500, 1_000)  # queries at which the attack is looked at
 
 
 @dataclass(frozen=True)
-class Augmentations(CopiesOfRecords):
+class Augmentations(DrawnCopies):
     """Random copies of every record, made as training made them: by the user's own pipeline.
 
     Attributes:
@@ -45,8 +42,7 @@ class Augmentations(CopiesOfRecords):
                 f"Expected a function from a batch and a generator to a batch as augment, found {self.augment!r}; give "
                 "the pipeline that training used."
             )
-        if self.n_draws < 1:
-            raise InputError(f"Expected at least 1 draw of each record, found {self.n_draws}; 100 is usual.")
+        super().__post_init__()
 
     @property
     def attacks(self) -> tuple[str, ...]:
@@ -62,10 +58,6 @@ class Augmentations(CopiesOfRecords):
             )
         return (str(getattr(self.augment, "__name__", type(self.augment).__name__)),)
 
-    def n_queries(self, strength: str) -> int:
-        """Return `n_draws`."""
-        return self.n_draws
-
     def ask(
         self, target: LabelTarget, pool: Records, space: InputSpace, strength: str, seed: int
     ) -> Bool[np.ndarray, "record draw"]:
@@ -73,8 +65,3 @@ class Augmentations(CopiesOfRecords):
         return random_augmentation_labels(
             target, pool.inputs, pool.labels, all_records(pool), self.augment, self.n_draws, seed
         )
-
-    def after_fewer(self, correct: np.ndarray, right: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
-        """Return scores after fewer draws, which are exchangeable."""
-        budgets = tuple(n for n in _DRAWS if n <= correct.shape[1]) or (correct.shape[1],)
-        return budgets, prefix_counts(correct, budgets).T

@@ -1,46 +1,54 @@
 """Distances to the decision boundary: Choquette-Choo et al. 2021, section 3.4; calibrated as Watson et al. 2022."""
 
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool
 
 from vestige.attacks._finite_distances import finite_distances
-from vestige.auditing.label_only.probe import Probe, score
-from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
-from vestige.auditing.label_only.searches import (
-    FARTHEST,
-    Estimator,
-    Rows,
-    name_of,
-    not_found,
-    refuse_no_start,
-    searched,
+from vestige.auditing.label_only.likelihood import (
+    SCALE,
+    TOO_FEW,
+    allows_ratio,
+    normal_scale,
+    played_ratio,
+    ratio_scores,
 )
+from vestige.auditing.label_only.probe import RATIO, score
+from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
+from vestige.auditing.label_only.searches import BOUNDARY, FARTHEST, Rows, Search, name_of, not_found
 from vestige.auditing.played import Played, PlayedAttacks
 from vestige.auditing.references.phi import remaining
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
-from vestige.core.inputs import InputSpace
-from vestige.core.records import Records
 from vestige.core.result import NotRun
-from vestige.core.targets import LabelTarget
-from vestige.signals.boundary import BoundaryDistances, surfree
+from vestige.signals.boundary import BoundaryDistances
 
-BOUNDARY, CALIBRATED = "boundary_distance", "calibrated_boundary_distance"
-_COUNTED_AS = {BOUNDARY: "as the farthest", CALIBRATED: "as far as the farthest that was left"}
+CALIBRATED = "calibrated_boundary_distance"
+_SIGNED = {"signed": True}  # given only where it is wanted: a custom estimator need not know the word
+
+Scored = Callable[[Attack, BoundaryDistances, int | None], np.ndarray]
+"""From an attack, one model's distances and the place of a budget, None for all queries, to scores."""
+
+_NO_REFERENCE = (
+    "shadow models, beside the first and its partner, one of them not trained on each record, or references whose "
+    "models are kept"
+)
 
 
 @dataclass(frozen=True)
-class BoundarySearch(Probe):
+class BoundarySearch(Search):
     """The way from every record to the nearest input that the model decides otherwise about.
 
     Attributes:
         n_queries: Queries about each record at most.
         estimator: `surfree`, or `hop_skip_jump`, from `vestige.signals.boundary`.
-        n_references: Shadow models that were not trained on a record, and that its distance is compared with besides:
-            `calibrated_boundary_distance`. 0 for no such comparison.
+        n_references: Models that were not trained on a record, and that its distance is compared with besides:
+            `calibrated_boundary_distance`. They are shadow models, or references whose models are kept
+            (`references_by_forgetting`, `references_from_scratch`). 0 for no such comparison.
+        likelihood_ratio: Whether all shadow models are searched from all records, so that `label_only_likelihood_ratio`
+            can read the distances. The target is asked no more for it than `n_queries` a record.
 
     Raises:
         InputError: Fewer than 0 references.
@@ -50,9 +58,8 @@ class BoundarySearch(Probe):
         ('boundary_distance',)
     """
 
-    n_queries: int = 1_000
-    estimator: Estimator = surfree
     n_references: int = 0
+    likelihood_ratio: bool = False
 
     def __post_init__(self) -> None:
         if self.n_references < 0:
@@ -60,121 +67,100 @@ class BoundarySearch(Probe):
 
     @property
     def attacks(self) -> tuple[str, ...]:
-        """`boundary_distance`, and the attack that compares with references, if there are to be any."""
-        return (BOUNDARY, CALIBRATED) if self.n_references else (BOUNDARY,)
-
-    def n_queries_of(self, pool: Records, space: InputSpace, wanted: Collection[str]) -> int:
-        """Return `n_queries`, whatever is made of the distances."""
-        refuse_no_start(self.estimator, self.n_queries, pool, space)
-        return self.n_queries
+        """`boundary_distance`, and the attacks that compare with other models' distances, if there are to be any."""
+        return (BOUNDARY, *((CALIBRATED,) if self.n_references else ()), *((RATIO,) if self.likelihood_ratio else ()))
 
     def play(self, question: LabelQuestion) -> LabelResults:
-        """Play the attack by distance, and the one that compares it with models that never saw the record, if wanted.
+        """Play the attack by distance, and those that compare it with other models' distances, if wanted.
 
-        One search of the target serves both: signed distances with those of records it is wrong about at 0 are the
-        others. The references are the same for the target and for the first shadow model, on which thresholds are set;
-        neither that model nor its partner is one of them.
+        One search of the target serves all: signed distances with those of records it is wrong about at 0 are those of
+        the plain attack. The references are the same for the target and for the first shadow model, on which thresholds
+        are set; neither that model nor its partner is one of them.
         """
-        asked_about, not_run = self._references(question)
-        if asked_about is None and BOUNDARY not in question.wanted:
+        wanted, shadows = question.wanted, question.shadows
+        references = None
+        if CALIBRATED in wanted and shadows is not None:
+            references = references_of_records(shadows, self.n_references)
+        ratio = RATIO in wanted and allows_ratio(question.trained_on_halves)
+        not_run = (
+            *((NotRun(CALIBRATED, _NO_REFERENCE),) if CALIBRATED in wanted and references is None else ()),
+            *((TOO_FEW,) if RATIO in wanted and not ratio else ()),
+        )
+        names = [name for name in self.attacks if name in wanted and name not in {left.attack for left in not_run}]
+        if not names:
             return LabelResults(attacks=PlayedAttacks(not_run=not_run))
-        probe = self if asked_about is not None else replace(self, n_references=0)
-        source, references = probe._search_shadows(question, asked_about)
+        options = _SIGNED if references is not None or ratio else {}
+        theirs = self._search_shadows(question, references, ratio=ratio)
         question.progress("searching for the boundary of the target", 0, 1)
-        name = BOUNDARY if BOUNDARY in question.wanted else CALIBRATED
-        distances = probe.search(question.target(name), question.pool, question.space, question.seed)
-        found = []
-        if BOUNDARY in question.wanted:
-            found.append(self._plain(question, distances, source))
-        if asked_about is not None and source is not None:
-            compared = _Compared(question.wanted[CALIBRATED], asked_about, references)
-            found.append(self._calibrated(compared, distances, source))
-        checks = [
-            check
-            for one in found
-            for check in not_found(one.attack.name, distances.robust, _COUNTED_AS[one.attack.name])
-        ]
-        return LabelResults(attacks=PlayedAttacks(played=tuple(found), not_run=not_run, checks=tuple(checks)))
-
-    def search(
-        self, target: LabelTarget, pool: Records, space: InputSpace, seed: int, rows: Rows | None = None
-    ) -> BoundaryDistances:
-        """Search from records; other records are where a search starts if noise finds no other class.
-
-        Args:
-            target: What answers.
-            pool: All records.
-            space: What inputs may be.
-            seed: Of directions.
-            rows: From which of them; all if omitted.
-
-        Returns:
-            The distances, signed if they are to be compared with references.
-
-        Raises:
-            InputError: The inputs are no array of numbers.
-        """
-        options = {"signed": True} if self.n_references else {}  # an custom estimator need not know the word
-        return searched(self.estimator, self.n_queries, target, pool, space, seed, rows, **options)
-
-    def _references(self, question: LabelQuestion) -> tuple[np.ndarray | None, tuple[NotRun, ...]]:
-        """Which records each shadow model is asked about as a reference, if distances are to be compared."""
-        if CALIBRATED not in question.wanted:
-            return None, ()
-        shadows = question.shadows
-        asked_about = None if shadows is None else references_of_records(shadows, self.n_references)
-        needs = "shadow models, beside the first and its partner, one of them not trained on each record"
-        return asked_about, () if asked_about is not None else (NotRun(CALIBRATED, needs),)
+        distances = self.search(question, question.target(names[0]), None, **options)
+        source = None if question.trained_on_halves is None else theirs[0][1]
+        played = []
+        if BOUNDARY in names:
+            played.append(self._played(wanted[BOUNDARY], _plain, distances, source, self._how()))
+        if references is not None:
+            compared, models = _compared(question, references, theirs)
+            how = (
+                f"{self._how()}; minus where the model is wrong; less the mean over {models} not trained on the "
+                f"record, searched with the same random numbers; {FARTHEST}"
+            )
+            played.append(self._played(wanted[CALIBRATED], compared, distances, source, how))
+        if ratio:
+            played.append(self._ratio(question, distances, [of_model for _, of_model in theirs.values()]))
+        checks = tuple(check for one in played for check in not_found(one.attack.name, distances.robust))
+        return LabelResults(attacks=PlayedAttacks(played=tuple(played), not_run=not_run, checks=checks))
 
     def _search_shadows(
-        self, question: LabelQuestion, asked_about: np.ndarray | None
-    ) -> tuple[BoundaryDistances | None, list[tuple[np.ndarray, BoundaryDistances]]]:
-        """The first shadow model's distances, and those of references from the records they are asked about."""
-        source: BoundaryDistances | None = None
-        references: list[tuple[np.ndarray, BoundaryDistances]] = []
-        shadows, space, seed = question.shadows, question.space, question.seed
+        self, question: LabelQuestion, references: np.ndarray | None, *, ratio: bool
+    ) -> dict[int, tuple[Rows, BoundaryDistances]]:
+        """Distances of the adversary's models by their numbers, each with the records that it was searched from."""
+        shadows = question.shadows
         if shadows is None:
-            return None, []
-        for number, model in shadows.first(1 if asked_about is None else len(shadows.member)):
-            if number == 0:
-                question.progress("searching for the boundary of a shadow model", 0, 1)
-                source = self.search(model, question.shadow_pool, space, seed)
-            elif asked_about is not None and asked_about[number].any():
-                question.progress("searching for the boundary of references", number, len(asked_about))
-                rows = np.flatnonzero(asked_about[number])
-                references.append((rows, self.search(model, question.pool, space, seed, rows)))
-        return source, references
+            return {}
+        about = question.about_shadows
+        every = np.arange(about.pool.n_records)
+        options = _SIGNED if ratio or references is not None else {}
+        theirs: dict[int, tuple[Rows, BoundaryDistances]] = {}
+        for number, model in shadows.first(len(shadows.member) if options else 1):
+            is_source = number == 0 and shadows.has_source
+            rows = every if ratio or is_source else np.empty(0, dtype=np.int64)
+            if references is not None and not rows.size:
+                rows = np.flatnonzero(references[number])
+            if rows.size:
+                whose = "a shadow model" if is_source else "other models"
+                question.progress(f"searching for the boundary of {whose}", number, len(shadows.member))
+                distances = self.search(about, model, rows, **options)
+                # Without the inputs: those of all models together would be much.
+                theirs[number] = rows, replace(distances, nearest=distances.nearest[:0])
+        return theirs
 
-    def _plain(self, question: LabelQuestion, distances: BoundaryDistances, source: BoundaryDistances | None) -> Played:
-        attack = question.wanted[BOUNDARY]
-        budgets = self._budgets(distances)
-        at = [
-            score(attack, np.where(distances.correct, distances.trace[:, place], 0.0)) for place in range(len(budgets))
-        ]
+    def _ratio(self, question: LabelQuestion, distances: BoundaryDistances, theirs: list[BoundaryDistances]) -> Played:
+        """The likelihood ratio of the distances found in the end, and of those at every budget."""
+
+        def signals(place: int | None) -> tuple[np.ndarray, np.ndarray]:
+            return normal_scale(_at(distances, place), np.stack([_at(of_model, place) for of_model in theirs]))
+
+        def scored(_: Attack, __: BoundaryDistances, place: int | None) -> np.ndarray:
+            assert question.shadows is not None
+            return ratio_scores(question, *signals(place), question.shadows.member)
+
+        how = f"{self._how()}; {SCALE}; {FARTHEST}"
+        played = played_ratio(question, *signals(None), n_queries=self.n_queries, definition=how)
+        return replace(self._played(played.attack, scored, distances, None, how), known_scores=played.known_scores)
+
+    def _played(
+        self, attack: Attack, scored: Scored, distances: BoundaryDistances, source: BoundaryDistances | None, how: str
+    ) -> Played:
+        """An attack on the distances found in the end, and on those at every budget."""
+        budgets = tuple(budget for budget in distances.budgets if budget <= self.n_queries)
+        at = [scored(attack, distances, place) for place in range(len(budgets))]
         return Played(
             attack=attack,
-            scores=score(attack, _unsigned(distances)),
-            known_scores=None if source is None else score(attack, _unsigned(source)),
+            scores=scored(attack, distances, None),
+            known_scores=None if source is None else scored(attack, source, None),
             n_queries=self.n_queries,
-            definition=self._how(),
+            definition=how,
             by_budget=(budgets, np.stack(at, axis=1)) if at else None,
         )
-
-    def _calibrated(self, compared: "_Compared", distances: BoundaryDistances, source: BoundaryDistances) -> Played:
-        budgets = self._budgets(distances)
-        at = [compared.score(distances, place) for place in range(len(budgets))]
-        return Played(
-            attack=compared.attack,
-            scores=compared.score(distances),
-            known_scores=compared.score(source),
-            n_queries=self.n_queries,
-            definition=f"{self._how()}; minus where the model is wrong; less the mean over {compared.models} not "
-            f"trained on the record, searched with the same random numbers; {FARTHEST}",
-            by_budget=(budgets, np.stack(at, axis=1)) if at else None,
-        )
-
-    def _budgets(self, distances: BoundaryDistances) -> tuple[int, ...]:
-        return tuple(budget for budget in distances.budgets if budget <= self.n_queries)
 
     def _how(self) -> str:
         return f"L2 in the units of the inputs, by {name_of(self.estimator)}, at most {self.n_queries:,} queries"
@@ -183,7 +169,8 @@ class BoundarySearch(Probe):
 def references_of_records(shadows: ShadowLabels, n_references: int) -> Bool[np.ndarray, "model record"] | None:
     """Return which shadow models stand for those that never saw a record: the first so many it was left out of.
 
-    The first model and its partner are none of them. Of pairs, each record was left out of one of each.
+    The first model, if thresholds are set on it, and its partner are none of them. Of pairs, each record was left out
+    of one of each.
 
     Args:
         shadows: The models.
@@ -203,36 +190,46 @@ def references_of_records(shadows: ShadowLabels, n_references: int) -> Bool[np.n
                [0, 0]])
     """
     asked_about = np.zeros_like(shadows.member, dtype=bool)
-    for number in np.flatnonzero(remaining(shadows.member, shadows.groups, 0)):
+    others = remaining(shadows.member, shadows.groups, 0) if shadows.has_source else np.ones(len(asked_about), bool)
+    for number in np.flatnonzero(others):
         asked_about[number] = ~shadows.member[number] & (asked_about.sum(axis=0) < n_references)
     return asked_about if asked_about.any(axis=0).all() else None
 
 
-class _Compared:
-    """Distances less those of references."""
+def _compared(
+    question: LabelQuestion, references: np.ndarray, theirs: dict[int, tuple[Rows, BoundaryDistances]]
+) -> tuple[Scored, str]:
+    """How distances less those of references are scored, and which references these are, in words.
 
-    def __init__(
-        self, attack: Attack, asked_about: np.ndarray, references: list[tuple[np.ndarray, BoundaryDistances]]
-    ) -> None:
-        self.attack = attack
-        self._left_out = ~asked_about[asked_about.any(axis=1)]
-        self._references = references
-        n_each = asked_about.sum(axis=0)
-        n_words = f"{n_each.min()}" if n_each.min() == n_each.max() else f"{n_each.min()} to {n_each.max()}"
-        self.models = f"{n_words} shadow {'model' if n_words == '1' else 'models'}"
+    Args:
+        question: Of the audit.
+        references: Which records each model is a reference of.
+        theirs: What was found from the records that each was searched from.
+    """
+    numbers = np.flatnonzero(references.any(axis=1)).tolist()
 
-    def score(self, distances: BoundaryDistances, place: int | None = None) -> np.ndarray:
-        """Score what was found in the end, or at a budget."""
-        theirs = np.zeros(self._left_out.shape)
-        for row, (records, found) in zip(theirs, self._references, strict=True):
-            row[records] = finite_distances(_at(found, place))
+    def scored(attack: Attack, distances: BoundaryDistances, place: int | None) -> np.ndarray:
+        signed = np.zeros((len(numbers), references.shape[1]))
+        for row, number in zip(signed, numbers, strict=True):
+            rows, distances_of_model = theirs[number]
+            used = references[number, rows]  # what counts as the farthest is told by these records alone
+            row[rows[used]] = finite_distances(_at(distances_of_model, place)[used])
         own = finite_distances(_at(distances, place))
-        return score(self.attack, own, shadow_signed_distances=theirs, is_in=self._left_out)
+        return score(attack, own, shadow_signed_distances=signed, is_in=~references[numbers])
+
+    n_each = references.sum(axis=0)
+    fewest, most = int(n_each.min()), int(n_each.max())
+    kind = "reference" if question.trained_on_halves is None else "shadow"
+    trained = "" if not question.shadows or not question.shadows.training else f" ({question.shadows.training})"
+    n_models = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    return scored, f"{n_models} {kind} model{'' if most == 1 else 's'}{trained}"
 
 
-def _at(found: BoundaryDistances, place: int | None) -> np.ndarray:
-    return found.distances if place is None else found.trace[:, place]
+def _plain(attack: Attack, distances: BoundaryDistances, place: int | None) -> np.ndarray:
+    """Scores of distances, 0 where the model is wrong about the record itself."""
+    return score(attack, np.where(distances.correct, _at(distances, place), 0.0))
 
 
-def _unsigned(found: BoundaryDistances) -> np.ndarray:
-    return np.where(found.correct, found.distances, 0.0)
+def _at(distances: BoundaryDistances, place: int | None) -> np.ndarray:
+    """The distances in the end, or at a budget."""
+    return distances.distances if place is None else distances.trace[:, place]

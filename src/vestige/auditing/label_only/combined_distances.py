@@ -10,11 +10,15 @@ from vestige.auditing.label_only.probe import Probe, all_records, image_axes, ra
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults
 from vestige.auditing.label_only.searches import FARTHEST, Estimator, name_of, not_found, refuse_no_start
 from vestige.auditing.played import Played, PlayedAttacks
+from vestige.auditing.scoring.learnt_scores import Copies
+from vestige.core.attack import Attack
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
 from vestige.core.targets import LabelTarget
 from vestige.signals.boundary import Starts, distances_of_copies, surfree
 from vestige.signals.label_only.translations import shifts, translated
+
+MEAN, LEARNT = "combined_distance", "nn_combined_distance"
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class CombinedDistances(Probe):
 
     @property
     def attacks(self) -> tuple[str, ...]:
-        """`combined_distance`."""
-        return ("combined_distance",)
+        """`combined_distance`, and the classifier per class of the same distances."""
+        return (MEAN, LEARNT)
 
     @property
     def n_queries_of_record(self) -> int:
@@ -58,28 +62,41 @@ class CombinedDistances(Probe):
         return self.n_queries_of_record
 
     def play(self, question: LabelQuestion) -> LabelResults:
-        """Play the attack by the distances of a record's shifted copies, standardised by the first shadow model."""
-        [attack] = question.wanted.values()
-        source = None
-        for _, model in () if question.shadows is None else question.shadows.first():
-            question.progress("searching for the boundary around copies, of a shadow model", 0, 1)
-            source = self.search(model, question.shadow_pool, question.space, question.seed)
+        """Play the mean of a record's distances, standardised by the first shadow model, and ask for what learns."""
+        pool, space, seed, wanted = question.pool, question.space, question.seed, question.wanted
+        source = question.of_source(
+            lambda model: self.search(model, question.about_shadows.pool, space, seed),
+            "searching for the boundary around copies, of a shadow model",
+        )
         question.progress("searching for the boundary around copies, of the target", 0, 1)
-        distances = self.search(question.target(attack.name), question.pool, question.space, question.seed)
-        standard = distances if source is None else source
-        by = "the target itself, for want of shadow models" if source is None else "the first shadow model"
-        played = Played(
-            attack=attack,
-            scores=score(attack, distances, source_copy_distances=standard),
-            known_scores=None if source is None else score(attack, source, source_copy_distances=source),
-            n_queries=self.n_queries_of_record,
-            definition=f"mean over {distances.shape[1]} copies, shifted by {self.distance} pixels or none, of L2 "
-            f"distances standardised by {by}; by {name_of(self.estimator)}, at most {self.n_queries:,} queries a copy; "
-            f"{FARTHEST}; a threshold in place of the paper's network",
+        distances = self.search(question.target(next(iter(wanted))), pool, space, seed)
+        how = (
+            f"{distances.shape[1]} copies, shifted by {self.distance} pixels or none; L2 distances by "
+            f"{name_of(self.estimator)}, at most {self.n_queries:,} queries a copy; {FARTHEST}"
         )
         robust = np.isinf(distances).any(axis=1)
-        checks = tuple(not_found(attack.name, robust, "as far as the farthest that was left"))
-        return LabelResults(attacks=PlayedAttacks(played=(played,), checks=checks))
+        checks = tuple(check for name in wanted for check in not_found(name, robust))
+        played = (self._mean(wanted[MEAN], distances, source, how),) if MEAN in wanted else ()
+        learnt = Copies(
+            target={"copy_distances": distances},
+            shadow={} if source is None else {"copy_distances": source},
+            n_queries=self.n_queries_of_record,
+            definition=how,
+        )
+        return LabelResults(
+            attacks=PlayedAttacks(played=played, checks=checks),
+            copies={LEARNT: learnt} if LEARNT in wanted else {},
+        )
+
+    def _mean(self, attack: Attack, distances: np.ndarray, source: np.ndarray | None, how: str) -> Played:
+        by = "the target itself, for want of shadow models" if source is None else "the first shadow model"
+        return Played(
+            attack=attack,
+            scores=score(attack, distances, source_copy_distances=distances if source is None else source),
+            known_scores=None if source is None else score(attack, source, source_copy_distances=source),
+            n_queries=self.n_queries_of_record,
+            definition=f"mean over {how}; standardised by {by}; a threshold in place of the paper's network",
+        )
 
     def search(
         self, target: LabelTarget, pool: Records, space: InputSpace, seed: int

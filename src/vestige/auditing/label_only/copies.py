@@ -9,18 +9,21 @@ import numpy as np
 from jaxtyping import Bool
 
 from vestige.attacks import named
-from vestige.auditing.label_only.probe import FEWEST, RATIO, Probe, score
+from vestige.auditing.label_only.likelihood import TOO_FEW, allows_ratio, played_ratio, ratio_scores
+from vestige.auditing.label_only.probe import RATIO, Probe, score
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
 from vestige.auditing.played import Played, PlayedAttacks
-from vestige.auditing.references.phi import fewest_on_a_side, remaining
 from vestige.auditing.references.scores import partners_of
 from vestige.auditing.scoring.learnt_scores import Copies
+from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
 from vestige.core.result import NotRun
 from vestige.core.targets import LabelTarget
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
-from vestige.signals.label_only.agreement import agreement
+from vestige.signals.label_only.agreement import agreement, prefix_counts
+
+_DRAWS = (10, 25, 50, 100, 250, 500, 1_000)  # queries at which the attack is looked at
 
 
 class CopiesOfRecords(Probe):
@@ -56,8 +59,8 @@ class CopiesOfRecords(Probe):
         its members are not looked at. Without shadow models the middle strength is taken.
         """
         strengths = self.strengths(question.pool, question.space)
-        shadows = question.shadows
-        ratio = RATIO in question.wanted and shadows is not None and _enough(shadows)
+        shadows = question.trained_on_halves
+        ratio = RATIO in question.wanted and allows_ratio(shadows)
         of_source, agreements = self._asked_shadows(strengths, question, ratio=ratio)
 
         def asked(place: int, attack: str) -> np.ndarray:
@@ -65,34 +68,46 @@ class CopiesOfRecords(Probe):
             return self.ask(question.target(attack), question.pool, question.space, strengths[place], question.seed)
 
         played: list[Played] = []
-        copies = None
+        copies: dict[str, Copies] = {}
         chosen, how = self._chosen(strengths, of_source, question)
         counted = [name for name in self.attacks if name in question.wanted and name != RATIO]
         if counted:
             correct = asked(chosen, counted[0])
             if self.attacks[0] in counted:
                 played.append(self._counted(question, correct, of_source[chosen] if of_source else None, how))
-            if any(question.wanted[name].learns for name in counted):
-                definition = f"which of {correct.shape[1]} copies ({self.attacks[0]}) are correct, strength {how}"
-                of_shadow = {"correct": of_source[chosen][0]} if of_source else {}
-                copies = Copies(
-                    target={"correct": correct}, shadow=of_shadow, n_queries=correct.shape[1], definition=definition
+            copies = {
+                name: Copies(
+                    target={"correct": correct},
+                    shadow={"correct": of_source[chosen][0]} if of_source else {},
+                    n_queries=correct.shape[1],
+                    definition=f"which of {correct.shape[1]} copies ({self.attacks[0]}) are correct, strength {how}",
                 )
-        not_run = []
+                for name in counted
+                if question.wanted[name].learns
+            }
+        not_run: tuple[NotRun, ...] = ()
         if ratio and shadows is not None:
             place = _ratio_strength(question, agreements, shadows)
             same = bool(counted) and place == chosen
             correct = asked(chosen, counted[0]) if same else asked(place, RATIO)
-            played.append(_compared(question, correct, agreements[place], f"{strengths[place]}, of {len(strengths)}"))
+            definition = (
+                f"strength {strengths[place]}, of {len(strengths)}, by the TPR at 1 % FPR of every shadow model in "
+                f"turn as target; share of {correct.shape[1]} copies on the probit scale"
+            )
+            played.append(
+                played_ratio(
+                    question, agreement(correct), agreements[place], n_queries=correct.shape[1], definition=definition
+                )
+            )
         elif RATIO in question.wanted:
-            not_run.append(NotRun(RATIO, f"at least {FEWEST} shadow models in pairs"))
-        return LabelResults(attacks=PlayedAttacks(played=tuple(played), not_run=tuple(not_run)), copies=copies)
+            not_run = (TOO_FEW,)
+        return LabelResults(attacks=PlayedAttacks(played=tuple(played), not_run=not_run), copies=copies)
 
     def _asked_shadows(
         self, strengths: Sequence[Any], question: LabelQuestion, *, ratio: bool
     ) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """The first model's answers at each strength with its own classes, and all models' agreement at each."""
-        pool, shadows = question.shadow_pool, question.shadows
+        pool, shadows = question.about_shadows.pool, question.trained_on_halves
         if shadows is None:
             return [], []
         n_models = len(shadows.member) if ratio else 1
@@ -114,12 +129,12 @@ class CopiesOfRecords(Probe):
         """The strength that counts copies best on the first shadow model, and how it was chosen."""
         if len(strengths) == 1:
             return 0, f"{strengths[0]}, the only one"
-        if question.shadows is None:
+        if question.trained_on_halves is None:
             place = len(strengths) // 2
             none = "without shadow models none can be chosen"
             return place, f"{strengths[place]}, the middle one of {len(strengths)}: {none}"
-        scores = [self._score(question, correct, own, question.shadow_pool) for correct, own in of_source]
-        place = choose_on_source(scores, question.shadows.member[0]).strength
+        scores = [self._score(question.about_shadows, *answers) for answers in of_source]
+        place = choose_on_source(scores, question.trained_on_halves.member[0]).strength
         return place, f"{strengths[place]}, of {len(strengths)}, by the balanced accuracy on the first shadow model"
 
     def _counted(
@@ -127,43 +142,39 @@ class CopiesOfRecords(Probe):
     ) -> Played:
         return Played(
             attack=question.wanted[self.attacks[0]],
-            scores=self._score(question, correct, question.predicted, question.pool),
-            known_scores=None if source is None else self._score(question, *source, question.shadow_pool),
+            scores=self._score(question, correct, question.predicted),
+            known_scores=None if source is None else self._score(question.about_shadows, *source),
             n_queries=correct.shape[1],
             definition=f"strength {how}",
             by_budget=self.after_fewer(correct, question.predicted == question.pool.labels),
         )
 
-    def _score(self, question: LabelQuestion, correct: np.ndarray, predicted: np.ndarray, pool: Records) -> np.ndarray:
+    def _score(self, question: LabelQuestion, correct: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         attack = question.wanted.get(self.attacks[0]) or named(self.attacks[0])
-        return score(attack, correct, predicted=predicted, labels=pool.labels)
+        return score(attack, correct, predicted=predicted, labels=question.pool.labels)
 
 
-def _compared(question: LabelQuestion, correct: np.ndarray, signal: np.ndarray, strength: str) -> Played:
-    """The likelihood ratio of the target's share of correct copies, and of the first shadow model's."""
-    shadows = question.shadows
-    assert shadows is not None
-    is_in = shadows.member
-    others = remaining(is_in, shadows.groups, 0)
-    return Played(
-        attack=question.wanted[RATIO],
-        scores=_ratio(question, agreement(correct), signal, is_in),
-        known_scores=_ratio(question, signal[0], signal[others], is_in[others]),
-        n_queries=correct.shape[1],
-        definition=f"strength {strength}, by the TPR at 1 % FPR of every shadow model in turn as target; share of "
-        f"{correct.shape[1]} copies on the probit scale",
-    )
+class DrawnCopies(CopiesOfRecords):
+    """Copies drawn at random: any number of them can be looked at, so that more queries are compared with fewer.
 
+    Attributes:
+        n_draws: Copies of every record.
+    """
 
-def _ratio(question: LabelQuestion, own: np.ndarray, theirs: np.ndarray, is_in: np.ndarray) -> np.ndarray:
-    return score(question.wanted[RATIO], own, shadow_agreement=theirs, is_in=is_in)
+    n_draws: int
 
+    def __post_init__(self) -> None:
+        if self.n_draws < 1:
+            raise InputError(f"Expected at least 1 draw of each record, found {self.n_draws}; 100 is usual.")
 
-def _enough(shadows: ShadowLabels) -> bool:
-    if len(shadows.member) < FEWEST:
-        return False
-    left = shadows.member[remaining(shadows.member, shadows.groups, 0)]
-    return len(left) > 0 and fewest_on_a_side(left) >= 1
+    def n_queries(self, strength: Any) -> int:
+        """Return `n_draws`."""
+        return self.n_draws
+
+    def after_fewer(self, correct: np.ndarray, right: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
+        """Return scores after fewer draws: how many are correct."""
+        budgets = tuple(n for n in _DRAWS if n <= correct.shape[1]) or (correct.shape[1],)
+        return budgets, prefix_counts(correct, budgets).T
 
 
 def _ratio_strength(question: LabelQuestion, agreements: Sequence[np.ndarray], shadows: ShadowLabels) -> int:
@@ -172,5 +183,5 @@ def _ratio_strength(question: LabelQuestion, agreements: Sequence[np.ndarray], s
     partner = partners_of(shadows.member, shadows.groups)
     alone = np.full(len(shadows.member), -1)  # of larger groups the others stay: they choose a strength, score nobody
     return choose_on_shadows(
-        partial(_ratio, question), agreements, shadows.member, alone if partner is None else partner
+        partial(ratio_scores, question), agreements, shadows.member, alone if partner is None else partner
     ).strength

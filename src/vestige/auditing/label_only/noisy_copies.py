@@ -5,22 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from vestige.auditing.label_only.copies import CopiesOfRecords
+from vestige.auditing.label_only.copies import DrawnCopies
 from vestige.auditing.label_only.probe import RATIO, all_records
-from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
 from vestige.core.targets import LabelTarget
-from vestige.signals.label_only.agreement import prefix_counts
 from vestige.signals.label_only.noise import NoiseStrength, noise_labels
 
 _FLIPS = (0.005, 0.01, 0.02, 0.05)
 _GAUSSIAN = (0.02, 0.05, 0.1, 0.2)
-_DRAWS = (10, 25, 50, 100, 250, 500, 1_000)  # queries at which the attack is looked at
 
 
 @dataclass(frozen=True)
-class NoisyCopies(CopiesOfRecords):
+class NoisyCopies(DrawnCopies):
     """Copies with noise, of the kind that the features allow: Gaussian for numbers, flips for bits and categories.
 
     Attributes:
@@ -37,10 +34,6 @@ class NoisyCopies(CopiesOfRecords):
 
     n_draws: int = 100
     choices: tuple[NoiseStrength, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.n_draws < 1:
-            raise InputError(f"Expected at least 1 noisy copy of each record, found {self.n_draws}; 100 is usual.")
 
     @property
     def attacks(self) -> tuple[str, ...]:
@@ -59,10 +52,6 @@ class NoisyCopies(CopiesOfRecords):
             return tuple(NoiseStrength(gaussian=s) for s in _GAUSSIAN)
         return tuple(NoiseStrength(gaussian=s, flips=p) for s, p in zip(_GAUSSIAN, _FLIPS, strict=True))
 
-    def n_queries(self, strength: NoiseStrength) -> int:
-        """Return `n_draws`."""
-        return self.n_draws
-
     def ask(
         self, target: LabelTarget, pool: Records, space: InputSpace, strength: NoiseStrength, seed: int
     ) -> Bool[np.ndarray, "record draw"]:
@@ -70,6 +59,6 @@ class NoisyCopies(CopiesOfRecords):
         return noise_labels(target, pool.inputs, pool.labels, all_records(pool), space, strength, self.n_draws, seed)
 
     def after_fewer(self, correct: np.ndarray, right: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
-        """Return scores after fewer draws."""
-        budgets = tuple(n for n in _DRAWS if n <= correct.shape[1]) or (correct.shape[1],)
-        return budgets, np.where(right[:, None], prefix_counts(correct, budgets).T, 0.0)
+        """Return scores after fewer draws: how many are correct, and 0 for records the model is wrong about."""
+        budgets, counts = super().after_fewer(correct, right)
+        return budgets, np.where(right[:, None], counts, 0.0)

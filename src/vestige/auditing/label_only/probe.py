@@ -2,17 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults
+from vestige.auditing.played import together
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
 
 RATIO = "label_only_likelihood_ratio"
-"""The attack that any kind of copies can feed."""
+"""The attack that any kind of copies, and a boundary search, can feed."""
 
 FEWEST = 4
 """Models of a likelihood ratio that leaves one and its partner out."""
@@ -53,11 +55,37 @@ def served(probes: Sequence[Probe], wanted: Collection[str]) -> list[tuple[Probe
         >>> served([Translations()], ["translations", "loss"])
         [(Translations(choices=(1, 2, 3)), ('translations',))]
     """
-    # What is played with several kinds of copies reads the most of them.
-    by_number = sorted(range(len(probes)), key=lambda number: probes[number].attacks[1:] != (RATIO,))
+    # The ratio reads a search that was asked to feed it; else copies of which it and their count are all that is made.
+    by_number = sorted(
+        range(len(probes)),
+        key=lambda n: (not getattr(probes[n], "likelihood_ratio", False), probes[n].attacks[1:] != (RATIO,)),
+    )
     server = {name: number for number in reversed(by_number) for name in probes[number].attacks if name in wanted}
     names = [tuple(name for name in probe.attacks if server.get(name) == n) for n, probe in enumerate(probes)]
     return [(probe, of_probe) for probe, of_probe in zip(probes, names, strict=True) if of_probe]
+
+
+def label_results(probes: Sequence[Probe], question: LabelQuestion) -> LabelResults:
+    """Ask what the wanted attacks read, each of the first probe that can serve it.
+
+    Args:
+        probes: What is asked, each kind once.
+        question: Who is asked about which records, and for which attacks.
+
+    Raises:
+        InputError: A kind does not fit the inputs.
+        TargetError: A model does not answer.
+        BudgetError: The target's budget is spent.
+    """
+    results = [
+        probe.play(replace(question, wanted={name: question.wanted[name] for name in names}))
+        for probe, names in served(probes, question.wanted)
+    ]
+    return LabelResults(
+        attacks=together(one.attacks for one in results),
+        copies={name: copies for one in results for name, copies in one.copies.items()},
+        is_in=None if question.shadows is None or question.shadows.pool is not None else question.shadows.member,
+    )
 
 
 def played_with(attacks: Iterable[Attack], n_shadows: int) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""What crosses the steps of the label-only attacks of an audit: who is asked, about what, and what was found."""
+"""What crosses the steps of the label-only attacks of an audit: who is asked, about what, and what was observed."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,25 +14,35 @@ from vestige.core.progress import Progress
 from vestige.core.records import Records
 from vestige.core.targets import LabelTarget
 
+Asked = TypeVar("Asked")
+
 
 @dataclass(frozen=True, eq=False)
 class ShadowLabels:
-    """Shadow models as a label-only adversary asks them: its own, for nothing.
+    """The adversary's own models, asked for labels without a cost.
 
     Attributes:
-        member: Who was trained on what.
-        groups: Which of them were drawn together; None if complements say so.
-        targets: Begins to go through them, in order, each as a `LabelTarget`.
+        member: Which model was trained on which record, model x record.
+        groups: Which models were drawn together; None if complementary training sets say so.
+        targets: Begins to go through the models, in order, each as a `LabelTarget`.
+        training: How they were trained, in a sentence for a definition; empty where the result says it elsewhere.
         pool: Records of their own that they are asked about; None if it is the audited ones.
     """
 
     member: np.ndarray
     groups: np.ndarray | None
     targets: Callable[[], Iterator[LabelTarget]]
+    _: KW_ONLY
+    training: str = ""
     pool: Records | None = None
 
+    @property
+    def has_source(self) -> bool:
+        """Whether the first model has members and nonmembers among the records, so that thresholds can be set on it."""
+        return bool(self.member[0].any() and not self.member[0].all())
+
     def first(self, n_models: int = 1) -> Iterator[tuple[int, LabelTarget]]:
-        """The first of them, with their numbers; each is open until the next is asked for."""
+        """Return the first models with their numbers; each is open until the next is asked for."""
         for number, model in enumerate(self.targets()):
             yield number, model
             if number + 1 >= n_models:
@@ -47,7 +58,8 @@ class LabelQuestion:
         predicted: Its classes of the records as they are.
         pool: The records.
         space: What inputs may be.
-        shadows: Shadow models, if there are any.
+        shadows: The adversary's models, if there are any: shadow models trained on random halves of the records, or
+            reference models that were trained on none of them.
         wanted: The attacks that may be played, by name.
         seed: Of noise and directions, the same for every model.
         progress: Told what is asked.
@@ -63,9 +75,26 @@ class LabelQuestion:
     progress: Progress
 
     @property
-    def shadow_pool(self) -> Records:
-        """The records that shadow models are asked about."""
-        return self.pool if self.shadows is None or self.shadows.pool is None else self.shadows.pool
+    def trained_on_halves(self) -> ShadowLabels | None:
+        """The shadow models that strengths and thresholds can be chosen on; None without such."""
+        return self.shadows if self.shadows is not None and self.shadows.has_source else None
+
+    @property
+    def about_shadows(self) -> "LabelQuestion":
+        """The same question about the records that shadow models are asked about."""
+        return self if self.shadows is None or self.shadows.pool is None else replace(self, pool=self.shadows.pool)
+
+    def of_source(self, ask: Callable[[LabelTarget], Asked], step: str) -> Asked | None:
+        """Ask the first shadow model, on which thresholds are set; None without one.
+
+        Args:
+            ask: What is asked.
+            step: What the progress is told.
+        """
+        for _, model in () if self.trained_on_halves is None else self.trained_on_halves.first():
+            self.progress(step, 0, 1)
+            return ask(model)  # within the loop: the model is closed after it
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,10 +103,10 @@ class LabelResults:
 
     Attributes:
         attacks: Those that were played; thresholds are set on the first shadow model, at the same strength.
-        copies: Labels of copies, for an attack that learns from them; None if none was asked about for it.
-        is_in: Who was trained on what, of the shadow models; None without.
+        copies: What an attack that learns reads of the records' copies, by the attack's name.
+        is_in: Which shadow model was trained on which record; None without any.
     """
 
     attacks: PlayedAttacks
-    copies: Copies | None = None
+    copies: Mapping[str, Copies] = field(default_factory=dict)
     is_in: np.ndarray | None = None

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vestige.core.errors import InputError
+from vestige.core.likelihood_ratio import Variance
 
 Blocks = Callable[[], Iterable[np.ndarray]]
 """Begins to read: phi [logit] of consecutive records, each block [model, record], in any type of float."""
@@ -35,94 +36,63 @@ def record_blocks(shadow_phi: Float[np.ndarray, "model record"], n_records: int 
     return lambda: (shadow_phi[:, at : at + n_records] for at in range(0, shadow_phi.shape[1], n_records))
 
 
-def leave_one_out_pooled(
+def leave_one_out(
     blocks: Blocks,
     is_in: Bool[np.ndarray, "model record"],
     partner: Int[np.ndarray, " model"],
     *,
+    variance: Variance = Variance.POOLED,
     min_std: float = 1e-3,
 ) -> Iterator[Scored]:
-    """Score all records with each model as the target, by online LiRA with pooled variances, in two readings.
+    """Score all records with each model as the target, by online LiRA.
 
     Args:
-        blocks: What every model answered; called twice.
+        blocks: What every model answered; called twice for the pooled variance, else once.
         is_in: Whether each model was trained on each record.
         partner: Which model is left out together with each; -1: none. With complementary pairs `np.arange(n) ^ 1`:
             the numbers of IN and OUT models that remain would otherwise tell members.
+        variance: Pooled, or each record's own.
         min_std: Floor of a standard deviation [logit].
 
     Yields:
         Records and their scores, block by block: those of `lira_online` without target and partner.
 
     Raises:
-        InputError: Some record keeps no IN or no OUT model, partners or blocks do not fit, or some phi is not finite.
+        InputError: Some record keeps no IN or no OUT model, or fewer than two for variances of its own; partners or
+            blocks do not fit, or some phi is not finite.
 
     Example:
         >>> shadow_phi = np.array([[3.0, 0.0], [0.0, 3.0], [4.0, 0.0], [1.0, 2.0]])
         >>> is_in = np.array([[True, False], [False, True], [True, False], [False, True]])
-        >>> scored = leave_one_out_pooled(record_blocks(shadow_phi), is_in, np.arange(4) ^ 1, min_std=1.0)
+        >>> scored = leave_one_out(record_blocks(shadow_phi), is_in, np.arange(4) ^ 1, min_std=1.0)
         >>> [(records, scores.tolist()) for records, scores in scored]
         [(slice(0, 2, None), [[1.5, -2.0], [-7.5, 4.0], [7.5, -4.5], [-1.5, 1.5]])]
 
     Source:
         Carlini et al. 2022, online attack; the downdated moments are ours.
     """
-    _check(is_in, partner, 1)
-    return _pooled(blocks, is_in, partner, min_std)
+    pooled = variance is Variance.POOLED
+    _check(is_in, partner, 1 if pooled else 2)
+    return _scored(blocks, is_in, partner, min_std, pooled=pooled)
 
 
-def leave_one_out_per_record(
-    blocks: Blocks,
-    is_in: Bool[np.ndarray, "model record"],
-    partner: Int[np.ndarray, " model"],
-    *,
-    min_std: float = 1e-3,
+def _scored(
+    blocks: Blocks, is_in: np.ndarray, partner: np.ndarray, min_std: float, *, pooled: bool
 ) -> Iterator[Scored]:
-    """Score all records with each model as the target, by online LiRA with their own variances, in one reading.
-
-    Args:
-        blocks: What every model answered.
-        is_in: Whether each model was trained on each record.
-        partner: Which model is left out together with each; -1: none. With complementary pairs `np.arange(n) ^ 1`:
-            the numbers of IN and OUT models that remain would otherwise tell members.
-        min_std: Floor of a standard deviation [logit].
-
-    Yields:
-        Records and their scores, block by block: those of `lira_online` without target and partner.
-
-    Raises:
-        InputError: Some record keeps fewer than two IN or OUT models, partners or blocks do not fit, or some phi is
-            not finite.
-
-    Example:
-        >>> shadow_phi = np.array([[9.0], [0.0], [2.0], [1.0], [4.0], [-1.0]])
-        >>> is_in = np.array([[True], [False], [True], [False], [True], [False]])
-        >>> [(records, scores)] = leave_one_out_per_record(record_blocks(shadow_phi), is_in, np.arange(6) ^ 1)
-        >>> scores[0].tolist()
-        [22.5]
-
-    Source:
-        Carlini et al. 2022, online attack; the downdated moments are ours.
-    """
-    _check(is_in, partner, 2)
-    return _per_record(blocks, is_in, partner, min_std)
+    variances = _pooled_variances(blocks, is_in, partner) if pooled else None
+    for records, phi, sides in _read(blocks, is_in, partner):
+        of_sides = [side.squares / side.counts for side in sides] if variances is None else variances
+        std_in, std_out = (np.maximum(min_std, np.sqrt(of_side)) for of_side in of_sides)
+        inside, outside = sides
+        yield records, _log_ratio(phi - inside.means, std_in, phi - outside.means, std_out)
 
 
-def _pooled(blocks: Blocks, is_in: np.ndarray, partner: np.ndarray, min_std: float) -> Iterator[Scored]:
-    n_models = len(is_in)
-    totals = np.zeros((2, 2, n_models))  # side; squares and counts; target
+def _pooled_variances(blocks: Blocks, is_in: np.ndarray, partner: np.ndarray) -> Float[np.ndarray, "side target one"]:
+    totals = np.zeros((2, 2, len(is_in)))  # side; squares and counts; target
     for _, _, sides in _read(blocks, is_in, partner):
         for total, side in zip(totals, sides, strict=True):
             total += side.squares.sum(axis=1), side.counts.sum(axis=1)
-    stds = np.maximum(min_std, np.sqrt(totals[:, 0] / totals[:, 1]))[:, :, None]
-    for records, phi, (inside, outside) in _read(blocks, is_in, partner):
-        yield records, _log_ratio(phi - inside.means, stds[0], phi - outside.means, stds[1])
-
-
-def _per_record(blocks: Blocks, is_in: np.ndarray, partner: np.ndarray, min_std: float) -> Iterator[Scored]:
-    for records, phi, (inside, outside) in _read(blocks, is_in, partner):
-        std_in, std_out = (np.maximum(min_std, np.sqrt(side.squares / side.counts)) for side in (inside, outside))
-        yield records, _log_ratio(phi - inside.means, std_in, phi - outside.means, std_out)
+    return (totals[:, 0] / totals[:, 1])[:, :, None]
 
 
 def _log_ratio(

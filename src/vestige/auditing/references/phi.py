@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -10,13 +11,13 @@ from vestige.core.errors import InputError
 from vestige.core.ids import id_texts
 from vestige.core.likelihood_ratio import Statistic
 from vestige.core.messages import few
-from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, Probabilities
+from vestige.core.outputs import GradientNorms, Logits, Output, Phi, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.probabilities import LOG_FLOOR
 from vestige.core.references import References
 from vestige.signals.hinge import hinge_from_logits
 from vestige.signals.losses import losses_from_phi
-from vestige.signals.phi import SATURATED, phi_from_logits, phi_from_losses, phi_from_probabilities
+from vestige.signals.phi import confidences_of, limit_of, phi_of
 
 _MOST_PHI = 1e100  # numbers whose squares can be summed
 OF_QUERIES = ("phi", "shadow_phi", "population_phi", "population_shadow_phi")
@@ -69,10 +70,10 @@ class ReferencePhi:
 
     def of_query(self, query: int) -> dict[str, np.ndarray]:
         """The signals of one query; without a population the audited records stand for it."""
-        found = self.signals
-        if not len(found["population_phi"]):
-            found |= {f"population_{name}": found[name] for name in ("phi", "shadow_phi", "is_in")}
-        return {name: values[..., query] if name in OF_QUERIES else values for name, values in found.items()}
+        signals = self.signals
+        if not len(signals["population_phi"]):
+            signals |= {f"population_{name}": signals[name] for name in ("phi", "shadow_phi", "is_in")}
+        return {name: values[..., query] if name in OF_QUERIES else values for name, values in signals.items()}
 
     @property
     def n_answers(self) -> int:
@@ -93,9 +94,8 @@ class ReferencePhi:
 def reference_phi(references: References, target: Predictions, statistic: Statistic = Statistic.LOGIT) -> ReferencePhi:
     """Match the records, and bring all answers to phi.
 
-    Answers of exactly 0 or 1 stand log 2 beyond the largest phi that any model gave otherwise: half of the smallest
-    probability that occurs, as Anscombe's half vote. Infinite phi would undo every mean, and a distance of 100, as
-    Carlini et al.'s code has it, every spread of a forest's answers.
+    Answers of exactly 0 or 1 stand one step beyond the largest phi that any model gave otherwise: see
+    `vestige.signals.phi.limit_of`.
 
     Args:
         references: What the reference models answered.
@@ -117,27 +117,27 @@ def reference_phi(references: References, target: Predictions, statistic: Statis
         truth = np.zeros(others.size, dtype=np.int64) if references.labels is None else references.labels[others]
         labels = np.concatenate([labels, truth])
     _check_classes(references, target)
-    n, n_queries, kind = order.size, references.n_queries, references.kind
-    phi = np.empty((references.n_models, columns.size, n_queries))
-    found = _of_target(references, target, order, hinge=statistic is Statistic.HINGE)
-    found |= {f"shadow_{name}": np.empty((references.n_models, *values.shape)) for name, values in found.items()}
+    n, hinge = order.size, statistic is Statistic.HINGE
+    observed = _of_target(references, target, columns, labels, n, hinge=hinge)
+    of_classes = references.kind is not Phi and "max_log_p" in observed
+    observed = observed if of_classes else {"phi": observed["phi"]}
+    theirs = {name: np.empty((references.n_models, *values.shape)) for name, values in observed.items()}
     for number, answers in enumerate(references.models()):  # read once, a model at a time
-        phi[number] = _phi(kind, answers[columns], labels, n_queries, f"model {number}")
-        if "max_log_p" in found:
-            found["shadow_max_log_p"][number] = _max_log_p(kind, answers[order])
-        if "statistic" in found:
-            found["shadow_statistic"][number] = _where_answered(
-                hinge_from_logits, answers[order], target.labels, n_queries
-            )
-    ours = _phi_of_target(references, target, columns, labels)
+        of_model = {"phi": _phi(references.kind, answers[columns], labels, references.n_queries, f"model {number}")}
+        if of_classes:
+            of_model |= _of_classes(references.kind, answers[order], target.labels, hinge=hinge)
+        for name, values in theirs.items():
+            values[number] = of_model[name]
+    ours, phi = observed.pop("phi"), theirs.pop("phi")
+    observed |= {f"shadow_{name}": values for name, values in theirs.items()}
     n_saturated, limit = _clip(phi, ours)
     if statistic is Statistic.LOSS:  # after certain answers were moved: their log p is 0, which others' is not
-        found |= {"statistic": -losses_from_phi(ours[:n]), "shadow_statistic": -losses_from_phi(phi[:, :n])}
-    found |= _gradient_norms(references, target, order)
-    found |= {"phi": ours[:n], "shadow_phi": phi[:, :n], "is_in": references.member[:, order]}
-    found |= {"population_phi": ours[n:], "population_shadow_phi": phi[:, n:]}
-    found["population_is_in"] = references.member[:, others]
-    return ReferencePhi(found, n_saturated, limit, order, by_id, references.groups)
+        observed |= {"statistic": -losses_from_phi(ours[:n]), "shadow_statistic": -losses_from_phi(phi[:, :n])}
+    observed |= _gradient_norms(references, target, order)
+    observed |= {"phi": ours[:n], "shadow_phi": phi[:, :n], "is_in": references.member[:, order]}
+    observed |= {"population_phi": ours[n:], "population_shadow_phi": phi[:, n:]}
+    observed["population_is_in"] = references.member[:, others]
+    return ReferencePhi(observed, n_saturated, limit, order, by_id, references.groups)
 
 
 def asked_alike(references: References, target: Predictions, views: Logits | Probabilities) -> References:
@@ -169,10 +169,20 @@ def asked_alike(references: References, target: Predictions, views: Logits | Pro
     return replace(references, target=answers, target_kind=type(views), labels=None)
 
 
+def places_of(references: References, target: Predictions) -> Int[np.ndarray, " record"]:
+    """Return which of the references' records the audited ones are.
+
+    Raises:
+        InputError: Some are missing, or only one side has ids.
+    """
+    return _matched(references, target)[0]
+
+
 def _matched(references: References, target: Predictions) -> tuple[Int[np.ndarray, " record"], np.ndarray, bool]:
     """Where each audited record is among the references' records, and which others serve as population."""
-    n = target.n_records
-    nobody = np.empty(0, dtype=np.int64)
+    import pandas as pd
+
+    n, nobody = target.n_records, np.empty(0, dtype=np.int64)
     if references.ids is None:
         if references.n_records != n:
             raise InputError(
@@ -188,10 +198,8 @@ def _matched(references: References, target: Predictions) -> tuple[Int[np.ndarra
     theirs, ours = references.ids, target.ids
     if theirs.dtype.kind != ours.dtype.kind:  # 7 in one file is "7" in the other
         theirs, ours = id_texts(theirs), id_texts(ours)
-    by_id = np.argsort(theirs, kind="stable")
-    place = np.minimum(np.searchsorted(theirs, ours, sorter=by_id), theirs.size - 1)
-    order = by_id[place]
-    missing = theirs[order] != ours
+    order = pd.Index(theirs).get_indexer(ours)
+    missing = order < 0
     if missing.any():
         raise InputError(
             f"Expected reference models' answers about every audited record, found none about "
@@ -229,10 +237,9 @@ def _phi(
 ) -> Float[np.ndarray, "record query"]:
     """Phi of one model; NaN where all of an answer is NaN."""
     if kind is Phi:
-        return np.array(answers, dtype=np.float64).reshape(len(labels), n_queries)
-    of = phi_from_logits if kind is Logits else _phi_or_infinity
+        return phi_of(kind, answers, labels).reshape(len(labels), n_queries)
     try:
-        return _where_answered(of, answers, labels, n_queries)
+        return _where_answered(partial(phi_of, kind), answers, labels, n_queries)
     except InputError as error:
         raise InputError(f"Reference {whose}: {error}") from None
 
@@ -242,8 +249,8 @@ def _where_answered(
 ) -> Float[np.ndarray, "record query"]:
     table = answers.reshape(len(labels), n_queries, answers.shape[-1])
     missing = np.isnan(table).all(axis=-1)
-    found = of(np.where(missing[..., None], 1.0 / table.shape[-1], table), labels[:, None])
-    return np.where(missing, np.nan, found)
+    values = of(np.where(missing[..., None], 1.0 / table.shape[-1], table), labels[:, None])
+    return np.where(missing, np.nan, values)
 
 
 def _refuse_hinge(references: References, target: Predictions) -> None:
@@ -265,21 +272,36 @@ def _gradient_norms(references: References, target: Predictions, order: np.ndarr
     return {"gradient_norms": np.asarray(own.whole(), dtype=np.float64), "shadow_gradient_norms": theirs}
 
 
-def _of_target(references: References, target: Predictions, order: np.ndarray, *, hinge: bool) -> dict[str, np.ndarray]:
-    """What the target's numbers per class tell beside phi, if it and the models answered with some."""
-    if references.kind is Phi:
-        return {}
-    kind, answers = references.target_kind, references.target
-    if answers is not None:
-        answers = answers[order]
-    elif (output := target.output(Logits) or target.output(Probabilities)) is not None:
-        kind, answers = type(output), output.whole()
-    else:
-        return {}
-    found = {"max_log_p": _max_log_p(kind, answers)}
+def _of_target(
+    references: References, target: Predictions, columns: np.ndarray, labels: np.ndarray, n: int, *, hinge: bool
+) -> dict[str, np.ndarray]:
+    """What the target's answers tell: phi of all records, and of the `n` audited ones what numbers per class tell."""
+    if references.target is not None:
+        kind, answers = references.target_kind, references.target[columns]
+        observed = {"phi": _phi(kind, answers, labels, references.n_queries, "answers of the target")}
+        return observed if kind is Phi else observed | _of_classes(kind, answers[:n], target.labels, hinge=hinge)
+    if references.n_queries > 1:
+        raise InputError(
+            f"Expected the target's answers to the same {references.n_queries} queries per record, found one; give "
+            "them with the references (target_phi, target_logits or target_probs in a file)."
+        )
+    output = confidences_of(target)
+    if output is None:
+        raise InputError(
+            "Expected logits, probabilities, phi or losses of the target beside reference models, found none of them."
+        )
+    observed = {"phi": phi_of(type(output), output.whole(), target.labels)[:, None]}
+    table: Output | None = target.output(Logits) or target.output(Probabilities)
+    return observed if table is None else observed | _of_classes(type(table), table.whole(), target.labels, hinge=hinge)
+
+
+def _of_classes(kind: type[Output], answers: np.ndarray, labels: np.ndarray, *, hinge: bool) -> dict[str, np.ndarray]:
+    """What numbers per class tell beside phi."""
+    observed = {"max_log_p": _max_log_p(kind, answers)}
     if hinge:
-        found["statistic"] = _where_answered(hinge_from_logits, answers, target.labels, references.n_queries)
-    return found
+        n_queries = int(np.prod(answers.shape[1:-1]))
+        observed["statistic"] = _where_answered(hinge_from_logits, answers, labels, n_queries)
+    return observed
 
 
 def _max_log_p(kind: type[Output], answers: np.ndarray) -> Float[np.ndarray, " record"]:
@@ -289,44 +311,10 @@ def _max_log_p(kind: type[Output], answers: np.ndarray) -> Float[np.ndarray, " r
     if kind is Logits:  # of the other classes' share, of which float64 keeps every digit
         others = np.exp(table - top[..., None])
         np.put_along_axis(others, table.argmax(axis=-1)[..., None], 0.0, axis=-1)
-        found = -np.log1p(others.sum(axis=-1))
+        top_log_p = -np.log1p(others.sum(axis=-1))
     else:
-        found = np.log(np.maximum(top, LOG_FLOOR))
-    return np.asarray(found.reshape(len(table), -1).mean(axis=1))
-
-
-def _phi_of_target(
-    references: References, target: Predictions, columns: np.ndarray, labels: np.ndarray
-) -> Float[np.ndarray, "record query"]:
-    if references.target is not None:
-        kind, n_queries = references.target_kind, references.n_queries
-        return _phi(kind, references.target[columns], labels, n_queries, "answers of the target")
-    if references.n_queries > 1:
-        raise InputError(
-            f"Expected the target's answers to the same {references.n_queries} queries per record, found one; give "
-            "them with the references (target_phi, target_logits or target_probs in a file)."
-        )
-    for output_kind, of in _PHI_OF.items():
-        if (output := target.output(output_kind)) is not None:
-            phi = of(output.whole(), target.labels)
-            return np.array(phi, dtype=np.float64)[:, None]  # a copy: certain answers are moved in place
-    raise InputError(
-        "Expected logits, probabilities, phi or losses of the target beside reference models, found none of them."
-    )
-
-
-def _phi_or_infinity(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Phi, and infinity where the answer is exactly 0 or 1 instead of where Carlini et al. 2022 put it."""
-    phi = phi_from_probabilities(probabilities, labels)
-    return np.where(np.abs(phi) >= SATURATED, np.copysign(np.inf, phi), phi)
-
-
-_PHI_OF: dict[type[Output], Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    Logits: phi_from_logits,
-    Phi: lambda phi, labels: phi,
-    Probabilities: _phi_or_infinity,
-    Loss: lambda losses, labels: phi_from_losses(losses),
-}  # what keeps the most digits first; infinite where the target is certain of a class
+        top_log_p = np.log(np.maximum(top, LOG_FLOOR))
+    return np.asarray(top_log_p.reshape(len(table), -1).mean(axis=1))
 
 
 def _clip(phi: np.ndarray, ours: np.ndarray) -> tuple[int, float]:
@@ -336,13 +324,12 @@ def _clip(phi: np.ndarray, ours: np.ndarray) -> tuple[int, float]:
         InputError: A number is so large that its square is none.
     """
     n_saturated = sum(int(np.isinf(values).sum()) for values in (phi, ours))
-    highest = max(float(np.max(np.abs(values), where=np.isfinite(values), initial=0.0)) for values in (phi, ours))
-    if highest > _MOST_PHI:
+    limit = limit_of(phi, ours)
+    if limit > _MOST_PHI:
         raise InputError(
-            f"Expected phi of the target and of the reference models of at most {_MOST_PHI:g}, found {highest:.3g}; no "
+            f"Expected phi of the target and of the reference models of at most {_MOST_PHI:g}, found {limit:.3g}; no "
             "model answers so: the file is damaged, save it again."
         )
-    limit = highest + float(np.log(2.0))
     if n_saturated:
         for values in (phi, ours):
             np.clip(values, -limit, limit, out=values)
@@ -358,9 +345,9 @@ def remaining(is_in: np.ndarray, groups: np.ndarray | None, model: int) -> np.nd
     return np.asarray(others)
 
 
-def left_without(found: ReferencePhi, model: int) -> np.ndarray:
+def left_without(observed: ReferencePhi, model: int) -> np.ndarray:
     """Which models remain when one is the target: all but its group, or but it and those that complement it."""
-    return remaining(found.is_in, found.groups, model)
+    return remaining(observed.is_in, observed.groups, model)
 
 
 def fewest_on_a_side(is_in: np.ndarray) -> int:

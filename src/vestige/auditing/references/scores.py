@@ -105,9 +105,9 @@ def score_with(
     Raises:
         InputError: Records, classes or answers of target and references do not fit, or not the statistic of LiRA.
     """
-    found = reference_phi(references, target, Statistic((likelihood or LikelihoodRatio()).statistic))
-    shadow_of = partial(as_shadow, references, found, target)
-    scored = score_observed(found, shadow_of, attacks, checks, likelihood)
+    observed = reference_phi(references, target, Statistic((likelihood or LikelihoodRatio()).statistic))
+    shadow_of = partial(as_shadow, references, observed, target)
+    scored = score_observed(observed, shadow_of, attacks, checks, likelihood)
     told = dict(scored.definitions)
     if references.training:  # tells attacks by forgetting from those with models of new weights
         told["training of the references"] = references.training
@@ -115,7 +115,7 @@ def score_with(
 
 
 def score_observed(
-    found: ReferencePhi,
+    observed: ReferencePhi,
     shadow_of: Callable[[int], Predictions],
     attacks: Sequence[Attack] = CATALOGUE,
     checks: Sequence[Check] = (),
@@ -124,7 +124,7 @@ def score_observed(
     """Score as `score_with` does, with answers that were brought to phi before.
 
     Args:
-        found: What target and reference models answered.
+        observed: What target and reference models answered.
         shadow_of: Gives one reference model's answers, on which thresholds are then set.
         attacks: As of `score_with`.
         checks: As of `score_with`.
@@ -132,36 +132,36 @@ def score_observed(
     """
     asked = likelihood or LikelihoodRatio()
     attacks = [attack for attack in attacks if attack.needs_references]
-    fewest = fewest_on_a_side(found.is_in)
-    how, chosen, more = decided(found, asked)
-    scores, not_run = play_attacks(attacks, found, how)
-    first = next((i for i in range(len(found.is_in)) if not np.isnan(found.shadow_phi[i]).any()), None)
+    fewest = fewest_on_a_side(observed.is_in)
+    how, chosen, more = decided(observed, asked)
+    scores, not_run = play_attacks(attacks, observed, how)
+    first = next((i for i in range(len(observed.is_in)) if not np.isnan(observed.shadow_phi[i]).any()), None)
     known_scores, shadow = {}, None
-    if first is not None and found.is_in[first].any() and not found.is_in[first].all():
+    if first is not None and observed.is_in[first].any() and not observed.is_in[first].all():
         shadow = shadow_of(first)
-        others = left_without(found, first)
+        others = left_without(observed, first)
         # Else there are records that hardly anything is known of: thresholds from such scores would be of another kind.
-        if fewest_on_a_side(found.is_in[others]) >= 2:
-            known_scores = play_attacks(attacks, found.with_target(first, others), how)[0]
-    n_queries = found.phi.shape[1]
+        if fewest_on_a_side(observed.is_in[others]) >= 2:
+            known_scores = play_attacks(attacks, observed.with_target(first, others), how)[0]
+    n_queries = observed.phi.shape[1]
     played = [
         Played(attack=a, scores=scores[a.name], known_scores=known_scores.get(a.name), n_queries=n_queries)
         for a in attacks
         if a.name in scores
     ]
-    checks_of_all = (*checks, *_checks(found), *_missing_answers(found, not_run), *more)
+    checks_of_all = (*checks, *_checks(observed), *_missing_answers(observed, not_run), *more)
     return ReferenceScores(
-        observed=found,
+        observed=observed,
         attacks=PlayedAttacks(played=tuple(played), not_run=not_run, checks=checks_of_all),
         shadow=shadow,
         asked=asked,
         likelihood=how,
-        definitions={"reference models": _definition(found, fewest, how, chosen, first), **_definitions(how)},
+        definitions={"reference models": _definition(observed, fewest, how, chosen, first), **_definitions(how)},
     )
 
 
 def play_attacks(
-    attacks: Sequence[Attack], found: ReferencePhi, likelihood: LikelihoodRatio
+    attacks: Sequence[Attack], observed: ReferencePhi, likelihood: LikelihoodRatio
 ) -> tuple[dict[str, np.ndarray], tuple[NotRun, ...]]:
     """Play attacks that read what models with known members answered.
 
@@ -175,13 +175,13 @@ def play_attacks(
         InputError: A custom attack failed.
     """
     scores, not_run = {}, []
-    nobody_in = not found.is_in.any(axis=0).all()
+    nobody_in = not observed.is_in.any(axis=0).all()
     for attack in attacks:
         if nobody_in and "is_in" not in attack.reads:  # a mean over all models would be one over OUT models
             not_run.append(NotRun(attack.name, "models that were trained on each record"))
             continue
         try:
-            scores[attack.name] = _score(attack, found, likelihood)
+            scores[attack.name] = _score(attack, observed, likelihood)
         except InputError as error:  # such as too few models on one side of some record
             if attack.name not in _OURS:
                 raise  # a custom attack that fails ends the audit by its name
@@ -189,12 +189,12 @@ def play_attacks(
     return scores, tuple(not_run)
 
 
-def _score(attack: Attack, found: ReferencePhi, likelihood: LikelihoodRatio) -> np.ndarray:
-    if not set(attack.reads) <= set(found.signals):
+def _score(attack: Attack, observed: ReferencePhi, likelihood: LikelihoodRatio) -> np.ndarray:
+    if not set(attack.reads) <= set(observed.signals):
         raise InputError(f"Expected {attack.needs}, found none.")
     if not set(attack.reads) & set(OF_QUERIES):
-        return attack.play(found.signals, **(ways_of_lira(likelihood) if "statistic" in attack.reads else {}))
-    of_queries = [attack.play(found.of_query(query)) for query in range(found.phi.shape[1])]
+        return attack.play(observed.signals, **(ways_of_lira(likelihood) if "statistic" in attack.reads else {}))
+    of_queries = [attack.play(observed.of_query(query)) for query in range(observed.phi.shape[1])]
     return np.asarray(sum(of_queries) / len(of_queries))
 
 
@@ -223,58 +223,54 @@ def partners_of(is_in: np.ndarray, groups: np.ndarray | None) -> np.ndarray | No
     return partner
 
 
-def as_shadow(references: References, found: ReferencePhi, target: Predictions, model: int) -> Predictions:
+def as_shadow(references: References, observed: ReferencePhi, target: Predictions, model: int) -> Predictions:
     """One reference model's answers to the records as they are, with its own members."""
     if references.kind is Phi:
-        answers = found.shadow_phi[model, :, 0]  # without infinities
+        answers = observed.shadow_phi[model, :, 0]  # without infinities
     else:
-        answers = next(a for i, a in enumerate(references.models()) if i == model)[found.order]
+        answers = next(a for i, a in enumerate(references.models()) if i == model)[observed.order]
         answers = answers if answers.ndim == 2 else answers[:, 0]
     outputs = [references.kind(answers)]
-    if "shadow_gradient_norms" in found.answers:
-        outputs.append(GradientNorms(found.answers["shadow_gradient_norms"][model]))
+    if "shadow_gradient_norms" in observed.answers:
+        outputs.append(GradientNorms(observed.answers["shadow_gradient_norms"][model]))
     return Predictions(
-        outputs,
-        labels=target.labels,
-        member=found.is_in[model],
-        subjects=target.subjects,
-        classes=target.classes,
+        outputs, labels=target.labels, member=observed.is_in[model], subjects=target.subjects, classes=target.classes
     )
 
 
-def _checks(found: ReferencePhi) -> list[Check]:
-    checks = [] if found.by_id else [Check("reference_ids", Validity.LIMITED, _BY_ORDER, _GIVE_IDS)]
-    n_in, n_out = found.is_in.sum(axis=0), (~found.is_in).sum(axis=0)
+def _checks(observed: ReferencePhi) -> list[Check]:
+    checks = [] if observed.by_id else [Check("reference_ids", Validity.LIMITED, _BY_ORDER, _GIVE_IDS)]
+    n_in, n_out = observed.is_in.sum(axis=0), (~observed.is_in).sum(axis=0)
     one_sided = int(((n_in == 0) != (n_out == 0)).sum()) if n_in.any() else 0  # none IN at all is a design
     if one_sided:
         checks.append(
             Check(
                 "records_on_one_side",
                 Validity.LIMITED,
-                f"{one_sided:,} of {n_in.size:,} records are in all or in none of the {len(found.is_in)} reference "
+                f"{one_sided:,} of {n_in.size:,} records are in all or in none of the {len(observed.is_in)} reference "
                 "models: attacks that compare both sides cannot judge them.",
                 "Leave these records out, or train more models.",
             )
         )
-    if found.n_saturated:
-        share = found.n_saturated / found.n_answers
+    if observed.n_saturated:
+        share = observed.n_saturated / observed.n_answers
         many = share > _MANY_SATURATED
         checks.append(
             Check(
                 "saturated_answers",
                 Validity.LIMITED if many else Validity.VALID,
-                f"{found.n_saturated:,} of {found.n_answers:,} answers of target and reference models are exactly 0 or "
-                f"1: their phi was put at {found.limit:.4g} and its negative, log 2 beyond all others.",
+                f"{observed.n_saturated:,} of {observed.n_answers:,} answers of target and reference models are "
+                f"exactly 0 or 1: their phi was put at {observed.limit:.4g} and its negative, log 2 beyond all others.",
                 "Save logits, or probabilities with more digits, where the model has them." if many else "",
             )
         )
     return checks
 
 
-def _missing_answers(found: ReferencePhi, not_run: Sequence[NotRun]) -> list[Check]:
+def _missing_answers(observed: ReferencePhi, not_run: Sequence[NotRun]) -> list[Check]:
     """Say what models did not answer, and which attacks that cost."""
-    missing = np.isnan(found.shadow_phi).any(axis=2)
-    others = int(np.isnan(found.answers["population_shadow_phi"]).any(axis=2).sum())
+    missing = np.isnan(observed.shadow_phi).any(axis=2)
+    others = int(np.isnan(observed.answers["population_shadow_phi"]).any(axis=2).sum())
     if not missing.any() and not others:
         return []
     message = (
@@ -283,41 +279,37 @@ def _missing_answers(found: ReferencePhi, not_run: Sequence[NotRun]) -> list[Che
     )
     message += f", and {others:,} about other records" if others else ""
     fell = [left.attack for left in not_run if left.attack in _OF_PHI]
-    if not fell:
-        return [Check("missing_answers", Validity.VALID, f"{message}; attacks do without them.")]
-    return [
-        Check(
-            "missing_answers",
-            Validity.LIMITED,
-            f"{message}: {few(fell, 10)} could not be played, and may be stronger than what was.",
-            "Ask the models again, or leave these models or records out.",
-        )
-    ]
+    cost = f": {few(fell, 10)} could not be played, and may be stronger than what was"
+    cure = "Ask the models again, or leave these models or records out." if fell else ""
+    message += cost if fell else "; attacks do without them"
+    return [Check("missing_answers", Validity.LIMITED if fell else Validity.VALID, f"{message}.", cure)]
 
 
-def _definition(found: ReferencePhi, fewest: int, likelihood: LikelihoodRatio, chosen: str, first: int | None) -> str:
+def _definition(
+    observed: ReferencePhi, fewest: int, likelihood: LikelihoodRatio, chosen: str, first: int | None
+) -> str:
     words = (
         f"{_STATISTICS[Statistic(likelihood.statistic)]}; Gaussians around the {likelihood.center} of {fewest} models "
         f"or more on each side, {_SPREADS[Variance(str(likelihood.variance))]} standard deviation{chosen}"
     )
     if likelihood.counts is Counts.SMALLEST:
         words += ", of as many models as every record has (published code)"
-    if found.phi.shape[1] > 1:
+    if observed.phi.shape[1] > 1:
         joint = likelihood.queries is Queries.FULL_COVARIANCE
         how = (
             "with one Gaussian over all of them for LiRA, scores averaged otherwise"
             if joint
             else "scores averaged over them"
         )
-        words += f"; {found.phi.shape[1]} queries a record, {how}"
+        words += f"; {observed.phi.shape[1]} queries a record, {how}"
     if first is not None:
-        words += f"; thresholds from reference model {first}, scored without itself and {_along(found, first)}"
+        words += f"; thresholds from reference model {first}, scored without itself and {_along(observed, first)}"
     return words
 
 
-def _along(found: ReferencePhi, model: int) -> str:
+def _along(observed: ReferencePhi, model: int) -> str:
     """Who is left out with a model, in words."""
-    size = 2 if found.groups is None else int((found.groups == found.groups[model]).sum())
+    size = 2 if observed.groups is None else int((observed.groups == observed.groups[model]).sum())
     return "its partner" if size <= 2 else f"the {size - 1} models drawn with it"
 
 

@@ -19,7 +19,7 @@ _MOST_RECORDS = 5_000  # of each of them
 _RATES = (0.001, 0.01, 0.1)  # ways are compared by the TPR at the lowest of these that resolves
 
 
-def decided(found: ReferencePhi, asked: LikelihoodRatio) -> tuple[LikelihoodRatio, str, tuple[Check, ...]]:
+def decided(observed: ReferencePhi, asked: LikelihoodRatio) -> tuple[LikelihoodRatio, str, tuple[Check, ...]]:
     """How LiRA is played where that was left open, why, and what is to be said of it.
 
     Ways are compared on reference models in turn, each as the target of the others: what the target answered is not
@@ -28,12 +28,13 @@ def decided(found: ReferencePhi, asked: LikelihoodRatio) -> tuple[LikelihoodRati
     """
     if asked.queries is Queries.FULL_COVARIANCE:
         how = replace(asked, variance=Variance.POOLED)
-        one_query = found.phi.shape[1] == 1
-        return how, "", () if one_query else _of_covariance(_compared(found, [how, replace(how, queries=Queries.MEAN)]))
+        if observed.phi.shape[1] == 1:
+            return how, "", ()
+        return how, "", _of_covariance(_compared(observed, [how, replace(how, queries=Queries.MEAN)]))
     if asked.variance is not None:
         return asked, "", ()
     pooled, own = (replace(asked, variance=variance) for variance in (Variance.POOLED, Variance.PER_RECORD))
-    turns = _compared(found, [pooled, own])
+    turns = _compared(observed, [pooled, own])
     if turns is None:
         return pooled, ", as too few models remain to compare it with their own", ()
     of_pooled, of_own = turns.values
@@ -53,19 +54,19 @@ class _Turns:
     n_targets: int
 
 
-def _compared(found: ReferencePhi, ways: Sequence[LikelihoodRatio]) -> _Turns | None:
+def _compared(observed: ReferencePhi, ways: Sequence[LikelihoodRatio]) -> _Turns | None:
     """Play online LiRA in several ways on reference models; None where too few models remain."""
-    targets = [m for m in range(len(found.is_in)) if not np.isnan(found.shadow_phi[m]).any()]
+    targets = [m for m in range(len(observed.is_in)) if not np.isnan(observed.shadow_phi[m]).any()]
     if len(targets) > _MOST_TURNS:
         targets = [targets[i] for i in np.linspace(0, len(targets) - 1, _MOST_TURNS).round().astype(int)]
-    targets = [m for m in targets if found.is_in[m].any() and not found.is_in[m].all()]
-    if len(targets) < 2 or fewest_on_a_side(found.is_in) < 2:
+    targets = [m for m in targets if observed.is_in[m].any() and not observed.is_in[m].all()]
+    if len(targets) < 2 or fewest_on_a_side(observed.is_in) < 2:
         return None
-    records = _spread_over(found)
-    theirs, is_in = found.signals["shadow_statistic"][:, records], found.is_in[:, records]
+    records = _spread_over(observed)
+    theirs, is_in = observed.signals["shadow_statistic"][:, records], observed.is_in[:, records]
     curves: list[list[Roc]] = [[] for _ in ways]
     for model in targets:
-        others = left_without(found, model)
+        others = left_without(observed, model)
         member = is_in[model]
         if not others.any() or not member.any() or member.all():
             return None
@@ -84,12 +85,12 @@ def _compared(found: ReferencePhi, ways: Sequence[LikelihoodRatio]) -> _Turns | 
     return _Turns("mean AUC" if fpr is None else f"mean TPR at FPR {fpr:g}", tuple(means), len(targets))
 
 
-def _spread_over(found: ReferencePhi) -> np.ndarray:
+def _spread_over(observed: ReferencePhi) -> np.ndarray:
     """Some records, evenly along what models answered on average, so that their order says nothing."""
-    n = found.is_in.shape[1]
+    n = observed.is_in.shape[1]
     if n <= _MOST_RECORDS:
         return np.arange(n)
-    level = np.argsort(np.nanmean(found.shadow_phi, axis=(0, 2)), kind="stable")
+    level = np.argsort(np.nanmean(observed.shadow_phi, axis=(0, 2)), kind="stable")
     return np.sort(level[np.linspace(0, n - 1, _MOST_RECORDS).round().astype(int)])
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from scipy import special
 
 from vestige.attacks.lira import lira_online
-from vestige.auditing.references.leave_one_out import leave_one_out_per_record, leave_one_out_pooled, record_blocks
+from vestige.auditing.references.leave_one_out import leave_one_out, record_blocks
 from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without
 from vestige.auditing.references.scores import ReferenceScores, partners_of, play_attacks
 from vestige.auditing.results.operating_points import FPRS
@@ -195,11 +195,11 @@ def _lira_of_all(
     observed: ReferencePhi, partner: np.ndarray, likelihood: LikelihoodRatio
 ) -> Float[np.ndarray, "target record"]:
     """Online LiRA with every model as the target, the mean over queries, from one reading of the answers."""
-    score_all = leave_one_out_pooled if likelihood.variance is Variance.POOLED else leave_one_out_per_record
-    scores, theirs, floor = np.zeros(observed.is_in.shape), observed.signals["shadow_statistic"], likelihood.min_std
+    scores, theirs = np.zeros(observed.is_in.shape), observed.signals["shadow_statistic"]
+    variance, floor = Variance(str(likelihood.variance)), likelihood.min_std
     for query in range(theirs.shape[2]):
         blocks = record_blocks(theirs[:, :, query])
-        for records, of_targets in score_all(blocks, observed.is_in, partner, min_std=floor):
+        for records, of_targets in leave_one_out(blocks, observed.is_in, partner, variance=variance, min_std=floor):
             scores[:, records] += of_targets
     return np.asarray(scores / observed.phi.shape[1])
 

@@ -11,7 +11,7 @@ from vestige.auditing.played import Played, PlayedAttacks, together
 from vestige.auditing.references.scores import ReferenceScores
 from vestige.auditing.results.operating_points import Known, known_halves, known_shadow
 from vestige.auditing.scoring.learnt_scores import Side, learnt_scores
-from vestige.auditing.scoring.observation import Observed, observe
+from vestige.auditing.scoring.observation import Observed, observe, phi_limit_of
 from vestige.auditing.selection import Selection
 from vestige.core.errors import InputError
 from vestige.core.options import Options, SubjectScore
@@ -155,7 +155,9 @@ def audit_inputs(
             be played.
     """
     _refuse_names_of_ours(target, selection)
-    observed = observe(target, selection.attacks, options.arithmetic, progress, "scoring the target")
+    models = [model for model in (target, shadow) if model is not None]
+    limit = phi_limit_of(models, selection.attacks, None if references is None else references.observed.limit)
+    observed = observe(target, selection.attacks, options.arithmetic, progress, "scoring the target", limit)
     before = together(found.attacks for found in (references, asked) if found is not None)
     if not any(attack.learns for attack in selection.attacks):
         _refuse_without({**observed.scores, **before.scores}, selection)
@@ -182,7 +184,7 @@ def audit_inputs(
                 "Expected subjects for both models or for neither, found them for one; a threshold set on records does "
                 "not fit people's mean scores. Give shadow_subjects (--subject names the column in both files)."
             )
-        seen = observe(given, selection.attacks, options.arithmetic, progress, "scoring the shadow")
+        seen = observe(given, selection.attacks, options.arithmetic, progress, "scoring the shadow", limit)
         other = _side_of_shadow(shadow, codes, seen, options.subject_score)
     learnt = learnt_scores(selection.attacks, side, other, options, progress, None if asked is None else asked.copies)
     played = (*_of_answers(selection, side, other), *(_evaluated(one, side, other) for one in before.played))

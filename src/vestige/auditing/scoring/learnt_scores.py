@@ -63,12 +63,12 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Copies:
-    """Labels of copies of each record, as attacks that learn read them.
+    """What was observed of copies of each record, for an attack that learns from it.
 
     Attributes:
         target: Signals of all given records of the target, by name.
         shadow: The same of the shadow model's; nothing without one.
-        n_queries: Copies of each record.
+        n_queries: Queries about each record.
         definition: Which copies, and how their strength was chosen.
     """
 
@@ -84,7 +84,7 @@ def learnt_scores(
     shadow: Side | None,
     options: Options,
     progress: Progress,
-    copies: Copies | None = None,
+    copies: Mapping[str, Copies] | None = None,
 ) -> PlayedAttacks:
     """Play those of the attacks that learn; none scores a record by what has seen its membership.
 
@@ -98,7 +98,7 @@ def learnt_scores(
         shadow: The shadow model's; None without one.
         options: What could change a number.
         progress: Told how far it is.
-        copies: Labels of copies, if the models were asked for some.
+        copies: What was observed of copies, by the name of the attack that reads it.
 
     Returns:
         Scores of the records that are evaluated.
@@ -109,21 +109,23 @@ def learnt_scores(
     wanted = [attack for attack in attacks if attack.learns]
     if not wanted:
         return PlayedAttacks()
-    asked = copies or Copies(target={}, shadow={}, n_queries=1, definition="")
-    ours = _signals_of(target, options, asked.target)
-    theirs = {} if shadow is None else _signals_of(shadow, options, asked.shadow)
+    ours = _signals_of(target, options)
+    theirs = {} if shadow is None else _signals_of(shadow, options)
+    none = Copies(target={}, shadow={}, n_queries=1, definition="")
     played, not_run = [], []
     for done, attack in enumerate(wanted):
         progress("learning from known members", done, len(wanted))
-        definition, n_queries = (asked.definition, asked.n_queries) if attack.asks_copies else ("", 1)
+        asked = (copies or {}).get(attack.name, none)
+        definition = asked.definition
         if "gradients" in attack.reads:
             attack, definition = _with_branches(attack, target.predictions.n_classes)
         try:
-            found = _played(attack, ours, theirs, target, shadow, options.seed)
+            of_target, of_shadow = _with_copies(ours, asked.target, target), _with_copies(theirs, asked.shadow, shadow)
+            one = _played(attack, of_target, of_shadow, target, shadow, options.seed)
         except InputError as error:  # such as too few known members
             not_run.append(NotRun(attack.name, what_is_needed(str(error))))
         else:
-            played.append(replace(found, n_queries=n_queries, definition=definition))
+            played.append(replace(one, n_queries=asked.n_queries, definition=definition))
     return PlayedAttacks(played=tuple(played), not_run=tuple(not_run))
 
 
@@ -142,14 +144,14 @@ def _played(
         fold = folds_of(shadow.units, stream(seed, "folds of the shadow"))
         signals, shadow_signals = ({name: side[name] for name in own} for side in (_having(own, ours), theirs))
         score = partial(attack.score, **attack.options)
-        found = learnt_from_shadow(score, signals, shadow_signals, shadow.member, fold)
-        return Played(attack=attack, scores=found.scores, known_scores=found.known_scores, learned_on="shadow")
-    found = _from_half(attack, own, ours, target, seed)
-    known = found.known_scores if shadow is None else None
+        learnt = learnt_from_shadow(score, signals, shadow_signals, shadow.member, fold)
+        return Played(attack=attack, scores=learnt.scores, known_scores=learnt.known_scores, learned_on="shadow")
+    learnt = _from_half(attack, own, ours, target, seed)
+    known = learnt.known_scores if shadow is None else None
     if shadow is not None and not members and theirs:  # all of the shadow's: thresholds are set there, nothing tested
         one, other = (_from_half(attack, own, theirs, shadow, seed, turned=turned).scores for turned in (False, True))
         known = np.where(np.isnan(one), other, one)
-    return Played(attack=attack, scores=found.scores, known_scores=known, learned_on="known_half")
+    return Played(attack=attack, scores=learnt.scores, known_scores=known, learned_on="known_half")
 
 
 def _with_branches(attack: Attack, n_classes: int) -> tuple[Attack, str]:
@@ -162,13 +164,21 @@ def _with_branches(attack: Attack, n_classes: int) -> tuple[Attack, str]:
     return replace(attack, score=score), "a network with a branch for each kind of feature, filters over the gradients"
 
 
-def _signals_of(side: Side, options: Options, copies: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _with_copies(
+    signals: Mapping[str, np.ndarray], copies: Mapping[str, np.ndarray], side: Side | None
+) -> Mapping[str, np.ndarray]:
+    """The signals, and those of copies of the records that are evaluated."""
+    return signals if side is None else {**signals, **{name: values[side.keep] for name, values in copies.items()}}
+
+
+def _signals_of(side: Side, options: Options) -> dict[str, np.ndarray]:
     """What attacks that learn read of the records that are evaluated, classes in the target's coding."""
-    found = whole_signals(side.predictions, side.keep, side.predictions.labels[side.keep], options.arithmetic)
+    given, keep = side.predictions, side.keep
+    signals = whole_signals(given, keep, given.labels[keep], options.arithmetic, side.observed.phi_limit)
     if side.classes_in is not None:
-        for name in {"probabilities", "log_probabilities"} & set(found):
-            found[name] = found[name][:, side.classes_in]
-    return found | {"labels": side.labels} | {name: values[side.keep] for name, values in copies.items()}
+        for name in {"probabilities", "log_probabilities"} & set(signals):
+            signals[name] = signals[name][:, side.classes_in]
+    return signals | {"labels": side.labels}
 
 
 def _from_half(
@@ -185,26 +195,17 @@ def _from_half(
         )
     known = np.asarray(units.of(~first if turned else first))
     if "known_member" in attack.reads:
-        return learnt_from_half(
-            partial(attack.score, **attack.options),
-            {name: _having(own, signals)[name] for name in own},
-            side.member,
-            known,
-            fold,
-        )
+        given = {name: _having(own, signals)[name] for name in own}
+        return learnt_from_half(partial(attack.score, **attack.options), given, side.member, known, fold)
     if "population_losses" in attack.reads:
         return attack_p_from_half(_having({"losses"}, signals)["losses"], side.member, known, fold)
     inputs = side.predictions.inputs
     if inputs is not None:
         inputs = inputs[side.keep] if not hasattr(inputs, "loc") else inputs.loc[side.keep]
     n_classes = max(side.predictions.n_classes, int(side.labels.max()) + 1)
-    return quantile_regression_from_half(
-        partial(attack.score, seed=seed, subjects=units.of_record, **attack.options),
-        _having({"phi"}, signals)["phi"],
-        regression_features(inputs, side.labels, n_classes),
-        side.member,
-        known,
-    )
+    features = regression_features(inputs, side.labels, n_classes)
+    regression = partial(attack.score, seed=seed, subjects=units.of_record, **attack.options)
+    return quantile_regression_from_half(regression, _having({"phi"}, signals)["phi"], features, side.member, known)
 
 
 def _having(names: set[str], signals: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -213,6 +214,7 @@ def _having(names: set[str], signals: Mapping[str, np.ndarray]) -> Mapping[str, 
     if missing:
         words = {
             "correct": "a model that is asked for labels of copies of each record: Translations or Rotations",
+            "copy_distances": "a model that is asked for distances of copies of each record: CombinedDistances",
             "gradients": "access to the gradients of the last layer",
             "labels": "labels",
         }

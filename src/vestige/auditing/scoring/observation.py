@@ -1,7 +1,7 @@
 """One pass over the model's answers: check every row, score every attack, keep nothing that is records x classes."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -25,20 +25,15 @@ from vestige.core.outputs import (
     Probabilities,
 )
 from vestige.core.predictions import Predictions
-from vestige.core.probabilities import (
-    LOG_FLOOR,
-    ClassProbabilities,
-    as_published,
-    from_logits,
-    from_probabilities,
-    softmax,
-)
+from vestige.core.probabilities import ClassProbabilities, as_published, from_logits, from_probabilities, softmax
 from vestige.core.progress import Progress
 from vestige.core.result import NotRun
 from vestige.core.signal import SIGNALS
 from vestige.evaluation import preflight
+from vestige.signals.phi import CONFIDENCES, confidences_of, limit_of, phi_of
 
 _BLOCK_ELEMENTS = 1 << 18  # 2 MB of float64: a block and its temporaries stay in the processor's cache
+_KEPT = {"predicted": np.int64, "losses": np.float64}  # signals that are kept of every record, and their types
 _IN_FLIGHT = 4  # blocks read ahead; bounds the memory whatever the number of records
 
 
@@ -54,6 +49,7 @@ class Observed:
         decimals: To how many decimals probabilities are rounded so that rows miss 1; None where they are not.
         digest: SHA-256 of the outputs and of every column given with them.
         not_run: Attacks that need something else.
+        phi_limit: Where phi of an answer of exactly 1 stands [logit]; None where no attack reads phi.
     """
 
     scores: Mapping[str, np.ndarray]
@@ -63,10 +59,16 @@ class Observed:
     decimals: int | None
     digest: str
     not_run: tuple[NotRun, ...]
+    phi_limit: float | None = None
 
 
 def observe(
-    predictions: Predictions, attacks: Sequence[Attack], arithmetic: Arithmetic, progress: Progress, step: str
+    predictions: Predictions,
+    attacks: Sequence[Attack],
+    arithmetic: Arithmetic,
+    progress: Progress,
+    step: str,
+    phi_limit: float | None = None,
 ) -> Observed:
     """Read the outputs once, in blocks, and score them.
 
@@ -76,54 +78,85 @@ def observe(
         arithmetic: float64 from logits, or that of Song & Mittal's code.
         progress: Told after every block.
         step: What to call this pass.
+        phi_limit: What `phi_limit_of` gives for these attacks.
 
     Raises:
         InputError: A value is not finite, a row is no probability distribution, a loss is negative, or an attack fails.
     """
-    n, vector, given = predictions.n_records, _vector(predictions), _available(predictions)
+    n, vector, given = predictions.n_records, _vector(predictions), _available(predictions, arithmetic)
     played = [a for a in attacks if set(a.reads) <= given]
-    reads_phi = any("phi" in {*a.reads, *sum((s.parts for s in a.signals), ())} for a in played)
     scores = {a.name: np.empty(n) for a in played}
-    predicted = np.empty(n, dtype=np.int64) if "predicted" in given else None
-    losses = np.empty(n) if "losses" in given else None
-    hashes = np.empty(n if vector is not None else 0, dtype=np.uint64)
+    kept = {name: np.empty(n, dtype=dtype) for name, dtype in _KEPT.items() if name in given}
+    hashes = None if vector is None else np.empty(n, dtype=np.uint64)
     missed: list[tuple[np.ndarray, np.ndarray]] = []
     digest = hashlib.sha256()
 
     def work(start: int, blocks: Mapping[type, np.ndarray]) -> int:
         rows = slice(start, start + len(next(iter(blocks.values()))))
-        labels = predictions.labels[rows]
         for output in predictions.outputs:
             check_block(output, blocks[type(output)], start)
             if isinstance(output, Probabilities):
                 missed.append(rows_that_miss_one(blocks[type(output)], start))
-        signals = _signals(blocks, labels, arithmetic, with_phi=reads_phi)
+        signals = _signals(blocks, predictions.labels[rows], arithmetic, phi_limit)
         for attack in played:
             scores[attack.name][rows] = attack.play(_with_made(signals, attack))
-        if predicted is not None:
-            predicted[rows] = np.asarray(signals["predicted"])
-        if losses is not None:
-            losses[rows] = np.asarray(signals["losses"])
-        if vector is not None:
+        for name, values in kept.items():
+            values[rows] = np.asarray(signals[name])
+        if vector is not None and hashes is not None:
             hashes[rows] = preflight.row_hashes(blocks[type(vector)])
-        return len(labels)
+        return rows.stop
 
     done = 0
-    for size in _in_threads(work, _blocks(predictions, digest)):
-        done += size
+    for done in _in_threads(work, _blocks(predictions, digest)):
         progress(step, done, n)
     if done != n:
         raise InputError(f"Expected {n:,} rows of outputs, found {done:,}; the file is truncated, save it again.")
     _digest_columns(predictions, digest)
     return Observed(
         scores=scores,
-        predicted=predicted,
-        losses=losses,
-        row_hashes=None if vector is None else hashes,
+        predicted=kept.get("predicted"),
+        losses=kept.get("losses"),
+        row_hashes=hashes,
         decimals=decimals_of(predictions, missed),
         digest=digest.hexdigest(),
         not_run=tuple(NotRun(a.name, a.needs) for a in attacks if a not in played),
+        phi_limit=phi_limit,
     )
+
+
+def phi_limit_of(
+    models: Iterable[Predictions], attacks: Iterable[Attack], of_references: float | None = None
+) -> float | None:
+    """Return where phi of an answer of exactly 1 stands in an audit; None if no attack reads phi of the answers alone.
+
+    The models are read once for it, before they are scored: scores of one are compared with thresholds of the other.
+
+    Args:
+        models: All models that are compared.
+        attacks: Those that were asked for.
+        of_references: Where it stands for attacks with reference models, which is then the place; None without such.
+
+    Raises:
+        InputError: As of `observe`.
+    """
+    reads_phi = any(
+        not attack.needs_references and {"phi", "signal"} & {signal.name, *signal.parts}
+        for attack in attacks
+        for signal in attack.signals
+    )
+    if not reads_phi or of_references is not None:
+        return of_references if reads_phi else None
+    limits = [0.0]
+    for predictions in models:
+        output, start = confidences_of(predictions), 0
+        if output is None:
+            continue
+        for block in output.table.blocks(_n_rows([output])):
+            check_block(output, block, start)
+            labels = predictions.labels[start : start + len(block)]
+            limits.append(limit_of(phi_of(type(output), block, labels)))
+            start += len(block)
+    return max(limits)
 
 
 def digest_of(predictions: Predictions) -> str:
@@ -156,7 +189,7 @@ def _digest_columns(predictions: Predictions, digest: Any) -> None:
 
 
 def whole_signals(
-    predictions: Predictions, keep: np.ndarray, labels: np.ndarray, arithmetic: Arithmetic
+    predictions: Predictions, keep: np.ndarray, labels: np.ndarray, arithmetic: Arithmetic, phi_limit: float | None
 ) -> dict[str, np.ndarray]:
     """Return what attacks that learn read, of some records, all in memory: what has a number per class too.
 
@@ -165,16 +198,17 @@ def whole_signals(
         keep: Which records.
         labels: Their classes, in the coding of the outputs.
         arithmetic: As of `observe`.
+        phi_limit: As of `observe`.
     """
     blocks = {type(output): output.whole()[keep] for output in predictions.outputs}
-    signals = _signals(blocks, labels, arithmetic, with_phi=True)
+    signals = _signals(blocks, labels, arithmetic, phi_limit)
     table = signals.pop("probabilities", None)
-    found = {name: np.asarray(values) for name, values in signals.items()}
+    whole = {name: np.asarray(values) for name, values in signals.items()}
     if isinstance(table, ClassProbabilities):
-        found |= {"probabilities": np.asarray(table.p, dtype=np.float64), "log_probabilities": np.asarray(table.log_p)}
+        whole |= {"probabilities": np.asarray(table.p, dtype=np.float64), "log_probabilities": np.asarray(table.log_p)}
     if LastLayerGradients in blocks:
-        found["gradients"] = blocks[LastLayerGradients]
-    return found
+        whole["gradients"] = blocks[LastLayerGradients]
+    return whole
 
 
 def _vector(predictions: Predictions) -> Output | None:
@@ -183,18 +217,13 @@ def _vector(predictions: Predictions) -> Output | None:
     return next((output for kind in kinds if (output := predictions.output(kind)) is not None), None)
 
 
-def _available(predictions: Predictions) -> set[str]:
-    kinds = {type(output) for output in predictions.outputs}
-    found = {"labels"}
-    if kinds & {Logits, Probabilities}:
-        found |= {"predicted", "losses", "p_true", "phi", "probabilities"}
-    if kinds & {Loss, Phi}:
-        found |= {"losses", "p_true", "phi"}
-    if PredictedLabels in kinds:
-        found |= {"predicted"}
-    if GradientNorms in kinds:
-        found |= {"gradient_norms"}
-    return found | {name for name, signal in SIGNALS.items() if signal.made_of and found.issuperset(signal.parts)}
+def _available(predictions: Predictions, arithmetic: Arithmetic) -> set[str]:
+    """Names of the signals that these outputs tell: those of a block without rows, and what is made of them."""
+    nothing = {
+        type(output): np.empty((0, *output.table.shape[1:]), output.table.dtype) for output in predictions.outputs
+    }
+    names = set(_signals(nothing, predictions.labels[:0], arithmetic, 0.0))
+    return names | {name for name, signal in SIGNALS.items() if signal.made_of and names.issuperset(signal.parts)}
 
 
 def _with_made(signals: Mapping[str, Any], attack: Attack) -> Mapping[str, Any]:
@@ -204,9 +233,9 @@ def _with_made(signals: Mapping[str, Any], attack: Attack) -> Mapping[str, Any]:
 
 
 def _signals(
-    blocks: Mapping[type, np.ndarray], labels: np.ndarray, arithmetic: Arithmetic, *, with_phi: bool
+    blocks: Mapping[type, np.ndarray], labels: np.ndarray, arithmetic: Arithmetic, phi_limit: float | None
 ) -> dict[str, np.ndarray | ClassProbabilities]:
-    """Everything the attacks read, for one block; phi, which costs two logarithms a row, if it is wanted."""
+    """Everything the attacks read, for one block; phi, which costs two logarithms a row, if it has a limit."""
     signals: dict[str, np.ndarray | ClassProbabilities] = {"labels": labels}
     if Logits in blocks or Probabilities in blocks:
         table = _class_probabilities(blocks, arithmetic)
@@ -226,22 +255,10 @@ def _signals(
         signals["gradient_norms"] = blocks[GradientNorms]
     if PredictedLabels in blocks:
         signals["predicted"] = blocks[PredictedLabels]
-    if with_phi and "losses" in signals:
-        signals["phi"] = _phi(blocks, signals)
+    if phi_limit is not None and "losses" in signals:
+        kind = next(kind for kind in CONFIDENCES if kind in blocks)
+        signals["phi"] = np.clip(phi_of(kind, blocks[kind], labels), -phi_limit, phi_limit)
     return signals
-
-
-def _phi(blocks: Mapping[type, np.ndarray], signals: Mapping[str, np.ndarray | ClassProbabilities]) -> np.ndarray:
-    """Confidence in the true class on the logit scale; only custom attacks read it of the answers alone."""
-    table, labels = signals.get("probabilities"), signals["labels"]
-    if isinstance(table, ClassProbabilities) and isinstance(labels, np.ndarray):
-        phi = table.of(table.log_p, labels) - table.of(table.log_not_p, labels)
-    elif Phi in blocks:
-        phi = blocks[Phi]
-    else:  # as of given probabilities, the logarithm has a floor
-        losses = blocks[Loss].astype(np.float64)
-        phi = -losses - np.log(np.maximum(-np.expm1(-losses), LOG_FLOOR))
-    return np.asarray(phi, dtype=np.float64)
 
 
 def _class_probabilities(blocks: Mapping[type, np.ndarray], arithmetic: Arithmetic) -> ClassProbabilities:
@@ -250,11 +267,14 @@ def _class_probabilities(blocks: Mapping[type, np.ndarray], arithmetic: Arithmet
     return from_logits(blocks[Logits]) if Logits in blocks else from_probabilities(blocks[Probabilities])
 
 
+def _n_rows(outputs: Iterable[Output]) -> int:
+    """Rows of a block of these outputs."""
+    return max(1, _BLOCK_ELEMENTS // max(int(np.prod(output.table.shape[1:])) for output in outputs))
+
+
 def _blocks(predictions: Predictions, digest: Any) -> Iterator[tuple[int, dict[type, np.ndarray]]]:
     """Blocks of all outputs side by side; the digest sees the bytes in order."""
-    width = max(int(np.prod(o.table.shape[1:])) for o in predictions.outputs)
-    n_rows = max(1, _BLOCK_ELEMENTS // width)
-    kinds = [type(output) for output in predictions.outputs]
+    kinds, n_rows = [type(output) for output in predictions.outputs], _n_rows(predictions.outputs)
     for output in predictions.outputs:
         digest.update(f"{output.kind} {output.table.dtype} {output.table.shape}".encode())
     start = 0

@@ -8,6 +8,11 @@ from vestige.core.predictions import Predictions
 from vestige.core.probabilities import SUM_TOLERANCE
 
 _BLOCK_ROWS = 4096
+_LEAST: dict[type[Output], tuple[float | None, str, str]] = {
+    GradientNorms: (0.0, "gradient norms of at least 0", "give the norm"),
+    Loss: (-1e-6, "losses of at least 0", "give -log p(true class)"),
+}
+"""The least value of an output that has one, what is expected, and what to give instead."""
 
 
 def check_block(output: Output, block: np.ndarray, start: int) -> None:
@@ -40,17 +45,12 @@ def check_block(output: Output, block: np.ndarray, start: int) -> None:
             "them so (probs in an npz, --set target.probabilities=true for an npy, Probabilities(...) in Python): no "
             "softmax twice."
         )
-    if isinstance(output, GradientNorms) and (block < 0).any():
-        row = int(np.argmax(block < 0))
+    least, expected, cure = _LEAST.get(type(output), (None, "", ""))
+    if least is not None and (block < least).any():
+        row = int(np.argmax(block < least))
         raise InputError(
-            f"Expected gradient norms of at least 0, found {block[row]:.6g} in row {start + row + 1:,}"
-            f"{_where(output)}; give the norm, not its negative."
-        )
-    if isinstance(output, Loss) and (block < -1e-6).any():
-        row = int(np.argmax(block < -1e-6))
-        raise InputError(
-            f"Expected losses of at least 0, found {block[row]:.6g} in row {start + row + 1:,}{_where(output)}; give "
-            "-log p(true class), not its negative."
+            f"Expected {expected}, found {block[row]:.6g} in row {start + row + 1:,}{_where(output)}; {cure}, not its "
+            "negative."
         )
 
 

@@ -39,11 +39,7 @@ class Learnt(NamedTuple):
 
 
 def folds_of(
-    units: Units,
-    rng: np.random.Generator,
-    *,
-    first: Bool[np.ndarray, " unit"] | None = None,
-    n_folds: int = 5,
+    units: Units, rng: np.random.Generator, *, first: Bool[np.ndarray, " unit"] | None = None, n_folds: int = 5
 ) -> Int[np.ndarray, " record"]:
     """Deal the units to folds at random, members and nonmembers apart, so that each fold has its share of both.
 

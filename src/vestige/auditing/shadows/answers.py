@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vestige.auditing.label_only.question import ShadowLabels
+from vestige.auditing.references.phi import places_of
 from vestige.auditing.shadows.job import GRADIENT_NORMS, LOGITS
 from vestige.auditing.shadows.training import Shadows
 from vestige.core.errors import TrainingError, UnsupportedModelError
@@ -73,11 +74,11 @@ def models_read(shadows: Shadows, bank: Bank, what: str) -> Iterator[Model]:
 
 
 @contextmanager
-def asked_for_labels(model: Model, records: Records) -> Iterator[LabelTarget]:
-    """Open a shadow model as a label-only attack asks it."""
-    interface = labels_only(open_target(model.classifier, records.n_classes))
+def asked_for_labels(classifier: Any, records: Records) -> Iterator[LabelTarget]:
+    """Open one of the adversary's models as a label-only attack asks it."""
+    model = labels_only(open_target(classifier, records.n_classes))
     with closing(Ledger(None, records.n_records)) as ledger:
-        yield MeteredLabels(Meter(interface, ledger), "shadow models")
+        yield MeteredLabels(Meter(model, ledger), "shadow models")
 
 
 def labels_of_shadows(shadows: Shadows, bank: Bank) -> ShadowLabels:
@@ -86,10 +87,34 @@ def labels_of_shadows(shadows: Shadows, bank: Bank) -> ShadowLabels:
 
     def targets() -> Iterator[LabelTarget]:
         for model in models_read(shadows, bank, "label-only attacks"):
-            with asked_for_labels(model, plan.records) as target:
+            with asked_for_labels(model.classifier, plan.records) as target:
                 yield target
 
     return ShadowLabels(shadows.member, plan.drawn_together[shadows.done], targets)
+
+
+def labels_of_references(references: References, predictions: Predictions, pool: Records) -> ShadowLabels | None:
+    """Return reference models, each by its labels; None if they are not at hand.
+
+    Args:
+        references: The models.
+        predictions: What the target answered about the records of the pool.
+        pool: The audited records.
+
+    Raises:
+        InputError: They did not answer about every audited record.
+    """
+    classifiers = references.classifiers
+    if classifiers is None:
+        return None
+
+    def targets() -> Iterator[LabelTarget]:
+        for classifier in classifiers:
+            with asked_for_labels(classifier, pool) as target:
+                yield target
+
+    is_in = references.member[:, places_of(references, predictions)]
+    return ShadowLabels(is_in, references.groups, targets, training=references.training)
 
 
 def pooled_answers(shadows: Shadows, *, labels_only: bool, n_models: int | None = None) -> Predictions:
@@ -135,10 +160,10 @@ def pooled_labels(shadows: Shadows, bank: Bank) -> ShadowLabels:
     def targets() -> Iterator[LabelTarget]:
         with ExitStack() as stack:
             models = models_read(shadows, bank, "label-only attacks")
-            asked = [stack.enter_context(asked_for_labels(model, own)) for model in models]
+            asked = [stack.enter_context(asked_for_labels(model.classifier, own)) for model in models]
             yield _Pooled(asked, own.n_records, own.n_classes)
 
-    return ShadowLabels(shadows.member.reshape(1, -1), None, targets, pool)
+    return ShadowLabels(shadows.member.reshape(1, -1), None, targets, pool=pool)
 
 
 @dataclass(frozen=True, eq=False)

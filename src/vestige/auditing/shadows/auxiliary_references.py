@@ -135,7 +135,7 @@ def _trained(
     everybody = joined(auxiliary, audited)  # with one count of classes for all
     audited = everybody.take(np.arange(auxiliary.n_records, everybody.n_records))
     start = None if model is None else Model(model, everybody.n_classes, seed)
-    answers, norms, accuracies, epochs = [], [], [], []
+    answers, norms, accuracies, epochs, classifiers = [], [], [], [], []
     kind: type[Logits] | type[Probabilities] = Logits
     draws = _draws(auxiliary.n_records, options.get("n_models", 1), options.get("share", 1.0), seed)
     for number, rows in enumerate(draws):
@@ -149,6 +149,7 @@ def _trained(
         norms += [found[name] for name in found if name == GRADIENT_NORMS]
         accuracies.append([_accuracy(trained, own), *_on_both_sides(answers[-1], audited.labels, members.n_records)])
         epochs.append(trained.epoch)
+        classifiers.append(trained.classifier)
     progress("training reference models", len(draws), len(draws))
     begun_with = "new weights" if start is None else "the target's weights"
     for_epochs = f", {np.mean(epochs):.3g} epochs on average" if any(epochs) else ""
@@ -170,6 +171,7 @@ def _trained(
         gradient_norms=np.stack(norms) if norms else None,
         training=said,
         by_forgetting=start is not None,
+        classifiers=classifiers,
     )
 
 

@@ -180,11 +180,11 @@ class Search:
         """Ask about one probe for each row; return which are of another class, and remember the nearest."""
         others = self.of_another_class(rows, probes)
         if others.any():
-            hit, found = rows[others], probes[others]
-            lengths = _lengths(found - self.x[hit])
+            hit, inputs = rows[others], probes[others]
+            lengths = _lengths(inputs - self.x[hit])
             better = lengths < self.best[hit]
             self.best[hit[better]] = lengths[better]
-            self.nearest[hit[better]] = found[better]
+            self.nearest[hit[better]] = inputs[better]
         return others
 
     def of_another_class(self, rows: np.ndarray, probes: np.ndarray, n_each: Any = 1) -> np.ndarray:
@@ -375,8 +375,8 @@ def distances_of_copies(
         raise InputError(f"Expected records x copies x features, found shape {copies.shape}; give copies an axis.")
     n_records, n_copies = copies.shape[:2]
     flat = copies.reshape(n_records * n_copies, *copies.shape[2:])
-    found = estimator(target, flat, np.repeat(labels, n_copies), np.repeat(records, n_copies), bounds, **options)
-    return found.distances.reshape(n_records, n_copies)
+    of_copies = estimator(target, flat, np.repeat(labels, n_copies), np.repeat(records, n_copies), bounds, **options)
+    return of_copies.distances.reshape(n_records, n_copies)
 
 
 def of_rows(table: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Agreement: the share of copies that get the true class, on a scale where it is close to a normal distribution."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -10,17 +9,7 @@ from scipy import special
 from vestige.core.errors import InputError
 
 
-class Scale(StrEnum):
-    """What a share is put through."""
-
-    PROBIT = "probit"
-    """The normal quantile: how many standard deviations of the noise a record is from being called otherwise, if the
-    model's decision were linear along the noise."""
-    LOGIT = "logit"
-    """The empirical logit."""
-
-
-def agreement(correct: Bool[np.ndarray, "*axes copy"], scale: Scale = Scale.PROBIT) -> Float[np.ndarray, "*axes"]:
+def agreement(correct: Bool[np.ndarray, "*axes copy"]) -> Float[np.ndarray, "*axes"]:
     """Return what a likelihood ratio reads as phi: the share of correct copies on the normal's own scale.
 
     Of c correct ones among n it is the quantile of `(c + 1/2) / (n + 1)`, finite whatever c. Of any label-only signal:
@@ -30,10 +19,10 @@ def agreement(correct: Bool[np.ndarray, "*axes copy"], scale: Scale = Scale.PROB
 
     Args:
         correct: Any axes, then the copy: whether it got the true class.
-        scale: Of the result.
 
     Returns:
-        One number per row [standard deviations or logit]; higher means surer.
+        One number per row [standard deviations of the noise]; higher means surer: how far the record is from being
+        called otherwise, if the model's decision were linear along the noise.
 
     Raises:
         InputError: There is no copy.
@@ -41,17 +30,15 @@ def agreement(correct: Bool[np.ndarray, "*axes copy"], scale: Scale = Scale.PROB
     Example:
         >>> print(agreement(np.array([[True, True, True], [True, False, False]])).round(3))
         [ 1.15  -0.319]
-        >>> print(agreement(np.array([True, True, True]), Scale.LOGIT).round(3))
-        1.946
 
     Source:
-        Ours. For the correction by 1/2 on the logit scale: Haldane 1956, Anscombe 1956.
+        Ours. For the correction by 1/2, there on the logit scale: Haldane 1956, Anscombe 1956.
     """
     n = correct.shape[-1]
     if not n:
         raise InputError("Expected at least 1 copy of each record, found none; ask about some.")
     share = (correct.sum(axis=-1, dtype=np.float64) + 0.5) / (n + 1)
-    return np.asarray(special.ndtri(share) if scale == Scale.PROBIT else special.logit(share))
+    return np.asarray(special.ndtri(share))
 
 
 def prefix_counts(

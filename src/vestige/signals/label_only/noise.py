@@ -233,13 +233,13 @@ class Noise:
 
 def _categories_of(space: InputSpace, pool: Any) -> dict[int, Int[np.ndarray, " allowed"]]:
     """Places of category columns, and which of the declared categories each can hold."""
-    found = {}
+    places = {}
     for position, name in enumerate(getattr(pool, "columns", ())):
         if name in space.categories:
             held = getattr(pool.dtypes.iloc[position], "categories", None)  # of a pandas categorical
             allowed = [i for i, v in enumerate(space.categories[name]) if held is None or v is None or v in held]
-            found[position] = np.array(allowed)
-    return found
+            places[position] = np.array(allowed)
+    return places
 
 
 def _all_or(places: Int[np.ndarray, " place"], n: int) -> Any:
