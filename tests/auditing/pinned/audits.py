@@ -19,6 +19,18 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 
 import vestige as vg
+from vestige.auditing.label_only import (
+    BoundarySearch,
+    CombinedDistances,
+    NoisyCopies,
+    Rotations,
+    SettledSearch,
+    Translations,
+)
+from vestige.core.options import Arithmetic, SubjectScore
+from vestige.core.outputs import GradientNorms, Logits, Loss, PredictedLabels, Probabilities
+from vestige.core.result import AuditResult
+from vestige.core.views import MirrorAndShifts
 
 HERE = Path(__file__).parent
 TABLES = HERE / "tables.npz"
@@ -80,94 +92,92 @@ IDS = np.array([f"r{i:03d}" for i in range(N)])
 
 def target(**more: Any) -> vg.Predictions:
     """The target's answers."""
-    return vg.Predictions(vg.Logits(A["logits"]), A["labels"], A["member"], **more)
+    return vg.Predictions(Logits(A["logits"]), A["labels"], A["member"], **more)
 
 
 def shadow() -> vg.Predictions:
     """The shadow model's."""
-    return vg.Predictions(vg.Logits(A["shadow_logits"]), A["labels"], A["member"])
+    return vg.Predictions(Logits(A["shadow_logits"]), A["labels"], A["member"])
 
 
-def known_half() -> vg.AuditResult:
+def known_half() -> AuditResult:
     """A table alone."""
     return vg.audit(target(ids=IDS), attacks=OF_ANSWERS)
 
 
-def one_shadow_and_groups() -> vg.AuditResult:
+def one_shadow_and_groups() -> AuditResult:
     """One shadow model, two columns of groups."""
     groups = {"sex": np.array(["f", "m"])[A["sex"]], "site": np.array(["a", "b", "c"])[A["site"]]}
     return vg.audit(target(groups=groups), adversary=vg.Shadow(shadow()), attacks=OF_ANSWERS)
 
 
-def people() -> vg.AuditResult:
+def people() -> AuditResult:
     """Several records a person."""
     return vg.audit(target(subjects=A["subjects"]), attacks=OF_ANSWERS)
 
 
-def people_by_maximum() -> vg.AuditResult:
+def people_by_maximum() -> AuditResult:
     """The largest score of a person's records, beside reference models."""
-    references = vg.References(vg.Logits, A["reference_logits"], A["is_in"])
-    options = vg.Options(subject_score=vg.SubjectScore.MAXIMUM, min_cell=0)
+    references = vg.References(Logits, A["reference_logits"], A["is_in"])
+    options = vg.Options(subject_score=SubjectScore.MAXIMUM, min_cell=0)
     return vg.audit(
         target(subjects=A["subjects"]), adversary=references, attacks=[*OF_ANSWERS, "lira_online"], options=options
     )
 
 
-def references() -> vg.AuditResult:
+def references() -> AuditResult:
     """Reference models in pairs, each in turn the target."""
-    given = vg.References(vg.Logits, A["reference_logits"], A["is_in"], ids=IDS)
+    given = vg.References(Logits, A["reference_logits"], A["is_in"], ids=IDS)
     return vg.audit(target(ids=IDS), adversary=given, attacks=[*OF_ANSWERS, *OF_REFERENCES])
 
 
-def references_of_probabilities_in_groups() -> vg.AuditResult:
+def references_of_probabilities_in_groups() -> AuditResult:
     """The same of probabilities, with groups of models, and gradient norms."""
     z = A["reference_logits"]
     p = np.exp(z) / np.exp(z).sum(axis=2, keepdims=True)
-    given = vg.References(
-        vg.Probabilities, p, A["is_in"], groups=np.arange(16) // 4, gradient_norms=A["reference_norms"]
-    )
-    answers = vg.Predictions([vg.Logits(A["logits"]), vg.GradientNorms(A["norms"])], A["labels"], A["member"])
+    given = vg.References(Probabilities, p, A["is_in"], groups=np.arange(16) // 4, gradient_norms=A["reference_norms"])
+    answers = vg.Predictions([Logits(A["logits"]), GradientNorms(A["norms"])], A["labels"], A["member"])
     return vg.audit(answers, adversary=given, attacks=["gradient_norm", "calibration_gradient_norm", *OF_REFERENCES])
 
 
-def references_never_trained_on_records() -> vg.AuditResult:
+def references_never_trained_on_records() -> AuditResult:
     """Models that saw none of the records."""
     nobody = np.zeros((6, N), dtype=bool)
-    return vg.audit(target(), adversary=vg.References(vg.Logits, A["reference_out"], nobody), attacks=OF_REFERENCES)
+    return vg.audit(target(), adversary=vg.References(Logits, A["reference_out"], nobody), attacks=OF_REFERENCES)
 
 
-def references_and_several_queries() -> vg.AuditResult:
+def references_and_several_queries() -> AuditResult:
     """Three queries a record, and a choice of the likelihood ratio."""
-    answers = vg.Predictions(vg.Logits(A["target_queries"][:, 0]), A["labels"], A["member"])
-    given = vg.References(vg.Logits, A["reference_queries"], A["is_in"], labels=A["labels"], target=A["target_queries"])
+    answers = vg.Predictions(Logits(A["target_queries"][:, 0]), A["labels"], A["member"])
+    given = vg.References(Logits, A["reference_queries"], A["is_in"], labels=A["labels"], target=A["target_queries"])
     likelihood = vg.LikelihoodRatio(queries="full_covariance", center="median")
     return vg.audit(answers, adversary=given, likelihood=likelihood, attacks=["loss", *OF_REFERENCES])
 
 
-def references_as_published() -> vg.AuditResult:
+def references_as_published() -> AuditResult:
     """The published code's likelihood ratio, its arithmetic and the hinge."""
-    given = vg.References(vg.Logits, A["reference_logits"], A["is_in"])
+    given = vg.References(Logits, A["reference_logits"], A["is_in"])
     likelihood = vg.LikelihoodRatio(statistic="hinge", center="median", variance="published_fixed", counts="smallest")
-    options = vg.Options(arithmetic=vg.Arithmetic.PUBLISHED, seed=7)
+    options = vg.Options(arithmetic=Arithmetic.PUBLISHED, seed=7)
     return vg.audit(
         target(), adversary=given, likelihood=likelihood, options=options, attacks=[*OF_ANSWERS, *OF_REFERENCES]
     )
 
 
-def losses_alone() -> vg.AuditResult:
+def losses_alone() -> AuditResult:
     """A column of losses."""
     z = A["logits"]
     losses = np.log(np.exp(z).sum(axis=1)) - z[np.arange(N), A["labels"]]
-    return vg.audit(vg.Predictions(vg.Loss(losses), A["labels"], A["member"]), attacks=["loss", "confidence"])
+    return vg.audit(vg.Predictions(Loss(losses), A["labels"], A["member"]), attacks=["loss", "confidence"])
 
 
-def labels_alone() -> vg.AuditResult:
+def labels_alone() -> AuditResult:
     """A column of predicted classes."""
-    answers = vg.Predictions(vg.PredictedLabels(A["logits"].argmax(axis=1)), A["labels"], A["member"])
+    answers = vg.Predictions(PredictedLabels(A["logits"].argmax(axis=1)), A["labels"], A["member"])
     return vg.audit(answers, adversary=vg.Shadow(shadow()), attacks=["correctness"])
 
 
-def custom_attack() -> vg.AuditResult:
+def custom_attack() -> AuditResult:
     """Functions of somebody else, and an attack that learns without a random number."""
 
     def margin(probabilities: np.ndarray) -> np.ndarray:
@@ -177,7 +187,7 @@ def custom_attack() -> vg.AuditResult:
     def above_out(phi: np.ndarray, shadow_phi: np.ndarray, is_in: np.ndarray) -> np.ndarray:
         return np.asarray(phi - np.where(is_in, 0, shadow_phi).sum(axis=0) / (~is_in).sum(axis=0))
 
-    given = vg.References(vg.Logits, A["reference_logits"], A["is_in"])
+    given = vg.References(Logits, A["reference_logits"], A["is_in"])
     return vg.audit(target(), adversary=given, attacks=["loss", margin, above_out, "attack_p"])
 
 
@@ -186,19 +196,19 @@ def _records() -> tuple[vg.Records, vg.Records]:
     return vg.Records(images[:24], labels[:24]), vg.Records(images[24:], labels[24:])
 
 
-def _classify(images: np.ndarray) -> vg.Logits:
-    return vg.Logits(np.einsum("ni,ik->nk", np.asarray(images).reshape(len(images), -1), A["weights"]))
+def _classify(images: np.ndarray) -> Logits:
+    return Logits(np.einsum("ni,ik->nk", np.asarray(images).reshape(len(images), -1), A["weights"]))
 
 
-def function_with_labels() -> vg.AuditResult:
+def function_with_labels() -> AuditResult:
     """A function behind its door, asked for confidences and for labels of noisy, shifted and turned copies."""
     members, nonmembers = _records()
     probes = (
-        vg.NoisyCopies(40),
-        vg.Translations(),
-        vg.Rotations(),
-        vg.BoundarySearch(120),
-        vg.CombinedDistances(1, 60),
+        NoisyCopies(40),
+        Translations(),
+        Rotations(),
+        BoundarySearch(120),
+        CombinedDistances(1, 60),
     )
     names = ["loss", "noise_robustness", "translations", "rotations", "boundary_distance", "combined_distance"]
     return vg.audit(
@@ -206,10 +216,10 @@ def function_with_labels() -> vg.AuditResult:
     )
 
 
-def function_by_labels_alone() -> vg.AuditResult:
+def function_by_labels_alone() -> AuditResult:
     """The same function with access to labels, a budget and a price."""
     members, nonmembers = _records()
-    querying = vg.Querying(access="label", label_only=(vg.NoisyCopies(20),), budget=5_000, price=1.0)
+    querying = vg.Querying(access="label", label_only=(NoisyCopies(20),), budget=5_000, price=1.0)
     return vg.audit(
         _classify,
         members=members,
@@ -219,7 +229,7 @@ def function_by_labels_alone() -> vg.AuditResult:
     )
 
 
-def files() -> vg.AuditResult:
+def files() -> AuditResult:
     """Two CSV files and an npz of references, by the command line; read from the run."""
     z = A["logits"]
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
@@ -252,7 +262,7 @@ def _tabular() -> tuple[vg.Records, vg.Records, Any]:
     return vg.Records(inputs[:120], labels[:120]), vg.Records(inputs[120:], labels[120:]), model
 
 
-def trained_forest() -> vg.AuditResult:
+def trained_forest() -> AuditResult:
     """A fitted estimator with shadow models of its kind, and attacks that learn."""
     members, nonmembers, model = _tabular()
     with tempfile.TemporaryDirectory() as bank:
@@ -267,12 +277,12 @@ def _network() -> Any:
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(36, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
 
 
-def trained_label_only() -> vg.AuditResult:
+def trained_label_only() -> AuditResult:
     """Label-only attacks of every kind, with shadow models."""
     members, nonmembers = _records()
     probes = (
-        vg.NoisyCopies(30), vg.Translations(), vg.BoundarySearch(150, n_references=2), vg.CombinedDistances(1, 60),
-        vg.SettledSearch(100),
+        NoisyCopies(30), Translations(), BoundarySearch(150, n_references=2), CombinedDistances(1, 60),
+        SettledSearch(100),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as bank:
         training = vg.ShadowTraining(vg.TorchRecipe(_network, epochs=40, batch_size=8), n_models=8, bank=bank)
@@ -287,7 +297,7 @@ def trained_label_only() -> vg.AuditResult:
         )  # fmt: skip
 
 
-def trained_network() -> vg.AuditResult:
+def trained_network() -> AuditResult:
     """A torch module with gradients, views and shadow models."""
     import torch
 
@@ -297,13 +307,13 @@ def trained_network() -> vg.AuditResult:
     with tempfile.TemporaryDirectory() as bank:
         training = vg.ShadowTraining(vg.TorchRecipe(_network, epochs=5, batch_size=8), n_models=6, bank=bank)
         names = ["loss", "gradient_norm", "calibration_gradient_norm", "white_box_gradient", *OF_REFERENCES]
-        querying = vg.Querying(access="gradients", views=vg.MirrorAndShifts(1))
+        querying = vg.Querying(access="gradients", views=MirrorAndShifts(1))
         return vg.audit(
             model, members=members, nonmembers=nonmembers, adversary=training, querying=querying, attacks=names
         )
 
 
-def recipe() -> vg.AuditResult:
+def recipe() -> AuditResult:
     """A recipe alone, with groups of six models."""
     members, _, _ = _tabular()
     with tempfile.TemporaryDirectory() as bank:
@@ -313,7 +323,7 @@ def recipe() -> vg.AuditResult:
         return vg.audit_recipe(members, training, attacks=[*OF_ANSWERS, *OF_REFERENCES])
 
 
-STORED: dict[str, Callable[[], vg.AuditResult]] = {
+STORED: dict[str, Callable[[], AuditResult]] = {
     made.__name__: made
     for made in (
         known_half, one_shadow_and_groups, people, people_by_maximum, references,
@@ -322,13 +332,13 @@ STORED: dict[str, Callable[[], vg.AuditResult]] = {
         function_by_labels_alone, files,
     )
 }  # fmt: skip
-TRAINING: dict[str, Callable[[], vg.AuditResult]] = {
+TRAINING: dict[str, Callable[[], AuditResult]] = {
     made.__name__: made for made in (trained_forest, trained_label_only, trained_network, recipe)
 }
 KEYS = ("attack", "metric", "group", "threshold", "model", "status", "id", "subject", "member", "label", "class")
 
 
-def numbers_of(result: vg.AuditResult) -> dict[str, np.ndarray]:
+def numbers_of(result: AuditResult) -> dict[str, np.ndarray]:
     """Return a result's three tables: numbers by column, and for each row the words that say what it is."""
     found = {}
     for name in ("results", "records", "targets"):
