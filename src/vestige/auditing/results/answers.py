@@ -144,23 +144,18 @@ def threat_models_of(audited: AuditInputs) -> tuple[ThreatModel, ...]:
     by_forgetting = audited.references is not None and audited.references.by_forgetting
     played = {one.attack.name: one for one in audited.attacks.played}
     models = []
-    for attack in audited.selection.attacks:
-        one = played.get(attack.name)
-        if one is not None:
-            has_thresholds = bool(audited.known) and attack.name in audited.known_scores
-            known = {*attack.knowledge, *(by_source if has_thresholds else ())}
-            if one.learned_on:
-                of_half = one.learned_on == "known_half"
-                known = (known | {"members"}) if of_half else (known - {"members"}) | {"train", "data"}
-            if by_forgetting and (attack.needs_references or "shadow_signed_distances" in attack.reads):
-                known |= {"model"}
-            words = tuple(word for word in KNOWLEDGE if word in known)
-            learnt = f"; {_OF_HALF}" if np.isnan(one.scores).any() else ""
-            models.append(
-                ThreatModel(
-                    attack.name, attack.access, f"{attack.definition}{learnt}", words, one.n_queries, attack.source
-                )
-            )
+    for attack in (attack for attack in audited.selection.attacks if attack.name in played):
+        one = played[attack.name]
+        has_thresholds = bool(audited.known) and attack.name in audited.known_scores
+        known = {*attack.knowledge, *(by_source if has_thresholds else ())}
+        reads_references = attack.needs_references or "shadow_signed_distances" in attack.reads
+        known |= {"model"} if reads_references and by_forgetting else set()
+        if one.learned_on:
+            of_half = one.learned_on == "known_half"
+            known = (known | {"members"}) if of_half else (known - {"members"}) | {"train", "data"}
+        words = tuple(word for word in KNOWLEDGE if word in known)
+        feature = f"{attack.definition}; {_OF_HALF}" if np.isnan(one.scores).any() else attack.definition
+        models.append(ThreatModel(attack.name, attack.access, feature, words, one.n_queries, attack.source))
     return tuple(models)
 
 

@@ -179,11 +179,7 @@ def audit_inputs(
     other = None
     if shadow is not None and given is not None:
         codes = _codes(shadow, target)
-        if (shadow.subjects is None) != (target.subjects is None):
-            raise InputError(
-                "Expected subjects for both models or for neither, found them for one; a threshold set on records does "
-                "not fit people's mean scores. Give shadow_subjects (--subject names the column in both files)."
-            )
+        _refuse_subjects_of_one(target, shadow)
         seen = observe(given, selection.attacks, options.arithmetic, progress, "scoring the shadow", limit)
         other = _side_of_shadow(shadow, codes, seen, options.subject_score)
     learnt = learnt_scores(selection.attacks, side, other, options, progress, None if asked is None else asked.copies)
@@ -200,6 +196,14 @@ def audit_inputs(
         is_in=None if asked is None else asked.is_in,
         n_sources=n_sources,
     )
+
+
+def _refuse_subjects_of_one(target: Predictions, shadow: Predictions) -> None:
+    if (shadow.subjects is None) != (target.subjects is None):
+        raise InputError(
+            "Expected subjects for both models or for neither, found them for one; a threshold set on records does "
+            "not fit people's mean scores. Give shadow_subjects (--subject names the column in both files)."
+        )
 
 
 def _side_of_shadow(shadow: Predictions, codes: np.ndarray, observed: Observed, combine: SubjectScore) -> Side:
