@@ -15,16 +15,36 @@ from vestige.core.outputs import GradientNorms, Logits, Output, Phi, Probabiliti
 from vestige.core.predictions import Predictions
 from vestige.core.probabilities import LOG_FLOOR
 from vestige.core.references import References
+from vestige.core.seeds import stream
 from vestige.signals.hinge import hinge_from_logits
 from vestige.signals.losses import losses_from_phi
 from vestige.signals.phi import confidences_of, limit_of, phi_of
 
 _MOST_PHI = 1e100  # numbers whose squares can be summed
+_FEWEST_RECORDS = 20  # from which on a design of exact halves is no accident
 OF_QUERIES = ("phi", "shadow_phi", "population_phi", "population_shadow_phi")
 """Signals with an axis of queries that attacks know one query of."""
 
 
 @dataclass(frozen=True, eq=False)
+class ExactHalves:
+    """A design in which every record is in exactly half of all models, the target among them.
+
+    The other models' counts then tell whether the target was trained on a record: a member misses one IN model. So one
+    model of the larger side, drawn for each record, is left out. Whether the target or the model that is left out was
+    trained on the record is then equally likely, whatever the others answer.
+
+    Attributes:
+        member: Whether the target was trained on each record.
+        draw: A random number per model and record, the target's last; the model with the largest is left out. It
+            belongs to the record, wherever it stands.
+    """
+
+    member: Bool[np.ndarray, " record"]
+    draw: Float[np.ndarray, "model record"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ReferencePhi:
     """What the attacks with reference models read.
 
@@ -39,6 +59,7 @@ class ReferencePhi:
         order: Which of the references' records the audited ones are.
         by_id: Whether records were matched by id, and not by their order.
         groups: Which reference models were drawn together; None if that is read off their training sets.
+        halves: Of a design in which every record is in exactly half of these models and the target; None elsewhere.
     """
 
     answers: Mapping[str, np.ndarray]
@@ -47,6 +68,7 @@ class ReferencePhi:
     order: Int[np.ndarray, " record"]
     by_id: bool
     groups: Int[np.ndarray, " model"] | None = None
+    halves: ExactHalves | None = None
 
     @property
     def phi(self) -> Float[np.ndarray, "record query"]:
@@ -81,14 +103,39 @@ class ReferencePhi:
         return sum(self.answers[name].size for name in OF_QUERIES)
 
     def with_target(self, model: int, others: Bool[np.ndarray, " model"]) -> "ReferencePhi":
-        """One reference model in the target's place, with some of the others."""
+        """One reference model in the target's place, with some of the others; of exact halves the target is one."""
         answers = {}
         for name, values in self.answers.items():
             if "shadow_" in name:
                 answers[name.replace("shadow_", "")] = values[model]
             if "shadow_" in name or name.endswith("is_in"):
                 answers[name] = values[others]
-        return replace(self, answers=answers, groups=None if self.groups is None else self.groups[others])
+        groups, halves = None if self.groups is None else self.groups[others], self.halves
+        if halves is None:
+            return replace(self, answers=answers, groups=groups)
+        for name in answers:
+            if "shadow_" in name:
+                answers[name] = np.concatenate([answers[name], self.answers[name.replace("shadow_", "")][None]])
+        answers["is_in"] = np.concatenate([answers["is_in"], halves.member[None]])
+        answers["population_is_in"] = np.empty((len(answers["is_in"]), 0), dtype=bool)
+        draw = halves.draw[np.append(others, True)]
+        return replace(self, answers=answers, halves=ExactHalves(self.is_in[model], draw)).of_target()
+
+    def of_target(self) -> "ReferencePhi":
+        """What attacks on the target read: of exact halves equally many IN and OUT models of each record."""
+        if self.halves is None:
+            return self
+        n_models = len(self.is_in)
+        larger_side = self.is_in != self.halves.member
+        left_out = np.where(larger_side, self.halves.draw[:n_models], -1.0).argmax(axis=0)
+        kept = np.argsort(np.arange(n_models)[:, None] == left_out, axis=0, kind="stable")[:-1]
+        answers = dict(self.answers)
+        for name, values in answers.items():
+            if "shadow_" in name or name.endswith("is_in"):
+                rows = kept.reshape(kept.shape + (1,) * (values.ndim - 2))
+                audited = not name.startswith("population_")
+                answers[name] = np.take_along_axis(values, rows, axis=0) if audited else values[:-1]
+        return replace(self, answers=answers, halves=None)
 
 
 def reference_phi(references: References, target: Predictions, statistic: Statistic = Statistic.LOGIT) -> ReferencePhi:
@@ -137,7 +184,29 @@ def reference_phi(references: References, target: Predictions, statistic: Statis
     observed |= {"phi": ours[:n], "shadow_phi": phi[:, :n], "is_in": references.member[:, order]}
     observed |= {"population_phi": ours[n:], "population_shadow_phi": phi[:, n:]}
     observed["population_is_in"] = references.member[:, others]
-    return ReferencePhi(observed, n_saturated, limit, order, by_id, references.groups)
+    return ReferencePhi(
+        answers=observed,
+        n_saturated=n_saturated,
+        limit=limit,
+        order=order,
+        by_id=by_id,
+        groups=references.groups,
+        halves=_exact_halves(references, target.member, order),
+    )
+
+
+def _exact_halves(
+    references: References, member: Bool[np.ndarray, " record"], order: Int[np.ndarray, " record"]
+) -> ExactHalves | None:
+    """The design, if every record is in exactly half of all models, and no other model has the target's complement."""
+    is_in = references.member[:, order]
+    n_models, n = len(is_in) + 1, references.n_records
+    known = references.groups is None and order.size == n >= _FEWEST_RECORDS and n_models % 2 == 0 and n_models > 3
+    if not known or (is_in.sum(axis=0) + member != n_models // 2).any() or (is_in == ~member).all(axis=1).any():
+        return None
+    # By id, so that the order of the records decides nothing.
+    place = order if references.ids is None else np.argsort(np.argsort(references.ids, kind="stable"))[order]
+    return ExactHalves(member, stream(0, "model left out of exact halves").random((n_models, n))[:, place])
 
 
 def asked_alike(references: References, target: Predictions, views: Logits | Probabilities) -> References:

@@ -132,9 +132,10 @@ def score_observed(
     """
     asked = likelihood or LikelihoodRatio()
     attacks = [attack for attack in attacks if attack.needs_references]
-    fewest = fewest_on_a_side(observed.is_in)
     how, chosen, more = decided(observed, asked)
-    scores, not_run = play_attacks(attacks, observed, how)
+    of_target = observed.of_target()
+    fewest = fewest_on_a_side(of_target.is_in)
+    scores, not_run = play_attacks(attacks, of_target, how)
     first = next((i for i in range(len(observed.is_in)) if not np.isnan(observed.shadow_phi[i]).any()), None)
     known_scores, shadow = {}, None
     if first is not None and observed.is_in[first].any() and not observed.is_in[first].all():
@@ -240,6 +241,13 @@ def as_shadow(references: References, observed: ReferencePhi, target: Prediction
 
 def _checks(observed: ReferencePhi) -> list[Check]:
     checks = [] if observed.by_id else [Check("reference_ids", Validity.LIMITED, _BY_ORDER, _GIVE_IDS)]
+    if observed.halves is not None:
+        message = (
+            f"Every record is in exactly half of all {len(observed.is_in) + 1} models: a member has one IN model fewer "
+            "than a nonmember. So one model of the larger side, drawn for each record, is left out, and counts tell "
+            "nothing. Each model is also played as the target in this way."
+        )
+        checks.append(Check("exact_halves", Validity.VALID, message))
     n_in, n_out = observed.is_in.sum(axis=0), (~observed.is_in).sum(axis=0)
     one_sided = int(((n_in == 0) != (n_out == 0)).sum()) if n_in.any() else 0  # none IN at all is a design
     if one_sided:

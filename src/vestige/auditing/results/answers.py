@@ -120,7 +120,7 @@ def _checks_of_references(audited: AuditInputs, references: ReferenceScores) -> 
     keep, member, of_record = side.keep, side.member, side.units.of_record
     is_in, phi, shadow_phi = seen.is_in[:, keep], seen.phi[keep, 0], seen.shadow_phi[:, keep, 0]
     checks = [
-        preflight.reference_counts(is_in, member, of_record),
+        preflight.reference_counts(seen.of_target().is_in[:, keep], member, of_record),
         preflight.reference_membership(phi, member, shadow_phi, is_in, of_record),
     ]
     if not references.by_forgetting:  # such models began where the target ended, and are meant to differ

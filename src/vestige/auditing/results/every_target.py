@@ -85,11 +85,12 @@ def values_of_targets(
     is_in = observed.is_in
     turns = [(m, left_without(observed, m)) for m in range(len(is_in)) if not np.isnan(observed.shadow_phi[m]).any()]
     turns = [(m, others) for m, others in turns if fewest_on_a_side(is_in[others]) >= _FEWEST]
-    if len(turns) < 2 or not _counts_tell_nothing(is_in, turns):
+    if len(turns) < 2 or (observed.halves is None and not _counts_tell_nothing(is_in, turns)):
         return ()
     values: list[TargetValue] = []
     attacks = references.attacks.attacks
-    partner = partners_of(is_in, observed.groups) if len(turns) == len(is_in) else None
+    all_alike = len(turns) == len(is_in) and observed.halves is None
+    partner = partners_of(is_in, observed.groups) if all_alike else None
     if partner is not None and _is_plain(references.likelihood):
         for attack in (a for a in attacks if a.score is lira_online):
             for model, scores in enumerate(_lira_of_all(observed, partner, references.likelihood)):
@@ -126,9 +127,12 @@ def effects_of_references(
         progress: Told after every block.
 
     Returns:
-        Changes per block, attack and metric; none of an attack that the models left do not suffice for.
+        Changes per block, attack and metric; none of an attack that the models left do not suffice for, nor of exact
+        halves, which are none without a block.
     """
     observed = references.observed
+    if observed.halves is not None:
+        return ()
     attacks = references.attacks.attacks
     before = {(v.model, v.attack, v.metric): v.value for v in values}
     all_targets = {v.model for v in values}
