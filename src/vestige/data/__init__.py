@@ -10,6 +10,7 @@ makes `Predictions` and `References` of them, `records` makes `Records`; each ha
 
 from vestige.data.predictions.arrays import read_npy, read_npz
 from vestige.data.predictions.columns import Columns
+from vestige.data.predictions.model_folders import holds_models, read_model_folder
 from vestige.data.predictions.reading import read_predictions, read_shadow, read_table, read_two_tables, refuse_columns
 from vestige.data.predictions.references import holds_references, read_references
 from vestige.data.records.images import read_image_folder, read_image_parquet
@@ -31,12 +32,14 @@ __all__ = [
     "complementary_pairs",
     "disjoint_pools",
     "fixed_size_subsets",
+    "holds_models",
     "holds_references",
     "load",
     "partner",
     "rank_design",
     "read_image_folder",
     "read_image_parquet",
+    "read_model_folder",
     "read_npy",
     "read_npz",
     "read_predictions",

@@ -12,7 +12,9 @@ from vestige.core.references import References
 from vestige.core.schema import Schema
 from vestige.data import (
     Columns,
+    holds_models,
     holds_references,
+    read_model_folder,
     read_npy,
     read_predictions,
     read_references,
@@ -79,6 +81,9 @@ class PredictionsFile(SharedTables):
             from vestige.auditing.demo import demo_predictions
 
             return *demo_predictions(), None
+        place = self.folder / (self._file() or "")
+        if holds_models(place):
+            return self._of_models(place)
         target, inside = self._target()
         beside = self._shadow(target.classes)
         if inside is not None and beside is not None:
@@ -86,6 +91,16 @@ class PredictionsFile(SharedTables):
                 f"Expected one shadow, found one inside {self.target.file} and one beside it; leave one out."
             )
         return target, inside or beside, self._references(target.classes)
+
+    def _of_models(self, place: Path) -> tuple[Predictions, None, References]:
+        """Many models in a folder: one is the target, the others are references."""
+        said = {name for name, value in vars(self.target).items() if value != getattr(FilesTable(), name)}
+        if idle := sorted(said - {"file", "reference", "labels"}):
+            raise InputError(f"Expected no target.{idle[0]} beside {place.name}, a folder of models, found one.")
+        labels = None if self.target.labels is None else self.folder / self.target.labels
+        refuse_columns(self.data, f"{place.name}: ", "keep.npy, memberships.npy and labels.npy")
+        target, references = read_model_folder(place, labels, label_base=self.data.label_base)
+        return target, None, references
 
     def _file(self) -> str | None:
         """What holds the target's answers; a file of reference models does so too."""

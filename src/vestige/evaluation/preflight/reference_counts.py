@@ -43,7 +43,7 @@ def reference_counts(
     name = "reference_counts"
     cure = (
         "Leave out the target's own row and that of the model trained on the rest (designs in complementary pairs); "
-        "give all other models (designs in which every record is in exactly half of them); or train reference models on "
+        "give all other models (designs in which every record is in exactly half of them); or train them on "
         "sets drawn independently of the target's."
     )
     known = member.size >= _FEWEST
