@@ -18,7 +18,7 @@ from tests.targets.servers import mlserver
 from torch import nn
 
 from benchmarks.bar import Bar
-from vestige.core.targets import Interface
+from vestige.core.targets import QueryableModel
 from vestige.papers.networks.convolutional import smallnet
 from vestige.targets.http.endpoint import Endpoint, Limits
 from vestige.targets.http.open_inference import Metadata, address_of, body_of
@@ -46,13 +46,13 @@ def _median_seconds(works: list[Callable[[], object]], rounds: int = _ROUNDS) ->
     return [statistics.median(times) for times in taken]
 
 
-def _metered(interface: Interface, inputs: np.ndarray, records: np.ndarray, folder: Path) -> np.ndarray:
+def _metered(model: QueryableModel, inputs: np.ndarray, records: np.ndarray, folder: Path) -> np.ndarray:
     """Ask as an audit does, with a new ledger on the disk."""
     file = folder / "queries.sqlite"
     for left in folder.glob(f"{file.name}*"):
         left.unlink()
     with closing(Ledger(file, len(records))) as ledger:
-        return Meter(interface, ledger).answers(inputs, records, "benchmark").whole()
+        return Meter(model, ledger).answers(inputs, records, "benchmark").whole()
 
 
 # --------------------------------------------------------------------------------------------- http
@@ -86,7 +86,7 @@ def _post_all_by_httpx(url: str, bodies: list[bytes]) -> None:
 def _throughput(url: str, batch: int, n_requests: int, folder: Path) -> Iterator[Bar]:
     inputs = np.random.default_rng(batch).normal(size=(n_requests * batch, 20))
     limits = Limits(n_connections=_CONNECTIONS, batch=batch)
-    interface = Endpoint(url, output="predict_proba", limits=limits).interface(2)
+    model = Endpoint(url, output="predict_proba", limits=limits).open_model(2)
     bodies = [
         body_of(inputs[start : start + batch], Metadata(), output="predict_proba")
         for start in range(0, len(inputs), batch)
@@ -94,7 +94,7 @@ def _throughput(url: str, batch: int, n_requests: int, folder: Path) -> Iterator
     asked = f"{address_of(url).url}/infer"
     ours, *others = _median_seconds(
         [
-            lambda: _metered(interface, inputs, np.arange(len(inputs)), folder),
+            lambda: _metered(model, inputs, np.arange(len(inputs)), folder),
             lambda: _post_all(asked, bodies),
             lambda: _post_all_by_httpx(asked, bodies),
         ]

@@ -15,7 +15,7 @@ from scipy.stats import norm
 from benchmarks.bar import Bar, seconds
 from vestige.attacks.lira import lira_online
 from vestige.attacks.rmia import rmia_online
-from vestige.auditing.references.leave_one_out import leave_one_out_pooled, record_blocks
+from vestige.auditing.references.leave_one_out import leave_one_out, record_blocks
 from vestige.data.sets.designs import complementary_pairs
 
 ISSUE = 5
@@ -37,7 +37,7 @@ def _answers(n_models: int, n_records: int, n_queries: int) -> tuple[np.ndarray,
 def _all_targets(phi: np.ndarray, is_in: np.ndarray) -> float:
     """LiRA of every model as the target: the moments know no queries, so each is scored and the mean is taken."""
     partner, drawn = np.arange(len(is_in)) ^ 1, 0.0
-    queries = [leave_one_out_pooled(record_blocks(query), is_in, partner) for query in phi]
+    queries = [leave_one_out(record_blocks(query), is_in, partner) for query in phi]
     for scored in zip(*queries, strict=True):
         scores = scored[0][1]
         for _, others in scored[1:]:
@@ -51,7 +51,7 @@ def _check_agreement(phi: np.ndarray, is_in: np.ndarray) -> None:
     """The last target's scores are those of the attack, query by query."""
     target = len(is_in) - 1
     for query in phi:
-        scored = leave_one_out_pooled(record_blocks(query), is_in, np.arange(len(is_in)) ^ 1)
+        scored = leave_one_out(record_blocks(query), is_in, np.arange(len(is_in)) ^ 1)
         ours = np.concatenate([scores[target] for _, scores in scored])
         theirs = lira_online(query[target], query[: target - 1], is_in[: target - 1])
         np.testing.assert_allclose(ours, theirs, rtol=_AGREE, atol=_AGREE)
@@ -163,7 +163,7 @@ def _peak_of_rmia(
 _OUT_OF_CORE = """
 import sys
 import numpy as np
-from vestige.auditing.references.leave_one_out import leave_one_out_pooled
+from vestige.auditing.references.leave_one_out import leave_one_out
 
 folder, size, in_rows = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "rows"
 is_in = np.load(f"{folder}/is_in.npy")
@@ -192,7 +192,7 @@ def status(name):  # of this program alone: ru_maxrss begins with that of the pr
 
 before, own, total = status("VmHWM"), status("RssAnon"), np.zeros(n_models)
 most = own
-for _, scores in leave_one_out_pooled(slices, is_in, np.arange(n_models) ^ 1):
+for _, scores in leave_one_out(slices, is_in, np.arange(n_models) ^ 1):
     total += scores.sum(axis=1)
     most = max(most, status("RssAnon"))
 print(status("VmHWM") - before, most - own)

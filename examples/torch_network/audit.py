@@ -10,5 +10,5 @@ from vestige.data import read_two_records
 here = Path(__file__).parent
 members, nonmembers = read_two_records(here / "members.npz", here / "nonmembers.npz")
 model = vestige.ModelFile(here / "model.safetensors", factory=make)
-result = vestige.audit(model, members=members, nonmembers=nonmembers, querying=vestige.Querying("gradients"))
+result = vestige.audit(model, members=members, nonmembers=nonmembers, querying=vestige.Querying(access="gradients"))
 print(result)

@@ -46,7 +46,16 @@ def plan_of(
     records = records or table()
     member = complementary_pairs(n_models, records.n_records, seed=seed, subjects=records.subjects)
     groups = groups_of(recipe, member, strategy, n_workers)
-    return ShadowPlan(recipe, records, member, seed, strategy, groups, n_models, **more)
+    return ShadowPlan(
+        recipe=recipe,
+        records=records,
+        member=member,
+        seed=seed,
+        strategy=strategy,
+        groups=groups,
+        n_asked=n_models,
+        **more,
+    )
 
 
 def signals(shadows: Shadows) -> np.ndarray:

@@ -68,7 +68,7 @@ def doors(tmp_path_factory):
             network,
             ModelFile(program, trust_pickle=True),
             ModelFile(graph, LOGITS),
-            Endpoint(url, LOGITS),
+            Endpoint(url, answers=LOGITS),
             table_of_answers(network),
         )
         yield dict(zip(DOORS, found, strict=True))
@@ -80,7 +80,7 @@ def audited(doors):
 
     @cache
     def play(door: str, access: str = "confidence") -> AuditResult:
-        return audit(doors[door], members=MEMBERS, nonmembers=NONMEMBERS, querying=Querying(access))
+        return audit(doors[door], members=MEMBERS, nonmembers=NONMEMBERS, querying=Querying(access=access))
 
     return play
 

@@ -32,7 +32,7 @@ def audited(run: Path, access: str = "gradients", recipe=RECIPE, attacks=ATTACKS
     training = ShadowTraining(recipe, n_models=8, bank=run.parent / "bank")
     model = RECIPE.fit(members, seed=99).classifier
     return audit(
-        model, members=members, nonmembers=nonmembers, querying=Querying(access), adversary=training,
+        model, members=members, nonmembers=nonmembers, querying=Querying(access=access), adversary=training,
         attacks=attacks, run=run,
     )  # fmt: skip
 

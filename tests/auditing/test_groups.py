@@ -175,7 +175,7 @@ def test_groups_are_read_off_the_models_that_are_done():
     plan = replace(plan_of(SklearnRecipe(_bayes()), 12), share=FIVE_SIXTHS)
     done = np.arange(12) % 5 != 0
     phi = np.zeros((12, N))
-    shadows = Shadows(plan, Kept(two_logits(phi)), done, {}, 0, 0.0)
+    shadows = Shadows(plan=plan, store=Kept(two_logits(phi)), done=done, failures={}, n_trained=0, seconds=0.0)
     assert references_of(shadows).groups.tolist() == [i // 6 for i in range(12) if i % 5]
 
 

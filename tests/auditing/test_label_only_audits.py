@@ -340,7 +340,7 @@ def test_queries_that_took_a_kept_answer_are_none_of_those_that_a_run_has_sent()
     pool, model = joined(both["members"], both["nonmembers"]), open_target(tree(both["members"]), 2)
     ledger = Ledger(None, pool.n_records)
     ledger.note("boundary_distance", np.arange(2), kept=np.arange(100))
-    querying = Querying("label", label_only=(BoundarySearch(n_queries=60),))
+    querying = Querying(access="label", label_only=(BoundarySearch(n_queries=60),))
     session = TargetSession(None, model, model, pool, querying, ledger, silent)
     assert session.reserve(0).label_only == 60 * 2 * N - 2
 

@@ -217,7 +217,7 @@ def of_many(kind: Any = Logits, **more: Any) -> tuple[References, Predictions]:
     ],
 )
 def test_a_statistic_is_what_lira_reads_and_no_other_attack(statistic, of):
-    likelihood = LikelihoodRatio(statistic, "median", "published_fixed", min_std=0.5)
+    likelihood = LikelihoodRatio(statistic=statistic, center="median", variance="published_fixed", min_std=0.5)
     found = score_with(*of_many(), likelihood=likelihood)
     seen = of(LOGITS_OF_MANY, LABELS[:, None])
     options: Any = {"center": likelihood.center, "variance": likelihood.variance, "min_std": 0.5}
@@ -241,14 +241,18 @@ def test_several_queries_may_have_one_gaussian():
 
 def test_the_hinge_is_of_logits_only_and_log_p_of_probabilities_too():
     with pytest.raises(InputError, match="logits for the hinge statistic, found other answers of the reference models"):
-        score_with(*of_many(Probabilities), likelihood=LikelihoodRatio("hinge"))
+        score_with(*of_many(Probabilities), likelihood=LikelihoodRatio(statistic="hinge"))
     references, target = of_many()
     ours = of_many(Probabilities)[0].target
     with pytest.raises(InputError, match="found other answers of the target; take the statistic logit or loss"):
         score_with(
-            replace(references, target=ours, target_kind=Probabilities), target, likelihood=LikelihoodRatio("hinge")
+            replace(references, target=ours, target_kind=Probabilities),
+            target,
+            likelihood=LikelihoodRatio(statistic="hinge"),
         )
-    one, other = (score_with(*of_many(kind), likelihood=LikelihoodRatio("loss")) for kind in (Logits, Probabilities))
+    one, other = (
+        score_with(*of_many(kind), likelihood=LikelihoodRatio(statistic="loss")) for kind in (Logits, Probabilities)
+    )
     np.testing.assert_allclose(one.attacks.scores["lira_online"], other.attacks.scores["lira_online"])
     assert (one.observed.answers["statistic"] <= 0).all()
 
@@ -267,7 +271,7 @@ def test_references_that_do_not_fit_are_refused(more, said):
 
 
 def test_another_choice_is_another_run(audited, tmp_path):
-    asked = LikelihoodRatio(Statistic.HINGE)
+    asked = LikelihoodRatio(statistic=Statistic.HINGE)
     result = audited(views=None, run=tmp_path / "run", likelihood=asked)
     assert result.provenance.likelihood_ratio == asked.as_text()
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
@@ -298,7 +302,7 @@ def test_an_audit_file_says_views_share_and_likelihood_ratio(tmp_path):
     )
     assert said.querying().views == MirrorAndShifts(1)
     assert said.training().group_size == 6
-    assert said.likelihood_ratio == LikelihoodRatio("loss", variance="pooled")
+    assert said.likelihood_ratio == LikelihoodRatio(statistic="loss", variance="pooled")
     resolved = said.as_tables(tmp_path, [])
     assert resolved["target"]["views"] == {"shift": 1, "mirror": True}
     assert resolved["recipe"]["share"] == "5/6"

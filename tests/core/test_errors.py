@@ -18,7 +18,7 @@ def test_what_a_library_raises_is_told_as_one_error_without_its_context():
         pytest.raises(InputError, match=r"^Expected 1, found 2\.$") as caught,
         refusing(KeyError, "Expected 1, found 2."),
     ):
-        {}["secret"]
+        dict[str, int]()["secret"]
     assert caught.value.__suppress_context__
     with pytest.raises(InputError, match=r"^it said 7$"), refusing((OSError, ValueError), lambda e: f"it said {e}"):
         raise ValueError(7)

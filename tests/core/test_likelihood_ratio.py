@@ -7,8 +7,16 @@ from vestige.core.likelihood_ratio import Center, LikelihoodRatio, Queries, Stat
 
 
 def test_plain_names_are_as_good_and_all_are_told():
-    found = LikelihoodRatio("hinge", "median", "published_fixed", "mean", 0.01)
-    assert found == LikelihoodRatio(Statistic.HINGE, Center.MEDIAN, Variance.PUBLISHED_FIXED, Queries.MEAN, 0.01)
+    found = LikelihoodRatio(
+        statistic="hinge", center="median", variance="published_fixed", queries="mean", min_std=0.01
+    )
+    assert found == LikelihoodRatio(
+        statistic=Statistic.HINGE,
+        center=Center.MEDIAN,
+        variance=Variance.PUBLISHED_FIXED,
+        queries=Queries.MEAN,
+        min_std=0.01,
+    )
     assert found.as_text() == {
         "statistic": "hinge", "center": "median", "variance": "published_fixed", "queries": "mean", "min_std": 0.01,
         "counts": "all",

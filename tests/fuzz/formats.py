@@ -246,7 +246,7 @@ fail_if = ["auc.upper > 0.6"]
 [options]
 seed = 3
 """
-_FACTS = ModelKey("digest of records", "digest of a row", {"epochs": 3}, seed=0)
+_FACTS = ModelKey(data="digest of records", membership="digest of a row", recipe={"epochs": 3}, seed=0)
 
 
 def _bank(folder: Path) -> list[Path]:

@@ -187,16 +187,18 @@ def _worst_rows(table):
 
 def _roc(attack, strength):
     if attack == "correctness":
-        return RocBand(attack, (0.0, 0.4, 1.0), (0.0, 0.54, 1.0), (0.0, 0.52, 1.0), (0.01, 0.56, 1.0))
+        return RocBand(
+            attack=attack, fpr=(0.0, 0.4, 1.0), tpr=(0.0, 0.54, 1.0), lower=(0.0, 0.52, 1.0), upper=(0.01, 0.56, 1.0)
+        )
     fpr = np.unique(np.r_[0, np.geomspace(1 / N, 1, 400)])
     tpr = np.array([_tpr(x, strength) if 0 < x < 1 else x for x in fpr])
     half = np.where(fpr * N >= 10, 2 * np.sqrt(np.maximum(tpr * (1 - tpr), 1e-9) / N), np.nan)
     return RocBand(
-        attack,
-        tuple(fpr.tolist()),
-        tuple(tpr.tolist()),
-        tuple(np.clip(tpr - half, 0, 1).tolist()),
-        tuple(np.clip(tpr + half, 0, 1).tolist()),
+        attack=attack,
+        fpr=tuple(fpr.tolist()),
+        tpr=tuple(tpr.tolist()),
+        lower=tuple(np.clip(tpr - half, 0, 1).tolist()),
+        upper=tuple(np.clip(tpr + half, 0, 1).tolist()),
     )
 
 
@@ -267,7 +269,17 @@ def _finding():
         "An attacker who may wrongly accuse 1 outsider in 100 recognises 5.1-8.9% of the members; "
         "attackers with reference models were not tested."
     )
-    return Finding(FindingState.LEAK_SHOWN, sentence, 0.01, 0.0698, 0.0512, 0.0893, 0.001, 0.0212, 0)
+    return Finding(
+        state=FindingState.LEAK_SHOWN,
+        sentence=sentence,
+        fpr=0.01,
+        tpr=0.0698,
+        tpr_lb=0.0512,
+        tpr_ub=0.0893,
+        p_value=0.001,
+        smallest_visible_tpr=0.0212,
+        n_needed=0,
+    )
 
 
 def make_rich(classes=CLASSES):
@@ -298,23 +310,59 @@ def make_rich(classes=CLASSES):
         preflight=Preflight(CHECKS),
         adversary=adversary,
         threat_models=(
-            ThreatModel("loss", "loss", "-(cross-entropy loss)", ("train", "data", "label"), 1, "Yeom et al. 2018"),
-            ThreatModel("entropy", "confidence", "-(Shannon entropy)", (), 1, "Song & Mittal 2021, eq. 7"),
+            ThreatModel(
+                attack="loss",
+                interface="loss",
+                feature="-(cross-entropy loss)",
+                knowledge=("train", "data", "label"),
+                n_queries=1,
+                source="Yeom et al. 2018",
+            ),
+            ThreatModel(
+                attack="entropy",
+                interface="confidence",
+                feature="-(Shannon entropy)",
+                knowledge=(),
+                n_queries=1,
+                source="Song & Mittal 2021, eq. 7",
+            ),
         ),
-        queries=Queries(2032, 12, 3, 2, 0.5),
+        queries=Queries(n_sent=2032, n_kept=12, n_failed=3, most_per_record=2, price=0.5),
         finding=_finding(),
         results=table.frame(),
         records=records,
         rocs=tuple(_roc(attack, strength) for attack, strength in STRENGTH.items()),
         targets=pd.DataFrame({"model": [0, 1], "attack": ["loss"] * 2, "metric": ["auc"] * 2, "value": [0.61, 0.63]}),
         spread=(
-            Spread("loss", "auc", 2, 0.62, NAN, NAN, 0.0141, 0.61, 0.63),
-            Spread("loss", "tpr_at_fpr_0.01", 2, 0.05, 0.04, 0.06, 0.011, 0.04, 0.06),
+            Spread(
+                attack="loss",
+                metric="auc",
+                n_targets=2,
+                mean=0.62,
+                lower=NAN,
+                upper=NAN,
+                std=0.0141,
+                smallest=0.61,
+                largest=0.63,
+            ),
+            Spread(
+                attack="loss",
+                metric="tpr_at_fpr_0.01",
+                n_targets=2,
+                mean=0.05,
+                lower=0.04,
+                upper=0.06,
+                std=0.011,
+                smallest=0.04,
+                largest=0.06,
+            ),
         ),
         power=(
-            Power("noise_robustness", 10, "auc", 0.55, 0.52, 0.58),
-            Power("noise_robustness", 100, "auc", 0.6, 0.57, 0.63),
-            Power("noise_robustness", 100, "tpr_at_fpr_0.01", 0.02, 0.01, 0.04),
+            Power(attack="noise_robustness", n_queries=10, metric="auc", value=0.55, lower=0.52, upper=0.58),
+            Power(attack="noise_robustness", n_queries=100, metric="auc", value=0.6, lower=0.57, upper=0.63),
+            Power(
+                attack="noise_robustness", n_queries=100, metric="tpr_at_fpr_0.01", value=0.02, lower=0.01, upper=0.04
+            ),
         ),
         risk=_risk(),
         not_run=(NotRun("lira_online", "reference models"), NotRun("boundary_distance", "a model to query")),
@@ -338,18 +386,22 @@ def make_minimal():
         preflight=Preflight((Check("sizes", Validity.LIMITED, "60 members and 60 nonmembers.", "Give more records."),)),
         adversary=Adversary("loss", "known half", 0, "The attacker sees the loss of each record and knows half."),
         finding=Finding(
-            FindingState.UNDECIDED,
-            "Too few records to tell.",
-            NAN,
-            NAN,
-            NAN,
-            NAN,
-            0.44,
-            NAN,
-            1000,
+            state=FindingState.UNDECIDED,
+            sentence="Too few records to tell.",
+            fpr=NAN,
+            tpr=NAN,
+            tpr_lb=NAN,
+            tpr_ub=NAN,
+            p_value=0.44,
+            smallest_visible_tpr=NAN,
+            n_needed=1000,
         ),
         results=table.frame(),
-        rocs=(RocBand("loss", (0.0, 0.5, 1.0), (0.0, 0.55, 1.0), (NAN, NAN, NAN), (NAN, NAN, NAN)),),
+        rocs=(
+            RocBand(
+                attack="loss", fpr=(0.0, 0.5, 1.0), tpr=(0.0, 0.55, 1.0), lower=(NAN, NAN, NAN), upper=(NAN, NAN, NAN)
+            ),
+        ),
         risk=None,
         not_run=(NotRun("modified_entropy", "class probabilities"),),
         provenance=replace(

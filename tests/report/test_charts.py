@@ -31,7 +31,9 @@ def test_thinning_keeps_ends_and_never_flatters(rich):
 
 
 def test_points_left_of_the_axis_are_put_on_its_edge():
-    roc = RocBand("loss", (0.0, 1e-5, 0.5, 1.0), (0.1, 0.2, 0.6, 1.0), (NAN,) * 4, (NAN,) * 4)
+    roc = RocBand(
+        attack="loss", fpr=(0.0, 1e-5, 0.5, 1.0), tpr=(0.1, 0.2, 0.6, 1.0), lower=(NAN,) * 4, upper=(NAN,) * 4
+    )
     drawn = charts._curve(roc, 0.01)
     assert [(point["fpr"], point["tpr"]) for point in drawn] == [(0.01, 0.2), (0.5, 0.6), (1.0, 1.0)]
 

@@ -32,5 +32,5 @@ def test_rules_in_words(threshold, words):
 
 
 def test_an_interval_has_the_decimals_of_its_rate():
-    assert wording.percent_bounds(Cell(0.0012, 0.0004, 0.021)) == "0.04–2.10%"
-    assert wording.percent_bounds(Cell(0.0012)) == ""
+    assert wording.percent_bounds(Cell(value=0.0012, lower=0.0004, upper=0.021)) == "0.04–2.10%"
+    assert wording.percent_bounds(Cell(value=0.0012)) == ""

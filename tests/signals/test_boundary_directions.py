@@ -102,7 +102,7 @@ def test_gradients_from_shared_directions_are_without_bias(n_features, orthogona
 def _search(target, points, seed):
     n, d = points.shape
     bounds = np.full(d, -9.0), np.full(d, 9.0)
-    settings = Settings(10_000, seed, 1, False, (50,))
+    settings = Settings(n_queries=10_000, seed=seed, n_draws=1, signed=False, budgets=(50,))
     search = Search(target, points, np.zeros(n, dtype=int), np.arange(n), bounds, np.dtype(float), settings)
     search.move(np.arange(n), points)
     return search

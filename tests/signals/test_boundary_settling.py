@@ -15,9 +15,16 @@ def _distances(trace, settled=False):
     n = len(trace)
     no = np.zeros(n, dtype=bool)
     return BoundaryDistances(
-        trace[:, -1], np.full(n, 500), ~np.isfinite(trace[:, -1]), ~no, ~no, no | settled,
-        tuple(range(100, 100 + trace.shape[1])), trace, trace,
-    )  # fmt: skip
+        distances=trace[:, -1],
+        n_queries=np.full(n, 500),
+        robust=~np.isfinite(trace[:, -1]),
+        correct=~no,
+        consistent=~no,
+        settled=no | settled,
+        budgets=tuple(range(100, 100 + trace.shape[1])),
+        trace=trace,
+        nearest=trace,
+    )
 
 
 @BOTH

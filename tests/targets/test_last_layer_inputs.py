@@ -23,9 +23,10 @@ def inputs(n=1030, width=600):
 
 
 def test_of_a_known_network_they_are_known():
-    module = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 3))
+    first = nn.Linear(2, 2, bias=False)
+    module = nn.Sequential(first, nn.ReLU(), nn.Linear(2, 3))
     with torch.no_grad():
-        module[0].weight[:] = torch.tensor([[1.0, -1.0], [2.0, 0.0]])
+        first.weight[:] = torch.tensor([[1.0, -1.0], [2.0, 0.0]])
     found = TorchTarget(module, 3).last_layer_inputs(np.array([[3.0, 1.0], [1.0, 3.0]]))
     assert found.tolist() == [[2.0, 6.0], [0.0, 2.0]]
 

@@ -153,7 +153,7 @@ def test_many_queries_about_a_record_are_counted_in_full(tmp_path, times):
     ledger.close()
     again = Ledger(tmp_path / "q.sqlite", 3)
     assert again.per_record().tolist() == [1, times, 1]
-    assert again.spent == Spent(times + 2, times + 1, 0, times)
+    assert again.spent == Spent(n_sent=times + 2, n_kept=times + 1, n_failed=0, most_per_record=times)
     assert again.per_attack() == {"attack": 2 * times + 3}
     again.close()
 
@@ -175,7 +175,7 @@ def test_what_was_taken_is_spent_though_nothing_was_noted(tmp_path):
     ledger._db.close()  # as a kill does
     again = Ledger(file, 10, "m", budget=12)
     assert again.n_asked == 8
-    assert again.spent == Spent(5, 0, 0, 1, n_unanswered=3)
+    assert again.spent == Spent(n_sent=5, n_kept=0, n_failed=0, most_per_record=1, n_unanswered=3)
     again.take(4)
     with pytest.raises(BudgetError, match=r"of which 12 are spent, 7 of them by requests that failed or were cut off"):
         again.take(1)
@@ -230,7 +230,7 @@ def test_the_count_outlives_what_is_forgotten(tmp_path):
         ledger = Ledger(file, 10, f"model {start}", forget=True)
         ledger.take(10)
         ledger.note("attack", np.arange(10))
-        assert ledger.spent == Spent(10, 0, 0, 1)
+        assert ledger.spent == Spent(n_sent=10, n_kept=0, n_failed=0, most_per_record=1)
         assert ledger.n_asked == 10 * (start + 1)
         ledger.close()
     with pytest.raises(BudgetError, match="of which 30 are spent"):

@@ -8,7 +8,7 @@ from vestige.training.bank import Bank
 from vestige.training.model_key import ModelKey, key_of
 
 ROOT = Path(__file__).resolve().parents[2]
-FACTS = ModelKey("data", "row", {"epochs": 3, "net": {"width": 8, "drop": float("nan")}}, seed=0)
+FACTS = ModelKey(data="data", membership="row", recipe={"epochs": 3, "net": {"width": 8, "drop": float("nan")}}, seed=0)
 KEY = key_of(FACTS)
 FILES = {"weights.bin": bytes(range(256)), "meta.json": b'{"epoch": 3}'}
 HOW = {"strategy": "stacked", "threads": 2, "seconds": 1.5}
@@ -17,7 +17,7 @@ HOW = {"strategy": "stacked", "threads": 2, "seconds": 1.5}
 def stack(n, seed=0, size=100):
     models = {}
     for i in range(n):
-        facts = ModelKey("data", f"row {i}", {"epochs": 3}, seed=seed)
+        facts = ModelKey(data="data", membership=f"row {i}", recipe={"epochs": 3}, seed=seed)
         models[key_of(facts)] = (facts, {"weights": bytes([i]) * size}, {"at": i})
     return models
 

@@ -129,7 +129,7 @@ def test_what_is_no_function_is_refused(function, said):
 
 
 def test_options_it_does_not_have_are_refused():
-    for options in ({"start": Model(None, 3, 0)}, {"validation": ARRAY}, {"checkpoints": (1,)}):
+    for options in ({"start": Model(None, 3, seed=0)}, {"validation": ARRAY}, {"checkpoints": (1,)}):
         with pytest.raises(InputError, match=f"Expected no {next(iter(options))} with a function that trains"):
             FunctionRecipe(forest).fit(ARRAY, seed=0, **options)
     with pytest.raises(InputError, match="Expected no device"):

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from vestige.core.errors import InputError
 from vestige.training.model_key import TRAINING_SEMANTICS, ModelKey, key_of, plain
 
-FACTS = ModelKey("d", "m", {"epochs": 3, "net": {"width": 8}}, seed=5, checkpoints=(1, 2), start="s")
+FACTS = ModelKey(
+    data="d", membership="m", recipe={"epochs": 3, "net": {"width": 8}}, seed=5, checkpoints=(1, 2), start="s"
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda children: st.lists(children) | st.dictionaries(st.text(), children),

@@ -245,7 +245,7 @@ def test_probabilities_that_only_an_option_gives_are_taken():
 @pytest.mark.parametrize(
     "options",
     [
-        {"start": Model(None, 3, 0)},
+        {"start": Model(None, 3, seed=0)},
         {"validation": ARRAY},
         {"checkpoints": [1]},
         {"device": "cuda"},

@@ -90,7 +90,9 @@ def test_the_history_goes_on_beyond_the_epoch_that_was_kept():
 
 def test_numbers_that_are_none_survive():
     model = recipe(linear).fit(table(), seed=3)
-    strange = Model(model.classifier, 3, 3, 3, (), {"loss": (math.inf, -math.inf, 1 / 3)})
+    strange = Model(
+        model.classifier, 3, seed=3, epoch=3, checkpoints=(), history={"loss": (math.inf, -math.inf, 1 / 3)}
+    )
     assert recipe(linear).load(recipe(linear).dump(strange)).history == strange.history
 
 

@@ -86,9 +86,13 @@ def test_everything_that_decides_a_model_is_in_the_identity():
     texts = [json.dumps(identity, sort_keys=True, allow_nan=False) for identity in found]
     assert len(set(texts)) == len(texts)
     assert set(found[0]) == {"recipe"} | names - LATER
-    assert key_of(ModelKey("d", "m", found[0], seed=0)) == key_of(ModelKey("d", "m", of_before(), seed=0))
+    assert key_of(ModelKey(data="d", membership="m", recipe=found[0], seed=0)) == key_of(
+        ModelKey(data="d", membership="m", recipe=of_before(), seed=0)
+    )
     assert all(is_reusable(identity) for identity in found)
-    assert len({key_of(ModelKey("d", "m", identity, seed=0)) for identity in found}) == len(found)
+    assert len({key_of(ModelKey(data="d", membership="m", recipe=identity, seed=0)) for identity in found}) == len(
+        found
+    )
 
 
 def of_before():

@@ -3,7 +3,7 @@
 import operator
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import IntEnum
 
 from vestige.attacks import CATALOGUE
@@ -54,6 +54,7 @@ class Policy:
     """
 
     text: str
+    _: KW_ONLY
     attack: str
     metric: str
     bound: str
@@ -109,7 +110,14 @@ def parse_policy(text: str, own: Sequence[str] = ()) -> Policy:
             f"Expected a limit that can be passed, from 0 to 1, in {text!r}, found {limit:g}; rates are fractions, "
             "3 percent is 0.03."
         )
-    return Policy(text.strip(), attack, match["metric"], match["bound"], match["comparison"], limit)
+    return Policy(
+        text.strip(),
+        attack=attack,
+        metric=match["metric"],
+        bound=match["bound"],
+        comparison=match["comparison"],
+        limit=limit,
+    )
 
 
 def judge(policy: Policy, result: AuditResult) -> Judgement:

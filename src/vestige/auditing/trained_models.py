@@ -91,9 +91,19 @@ def _plan(
     size = training.fraction.denominator
     member = design(-(-n_models // size) * size, pool, seed, training.fraction)[:n_models]  # sources may end in a group
     return ShadowPlan(
-        recipe, pool, member, seed, strategy, [], training.n_models, checkpoints=tuple(training.checkpoints),
-        share=training.fraction, epoch=training.epoch, sources=training.has_sources, **observed,
-    )  # fmt: skip
+        recipe=recipe,
+        records=pool,
+        member=member,
+        seed=seed,
+        strategy=strategy,
+        groups=[],
+        n_asked=training.n_models,
+        checkpoints=tuple(training.checkpoints),
+        share=training.fraction,
+        epoch=training.epoch,
+        sources=training.has_sources,
+        **observed,
+    )
 
 
 def trained(

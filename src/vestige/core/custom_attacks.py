@@ -196,7 +196,7 @@ def checked_scores(name: str, scores: Any, n_records: int) -> np.ndarray:
 
 def _read_only(signal: Any) -> Any:
     if isinstance(signal, ClassProbabilities):
-        return ClassProbabilities(*(_read_only(getattr(signal, name)) for name in signal.__dataclass_fields__))
+        return replace(signal, **{name: _read_only(values) for name, values in vars(signal).items()})
     view = np.asarray(signal).view()
     view.flags.writeable = False
     return view

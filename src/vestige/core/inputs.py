@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -75,6 +75,7 @@ class InputSpace(Schema):
 
     low: Annotated[Any, Written(_Bound)] = None
     high: Annotated[Any, Written(_Bound)] = None
+    _: KW_ONLY
     mean: Annotated[Any, Written(_Number)] = None
     scale: Annotated[Any, Written(_Number)] = None
     dtype: str | None = None

@@ -58,7 +58,7 @@ class Counts(StrEnum):
     """As many as the record with the fewest has, the first ones, as in the published code: for its numbers."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LikelihoodRatio(Schema):
     """How LiRA is played, online, offline and on IN models; the other attacks with shadow models have no such choice.
 

@@ -25,7 +25,7 @@ class SubjectScore(StrEnum):
     MAXIMUM = "maximum"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options(Schema):
     """Everything that can change a number, with its default; recorded in every result.
 

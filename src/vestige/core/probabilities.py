@@ -17,7 +17,7 @@ SUM_TOLERANCE = 1e-4
 """What a row of probabilities may miss 1 by: the float32 softmax of many classes does."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ClassProbabilities:
     """For a block of records and every class: p, 1 - p and their logarithms [nats], and the predicted class."""
 
@@ -71,7 +71,7 @@ def from_logits(logits: Any) -> ClassProbabilities:
     p[rows, top] = 1.0 / total
     not_p[rows, top] = others / total
     log_not_p[rows, top] = _log_of_others(z, top, others) - log_total
-    return ClassProbabilities(top, p, not_p, log_p, log_not_p)
+    return ClassProbabilities(predicted=top, p=p, not_p=not_p, log_p=log_p, log_not_p=log_not_p)
 
 
 def _log_of_others(
@@ -99,7 +99,9 @@ def from_probabilities(probabilities: Any) -> ClassProbabilities:
     p = np.maximum(np.asarray(probabilities, dtype=np.float64), 0.0)
     not_p = np.maximum(1.0 - p, 0.0)
     log_not_p = np.where(p < 0.5, np.log1p(-np.minimum(p, 0.5)), np.log(np.maximum(not_p, LOG_FLOOR)))
-    return ClassProbabilities(p.argmax(axis=1), p, not_p, np.log(np.maximum(p, LOG_FLOOR)), log_not_p)
+    return ClassProbabilities(
+        predicted=p.argmax(axis=1), p=p, not_p=not_p, log_p=np.log(np.maximum(p, LOG_FLOOR)), log_not_p=log_not_p
+    )
 
 
 def as_published(probabilities: Any) -> ClassProbabilities:
@@ -115,7 +117,11 @@ def as_published(probabilities: Any) -> ClassProbabilities:
     floor = p.dtype.type(LOG_FLOOR)
     not_p = 1 - p
     return ClassProbabilities(
-        p.argmax(axis=1), p, not_p, np.log(np.maximum(p, floor)), np.log(np.maximum(not_p, floor))
+        predicted=p.argmax(axis=1),
+        p=p,
+        not_p=not_p,
+        log_p=np.log(np.maximum(p, floor)),
+        log_not_p=np.log(np.maximum(not_p, floor)),
     )
 
 

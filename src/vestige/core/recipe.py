@@ -5,7 +5,7 @@ returns is a value; a target is made of it elsewhere.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from vestige.core.records import Records
@@ -27,6 +27,7 @@ class Model:
 
     classifier: Any
     n_classes: int
+    _: KW_ONLY
     seed: int
     epoch: int = 0
     checkpoints: tuple["Model", ...] = ()

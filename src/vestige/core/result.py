@@ -138,7 +138,7 @@ class Adversary(Schema):
         return self.sentence
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ThreatModel(Schema):
     """What one attack sees and knows: a row of Choquette-Choo et al. 2021, table 3.
 
@@ -161,7 +161,7 @@ class ThreatModel(Schema):
     source: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Queries:
     """What was asked of the model, over all attacks and all starts of the audit.
 
@@ -198,7 +198,7 @@ class Queries:
         return "; ".join(parts) + "."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding(Schema):
     """Answer 3, what the tested attacks showed, as a sentence.
 
@@ -235,7 +235,7 @@ class Finding(Schema):
         return f"{self.answer}: {self.sentence}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RocBand(Schema):
     """A ROC thinned for drawing, with its pointwise 95 % band where it is resolvable.
 
@@ -254,7 +254,7 @@ class RocBand(Schema):
     upper: tuple[Number, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RiskSummary(Schema):
     """The privacy risk score over all units: how it is spread, and whether it means what it says.
 
@@ -286,7 +286,7 @@ class RiskSummary(Schema):
     recall: tuple[Number, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spread(Schema):
     """One number of one attack over training runs: every reference model in turn as the target.
 
@@ -316,7 +316,7 @@ class Spread(Schema):
     largest: Number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Power(Schema):
     """What a label-only attack reaches with fewer queries.
 
@@ -350,7 +350,7 @@ class NotRun(Schema):
     needs: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Provenance:
     """What the numbers stand on; release-safe: digests, never paths or names of people.
 
@@ -385,7 +385,7 @@ class Provenance:
     likelihood_ratio: Mapping[str, str | float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class AuditResult:
     """Everything an audit found.
 

@@ -119,7 +119,7 @@ def find_outliers(
     return Outliers(distances > radius, radius, distances)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Precision:
     """How many of the records that were called members are.
 
@@ -211,8 +211,20 @@ def _precision(called: np.ndarray, member: np.ndarray, prior: float, level: floa
     n_members, n_nonmembers = int(member.sum()), int((~member).sum())
     tp, fp = int((called & member).sum()), int((called & ~member).sum())
     if not (n_members and n_nonmembers and tp + fp):
-        return Precision(math.nan, Interval(0.0, 1.0), tp + fp, n_members, n_nonmembers)
+        return Precision(
+            value=math.nan,
+            interval=Interval(0.0, 1.0),
+            n_called=tp + fp,
+            n_members=n_members,
+            n_nonmembers=n_nonmembers,
+        )
     share = prior * tp / n_members
     bounds = precision_bounds(tp, n_members, fp, n_nonmembers, prior, level)
     interval = Interval(float(bounds.lower), float(bounds.upper))
-    return Precision(share / (share + (1 - prior) * fp / n_nonmembers), interval, tp + fp, n_members, n_nonmembers)
+    return Precision(
+        value=share / (share + (1 - prior) * fp / n_nonmembers),
+        interval=interval,
+        n_called=tp + fp,
+        n_members=n_members,
+        n_nonmembers=n_nonmembers,
+    )

@@ -147,7 +147,7 @@ def risk_scores(
     return scores
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reliability:
     """Whether a score that says p is right in a share p of the cases.
 

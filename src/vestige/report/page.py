@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PRIORS = ("0.5", "0.1", "0.01")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shown:
     """A table cell as it is printed: a number, its interval, a remark; grey where it may not be used."""
 
@@ -83,7 +83,7 @@ def render_page(result: AuditResult) -> str:
         words=wording,
         source="a shadow model" if any(name.startswith("shadow_") for name in rows.thresholds) else "a known half",
         facts=_facts(result, rows),
-        headline_bounds=wording.percent_bounds(Cell(finding.tpr, finding.tpr_lb, finding.tpr_ub)),
+        headline_bounds=wording.percent_bounds(Cell(value=finding.tpr, lower=finding.tpr_lb, upper=finding.tpr_ub)),
         reasons=[check for check in result.preflight.checks if check.validity is not Validity.VALID],
         checks=sorted(result.preflight.checks, key=lambda check: -list(Validity).index(check.validity)),
         headline=_headline(rows),
@@ -146,17 +146,17 @@ def _facts(result: AuditResult, rows: Rows) -> list[tuple[str, str]]:
 
 def _shown(cell: Cell | None, *, is_area: bool = False, count: bool = False, places: int | None = None) -> Shown:
     if cell is None:
-        return Shown(wording.DASH, grey=True)
+        return Shown(main=wording.DASH, grey=True)
     if cell.status == Status.SUPPRESSED:
-        return Shown(wording.HIDDEN, wording.small_cell(cell), grey=True)
+        return Shown(main=wording.HIDDEN, bounds=wording.small_cell(cell), grey=True)
     main = wording.area(cell.value) if is_area else wording.percent(cell.value, places)
     if cell.status == Status.NOT_RESOLVABLE:
-        return Shown(main, wording.needed(cell), grey=True, title=cell.definition)
+        return Shown(main=main, bounds=wording.needed(cell), grey=True, title=cell.definition)
     if not cell.is_ok:
-        return Shown(str(Status.UNDEFINED), grey=True, title=cell.definition)
+        return Shown(main=str(Status.UNDEFINED), grey=True, title=cell.definition)
     bounds = wording.area_bounds(cell) if is_area else wording.percent_bounds(cell, places)
     remark = f"{cell.false_positives:,} FP" if count and cell.false_positives is not None else ""
-    return Shown(main, bounds, remark, title=cell.definition)
+    return Shown(main=main, bounds=bounds, remark=remark, title=cell.definition)
 
 
 def _headline(rows: Rows) -> list[Line]:
@@ -185,7 +185,7 @@ def _spread(spread: Sequence[Spread]) -> dict[str, Any]:
         for one in spread
     }
     most = {one.attack: max(other.n_targets for other in spread if other.attack == one.attack) for one in spread}
-    return _by_metric(cells, {wording.attack(name): (Shown(wording.count(n)),) for name, n in most.items()})
+    return _by_metric(cells, {wording.attack(name): (Shown(main=wording.count(n)),) for name, n in most.items()})
 
 
 def _power(power: Sequence[Power]) -> dict[str, Any]:
@@ -205,19 +205,21 @@ def _by_metric(cells: dict[tuple[str, str], Shown], ends: dict[str, tuple[Shown,
     metrics = list(dict.fromkeys(metric for _, metric in cells))
     titles = ["AUC" if metric == "auc" else f"TPR at {wording.rate(_fpr_of(metric))}" for metric in metrics]
     lines = [
-        Line(name, (*(cells.get((name, metric), Shown(wording.DASH)) for metric in metrics), *ends.get(name, ())))
+        Line(name, (*(cells.get((name, metric), Shown(main=wording.DASH)) for metric in metrics), *ends.get(name, ())))
         for name in dict.fromkeys(name for name, _ in cells)
     ]
     return {"titles": titles, "lines": lines}
 
 
 def _measured(metric: str, value: float, lower: float, upper: float, std: float | None = None) -> Shown:
-    cell = Cell(value, lower, upper)
+    cell = Cell(value=value, lower=lower, upper=upper)
     if metric == "auc":
-        return Shown(wording.area(value), wording.area_bounds(cell), "" if std is None else f"sd {std:.3f}")
+        return Shown(
+            main=wording.area(value), bounds=wording.area_bounds(cell), remark="" if std is None else f"sd {std:.3f}"
+        )
     places = wording.digits_at(_fpr_of(metric))
     remark = "" if std is None else f"sd {wording.percent(std, places)}"
-    return Shown(wording.percent(value, places), wording.percent_bounds(cell, places), remark)
+    return Shown(main=wording.percent(value, places), bounds=wording.percent_bounds(cell, places), remark=remark)
 
 
 def _fpr_of(metric: str) -> float:
@@ -267,8 +269,8 @@ def _optimism(rows: Rows) -> list[Line]:
             p = rows.get(attack, "oracle", "p_value") or Cell()
             # The only subtraction of this room: of the two numbers printed left of it, so that a reader can check it.
             points = round(round(100 * oracle.value, 1) - round(100 * fair.value, 1), 1) + 0.0
-            gap = Shown(f"{points:+.1f} points".replace("-", "−"))
-            p_shown = Shown(wording.p_value(p.value), title=p.definition)
+            gap = Shown(main=f"{points:+.1f} points".replace("-", "−"))
+            p_shown = Shown(main=wording.p_value(p.value), title=p.definition)
             cells = (_shown(fair, places=1), _shown(oracle, places=1), gap, p_shown)
             lines.append(Line(wording.attack(attack), cells))
     return lines
@@ -291,7 +293,7 @@ def _slice_line(rows: Rows, attack: str, group: str) -> Line:
     cell = rows.get(attack, "roc", "auc", group)
     small = cell is not None and cell.status == Status.SUPPRESSED
     sizes = (None, None) if cell is None or small else (cell.n_members, cell.n_nonmembers)
-    counts = [Shown(wording.count(size), grey=size is None) for size in sizes]
+    counts = [Shown(main=wording.count(size), grey=size is None) for size in sizes]
     return Line(wording.group(group), (_shown(cell, is_area=True), *counts), is_worst=attack == "worst")
 
 

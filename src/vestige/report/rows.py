@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ _RATE = re.compile(r"tpr_at_fpr_(.+)")
 _FIXED = re.compile(r"(?:shadow|known_half)_fpr_(.+)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One row of the results: a number with its interval, counts and status."""
 
@@ -117,4 +117,5 @@ def _cells(results: pd.DataFrame) -> list[Cell]:
     )
     numbers = (results[name].tolist() for name in ("value", "lower", "upper"))
     words = (results[name].tolist() for name in ("status", "definition"))
-    return [Cell(*row) for row in zip(*numbers, *counts, *words, strict=True)]
+    names = [entry.name for entry in fields(Cell)]
+    return [Cell(**dict(zip(names, row, strict=True))) for row in zip(*numbers, *counts, *words, strict=True)]

@@ -30,7 +30,7 @@ _BEFORE = "asked before"  # as many of them the ledger began anew
 KEY_BYTES = 16  # of an input's key
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spent:
     """What was asked.
 
@@ -162,7 +162,13 @@ class Ledger:
     def spent(self) -> Spent:
         """What was asked so far, over all starts of the audit."""
         most = int(self._sent.max(initial=0))
-        return Spent(self._n_sent, self._n_kept, self._n_failed, most, self.n_asked - self._n_sent - self._n_before)
+        return Spent(
+            n_sent=self._n_sent,
+            n_kept=self._n_kept,
+            n_failed=self._n_failed,
+            most_per_record=most,
+            n_unanswered=self.n_asked - self._n_sent - self._n_before,
+        )
 
     @property
     def n_asked(self) -> int:

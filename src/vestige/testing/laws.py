@@ -31,7 +31,7 @@ class BrokenLawError(AssertionError):
         super().__init__(f"{attack} breaks the law '{law}': {message}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AttackReport:
     """What was seen of an attack that keeps every law.
 
@@ -111,7 +111,9 @@ def check_attack(attack: Attack | Callable[..., Any], *, seed: int = 0) -> Attac
         models = few.of_models(rng.permutation(len(few.signals["is_in"])))
         broken = "with the reference models in another order records get other scores."
         _check_order("order of models", attack, models, there, broken)
-    return AttackReport(attack.name, tuple(laws), null_auc, leak_auc, _notes(attack, few))
+    return AttackReport(
+        attack=attack.name, laws=tuple(laws), null_auc=null_auc, leak_auc=leak_auc, notes=_notes(attack, few)
+    )
 
 
 def _scores(law: str, attack: Attack, seen: Planted) -> np.ndarray:

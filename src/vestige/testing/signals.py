@@ -1,7 +1,7 @@
 """Signals with a planted leak, of records that differ in difficulty; and signals at the ends of their ranges."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class Planted:
 
 def _of_records(name: str, signal: Any, records: np.ndarray) -> Any:
     if isinstance(signal, ClassProbabilities):
-        return ClassProbabilities(*(array[records] for array in arrays_of(signal)))
+        return replace(signal, **{of: values[records] for of, values in vars(signal).items()})
     return signal[:, records] if name in _OF_MODELS else signal[records]
 
 

@@ -61,7 +61,7 @@ class FunctionRecipe:
                 f"Expected {name} to return a model, found {type(classifier).__name__}; return a scikit-learn "
                 "estimator, a torch module or a function from inputs to probabilities."
             )
-        return Model(classifier, records.n_classes, seed)
+        return Model(classifier, records.n_classes, seed=seed)
 
     def identity(self) -> Mapping[str, Any]:
         """Return the function's name and source, and the parameters."""

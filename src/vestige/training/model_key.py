@@ -16,7 +16,7 @@ TRAINING_SEMANTICS = 1
 part of a key."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelKey:
     """Everything that decides a trained model.
 

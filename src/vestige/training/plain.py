@@ -78,7 +78,14 @@ def train(
             classifier = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         network = classifier.network
         optimiser = recipe.optimiser(network.parameters())
-        run = _Run(recipe, classifier, optimiser, noise, records.n_classes, low_precision)
+        run = _Run(
+            recipe=recipe,
+            classifier=classifier,
+            optimiser=optimiser,
+            noise=noise,
+            n_classes=records.n_classes,
+            low_precision=low_precision,
+        )
         course = Course(recipe, checkpoints)
         going = True
         while going:
@@ -198,14 +205,14 @@ class Course:
                 copied = copy.deepcopy(classifier)
                 restore(copied.network, kept)
                 said = {name: values[:number] for name, values in history.items()}
-                earlier.append(Model(copied.ready(), n_classes, seed, number, (), said))
+                earlier.append(Model(copied.ready(), n_classes, seed=seed, epoch=number, checkpoints=(), history=said))
         kept_state = self.best or state
         if kept_state is not None:
             restore(classifier.network, kept_state)
-        return Model(classifier.ready(), n_classes, seed, last, tuple(earlier), history)
+        return Model(classifier.ready(), n_classes, seed=seed, epoch=last, checkpoints=tuple(earlier), history=history)
 
 
-@dataclass(eq=False)
+@dataclass(kw_only=True, eq=False)
 class _Run:
     """The values that all steps of a training need."""
 

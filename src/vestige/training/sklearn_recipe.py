@@ -91,7 +91,7 @@ class SklearnRecipe:
                 raise TrainingError(
                     f"Expected {type(estimator).__name__} to fit {records.n_records:,} records, found {what}"
                 ) from error
-        return Model(estimator, records.n_classes, seed)
+        return Model(estimator, records.n_classes, seed=seed)
 
     def handled(self) -> tuple[str, ...]:
         """Return in words which parameters are changed, or kept although they matter."""
@@ -259,4 +259,4 @@ def load(files: Mapping[str, bytes], known: Iterable[Any]) -> Model:
             f"Expected an estimator made of {few(PACKAGES)} and of the recipe's own parts, found {few(foreign, 3)} in "
             "the stored file; nothing was loaded. Remove the entry, it is trained again."
         )
-    return Model(estimator, n_classes, seed)
+    return Model(estimator, n_classes, seed=seed)

@@ -143,7 +143,7 @@ def _check_member(member: np.ndarray, records: Records, seeds: Sequence[int]) ->
         raise InputError(f"Expected a record for every model, found none for model {empty[0]}.")
 
 
-@dataclass(eq=False)
+@dataclass(kw_only=True, eq=False)
 class _OneRun:
     """What belongs to one model of a stack."""
 
@@ -334,8 +334,17 @@ def _started(
     rows, n_records = torch.from_numpy(np.flatnonzero(row)), len(row)
     n_used = recipe.n_used(rows.numel())
     rows = torch.cat([rows + copy * n_records for copy in range(recipe.n_copies)])  # as `enlarged` has them
-    streams = (generator_of(seed, "order"), generator_of(seed, "augment"))
-    return _OneRun(index, seed, template, rows, n_used, *streams, dropout, Course(recipe, checkpoints))
+    return _OneRun(
+        index=index,
+        seed=seed,
+        template=template,
+        rows=rows,
+        n_used=n_used,
+        order=generator_of(seed, "order"),
+        noise=generator_of(seed, "augment"),
+        dropout=dropout,
+        course=Course(recipe, checkpoints),
+    )
 
 
 def _leaves(weights: Weights) -> Weights:

@@ -218,12 +218,19 @@ def _described(recipe: TorchRecipe, files: Mapping[str, bytes]) -> Model:
     *earlier, last = described["epochs"]
     checkpoints = tuple(
         Model(
-            _classifier(recipe, seed, files[_weights(epoch)]), n_classes, seed, epoch, (),
-            {name: values[:epoch] for name, values in history.items()},
+            _classifier(recipe, seed, files[_weights(epoch)]), n_classes, seed=seed, epoch=epoch, checkpoints=(),
+            history={name: values[:epoch] for name, values in history.items()},
         )
         for epoch in earlier
     )  # fmt: skip
-    return Model(_classifier(recipe, seed, files[_weights(last)]), n_classes, seed, last, checkpoints, history)
+    return Model(
+        _classifier(recipe, seed, files[_weights(last)]),
+        n_classes,
+        seed=seed,
+        epoch=last,
+        checkpoints=checkpoints,
+        history=history,
+    )
 
 
 def _classifier(recipe: TorchRecipe, seed: int, weights: bytes) -> nn.Module:

@@ -74,7 +74,7 @@ def network():
 
 def test_label_access_plays_the_label_only_attack_alone():
     members, nonmembers = sides()
-    result = audit(probabilities_of, members=members, nonmembers=nonmembers, querying=Querying("label"))
+    result = audit(probabilities_of, members=members, nonmembers=nonmembers, querying=Querying(access="label"))
     assert set(result.results["access"]) == {"label"}
     assert [t.attack for t in result.threat_models] == ["correctness"]
     assert result.threat_models[0].knowledge == ("label", "members")
@@ -91,8 +91,8 @@ def test_a_function_that_answers_with_labels_is_audited_with_what_it_gives():
     def decide(inputs):
         return PredictedLabels(names[probabilities_of(inputs).argmax(axis=1)])
 
-    result = audit(decide, members=members, nonmembers=nonmembers, querying=Querying("label"))
-    same = audit(probabilities_of, members=members, nonmembers=nonmembers, querying=Querying("label"))
+    result = audit(decide, members=members, nonmembers=nonmembers, querying=Querying(access="label"))
+    same = audit(probabilities_of, members=members, nonmembers=nonmembers, querying=Querying(access="label"))
     pd.testing.assert_frame_equal(result.results, same.results)
     with pytest.raises(TargetError, match="number per class, found predicted labels"):
         audit(decide, members=members, nonmembers=nonmembers)
@@ -107,7 +107,7 @@ def test_a_model_that_was_said_to_answer_with_labels_is_refused_before_it_is_ask
         with pytest.raises(
             UnsupportedModelError, match="number per class, found predicted labels; ask for access to labels"
         ):
-            audit(model, members=members, nonmembers=nonmembers, querying=Querying(access))
+            audit(model, members=members, nonmembers=nonmembers, querying=Querying(access=access))
     assert not asked
 
 
@@ -133,7 +133,7 @@ def test_an_audit_that_failed_leaves_no_counts_but_the_answers_that_were_paid_fo
 def test_gradient_access_adds_the_gradient_norm_whose_score_is_its_negative():
     members, nonmembers = sides()
     model = network()
-    result = audit(model, members=members, nonmembers=nonmembers, querying=Querying("gradients"))
+    result = audit(model, members=members, nonmembers=nonmembers, querying=Querying(access="gradients"))
     pool = joined(members, nonmembers)
     norms = []
     for x, y in zip(pool.inputs, pool.labels, strict=True):
@@ -151,20 +151,20 @@ def test_gradient_access_adds_the_gradient_norm_whose_score_is_its_negative():
 
 def test_the_gradients_of_a_finished_run_are_not_paid_for_again(tmp_path):
     members, nonmembers = sides()
-    asked = Querying("gradients", price=1.0, budget=2 * 2 * N + 32)
+    asked = Querying(access="gradients", price=1.0, budget=2 * 2 * N + 32)
     first, again = (
         audit(network(), members=members, nonmembers=nonmembers, querying=asked, run=tmp_path / "run") for _ in range(2)
     )
     assert spent(first).n_sent == spent(again).n_sent == 2 * 2 * N + 32
     pd.testing.assert_frame_equal(first.results, again.results)
-    free = audit(network(), members=members, nonmembers=nonmembers, querying=Querying("gradients"))
+    free = audit(network(), members=members, nonmembers=nonmembers, querying=Querying(access="gradients"))
     np.testing.assert_allclose(first.records["gradient_norm"], free.records["gradient_norm"], rtol=1e-6)
 
 
 def test_gradients_of_a_model_that_has_none_are_refused():
     members, nonmembers = sides()
     with pytest.raises(UnsupportedModelError, match="torch module for access to gradients"):
-        audit(probabilities_of, members=members, nonmembers=nonmembers, querying=Querying("gradients"))
+        audit(probabilities_of, members=members, nonmembers=nonmembers, querying=Querying(access="gradients"))
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_ledger_that_is_being_written_is_not_removed(tmp_path):
 def test_another_access_or_other_inputs_find_no_answers_of_this_one(tmp_path):
     members, nonmembers = sides()
     audit(FarDoor(), members=members, nonmembers=nonmembers, run=tmp_path / "run")
-    for other in (Querying("label"), Querying(inputs=InputSpace(scale=2.0))):
+    for other in (Querying(access="label"), Querying(inputs=InputSpace(scale=2.0))):
         with pytest.raises(RunFolderError, match="same model as before"):
             audit(FarDoor(), members=members, nonmembers=nonmembers, querying=other, run=tmp_path / "run")
 
@@ -276,7 +276,7 @@ def test_label_access_leaves_no_probability_in_the_run(tmp_path):
     p = probabilities_of(joined(members, nonmembers).inputs).ravel()
     audit(FarDoor(), members=members, nonmembers=nonmembers, run=tmp_path / "seen")
     assert {"queries.sqlite", "records.parquet"} <= files_with(p, tmp_path / "seen")  # the search finds some
-    audit(FarDoor(), members=members, nonmembers=nonmembers, querying=Querying("label"), run=tmp_path / "run")
+    audit(FarDoor(), members=members, nonmembers=nonmembers, querying=Querying(access="label"), run=tmp_path / "run")
     assert files_with(p, tmp_path / "run") == set()
     with sqlite3.connect(tmp_path / "run" / "queries.sqlite") as db:
         kinds = {
@@ -318,7 +318,7 @@ def test_a_random_model_is_noticed(access):
     def random(inputs):
         return Logits(rng.normal(size=(len(inputs), 3)))
 
-    result = audit(random, members=members, nonmembers=nonmembers, querying=Querying(access))
+    result = audit(random, members=members, nonmembers=nonmembers, querying=Querying(access=access))
     check = said(result)["same_answers"]
     assert check.validity is Validity.LIMITED
     assert "Asked again about 32 records" in check.message
@@ -330,7 +330,7 @@ def test_a_network_that_ends_with_a_softmax_is_refused_with_its_cure():
     model = torch.nn.Sequential(network(), torch.nn.Softmax(1))
     for access in ("label", "confidence", "gradients"):
         with pytest.raises(TargetError, match=r"found probabilities: .* leave the softmax out of the model"):
-            audit(model, members=members, nonmembers=nonmembers, querying=Querying(access))
+            audit(model, members=members, nonmembers=nonmembers, querying=Querying(access=access))
 
 
 def test_dropout_that_is_on_is_noticed():
@@ -438,8 +438,8 @@ def test_a_table_of_predictions_is_matched_by_id_and_class():
 def test_label_access_to_a_table_leaves_the_labels():
     members, nonmembers = sides()
     pool, member = joined(members, nonmembers), np.arange(2 * N) < N
-    result = audit(table_of(pool, member), members=members, nonmembers=nonmembers, querying=Querying("label"))
-    same = audit(probabilities_of, members=members, nonmembers=nonmembers, querying=Querying("label"))
+    result = audit(table_of(pool, member), members=members, nonmembers=nonmembers, querying=Querying(access="label"))
+    same = audit(probabilities_of, members=members, nonmembers=nonmembers, querying=Querying(access="label"))
     pd.testing.assert_frame_equal(result.results, same.results)
 
 
@@ -453,7 +453,7 @@ def test_a_table_that_does_not_fit_the_records_is_refused():
     with pytest.raises(InputError, match="ids in the table"):
         audit(Predictions(probabilities_of(pool.inputs), pool.labels, member), members=members, nonmembers=nonmembers)
     with pytest.raises(UnsupportedModelError, match="gradients, found a table"):
-        audit(table_of(pool, member), members=members, nonmembers=nonmembers, querying=Querying("gradients"))
+        audit(table_of(pool, member), members=members, nonmembers=nonmembers, querying=Querying(access="gradients"))
     named = sides(classes=["a", "b", "c"])
     other = table_of(joined(*named), member)
     renamed = Predictions(other.outputs, other.labels, member, ids=pool.ids, classes=["x", "y", "z"])
@@ -494,7 +494,7 @@ def test_why_a_label_only_model_did_not_answer_is_said():
             lambda inputs: np.full((len(inputs), 3), np.nan),
             members=members,
             nonmembers=nonmembers,
-            querying=Querying("label"),
+            querying=Querying(access="label"),
         )
 
 
@@ -615,7 +615,7 @@ def test_the_plan_counts_equal_inputs_once_where_answers_are_kept():
 
 def test_the_plan_times_a_near_model():
     members, nonmembers = sides()
-    lines = lines_of_asking(network(), members, nonmembers, Querying("gradients"), 0)
+    lines = lines_of_asking(network(), members, nonmembers, Querying(access="gradients"), 0)
     assert lines[0].endswith("100 gradients")
     assert "measured on 100 records" in lines[1]
 

@@ -6,6 +6,7 @@ import pytest
 from vestige import Predictions, References, audit
 from vestige.attacks.lira import lira_offline
 from vestige.auditing.references.scores import ReferenceScores, score_with
+from vestige.core.likelihood_ratio import Variance
 from vestige.core.outputs import Phi
 from vestige.evaluation.roc import roc
 
@@ -76,7 +77,9 @@ def test_scores_are_those_of_each_record_without_one_model_of_its_larger_side():
         rest = [np.delete(phi[1:, record], one).tolist() for one in larger]
         assert observed.shadow_phi[:, record, 0].tolist() in rest
     alone = next(one for one in scores.attacks.played if one.attack.name == "lira_offline").scores
-    by_hand = lira_offline(phi[0], observed.shadow_phi[:, :, 0], observed.is_in, variance=scores.likelihood.variance)
+    by_hand = lira_offline(
+        phi[0], observed.shadow_phi[:, :, 0], observed.is_in, variance=Variance(str(scores.likelihood.variance))
+    )
     assert alone == pytest.approx(by_hand, abs=1e-12)
 
 

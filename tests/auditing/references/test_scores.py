@@ -67,7 +67,7 @@ def shadows_of(
     plan = plan_of(FunctionRecipe(bayes), len(member), records=table(N))
     plan = replace(plan, records=records, member=member, n_asked=n_asked or len(member))
     done = np.ones(len(member), dtype=bool) if done is None else done
-    return Shadows(plan, Kept(two_logits(phi)), done, failures or {}, 0, 0.0)
+    return Shadows(plan=plan, store=Kept(two_logits(phi)), done=done, failures=failures or {}, n_trained=0, seconds=0.0)
 
 
 def target_of(phi: np.ndarray, member: np.ndarray) -> Predictions:

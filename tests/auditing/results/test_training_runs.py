@@ -110,13 +110,16 @@ def spread_of_two(effects: tuple[ReferenceEffect, ...]) -> Spread:
 
 
 def test_without_a_replay_there_is_no_interval():
-    said = spread_of_two((ReferenceEffect((0, 1), 1, "loss", "auc", (0.0,)),))
+    said = spread_of_two((ReferenceEffect(left_out=(0, 1), n_draws=1, attack="loss", metric="auc", changes=(0.0,)),))
     assert np.isnan([said.lower, said.upper]).all()
     assert said.std == pytest.approx(np.std([0.5, 0.51, 0.52, 0.53], ddof=1))
 
 
 def test_references_that_change_nothing_leave_students_interval_over_pairs():
-    effects = tuple(ReferenceEffect(pair, 1, "loss", "auc", (0.0,)) for pair in ((0, 1), (2, 3)))
+    effects = tuple(
+        ReferenceEffect(left_out=pair, n_draws=1, attack="loss", metric="auc", changes=(0.0,))
+        for pair in ((0, 1), (2, 3))
+    )
     said = spread_of_two(effects)
     half = 12.7062047 * np.std([0.505, 0.525], ddof=1) / np.sqrt(2)
     assert (said.lower, said.upper) == pytest.approx((0.515 - half, 0.515 + half), abs=1e-6)

@@ -81,7 +81,7 @@ def scored(phi: np.ndarray, member: np.ndarray, groups: np.ndarray) -> Reference
     nobody = np.empty((len(phi), 0, 1))
     answers = {"phi": phi[0][:, None], "shadow_phi": phi[:, :, None], "is_in": member}
     answers |= {"population_phi": nobody[0], "population_shadow_phi": nobody, "population_is_in": nobody[..., 0] > 0}
-    found = ReferencePhi(answers, n_saturated=0, limit=0.0, order=np.arange(n), by_id=True, groups=groups)
+    found = ReferencePhi(answers=answers, n_saturated=0, limit=0.0, order=np.arange(n), by_id=True, groups=groups)
     attacks = tuple(a for a in CATALOGUE if a.name in ATTACKS)
     likelihood = LikelihoodRatio(variance="pooled")
     played = tuple(Played(attack=a, scores=np.zeros(n)) for a in attacks)

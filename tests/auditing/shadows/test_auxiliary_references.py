@@ -100,7 +100,7 @@ def test_an_audit_plays_them_and_tells_forgetting_from_new_weights(n_models):
     peak = replace(RECIPE, stop=ValidationPeak(5))
     options = {"n_models": n_models, "gradient_norms": True, "share": 0.75}
     results = [
-        audit(target(), members=MEMBERS, nonmembers=NONMEMBERS, adversary=found, querying=Querying("gradients"))
+        audit(target(), members=MEMBERS, nonmembers=NONMEMBERS, adversary=found, querying=Querying(access="gradients"))
         for found in (
             forgotten(**options),
             references_from_scratch(peak, *given, validation=some(3_000), **options),
@@ -127,7 +127,7 @@ def test_boundary_distances_are_calibrated_by_them(access):
         forgotten(n_models=2) if access == "confidence" else references_from_scratch(RECIPE, *given, n_models=2)
     )
     space = InputSpace(low=-8.0, high=8.0)
-    asked = Querying(access, inputs=space, label_only=(BoundarySearch(120, n_references=2),))
+    asked = Querying(access=access, inputs=space, label_only=(BoundarySearch(120, n_references=2),))
     result = audit(target(), members=MEMBERS, nonmembers=NONMEMBERS, adversary=references, querying=asked)
     name = "calibrated_boundary_distance"
     assert auc(result, name) > 0.6
@@ -152,7 +152,7 @@ def test_boundary_distances_are_calibrated_by_them(access):
 
 
 def test_labels_alone_do_not_go_with_forgetting_or_with_models_that_are_not_at_hand():
-    asked = Querying("label", label_only=(BoundarySearch(120, n_references=2),))
+    asked = Querying(access="label", label_only=(BoundarySearch(120, n_references=2),))
     for references in (
         forgotten(),
         replace(references_from_scratch(RECIPE, AUXILIARY, MEMBERS, NONMEMBERS), classifiers=None),

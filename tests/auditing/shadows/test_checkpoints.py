@@ -60,11 +60,11 @@ def test_another_epoch_of_the_same_models_trains_none(tmp_path, monkeypatch):
 
 def test_what_is_read_decides_no_model_and_no_checkpoints_give_the_keys_of_before():
     plan = plan_of(torch_recipe(epochs=3))
-    keys = [key_of(plan_of(torch_recipe(epochs=3), **more).model_key(0)) for more in ({}, {"sources": True})]
-    assert keys == [key_of(plan.model_key(0))] * 2
+    again, of_sources = plan_of(torch_recipe(epochs=3)), plan_of(torch_recipe(epochs=3), sources=True)
+    assert [key_of(one.model_key(0)) for one in (again, of_sources)] == [key_of(plan.model_key(0))] * 2
     at = [plan_of(torch_recipe(epochs=3), checkpoints=(1, 2), epoch=epoch) for epoch in (None, 1, 2)]
     assert len({key_of(one.model_key(0)) for one in at}) == 1
-    assert key_of(at[0].model_key(0)) != keys[0]
+    assert key_of(at[0].model_key(0)) != key_of(plan.model_key(0))
     assert at[1].as_text() == at[2].as_text()
 
 

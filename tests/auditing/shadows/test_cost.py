@@ -95,7 +95,16 @@ def test_models_in_the_bank_take_no_time(timed, bank, tmp_path):
 
 def test_the_lines_say_all_that_one_wants_to_know_before_spending():
     measured = (Measured(STACKS, 0.5), *(Measured(Strategy(stack=n), 0.5 + n) for n in (4, 16, 32, 64)))
-    cost = Estimate(32, 64, 0, 40, measured, 16.0, 3_200_000_000, 45_600_000)
+    cost = Estimate(
+        n_models=32,
+        n_asked=64,
+        n_stored=0,
+        epochs=40,
+        measured=measured,
+        seconds=16.0,
+        disk=3_200_000_000,
+        memory=45_600_000,
+    )
     assert cost.lines() == [
         "32 shadow models x 40 epochs x 0.5 s each = 16 s, as stacks of 8 in this process with 2 threads",
         "3.2 GB of signals on disk, 45.6 MB in memory at a time",

@@ -22,7 +22,7 @@ def task_of(
     plan: ShadowPlan, wanted: tuple[int, ...], models: tuple[int, ...], stored: Mapping[int, Mapping[str, bytes]]
 ) -> Task:
     bits = np.packbits(plan.member[list(models)], axis=1)
-    return Task(wanted, stored, models, bits, tuple(map(plan.seed_of, models)))
+    return Task(wanted=wanted, stored=stored, models=models, member=bits, seeds=tuple(map(plan.seed_of, models)))
 
 
 def by_number(done: list[Trained]) -> dict[int, Trained]:

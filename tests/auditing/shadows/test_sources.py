@@ -39,7 +39,7 @@ def tree(members: Records) -> DecisionTreeClassifier:
 
 
 def of_thresholds(result: Any) -> pd.DataFrame:
-    found = result.results[result.results["threshold"].str.startswith("shadow")]
+    found: pd.DataFrame = result.results[result.results["threshold"].str.startswith("shadow")]
     return found.drop(columns="attack").reset_index(drop=True) if found.empty else found.reset_index(drop=True)
 
 
@@ -55,7 +55,9 @@ def test_thresholds_are_those_of_a_plain_loop_whose_answers_are_put_together(n_s
     training = ShadowTraining(recipe, records=own, n_sources=n_sources, bank=tmp_path / "bank")
     found = audit(model, members, nonmembers, adversary=training)
     in_pairs = design(n_sources + n_sources % 2, own, 0)[:n_sources]
-    plan = ShadowPlan(recipe, own, in_pairs, 0, Strategy(), [], n_sources)
+    plan = ShadowPlan(
+        recipe=recipe, records=own, member=in_pairs, seed=0, strategy=Strategy(), groups=[], n_asked=n_sources
+    )
     answers = []
     for number, row_ in enumerate(in_pairs):
         trained = recipe.fit(own.take(row_), seed=plan.seed_of(number)).classifier
@@ -113,8 +115,7 @@ def test_the_order_of_the_audited_records_changes_no_threshold(tmp_path):
 
 def test_people_are_other_people_in_each_source_model(tmp_path):
     """In a pair of models a person is a member once and a nonmember once, and would be left out as on both sides."""
-    columns = {"subjects": np.arange(N) // 2}
-    members = noise(seed=1, **columns)
+    members = noise(seed=1, subjects=np.arange(N) // 2)
     nonmembers = noise(seed=2, subjects=np.arange(N) // 2 + 100)
     own = noise(seed=3, subjects=np.arange(N) // 2 + 200)
     training = ShadowTraining(TREE, records=own, n_sources=2, bank=tmp_path)
@@ -176,7 +177,16 @@ def test_as_one_model_each_source_answers_for_its_own_copies(tmp_path):
     from vestige.training.bank import Bank
 
     own = noise(seed=3)
-    plan = ShadowPlan(TREE, own, design(4, own, 0)[:3], 0, Strategy(), [[0], [1], [2]], 3, sources=True)
+    plan = ShadowPlan(
+        recipe=TREE,
+        records=own,
+        member=design(4, own, 0)[:3],
+        seed=0,
+        strategy=Strategy(),
+        groups=[[0], [1], [2]],
+        n_asked=3,
+        sources=True,
+    )
     shadows = train_shadows(plan, tmp_path / "run", Bank(tmp_path / "bank"))
     labels = pooled_labels(shadows, Bank(tmp_path / "bank"))
     each = [
@@ -186,6 +196,7 @@ def test_as_one_model_each_source_answers_for_its_own_copies(tmp_path):
     open_ones = labels.targets()  # held: what it yields is open until the next is asked for
     target = next(open_ones)
     order = np.random.default_rng(0).permutation(3 * N)
+    assert labels.pool is not None
     np.testing.assert_array_equal(target.labels(labels.pool.inputs[order], order), np.concatenate(each)[order])
     assert labels.member.shape == (1, 3 * N)
     np.testing.assert_array_equal(labels.member[0], plan.member.ravel())
@@ -303,7 +314,15 @@ def test_features_of_the_first_trained_model_serve_for_outliers(own, tmp_path):
         *(np.concatenate([getattr(s, name) for s in (members, nonmembers)]) for name in ("inputs", "labels"))
     )
     trained_on = pool if own is None else own
-    plan = ShadowPlan(recipe, trained_on, design(4, trained_on, 0), 0, Strategy(), [], 4)
+    plan = ShadowPlan(
+        recipe=recipe,
+        records=trained_on,
+        member=design(4, trained_on, 0),
+        seed=0,
+        strategy=Strategy(),
+        groups=[],
+        n_asked=4,
+    )
     first = recipe.fit(trained_on.take(plan.member[0]), seed=plan.seed_of(0)).classifier
     import torch
 

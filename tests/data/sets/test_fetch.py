@@ -83,7 +83,16 @@ def toy(site, **changes):
     """A set of two files, both with known checksums but for the changes."""
     files = tuple(SourceFile(path, f"{site}/{path}", sha256(content)) for path, content in CONTENT.items())
     known = NamedSet(
-        "toy", "a toy", 2, 2, (3,), 2, "this test", "none", files, lambda *paths: Records(np.eye(2), [0, 1])
+        name="toy",
+        description="a toy",
+        n_records=2,
+        n_train=2,
+        shape=(3,),
+        n_classes=2,
+        origin="this test",
+        licence="none",
+        files=files,
+        read=lambda *paths: Records(np.eye(2), [0, 1]),
     )
     return replace(known, files=(replace(files[0], **changes), *files[1:]))
 

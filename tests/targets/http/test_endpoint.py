@@ -93,7 +93,7 @@ def forest_url(forest, pipeline, tmp_path_factory):
 
 def endpoint(proxy, **more):
     limits = more.pop("limits", Limits(batch=8))
-    return Endpoint(f"{proxy.url}/v2/models/m", more.pop("answers", AnswerFormat()), limits=limits, **more)
+    return Endpoint(f"{proxy.url}/v2/models/m", answers=more.pop("answers", AnswerFormat()), limits=limits, **more)
 
 
 def values(answers):
@@ -129,7 +129,7 @@ def test_parts_hold_every_row_once_and_the_version(forest, forest_url):
 
 
 def test_labels_of_a_real_server_are_labels(forest, forest_url):
-    door = Endpoint(forest_url, AnswerFormat(PredictedLabels))
+    door = Endpoint(forest_url, answers=AnswerFormat(PredictedLabels))
     np.testing.assert_array_equal(values(door.open_model(3).answers(forest[1])), forest[0].predict(forest[1]))
 
 

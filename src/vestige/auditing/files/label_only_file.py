@@ -85,7 +85,7 @@ class SettledTable(_Search):
     likelihood_ratio: bool = SettledSearch.likelihood_ratio
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelOnlyTable(Schema):
     """What label-only attacks ask, each kind if it is named.
 

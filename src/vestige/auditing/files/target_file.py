@@ -118,10 +118,16 @@ def is_address(model: str) -> bool:
 
 
 def _endpoint(part: TargetTable, said: EndpointTable) -> Any:
-    limits = Limits(seconds_of(said.timeout), said.n_tries, said.per_second, said.n_connections, said.batch)
+    limits = Limits(
+        timeout=seconds_of(said.timeout),
+        n_tries=said.n_tries,
+        per_second=said.per_second,
+        n_connections=said.n_connections,
+        batch=said.batch,
+    )
     endpoint = Endpoint(
         part.model,
-        _format(part) or AnswerFormat(),
+        answers=_format(part) or AnswerFormat(),
         output=part.output,
         headers=said.headers,
         limits=limits,

@@ -235,7 +235,7 @@ class TargetSession:
         # What a run that goes on has sent already.
         sent = sum(int(self._ledger.per_record(attack.name).sum()) for attack in CATALOGUE if attack.asks_copies)
         labels = max(0, n_queries_of(querying.label_only, pool, querying.inputs, wanted) - sent)
-        to_ask = ToAsk(once, again, gradients, views - once, labels)
+        to_ask = ToAsk(once=once, again=again, gradients=gradients, views=views - once, label_only=labels)
         self._ledger.reserve(to_ask.total)
         return to_ask
 
@@ -247,8 +247,7 @@ class TargetSession:
     def queries(self) -> Queries:
         """What was asked so far."""
         spent = self._ledger.spent
-        asked = (spent.n_sent, spent.n_kept, spent.n_failed, spent.most_per_record)
-        return Queries(*asked, self._querying.price, spent.n_unanswered)
+        return Queries(**vars(spent), price=self._querying.price)
 
 
 def table_answers(table: Predictions, members: Records, nonmembers: Records, querying: Querying) -> TargetAnswers:
@@ -399,7 +398,7 @@ def again_of(n_records: int, seed: int) -> Int[np.ndarray, " record"]:
     return np.sort(stream(seed, "asked again").choice(n_records, min(_SAMPLE, n_records), replace=False))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ToAsk:
     """Queries that an audit will send: each record, some again, gradients, other views, and label-only attacks'."""
 

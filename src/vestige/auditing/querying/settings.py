@@ -12,7 +12,7 @@ from vestige.core.targets import Access
 from vestige.core.views import MirrorAndShifts
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Querying:
     """How the audited model may be asked.
 

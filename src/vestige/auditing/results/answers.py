@@ -155,7 +155,16 @@ def threat_models_of(audited: AuditInputs) -> tuple[ThreatModel, ...]:
             known = (known | {"members"}) if of_half else (known - {"members"}) | {"train", "data"}
         words = tuple(word for word in KNOWLEDGE if word in known)
         feature = f"{attack.definition}; {_OF_HALF}" if np.isnan(one.scores).any() else attack.definition
-        models.append(ThreatModel(attack.name, attack.access, feature, words, one.n_queries, attack.source))
+        models.append(
+            ThreatModel(
+                attack=attack.name,
+                interface=attack.access,
+                feature=feature,
+                knowledge=words,
+                n_queries=one.n_queries,
+                source=attack.source,
+            )
+        )
     return tuple(models)
 
 

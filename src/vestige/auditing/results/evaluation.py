@@ -124,7 +124,10 @@ def _of_targets(
         return (), ()
     how = audited.target.predictions.subjects, audited.options.subject_score
     values = values_of_targets(models, *how, progress)
-    return values, spread_of(values, models.observed, effects_of_references(models, *how, values, progress))
+    # Without a block of exact halves the counts of what remains would tell: such spreads have no interval.
+    exact = models.observed.halves is not None
+    effects = () if exact else effects_of_references(models, *how, values, progress)
+    return values, spread_of(values, models.observed, effects)
 
 
 def _rows(audited: AuditInputs, curves: Mapping[str, Roc], progress: Progress) -> tuple[list[Row], list[Row]]:
@@ -198,7 +201,11 @@ def _bands(curves: Mapping[str, Roc]) -> tuple[RocBand, ...]:
         bounds = tpr_at_fpr_bounds([curve] * fprs.size, fprs.tolist())
         bands.append(
             RocBand(
-                attack, tuple(fprs.tolist()), tuple(tpr), tuple(bounds.lower.tolist()), tuple(bounds.upper.tolist())
+                attack=attack,
+                fpr=tuple(fprs.tolist()),
+                tpr=tuple(tpr),
+                lower=tuple(bounds.lower.tolist()),
+                upper=tuple(bounds.upper.tolist()),
             )
         )
     return tuple(bands)
@@ -238,7 +245,14 @@ def _power_of(audited: AuditInputs) -> tuple[Power, ...]:
                 of_units[audited.units.member], of_units[~audited.units.member]
             )
     return tuple(
-        Power(row.attack, int(row.group), row.metric, row.value, row.interval.lower, row.interval.upper)
+        Power(
+            attack=row.attack,
+            n_queries=int(row.group),
+            metric=row.metric,
+            value=row.value,
+            lower=row.interval.lower,
+            upper=row.interval.upper,
+        )
         for row in (curve_rows(curves) if curves else ())
         if row.usable
     )

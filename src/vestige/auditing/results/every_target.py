@@ -34,7 +34,7 @@ class TargetValue:
     value: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReferenceEffect:
     """What a number of some targets changes by when a block of the other models is left out of the references.
 
@@ -127,12 +127,9 @@ def effects_of_references(
         progress: Told after every block.
 
     Returns:
-        Changes per block, attack and metric; none of an attack that the models left do not suffice for, nor of exact
-        halves, which are none without a block.
+        Changes per block, attack and metric; none of an attack that the models left do not suffice for.
     """
     observed = references.observed
-    if observed.halves is not None:
-        return ()
     attacks = references.attacks.attacks
     before = {(v.model, v.attack, v.metric): v.value for v in values}
     all_targets = {v.model for v in values}
@@ -165,7 +162,9 @@ def effects_of_references(
                 of_draws.setdefault(int(draw_of[model]), []).append(change)
         for (attack, metric), of_draws in changes.items():
             means = tuple(float(np.mean(c)) for c in of_draws.values())
-            effects.append(ReferenceEffect(left_out, len(outside), attack, metric, means))
+            effects.append(
+                ReferenceEffect(left_out=left_out, n_draws=len(outside), attack=attack, metric=metric, changes=means)
+            )
     return tuple(effects)
 
 
@@ -284,15 +283,15 @@ def spread_of(
         between = float(of_targets.var(ddof=1)) if n > 1 else np.nan
         spreads.append(
             Spread(
-                attack,
-                metric,
-                n,
-                mean,
-                float(np.clip(mean - half, 0.0, 1.0)),  # where no rate and no area is outside; NaN stays
-                float(np.clip(mean + half, 0.0, 1.0)),
-                float(np.sqrt(between * (1 - 1 / n) + variance if np.isfinite(variance) else between)),
-                float(of_targets.min()),
-                float(of_targets.max()),
+                attack=attack,
+                metric=metric,
+                n_targets=n,
+                mean=mean,
+                lower=float(np.clip(mean - half, 0.0, 1.0)),  # where no rate and no area is outside; NaN stays
+                upper=float(np.clip(mean + half, 0.0, 1.0)),
+                std=float(np.sqrt(between * (1 - 1 / n) + variance if np.isfinite(variance) else between)),
+                smallest=float(of_targets.min()),
+                largest=float(of_targets.max()),
             )
         )
     return tuple(spreads)

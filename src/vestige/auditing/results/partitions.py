@@ -19,7 +19,7 @@ from vestige.evaluation.units import Units, rows_of_levels
 _MOST_HIDDEN_NAMES = 5  # a column with more small groups than this may be one of ids
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Partition:
     """The units split by class or by a group column.
 

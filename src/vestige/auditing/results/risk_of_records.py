@@ -115,10 +115,19 @@ def _rows_at(threshold: float, counts: Counts, audited: AuditInputs) -> Iterator
 
 
 def _rmse_rows(source: str, units: Units, fit: Reliability) -> Iterator[Row]:
-    sizes = (units.n_members, units.n_nonmembers)
     for metric, value, weights in (("rmse", fit.rmse, "unweighted"), ("rmse_weighted", fit.rmse_weighted, "by units")):
         definition = f"mean risk against share of members over ten equal bins, {weights}"
-        yield Row(_NAME, source, metric, "all", value, NO_INTERVAL, *sizes, definition)
+        yield Row(
+            attack=_NAME,
+            threshold=source,
+            metric=metric,
+            group="all",
+            value=value,
+            interval=NO_INTERVAL,
+            n_members=units.n_members,
+            n_nonmembers=units.n_nonmembers,
+            definition=definition,
+        )
 
 
 def _dtype_of(side: Side) -> np.dtype[Any]:

@@ -35,7 +35,7 @@ PRIORS = (0.5, 0.1, 0.01)
 """Shares of members in the population for which precision is reported."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One number of the result table; the columns that are the same in every row are added at the end."""
 
@@ -81,7 +81,17 @@ def curve_rows(curves: Mapping[tuple[str, str], Roc], level: float = 0.95) -> It
     for (attack, group), curve in curves.items():
         m, n = curve.n_members, curve.n_nonmembers
         definition = "P(member scores higher) + P(tie)/2"
-        yield Row(attack, "roc", "auc", group, curve.auc, auc_interval(curve, level), m, n, definition)
+        yield Row(
+            attack=attack,
+            threshold="roc",
+            metric="auc",
+            group=group,
+            value=curve.auc,
+            interval=auc_interval(curve, level),
+            n_members=m,
+            n_nonmembers=n,
+            definition=definition,
+        )
         for fpr in FPRS:
             point = point_at_fpr(curve, fpr)
             resolvable = is_resolvable(fpr, n)
@@ -91,17 +101,17 @@ def curve_rows(curves: Mapping[tuple[str, str], Roc], level: float = 0.95) -> It
                 else f"; needs {nonmembers_needed(fpr):,} nonmembers"
             )
             yield Row(
-                attack,
-                "roc",
-                f"tpr_at_fpr_{fpr:g}",
-                group,
-                curve.rates_at(point)[0],
-                at[(attack, group), fpr],
-                m,
-                n,
-                f"TPR of the last ROC point with FPR <= {fpr:g}, no interpolation{more}",
-                int(curve.false_positives[point]),
-                Status.OK if resolvable else Status.NOT_RESOLVABLE,
+                attack=attack,
+                threshold="roc",
+                metric=f"tpr_at_fpr_{fpr:g}",
+                group=group,
+                value=curve.rates_at(point)[0],
+                interval=at[(attack, group), fpr],
+                n_members=m,
+                n_nonmembers=n,
+                definition=f"TPR of the last ROC point with FPR <= {fpr:g}, no interpolation{more}",
+                false_positives=int(curve.false_positives[point]),
+                status=Status.OK if resolvable else Status.NOT_RESOLVABLE,
             )
 
 
@@ -112,13 +122,28 @@ def oracle_rows(attack: str, curve: Roc) -> Iterator[Row]:
     false_positives = int(curve.false_positives[point])
     counts = Counts(int(curve.true_positives[point]), m, false_positives, n)
     yield Row(
-        attack, "oracle", "balanced_accuracy", "all", _balanced(counts), NO_INTERVAL, m, n,
-        "best (TPR+TNR)/2 over all thresholds on the target itself: optimistic", false_positives,
-    )  # fmt: skip
+        attack=attack,
+        threshold="oracle",
+        metric="balanced_accuracy",
+        group="all",
+        value=_balanced(counts),
+        interval=NO_INTERVAL,
+        n_members=m,
+        n_nonmembers=n,
+        definition="best (TPR+TNR)/2 over all thresholds on the target itself: optimistic",
+        false_positives=false_positives,
+    )
     yield Row(
-        attack, "oracle", "p_value", "all", ks_p_value(curve), NO_INTERVAL, m, n,
-        "one-sided Kolmogorov-Smirnov test of members against nonmembers",
-    )  # fmt: skip
+        attack=attack,
+        threshold="oracle",
+        metric="p_value",
+        group="all",
+        value=ks_p_value(curve),
+        interval=NO_INTERVAL,
+        n_members=m,
+        n_nonmembers=n,
+        definition="one-sided Kolmogorov-Smirnov test of members against nonmembers",
+    )
 
 
 def _balanced(c: Counts) -> float:
@@ -170,9 +195,17 @@ def call_rows(
         with np.errstate(divide="ignore", invalid="ignore"):  # no positive call: the row becomes UNDEFINED
             value, bounds = measure(name, counts, level)
         yield Row(
-            attack, rule.threshold, name, group, value, Interval(float(bounds.lower), float(bounds.upper)),
-            counts.n_members, counts.n_nonmembers, f"{metrics[name]}; {rule.definition}", counts.false_positives,
-        )  # fmt: skip
+            attack=attack,
+            threshold=rule.threshold,
+            metric=name,
+            group=group,
+            value=value,
+            interval=Interval(float(bounds.lower), float(bounds.upper)),
+            n_members=counts.n_members,
+            n_nonmembers=counts.n_nonmembers,
+            definition=f"{metrics[name]}; {rule.definition}",
+            false_positives=counts.false_positives,
+        )
 
 
 def worst_row(rows: Sequence[Row], attack: str, group: str, what: str, threshold: str) -> Row:
@@ -197,19 +230,35 @@ def worst_row(rows: Sequence[Row], attack: str, group: str, what: str, threshold
     upper = max((row.interval.upper for row in usable), default=NAN)
     where = "" if top.group == group else f" in {top.group}"
     return Row(
-        attack, threshold, top.metric, group, top.value, Interval(lower, upper), top.n_members, top.n_nonmembers,
-        f"largest over {what}, here {top.attack}{where}, bounds simultaneous (Bonferroni); {top.definition}",
-        top.false_positives, top.status,
-    )  # fmt: skip
+        attack=attack,
+        threshold=threshold,
+        metric=top.metric,
+        group=group,
+        value=top.value,
+        interval=Interval(lower, upper),
+        n_members=top.n_members,
+        n_nonmembers=top.n_nonmembers,
+        definition=f"largest over {what}, here {top.attack}{where}, bounds simultaneous (Bonferroni); {top.definition}",
+        false_positives=top.false_positives,
+        status=top.status,
+    )
 
 
 def hidden_row(attack: str, group: str, min_cell: int) -> Row:
     """The row that stands for a hidden group."""
     return Row(
-        attack, "roc", "auc", group, NAN, NO_INTERVAL, None, None,
-        f"hidden: fewer than {min_cell} units on a side, or needed to hide such a group or a difference of groups",
+        attack=attack,
+        threshold="roc",
+        metric="auc",
+        group=group,
+        value=NAN,
+        interval=NO_INTERVAL,
+        n_members=None,
+        n_nonmembers=None,
+        definition=f"hidden: fewer than {min_cell} units on a side, or needed to hide such a group or a difference of "
+        "groups",
         status=Status.SUPPRESSED,
-    )  # fmt: skip
+    )
 
 
 def worst_rows(
@@ -276,10 +325,17 @@ def p_value_row(p_value: float, curves: Mapping[str, Roc]) -> Row:
     """Make the row of the permutation test over all attacks."""
     most = max(curves.values(), key=lambda curve: curve.n_nonmembers)
     return Row(
-        "worst", "roc", "p_value", "all", p_value, NO_INTERVAL, most.n_members, most.n_nonmembers,
-        f"familywise permutation test over {len(curves)} attacks, by AUC and by the tails of one and two times the "
-        "headline rate",
-    )  # fmt: skip
+        attack="worst",
+        threshold="roc",
+        metric="p_value",
+        group="all",
+        value=p_value,
+        interval=NO_INTERVAL,
+        n_members=most.n_members,
+        n_nonmembers=most.n_nonmembers,
+        definition=f"familywise permutation test over {len(curves)} attacks, by AUC and by the tails of one and two "
+        "times the headline rate",
+    )
 
 
 def frame_of(

@@ -37,7 +37,7 @@ _KEPT = {"predicted": np.int64, "losses": np.float64}  # signals that are kept o
 _IN_FLIGHT = 4  # blocks read ahead; bounds the memory whatever the number of records
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Observed:
     """What one pass over one model's answers gives.
 

@@ -134,7 +134,7 @@ def _trained(
         refuse_shared("validation", validation, audited)
     everybody = joined(auxiliary, audited)  # with one count of classes for all
     audited = everybody.take(np.arange(auxiliary.n_records, everybody.n_records))
-    start = None if model is None else Model(model, everybody.n_classes, seed)
+    start = None if model is None else Model(model, everybody.n_classes, seed=seed)
     answers, norms, accuracies, epochs, classifiers = [], [], [], [], []
     kind: type[Logits] | type[Probabilities] = Logits
     draws = _draws(auxiliary.n_records, options.get("n_models", 1), options.get("share", 1.0), seed)

@@ -29,7 +29,7 @@ _WORTH_PROCESSES = 30.0  # seconds of all models from which on several processes
 _TRIES = 3  # models that are tried until one can be measured
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """The cost of training shadow models.
 
@@ -135,17 +135,17 @@ def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, 
     n_answers = n_views * records.n_records * records.n_classes * (4 if hasattr(plan.recipe, "epochs") else 8)
     per_row = n_answers * (len(plan.checkpoints) + 1)
     return Estimate(
-        n_fit,
-        plan.n_models,
-        int(np.count_nonzero(stored[:n_fit])),
-        int(getattr(plan.recipe, "epochs", 0)),
-        tuple(measured),
-        float(seconds[n_fit // size - 1]),
-        per_row * n_fit,
-        _size_of(records.inputs) + per_row,
-        plan.share,
-        n_views,
-        plan.sources,
+        n_models=n_fit,
+        n_asked=plan.n_models,
+        n_stored=int(np.count_nonzero(stored[:n_fit])),
+        epochs=int(getattr(plan.recipe, "epochs", 0)),
+        measured=tuple(measured),
+        seconds=float(seconds[n_fit // size - 1]),
+        disk=per_row * n_fit,
+        memory=_size_of(records.inputs) + per_row,
+        share=plan.share,
+        n_views=n_views,
+        sources=plan.sources,
     )
 
 

@@ -21,7 +21,7 @@ from vestige.training.strategies import train_group
 LOGITS, PROBABILITIES, GRADIENT_NORMS = "logits", "probabilities", "gradient_norms"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
     """Models that are trained together.
 
@@ -41,7 +41,7 @@ class Task:
     seeds: tuple[int, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
     """The result of a job for one model.
 
@@ -95,11 +95,11 @@ def _observed(plan: ShadowPlan, number: int, get: Callable[[], Model], dump: Rec
         rows = tuple(
             answers_of(copy, plan.records, plan.views, gradient_norms=plan.gradient_norms) for copy in (*there, model)
         )
-        return Trained(number, None if dump is None else _files(dump, model), rows, seconds)
+        return Trained(model=number, files=None if dump is None else _files(dump, model), rows=rows, seconds=seconds)
     except VestigeError as error:
-        return Trained(number, None, (), seconds, str(error))
+        return Trained(model=number, files=None, rows=(), seconds=seconds, error=str(error))
     except Exception as error:  # a user's own model may raise anything
-        return Trained(number, None, (), seconds, f"{type(error).__name__}: {error}")
+        return Trained(model=number, files=None, rows=(), seconds=seconds, error=f"{type(error).__name__}: {error}")
 
 
 def answers_of(

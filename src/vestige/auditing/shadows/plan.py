@@ -27,7 +27,7 @@ from vestige.training.strategies import Strategy
 _FORMAT = 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ShadowPlan:
     """Which models to train, and how.
 
@@ -88,7 +88,13 @@ class ShadowPlan:
     def model_key(self, model: int) -> ModelKey:
         """The key of a model in the bank."""
         row = digest_of_columns({"member": self.member[model]})
-        return ModelKey(self.records.digest, row, self.identity, self.seed_of(model), self.checkpoints)
+        return ModelKey(
+            data=self.records.digest,
+            membership=row,
+            recipe=self.identity,
+            seed=self.seed_of(model),
+            checkpoints=self.checkpoints,
+        )
 
     def table(self) -> ModelTable:
         """The model axis of the store: every model at its checkpoints, then at the end."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ class ShadowTraining:
 
     recipe: Recipe | str
     n_models: int = N_MODELS
+    _: KW_ONLY
     within: float | None = None
     bank: str | Path | None = None
     executor: Executor | None = None

@@ -29,7 +29,7 @@ from vestige.training.model_key import key_of
 from vestige.training.strategies import Strategy
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Shadows:
     """Shadow models that are trained and asked.
 
@@ -114,7 +114,15 @@ def train_shadows(
     if books.store is None or not books.done.any():
         raise TrainingError("Expected at least one shadow model in the time there was, found none; give it more time.")
     seconds = time.monotonic() - begun
-    return Shadows(plan, books.store, books.done, books.failures, books.n_trained, seconds, books.mended)
+    return Shadows(
+        plan=plan,
+        store=books.store,
+        done=books.done,
+        failures=books.failures,
+        n_trained=books.n_trained,
+        seconds=seconds,
+        mended=books.mended,
+    )
 
 
 def _outcomes(workers: Executor, plan: ShadowPlan, tasks: Iterator[Task]) -> Generator[Outcome, None, None]:
@@ -223,7 +231,9 @@ class _Bookkeeping:
                 stored[i] = files
         models = tuple(i for i in group if len(stored) < len(wanted) and not self._in_bank(i))
         rows = np.packbits(self.plan.member[list(models)], axis=1)
-        return Task(wanted, stored, models, rows, tuple(map(self.plan.seed_of, models)))
+        return Task(
+            wanted=wanted, stored=stored, models=models, member=rows, seeds=tuple(map(self.plan.seed_of, models))
+        )
 
     def _in_bank(self, model: int) -> bool:
         return self.reusable and self.bank.has(self.keys[model])

@@ -33,7 +33,7 @@ _CLOSING = re.compile(f'{_QUOTED}"')
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CsvFile:
     """A text table whose header has been read."""
 
@@ -133,7 +133,15 @@ def open_csv(path: PathLike, format_: Format, label: str) -> CsvFile:
     if any("\ufffd" in column for column in names):
         raise InputError(f"{file_name(path)}: {_NOT_UTF8}")
     decimal = "," if delimiter != "," and any(_COMMA_NUMBER.fullmatch(c) for row in others for c in row) else "."
-    return CsvFile(Path(path), file_name(path), tuple(names), delimiter, decimal, format_ is Format.CSV_GZIP, others)
+    return CsvFile(
+        path=Path(path),
+        name=file_name(path),
+        names=tuple(names),
+        delimiter=delimiter,
+        decimal=decimal,
+        packed=format_ is Format.CSV_GZIP,
+        rows=others,
+    )
 
 
 def _rows(sample: str, delimiter: str, n: int) -> list[list[str]]:

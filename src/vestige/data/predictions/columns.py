@@ -15,7 +15,7 @@ PREFIXES: Mapping[str, type[Output]] = {"logit_": Logits, "prob_": Probabilities
 NUMBERS: Mapping[str, type[Output]] = {"loss": Loss, "phi": Phi, "gradient_norm": GradientNorms}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Columns:
     """How a table's columns are named.
 

@@ -24,7 +24,7 @@ _GROUP = "group_"
 _ROW_NAMES = re.compile(r"|__index_level_\d+__")  # R's unnamed column, and what pandas adds to Parquet
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordColumns:
     """How a table of records is organised.
 

@@ -44,7 +44,7 @@ class SourceFile:
         return self.path.rpartition("/")[2]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NamedSet:
     """A data set known by name.
 
@@ -159,7 +159,7 @@ def _known_sets() -> Iterator[NamedSet]:
         known = {key: value for key, value in table.items() if key != "files_of"}
         known |= {"files": tuple(SourceFile(**file) for file in of_set), "shape": tuple(table["shape"])}
         known |= {"alternatives": tuple(map(tuple, table.get("alternatives", ())))}
-        yield NamedSet(name, **known | {"read": partial(_read, table["read"])})
+        yield NamedSet(name=name, **known | {"read": partial(_read, table["read"])})
 
 
 # All named data sets.

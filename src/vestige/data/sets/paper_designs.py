@@ -6,7 +6,7 @@ et al. 2022; those of Carlini et al. 2022 are in `designs` (`rank_design`, `fixe
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
@@ -46,7 +46,7 @@ class AdvRegSplit:
     evaluation: Rows
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class MemGuardSplit:
     """Song & Mittal's split for MemGuard, with a shadow model that is really trained.
 
@@ -65,7 +65,7 @@ class MemGuardSplit:
     shadow_nonmembers: Rows
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SourceTarget:
     """Sets of Choquette-Choo et al.: the target's two sides, the source model's, and those of a defensive attacker."""
 
@@ -203,7 +203,8 @@ def p1_memguard(data: P1Data, permutation: Rows) -> MemGuardSplit:
         Song & Mittal 2021, published code. The paper's test accuracy of Location30 is that on the defender's
         nonmembers, not on the attacked ones.
     """
-    return MemGuardSplit(*_blocks(data, _MEMGUARD, permutation))
+    names = (entry.name for entry in fields(MemGuardSplit))
+    return MemGuardSplit(**dict(zip(names, _blocks(data, _MEMGUARD, permutation), strict=True)))
 
 
 def p3_blocks(n_records: int, n: int, *, defender: bool = False) -> SourceTarget:
@@ -234,7 +235,13 @@ def p3_blocks(n_records: int, n: int, *, defender: bool = False) -> SourceTarget
             f"{n_records // n_sets:,} at most, or p3_swapped_blocks."
         )
     target_in, target_out, source_in, source_out, *rest = disjoint_pools([n] * n_sets, n_records, seed=None)
-    return SourceTarget(target_in, target_out, source_in, source_out, tuple(rest))
+    return SourceTarget(
+        target_members=target_in,
+        target_nonmembers=target_out,
+        source_members=source_in,
+        source_nonmembers=source_out,
+        defender=tuple(rest),
+    )
 
 
 def p3_swapped_blocks(n_records: int, n: int) -> SourceTarget:
@@ -259,7 +266,7 @@ def p3_swapped_blocks(n_records: int, n: int) -> SourceTarget:
         Choquette-Choo et al. 2021 (CIFAR-100, n = 30,000 of 60,000 images, which do not allow four sets).
     """
     first, second = disjoint_pools([n, n], n_records, seed=None)
-    return SourceTarget(first, second, second, first)
+    return SourceTarget(target_members=first, target_nonmembers=second, source_members=second, source_nonmembers=first)
 
 
 def p3_tabular(n_records: int, n: int, *, seed: int, subjects: Any = None) -> SourceTarget:
@@ -288,7 +295,8 @@ def p3_tabular(n_records: int, n: int, *, seed: int, subjects: Any = None) -> So
         the source's sets short or empty; here the remaining 3,410 are shared evenly.
     """
     rest = max((units_of(n_records, subjects).n - n) // 3, 1)
-    return SourceTarget(*disjoint_pools([n, *[min(n, rest)] * 3], n_records, seed=seed, subjects=subjects))
+    pools = disjoint_pools([n, *[min(n, rest)] * 3], n_records, seed=seed, subjects=subjects)
+    return SourceTarget(**dict(zip((entry.name for entry in fields(SourceTarget)), pools, strict=True)))
 
 
 def p4_quarters(n_pool: int, *, seed: int, subjects: Any = None) -> QuarterSplit:

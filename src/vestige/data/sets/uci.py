@@ -21,7 +21,7 @@ _WHOLE = r"[+-]?[0-9]{1,18}"
 _NUMBER = r"[?]|[+-]?([0-9]{1,18}[.]?[0-9]{0,18}|[.][0-9]{1,18})([eE][+-]?[0-9]{1,2})?"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Layout:
     """The fields of a file in their order, the label among them."""
 

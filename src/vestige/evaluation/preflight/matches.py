@@ -19,7 +19,7 @@ FEWEST_DRAWS, MOST_DRAWS = 1_999, 9_999
 _NEVER = 1e-9  # chance that equal records all fall on one side, below which they tell nothing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Matches:
     """Nonmembers that equal a member.
 
@@ -85,12 +85,20 @@ def matches(
     seen = int(across[looked_at].sum())
     drawn = _relabelled(looked_at, group, hashes, member, units)
     if drawn is None:
-        return Matches(int(across.sum()), n_nonmembers, 0.0, 1.0, 1.0)
+        return Matches(
+            n_across=int(across.sum()), n_nonmembers=n_nonmembers, beyond_chance=0.0, p_more=1.0, p_fewer=1.0
+        )
     beyond = (seen - float(drawn.mean())) / max(n_nonmembers, 1)
     beyond *= int(across[in_play].sum()) / seen if seen else 1.0  # as for those that were not looked at
     p_more = (1 + np.count_nonzero(drawn >= seen)) / (1 + drawn.size)
     p_fewer = (1 + np.count_nonzero(drawn <= seen)) / (1 + drawn.size)
-    return Matches(int(across.sum()), n_nonmembers, beyond, float(p_more), float(p_fewer))
+    return Matches(
+        n_across=int(across.sum()),
+        n_nonmembers=n_nonmembers,
+        beyond_chance=beyond,
+        p_more=float(p_more),
+        p_fewer=float(p_fewer),
+    )
 
 
 def _fewest_equals(sizes: np.ndarray, in_play: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ class Shortcut(Enum):
     """That of the first group does, those of the others start from the block's input."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Form:
     """Where implementations of wide residual networks differ.
 

@@ -85,7 +85,9 @@ def hop_skip_jump(
         counts, not the last; steps and precision end at what the numbers can tell apart; where features differ in
         range, the first probes' radius is a tenth of the mean range; directions, see `orthogonal`.
     """
-    settings = Settings(n_queries, seed, n_draws, signed, budgets, starts, settled)
+    settings = Settings(
+        n_queries=n_queries, seed=seed, n_draws=n_draws, signed=signed, budgets=budgets, starts=starts, settled=settled
+    )
 
     def moves(search: Search) -> Iterator[None]:
         bank = shared_bank(search.n_features, seed, search.dtype.str, orthogonal)

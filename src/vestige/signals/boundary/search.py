@@ -27,7 +27,7 @@ _GROUP_NUMBERS = 1 << 23  # of the records whose state is held at once
 _CHANGED_SIDES = 0.1  # share of the points that were asked again: more is no rounding on the boundary
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class BoundaryDistances:
     """How far each record is from the nearest input found that the model decides otherwise about.
 
@@ -70,7 +70,7 @@ class Starts:
     n_tried: int = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What searches have in common; see `hop_skip_jump`."""
 

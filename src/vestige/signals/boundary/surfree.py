@@ -91,7 +91,9 @@ def surfree(
         to each other within a block of the shared bank before the current direction is taken out of them, instead of
         to the last hundred; fewer angles and bisections, which serve a budget of hundreds better.
     """
-    settings = Settings(n_queries, seed, n_draws, signed, budgets, starts, settled)
+    settings = Settings(
+        n_queries=n_queries, seed=seed, n_draws=n_draws, signed=signed, budgets=budgets, starts=starts, settled=settled
+    )
 
     def moves(search: Search) -> Iterator[None]:
         bank = shared_bank(search.n_features, seed, search.dtype.str, True)

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from hashlib import sha256
 from itertools import islice
 from queue import SimpleQueue
@@ -35,7 +35,7 @@ _WAITING = 1  # requests that wait for the next free connection, so that none wa
 _OURS = {"content-type", "content-length", "transfer-encoding", "accept-encoding", "connection"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a server is asked to bear.
 
@@ -89,6 +89,7 @@ class Endpoint:
     """
 
     url: str
+    _: KW_ONLY
     answers: AnswerFormat = field(default_factory=AnswerFormat)
     output: str | None = field(default=None, kw_only=True)
     headers: Mapping[str, str] = field(default_factory=dict, kw_only=True, repr=False, hash=False)

@@ -157,7 +157,7 @@ class Reply(NamedTuple):
     n_failed: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Failure:
     """Why a try gave no answer, what to do about it, and whether another may."""
 
@@ -240,7 +240,7 @@ class Sender:
     ) -> tuple[Any] | _Failure:
         self._pace.wait(stop)
         if stop.is_set():
-            return _Failure("none yet", "ask again", False)
+            return _Failure(found="none yet", cure="ask again", may_pass=False)
         if self._process != os.getpid():  # on connections that a fork shares, one process reads the other's answers
             self._connect()
         connection = self._free.get()  # before the clock: two passes share them, and no server is late for that
@@ -319,7 +319,7 @@ class Sender:
             (True, f"a broken connection ({words})", "see the server's log", True, True),
         )
         _, found, cure, may_pass, is_sent = next(problem for problem in problems if problem[0])
-        return _Failure(found, cure, may_pass, is_sent=is_sent)
+        return _Failure(found=found, cure=cure, may_pass=may_pass, is_sent=is_sent)
 
     def _read(self, response: httpx.Response, content: bytes) -> tuple[Any] | _Failure:
         status = response.status_code
@@ -327,13 +327,24 @@ class Sender:
             return self._parsed(response, content)
         if status in range(300, 400):
             cure = "give the URL of the model itself; none is followed, because it would take the headers elsewhere"
-            return _Failure(f"status {status}, a redirect to {self._target(response)}", cure, False, status=status)
+            return _Failure(
+                found=f"status {status}, a redirect to {self._target(response)}",
+                cure=cure,
+                may_pass=False,
+                status=status,
+            )
         cure = _CURES.get(status, "see the server's log")
         if status in (401, 403):
             cure = self.credentials.cure()
         words = self._quoted(_message(content))
         wait = _seconds(response.headers.get("Retry-After", ""))
-        return _Failure(f"status {status}" + (f" ({words})" if words else ""), cure, status in _AGAIN, wait, status)
+        return _Failure(
+            found=f"status {status}" + (f" ({words})" if words else ""),
+            cure=cure,
+            may_pass=status in _AGAIN,
+            asked_wait=wait,
+            status=status,
+        )
 
     def _parsed(self, response: httpx.Response, content: bytes) -> tuple[Any] | _Failure:
         with suppress(ValueError):
@@ -343,7 +354,9 @@ class Sender:
         except (ValueError, RecursionError):
             kind = self._quoted(response.headers.get("Content-Type", "no type"))
         return _Failure(
-            f"{len(content):,} bytes that are no JSON ({kind})", "see the server's log and what stands before it", True
+            found=f"{len(content):,} bytes that are no JSON ({kind})",
+            cure="see the server's log and what stands before it",
+            may_pass=True,
         )
 
     def _target(self, response: httpx.Response) -> str:

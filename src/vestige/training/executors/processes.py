@@ -75,7 +75,10 @@ class Processes:
             OutputError: The folder for temporary files is full.
         """
         payload = _Payload.of(work, shared)
-        with payload.file, _Processes(payload, self.n_workers, self.threads_each) as pool:
+        with (
+            payload.file,
+            _Processes(payload=payload, n_workers=self.n_workers, threads_each=self.threads_each) as pool,
+        ):
             yield from outcomes_of(pool, tasks)
 
 
@@ -130,7 +133,7 @@ class _Worker:
         return self.process.wait()
 
 
-@dataclass(eq=False)
+@dataclass(kw_only=True, eq=False)
 class _Processes:
     """The processes; each is started when there is a task for it."""
 
