@@ -131,6 +131,25 @@ def test_a_label_only_probe_is_one_file_of_a_user(tree):
     assert "label_only_likelihood_ratio: strength 0." in said
 
 
+def test_a_metric_is_a_row_and_its_interval(tree):
+    patch(tree, EXTENDING / "metric" / "rows.patch")
+    assert changed(tree) == ["src/vestige/auditing/results/rows.py"]
+    code = (
+        TABLE
+        + """
+results = vestige.audit(vestige.Predictions(Logits(z), labels, member), attacks=["loss"]).results
+rows = results[results["group"].eq("all") & results["attack"].eq("loss")]
+rows = rows.set_index(["threshold", "metric"])[["value", "lower", "upper"]]
+for threshold in {t for t, metric in rows.index if metric == "advantage"}:
+    ours, known = rows.loc[(threshold, "advantage")], rows.loc[(threshold, "balanced_accuracy")]
+    print(float(abs(ours - (2 * known - 1)).max()))
+"""
+    )
+    distances = printed(tree, code)
+    assert distances
+    assert max(map(float, distances)) < 1e-12
+
+
 def test_a_data_set_is_one_entry(tree):
     file = tree / "src" / "vestige" / "data" / "sets" / "sets.json"
     entry = json.loads((EXTENDING / "data_set" / "entry.json").read_text(encoding="utf-8"))

@@ -47,8 +47,8 @@ class Signal:
     family: Family
     access: str
     knowledge: tuple[str, ...]
-    _: KW_ONLY
     needs: str
+    _: KW_ONLY
     for_custom: bool = False
     made_of: Callable[..., Any] | None = None
 
@@ -73,86 +73,60 @@ _A, _R, _K, _C = Family.ANSWERS, Family.REFERENCES, Family.KNOWN, Family.COPIES
 SIGNALS = {
     signal.name: signal
     for signal in (  # what a user must give for an attack is said by the first of these that it reads
-        Signal("population_losses", _K, "loss", ("data", "label"), needs="losses of known nonmembers"),
-        Signal("is_known_nonmember", _K, "label", ("data",), needs="features, and some known nonmembers"),
-        Signal("population_phi", _R, "loss", _ALL, needs=_POPULATION),
-        Signal("population_shadow_phi", _R, "loss", _ALL, needs=_POPULATION),
-        Signal("population_is_in", _R, "label", ("train", "data"), needs=_POPULATION),
+        Signal("population_losses", _K, "loss", ("data", "label"), "losses of known nonmembers"),
+        Signal("is_known_nonmember", _K, "label", ("data",), "features, and some known nonmembers"),
+        Signal("population_phi", _R, "loss", _ALL, _POPULATION),
+        Signal("population_shadow_phi", _R, "loss", _ALL, _POPULATION),
+        Signal("population_is_in", _R, "label", ("train", "data"), _POPULATION),
         Signal(
-            "shadow_gradient_norms",
-            _R,
-            "gradients",
-            (*_ALL, "model"),
-            needs="gradient norms of the target and of torch models not trained on the audited records",
+            "shadow_gradient_norms", _R, "gradients", (*_ALL, "model"),
+            "gradient norms of the target and of torch models not trained on the audited records",
         ),
         Signal(
-            "shadow_max_log_p",
-            _R,
-            "confidence",
-            ("train", "data"),
-            needs=f"{_CLASSES}, of the model and of shadow models not trained on the audited records",
+            "shadow_max_log_p", _R, "confidence", ("train", "data"),
+            f"{_CLASSES}, of the model and of shadow models not trained on the audited records",
         ),
         Signal(
-            "shadow_agreement",
-            _C,
-            "label",
-            _ALL,
-            needs="predicted labels of noisy or augmented copies, of the model and of shadow models trained on random "
-            "halves",
+            "shadow_agreement", _C, "label", _ALL,
+            "predicted labels of noisy or augmented copies, of the model and of shadow models trained on random halves",
         ),
         Signal(
-            "shadow_signed_distances",
-            _C,
-            "label",
-            _ALL,
-            needs="distances to the decision boundary, of the model and of shadow models not trained on the record",
+            "shadow_signed_distances", _C, "label", _ALL,
+            "distances to the decision boundary, of the model and of shadow models not trained on the record",
         ),
         Signal(
-            "source_copy_distances",
-            _C,
-            "label",
-            _ALL,
-            needs="distances to the decision boundary of shifted copies of each record",
+            "source_copy_distances", _C, "label", _ALL,
+            "distances to the decision boundary of shifted copies of each record",
         ),
-        Signal("is_in", _R, "label", ("train", "data"), needs=_MODELS, for_custom=True),
-        Signal("shadow_phi", _R, "loss", _ALL, needs=_MODELS, for_custom=True),
-        Signal("shadow_statistic", _R, "loss", _ALL, needs=_MODELS),
-        Signal("statistic", _R, "loss", _ALL, needs=_MODELS),
-        Signal("max_log_p", _A, "confidence", (), needs=_CLASSES),
-        Signal("gradients", _A, "gradients", ("label", "model"), needs=_GRADIENTS),
+        Signal("is_in", _R, "label", ("train", "data"), _MODELS, for_custom=True),
+        Signal("shadow_phi", _R, "loss", _ALL, _MODELS, for_custom=True),
+        Signal("shadow_statistic", _R, "loss", _ALL, _MODELS),
+        Signal("statistic", _R, "loss", _ALL, _MODELS),
+        Signal("max_log_p", _A, "confidence", (), _CLASSES),
+        Signal("gradients", _A, "gradients", ("label", "model"), _GRADIENTS),
+        Signal("gradient_norms", _A, "gradients", ("label", "model"), f"{_GRADIENTS}, or their norms", for_custom=True),
+        Signal("probabilities", _A, "confidence", (), _CLASSES, for_custom=True),
+        Signal("log_probabilities", _A, "confidence", (), _CLASSES),
+        Signal("phi", _A, "loss", ("label",), _TRUE_CLASS, for_custom=True),
+        Signal("losses", _A, "loss", ("label",), _TRUE_CLASS, for_custom=True),
+        Signal("p_true", _A, "loss", ("label",), _TRUE_CLASS, for_custom=True),
+        Signal("agreement", _C, "label", ("label",), "predicted labels of copies of each record"),
+        Signal("correct", _C, "label", ("label",), "predicted labels of augmented copies of each record"),
+        Signal("noise_correct", _C, "label", ("label",), "predicted labels of noisy copies of each record"),
+        Signal("boundary_distances", _C, "label", _ALL, _DISTANCES),
+        Signal("signed_distances", _C, "label", _ALL, _DISTANCES),
+        Signal("copy_distances", _C, "label", _ALL, _DISTANCES),
         Signal(
-            "gradient_norms",
-            _A,
-            "gradients",
-            ("label", "model"),
-            needs=f"{_GRADIENTS}, or their norms",
-            for_custom=True,
+            "settled_distances", _C, "label", _ALL,
+            "distances to the decision boundary, ended as soon as a shadow model's threshold is settled",
         ),
-        Signal("probabilities", _A, "confidence", (), needs=_CLASSES, for_custom=True),
-        Signal("log_probabilities", _A, "confidence", (), needs=_CLASSES),
-        Signal("phi", _A, "loss", ("label",), needs=_TRUE_CLASS, for_custom=True),
-        Signal("losses", _A, "loss", ("label",), needs=_TRUE_CLASS, for_custom=True),
-        Signal("p_true", _A, "loss", ("label",), needs=_TRUE_CLASS, for_custom=True),
-        Signal("agreement", _C, "label", ("label",), needs="predicted labels of copies of each record"),
-        Signal("correct", _C, "label", ("label",), needs="predicted labels of augmented copies of each record"),
-        Signal("noise_correct", _C, "label", ("label",), needs="predicted labels of noisy copies of each record"),
-        Signal("boundary_distances", _C, "label", _ALL, needs=_DISTANCES),
-        Signal("signed_distances", _C, "label", _ALL, needs=_DISTANCES),
-        Signal("copy_distances", _C, "label", _ALL, needs=_DISTANCES),
-        Signal(
-            "settled_distances",
-            _C,
-            "label",
-            _ALL,
-            needs="distances to the decision boundary, ended as soon as a shadow model's threshold is settled",
-        ),
-        Signal("predicted", _A, "label", (), needs="predicted labels, probabilities or logits", for_custom=True),
-        Signal("labels", _A, "label", ("label",), needs="labels", for_custom=True),
-        Signal("known_member", _K, "label", ("members",), needs="records of known membership"),
-        Signal("signal", _A, "loss", ("label",), needs=_TRUE_CLASS),
-        Signal("features", _A, "label", (), needs="features"),
+        Signal("predicted", _A, "label", (), "predicted labels, probabilities or logits", for_custom=True),
+        Signal("labels", _A, "label", ("label",), "labels", for_custom=True),
+        Signal("known_member", _K, "label", ("members",), "records of known membership"),
+        Signal("signal", _A, "loss", ("label",), _TRUE_CLASS),
+        Signal("features", _A, "label", (), "features"),
     )
-}
+}  # fmt: skip
 """Every signal by its name. Of known records attacks read the same as `known_...`."""
 
 FOR_CUSTOM = tuple(

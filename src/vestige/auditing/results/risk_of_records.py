@@ -8,7 +8,7 @@ import numpy as np
 
 from vestige.auditing.results.inputs import AuditInputs
 from vestige.auditing.results.operating_points import Rule
-from vestige.auditing.results.rows import NAN, Counts, Row, call_rows, count_calls, measure
+from vestige.auditing.results.rows import NAN, Counts, Row, call_rows, count_calls, precision
 from vestige.auditing.scoring.learnt_scores import Side
 from vestige.core.options import Arithmetic
 from vestige.core.outputs import Logits, Probabilities
@@ -74,7 +74,7 @@ def risk_of(audited: AuditInputs) -> tuple[np.ndarray | None, RiskSummary | None
         rmse=fit.rmse,
         rmse_weighted=fit.rmse_weighted,
         thresholds=_RISK_THRESHOLDS,
-        precision=tuple(NAN if _hidden(c, audited) else measure(f"precision_at_prior_{prior}", c)[0] for _, c in calls),
+        precision=tuple(NAN if _hidden(c, audited) else precision("", prior).value(c) for _, c in calls),
         recall=tuple(NAN if _hidden(c, audited) else c.true_positives / c.n_members for _, c in calls),
     )
     return (

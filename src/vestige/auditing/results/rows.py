@@ -1,7 +1,7 @@
 """Rows of the result table: every metric of one attack on one group of units, and what is worst of several rows."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -151,49 +151,86 @@ def _balanced(c: Counts) -> float:
     return 0.5 * (c.true_positives / c.n_members + (c.n_nonmembers - c.false_positives) / c.n_nonmembers)
 
 
-def measure(name: str, c: Counts, level: float = 0.95) -> tuple[float, Bounds]:
-    """Value and interval of one metric of calls at a given threshold."""
-    tpr, fpr = c.true_positives / c.n_members, c.false_positives / c.n_nonmembers
-    if name in ("recall", "tpr"):
-        return tpr, rate_bounds(c.true_positives, c.n_members, level)
-    if name == "fpr":
-        return fpr, rate_bounds(c.false_positives, c.n_nonmembers, level)
-    if name == "balanced_accuracy":
-        return _balanced(c), balanced_accuracy_bounds(*c, level)
-    if name == "f1":
-        wrong = c.n_members - c.true_positives + c.false_positives
-        return 2 * c.true_positives / (2 * c.true_positives + wrong), f1_bounds(*c, level)
-    prior = c.n_members / (c.n_members + c.n_nonmembers) if name == "precision" else float(name.rsplit("_", 1)[1])
-    called = prior * tpr + (1 - prior) * fpr
-    return (prior * tpr / called if called else NAN), precision_bounds(*c, prior, level)
+@dataclass(frozen=True)
+class Metric:
+    """One number of the calls at a given threshold.
+
+    Attributes:
+        definition: What it is.
+        value: The number; NaN or a division by 0 where there is none.
+        bounds: Its interval at a level.
+    """
+
+    definition: str
+    value: Callable[[Counts], float]
+    bounds: Callable[[Counts, float], Bounds]
+
+
+def _tpr(definition: str) -> Metric:
+    return Metric(
+        definition,
+        lambda c: c.true_positives / c.n_members,
+        lambda c, level: rate_bounds(c.true_positives, c.n_members, level),
+    )
+
+
+def _fpr(definition: str) -> Metric:
+    return Metric(
+        definition,
+        lambda c: c.false_positives / c.n_nonmembers,
+        lambda c, level: rate_bounds(c.false_positives, c.n_nonmembers, level),
+    )
+
+
+def precision(definition: str, prior: float | None = None) -> Metric:
+    """Share of members among the units called members, at a prior, or at the sample's own share of members."""
+
+    def share(c: Counts) -> float:
+        return c.n_members / (c.n_members + c.n_nonmembers) if prior is None else prior
+
+    def value(c: Counts) -> float:
+        tpr, fpr = c.true_positives / c.n_members, c.false_positives / c.n_nonmembers
+        called = share(c) * tpr + (1 - share(c)) * fpr
+        return share(c) * tpr / called if called else NAN
+
+    return Metric(definition, value, lambda c, level: precision_bounds(*c, share(c), level))
+
+
+def _f1(c: Counts) -> float:
+    return 2 * c.true_positives / (2 * c.true_positives + c.n_members - c.true_positives + c.false_positives)
 
 
 _PRECISION_AT = {
-    f"precision_at_prior_{prior:g}": f"precision where {prior:g} of the population are members" for prior in PRIORS
+    f"precision_at_prior_{prior:g}": precision(f"precision where {prior:g} of the population are members", prior)
+    for prior in PRIORS
 }
-_RULE_METRICS = {
-    "balanced_accuracy": "(TPR + TNR) / 2",
-    "precision": "share of members among those called members, at this sample's ratio",
-    "recall": "share of the members called members (TPR)",
-    "f1": "2 TP / (2 TP + FP + FN), at this sample's ratio",
-    "fpr": "share of the nonmembers called members",
+METRICS = {
+    "balanced_accuracy": Metric("(TPR + TNR) / 2", _balanced, lambda c, level: balanced_accuracy_bounds(*c, level)),
+    "precision": precision("share of members among those called members, at this sample's ratio"),
+    "recall": _tpr("share of the members called members (TPR)"),
+    "f1": Metric("2 TP / (2 TP + FP + FN), at this sample's ratio", _f1, lambda c, level: f1_bounds(*c, level)),
+    "fpr": _fpr("share of the nonmembers called members"),
     **_PRECISION_AT,
 }
-_FPR_METRICS = {
-    "tpr": "share of the members called members",
-    "fpr": "share of the nonmembers called members, realised",
+"""Metrics of a threshold from elsewhere: to add one, add a row here, and its interval in `evaluation.intervals`."""
+
+METRICS_AT_FPR = {
+    "tpr": _tpr("share of the members called members"),
+    "fpr": _fpr("share of the nonmembers called members, realised"),
     **_PRECISION_AT,
 }
+"""Metrics of a threshold that was set for a false-positive rate."""
 
 
 def call_rows(
     attack: str, group: str, rule: Rule, counts: Counts, level: float = 0.95, only: Sequence[str] = ()
 ) -> Iterator[Row]:
     """Every metric of one attack's calls at a threshold from elsewhere."""
-    metrics = _RULE_METRICS if rule.wanted_fpr is None else _FPR_METRICS
+    metrics = METRICS if rule.wanted_fpr is None else METRICS_AT_FPR
     for name in only or metrics:
+        metric = metrics[name]
         with np.errstate(divide="ignore", invalid="ignore"):  # no positive call: the row becomes UNDEFINED
-            value, bounds = measure(name, counts, level)
+            value, bounds = metric.value(counts), metric.bounds(counts, level)
         yield Row(
             attack=attack,
             threshold=rule.threshold,
@@ -203,7 +240,7 @@ def call_rows(
             interval=Interval(float(bounds.lower), float(bounds.upper)),
             n_members=counts.n_members,
             n_nonmembers=counts.n_nonmembers,
-            definition=f"{metrics[name]}; {rule.definition}",
+            definition=f"{metric.definition}; {rule.definition}",
             false_positives=counts.false_positives,
         )
 
