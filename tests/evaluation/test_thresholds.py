@@ -41,7 +41,7 @@ def literal_p1(members, nonmembers):
     return threshold
 
 
-def literal_p3(members, nonmembers):
+def literal_paper(members, nonmembers):
     """T-B: strict `>`, all distinct scores from the top and minus infinity; the first of the best."""
     best, threshold = Fraction(-1), np.inf
     for t in [*sorted({*members, *nonmembers}, reverse=True), -np.inf]:
@@ -103,7 +103,7 @@ def test_an_increasing_transform_changes_no_decision(members, nonmembers):
 @settings(deadline=None, max_examples=300)
 @given(members=TIED | UNTIED, nonmembers=TIED | UNTIED)
 def test_p3_reaches_the_best_strict_accuracy(members, nonmembers):
-    best, _ = literal_p3(members, nonmembers)
+    best, _ = literal_paper(members, nonmembers)
     thresholds = strict_thresholds(known(members, nonmembers))
     t = thresholds.values[0]
     assert thresholds.strict
@@ -115,7 +115,7 @@ def test_p3_reaches_the_best_strict_accuracy(members, nonmembers):
 @example(members=np.array([4.0, 1, 3, 3, 4, 1]), nonmembers=np.array([4.0, 2, 1, 0, 1, 4, 3, 0, 3]))
 @given(members=TIED | UNTIED, nonmembers=TIED | UNTIED)
 def test_p3_takes_the_first_of_the_best(members, nonmembers):
-    assert strict_thresholds(known(members, nonmembers)).values[0] == literal_p3(members, nonmembers)[1]
+    assert strict_thresholds(known(members, nonmembers)).values[0] == literal_paper(members, nonmembers)[1]
 
 
 @settings(deadline=None)

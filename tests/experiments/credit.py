@@ -19,7 +19,7 @@ from vestige.attacks.calibration import calibration_score
 from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.data.sets.named import load
-from vestige.data.sets.paper_designs import p4_quarters
+from vestige.data.sets.paper_designs import watson_quarters
 from vestige.evaluation.roc import best_point, roc
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 from vestige.papers import watson
@@ -45,7 +45,7 @@ def design(n_trials: int) -> tuple[np.ndarray, list[dict[str, np.ndarray]]]:
     """Three training sets of each trial, and who plays what in it."""
     rows, parts = [], []
     for trial in range(n_trials):
-        split = p4_quarters(POOL, seed=trial)
+        split = watson_quarters(POOL, seed=trial)
         held_out = np.flatnonzero(split.public_nonmembers)
         drawn = stream(trial, "experiment, half of the public nonmembers").permutation(held_out)
         second = np.zeros(POOL, dtype=bool)
@@ -110,7 +110,7 @@ class Trained:
 
 
 def trained(n_trials: int, *, softmax_twice: bool) -> Trained:
-    everybody: Records = load("german-credit-p4")
+    everybody: Records = load("german-credit-watson")
     pool, others = (everybody.take(np.arange(*ends)) for ends in ((0, POOL), (POOL, everybody.n_records)))
     recipe, rows = watson.credit_recipe(softmax_twice=softmax_twice), design(n_trials)[0]
     strategy, references = Strategy(stack=len(rows)), np.arange(len(rows)) % 3 > 0

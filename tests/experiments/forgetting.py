@@ -22,7 +22,7 @@ from vestige.auditing.shadows.auxiliary_references import references_by_forgetti
 from vestige.core.recipe import Model
 from vestige.core.records import Records, joined
 from vestige.data.sets.named import load
-from vestige.data.sets.paper_designs import PublicGame, QuarterSplit, p4_public_game, p4_quarters
+from vestige.data.sets.paper_designs import PublicGame, QuarterSplit, watson_public_game, watson_quarters
 from vestige.evaluation.roc import roc
 from vestige.papers import watson
 from vestige.signals.phi import phi_from_logits
@@ -114,13 +114,13 @@ def trial_of(own: dict[str, np.ndarray], simulated: dict[str, np.ndarray], game:
 
 
 def trials(numbers: Sequence[int], *, softmax_twice: bool) -> list[Rates]:
-    everybody: Records = load("german-credit-p4")
+    everybody: Records = load("german-credit-watson")
     everybody = Records(
         everybody.inputs, everybody.labels, ids=np.arange(everybody.n_records), classes=everybody.n_classes
     )
     pool, others = everybody.take(np.arange(POOL)), everybody.take(np.arange(POOL, everybody.n_records))
     recipe = watson.credit_recipe(softmax_twice=softmax_twice)
-    splits = [p4_quarters(POOL, seed=trial) for trial in numbers]
+    splits = [watson_quarters(POOL, seed=trial) for trial in numbers]
     rows = np.array([row for split in splits for row in (split.members, split.public_members)])
     models = train_stack(recipe, pool, rows, seeds=range(len(rows)))
     return [_trial(pool, others, recipe, split, models[2 * i], models[2 * i + 1], i) for i, split in enumerate(splits)]
@@ -129,7 +129,7 @@ def trials(numbers: Sequence[int], *, softmax_twice: bool) -> list[Rates]:
 def _trial(
     pool: Records, others: Records, recipe: TorchRecipe, split: QuarterSplit, target: Any, played: Any, seed: int
 ) -> Rates:
-    game = p4_public_game(split, seed=seed)
+    game = watson_public_game(split, seed=seed)
     public = pool.take(split.public_members)
     private = Played(target, pool.take(split.members), pool.take(split.nonmembers), public)
     simulated = Played(played, public, pool.take(game.nonmembers), pool.take(game.reference))

@@ -90,7 +90,7 @@ SETTINGS: dict[str, Setting] = {
     "adult": Setting(
         "Choquette-Choo et al.'s card, 107-128-128-2 with tanh until the training loss stops falling; 10,000 of "
         "20,000 records each",
-        "adult-p3",
+        "adult-choquette-choo",
         20_000,
         choquette_choo.adult_recipe,
         n_models=18,

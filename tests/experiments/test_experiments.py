@@ -215,7 +215,7 @@ def test_studies_done_anew_find_what_is_stored(name):
 
 @pytest.mark.slow
 def test_credit_done_anew_finds_what_is_stored():
-    needs("german-credit-p4")
+    needs("german-credit-watson")
     again, stored = credit.run(), STORED["german-credit"]
     for ours, theirs in zip(again["claims"], stored["claims"], strict=True):
         assert abs(ours["value"] - theirs["value"]) < theirs["upper"] - theirs["lower"]
@@ -224,7 +224,7 @@ def test_credit_done_anew_finds_what_is_stored():
 
 @pytest.mark.slow
 def test_forgetting_done_anew_finds_what_is_stored():
-    needs("german-credit-p4")
+    needs("german-credit-watson")
     again, stored = forgetting.run(), STORED["german-credit-forgetting"]
     for ours, theirs in zip(again["claims"], stored["claims"], strict=True):
         assert abs(ours["value"] - theirs["value"]) < theirs["upper"] - theirs["lower"]

@@ -68,7 +68,7 @@ def test_only_the_first_columns_of_a_table_are_standardised():
 def test_adults_means_and_deviations_are_those_of_its_records():
     from vestige.data.sets.named import load
 
-    first = np.asarray(load("adult-p3", folder=Path(str(REAL))).inputs[:, :6], dtype=np.float64)
+    first = np.asarray(load("adult-choquette-choo", folder=Path(str(REAL))).inputs[:, :6], dtype=np.float64)
     assert first.mean(axis=0).tolist() == pytest.approx(ADULT_MEAN, rel=1e-6)
     assert first.std(axis=0).tolist() == pytest.approx(ADULT_STD, rel=1e-6)
 

@@ -7,14 +7,14 @@ import pytest
 from tests.data.refusals import refused
 
 from vestige.data.sets.paper_designs import (
-    P1Data,
+    SongMittalData,
+    choquette_choo_blocks,
+    choquette_choo_swapped_blocks,
+    choquette_choo_tabular,
     known_half,
-    p1_adversarial_regularisation,
-    p1_memguard,
-    p3_blocks,
-    p3_swapped_blocks,
-    p3_tabular,
-    p4_quarters,
+    song_mittal_adversarial_regularisation,
+    song_mittal_memguard,
+    watson_quarters,
 )
 
 
@@ -44,11 +44,11 @@ def test_the_known_half_is_drawn_as_the_published_code_draws_it():
 
 @pytest.mark.parametrize(
     ("data", "n_members", "n_reference", "first_left"),
-    [(P1Data.PURCHASE100, 19_732, 29_599, 78_929), (P1Data.TEXAS100, 10_000, 20_199, 30_199)],
+    [(SongMittalData.PURCHASE100, 19_732, 29_599, 78_929), (SongMittalData.TEXAS100, 10_000, 20_199, 30_199)],
 )
 def test_p1_adversarial_regularisation(data, n_members, n_reference, first_left):
     rows = permutation(data)
-    split = p1_adversarial_regularisation(data, rows)
+    split = song_mittal_adversarial_regularisation(data, rows)
     np.testing.assert_array_equal(split.members, rows[:n_members])
     np.testing.assert_array_equal(split.reference, rows[n_members:][:n_reference])
     np.testing.assert_array_equal(split.evaluation, rows[first_left:])
@@ -59,11 +59,11 @@ def test_p1_adversarial_regularisation(data, n_members, n_reference, first_left)
 
 @pytest.mark.parametrize(
     ("data", "n", "shadow_in", "shadow_out", "n_shadow"),
-    [(P1Data.LOCATION30, 1_000, 3_000, 4_000, 500), (P1Data.TEXAS100, 10_000, 30_000, 35_000, 5_000)],
+    [(SongMittalData.LOCATION30, 1_000, 3_000, 4_000, 500), (SongMittalData.TEXAS100, 10_000, 30_000, 35_000, 5_000)],
 )
 def test_p1_memguard(data, n, shadow_in, shadow_out, n_shadow):
     rows = permutation(data)
-    split = p1_memguard(data, rows)
+    split = song_mittal_memguard(data, rows)
     np.testing.assert_array_equal(split.members, rows[:n])
     np.testing.assert_array_equal(split.defender, rows[n : 2 * n])
     np.testing.assert_array_equal(split.nonmembers, rows[2 * n : 3 * n])
@@ -72,16 +72,21 @@ def test_p1_memguard(data, n, shadow_in, shadow_out, n_shadow):
 
 
 def test_p3_blocks_of_images():
-    sets = p3_blocks(60_000, 10_000, defender=True)
+    sets = choquette_choo_blocks(60_000, 10_000, defender=True)
     blocks = [sets.target_members, sets.target_nonmembers, sets.source_members, sets.source_nonmembers, *sets.defender]
     for i, block in enumerate(blocks):
         np.testing.assert_array_equal(np.flatnonzero(block), np.arange(10_000 * i, 10_000 * (i + 1)))
-    assert p3_blocks(60_000, 2_500).defender == ()
+    assert choquette_choo_blocks(60_000, 2_500).defender == ()
 
 
 def test_p3_roles_swapped_where_four_sets_do_not_fit():
-    refused(lambda: p3_blocks(60_000, 30_000), "4 disjoint sets of 30,000", "15,000 at most", "p3_swapped_blocks")
-    sets = p3_swapped_blocks(60_000, 30_000)
+    refused(
+        lambda: choquette_choo_blocks(60_000, 30_000),
+        "4 disjoint sets of 30,000",
+        "15,000 at most",
+        "choquette_choo_swapped_blocks",
+    )
+    sets = choquette_choo_swapped_blocks(60_000, 30_000)
     np.testing.assert_array_equal(np.flatnonzero(sets.target_members), np.arange(30_000))
     np.testing.assert_array_equal(sets.source_members, sets.target_nonmembers)
     np.testing.assert_array_equal(sets.source_nonmembers, sets.target_members)
@@ -89,42 +94,48 @@ def test_p3_roles_swapped_where_four_sets_do_not_fit():
 
 
 def test_p3_tables():
-    assert sizes(p3_tabular(48_842, 10_000, seed=1)) == [10_000] * 4
-    assert sizes(p3_tabular(5_010, 1_600, seed=1)) == [1_600, 1_136, 1_136, 1_136]
+    assert sizes(choquette_choo_tabular(48_842, 10_000, seed=1)) == [10_000] * 4
+    assert sizes(choquette_choo_tabular(5_010, 1_600, seed=1)) == [1_600, 1_136, 1_136, 1_136]
     whose = np.repeat(np.arange(40), 3)
-    sets = p3_tabular(120, 10, seed=1, subjects=whose)
+    sets = choquette_choo_tabular(120, 10, seed=1, subjects=whose)
     assert sizes(sets) == [30] * 4
     assert not set(whose[sets.target_members]) & set(whose[sets.source_members])
-    refused(lambda: p3_tabular(10, 10, seed=1), "at most 10 records")
+    refused(lambda: choquette_choo_tabular(10, 10, seed=1), "at most 10 records")
 
 
 @pytest.mark.parametrize(
     ("pool", "quarter"), [(50_000, 12_500), (60_000, 15_000), (32_561, 8_140), (800, 200), (124, 31)]
 )
 def test_p4_quarters(pool, quarter):
-    split = p4_quarters(pool, seed=2)
+    split = watson_quarters(pool, seed=2)
     assert sizes(split) == [quarter] * 4
     masks = np.array([split.public_members, split.public_nonmembers, split.members, split.nonmembers])
     assert masks.sum(axis=0).max() == 1
-    assert (split.members != p4_quarters(pool, seed=3).members).any()
+    assert (split.members != watson_quarters(pool, seed=3).members).any()
 
 
 def test_p4_quarters_of_subjects():
     whose = np.repeat(np.arange(8), 5)
-    split = p4_quarters(40, seed=0, subjects=whose)
+    split = watson_quarters(40, seed=0, subjects=whose)
     assert sizes(split) == [10] * 4
-    refused(lambda: p4_quarters(3, seed=0), "1 or more records in every pool", "found 0")
+    refused(lambda: watson_quarters(3, seed=0), "1 or more records in every pool", "found 0")
 
 
 def test_what_the_papers_did_not_do():
     refused(
-        lambda: p1_adversarial_regularisation(P1Data.LOCATION30, permutation(P1Data.LOCATION30)),
+        lambda: song_mittal_adversarial_regularisation(
+            SongMittalData.LOCATION30, permutation(SongMittalData.LOCATION30)
+        ),
         "PURCHASE100 or TEXAS100",
         "found LOCATION30",
     )
-    twice = permutation(P1Data.LOCATION30)
+    twice = permutation(SongMittalData.LOCATION30)
     twice[0] = twice[1]
-    refused(lambda: p1_memguard(P1Data.LOCATION30, twice), "permutation of the 5,010 rows", "counted from 0")
-    from_one = permutation(P1Data.LOCATION30) + 1
-    refused(lambda: p1_memguard(P1Data.LOCATION30, from_one), "permutation of the 5,010 rows")
+    refused(
+        lambda: song_mittal_memguard(SongMittalData.LOCATION30, twice),
+        "permutation of the 5,010 rows",
+        "counted from 0",
+    )
+    from_one = permutation(SongMittalData.LOCATION30) + 1
+    refused(lambda: song_mittal_memguard(SongMittalData.LOCATION30, from_one), "permutation of the 5,010 rows")
     refused(lambda: known_half(range(5), range(4)), "at least as many nonmembers", "found 5 and 4")

@@ -64,7 +64,7 @@ SETTINGS = {
     "adult": RatioSetting(
         "Choquette-Choo et al.'s card, 107-128-128-2 with tanh until the training loss stops falling; 2,000 of 4,000 "
         "records each",
-        "adult-p3",
+        "adult-choquette-choo",
         4_000,
         2_000,
         18,
@@ -93,7 +93,9 @@ SETTINGS = {
 def observe(s: RatioSetting, say: Callable[[str], Any] = print) -> dict[str, Any]:
     """Train the models, and ask each about the same records."""
     began, everything = time.perf_counter(), load(s.data)
-    chosen = stream(SEED, f"P3, ratio, records of {s.data}").permutation(everything.n_records)[: s.n_pool]
+    chosen = stream(SEED, f"P3, ratio, records of {s.data.replace('-choquette-choo', '-p3')}").permutation(
+        everything.n_records
+    )[: s.n_pool]
     pool = everything.take(np.sort(chosen))
     is_in = complementary_pairs(s.n_models, s.n_pool, seed=SEED)
     recipe, models = s.recipe(), []

@@ -99,7 +99,7 @@ SETTINGS = {
     "adult": Setting(
         "Choquette-Choo et al.'s card: 107-128-128-2 with tanh until the training loss stops falling; 10,000 records "
         "each",
-        "adult-p3",
+        "adult-choquette-choo",
         10_000,
         choquette_choo.adult_recipe,
         {

@@ -96,7 +96,7 @@ def asked_models(setting: Setting) -> tuple[dict[str, Asked], np.ndarray]:
     """Train both models; return them and what noise, features' ranges and starts are taken from: the source's."""
     pool = load(setting.data)
     order, n = (
-        stream(SEED, f"P3, records of {setting.data}").permutation(pool.n_records),
+        stream(SEED, f"P3, records of {setting.data.replace('-choquette-choo', '-p3')}").permutation(pool.n_records),
         setting.n_training,
     )
     rest = np.array_split(order[2 * n :][: 4 * max(n, 2 * setting.n_side)], 2)

@@ -35,9 +35,9 @@ def public_threshold(
         InputError: The game has other records than the score, a side is empty, or a score is not finite.
 
     Example:
-        >>> from vestige.data.sets.paper_designs import p4_public_game, p4_quarters
-        >>> split = p4_quarters(8, seed=0)
-        >>> threshold = public_threshold(np.arange(8.0), np.ones((1, 8)), p4_public_game(split, seed=0))
+        >>> from vestige.data.sets.paper_designs import watson_public_game, watson_quarters
+        >>> split = watson_quarters(8, seed=0)
+        >>> threshold = public_threshold(np.arange(8.0), np.ones((1, 8)), watson_public_game(split, seed=0))
         >>> isinstance(threshold, float)
         True
 

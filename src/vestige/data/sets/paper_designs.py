@@ -101,7 +101,7 @@ class PublicGame:
     reference: Mask
 
 
-class P1Data(Enum):
+class SongMittalData(Enum):
     """Data of Song & Mittal with fixed blocks, and their number of records."""
 
     LOCATION30 = 5_010
@@ -111,12 +111,12 @@ class P1Data(Enum):
 
 # First row and the one after the last, of each attribute of the split, after the permutation.
 _ADV_REG = {
-    P1Data.PURCHASE100: ((0, 19_732), (19_732, 49_331), (78_929, 197_324)),
-    P1Data.TEXAS100: ((0, 10_000), (10_000, 30_199), (30_199, 67_330)),
+    SongMittalData.PURCHASE100: ((0, 19_732), (19_732, 49_331), (78_929, 197_324)),
+    SongMittalData.TEXAS100: ((0, 10_000), (10_000, 30_199), (30_199, 67_330)),
 }
 _MEMGUARD = {
-    P1Data.LOCATION30: ((0, 1_000), (1_000, 2_000), (2_000, 3_000), (3_000, 3_500), (4_000, 4_500)),
-    P1Data.TEXAS100: ((0, 10_000), (10_000, 20_000), (20_000, 30_000), (30_000, 35_000), (35_000, 40_000)),
+    SongMittalData.LOCATION30: ((0, 1_000), (1_000, 2_000), (2_000, 3_000), (3_000, 3_500), (4_000, 4_500)),
+    SongMittalData.TEXAS100: ((0, 10_000), (10_000, 20_000), (20_000, 30_000), (30_000, 35_000), (35_000, 40_000)),
 }
 
 
@@ -155,7 +155,7 @@ def known_half(members: Sequence[int] | Rows, nonmembers: Sequence[int] | Rows, 
     return KnownHalf(drawn_in[:half], drawn_out[:half], drawn_in[half:], drawn_out[half:])
 
 
-def p1_adversarial_regularisation(data: P1Data, permutation: Rows) -> AdvRegSplit:
+def song_mittal_adversarial_regularisation(data: SongMittalData, permutation: Rows) -> AdvRegSplit:
     """Return Song & Mittal's split of Purchase100 or Texas100 for adversarial regularisation.
 
     Args:
@@ -170,7 +170,7 @@ def p1_adversarial_regularisation(data: P1Data, permutation: Rows) -> AdvRegSpli
         InputError: The data were not split so, or the permutation is not one of their rows.
 
     Example:
-        >>> split = p1_adversarial_regularisation(P1Data.PURCHASE100, np.arange(197_324))
+        >>> split = song_mittal_adversarial_regularisation(SongMittalData.PURCHASE100, np.arange(197_324))
         >>> split.members.size, split.reference.size, int(split.evaluation[0])
         (19732, 29599, 78929)
 
@@ -181,21 +181,21 @@ def p1_adversarial_regularisation(data: P1Data, permutation: Rows) -> AdvRegSpli
     return AdvRegSplit(*_blocks(data, _ADV_REG, permutation))
 
 
-def p1_memguard(data: P1Data, permutation: Rows) -> MemGuardSplit:
+def song_mittal_memguard(data: SongMittalData, permutation: Rows) -> MemGuardSplit:
     """Return Song & Mittal's split of Location30 or Texas100 for MemGuard.
 
     Args:
         data: Location30 or Texas100.
-        permutation: As for `p1_adversarial_regularisation`.
+        permutation: As for `song_mittal_adversarial_regularisation`.
 
     Returns:
         Row numbers of the data as published.
 
     Raises:
-        InputError: As `p1_adversarial_regularisation`.
+        InputError: As `song_mittal_adversarial_regularisation`.
 
     Example:
-        >>> split = p1_memguard(P1Data.LOCATION30, np.arange(5_010))
+        >>> split = song_mittal_memguard(SongMittalData.LOCATION30, np.arange(5_010))
         >>> [rows.size for rows in (split.members, split.nonmembers, split.shadow_members, split.shadow_nonmembers)]
         [1000, 1000, 500, 500]
 
@@ -207,7 +207,7 @@ def p1_memguard(data: P1Data, permutation: Rows) -> MemGuardSplit:
     return MemGuardSplit(**dict(zip(names, _blocks(data, _MEMGUARD, permutation), strict=True)))
 
 
-def p3_blocks(n_records: int, n: int, *, defender: bool = False) -> SourceTarget:
+def choquette_choo_blocks(n_records: int, n: int, *, defender: bool = False) -> SourceTarget:
     """Return Choquette-Choo et al.'s four consecutive blocks of the training images and the test images after them.
 
     Args:
@@ -222,7 +222,7 @@ def p3_blocks(n_records: int, n: int, *, defender: bool = False) -> SourceTarget
         InputError: There are not enough records.
 
     Example:
-        >>> p3_blocks(8, 2).source_members.astype(int)
+        >>> choquette_choo_blocks(8, 2).source_members.astype(int)
         array([0, 0, 0, 0, 1, 1, 0, 0])
 
     Source:
@@ -232,7 +232,7 @@ def p3_blocks(n_records: int, n: int, *, defender: bool = False) -> SourceTarget
     if n_sets * n > n_records:
         raise InputError(
             f"Expected {n_sets} disjoint sets of {n:,} of {n_records:,} records, found too few records; take sets of "
-            f"{n_records // n_sets:,} at most, or p3_swapped_blocks."
+            f"{n_records // n_sets:,} at most, or choquette_choo_swapped_blocks."
         )
     target_in, target_out, source_in, source_out, *rest = disjoint_pools([n] * n_sets, n_records, seed=None)
     return SourceTarget(
@@ -244,7 +244,7 @@ def p3_blocks(n_records: int, n: int, *, defender: bool = False) -> SourceTarget
     )
 
 
-def p3_swapped_blocks(n_records: int, n: int) -> SourceTarget:
+def choquette_choo_swapped_blocks(n_records: int, n: int) -> SourceTarget:
     """Return two consecutive blocks: the source model trains on the target's nonmembers, the target on the source's.
 
     Args:
@@ -258,7 +258,7 @@ def p3_swapped_blocks(n_records: int, n: int) -> SourceTarget:
         InputError: There are not enough records.
 
     Example:
-        >>> sets = p3_swapped_blocks(4, 2)
+        >>> sets = choquette_choo_swapped_blocks(4, 2)
         >>> bool((sets.source_members == sets.target_nonmembers).all())
         True
 
@@ -269,7 +269,7 @@ def p3_swapped_blocks(n_records: int, n: int) -> SourceTarget:
     return SourceTarget(target_members=first, target_nonmembers=second, source_members=second, source_nonmembers=first)
 
 
-def p3_tabular(n_records: int, n: int, *, seed: int, subjects: Any = None) -> SourceTarget:
+def choquette_choo_tabular(n_records: int, n: int, *, seed: int, subjects: Any = None) -> SourceTarget:
     """Draw Choquette-Choo et al.'s four sets of a table.
 
     Args:
@@ -286,7 +286,7 @@ def p3_tabular(n_records: int, n: int, *, seed: int, subjects: Any = None) -> So
         InputError: Nothing remains for the other sets.
 
     Example:
-        >>> sets = p3_tabular(5_010, 1_600, seed=0)
+        >>> sets = choquette_choo_tabular(5_010, 1_600, seed=0)
         >>> int(sets.target_members.sum()), int(sets.source_members.sum())
         (1600, 1136)
 
@@ -299,7 +299,7 @@ def p3_tabular(n_records: int, n: int, *, seed: int, subjects: Any = None) -> So
     return SourceTarget(**dict(zip((entry.name for entry in fields(SourceTarget)), pools, strict=True)))
 
 
-def p4_quarters(n_pool: int, *, seed: int, subjects: Any = None) -> QuarterSplit:
+def watson_quarters(n_pool: int, *, seed: int, subjects: Any = None) -> QuarterSplit:
     """Draw Watson et al.'s four equal parts of the training pool.
 
     Args:
@@ -315,7 +315,7 @@ def p4_quarters(n_pool: int, *, seed: int, subjects: Any = None) -> QuarterSplit
         InputError: The pool has fewer than four records or subjects.
 
     Example:
-        >>> split = p4_quarters(124, seed=0)
+        >>> split = watson_quarters(124, seed=0)
         >>> int(split.members.sum()), int(split.public_members.sum())
         (31, 31)
 
@@ -326,7 +326,7 @@ def p4_quarters(n_pool: int, *, seed: int, subjects: Any = None) -> QuarterSplit
     return QuarterSplit(*disjoint_pools([quarter] * 4, n_pool, seed=seed, subjects=subjects))
 
 
-def p4_public_game(split: QuarterSplit, *, seed: int, subjects: Any = None) -> PublicGame:
+def watson_public_game(split: QuarterSplit, *, seed: int, subjects: Any = None) -> PublicGame:
     """Divide Watson et al.'s public quarters for the game in which the threshold is set.
 
     A reference that was trained on the public nonmembers would have seen the simulated ones, and calibrate them as it
@@ -341,7 +341,7 @@ def p4_public_game(split: QuarterSplit, *, seed: int, subjects: Any = None) -> P
         InputError: There are fewer than two public nonmembers, or subjects of them.
 
     Example:
-        >>> game = p4_public_game(p4_quarters(800, seed=0), seed=0)
+        >>> game = watson_public_game(watson_quarters(800, seed=0), seed=0)
         >>> int(game.members.sum()), int(game.nonmembers.sum()), int(game.reference.sum())
         (200, 100, 100)
 
@@ -358,7 +358,7 @@ def p4_public_game(split: QuarterSplit, *, seed: int, subjects: Any = None) -> P
 
 
 def _blocks(
-    data: P1Data, blocks: Mapping[P1Data, Sequence[tuple[int, int]]], permutation: Rows
+    data: SongMittalData, blocks: Mapping[SongMittalData, Sequence[tuple[int, int]]], permutation: Rows
 ) -> Iterator[np.ndarray]:
     rows = np.asarray(permutation)
     refuse_if(

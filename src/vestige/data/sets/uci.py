@@ -216,7 +216,7 @@ class MissingCategory(Enum):
     NO_BIT = "no-bit"
 
 
-def adult_p3(records: Records, *, missing: MissingCategory = MissingCategory.CATEGORY) -> Records:
+def adult_choquette_choo(records: Records, *, missing: MissingCategory = MissingCategory.CATEGORY) -> Records:
     """Return Adult as Choquette-Choo et al. 2021 use it: the 6 continuous columns first, then a bit per category.
 
     Paper and code give 107 columns and the 6 that are continuous, but not how they come about; plain one-hot bits
@@ -248,7 +248,7 @@ def adult_p3(records: Records, *, missing: MissingCategory = MissingCategory.CAT
     return _with_inputs(records, np.hstack([numbers.to_numpy(np.float32), bits[:, bits.sum(axis=0) > 1]]))
 
 
-def adult_p4(records: Records) -> Records:
+def adult_watson(records: Records) -> Records:
     """Return Adult as Watson et al. 2022 use it: numbers, then a bit per category less the last two, all standardised.
 
     A missing category sets no bit, which makes 105 columns; their code drops the last two (the countries Vietnam and
@@ -272,7 +272,7 @@ def adult_p4(records: Records) -> Records:
     return _with_inputs(records, (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1))
 
 
-def ordinal_p4(records: Records) -> Records:
+def ordinal_watson(records: Records) -> Records:
     """Return German credit or Hepatitis as Watson et al. 2022 use them: codes, means for what is missing, scaled.
 
     A category becomes its place among those declared, from 0, a missing value the mean of its column, and every
