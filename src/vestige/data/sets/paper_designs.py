@@ -296,7 +296,7 @@ def choquette_choo_tabular(n_records: int, n: int, *, seed: int, subjects: Any =
     """
     rest = max((units_of(n_records, subjects).n - n) // 3, 1)
     pools = disjoint_pools([n, *[min(n, rest)] * 3], n_records, seed=seed, subjects=subjects)
-    return SourceTarget(**dict(zip((entry.name for entry in fields(SourceTarget)), pools, strict=True)))
+    return SourceTarget(**dict(zip((entry.name for entry in fields(SourceTarget)), pools, strict=False)))
 
 
 def watson_quarters(n_pool: int, *, seed: int, subjects: Any = None) -> QuarterSplit:
