@@ -17,6 +17,7 @@ from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 
 ISSUE = 2
+TABLES_ISSUE = 14
 
 
 def threshold_search() -> Iterator[Bar]:
@@ -172,6 +173,54 @@ def _floor(folder: Path) -> None:
         np.sort(column)
 
 
+_OF_A_TABLE = """
+import resource, sys, time
+import numpy as np, pandas, polars
+import vestige
+kind, n = sys.argv[1], 1_000_000
+rng = np.random.default_rng(0)
+labels, member = rng.integers(0, 10, n), (rng.random(n) < 0.5).astype(np.int64)
+p = rng.random((n, 10)) + 1e-3
+p[np.arange(n), labels] += 1 + member
+p /= p.sum(axis=1, keepdims=True)
+columns = {"id": np.arange(n), "label": labels, "member": member}
+if kind == "numpy":
+    target = vestige.Predictions(p, labels, member, ids=columns["id"])
+else:
+    columns |= {f"prob_{i}": p[:, i].copy() for i in range(10)}
+    target = {"pandas": pandas.DataFrame, "polars": polars.DataFrame}[kind](columns)
+del columns, p
+start = time.perf_counter()
+result = vestige.audit(target, progress=vestige.silent)
+print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def frames() -> Iterator[Bar]:
+    """An audit of a frame against that of NumPy arrays, 1,000,000 records x 10 classes, each in its own process."""
+
+    def cost(kind: str) -> tuple[float, float]:
+        runs = [
+            subprocess.run([sys.executable, "-c", _OF_A_TABLE, kind], capture_output=True, text=True, check=True)
+            for _ in range(2)
+        ]
+        numbers = [tuple(map(float, run.stdout.split())) for run in runs]
+        return min(run[0] for run in numbers), min(run[1] for run in numbers)
+
+    time_of_arrays, memory_of_arrays = cost("numpy")
+    for kind in ("pandas", "polars"):
+        elapsed, peak = cost(kind)
+        what = f"a frame of {kind}, 1,000,000 x 10"
+        yield Bar(
+            f"{kind}_seconds", TABLES_ISSUE, f"{what}, {elapsed:.1f} s", f"NumPy arrays, {time_of_arrays:.1f} s",
+            elapsed / time_of_arrays, 1.2, 1.1,
+        )  # fmt: skip
+        yield Bar(
+            f"{kind}_memory", TABLES_ISSUE, f"{what}, peak {peak / 1e9:.2f} GB",
+            f"NumPy arrays, {memory_of_arrays / 1e9:.2f} GB", peak / memory_of_arrays, 1.2, 1.1,
+        )  # fmt: skip
+
+
 def linear_cost() -> Iterator[Bar]:
     """Marginal cost per record from 10^5 to 10^6 against that from 10^4 to 10^5."""
     times = {}
@@ -209,6 +258,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Bar]]] = {
     "permutation_test": permutation_test,
     "peer_roc": peer_roc,
     "audit_million": audit_million,
+    "frames": frames,
     "linear_cost": linear_cost,
     "start_up": start_up,
 }

@@ -10,7 +10,7 @@ from vestige.auditing.adversary import AdversaryModels, adversary_models
 from vestige.auditing.finished import FinishedAudit
 from vestige.auditing.label_only.probe import label_results, played_with
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults
-from vestige.auditing.plan import Adversary, Attacks, AuditPlan, plan_of, refuse_other_predictions
+from vestige.auditing.plan import COLUMNS, Adversary, Attacks, AuditPlan, plan_of, read_tables, refuse_other_predictions
 from vestige.auditing.querying.session import TargetAnswers, TargetSession, table_answers
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.results.evaluation import evaluate
@@ -46,15 +46,17 @@ def audit(
     run: str | Path | None = None,
     options: Options | None = None,
     progress: Progress | None = None,
-    **unknown: Any,
+    **columns: Any,
 ) -> FinishedAudit:
     """Play the membership-inference attacks that what is given allows.
 
     Args:
-        target: The audited model's answers for members and nonmembers (`Predictions`); or, with `members` and
+        target: The audited model's answers for members and nonmembers: `Predictions`, or a frame of pandas, polars
+            or Arrow, or the path of a file, which `vestige.data.read_predictions` reads alike; or, with `members` and
             `nonmembers`, the model itself: a torch module, a fitted estimator, a function from inputs to probabilities
             (or to `Logits` or `PredictedLabels`), a `ModelFile`, an `Endpoint`, or `Predictions` with ids.
-        members: Records the model was trained on, as `Records` or `(inputs, labels)`; with a model as target.
+        members: Records the model was trained on, as `Records`, `(inputs, labels)`, or a frame or path, read as
+            `vestige.data.read_two_records` reads files; with a model as target.
         nonmembers: Records it was not trained on, alike in everything else.
         adversary: What the adversary has beside the model. `Shadow`: the answers of one model trained like the target
             on records of its own. `References`: the answers of many models about the same records, each with its
@@ -73,7 +75,8 @@ def audit(
         options: What could change a number; the defaults if omitted.
         progress: Told how far long steps are; a bar on a terminal and a line in a notebook if omitted. `vestige.silent`
             keeps it quiet.
-        unknown: Refused; an argument of a former version is answered with the present one.
+        columns: What the columns of frames and files are called, as `vestige.data.Columns` or, of records,
+            `RecordColumns` have it: `label="outcome", member="was_trained_on"`. Anything else is refused.
 
     Returns:
         Three answers, a tidy table and a disclosive table of records.
@@ -100,14 +103,15 @@ def audit(
         Song & Mittal 2021; Choquette-Choo et al. 2021 (strict thresholds, gap attack); Carlini et al. 2022 (online
         likelihood ratio).
     """
-    for name in unknown:
-        cure = f"write {FORMER[name]}" if name in FORMER else nearest(name, signature(audit).parameters)
+    for name in columns.keys() - COLUMNS:
+        cure = f"write {FORMER[name]}" if name in FORMER else nearest(name, [*signature(audit).parameters, *COLUMNS])
         raise InputError(f"Expected an argument that audit has, found {name}; {cure}.")
     if run is not None:
         from vestige.auditing.run_folder import prepare
 
         prepare(Path(run))
     with progress_bar() if progress is None else nullcontext(progress) as shown:
+        target, members, nonmembers, adversary = read_tables(target, members, nonmembers, adversary, columns)
         plan = plan_of(
             target, members, nonmembers, adversary=adversary, attacks=attacks, querying=querying,
             likelihood=likelihood, run=run, options=options, progress=shown,

@@ -1,7 +1,7 @@
 """What an audit is to do: everything that is asked of it, refused before a query is sent if it does not go together."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from vestige.core.progress import Progress, silent
 from vestige.core.records import Records, joined
 from vestige.core.references import References
 from vestige.core.targets import Access
+from vestige.data import Columns, RecordColumns, read_predictions, read_two_records, references_beside
+from vestige.data.formats.files import FrameLike
 
 Adversary = Shadow | References | ShadowTraining
 """What the adversary has beside the model."""
@@ -117,6 +119,37 @@ def plan_of(
     if plan.records is None:
         refuse_other_predictions(plan.folder, target, adversary)
     return plan
+
+
+COLUMNS = {entry.name for entry in (*fields(Columns), *fields(RecordColumns))}
+"""What names the columns of frames and files."""
+
+
+def read_tables(
+    target: Any, members: Any, nonmembers: Any, adversary: Adversary | None, columns: Mapping[str, Any]
+) -> tuple[Any, Any, Any, Adversary | None]:
+    """Return what `audit` is given, with frames and files read as predictions or as records of both sides.
+
+    What other models answered, in the same frame or file, is the adversary's if none is given.
+
+    Raises:
+        InputError: One cannot be read, or columns are named where there are none.
+    """
+    of_records = any(isinstance(side, str | Path | FrameLike) for side in (members, nonmembers))
+    of_target = isinstance(target, str | Path | FrameLike) and members is None and nonmembers is None
+    of_kind: Any = RecordColumns if of_records else Columns if of_target else None
+    idle = [name for name in columns if of_kind is None or name not in {entry.name for entry in fields(of_kind)}]
+    if idle:
+        where = "a frame or a file of predictions" if of_kind is RecordColumns else "a frame or a file"
+        raise InputError(f"Expected {idle[0]}, the name of a column, beside {where}, found none; leave it out.")
+    if of_target:
+        called = Columns(**columns)
+        predictions, shadow = read_predictions(target, called)
+        beside = references_beside(target, called, predictions.classes) if shadow is None else Shadow(shadow)
+        return predictions, None, None, adversary or beside
+    if of_records:
+        members, nonmembers = read_two_records(members, nonmembers, RecordColumns(**columns))
+    return target, members, nonmembers, adversary
 
 
 def refuse_other_predictions(folder: Path | None, target: Predictions, adversary: Adversary | None = None) -> None:

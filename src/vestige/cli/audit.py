@@ -19,7 +19,7 @@ def audit_command(
         Path | None,
         typer.Argument(
             metavar="[FILE]",
-            help="The target's predictions: .npz, .csv, .parquet, .npy of logits; or AUDIT.toml, which names a model.",
+            help="The target's predictions: .npz, .csv, .parquet, .jsonl, .npy of logits; or AUDIT.toml (a model).",
         ),
     ] = None,
     members: Annotated[
@@ -44,7 +44,12 @@ def audit_command(
         ),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(metavar="LABELS.npy", help="Labels beside LOGITS.npy.", rich_help_panel=Files)
+        list[Path] | None,
+        typer.Option(
+            metavar="LABELS.npy",
+            help="Labels beside LOGITS.npy. Twice beside npy files as --members and --nonmembers, of members first.",
+            rich_help_panel=Files,
+        ),
     ] = None,
     label: Annotated[
         str | None, typer.Option(help="Column of the true class (default: label).", rich_help_panel=Table)

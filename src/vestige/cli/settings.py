@@ -76,6 +76,7 @@ _OF_MODELS = _SHARED | {
     "access": "target.access",
     "members": "data.members",
     "nonmembers": "data.nonmembers",
+    "labels": "data.label_files",
     "reference": "reference.file",
 }
 _OF_PREDICTIONS = _SHARED | {
@@ -178,7 +179,14 @@ def _of_options(context: typer.Context, settings: dict[str, Any]) -> dict[str, A
             if place in settings:
                 raise InputError(f"Expected {place} once, found --{name} and --set; leave one out.")
             said[place] = _positive(given[name]) if name == "positive" else given[name]
-    return _with_settings({}, {place: str(v) if isinstance(v, Path) else v for place, v in said.items()})
+    return _with_settings({}, {place: _as_toml(value) for place, value in said.items()})
+
+
+def _as_toml(value: Any) -> Any:
+    """Paths as text, one of an option that may be repeated as itself."""
+    if isinstance(value, list) and value and isinstance(value[0], Path):
+        return str(value[0]) if len(value) == 1 else [str(path) for path in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _positive(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from vestige.data.predictions.arrays import read_npy, read_npz
 from vestige.data.predictions.columns import Columns
 from vestige.data.predictions.model_folders import holds_models, read_model_folder
 from vestige.data.predictions.reading import read_predictions, read_shadow, read_table, read_two_tables, refuse_columns
-from vestige.data.predictions.references import holds_references, read_references
+from vestige.data.predictions.references import read_references, references_beside
 from vestige.data.records.images import read_image_folder, read_image_parquet
 from vestige.data.records.reading import RecordColumns, read_records, read_two_records
 from vestige.data.sets.designs import (
@@ -33,7 +33,6 @@ __all__ = [
     "disjoint_pools",
     "fixed_size_subsets",
     "holds_models",
-    "holds_references",
     "load",
     "partner",
     "rank_design",
@@ -49,5 +48,6 @@ __all__ = [
     "read_table",
     "read_two_records",
     "read_two_tables",
+    "references_beside",
     "refuse_columns",
 ]

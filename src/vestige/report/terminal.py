@@ -108,8 +108,8 @@ def _cell(cell: Cell | None, places: int = 1, *, is_area: bool = False) -> Text:
 
 
 def _print_notes(result: AuditResult, rows: Rows, console: Console) -> None:
-    # A check that is VALID and yet warns is seen nowhere else on a terminal.
-    notes = [check.message for check in result.preflight.checks if check.message.startswith("Warning")]
+    # A check that is VALID and yet warns, or says what was assumed, is seen nowhere else on a terminal.
+    notes = [check.message for check in result.preflight.checks if check.message.startswith(("Warning", "Read: "))]
     if rows.get("worst", "roc", "auc"):
         notes.append("worst: the largest over all attacks, its bounds hold for all at once.")
     fprs = _two_rates(rows, result.finding.fpr)

@@ -58,7 +58,8 @@ class FeatureColumns:
             (
                 len(table.columns) > len(names),
                 f"Expected the {len(names):,} features that the model was trained on, found {few(added, 5)} beside "
-                "them; name the inputs, or leave these columns out.",
+                "them; name an id as data.id, a person as data.subject or the inputs as data.inputs, or leave these "
+                "columns out.",
             ),
             kind=TargetError,
         )

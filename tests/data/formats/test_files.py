@@ -29,8 +29,11 @@ from vestige.data.formats.files import Format, format_of
         (b"\xfd7zXZ\x00", ("xz", "unpack")),
         (b"\x28\xb5\x2f\xfd", ("zstd", "unpack")),
         (b"x\x9cabc", ("joblib", "never loaded")),
-        (b'{"label": 1}', ("JSON",)),
-        (b"[1, 2]", ("JSON",)),
+        (b'{"label": {"0": 1}, "member": 1', ("JSON lines", "lines=True")),
+        (b"[1, 2]", ("JSON", "lines=True")),
+        (b'{"learner": {}}', ("XGBoost", "--model")),
+        (b"tree\nversion=v4\n", ("LightGBM", "--model")),
+        (b"\x08\x07\x12\x00onnx", ("binary data", "--model")),
         (b"abc\x00\x01", ("binary data",)),
         (gzip.compress(b"label,member\n" * 50, mtime=0)[:30], ("truncated or damaged", "gzip")),
         (b"\x1f\x8bnothing", ("truncated or damaged", "gzip")),
@@ -89,6 +92,8 @@ def test_tables_only(tmp_path):
     import numpy as np
 
     np.savez(tmp_path / "a.npz", labels=[1])
-    essentials = ("a.npz: Expected a text table or a gzipped text table or a Parquet file, found an npz file",)
+    essentials = (
+        "a.npz: Expected a text table or a gzipped text table or a Parquet file or JSON lines, found an npz file",
+    )
     refused(lambda: read_table(tmp_path / "a.npz", Columns()), *essentials)
     refused(lambda: read_two_tables(tmp_path / "a.npz", tmp_path / "a.npz", Columns()), *essentials)

@@ -12,7 +12,7 @@ import zarr
 from vestige import Predictions, References
 from vestige.core.errors import InputError
 from vestige.core.outputs import Logits, Phi, Probabilities
-from vestige.data import holds_references, read_npz, read_references
+from vestige.data import Columns, read_npz, read_references, references_beside
 from vestige.data.signals.layout import ModelTable, SignalLayout, VariableSpec
 from vestige.data.signals.store import SignalStore
 
@@ -92,8 +92,8 @@ def test_targets_with_queries_stand_beside_the_references(tmp_path):
 def test_what_the_target_answered_about_all_reference_records_has_its_own_key(tmp_path):
     path = as_npz(tmp_path, reference_phi=PHI, reference_member=MEMBER, target_phi=PHI[1])
     np.testing.assert_array_equal(read_references(path).target, PHI[1])
-    assert holds_references(path)
-    assert not holds_references(as_npz(tmp_path, phi=PHI[0]))
+    assert references_beside(path, Columns(), None) is not None
+    assert references_beside(as_npz(tmp_path, phi=PHI[0]), Columns(), None) is None
 
 
 def test_a_run_is_a_file_of_references(tmp_path):

@@ -178,7 +178,13 @@ def test_spellings_of_member(write, member):
 
 
 def test_other_members_are_refused(write):
-    refused(lambda: read_table(write(member=["in", "in", "out", "out"])), "scores", "0 or 1", "in", "members 1")
+    refused(
+        lambda: read_table(write(member=["in", "in", "out", "validation"])),
+        "scores",
+        "0 or 1",
+        "validation",
+        "members 1",
+    )
     refused(lambda: read_table(write(member=[1, 1, 1, 1])), "scores", "at least one nonmember")
 
 

@@ -102,7 +102,9 @@ def compared(
         both = judged[better].rows & judged[other].rows
         ours, theirs = (judged[name].draws(both) for name in (better, other))
         # Choquette-Choo et al. give each copy as many queries as the distance it compares with.
-        as_in_the_paper = {"distance at the queries of a copy": "distance", "distance": ""} if better == "combined" else {}
+        as_in_the_paper = (
+            {"distance at the queries of a copy": "distance", "distance": ""} if better == "combined" else {}
+        )
         known = published.get((better, as_in_the_paper.get(other, other)))
         for metric in METRICS:
             row: dict[str, Any] = {"better": better, "other": other, "metric": metric, "n_records": int(both.sum())}

@@ -118,11 +118,17 @@ def test_what_is_no_file_is_said_with_the_suffixes_that_are_known(tmp_path):
     (tmp_path / "empty.onnx").touch()
     (tmp_path / "m.h5").write_bytes(b"x")
     (tmp_path / "saved.pt2").mkdir()
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").touch()
     for name, said in (
         ("none.onnx", r"found no file .*none.onnx \(No such file or directory\)"),
         ("empty.onnx", "found the empty file empty.onnx; export the model again"),
-        ("m.h5", "found m.h5; export the model to one of these"),
-        ("m", "found m; export the model to one of these"),
+        ("m.h5", "found m.h5; models of Keras and TensorFlow are not read: export it as ONNX .*module:name"),
+        ("saved", "found saved, a SavedModel folder; models of Keras"),
+        ("m.rds", "found m.rds; R's models are not read: write the predictions as a table"),
+        ("m.cbm", "found m.cbm; export the model to one of these, or give a function .*module:name"),
+        ("m.parquet", "found m.parquet; a table of predictions is given as FILE, without --model"),
+        ("clinic", "found clinic; an object of Python is named module:name, such as clinic:model"),
         ("saved.pt2", "found the folder saved.pt2; name a file in it"),
     ):
         with pytest.raises(InputError, match=said) as caught:

@@ -8,6 +8,7 @@ from tests.targets.model_files import X, perceptron, planted_checkpoint, planted
 from torch import nn
 
 from vestige.core.errors import InputError, UnsupportedModelError
+from vestige.targets.files.model_file import ModelFile
 from vestige.targets.files.torch_files import open_weights
 from vestige.targets.objects.torch_module import TorchTarget
 
@@ -61,11 +62,34 @@ def test_a_factory_that_fails_or_makes_no_module_is_named(tmp_path):
         open_weights(path, dict, None, 3, None)
 
 
+@pytest.mark.parametrize("prefix", ["", "module.", "_module.", "_orig_mod.module.", "model.", "net.body."])
+@pytest.mark.parametrize("inside", [None, "state_dict", "model_state_dict"])
+def test_weights_in_wrappers_and_checkpoints_answer_alike(tmp_path, prefix, inside):
+    weights = {prefix + name: value for name, value in perceptron().state_dict().items()}
+    optimiser = torch.optim.Adam(perceptron().parameters()).state_dict()
+    torch.save(weights if inside is None else {inside: weights, "epoch": 3, "optimizer": optimiser}, tmp_path / "m.pt")
+    target = open_weights(tmp_path / "m.pt", untrained, None, 3, None)
+    np.testing.assert_array_equal(table_of(target.answers(X)), table_of(TorchTarget(perceptron(), 3).answers(X)))
+
+
+@pytest.mark.parametrize("suffix", [".pkl", ".pickle"])
+def test_weights_under_the_name_of_a_pickle_are_read_without_trust(tmp_path, suffix):
+    path = saved(tmp_path, suffix)
+    target = ModelFile(path, factory=untrained).open_model(3)
+    np.testing.assert_array_equal(table_of(target.answers(X)), table_of(TorchTarget(perceptron(), 3).answers(X)))
+    with pytest.raises(InputError, match="a factory"):
+        ModelFile(path, trust_pickle=True).open_model(3)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         ([torch.ones(2)], "found list; save module.state_dict"),
-        ({"epoch": 3, "model": {"w": torch.ones(1)}}, "found epoch, model, no tensors; save module.state_dict"),
+        ({"epoch": 3, "model": {"w": 1.0}}, "found epoch, model, no tensors; save module.state_dict"),
+        (
+            {"ema": {"w": torch.ones(1)}, "model": {"w": torch.ones(1)}},
+            "one state dict in m.pt, found ema, model; save",
+        ),
         ({}, "found nothing"),
     ],
 )

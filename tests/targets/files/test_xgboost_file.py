@@ -9,6 +9,7 @@ from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Probabilities
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.boosters import open_xgboost
+from vestige.targets.files.model_file import ModelFile
 
 xgboost = pytest.importorskip("xgboost")
 BINARY = (Y > 0).astype(int)
@@ -131,3 +132,18 @@ def test_a_planted_pickle_does_not_run(tmp_path):
     with pytest.raises(InputError, match="found a damaged or foreign file"):
         open_xgboost(path, None, 3, None)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_column_that_the_model_does_not_know_is_named_with_the_cure(tmp_path):
+    inputs = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), columns=list("abc"))
+    labels = (inputs.a > 0).astype(int)
+    xgboost.XGBClassifier(n_estimators=3).fit(inputs, labels).save_model(tmp_path / "m.json")
+    model = ModelFile(tmp_path / "m.json").open_model(2)
+    with pytest.raises(TargetError, match=r"found chart_no beside them; name an id as data\.id"):
+        model.answers(inputs.assign(chart_no=range(40)))
+
+
+def test_a_model_of_catboost_is_named(tmp_path):
+    (tmp_path / "m.json").write_text('{"model_info": {}, "oblivious_trees": []}')
+    with pytest.raises(InputError, match=r"found one of CatBoost; give a function .*module:name"):
+        ModelFile(tmp_path / "m.json").open_model(2)

@@ -30,12 +30,16 @@ _FILES, _FOLDERS, _OBJECTS = "files", "folders of images", "records of Python"  
 
 @dataclass(frozen=True, kw_only=True)
 class DataTable(RecordColumns, Schema):
-    """`[data]`: members and nonmembers, or all records; and the names of the columns of a file, as `RecordColumns`."""
+    """`[data]`: members and nonmembers, or all records; and the names of the columns of a file, as `RecordColumns`.
+
+    `label_files` are npy files of the labels of each, where the records are npy files of their inputs.
+    """
 
     members: str | None = None
     nonmembers: str | None = None
     records: str | None = None
     classes: list[str | int] | None = None
+    label_files: str | list[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +189,9 @@ class AuditFile(SharedTables):
                 raise InputError(
                     f"Expected a file or module:name of records, found no file {missing[0]}; check the path."
                 )
-            return read_alike(paths, self.data, self.data.classes)
+            files = self.data.label_files or []
+            labels = [self.folder / path for path in ([files] if isinstance(files, str) else files)]
+            return read_alike(paths, self.data, self.data.classes, labels)
         said, usual = vars(self.data), vars(DataTable())
         idle = [name for name in said if name not in ("members", "nonmembers", "records") and said[name] != usual[name]]
         if idle:

@@ -13,16 +13,16 @@ from vestige.core.schema import Schema
 from vestige.data import (
     Columns,
     holds_models,
-    holds_references,
     read_model_folder,
     read_npy,
     read_predictions,
     read_references,
     read_shadow,
     read_two_tables,
+    references_beside,
     refuse_columns,
 )
-from vestige.data.formats.files import Format, format_of
+from vestige.data.predictions.arrays import read_two_npy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class FilesTable(Schema):
         file: The target's predictions: npz, CSV, Parquet, or npy of logits.
         members: A table of members alone, beside one of `nonmembers`.
         nonmembers: A table of nonmembers alone.
-        labels: Labels of an npy; its membership is in the file that `member` in `[data]` names.
+        labels: Labels of an npy; its membership is in the file that `member` in `[data]` names. Or two, of npy files of
+            members and of nonmembers.
         probabilities: Whether an npy holds probabilities.
         shadow: Predictions of one model trained alike on other records.
         shadow_members: A table of the shadow's members alone, beside one of `shadow_nonmembers`.
@@ -45,7 +46,7 @@ class FilesTable(Schema):
     file: str | None = None
     members: str | None = None
     nonmembers: str | None = None
-    labels: str | None = None
+    labels: str | list[str] | None = None
     probabilities: bool = False
     shadow: str | None = None
     shadow_members: str | None = None
@@ -97,10 +98,17 @@ class PredictionsFile(SharedTables):
         said = {name for name, value in vars(self.target).items() if value != getattr(FilesTable(), name)}
         if idle := sorted(said - {"file", "reference", "labels"}):
             raise InputError(f"Expected no target.{idle[0]} beside {place.name}, a folder of models, found one.")
-        labels = None if self.target.labels is None else self.folder / self.target.labels
+        labels = None if self.target.labels is None else self._labels(place.name)
         refuse_columns(self.data, f"{place.name}: ", "keep.npy, memberships.npy and labels.npy")
         target, references = read_model_folder(place, labels, label_base=self.data.label_base)
         return target, None, references
+
+    def _labels(self, beside: str) -> Path:
+        """The one file of labels."""
+        labels = self.target.labels
+        if not isinstance(labels, str):
+            raise InputError(f"Expected one --labels beside {beside}, found several; leave out all but one.")
+        return self.folder / labels
 
     def _file(self) -> str | None:
         """What holds the target's answers; a file of reference models does so too."""
@@ -112,6 +120,10 @@ class PredictionsFile(SharedTables):
         part, columns, file = self.target, self.data, self._file()
         if part.members is not None and file is not None:
             raise InputError(f"Expected either FILE or --members and --nonmembers, found both, with {file}.")
+        if part.members is not None and part.nonmembers is not None and part.labels is not None:
+            labels = [part.labels] if isinstance(part.labels, str) else part.labels
+            paths, own = ([self.folder / name for name in names] for names in ((part.members, part.nonmembers), labels))
+            return read_two_npy(paths, own, probabilities=part.probabilities, label_base=columns.label_base), None
         tables = self._two_tables(part.members, part.nonmembers, "--members and --nonmembers")
         if tables is not None:
             return tables, None
@@ -127,7 +139,7 @@ class PredictionsFile(SharedTables):
         refuse_columns(arrays, "", "--labels, --member, data.id and --subject")
         return read_npy(
             self.folder / file,
-            self.folder / part.labels,
+            self._labels(file),
             self.folder / columns.member,
             probabilities=part.probabilities,
             label_base=columns.label_base,
@@ -157,11 +169,11 @@ class PredictionsFile(SharedTables):
 
     def _references(self, classes: Any) -> References | None:
         """Reference models' answers, from a file of their own or from the one with the predictions."""
-        path = self.folder / (self.target.reference or self._file() or "")
-        is_there = path.is_file() and format_of(path) is Format.NPZ and holds_references(path)
-        if self.target.reference is None and not is_there:
-            return None
-        return read_references(path, label_base=self.data.label_base, classes=classes)
+        if self.target.reference is not None:
+            path = self.folder / self.target.reference
+            return read_references(path, label_base=self.data.label_base, classes=classes)
+        path = self.folder / (self._file() or "")
+        return references_beside(path, self.data, classes) if path.is_file() else None
 
 
 def is_of_predictions(said: Mapping[str, Any]) -> bool:

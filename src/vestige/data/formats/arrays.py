@@ -10,7 +10,7 @@ import tokenize
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -236,6 +236,100 @@ class NpzFile(StoredArrays):
             archive.open(f"{key}.npy") as stream,
         ):
             yield cast(ByteStream, stream)  # typed as IO, which has no readinto
+
+
+class NpyFiles(StoredArrays):
+    """Arrays in npy files, each by a key; None for one that there is not."""
+
+    def __init__(self, paths: Mapping[str, PathLike | None]) -> None:
+        self._paths = {key: path for key, path in paths.items() if path is not None}
+        self.keys, self.name = tuple(self._paths), file_name(next(iter(self._paths.values())))
+
+    def array(self, key: str) -> NpyStream:
+        """Return an array that is not read yet."""
+        return npy_file(self._paths[key])
+
+
+class TwoSides(StoredArrays):
+    """Arrays of members with those of nonmembers below them, and `member`, which tells them apart.
+
+    Args:
+        files: Of members and of nonmembers; may be the same.
+        spelled: How a key is spelled on each side, such as `{}_train`.
+
+    Raises:
+        InputError: An array is on one side only, or `member` says otherwise.
+    """
+
+    def __init__(self, files: Sequence[StoredArrays], spelled: Sequence[str] = ("{}", "{}")) -> None:
+        self.name = " and ".join(dict.fromkeys(file.name for file in files))
+        self._sides = list(zip(files, spelled, strict=True))
+        first, second = (
+            {key for key in _keys_without(template, file.keys) if key != "member"} for file, template in self._sides
+        )
+        if first != second:
+            raise InputError(
+                f"{self.name}: Expected the same arrays of members and nonmembers, found {few(sorted(first ^ second))} "
+                "on one side only; save it on both."
+            )
+        for (file, template), side in zip(self._sides, (True, False), strict=True):
+            said = file.optional(template.format("member"))
+            if said is not None and not np.all(said.astype(np.str_).astype(np.float64) == side):
+                raise InputError(f"{file.name}: Expected one side, found another in the array member; leave it out.")
+        self.keys = (*sorted(first), "member")
+
+    def array(self, key: str) -> Any:
+        """Return an array that is not read yet."""
+        if key == "member":
+            sizes = [file.array(template.format("labels")).shape[0] for file, template in self._sides]
+            return _Joined([ArrayTable(np.full(n, side), key) for n, side in zip(sizes, (1, 0), strict=True)], key)
+        if key == "classes":
+            (file, template), (other, spelled) = self._sides
+            names, others = file.class_names(template.format(key)), other.class_names(spelled.format(key))
+            if names != others:
+                raise InputError(f"Expected the same classes on both sides, found {few(names)} and {few(others)}.")
+            return file.array(template.format(key))
+        tables = [file.table(template.format(key)) for file, template in self._sides]
+        return _Joined(tables, f"{self.name}[{key}]")
+
+
+def _keys_without(template: str, keys: Iterable[str]) -> Iterator[str]:
+    before, after = template.split("{}")
+    return (k[len(before) : len(k) - len(after)] for k in keys if k.startswith(before) and k.endswith(after))
+
+
+class _Joined:
+    """Arrays below each other as a `BlockTable`."""
+
+    def __init__(self, parts: Sequence[BlockTable], name: str) -> None:
+        widths = {part.shape[1:] for part in parts}
+        if len(widths) > 1:
+            raise InputError(f"{name}: Expected arrays of one shape a record on both sides, found {sorted(widths)}.")
+        self.name, self._parts = name, parts
+        self.shape: tuple[int, ...] = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
+        self.dtype = np.result_type(*(part.dtype for part in parts))
+
+    def table(self) -> BlockTable:
+        """Return this."""
+        return self
+
+    def load(self) -> np.ndarray:
+        """Return all of it."""
+        return text_as_text(
+            np.concatenate([block for part in self._parts for block in part.blocks(1 << 16)]), self.name
+        )
+
+    def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
+        """Yield consecutive blocks of `n_rows` rows; they go on over the seam."""
+        held = np.empty((0, *self.shape[1:]), self.dtype)
+        for part in self._parts:
+            for block in part.blocks(n_rows):
+                held = np.concatenate([held, block]) if len(held) else block.astype(self.dtype, copy=False)
+                while len(held) >= n_rows:
+                    yield held[:n_rows]
+                    held = held[n_rows:]
+        if len(held):
+            yield held
 
 
 def npy_file(path: PathLike) -> NpyStream:

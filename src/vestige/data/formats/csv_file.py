@@ -45,6 +45,12 @@ class CsvFile:
     packed: bool
     rows: Sequence[Sequence[str]] = field(repr=False, compare=False)  # the first ones
 
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """Columns whose first entry is a list, written as text."""
+        first = self.rows[0] if self.rows else ()
+        return tuple(name for name, cell in zip(self.names, first, strict=False) if cell.strip()[:1] in ("[", "("))
+
     def load(self, numeric: Sequence[str], text: Sequence[str]) -> Any:
         """Read columns into a pyarrow Table: `numeric` as float64, `text` as strings, both with nulls.
 

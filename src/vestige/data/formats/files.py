@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeVar, cast
+from typing import IO, Any, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 
@@ -25,6 +25,20 @@ from vestige.core.errors import InputError, refusing
 PathLike = str | os.PathLike[str]
 ByteStream = io.BufferedIOBase | io.RawIOBase
 T = TypeVar("T")
+
+
+@runtime_checkable
+class FrameLike(Protocol):
+    """A table in memory: a frame of pandas or polars, a Table of Arrow, or what else streams as one."""
+
+    columns: Any
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Return its rows as a stream of Arrow."""
+
+
+TableSource = PathLike | FrameLike
+"""What a table is read from."""
 
 _N_START = 4096  # bytes that are enough to tell every format below
 
@@ -53,9 +67,11 @@ class Format(Enum):
     PARQUET = "a Parquet file"
     CSV = "a text table"
     CSV_GZIP = "a gzipped text table"
+    JSON = "JSON lines"
+    FRAME = "a frame"
 
 
-TABLES = (Format.CSV, Format.CSV_GZIP, Format.PARQUET)
+TABLES = (Format.CSV, Format.CSV_GZIP, Format.PARQUET, Format.JSON, Format.FRAME)
 
 _OURS = {
     b"PK\x03\x04": Format.NPZ,
@@ -65,11 +81,12 @@ _OURS = {
 }
 
 _SAVE = "save it as npz, CSV or Parquet"
-_PICKLE = ("a pickle", "pickles are never loaded; save an npz or CSV")
+_MODEL = "name a model with --model, beside --members and --nonmembers"
+_PICKLE = ("a pickle", f"pickles are never loaded; save an npz or CSV; {_MODEL}")
 _R_DATA = ("R's own data format", "save it with write.csv(DATA, row.names = FALSE)")
 _OTHERS = {
     b"\x80": _PICKLE,
-    b"\x89HDF": ("an HDF5 file", _SAVE),
+    b"\x89HDF": ("an HDF5 file", f"{_SAVE}; {_MODEL}"),
     b"ARROW1": ("a Feather (Arrow) file", "save it as Parquet or CSV"),
     b"SQLite format 3": ("an SQLite database", _SAVE),
     b"MATLAB 5.0": ("a MATLAB file", _SAVE),
@@ -85,14 +102,23 @@ _OTHERS = {
     b"x\x01": ("a zlib stream, perhaps of joblib", _PICKLE[1]),
     b"x\x9c": ("a zlib stream, perhaps of joblib", _PICKLE[1]),
     b"x\xda": ("a zlib stream, perhaps of joblib", _PICKLE[1]),
-    b"{": ("JSON", _SAVE),
-    b"[": ("JSON", _SAVE),
+    b"[": ("a JSON list", "save it as JSON lines, one record a line (in pandas: lines=True)"),
+    b'{"learner"': ("an XGBoost model", _MODEL),
+    b"{L": ("an XGBoost model", _MODEL),
+    b"tree\n": ("a LightGBM model", _MODEL),
 }
 
 
-def file_name(path: PathLike) -> str:
+def file_name(path: TableSource) -> str:
     """Return the last part of a path: all that a message may show."""
-    return Path(path).name
+    return "the frame" if isinstance(path, FrameLike) else Path(path).name
+
+
+def same_table(one: TableSource, other: TableSource) -> bool:
+    """Whether two paths lead to one file, or two frames are one."""
+    if isinstance(one, FrameLike) or isinstance(other, FrameLike):
+        return one is other
+    return Path(one).samefile(other)
 
 
 @contextmanager
@@ -140,11 +166,11 @@ def whole(where: str) -> AbstractContextManager[None]:
     return refusing(tuple(chain.from_iterable(_DAMAGES.values())), message)
 
 
-def format_of(path: PathLike) -> Format:
+def format_of(path: TableSource) -> Format:
     """Return the format of a file of predictions or records.
 
     Args:
-        path: The file; its content decides, not its extension.
+        path: The file, or a frame; its content decides, not its extension.
 
     Returns:
         The format. Anything that is no known binary format counts as a text table.
@@ -152,6 +178,8 @@ def format_of(path: PathLike) -> Format:
     Raises:
         InputError: There is no such file, it is empty, or it is of a format Vestige does not read.
     """
+    if isinstance(path, FrameLike):
+        return Format.FRAME
     file, name = Path(path), file_name(path)
     with readable(path):
         if file.exists() and not file.is_file() and not file.is_dir():
@@ -169,19 +197,22 @@ def format_of(path: PathLike) -> Format:
             start = unpacked.read(_N_START)
     others = [told for magic, told in _OTHERS.items() if start.startswith(magic)]
     if others or b"\x00" in start:
-        what, cure = others[0] if others else ("binary data of another kind", _SAVE)
+        what, cure = others[0] if others else ("binary data of another kind", f"{_SAVE}; {_MODEL}")
         raise InputError(f"{name}: Expected npz, npy, CSV or Parquet, found {what}; {cure}.")
+    if start.startswith(b"{"):
+        return Format.JSON
     return Format.CSV_GZIP if packed else Format.CSV
 
 
-def expect_format(path: PathLike, *expected: Format) -> Format:
+def expect_format(path: TableSource, *expected: Format) -> Format:
     """Return the format of a file, refusing all but the expected ones."""
     format_ = format_of(path)
     if format_ not in expected:
-        raise InputError(
-            f"{file_name(path)}: Expected {' or '.join(kind.value for kind in expected)}, found {format_.value}; give "
-            "a file of that format."
-        )
+        known = " or ".join(kind.value for kind in expected if kind is not Format.FRAME)
+        cure = "give a file of that format"
+        if format_ is Format.NPY:
+            cure = "give labels beside arrays: --labels LABELS.npy, and again for nonmembers"
+        raise InputError(f"{file_name(path)}: Expected {known}, found {format_.value}; {cure}.")
     return format_
 
 

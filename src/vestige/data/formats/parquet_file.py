@@ -18,6 +18,7 @@ class ParquetFile:
     path: Path
     name: str
     names: tuple[str, ...]
+    lists: tuple[str, ...] = ()
     decimal: ClassVar[str | None] = None  # its columns have types of their own
 
     def load(self, numeric: Sequence[str], text: Sequence[str]) -> Any:
@@ -67,6 +68,14 @@ def whole_columns(table: Any, name: str) -> Any:
     return table
 
 
+def lists_in(schema: Any) -> tuple[str, ...]:
+    """Names of the columns whose entries are lists."""
+    from pyarrow import types
+
+    are_lists = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    return tuple(one.name for one in schema if any(is_list(one.type) for is_list in are_lists))
+
+
 def open_parquet(path: PathLike) -> ParquetFile:
     """Read the schema of a Parquet file.
 
@@ -74,4 +83,5 @@ def open_parquet(path: PathLike) -> ParquetFile:
         InputError: The file is truncated or damaged.
     """
     with opened_parquet(path) as file:
-        return ParquetFile(Path(path), file_name(path), tuple(file.schema_arrow.names))
+        schema = file.schema_arrow
+        return ParquetFile(Path(path), file_name(path), tuple(schema.names), lists_in(schema))

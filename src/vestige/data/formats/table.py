@@ -3,6 +3,8 @@
 Rows are counted from 1, as a reader does, and from the beginning of each file.
 """
 
+import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,7 +20,9 @@ from vestige.core.ids import without_fractions
 from vestige.core.messages import brief, few
 from vestige.data.formats.classes import integers_if_all
 from vestige.data.formats.csv_file import NO_ROWS, CsvFile, open_csv
-from vestige.data.formats.files import TABLES, Format, PathLike, expect_format, named
+from vestige.data.formats.files import TABLES, Format, TableSource, expect_format, named
+from vestige.data.formats.frame import Frame, open_frame, open_json
+from vestige.data.formats.list_columns import SpreadLists, spread_lists
 from vestige.data.formats.parquet_file import ParquetFile, open_parquet
 
 _MISSING = ("is missing", "fill it in or leave the row out")
@@ -31,21 +35,26 @@ _MOST_LOOKED_AT = 20  # a table of a thousand unused features is not searched fo
 _FEWEST_PEOPLE = 20
 _NO_CAST = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
-TableFile = CsvFile | ParquetFile
+TableFile = CsvFile | ParquetFile | Frame | SpreadLists
 
 
-def open_tables(paths: Sequence[PathLike], label: str) -> list[TableFile]:
+def open_tables(paths: Sequence[TableSource], label: str, lists: Mapping[str, str] | None = None) -> list[TableFile]:
     """Read the headers of tables.
 
     Args:
-        paths: CSV (comma, semicolon or tab; plain or gzipped; UTF-8) or Parquet.
+        paths: CSV (comma, semicolon or tab; plain or gzipped; UTF-8), Parquet or JSON lines, or frames.
         label: Name of the label column, by which a delimiter is told apart.
+        lists: Columns that may hold lists, and what the names of a column per entry begin with.
 
     Raises:
         InputError: A file is damaged or of another format.
     """
     kinds = [(path, expect_format(path, *TABLES)) for path in paths]
-    return [open_parquet(p) if kind is Format.PARQUET else open_csv(p, kind, label) for p, kind in kinds]
+    openers: dict[Format, Callable[[Any], Any]] = {
+        Format.PARQUET: open_parquet, Format.JSON: open_json, Format.FRAME: open_frame,
+    }  # fmt: skip
+    files = [openers[kind](path) if kind in openers else open_csv(path, kind, label) for path, kind in kinds]  # type: ignore[arg-type]
+    return [spread_lists(file, lists or {}) for file in files]
 
 
 def require_columns(file: TableFile, wanted: Mapping[str, Sequence[str] | None]) -> None:
@@ -62,7 +71,22 @@ def require_columns(file: TableFile, wanted: Mapping[str, Sequence[str] | None])
     missing = [(name, how) for how, names in named_by.items() for name in names if name not in file.names]
     if missing:
         (name, how), there = missing[0], few([name for name in file.names if name])
-        raise InputError(f"{file.name}: Expected a column {name}, found {there}; name another {how}.")
+        if any(_is_fraction(name) for name in file.names) or (there and all(map(str.isdecimal, file.names))):
+            raise InputError(
+                f"{file.name}: Expected the names of the columns in the first line, found the numbers {there}: the "
+                f"header is missing; write one, such as {name},member,prob_0,prob_1."
+            )
+        cure = f"name another {how}"
+        if len(file.names) == 1 and re.match(r"[\w.-]+: ", file.names[0]):
+            cure = "settings are not read: name the model with --model, and tables as --members and --nonmembers"
+        raise InputError(f"{file.name}: Expected a column {name}, found {there}; {cure}.")
+
+
+def _is_fraction(text: str) -> bool:
+    """Whether text is a number as outputs of a model are, and hardly the name of a column."""
+    with suppress(ValueError):
+        return not text.isdecimal() and math.isfinite(float(text))
+    return False
 
 
 class Table:
@@ -97,7 +121,8 @@ class Table:
         Raises:
             InputError: Some entry is no number.
         """
-        return np.concatenate(self._of_each(name, _numbers))
+        arrays = self._of_each(name, _numbers)
+        return np.asarray(arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
 
     def names(self, name: str) -> np.ndarray:
         """Return a column of names: integers if every one is, else text, so that `007` stays `007`."""
@@ -158,9 +183,10 @@ class Table:
             No note, one, or two. The warning is a hint: whether a column names people only the user knows.
         """
         unused = [[name for name in file.names if name and name not in used] for file in self.files]
+        lists = tuple(dict.fromkeys(file.said for file in self.files if isinstance(file, SpreadLists)))
         if not any(unused):
-            return ()
-        notes = [f"Columns not used: {few(list(dict.fromkeys(name for names in unused for name in names)))}."]
+            return lists
+        notes = [*lists, f"Columns not used: {few(list(dict.fromkeys(name for names in unused for name in names)))}."]
         n_records, distinct = sum(self.sizes), list(map(_distinct_values, self.files, unused))
         fewest = max(_FEWEST_PEOPLE, n_records / 50)
         common = [name for name in distinct[0] if all(name in values for values in distinct)]
@@ -214,17 +240,21 @@ def _no_number(column: Any, name: str) -> str:
 
 def _texts(column: Any, name: str, _: str) -> np.ndarray:
     _refuse(column.is_null(nan_is_null=True), name, *_MISSING)
-    if pa.types.is_boolean(column.type):  # as Python spells them, and names columns after them
-        column = compute.if_else(column, "True", "False")
     with refusing(_NO_CAST, f"Expected text or numbers in column {name}, found {column.type}; convert it."):
-        column = _spelled(column) if pa.types.is_floating(column.type) else column.cast(pa.string())
-    _refuse(compute.equal(column, ""), name, *_MISSING)
-    # Of a quote that was never closed; and null characters, without which NumPy would read the text.
-    _refuse(
-        compute.match_substring_regex(column, "[\n\r]"), name, "runs over several lines", "close the quotes before it"
-    )
-    _refuse(compute.match_substring(column, "\0"), name, "holds a null character", "save the table again as text")
-    return np.array(column.to_pylist(), dtype=np.str_)
+        coded = column.combine_chunks().dictionary_encode()  # what is written often is spelled and looked at once
+        distinct = coded.dictionary
+        if pa.types.is_boolean(distinct.type):  # as Python spells them, and names columns after them
+            distinct = compute.if_else(distinct, "True", "False")
+        distinct = _spelled(distinct) if pa.types.is_floating(distinct.type) else distinct.cast(pa.string())
+    for bad, what, cure in (
+        (compute.equal(distinct, ""), *_MISSING),
+        # Of a quote that was never closed; and null characters, without which NumPy would read the text.
+        (compute.match_substring_regex(distinct, "[\n\r]"), "runs over several lines", "close the quotes before it"),
+        (compute.match_substring(distinct, "\0"), "holds a null character", "save the table again as text"),
+    ):
+        if compute.any(bad).as_py():
+            _refuse(pa.chunked_array([bad.take(coded.indices)]), name, what, cure)
+    return np.asarray(np.array(distinct.to_pylist(), dtype=np.str_)[coded.indices.to_numpy()])
 
 
 def _spelled(column: Any) -> Any:

@@ -1,6 +1,7 @@
 """Predictions in arrays: an npz file, with a shadow model's under the prefix `shadow_`, or an npy file per array."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,9 +10,9 @@ from vestige.core.errors import InputError
 from vestige.core.messages import few
 from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Phi, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
-from vestige.data.formats.arrays import NpzFile, npy_file
+from vestige.data.formats.arrays import NpyFiles, NpzFile, StoredArrays, TwoSides
 from vestige.data.formats.classes import codes_of_array, names_in_order
-from vestige.data.formats.files import PathLike, file_name, named
+from vestige.data.formats.files import PathLike, named
 
 SHADOW = "shadow_"
 REFERENCE = "reference_"
@@ -25,6 +26,7 @@ _OUTPUTS: dict[str, type[Output]] = {
     "predicted": PredictedLabels,
 }
 _GROUP = "group_"
+_SIDES = (("train", "test"), ("members", "nonmembers"), ("member", "nonmember"), ("in", "out"))
 
 
 def read_npy(
@@ -57,14 +59,59 @@ def read_npy(
         InputError: A file is missing, truncated, of another format or holds objects, or what is in it cannot be
             predictions.
     """
-    with named(file_name(path)):
-        return Predictions(
-            (Probabilities if probabilities else Logits)(npy_file(path).table()),
-            labels=codes_of_array(npy_file(labels).load(), None, label_base, "labels"),
-            member=npy_file(member).load(),
-            ids=None if ids is None else npy_file(ids).load(),
-            subjects=None if subjects is None else npy_file(subjects).load(),
+    kind = "probs" if probabilities else "logits"
+    file = NpyFiles({kind: path, "labels": labels, "member": member, "ids": ids, "subjects": subjects})
+    with named(file.name):
+        return _read_part(file, "", label_base, (), None)
+
+
+def read_two_npy(
+    paths: Sequence[PathLike], labels: Sequence[PathLike], *, probabilities: bool = False, label_base: int = 0
+) -> Predictions:
+    """Read predictions from npy files of members and of nonmembers.
+
+    Args:
+        paths: Outputs of members and of nonmembers, records x classes: logits, unless `probabilities` is set.
+        labels: True classes of members and of nonmembers.
+        probabilities: The outputs are probabilities.
+        label_base: What the labels count from, 0 or 1.
+
+    Returns:
+        The predictions, members first.
+
+    Raises:
+        InputError: As `read_npy`, or there are not two files of each.
+    """
+    if len(paths) != len(labels):
+        raise InputError(
+            f"Expected labels of members and of nonmembers, found {len(labels)} file; give --labels LABELS.npy twice."
         )
+    kind = "probs" if probabilities else "logits"
+    sides = [NpyFiles({kind: path, "labels": own}) for path, own in zip(paths, labels, strict=True)]
+    return read_two_sides(sides, label_base=label_base)
+
+
+def read_two_sides(
+    files: Sequence[StoredArrays],
+    *,
+    label_base: int = 0,
+    order: Sequence[str] = (),
+    classes: Sequence[str] | None = None,
+) -> Predictions:
+    """Return the predictions in arrays of members and arrays of nonmembers, with the keys of `read_npz`.
+
+    Args:
+        files: Arrays of members and of nonmembers, without `member`.
+        label_base: What integer labels count from, 0 or 1.
+        order: Keys of time or order columns.
+        classes: Class names, if the files have none.
+
+    Raises:
+        InputError: As `read_npz`, or the files differ in their arrays.
+    """
+    sides = TwoSides(files)
+    with named(sides.name):
+        return _read_part(sides, "", label_base, order, classes)
 
 
 def read_npz(
@@ -76,7 +123,7 @@ def read_npz(
     `ids`, `subjects`, `groups` (or several `group_<name>`), `inputs`, `classes` (names in the order of the
     columns). The same with the prefix `shadow_` is a shadow model on records of its own. Beside reference models'
     answers (`read_references`) outputs may have an axis of queries after that of records, the record as it is first.
-    Other keys are ignored.
+    Other keys are ignored. Instead of `member`, keys may end in `_train` and `_test` (or `_members` and `_nonmembers`).
 
     Args:
         path: The file, stored or compressed. Nothing in it is unpickled.
@@ -93,6 +140,12 @@ def read_npz(
     """
     file = NpzFile(path)
     with named(file.name):
+        spelled = _sides_in(file)
+        if spelled is not None:
+            target = _read_part(TwoSides([file, file], spelled), "", label_base, order, classes)
+            names = [one.format("...") for one in spelled]
+            said = f"Read: arrays {names[0]} as those of members, {names[1]} as those of nonmembers."
+            return replace(target, notes=(said,)), None
         target = _read_part(file, "", label_base, order, classes)
         return target, _read_shadow(file, SHADOW, label_base, target.classes) if _holds_shadow(file) else None
 
@@ -116,6 +169,13 @@ def read_npz_shadow(path: PathLike, *, label_base: int = 0, classes: Sequence[st
         return _read_shadow(file, SHADOW if _holds_shadow(file) else "", label_base, classes)
 
 
+def _sides_in(file: NpzFile) -> tuple[str, str] | None:
+    """How the keys of members and of nonmembers are spelled, where one file has both, as TensorFlow Privacy does."""
+    pairs = ((one.format(member), one.format(other)) for member, other in _SIDES for one in ("{{}}_{}", "{}_{{}}"))
+    keys: set[str] = set() if "member" in file.keys else set(file.keys)
+    return next((pair for pair in pairs if {name.format("labels") for name in pair} <= keys), None)
+
+
 def _holds_shadow(file: NpzFile) -> bool:
     return any(SHADOW + key in file.keys for key in (*_OUTPUTS, "labels", "member"))
 
@@ -127,7 +187,7 @@ def _read_shadow(file: NpzFile, prefix: str, label_base: int, classes: Sequence[
 
 
 def _read_part(
-    file: NpzFile, prefix: str, label_base: int, order: Sequence[str], classes: Sequence[str] | None
+    file: StoredArrays, prefix: str, label_base: int, order: Sequence[str], classes: Sequence[str] | None
 ) -> Predictions:
     if not any(prefix + key in file.keys for key in _OUTPUTS):
         expected = ", ".join(prefix + key for key in _OUTPUTS)
@@ -157,7 +217,7 @@ def _read_part(
     )
 
 
-def _outputs(file: NpzFile, prefix: str, classes: Sequence[str] | None, label_base: int) -> Iterator[Output]:
+def _outputs(file: StoredArrays, prefix: str, classes: Sequence[str] | None, label_base: int) -> Iterator[Output]:
     with_queries = not prefix and any(key.startswith(REFERENCE) for key in file.keys)
     for key, kind in _OUTPUTS.items():
         if prefix + key not in file.keys:

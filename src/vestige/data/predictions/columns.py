@@ -12,6 +12,8 @@ from vestige.data.formats.classes import spellings
 
 INPUT, PREDICTED = "input_", "predicted"
 PREFIXES: Mapping[str, type[Output]] = {"logit_": Logits, "prob_": Probabilities}
+LISTS = {"logits": "logit_", **dict.fromkeys(("probs", "proba", "probabilities", "predictions"), "prob_")}
+"""Columns that may hold a list per record, and what the names of a column per entry would begin with."""
 NUMBERS: Mapping[str, type[Output]] = {"loss": Loss, "phi": Phi, "gradient_norm": GradientNorms}
 
 
@@ -38,13 +40,16 @@ class Columns:
     member: str = "member"
     id: str | None = None
     subject: str | None = None
-    groups: tuple[str, ...] = ()
-    order: tuple[str, ...] = ()
-    inputs: tuple[str, ...] = ()
+    groups: Sequence[str] = ()
+    order: Sequence[str] = ()
+    inputs: Sequence[str] = ()
     positive: tuple[str, str] | None = None
     label_base: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("groups", "order", "inputs"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
         if self.label_base not in (0, 1):
             raise InputError(f"Expected 0 or 1 as label_base, found {self.label_base}.")
 
@@ -60,6 +65,15 @@ class Columns:
             "with --order": self.order,
             "with --set data.inputs": self.inputs,
         }
+
+    def with_those_in(self, names: Sequence[str]) -> "Columns":
+        """Return these with the columns of ids, subjects and inputs that are there without being named."""
+        return replace(
+            self,
+            id=self.id or ("id" if "id" in names else None),
+            subject=self.subject or ("subject" if "subject" in names else None),
+            inputs=self.inputs or tuple(n for n in names if n.startswith(INPUT)),
+        )
 
 
 @dataclass(frozen=True)
@@ -119,16 +133,12 @@ def assign_roles(
     numeric += [name for name in NUMBERS if name in names]
     if not (numeric or PREDICTED in names):
         raise InputError(
-            f"Expected columns prob_<class> or logit_<class>, columns named after the labels, or loss, phi or "
-            f"predicted, found {few([n for n in names if n])}; rename the outputs, or name one probability column "
-            "with --positive COLUMN=CLASS."
+            "Expected columns prob_<class> or logit_<class>, lists in a column logits or probs, columns named after "
+            "the labels, or loss, phi or predicted, found "
+            f"{few([n for n in names if n])}; rename the outputs, or name one probability column with --positive "
+            "COLUMN=CLASS."
         )
-    columns = replace(
-        columns,
-        id=columns.id or ("id" if "id" in names else None),
-        subject=columns.subject or ("subject" if "subject" in names else None),
-        inputs=columns.inputs or tuple(n for n in names if n.startswith(INPUT)),
-    )
+    columns = columns.with_those_in(names)
     single = [columns.label, columns.id, columns.subject, *(n for n in (columns.member, PREDICTED) if n in names)]
     text = dict.fromkeys([*single, *columns.groups, *columns.order, *columns.inputs])
     needed = [name for name in text if name is not None and name not in numeric]

@@ -3,9 +3,9 @@
 The content of a file decides how it is read.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import numpy as np
 
@@ -15,26 +15,29 @@ from vestige.core.ids import id_texts
 from vestige.core.messages import few
 from vestige.core.outputs import PredictedLabels
 from vestige.core.predictions import Predictions
+from vestige.data.formats.arrays import NpzFile
 from vestige.data.formats.classes import codes_of_names, codes_without_columns, refuse_regression
-from vestige.data.formats.files import Format, PathLike, file_name, format_of, named
-from vestige.data.predictions.arrays import read_npz, read_npz_shadow
-from vestige.data.predictions.columns import NUMBERS, PREDICTED, Columns, Roles, assign_roles, positive_pair
+from vestige.data.formats.files import Format, PathLike, TableSource, file_name, format_of, named, same_table
+from vestige.data.predictions.arrays import read_npz, read_npz_shadow, read_two_sides
+from vestige.data.predictions.columns import LISTS, NUMBERS, PREDICTED, Columns, Roles, assign_roles, positive_pair
+from vestige.data.predictions.membership import check_side, members_of
+from vestige.data.predictions.scores import read_scores
 
 if TYPE_CHECKING:
     from vestige.data.formats.table import Table
 
 
 def read_predictions(
-    path: PathLike,
+    path: TableSource,
     columns: Columns | None = None,
     *,
     classes: Sequence[str] | None = None,
     members: Callable[[], Sequence[Any]] | None = None,
 ) -> tuple[Predictions, Predictions | None]:
-    """Read predictions from one file, npz, CSV or Parquet.
+    """Read predictions from one file, npz, CSV, Parquet or JSON lines; or from a frame, as from a file.
 
     Args:
-        path: The file; its content decides the format, not its extension.
+        path: The file; its content decides the format, not its extension. Or a frame of pandas, polars or Arrow.
         columns: How its columns are named; an npz has names of its own, but for `order` and `label_base`.
         classes: Class names known from elsewhere.
         members: As in `read_table`; an npz says itself who is a member.
@@ -49,6 +52,8 @@ def read_predictions(
     if _is_npz(path):
         refuse_columns(columns, f"{file_name(path)}: ", "labels, member, ids, subjects, groups and inputs")
         return read_npz(path, label_base=columns.label_base, order=columns.order, classes=classes)
+    if (of_scores := read_scores(path, columns)) is not None:
+        return of_scores[0], None
     return read_table(path, columns, classes=classes, members=members), None
 
 
@@ -67,7 +72,9 @@ def refuse_columns(columns: Columns, where: str, names: str) -> None:
             )
 
 
-def read_shadow(path: PathLike, columns: Columns | None = None, *, classes: Sequence[str] | None = None) -> Predictions:
+def read_shadow(
+    path: TableSource, columns: Columns | None = None, *, classes: Sequence[str] | None = None
+) -> Predictions:
     """Read a shadow model's predictions from a file of its own.
 
     Args:
@@ -87,7 +94,7 @@ def read_shadow(path: PathLike, columns: Columns | None = None, *, classes: Sequ
     return read_table(path, columns, classes=classes)
 
 
-def _is_npz(path: PathLike) -> bool:
+def _is_npz(path: TableSource) -> TypeGuard[PathLike]:
     format_ = format_of(path)
     if format_ is Format.NPY:
         raise InputError(
@@ -98,7 +105,7 @@ def _is_npz(path: PathLike) -> bool:
 
 
 def read_table(
-    path: PathLike,
+    path: TableSource,
     columns: Columns | None = None,
     *,
     classes: Sequence[str] | None = None,
@@ -110,7 +117,8 @@ def read_table(
     occur; and or `loss`, `phi`, `predicted`. Labels are matched with these columns by name.
 
     Args:
-        path: CSV (comma, semicolon or tab; plain or gzipped; UTF-8) or Parquet.
+        path: CSV (comma, semicolon or tab; plain or gzipped; UTF-8), Parquet or JSON lines, or a frame. Columns
+            `logits`, and `probs` or `predictions`, may hold a list per record, a number per class.
         columns: How its columns are named.
         classes: Class names known from elsewhere, such as the target's for a shadow model.
         members: Gives the ids of all members; asked only if there is no member column.
@@ -126,8 +134,8 @@ def read_table(
 
 
 def read_two_tables(
-    members: PathLike,
-    nonmembers: PathLike,
+    members: TableSource,
+    nonmembers: TableSource,
     columns: Columns | None = None,
     *,
     classes: Sequence[str] | None = None,
@@ -135,7 +143,7 @@ def read_two_tables(
     """Read predictions from a table of members and a table of nonmembers; neither needs a member column.
 
     Args:
-        members: Records the model was trained on: CSV or Parquet, as for `read_table`.
+        members: Records the model was trained on: a table as for `read_table`, or an npz without `member`.
         nonmembers: Records it was not trained on, with the same columns.
         columns: How the columns are named.
         classes: Class names known from elsewhere, such as the target's for a shadow model.
@@ -146,20 +154,25 @@ def read_two_tables(
     Raises:
         InputError: As `read_table`; or a column is in one file only, or a member column contradicts the file.
     """
-    return _read([members, nonmembers], Columns() if columns is None else columns, classes, None)
+    columns = Columns() if columns is None else columns
+    if {format_of(members), format_of(nonmembers)} == {Format.NPZ} and not same_table(members, nonmembers):
+        refuse_columns(columns, f"{file_name(members)}: ", "labels, ids, subjects, groups and inputs")
+        files = [NpzFile(cast(PathLike, path)) for path in (members, nonmembers)]
+        return read_two_sides(files, label_base=columns.label_base, order=columns.order, classes=classes)
+    return _read([members, nonmembers], columns, classes, None)
 
 
 def _read(
-    paths: Sequence[PathLike],
+    paths: Sequence[TableSource],
     columns: Columns,
     classes: Sequence[str] | None,
     members: Callable[[], Sequence[Any]] | None,
 ) -> Predictions:
     from vestige.data.formats.table import Table, open_tables, require_columns
 
-    files = open_tables(paths, columns.label)
+    files = open_tables(paths, columns.label, LISTS)
     is_one = len(files) == 1
-    if not is_one and files[0].path.samefile(files[1].path):
+    if not is_one and same_table(*paths):
         raise InputError(f"{files[0].name}: Expected two files, found the same as members and as nonmembers.")
     by_id = members if is_one and columns.member not in files[0].names else None
     if by_id is not None:
@@ -185,38 +198,37 @@ def _read(
         is_member = np.isin(id_texts(table.texts(str(columns.id))), id_texts(list(by_id())))
         return _predictions(table, roles, classes, is_member)
     if is_one:
-        return _predictions(table, roles, classes, _members(table, columns))
+        return _predictions(table, roles, classes, *members_of(table, columns.member))
     for file, side in zip(files, (True, False), strict=True):
         if columns.member in file.names:
-            _check_side(Table([file], [], [columns.member]), columns, side)
+            check_side(Table([file], [], [columns.member]), columns.member, side)
     return _predictions(table, roles, classes, np.repeat([True, False], table.sizes))
 
 
-def _members(table: "Table", columns: Columns) -> np.ndarray:
-    """The member column; 1.0 is 1, which is what a column of integers becomes beside missing values."""
-    member = table.texts(columns.member)
-    return np.where(member == "1.0", "1", np.where(member == "0.0", "0", member))
+class _Stacked:
+    """Columns as one array of records x columns that is never held."""
+
+    def __init__(self, columns: Sequence[np.ndarray], name: str) -> None:
+        self.name, self._columns = name, columns
+        self.shape: tuple[int, ...] = (len(columns[0]), len(columns))
+        self.dtype = np.result_type(*columns)
+
+    def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
+        """Yield consecutive blocks of at most `n_rows` rows."""
+        for start in range(0, self.shape[0], n_rows):
+            yield np.stack([column[start : start + n_rows] for column in self._columns], axis=1)
 
 
-def _check_side(table: "Table", columns: Columns, is_member: bool) -> None:
-    said = np.char.lower(_members(table, columns))
-    wrong = np.flatnonzero(~np.isin(said, ("1", "true") if is_member else ("0", "false")))
-    if wrong.size:
-        side = "members" if is_member else "nonmembers"
-        raise InputError(
-            f"{table.name}: Expected {side} only, found {columns.member} = {said[wrong[0]]} in data row "
-            f"{int(wrong[0]) + 1:,}; give the file of {side} with --{side}, or leave out the column {columns.member}."
-        )
-
-
-def _predictions(table: "Table", roles: Roles, classes: Sequence[str] | None, member: np.ndarray) -> Predictions:
+def _predictions(
+    table: "Table", roles: Roles, classes: Sequence[str] | None, member: np.ndarray, said: Sequence[str] = ()
+) -> Predictions:
     columns = roles.columns
     labels = table.texts(columns.label)
     predicted = table.texts(PREDICTED) if PREDICTED in roles.text else None
     numeric = {name: table.numbers(name) for name in roles.numeric}
     about = table.about(columns)
     about["inputs"] = table.values(columns.inputs) if columns.inputs else None
-    about["notes"] = table.notes({*roles.text, *roles.numeric, columns.member})
+    about["notes"] = (*said, *table.notes({*roles.text, *roles.numeric, columns.member}))
     with named(table.name):
         # A shadow's columns are put in the order of the target's.
         known = tuple(classes or next(iter(roles.by_class.values()), ())) or None
@@ -235,7 +247,7 @@ def _predictions(table: "Table", roles: Roles, classes: Sequence[str] | None, me
         for kind, of_class in roles.by_class.items():
             arrays = {name: numeric[column] for name, column in of_class.items()}
             stacked = [arrays[c] if c in arrays else 1 - next(iter(arrays.values())) for c in known or ()]
-            outputs.append(kind(ArrayTable(np.stack(stacked, axis=1), table.name)))
+            outputs.append(kind(_Stacked(stacked, table.name)))
         outputs += [kind(ArrayTable(numeric[c], table.name)) for c, kind in NUMBERS.items() if c in numeric]
         if guesses is not None:
             outputs.append(PredictedLabels(ArrayTable(guesses, table.name)))

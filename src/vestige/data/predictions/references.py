@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -11,8 +12,10 @@ from vestige.core.outputs import Logits, Output, Phi, Probabilities
 from vestige.core.references import References
 from vestige.data.formats.arrays import NpzFile, StoredArrays
 from vestige.data.formats.classes import codes_of_array
-from vestige.data.formats.files import PathLike, named
+from vestige.data.formats.files import TABLES, Format, PathLike, TableSource, format_of, named
 from vestige.data.predictions.arrays import REFERENCE, refuse_other_classes
+from vestige.data.predictions.columns import Columns
+from vestige.data.predictions.scores import read_scores
 from vestige.data.signals.layout import AT_THE_END, DRAWN_TOGETHER, MEMBER
 from vestige.data.signals.store import FOLDER, SignalStore
 
@@ -54,13 +57,22 @@ def read_references(path: PathLike, *, label_base: int = 0, classes: Sequence[st
         return _of_arrays(NpzFile(path), label_base, classes)
 
 
-def holds_references(path: PathLike) -> bool:
-    """Whether an npz file holds answers of reference models.
+def references_beside(path: TableSource, columns: Columns, classes: Sequence[str] | None) -> References | None:
+    """Return the reference models whose answers are in the file of the target's, or in its frame; None if none are.
+
+    Args:
+        path: As of `read_predictions`.
+        columns: How its columns are named.
+        classes: The target's class names, if it has any.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: As of `read_references`.
     """
-    return any(key.startswith(REFERENCE) for key in NpzFile(path).keys)
+    kind = format_of(path)
+    if kind is Format.NPZ and any(key.startswith(REFERENCE) for key in NpzFile(cast(PathLike, path)).keys):
+        return read_references(cast(PathLike, path), label_base=columns.label_base, classes=classes)
+    of_scores = read_scores(path, columns) if kind in TABLES else None
+    return None if of_scores is None else of_scores[1]
 
 
 def _of_arrays(file: StoredArrays, label_base: int, classes: Sequence[str] | None) -> References:

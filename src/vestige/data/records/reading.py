@@ -3,8 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,9 +12,18 @@ from vestige.core.ids import id_texts
 from vestige.core.labels import as_numbers, class_order, names_of_numbers, number_of_text
 from vestige.core.messages import few
 from vestige.core.records import Codes, Records, as_given
-from vestige.data.formats.arrays import NpzFile
+from vestige.data.formats.arrays import NpyFiles, NpzFile, StoredArrays
 from vestige.data.formats.classes import codes_of_names, refuse_regression, spellings
-from vestige.data.formats.files import TABLES, Format, PathLike, expect_format, file_name, named
+from vestige.data.formats.files import (
+    TABLES,
+    Format,
+    PathLike,
+    TableSource,
+    expect_format,
+    file_name,
+    named,
+    same_table,
+)
 
 if TYPE_CHECKING:
     from vestige.data.formats.table import Table
@@ -57,7 +65,7 @@ class RecordColumns:
 
 
 def read_records(
-    path: PathLike, columns: RecordColumns | None = None, *, classes: Sequence[Any] | None = None
+    path: TableSource, columns: RecordColumns | None = None, *, classes: Sequence[Any] | None = None
 ) -> Records:
     """Read records from a table or an npz file.
 
@@ -87,8 +95,8 @@ def read_records(
 
 
 def read_two_records(
-    members: PathLike,
-    nonmembers: PathLike,
+    members: TableSource,
+    nonmembers: TableSource,
     columns: RecordColumns | None = None,
     *,
     classes: Sequence[Any] | None = None,
@@ -114,15 +122,36 @@ def read_two_records(
 
 
 def read_alike(
-    paths: Sequence[PathLike], columns: RecordColumns | None = None, classes: Sequence[Any] | None = None
+    paths: Sequence[TableSource],
+    columns: RecordColumns | None = None,
+    classes: Sequence[Any] | None = None,
+    labels: Sequence[PathLike] = (),
 ) -> list[Records]:
-    """Read a file as `read_records` does, or two, of members and nonmembers, as `read_two_records` does."""
+    """Read a file as `read_records` does, or two, of members and nonmembers, as `read_two_records` does.
+
+    Args:
+        paths: One file or two.
+        columns: How the columns are named.
+        classes: All class names.
+        labels: Of inputs in npy files, npy files of their labels, one each.
+
+    Raises:
+        InputError: As of these.
+    """
     columns = RecordColumns() if columns is None else columns
+    if labels:
+        if len(labels) != len(paths):
+            raise InputError(
+                f"Expected labels for each of {' and '.join(map(file_name, paths))}, found {len(labels)} file; give "
+                "--labels LABELS.npy for each."
+            )
+        both = zip(paths, labels, strict=True)
+        return _of_arrays([NpyFiles({"inputs": cast(PathLike, x), "labels": y}) for x, y in both], columns, classes)
     formats = [expect_format(path, *TABLES, Format.NPZ) for path in paths]
     are_npz = {one is Format.NPZ for one in formats}
     refuse_if(
         (
-            len(paths) > 1 and Path(paths[0]).samefile(paths[-1]),
+            len(paths) > 1 and same_table(paths[0], paths[-1]),
             f"{file_name(paths[0])}: Expected two files, found the same as members and as nonmembers; give a file "
             "each.",
         ),
@@ -132,13 +161,17 @@ def read_alike(
             "both in one format.",
         ),
     )
-    return _of_arrays(paths, columns, classes) if are_npz == {True} else _of_tables(paths, columns, classes)
+    return (
+        _of_arrays([NpzFile(cast(PathLike, path)) for path in paths], columns, classes)
+        if are_npz == {True}
+        else _of_tables(paths, columns, classes)
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- tables
 
 
-def _of_tables(paths: Sequence[PathLike], columns: RecordColumns, classes: Sequence[Any] | None) -> list[Records]:
+def _of_tables(paths: Sequence[TableSource], columns: RecordColumns, classes: Sequence[Any] | None) -> list[Records]:
     """Tables with the same columns as records of the same inputs and classes."""
     from vestige.data.formats.table import Table, open_tables, require_columns
 
@@ -218,14 +251,13 @@ def _note_on_gaps(names: Sequence[str]) -> tuple[str, ...]:
 # ---------------------------------------------------------------------------------------------------- arrays
 
 
-def _of_arrays(paths: Sequence[PathLike], columns: RecordColumns, classes: Sequence[Any] | None) -> list[Records]:
+def _of_arrays(files: Sequence[StoredArrays], columns: RecordColumns, classes: Sequence[Any] | None) -> list[Records]:
     """Npz files as records of the same inputs and classes."""
     if columns.wanted != RecordColumns(order=columns.order).wanted:
         raise InputError(
             "Expected names of columns beside a table only, found some beside an npz file; name its arrays inputs, "
             "labels, ids, subjects and group_<name>."
         )
-    files = [NpzFile(path) for path in paths]
     for file in files:
         file.require(("inputs", "labels", *columns.order), "add it with numpy.savez")
     known = _classes(files, classes)
@@ -246,7 +278,7 @@ def _of_arrays(paths: Sequence[PathLike], columns: RecordColumns, classes: Seque
     return [replace(own, classes=names) for own in records]
 
 
-def _classes(files: Sequence[NpzFile], classes: Sequence[Any] | None) -> tuple[str, ...] | None:
+def _classes(files: Sequence[StoredArrays], classes: Sequence[Any] | None) -> tuple[str, ...] | None:
     """Class names that hold for all files; None if labels are numbers without names."""
     named_by = {file.name: file.class_names("classes") for file in files if "classes" in file.keys}
     if named_by:
@@ -266,7 +298,7 @@ def _classes(files: Sequence[NpzFile], classes: Sequence[Any] | None) -> tuple[s
     return class_order({str(name) for own in labels for name in np.unique(own.astype(np.str_))})
 
 
-def _of_file(file: NpzFile, columns: RecordColumns, classes: tuple[str, ...] | None) -> Records:
+def _of_file(file: StoredArrays, columns: RecordColumns, classes: tuple[str, ...] | None) -> Records:
     with named(file.name):
         return Records(
             file.load("inputs"),

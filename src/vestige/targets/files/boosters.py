@@ -46,6 +46,11 @@ def open_xgboost(path: Path, answers: AnswerFormat | None, n_classes: int, class
     """
     import xgboost
 
+    if b'"oblivious_trees"' in path.read_bytes():
+        raise InputError(
+            f"Expected an XGBoost model in {path.name}, found one of CatBoost; give a function from inputs to "
+            "probabilities as module:name, which loads and asks it."
+        )
     booster = xgboost.Booster()
     with reading(path, "an XGBoost model"):
         booster.load_model(path)
@@ -141,13 +146,14 @@ def _asked(
     """
 
     def probabilities(inputs: Any) -> Any:
+        inputs = columns.fitted(inputs)  # which knows the names of columns that are one too many
         shape = tuple(inputs.shape)
         if len(shape) != 2 or shape[1] != n_features:
             given = f"{shape[1]:,}" if len(shape) == 2 else f"shape {shape}"
             raise TargetError(
                 f"Expected records of {n_features:,} features, which the model was trained on, found {given}; give the "
-                "records as the model was trained on them."
+                "records as the model was trained on them, and name ids as data.id."
             )
-        return predict(columns.fitted(inputs)) if len(inputs) else np.empty((0, n_classes))
+        return predict(inputs) if len(inputs) else np.empty((0, n_classes))
 
     return FunctionTarget(probabilities, n_classes, classes, answers)

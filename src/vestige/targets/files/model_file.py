@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import zipfile
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ class ModelFile:
             UnsupportedModelError: It could run code, or is no classifier, or the package that opens it is missing.
         """
         path = _existing(Path(self.path))
-        format = _FORMATS[path.suffix.lower()]
+        format = _format_of(path)
         for option, what, of in (("factory", "a factory", _WEIGHTS), ("output", "an output", _ONNX)):
             if getattr(self, option) is not None and format is not of:
                 suffixes = ", ".join(suffix for suffix, model in _FORMATS.items() if model is of)
@@ -80,11 +81,12 @@ def _existing(path: Path) -> Path:
     known = f"a model file ({', '.join(_FORMATS)})"
     name = brief(path.name or str(path))
     refuse_if(
-        (path.is_dir(), f"Expected {known}, found the folder {name}; name a file in it."),
         (
-            path.suffix.lower() not in _FORMATS,
-            f"Expected {known}, found {name}; export the model to one of these.",
+            path.is_dir() and not (path / "saved_model.pb").exists(),
+            f"Expected {known}, found the folder {name}; name a file in it.",
         ),
+        (path.is_dir(), f"Expected {known}, found {name}, a SavedModel folder; {_OF_KERAS}."),
+        (path.suffix.lower() not in _FORMATS, f"Expected {known}, found {name}; {_way_through(path)}."),
     )
     try:
         size = path.stat().st_size
@@ -93,6 +95,26 @@ def _existing(path: Path) -> Path:
     if size == 0:
         raise InputError(f"Expected {known}, found the empty file {name}; export the model again.")
     return path
+
+
+def _way_through(path: Path) -> str:
+    """How a model in a format that is not read is audited nevertheless."""
+    suffix = path.suffix.lower()
+    if suffix in (".h5", ".hdf5", ".keras", ".pb", ".tflite"):
+        return _OF_KERAS
+    if suffix in (".rds", ".rda", ".rdata"):
+        return "R's models are not read: write the predictions as a table, and give it without --model"
+    if suffix in (".csv", ".gz", ".tsv", ".parquet", ".npz", ".npy", ".jsonl", ".feather", ".arrow", ".xlsx"):
+        return "a table of predictions is given as FILE, without --model; records as --members and --nonmembers"
+    if not suffix:
+        return f"an object of Python is named module:name, such as {path.name or 'module'}:model"
+    return f"export the model to one of these, or {_FUNCTION}"
+
+
+def _format_of(path: Path) -> "_Format":
+    """The format that a suffix names; torch's archives are weights under the name of a pickle too."""
+    format = _FORMATS[path.suffix.lower()]
+    return _WEIGHTS if format is _PICKLE and zipfile.is_zipfile(path) else format
 
 
 class _Format(NamedTuple):
@@ -118,6 +140,9 @@ _SKOPS = _Format("estimator_file:EstimatorApart", ("answers",), ("skops", "a sko
 _XGBOOST = _Format("boosters:open_xgboost", ("answers",), ("xgboost", "an XGBoost model", "boosting"), True)
 _LIGHTGBM = _Format("boosters:open_lightgbm", ("answers",), ("lightgbm", "a LightGBM model", "boosting"), True)
 _PICKLE = _Format("trusted_pickle:open_pickle", ("trust_pickle", "answers"))
+
+_FUNCTION = "give a function from inputs to probabilities as module:name, which loads and asks it"
+_OF_KERAS = f"models of Keras and TensorFlow are not read: export it as ONNX (tf2onnx), or {_FUNCTION}"
 
 _FORMATS = {
     ".onnx": _ONNX,

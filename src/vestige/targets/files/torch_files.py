@@ -138,8 +138,9 @@ def open_weights(
             'name it in [target] of AUDIT.toml (factory = "module:function", in Python factory=...), or export the '
             "whole model (.pt2, .onnx)."
         )
-    weights = _safetensors(path) if path.suffix.lower() == ".safetensors" else _state_dict(path)
     module = _made(factory)
+    weights = _safetensors(path) if path.suffix.lower() == ".safetensors" else _state_dict(path)
+    weights = _named_as_in(module, weights)
     with refusing(
         (RuntimeError, TypeError, AttributeError),
         lambda error: (
@@ -188,17 +189,36 @@ def _may_be_pickle(path: Path) -> bool:
     return start[8:9] != b"{" and (start.startswith(b"PK\x03\x04") or _PICKLE.match(start) is not None)
 
 
+def _named_as_in(module: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Weights without what wrappers put before every name: `module.`, `_module.`, `_orig_mod.`, `model.`."""
+    names, first = set(module.state_dict()), str(next(iter(weights), ""))
+    for end in (i + 1 for i, letter in enumerate(first) if letter == "."):
+        if {name[end:] for name in weights if name.startswith(first[:end])} == names:
+            return {name[end:]: value for name, value in weights.items()}
+    return weights
+
+
 def _state_dict(path: Path) -> Mapping[str, Tensor]:
     tensors = _loaded(path)
     if not isinstance(tensors, Mapping):
         raise InputError(
             f"Expected a state dict in {path.name}, found {type(tensors).__name__}; save module.state_dict()."
         )
+    inside = {str(name): part for name, part in tensors.items() if _are_tensors(part)}
+    if len(inside) > 1:
+        raise InputError(
+            f"Expected one state dict in {path.name}, found {few(list(inside))}; save the audited one alone."
+        )
+    tensors = next(iter(inside.values()), tensors)
     other = [str(name) for name, value in tensors.items() if not isinstance(value, Tensor)]
     if other or not tensors:
         held = f"{few(other, 3)}, no tensors" if other else "nothing"
         raise InputError(f"Expected a tensor per weight in {path.name}, found {held}; save module.state_dict() alone.")
     return tensors
+
+
+def _are_tensors(part: Any) -> bool:
+    return isinstance(part, Mapping) and bool(part) and all(isinstance(value, Tensor) for value in part.values())
 
 
 def _loaded(path: Path) -> Any:
