@@ -89,7 +89,7 @@ def test_models_are_numbered_and_the_complement_of_the_target_is_left_out(tmp_pa
     assert target.member.tolist() == keep[0].tolist()
     assert references.member.tolist() == keep[2:].tolist()  # 10 and 11 after 9, not after 1
     assert [a.tolist() for a in references.models()] == logits[2:].astype(float).tolist()
-    assert "model 0 is the target, 10 others are references; 1, trained on exactly the other" in references.training
+    assert "model 0 is the target, 10 others are references; 1, trained on exactly the other" in target.notes[0]
     assert str(audit(target, adversary=references).preflight.validity) != "CONFOUNDED"
 
 

@@ -57,7 +57,6 @@ def read_model_folder(
     folder = Path(path)
     with named(folder.name):
         models = _of_signals(folder) if (folder / _MEMBERSHIPS).is_file() else _of_folders(folder)
-        n_records = models.member.shape[1]
         given = Path(labels) if labels is not None else folder / _LABELS
         if labels is None and not given.is_file():
             refuse_if(
@@ -67,7 +66,7 @@ def read_model_folder(
                     "--labels LABELS.npy.",
                 )
             )
-            codes = np.zeros(n_records, dtype=np.int64)
+            codes = None
         else:
             codes = codes_of_array(npy_file(given).load(), None, label_base, "labels")
         return _target_and_others(models, codes)
@@ -124,22 +123,26 @@ def _one(models: _Models, number: int) -> np.ndarray:
     return answers
 
 
-def _target_and_others(models: _Models, labels: np.ndarray) -> tuple[Predictions, References]:
+def _target_and_others(models: _Models, labels: np.ndarray | None) -> tuple[Predictions, References]:
     first, member = _one(models, 0), models.member
     ids = np.arange(len(first))
     numbers = [n for n in range(1, len(member)) if not (member[n] == ~member[0]).all()]
     refuse_if((not numbers, f"Expected other models than the target's, found {len(member)} in all; give more models."))
     gone = [models.names[n] for n in range(1, len(member)) if n not in numbers]
     without = f"; {few(gone)}, trained on exactly the other records, left out" if gone else ""
-    target = Predictions(_output(models.kind, first[:, 0]), labels=labels, member=member[0], ids=ids)
     roles = f"model {models.names[0]} is the target, {len(numbers)} others are references{without}"
+    notes = [f"Read: {models.layout}: {roles}."]
+    if labels is None:
+        notes.append("Read: all records as of one class, for want of labels.")
+        labels = np.zeros(len(first), dtype=np.int64)
+    output = _output(models.kind, first[:, 0])
+    target = Predictions(output, labels=labels, member=member[0], ids=ids, notes=tuple(notes))
     return target, References(
         models.kind,
         _Table(models, numbers, (len(numbers), *first.shape)),
         member[numbers],
         ids=ids,
         target=first,
-        training=f"{models.layout}: {roles}",
     )
 
 
