@@ -11,8 +11,8 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
 from torch import nn
 
-from vestige.core.errors import UnsupportedModelError
-from vestige.targets.objects.estimator import EstimatorTarget, LabelEstimatorTarget
+from vestige.core.errors import InputError, UnsupportedModelError
+from vestige.targets.objects.estimator import EstimatorTarget, LabelEstimatorTarget, MarginTarget
 from vestige.targets.objects.function import FunctionTarget
 from vestige.targets.objects.torch_module import TorchTarget
 from vestige.targets.opening import open_target
@@ -28,6 +28,13 @@ class Both(nn.Module):
         return torch.softmax(inputs, dim=1)
 
 
+class Labels:
+    classes_ = np.array([0, 1])
+
+    def predict(self, inputs):
+        return np.zeros(len(inputs), dtype=int)
+
+
 class Answers:
     def __call__(self, inputs):
         return [[0.5, 0.5]] * len(inputs)
@@ -39,7 +46,8 @@ class Answers:
         (nn.Linear(2, 2), TorchTarget),
         (Both(), TorchTarget),
         (GaussianNB().fit(np.eye(2), [0, 1]), EstimatorTarget),
-        (RidgeClassifier().fit(np.eye(2), [0, 1]), LabelEstimatorTarget),
+        (RidgeClassifier().fit(np.eye(2), [0, 1]), MarginTarget),
+        (Labels(), LabelEstimatorTarget),
         (Answers(), FunctionTarget),
         (lambda inputs: [[0.5, 0.5]] * len(inputs), FunctionTarget),
     ],
@@ -80,7 +88,7 @@ def test_where_a_model_is_says_nothing_of_how_to_ask_it(classifier):
         open_target(classifier, 2)
 
 
-def test_a_bare_booster_has_a_file_of_its_own():
+def test_a_booster_that_is_not_trained_is_refused():
     xgboost = pytest.importorskip("xgboost")
-    with pytest.raises(UnsupportedModelError, match=r"found Booster; save it and give vestige\.ModelFile\(path\)"):
+    with pytest.raises(InputError, match="Expected a trained booster in the given Booster, found: "):
         open_target(xgboost.Booster(), 2)

@@ -16,6 +16,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.multiclass import OutputCodeClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -40,6 +41,7 @@ from vestige.training.identity import is_reusable
 from vestige.training.sklearn_recipe import SklearnRecipe
 
 _one_thread = pytest.fixture(autouse=True)(one_thread)
+CODED = OutputCodeClassifier(LogisticRegression())  # labels alone
 EVERY = pytest.mark.parametrize("name", ESTIMATORS)
 
 
@@ -225,15 +227,23 @@ def test_a_failing_fit_is_reported_in_one_line():
         (SVC, "found SVC; give an instance"),
         (len, "found builtin_function_or_method; give an instance with fit and get_params"),
         (None, "found NoneType"),
-        (uncertain_svm(), "with predict_proba, found SVC without; switch its probabilities on"),
-        (SGDClassifier(), "found SGDClassifier without"),
-        (make_pipeline(StandardScaler(), SGDClassifier()), "found Pipeline without"),
+        (CODED, "predict_proba or decision_function, found OutputCodeClassifier without; switch its prob"),
+        (make_pipeline(StandardScaler(), CODED), "found Pipeline without"),
         (StandardScaler(), "found StandardScaler without"),
     ],
 )
 def test_what_has_no_probabilities_is_refused(estimator, said):
     with pytest.raises(InputError, match=said):
         SklearnRecipe(estimator)
+
+
+def test_a_classifier_with_margins_alone_is_trained_and_stored():
+    recipe = SklearnRecipe(SGDClassifier())
+    model = recipe.fit(ARRAY, seed=0)
+    again = recipe.load(recipe.dump(model))
+    np.testing.assert_array_equal(
+        again.classifier.decision_function(ARRAY.inputs), model.classifier.decision_function(ARRAY.inputs)
+    )
 
 
 def test_probabilities_that_only_an_option_gives_are_taken():

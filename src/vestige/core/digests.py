@@ -6,6 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from vestige.core.sparse import columns_of_sparse, is_sparse
+
 
 @runtime_checkable
 class _Digest(Protocol):
@@ -35,7 +37,9 @@ def _with_type(value: Any) -> str:
 
 
 def columns_of_inputs(inputs: Any) -> dict[str, Any]:
-    """Return what a model was given, an array or a DataFrame, as columns by name."""
+    """Return what a model was given, an array, a sparse matrix or a DataFrame, as columns by name."""
+    if is_sparse(inputs):
+        return columns_of_sparse(inputs)
     if not hasattr(inputs, "columns"):
         return {"inputs": inputs}
     columns = {}

@@ -2,6 +2,7 @@
 
 VestigeError            exit code
 ├── InputError          2   what was given is wrong: mend the file or the call
+│   └── UnknownClassesError 2 a model has classes that the records lack: name them
 ├── OutputError         2   the result cannot be written: mend the place it should go to
 ├── RunFolderError      2   the run folder holds something else: name another folder
 ├── ArtefactError       2   something stored is damaged or foreign: remove it, it is computed again
@@ -44,6 +45,19 @@ class UnsupportedModelError(VestigeError, TypeError):
 
 class TrainingError(VestigeError, RuntimeError):
     """A recipe raised, or what it trained is no usable model."""
+
+
+class UnknownClassesError(InputError):
+    """A model has classes that the records lack.
+
+    Args:
+        message: As of every error.
+        classes: All classes of the model.
+    """
+
+    def __init__(self, message: str, classes: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.classes = classes
 
 
 class TargetError(VestigeError, RuntimeError):

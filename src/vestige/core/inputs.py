@@ -26,6 +26,7 @@ from vestige.core.input_values import (
 )
 from vestige.core.messages import brief, few
 from vestige.core.schema import Schema, Written, set_choices
+from vestige.core.sparse import is_sparse
 
 _Number = float | list[Any]
 _Bound = _Number | dict[str, float]
@@ -224,7 +225,9 @@ class InputSpace(Schema):
             moved /= fitted_to(self.scale, shape, "scale").astype(moved.dtype)
         return cast_to(moved, wanted)
 
-    def _check_is_array(self, inputs: np.ndarray) -> None:
+    def _check_is_array(self, inputs: Any) -> None:
+        if is_sparse(inputs) and not self.declares_nothing:
+            raise InputError("Expected a dense array for declared inputs, found a sparse matrix; declare nothing.")
         named = [k for k in ("low", "high") if isinstance(getattr(self, k), Mapping)]
         named += ["categories"] if self.categories else []
         named += ["encoding"] if self.encoding is not Encoding.AS_IS else []

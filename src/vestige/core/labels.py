@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vestige.core.columns import as_array, column
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, UnknownClassesError
 from vestige.core.messages import few
 
 LARGEST_CODE = 65_535
@@ -157,7 +157,8 @@ def codes_of_classes(
         names: The records' class names, if they have some.
 
     Raises:
-        InputError: Some are neither, or codes beside names that are merely sorted.
+        UnknownClassesError: Some are neither.
+        InputError: They are codes beside names that are merely sorted.
 
     Example:
         >>> codes_of_classes(["sick", "well"], "classes", 2, ("well", "sick")), codes_of_classes([1, 2], "classes", 3)
@@ -172,9 +173,10 @@ def codes_of_classes(
     if unknown and no_code:
         known = few(names, 5) if names else f"0..{n_classes - 1}"
         found = next((v for v in no_code if v in unknown), unknown[0])
-        raise InputError(
+        raise UnknownClassesError(
             f"Expected {what} among the classes of the records, {known}, found {found!r}; name the records' classes "
-            "so, or all of them (classes in [data], or of Records) if some have no records."
+            "so, or all of them (classes in [data], or of Records) if some have no records.",
+            tuple(values),
         )
     if unknown and isinstance(names, SortedNames):
         raise InputError(

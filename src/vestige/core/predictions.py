@@ -12,6 +12,7 @@ from vestige.core.ids import refuse_repeated, set_columns
 from vestige.core.labels import Classes, as_codes, as_numbers, number_of_text
 from vestige.core.messages import few
 from vestige.core.outputs import Output, PredictedLabels, Probabilities, _Output
+from vestige.core.sparse import as_rows, is_sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,9 @@ class Predictions:
         if self.ids is not None:
             _refuse_other_ids(self.ids, member)
         if self.inputs is not None:
-            inputs = self.inputs if hasattr(self.inputs, "columns") else np.asarray(self.inputs)
+            is_table = hasattr(self.inputs, "columns")
+            inputs = as_rows(self.inputs) if is_sparse(self.inputs) else self.inputs
+            inputs = inputs if is_table or is_sparse(inputs) else np.asarray(inputs)
             same_length("inputs", len(inputs), n, first)
             set_(self, "inputs", inputs)
 

@@ -12,6 +12,7 @@ from vestige.core.digests import columns_of_inputs, digest_of_columns
 from vestige.core.errors import InputError
 from vestige.core.ids import joined_ids, refuse_repeated, set_columns
 from vestige.core.labels import (
+    LARGEST_CODE,
     Classes,
     SortedNames,
     as_codes,
@@ -21,6 +22,7 @@ from vestige.core.labels import (
     number_of_text,
 )
 from vestige.core.messages import few
+from vestige.core.sparse import as_rows, is_sparse, stacked
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,7 @@ class Records:
 
     Attributes:
         inputs: What a model is given: an array, records first (images as uint8 record x height x width x channel),
-            or a DataFrame, whose categories and missing values stay as they are.
+            a sparse matrix, a text per record, or a DataFrame, whose categories and missing values stay as they are.
         labels: Class of each record: 0..K-1, or names. Kept as codes 0..K-1.
         ids: One unique id per record; None if records have none and go by their row number.
         subjects: Whose record it is. With subjects, no training set takes one person's records apart.
@@ -67,12 +69,7 @@ class Records:
 
     def __post_init__(self) -> None:
         bring_to_memory(self, "inputs", "labels", "ids", "subjects")
-        inputs = self.inputs if hasattr(self.inputs, "columns") else np.asarray(self.inputs)
-        if isinstance(inputs, np.ndarray) and (inputs.ndim < 2 or inputs.dtype == object):
-            raise InputError(
-                f"Expected inputs as an array, records first, or a DataFrame, found {inputs.ndim} axes of "
-                f"{inputs.dtype}; give numbers, or a DataFrame if columns are of several types."
-            )
+        inputs = _as_inputs(self.inputs)
         n = len(inputs)
         if n == 0:
             raise InputError("Expected at least one record, found none.")
@@ -132,6 +129,23 @@ class _SortedCodes(Codes):
 def as_given(names: Sequence[str]) -> Codes:
     """Return class names for labels that are codes already; sorted names stay marked as sorted."""
     return _SortedCodes(names) if isinstance(names, SortedNames) else Codes(names)
+
+
+def _as_inputs(given: Any) -> Any:
+    """A table as it is, a sparse matrix by rows, texts as an array of them, and anything else as an array."""
+    if hasattr(given, "columns"):
+        return given
+    if is_sparse(given):
+        return as_rows(given)
+    inputs = np.asarray(given)
+    if inputs.ndim == 1 and inputs.dtype.kind in "UO" and all(isinstance(text, str) for text in inputs):
+        return inputs.astype(object)  # of one length each, the longest would decide the memory of all
+    if inputs.ndim < 2 or inputs.dtype == object:
+        raise InputError(
+            f"Expected inputs as an array, records first, or a DataFrame, found {inputs.ndim} axes of "
+            f"{inputs.dtype}; give numbers, a text per record, or a DataFrame if columns are of several types."
+        )
+    return inputs
 
 
 def _positions(rows: np.ndarray, n_records: int) -> np.ndarray:
@@ -228,6 +242,27 @@ def _of_all_classes(first: Records, second: Records) -> tuple[Records, Records]:
     return sides[0], sides[1]
 
 
+def with_classes(records: Records, known: Sequence[Any]) -> Records:
+    """Return records with classes that a model knows beside their own; those of names that a user gave as they are.
+
+    Example:
+        >>> with_classes(Records(np.eye(2), ["b", "d"]), ["a", "b", "d"]).classes
+        ('a', 'b', 'd')
+    """
+    numbers = as_numbers(known)
+    names = class_order({str(name) for name in (known if numbers is None else numbers)})
+    if isinstance(records.classes, SortedNames) and set(records.classes) < set(names):
+        codes = np.array([names.index(name) for name in records.classes])
+        labels, classes, added = codes[records.labels], as_given(names), sorted(set(names) - set(records.classes))
+    elif records.classes is None and numbers is not None and min(numbers) >= 0 and max(numbers) <= LARGEST_CODE:
+        labels, classes = records.labels, max(records.n_classes, max(numbers) + 1)  # type: ignore[assignment]
+        added = [str(number) for number in numbers if number >= records.n_classes]
+    else:
+        return records
+    said = f"Warning: no record is of the class {few(added, 5)}, which the model knows; it was taken from the model."
+    return replace(records, labels=labels, classes=classes, notes=(*records.notes, said))
+
+
 def _joined(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
     return None if first is None or second is None else joined_ids(first, second)
 
@@ -248,6 +283,8 @@ def _stacked(first: Any, second: Any) -> Any:
         import pandas as pd
 
         return _with_categories(pd.concat([first, second], ignore_index=True), first, second)
+    if is_sparse(first) != is_sparse(second):
+        raise InputError("Expected both inputs as arrays or both as sparse matrices, found one of each.")
     if first.shape[1:] != second.shape[1:]:
         raise InputError(f"Expected inputs of one shape, found {first.shape[1:]} and {second.shape[1:]}.")
     if (first.dtype == np.uint8) != (second.dtype == np.uint8):
@@ -255,7 +292,7 @@ def _stacked(first: Any, second: Any) -> Any:
             f"Expected inputs of one type, found {first.dtype} and {second.dtype}; images as bytes are scaled before "
             "a network sees them and other numbers are not: convert one of them."
         )
-    return np.concatenate([first, second])
+    return stacked(first, second) if is_sparse(first) else np.concatenate([first, second])
 
 
 def _with_categories(table: Any, first: Any, second: Any) -> Any:

@@ -13,7 +13,8 @@ from vestige.core.probabilities import SUM_TOLERANCE
 from vestige.core.targets import Answers, ClassNames
 from vestige.targets.refusals import array_of, check_finite, check_shape
 
-_NEGATIVE = 1e-6  # rounding that a probability below 0 may be
+_NEGATIVE = 1e-5  # rounding that a probability below 0 may be: the float32 sum of a forest's trees
+_ROUNDED = 1e-6
 _DECIMALS = range(2, 6)  # to which a model may round its probabilities, so that rows miss 1 by more
 _MANY = 32  # numbers in 0..1, all of them, are no logits
 
@@ -155,6 +156,9 @@ class AnswerFormat:
 
 def _check_probabilities(probabilities: np.ndarray, first: int) -> None:
     cure = "declare the answers as logits if these are, or apply a softmax in the model."
+    if probabilities.min(initial=0) >= -_NEGATIVE and probabilities.max(initial=0) <= 1 + _NEGATIVE:
+        cure = "declare the answers as logits if these are, or divide each row by its sum if each class was told from "
+        cure += "all others."
     negative = (probabilities < -_NEGATIVE).any(axis=1)
     if negative.any():
         row = int(np.argmax(negative))
@@ -174,12 +178,40 @@ def _check_probabilities(probabilities: np.ndarray, first: int) -> None:
         )
 
 
+def divided_by_sums(numbers: np.ndarray) -> np.ndarray:
+    """Return the rows of a model of each class against all others as probabilities that sum to 1.
+
+    Raises:
+        TargetError: A row has a number outside [0, 1], or none above 0.
+
+    Example:
+        >>> divided_by_sums(np.array([[0.5, 0.5, 1.0]])).tolist()
+        [[0.25, 0.25, 0.5]]
+    """
+    sums = numbers.sum(axis=1, keepdims=True)
+    wrong = ~((numbers.min(axis=1) >= 0) & (numbers.max(axis=1) <= 1) & (sums[:, 0] > 0))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise TargetError(
+            f"Expected numbers in 0..1 for each class against all others, found {brief(str(numbers[row].tolist()))} "
+            f"for record {row + 1:,}; ask the model for its probabilities."
+        )
+    return np.asarray(numbers / sums)
+
+
+ROWS_DIVIDED = (
+    "Warning: the model tells each class from all others, and its numbers for a record do not sum to 1: each row was "
+    "divided by its sum."
+)
+"""What is said of such a model."""
+
+
 def _rounding(probabilities: np.ndarray) -> float:
     """What rows may miss 1 by because their numbers are rounded to a few decimals; 0 if they are not."""
     for decimals in _DECIMALS:
         scaled = probabilities.astype(np.float64) * 10.0**decimals
         if np.abs(scaled - np.rint(scaled)).max() < 0.01:
-            return float(min(0.5, 0.5 * probabilities.shape[1] * 10.0**-decimals + _NEGATIVE))
+            return float(min(0.5, 0.5 * probabilities.shape[1] * 10.0**-decimals + _ROUNDED))
     return 0.0
 
 

@@ -175,6 +175,11 @@ class Ledger:
         """Queries that the model may have answered, over all starts, those before the ledger began anew included."""
         return self._n_asked
 
+    @property
+    def n_answers(self) -> int:
+        """Answers that are kept."""
+        return len(self._answers)
+
     def per_record(self, attack: str | None = None) -> Int[np.ndarray, " record"]:
         """Return how many queries were sent about each record, by one attack or by all."""
         where, values = ("", ()) if attack is None else (" WHERE attack = ?", (attack,))

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError
+from vestige.core.errors import ArtefactError, BudgetError, InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import PredictedLabels
 from vestige.core.progress import Progress, silent
+from vestige.core.sparse import bytes_of_rows, is_sparse
 from vestige.core.targets import Answers, GradientModel, QueryableModel, RemoteModel
 from vestige.targets.answer_format import KINDS
 from vestige.targets.ledger import KEY_BYTES, Ledger
@@ -150,7 +151,7 @@ class Meter:
         self._ledger.reserve(rows.size)
         self._ledger.note(attack, records[:0], kept=np.delete(records, rows))
         done = 0
-        for part in parts(rows) if rows.size else ():
+        for part in self._kept_till_end(parts(rows)) if rows.size else ():
             asked = rows[part.rows]
             pairs = [(keys[row], answer) for row, answer in zip(asked.tolist(), part.answers, strict=True)]
             self._ledger.note(attack, records[asked], failed=part.n_failed, answers=pairs, version=part.version)
@@ -163,6 +164,18 @@ class Meter:
                 "again."
             )
         return [known[key] for key in keys]
+
+    def _kept_till_end(self, parts: "Iterator[_Packed]") -> "Iterator[_Packed]":
+        """Say of whatever ends the answers of a model that is far away that those which came are kept."""
+        try:
+            yield from parts
+        except BudgetError:
+            raise
+        except TargetError as error:
+            if not isinstance(self._model, RemoteModel) or self._ledger.file is None:
+                raise
+            said = f"{str(error).removesuffix('.')}; start it again, {self._ledger.n_answers:,} answers are kept."
+            raise TargetError(said) from error.__cause__
 
     def _parts(self, inputs: Any, records: np.ndarray) -> "Iterator[_Packed]":
         if isinstance(self._model, RemoteModel):
@@ -234,7 +247,10 @@ def keys_of(inputs: Any, salt: bytes = b"") -> list[bytes]:
     """
     table = hasattr(inputs, "columns")
     columns = [inputs.iloc[:, i] for i in range(inputs.shape[1])] if table else [inputs]
-    arrays = [np.asarray(values.astype(object) if hasattr(values, "cat") else values) for values in columns]
+    arrays = [
+        values if is_sparse(values) else np.asarray(values.astype(object) if hasattr(values, "cat") else values)
+        for values in columns
+    ]
     head = hashlib.blake2b(salt, digest_size=KEY_BYTES, person=b"vestige-query")
     for i, array in enumerate(arrays):
         head.update(f"{inputs.columns[i] if table else ''!r} {array.dtype} {array.shape[1:]}".encode())
@@ -246,7 +262,9 @@ def keys_of(inputs: Any, salt: bytes = b"") -> list[bytes]:
     return keys
 
 
-def _bytes_of_rows(array: np.ndarray) -> list[bytes]:
+def _bytes_of_rows(array: Any) -> list[bytes]:
+    if is_sparse(array):
+        return bytes_of_rows(array)
     if array.dtype == object:
         return [_bytes_of(value) for value in array.tolist()]
     return _rows(np.ascontiguousarray(array))

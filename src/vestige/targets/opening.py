@@ -6,24 +6,33 @@ from pathlib import Path
 from typing import Any
 
 from vestige.core.errors import UnsupportedModelError
+from vestige.core.estimators import refuse_unsupported
 from vestige.core.targets import ClassNames, ModelSource, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
-from vestige.targets.objects.estimator import EstimatorTarget, LabelEstimatorTarget
+from vestige.targets.objects.booster import booster_target, library_of
+from vestige.targets.objects.estimator import EstimatorTarget, LabelEstimatorTarget, MarginTarget
 from vestige.targets.objects.function import FunctionTarget
+
+_BY_METHOD: dict[str, type[EstimatorTarget]] = {
+    "predict_proba": EstimatorTarget,
+    "decision_function": MarginTarget,
+    "predict": LabelEstimatorTarget,
+}
+"""How an estimator is asked, by the first of these methods that it has."""
 
 
 def open_target(classifier: Any, n_classes: int, classes: ClassNames = None) -> QueryableModel:
     """Return a target that asks a classifier.
 
     Args:
-        classifier: A torch module that gives logits, an estimator with `predict_proba`, or with `predict` and
-            `classes_` alone, a function from inputs to probabilities (or to `Logits`, `Probabilities` or
-            `PredictedLabels`), or the source of a model elsewhere.
+        classifier: A torch module that gives logits, an estimator with `predict_proba`, `decision_function` or
+            `predict`, a Booster of LightGBM or XGBoost, a function from inputs to probabilities (or to `Logits`,
+            `Probabilities` or `PredictedLabels`), or the source of a model elsewhere.
         n_classes: Classes of the records it is asked about.
         classes: Their names, if they have some: those of an estimator are matched with them.
 
     Raises:
-        UnsupportedModelError: It is something else.
+        UnsupportedModelError: It is something else, such as a regressor.
     """
     if isinstance(classifier, ModelSource) and not isinstance(classifier, type):
         return classifier.open_model(n_classes, classes)
@@ -31,12 +40,17 @@ def open_target(classifier: Any, n_classes: int, classes: ClassNames = None) -> 
         from vestige.targets.objects.torch_module import TorchTarget
 
         return TorchTarget(classifier, n_classes)
-    if hasattr(classifier, "predict_proba") and not isinstance(classifier, type):
-        return EstimatorTarget(classifier, n_classes, classes)
-    if callable(classifier) and not isinstance(classifier, type):
-        return FunctionTarget(classifier, n_classes, classes)
-    if hasattr(classifier, "predict") and hasattr(classifier, "classes_") and not isinstance(classifier, type):
-        return LabelEstimatorTarget(classifier, n_classes, classes)
+    if not isinstance(classifier, type):
+        if library_of(classifier) is not None:
+            return booster_target(classifier, "the given Booster", None, n_classes, classes)
+        refuse_unsupported(classifier)
+        by = next((target for method, target in _BY_METHOD.items() if hasattr(classifier, method)), None)
+        if by is not EstimatorTarget and callable(classifier):
+            return FunctionTarget(classifier, n_classes, classes)
+        if by is EstimatorTarget or (
+            by is not None and (hasattr(classifier, "classes_") or hasattr(classifier, "fit"))
+        ):
+            return by(classifier, n_classes, classes)
     cure = "wrap it in such a function."
     if isinstance(classifier, str | Path):
         cure = "give vestige.ModelFile(path) for a file, vestige.Endpoint(url) for an address."

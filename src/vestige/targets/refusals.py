@@ -162,6 +162,11 @@ def check_shape(shape: tuple[int, ...], n_records: int, n_classes: int, what: st
             cure = "give an answer for every record, and no more."
         elif len(shape) == 2 and shape[1] > n_classes:
             cure = f"{cure[:-1]}, or name all of them (classes in [data], or of Records) if some have no records."
+        elif len(shape) == 2:
+            cure = (
+                f"{cure[:-1]}, or name these in the order of the columns (classes in [data], or of Records) if labels "
+            )
+            cure += "are other codes than 0..K-1, such as 1..3."
         raise TargetError(
             f"Expected {what} of shape {(n_records, n_classes)}, a row per record and a column per class, found "
             f"{shape}; {cure}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from vestige.core.errors import refusing
 from vestige.core.messages import brief
+from vestige.core.sparse import dense, is_sparse
 from vestige.targets.opening import is_torch_module
 from vestige.targets.refusals import array_of
 
@@ -91,9 +92,11 @@ def _with_records(tables: Iterable[_Table], inputs: Any) -> tuple[StoredRows, ..
     if hasattr(inputs, "columns"):
         numeric = [i for i, dtype in enumerate(inputs.dtypes) if getattr(dtype, "kind", "O") in "biuf"]
         inputs = inputs.iloc[:, numeric].to_numpy(dtype=np.float64, na_value=np.nan)
-    inputs = np.asarray(inputs)
+    inputs = inputs if is_sparse(inputs) else np.asarray(inputs)
     width = math.prod(inputs.shape[1:]) if inputs.dtype.kind in "biuf" and inputs.ndim > 1 else 0
-    records = inputs.reshape(len(inputs), width) if width else np.empty((0, 1))
+    records = np.empty((0, 1))
+    if width:
+        records = inputs if inputs.ndim == 2 else inputs.reshape(len(inputs), width)
     precision = np.dtype(np.float32) if records.dtype == np.float32 else None
     exact = _hashes(records)
     rounded = _hashes(records, np.dtype(np.float32)) if records.dtype.itemsize > 2 else exact
@@ -127,7 +130,7 @@ def _hashes(rows: Any, rounded: np.dtype[Any] | None = None) -> np.ndarray:
 def _blocks(rows: Any) -> Iterator[Any]:
     step = max(1, _BLOCK_VALUES // max(1, math.prod(rows.shape[1:])))
     for start in range(0, rows.shape[0], step):
-        yield rows[start : start + step]
+        yield dense(rows[start : start + step])
 
 
 # ------------------------------------------------------------------------------- estimators and modules

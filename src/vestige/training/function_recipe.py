@@ -8,6 +8,7 @@ from vestige.core.errors import InputError, TrainingError, UnsupportedModelError
 from vestige.core.messages import brief
 from vestige.core.recipe import Model
 from vestige.core.records import Records
+from vestige.core.sparse import plain as plain_rows
 from vestige.training.identity import identity_of, named_function, plain
 from vestige.training.sklearn_recipe import dump, load, refuse_options
 
@@ -52,7 +53,7 @@ class FunctionRecipe:
         function: Callable[..., Any] = self.function  # type: ignore[assignment]
         name = getattr(function, "__qualname__", type(function).__name__)
         try:
-            classifier = function(records.inputs, records.labels, seed=seed, **self.parameters)
+            classifier = function(plain_rows(records.inputs), records.labels, seed=seed, **self.parameters)
         except Exception as error:
             what = f"{type(error).__name__}: {brief(str(error), 300)}"
             raise TrainingError(f"Expected {name} to train on {records.n_records:,} records, found {what}") from error

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from vestige.core.errors import ArtefactError, InputError, TrainingError, UnsupportedModelError
+from vestige.core.estimators import refuse_unsupported
 from vestige.core.labels import codes_of_classes
 from vestige.core.messages import brief, few
 from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.core.skops_types import PACKAGES, foreign_types
+from vestige.core.sparse import plain as plain_rows
 from vestige.training.identity import identity_of, plain
 
 _FILE, _DESCRIPTION = "estimator.skops", "model.json"
@@ -36,11 +38,14 @@ class SklearnRecipe:
     leaves no trace in it and cannot be repeated: write a function that trains, for `FunctionRecipe`.
 
     Attributes:
-        estimator: Fitted or not; a classifier with `predict_proba`, such as a Pipeline, a forest, boosting.
+        estimator: Fitted or not; a classifier with `predict_proba`, such as a Pipeline, a forest, boosting, or with
+            `decision_function` alone, whose margins are read as logits.
         version: Whatever else decides the result and is to make it another recipe.
 
     Raises:
-        InputError: It is no estimator, answers with no probabilities, or stops by records that only `fit` was given.
+        InputError: It is no estimator, answers with neither probabilities nor margins, or stops by records that only
+            `fit` was given.
+        UnsupportedModelError: It is a regressor, or answers with several labels per record.
 
     Example:
         >>> from sklearn.linear_model import LogisticRegression
@@ -61,10 +66,11 @@ class SklearnRecipe:
                 f"Expected a scikit-learn estimator with its parameters, found {found}; give an instance with fit and "
                 "get_params, or a function that trains one."
             )
-        if not hasattr(self.estimator, "predict_proba"):
+        refuse_unsupported(self.estimator)
+        if not any(hasattr(self.estimator, method) for method in ("predict_proba", "decision_function")):
             raise InputError(
-                f"Expected an estimator with predict_proba, found {type(self.estimator).__name__} without; switch its "
-                "probabilities on, or wrap it in sklearn.calibration.CalibratedClassifierCV."
+                f"Expected an estimator with predict_proba or decision_function, found {type(self.estimator).__name__} "
+                "without; switch its probabilities on, or wrap it in sklearn.calibration.CalibratedClassifierCV."
             )
         for name, value in self.estimator.get_params(deep=True).items():
             if _last(name) in _STOPPED_FROM_OUTSIDE and value:
@@ -85,7 +91,7 @@ class SklearnRecipe:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as of convergence: the user has seen it for the audited model
             try:
-                estimator.fit(records.inputs, records.labels)
+                estimator.fit(plain_rows(records.inputs), records.labels)
             except Exception as error:
                 what = f"{type(error).__name__}: {brief(str(error), 300)}"
                 raise TrainingError(
@@ -103,6 +109,9 @@ class SklearnRecipe:
             "switched off, each model begins anew": [
                 name for name, value in parameters.items() if _last(name) == "warm_start" and value
             ],
+            "no probabilities, its margins are read as logits": (
+                [] if hasattr(self.estimator, "predict_proba") else [type(self.estimator).__name__]
+            ),
             "kept; records set apart for it count as members": [
                 name for name, value in parameters.items() if _stops_early(name, value, parameters)
             ],

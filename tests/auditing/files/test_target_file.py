@@ -546,13 +546,16 @@ def test_records_that_are_none_are_named(folder, members, nonmembers, essentials
 # --------------------------------------------------------------------------------- what is written down
 
 
-def test_what_is_written_down_has_every_default_and_can_be_read_again(folder, tmp_path):
+@pytest.mark.parametrize("with_template", [False, True])
+def test_what_is_written_down_has_every_default_and_can_be_read_again(folder, tmp_path, with_template):
     recipe = {"train": "same", "n_shadows": 8, "within": "20m"}
-    first = file_of(folder, URL, endpoint={"headers": {"Authorization": "MODEL_TOKEN"}}, recipe=recipe)
+    template = {"send": {"instances": "$inputs", "options": [{"top": 3}]}, "read": "predictions"}
+    said = {"headers": {"Authorization": "MODEL_TOKEN"}} | (template if with_template else {})
+    first = file_of(folder, URL, endpoint=said, recipe=recipe)
     tables = first.as_tables(tmp_path / "runs" / "one", ["auc.upper > 0.9"])
     assert tables["target"] == {"model": URL, "access": "confidence"}
     usual = {"timeout": "30s", "n_tries": 6, "n_connections": 4, "batch": 32}
-    assert tables["endpoint"] == usual | {"headers": {"Authorization": "MODEL_TOKEN"}}
+    assert tables["endpoint"] == usual | said
     assert tables["inputs"] == {"categories": {}, "encoding": "as_is", "channels_first": False}
     assert (tables["recipe"]["n_shadows"], tables["recipe"]["within"]) == (8, "20m")
     assert tables["paths"] == {"relative_to": "../.."}

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.multiclass import OutputCodeClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 from tests.auditing.planted import rows
@@ -103,7 +104,7 @@ def test_a_model_that_was_said_to_answer_with_labels_is_refused_before_it_is_ask
     members, nonmembers = sides()
     asked: list[np.ndarray] = []
     door = DeclaredModel(asked.append, AnswerFormat(PredictedLabels))
-    for model in (door, LinearSVC().fit(members.inputs, members.labels)):
+    for model in (door, OutputCodeClassifier(LinearSVC()).fit(members.inputs, members.labels)):
         with pytest.raises(
             UnsupportedModelError, match="number per class, found predicted labels; ask for access to labels"
         ):

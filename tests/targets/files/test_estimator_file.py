@@ -66,10 +66,10 @@ def test_boosters_with_their_own_objects(tmp_path):
 def test_labels_alone_of_what_has_no_more_or_was_said_to(tmp_path):
     model = LinearSVC(random_state=0).fit(X, Y)
     path = saved(model, tmp_path)
-    for answers in (None, AnswerFormat(PredictedLabels)):
-        target = open_skops(path, answers, 3, None)
-        assert isinstance(target, LabelEstimatorTarget)
-        np.testing.assert_array_equal(table_of(target.answers(X)), model.predict(X))
+    target = open_skops(path, AnswerFormat(PredictedLabels), 3, None)
+    assert isinstance(target, LabelEstimatorTarget)
+    np.testing.assert_array_equal(table_of(target.answers(X)), model.predict(X))
+    np.testing.assert_array_equal(table_of(open_skops(path, None, 3, None).answers(X)), model.decision_function(X))
     model = LogisticRegression().fit(X, Y)
     found = open_skops(saved(model, tmp_path), AnswerFormat(PredictedLabels), 3, None).answers(X)
     assert isinstance(found, PredictedLabels)

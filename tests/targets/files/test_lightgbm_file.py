@@ -51,11 +51,11 @@ def test_declared_columns_are_put_in_the_order_of_the_classes(tmp_path):
     np.testing.assert_allclose(table_of(target.answers(X)), probabilities(model)[:, [1, 2, 0]], atol=1e-12)
 
 
-@pytest.mark.parametrize("objective", ["regression", "multiclassova"])
+@pytest.mark.parametrize("objective", ["regression", "cross_entropy_lambda"])
 def test_what_gives_no_probabilities_is_refused(tmp_path, objective):
     regressor = lightgbm.LGBMRegressor(**OPTIONS)
-    model = regressor.fit(X, Y) if objective == "regression" else fitted(objective=objective)
-    with pytest.raises(UnsupportedModelError, match=f"found the objective {objective}; it gives no probabilities that"):
+    model = regressor.fit(X, Y) if objective == "regression" else fitted(BINARY, objective=objective)
+    with pytest.raises(UnsupportedModelError, match=f"the objective {objective}; it gives no probability per class"):
         open_lightgbm(saved(model, tmp_path), None, 3, None)
 
 

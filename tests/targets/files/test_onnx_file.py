@@ -16,6 +16,7 @@ from tests.targets.model_files import X, Y, planted_pickle, table_of
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.files import onnx_file
 from vestige.targets.files.onnx_file import open_onnx
 
 onnx = pytest.importorskip("onnx")
@@ -240,11 +241,24 @@ def test_an_input_that_no_records_could_be_is_refused(tmp_path):
 # ----------------------------------------------------------------------- columns without names, and predicted labels
 
 
-def test_columns_in_another_order_than_the_classes_are_noticed(tmp_path):
-    """scikit-learn sorts text, a reader of files numbers: nothing else would tell."""
+def in_another_order(tmp_path):
+    """scikit-learn sorts text, a reader of files numbers."""
     model = LogisticRegression().fit(X, np.array(["10", "9", "8"])[Y])
     assert model.classes_.tolist() == ["10", "8", "9"]
-    path = saved(model, tmp_path)
+    return model, saved(model, tmp_path)
+
+
+def test_columns_are_matched_by_the_names_in_the_graph(tmp_path):
+    model, path = in_another_order(tmp_path)
+    target = open_onnx(path, None, None, 3, ("8", "9", "10"))
+    np.testing.assert_allclose(table_of(target.answers(X)), model.predict_proba(X)[:, [1, 2, 0]], atol=1e-6)
+    assert target.names_classes
+
+
+def test_columns_in_another_order_than_the_classes_are_noticed(tmp_path, monkeypatch):
+    """Without names in the graph nothing but its labels would tell."""
+    model, path = in_another_order(tmp_path)
+    monkeypatch.setattr(onnx_file, "_columns_in", lambda *given: None)
     with pytest.raises(
         TargetError, match=r"the graph predicts (8|9|10) where column \d of them is the largest; declare"
     ):

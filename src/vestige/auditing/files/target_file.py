@@ -4,13 +4,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from vestige.core.errors import InputError, refuse_if
 from vestige.core.messages import seconds_of
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
-from vestige.core.schema import Schema
+from vestige.core.schema import Schema, Written
 from vestige.core.targets import Access
 from vestige.core.views import MirrorAndShifts
 from vestige.targets.answer_format import AnswerFormat, Kind
@@ -61,6 +61,8 @@ class EndpointTable(Schema):
         n_connections: Requests at a time.
         batch: Records per request.
         datatype: Type of the numbers that are sent, such as FP32.
+        send: What is posted to a service outside the Open Inference Protocol, with "$inputs" for the records.
+        read: Path to the answers in what it answers.
     """
 
     headers: dict[str, str] = field(default_factory=dict)
@@ -70,6 +72,8 @@ class EndpointTable(Schema):
     n_connections: int = 4
     batch: int = 32
     datatype: str | None = None
+    send: Annotated[Any, Written(dict[str, Any] | list[Any] | str)] = None
+    read: str | None = None
 
 
 def model_of(
@@ -132,6 +136,8 @@ def _endpoint(part: TargetTable, said: EndpointTable) -> Any:
         headers=said.headers,
         limits=limits,
         datatype=said.datatype,
+        send=said.send,
+        read=said.read or "",
     )
     # After the address was checked: before that it may hold a secret, which would be quoted.
     _only(part, "an endpoint", "access", "answers", "classes", "output", "budget", "price", "views")

@@ -12,6 +12,7 @@ from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
+from vestige.core.sparse import is_sparse
 
 RATIO = "label_only_likelihood_ratio"
 """The attack that any kind of copies, and a boundary search, can feed."""
@@ -107,6 +108,11 @@ def n_queries_of(
     Raises:
         InputError: A kind of copies does not fit the inputs, or a search cannot start from them or with so few queries.
     """
+    if probes and (is_sparse(pool.inputs) or pool.inputs.ndim == 1):
+        what = "a sparse matrix" if is_sparse(pool.inputs) else "texts"
+        raise InputError(
+            f"Expected inputs as a dense array or a table for copies of them, found {what}; leave out [label_only]."
+        )
     every = {name for probe in probes for name in probe.attacks}
     chosen = every if wanted is None else every & set(wanted)
     return sum(probe.n_queries_of(pool, space, names) for probe, names in served(probes, chosen)) * pool.n_records

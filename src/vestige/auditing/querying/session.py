@@ -18,14 +18,21 @@ from vestige.auditing.querying.prediction_table import answers_from_table
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.run_folder import MANIFEST, QUERIES, forget_queries, refuse_without
 from vestige.core.digests import columns_of_inputs, digest_of_columns
-from vestige.core.errors import ArtefactError, InputError, TargetError, UnsupportedModelError, refuse_if
+from vestige.core.errors import (
+    ArtefactError,
+    InputError,
+    TargetError,
+    UnknownClassesError,
+    UnsupportedModelError,
+    refuse_if,
+)
 from vestige.core.labels import SortedNames
 from vestige.core.messages import few
 from vestige.core.outputs import GradientNorms, LastLayerGradients, Logits, Output, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.probabilities import softmax
 from vestige.core.progress import Progress
-from vestige.core.records import Records, joined
+from vestige.core.records import Records, joined, with_classes
 from vestige.core.result import Check, Queries, Validity
 from vestige.core.seeds import stream
 from vestige.core.targets import Access, Answers, GradientModel, LabelTarget, QueryableModel, RemoteModel
@@ -137,7 +144,11 @@ class TargetSession:
         """
         progress("asking the target", 0, 1)
         pool = joined(members, nonmembers)
-        opened = open_target(target, pool.n_classes, pool.classes)
+        try:
+            opened = open_target(target, pool.n_classes, pool.classes)
+        except UnknownClassesError as error:
+            pool = with_classes(pool, error.classes)
+            opened = open_target(target, pool.n_classes, pool.classes)
         model = limited(target, opened, querying)
         name = model.identity if isinstance(model, RemoteModel) else _name_of(target, opened, pool, querying)
         space = digest_of_columns({"space": np.array([repr(querying.inputs)])})[:16]
@@ -175,8 +186,10 @@ class TargetSession:
         self.reserve(seed, last_layer=last_layer, wanted=wanted)
         if querying.access is Access.LABEL:
             first: Answers = PredictedLabels(self.labels(_PASS).labels(pool.inputs, records))
+            remarks: tuple[str, ...] = ()
         else:
-            first = MeteredConfidences(self.meter, _PASS).answers(pool.inputs, records)
+            first, remarks = _within_range(MeteredConfidences(self.meter, _PASS).answers(pool.inputs, records))
+            remarks += getattr(self._opened, "remarks", ())
         second = self.meter.answers(pool.take(again).inputs, again, _AGAIN, again=True)
         outputs = [first, *self._gradients(records, last_layer)]
         members = pool.take(np.arange(n_members)).inputs
@@ -185,6 +198,7 @@ class TargetSession:
         checks = (
             _deterministic(first.whole()[again], second.whole(), type(first)),
             Check("failed_requests", Validity.VALID, failed) if n_failed else None,
+            Check("answers_as_read", Validity.VALID, " ".join(remarks)) if remarks else None,
             _classes_taken(self._target, self._opened, pool),
             preflight.stored_training_rows(_rows_in(self._target, self._opened, members, querying)),
         )
@@ -272,9 +286,9 @@ def limited(target: Any, model: QueryableModel, querying: Querying) -> Queryable
     Raises:
         UnsupportedModelError: It gives no gradients, or labels alone, and more is asked for.
     """
-    asked = prepared_model(model, querying.inputs)
     if querying.access is Access.LABEL:
-        return labels_only(asked)
+        return labels_only(prepared_model(getattr(model, "by_label", model), querying.inputs))
+    asked = prepared_model(model, querying.inputs)
     refuse_if(  # before a query is paid for
         (
             _declared(target, model).kind is PredictedLabels,
@@ -288,6 +302,16 @@ def limited(target: Any, model: QueryableModel, querying: Querying) -> Queryable
         kind=UnsupportedModelError,
     )
     return asked
+
+
+def _within_range(answers: Logits | Probabilities) -> tuple[Logits | Probabilities, tuple[str, ...]]:
+    """Answers, and what is said where probabilities miss 0..1 by rounding, as float32 sums of many trees do."""
+    table = answers.whole()
+    if isinstance(answers, Logits) or (table.min() >= 0 and table.max() <= 1):
+        return answers, ()
+    by = max(-table.min(), table.max() - 1)
+    said = f"Probabilities missed 0..1 by up to {by:.2g}, as rounded sums do, and were set to 0 and 1 there."
+    return Probabilities(table.clip(0, 1)), (said,)
 
 
 def _classes_taken(target: Any, model: QueryableModel, pool: Records) -> Check | None:

@@ -85,7 +85,7 @@ def decimals_of(predictions: Predictions, missed: list[tuple[np.ndarray, np.ndar
     bad = np.abs(sums - 1) > tolerance
     if bad.any():
         first = np.argmin(np.where(bad, rows, np.iinfo(np.int64).max))
-        raise _not_probabilities(output, int(rows[first]), f"a sum of {sums[first]:.6g}")
+        raise _not_probabilities(output, int(rows[first]), f"a sum of {sums[first]:.6g}", _OF_SUMS)
     return decimals
 
 
@@ -109,10 +109,13 @@ def _look_like_probabilities(block: np.ndarray) -> bool:
     return bool(block.min() >= 0 and block.max() <= 1 and np.abs(block.sum(axis=1) - 1).max() < SUM_TOLERANCE)
 
 
-def _not_probabilities(output: Output, row: int, found: str) -> InputError:
+_OF_SUMS = "divide each row by its sum if each class was told from all others; "
+
+
+def _not_probabilities(output: Output, row: int, found: str, cure: str = "") -> InputError:
     return InputError(
         f"Expected probabilities, in [0, 1] with rows that sum to 1, found {found} in row {row + 1:,}{_where(output)}; "
-        "if these are logits, declare them so (logits in an npz, logit_CLASS columns, Logits(...) in Python)."
+        f"{cure}if these are logits, declare them so (logits in an npz, logit_CLASS columns, Logits(...) in Python)."
     )
 
 

@@ -19,6 +19,7 @@ from vestige.attacks._known_members import one_hot
 from vestige.attacks.attack_p import attack_p
 from vestige.core.errors import InputError
 from vestige.core.input_values import holds_numbers, numbers_of
+from vestige.core.sparse import is_sparse
 from vestige.evaluation.units import Units
 
 Signals = Mapping[str, np.ndarray]
@@ -200,7 +201,8 @@ def regression_features(
     Never the target's own answers: they determine the signal, so that nothing would be left of it.
 
     Args:
-        inputs: What the target was given, an array or a DataFrame, or None; what is no number is left out.
+        inputs: What the target was given, an array or a DataFrame, or None; what is no number, and a sparse matrix, is
+            left out.
         labels: Class of each record.
         n_classes: Number of classes.
 
@@ -219,7 +221,7 @@ def regression_features(
     if hasattr(inputs, "columns"):
         columns = (inputs.iloc[:, position] for position in range(inputs.shape[1]))
         return np.column_stack([classes, *(numbers_of(column) for column in columns if holds_numbers(column))])
-    if inputs is None or not holds_numbers(inputs):
+    if inputs is None or is_sparse(inputs) or not holds_numbers(inputs):
         return classes
     return np.column_stack([classes, inputs.reshape(len(inputs), -1)])
 

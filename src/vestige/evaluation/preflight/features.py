@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from vestige.core.seeds import stream
+from vestige.core.sparse import dense, is_sparse
 
 WIDE = 200
 """More columns than this are condensed."""
@@ -74,15 +75,17 @@ def _read(inputs: Any, records: np.ndarray, seed: int) -> tuple[np.ndarray, list
     return _read_frame(pd.DataFrame(inputs[records].reshape(records.size, -1)), seed)
 
 
-def _read_array(inputs: np.ndarray, records: np.ndarray, seed: int) -> np.ndarray:
+def _read_array(inputs: Any, records: np.ndarray, seed: int) -> np.ndarray:
     width = int(np.prod(inputs.shape[1:]))
     columns = _choose_columns(width, seed)
+    if is_sparse(inputs) and width > MAX_COLUMNS:  # columns with most numbers: of rare ones hardly a record has any
+        columns = np.sort(np.argsort(-inputs[records].getnnz(axis=0), kind="stable")[:MAX_COLUMNS])
     table = np.empty((records.size, columns.size), dtype=np.float64 if width <= WIDE else np.float32)
-    step = max(1, BLOCK_BYTES // max(1, width * inputs.itemsize))  # a memory map is never read as a whole
+    step = max(1, BLOCK_BYTES // max(1, width * inputs.dtype.itemsize))  # a memory map is never read as a whole
     by_place = np.argsort(records)  # a disk is read in its own order
     for start in range(0, records.size, step):
         some = by_place[start : start + step]
-        rows = inputs[records[some]]
+        rows = dense(inputs[records[some]])
         table[some] = rows.reshape(len(rows), -1)[:, columns]
     table[~np.isfinite(table)] = np.nan
     return table

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt64
 
+from vestige.core.sparse import is_sparse
+
 BLOCK_VALUES = 1 << 20
 
 
@@ -36,6 +38,11 @@ def row_hashes(inputs: Any) -> UInt64[np.ndarray, " record"]:
     if inputs.dtype.kind not in "biuf":
         return row_hashes(pd.DataFrame(inputs.reshape(n, -1)))
     keys = _multipliers(int(np.prod(inputs.shape[1:])))
+    if is_sparse(inputs):  # as if it were dense: zeros are counted first, and replaced where there is a number
+        zero = mix(_bits(np.zeros(1, dtype=inputs.dtype)))
+        numbers = (mix(_bits(inputs.data)) - zero) * keys[inputs.indices]
+        until = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(numbers, dtype=np.uint64)])[inputs.indptr]
+        return np.asarray(zero * keys.sum(dtype=np.uint64) + np.diff(until))
     step = max(1, BLOCK_VALUES // max(1, keys.size))
     for start in range(0, n, step):  # a memory map is never read as a whole
         rows = inputs[start : start + step]

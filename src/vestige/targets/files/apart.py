@@ -61,6 +61,7 @@ class ModelApart:
         self._one_at_a_time = threading.Lock()
         self._child, said = self._opened()
         self.n_classes: int = said["n_classes"]
+        self.names_classes, self.remarks = said["names_classes"], tuple(said["remarks"])
         if said["kind"] is not None:
             declared = (entry for entry in given if isinstance(entry, AnswerFormat))
             self.format = next(declared, AnswerFormat(KINDS[said["kind"]]))
@@ -81,6 +82,7 @@ class ModelApart:
                 f"Expected the model in {brief(self._path.name)} to answer, found that {_failed(said)}; export it "
                 "again, or give records like those it was made for."
             )
+        self.names_classes = said["names_classes"]
         return KINDS[said["kind"]](np.load(io.BytesIO(values), allow_pickle=False))
 
     def _opened(self) -> tuple["_Child", dict[str, Any]]:
@@ -137,7 +139,8 @@ class _Child:
         for text in said["warnings"]:
             warnings.warn(text, stacklevel=5)
         if "message" in said:
-            refused: VestigeError = getattr(errors, said["error"])(said["message"])
+            classes = (tuple(said["classes"]),) if "classes" in said else ()
+            refused: VestigeError = getattr(errors, said["error"])(said["message"], *classes)
             raise refused
         return said, values
 

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from vestige.core.errors import VestigeError
+from vestige.core.errors import UnknownClassesError, VestigeError
 from vestige.core.targets import QueryableModel
 from vestige.targets.refusals import reason
 
@@ -102,10 +102,12 @@ def _done(model: QueryableModel | None, content: bytes) -> tuple[QueryableModel 
                 answers = model.answers(pickle.loads(content))
                 said, values = {"kind": answers.kind}, _saved(answers.whole())
         except VestigeError as error:
-            said = {"error": type(error).__name__, "message": str(error)}
+            unknown = {"classes": error.classes} if isinstance(error, UnknownClassesError) else {}
+            said = {"error": type(error).__name__, "message": str(error), **unknown}
         except BaseException as error:  # libraries in Rust raise errors that are not an Exception
             said = {"error": type(error).__name__, "reason": reason(error), "stack": traceback.format_exc()}
-    return model, said | {"warnings": [str(warning.message) for warning in warned]}, values
+    about = {"names_classes": getattr(model, "names_classes", False), "remarks": getattr(model, "remarks", ())}
+    return model, said | about | {"warnings": [str(warning.message) for warning in warned]}, values
 
 
 def _saved(array: np.ndarray) -> bytes:

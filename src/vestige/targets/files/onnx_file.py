@@ -10,8 +10,10 @@ import numpy as np
 
 from vestige.core.columns import refuse_missing
 from vestige.core.errors import InputError, TargetError, UnsupportedModelError, refuse_if
+from vestige.core.labels import codes_of_classes
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, PredictedLabels
+from vestige.core.sparse import dense
 from vestige.core.targets import Answers, ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.files.padded_blocks import padded_blocks
@@ -57,9 +59,35 @@ def open_onnx(
             f"Expected to know what the output {chosen.name} of {path.name} is, found no declaration; declare the "
             'answers as "logits" or "probabilities".'
         )
+    format = answers or AnswerFormat()
+    if chosen.type not in _LABELS and format.columns is None:
+        format = replace(format, columns=_columns_in(path, n_classes, classes))
     beside = [output.name for output in session.get_outputs() if output.type in _LABELS and _is_named(output, "label")]
     label = beside[0] if len(beside) == 1 and beside != [chosen.name] else None
-    return OnnxTarget(session, chosen.name, answers or AnswerFormat(), n_classes, classes, label)
+    return OnnxTarget(session, chosen.name, format, n_classes, classes, label)
+
+
+def _columns_in(path: Path, n_classes: int, classes: ClassNames) -> tuple[Any, ...] | None:
+    """The classes that a graph names for its columns, if they are the records' by name or by code; None if not.
+
+    Raises:
+        UnknownClassesError: It has more than the records.
+    """
+    known: set[tuple[Any, ...]] = set()
+    with suppress(Exception):  # the package onnx is missing, or cannot read it
+        import onnx
+
+        for node in onnx.load(path, load_external_data=False).graph.node:
+            for named in node.attribute:
+                if named.name.startswith("classlabels") and (named.ints or named.strings):
+                    known.add((*named.ints, *(name.decode() for name in named.strings)))
+    names = next(iter(known)) if len(known) == 1 else ()
+    is_text = any(isinstance(name, str) for name in names)
+    is_known = set(names) <= set(classes or ()) if is_text else classes is None
+    if not names or not (is_known or len(names) > n_classes):
+        return None
+    codes_of_classes(names, "the graph's classes", n_classes, classes)
+    return names
 
 
 def _is_named(output: Any, *parts: str) -> bool:
@@ -246,6 +274,8 @@ def feeds(records: Any, wanted: Sequence[GraphInput]) -> Mapping[str, np.ndarray
         TargetError: The records have another shape.
     """
     is_table = hasattr(records, "columns")
+    records = records if is_table else dense(records)
+    records = records.reshape(-1, 1) if records.ndim == 1 else records
     if len(wanted) == 1 and not (is_table and list(records.columns) == [wanted[0].name]):
         return {wanted[0].name: _fitted(records.to_numpy() if is_table else records, wanted[0])}
     names, missing = [e.name for e in wanted], [e.name for e in wanted if is_table and e.name not in records.columns]

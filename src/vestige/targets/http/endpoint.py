@@ -1,9 +1,9 @@
-"""A model behind an address that speaks the Open Inference Protocol, as KServe, MLServer and Triton do."""
+"""A model behind an address, in the Open Inference Protocol (KServe, MLServer, Triton) or any service of JSON."""
 
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from hashlib import sha256
 from itertools import islice
 from queue import SimpleQueue
@@ -17,14 +17,15 @@ from vestige.core.messages import brief, few
 from vestige.core.outputs import PredictedLabels
 from vestige.core.targets import Allowance, AnswerBatch, Answers, ClassNames
 from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.http.json_template import JsonTemplate
 from vestige.targets.http.open_inference import (
     DTYPES,
+    OpenInference,
     Response,
     address_of,
-    body_of,
     check_output,
+    checked,
     metadata_of,
-    response_of,
 )
 from vestige.targets.refusals import missing_package
 
@@ -69,19 +70,22 @@ class Limits:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A model behind HTTP, in the Open Inference Protocol, version 2, with tensors as JSON.
+    """A model behind HTTP, in the Open Inference Protocol, version 2, with tensors as JSON, or as `send` says.
 
-    A DataFrame is sent as one tensor per column, named after it; its whole numbers are INT64, its other numbers FP64,
-    text is BYTES. Certificates are always verified; SSL_CERT_FILE names others that are trusted. Redirects are not
-    followed.
+    In the protocol a DataFrame is sent as one tensor per column, named after it; its whole numbers are INT64, its other
+    numbers FP64, text is BYTES. Certificates are always verified; SSL_CERT_FILE names others that are trusted.
+    Redirects are not followed.
 
     Attributes:
-        url: Such as `https://host/v2/models/NAME`, `.../versions/VERSION`, or these with `/infer`.
+        url: Such as `https://host/v2/models/NAME`, `.../versions/VERSION`, or these with `/infer`; with `send` any
+            other, such as `https://host/v1/models/NAME:predict`.
         answers: How its answers are read.
         output: Which of its outputs; MLServer's scikit-learn models give `predict_proba` only if it is named.
         headers: Environment variables by header; their values are sent and never shown.
         limits: What the server is asked to bear.
         datatype: What numbers are sent as, such as FP32; by default what the model says, or else their own dtype.
+        send: What is posted to a service of another kind, as JSON: `{"instances": "$inputs"}`; see `JsonTemplate`.
+        read: Where its answers are, such as `predictions`.
 
     Raises:
         InputError: The URL is not that of a model or holds a secret, a header names no environment variable, or there
@@ -91,14 +95,22 @@ class Endpoint:
     url: str
     _: KW_ONLY
     answers: AnswerFormat = field(default_factory=AnswerFormat)
-    output: str | None = field(default=None, kw_only=True)
-    headers: Mapping[str, str] = field(default_factory=dict, kw_only=True, repr=False, hash=False)
-    limits: Limits = field(default_factory=Limits, kw_only=True)
-    datatype: str | None = field(default=None, kw_only=True)
+    output: str | None = field(default=None)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    limits: Limits = field(default_factory=Limits)
+    datatype: str | None = field(default=None)
+    send: Any = field(default=None, repr=False, hash=False)
+    read: str = field(default="")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked; nothing is sent."""
-        address_of(self.url)
+        template = self.template
+        if template is None:
+            address_of(self.url)
+        elif template.is_of_one:
+            object.__setattr__(self, "limits", replace(self.limits, batch=1))
+        idle = (self.send is None and self.read) or (self.send is not None and (self.output or self.datatype))
+        refuse_if((idle, "Expected read beside send alone, and neither output nor datatype beside it; leave it out."))
         object.__setattr__(self, "headers", dict(self.headers))
         for header, variable in self.headers.items():
             is_header = re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header) and header.lower() not in _OURS
@@ -114,6 +126,14 @@ class Endpoint:
             names = few([name for name in DTYPES if name != "BYTES"], 20)
             raise InputError(f"Expected a datatype for numbers, one of {names}, found {brief(self.datatype)!r}.")
 
+    @property
+    def template(self) -> JsonTemplate | None:
+        """What is sent and read; None in the Open Inference Protocol."""
+        if self.send is None:
+            return None
+        checked(self.url, "https://HOST/v1/models/NAME:predict")
+        return JsonTemplate(self.url, self.send, self.read)
+
     def open_model(self, n_classes: int, classes: ClassNames = None) -> "EndpointModel":
         """Ask the model for its metadata and return it, ready to be queried.
 
@@ -127,6 +147,13 @@ class Endpoint:
         except ModuleNotFoundError as error:
             raise missing_package(str(error.name), "a model behind HTTP", "http") from None
         return EndpointModel(self, Sender(self.url, credentials_of(self.headers), self.limits), n_classes, classes)
+
+
+def _opened(endpoint: Endpoint, sender: "Sender") -> OpenInference:
+    address = address_of(endpoint.url)
+    metadata = metadata_of(sender.send(address.url, None, Event()).document)
+    check_output(metadata, endpoint.output)
+    return OpenInference(address, metadata, endpoint.datatype, endpoint.output)
 
 
 class EndpointModel:
@@ -146,18 +173,26 @@ class EndpointModel:
     def __init__(self, endpoint: Endpoint, sender: "Sender", n_classes: int, classes: ClassNames = None) -> None:
         self.n_classes, self._classes, self.names_classes = n_classes, classes, False
         self._endpoint, self._sender = endpoint, sender
-        self._address = address_of(endpoint.url)
-        self._metadata = metadata_of(sender.send(self._address.url, None, Event()).document)
-        check_output(self._metadata, endpoint.output)
+        self._wire, self._url = endpoint.template or _opened(endpoint, sender), endpoint.url
+        if isinstance(self._wire, OpenInference):
+            self._url = self._wire.address.url
 
     @property
     def identity(self) -> str:
         """The model's URL and output, how its answers are read, and a digest of all that decides them."""
         endpoint, read = self._endpoint, self._endpoint.answers
         classes = None if self._classes is None else tuple(map(str, self._classes))
-        parts = (endpoint.output, endpoint.datatype, read.kind.kind, read.columns, self.n_classes, classes)
+        parts: tuple[Any, ...] = (
+            endpoint.output,
+            endpoint.datatype,
+            read.kind.kind,
+            read.columns,
+            self.n_classes,
+            classes,
+        )
+        parts += (self._wire.send, self._wire.read) if isinstance(self._wire, JsonTemplate) else ()
         output = "" if endpoint.output is None else f", output {endpoint.output}"
-        return f"{self._address.url}{output}, {read.kind.kind}, {sha256(repr(parts).encode()).hexdigest()[:16]}"
+        return f"{self._url}{output}, {read.kind.kind}, {sha256(repr(parts).encode()).hexdigest()[:16]}"
 
     def answers(self, inputs: Any) -> Answers:
         """Return an answer for every input, in order.
@@ -234,12 +269,12 @@ class EndpointModel:
         """Ask about one block of records; about none once it is too late."""
         if stop.is_set():
             return None
-        endpoint, end = self._endpoint, min(start + self._endpoint.limits.batch, len(inputs))
+        end = min(start + self._endpoint.limits.batch, len(inputs))
         block = inputs.iloc[start:end] if hasattr(inputs, "iloc") else inputs[start:end]
         try:
-            body = body_of(block, self._metadata, endpoint.datatype, endpoint.output, first=start)
-            reply = self._sender.send(f"{self._address.url}/infer", body, stop, allowance, end - start)
-            response = response_of(reply.document, self._address, end - start, endpoint.output)
+            body = self._wire.body(block, start)
+            reply = self._sender.send(self._wire.url, body, stop, allowance, end - start)
+            response = self._wire.response(reply.document, end - start)
             answers = self._read(response, start, end)
         except VestigeError as error:
             problem = error
@@ -251,11 +286,13 @@ class EndpointModel:
     def _shown(self, error: VestigeError) -> VestigeError:
         """An error of the same kind that names the model, and nothing secret."""
         said = str(error)
-        where = "" if self._address.url in said else f" ({self._address.url})"
+        where = "" if self._url in said else f" ({self._url})"
         return type(error)(self._sender.credentials.hidden(f"{said.removesuffix('.')}{where}."))
 
     def _read(self, response: Response, start: int, end: int) -> Answers:
         read = self._endpoint.answers
+        if response.columns is not None and read.columns is None:
+            read = replace(read, columns=response.columns)
         if read.kind is not PredictedLabels and not response.datatype.startswith("FP"):
             raise TargetError(
                 f"Expected {read.kind.kind} as fractions, found {response.datatype} in the output "

@@ -5,12 +5,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import numpy as np
 
 from vestige.core.errors import InputError, TargetError, refuse_if
 from vestige.core.messages import brief, few
+from vestige.core.sparse import dense
 
 DTYPES = {
     "BOOL": np.dtype(np.bool_),
@@ -24,6 +25,11 @@ DTYPES = {
 _DATATYPES = {dtype: name for name, dtype in DTYPES.items() if name != "BYTES"}
 _INPUT = "input-0"  # as MLServer calls what has no name
 _FORM = "http://HOST:PORT/v2/models/NAME, or with /versions/VERSION behind it"
+OTHER_WAYS = (
+    'for any other JSON service say what is sent and read, send = {"instances" = "$inputs"} and read = "predictions" '
+    "in [endpoint] (Endpoint(url, send=..., read=...)), or give a function that asks it"
+)
+"""The cure where a service does not speak the protocol."""
 _PATH = re.compile(r"(?P<model>.*/v2/models/(?P<name>[^/]+)(/versions/(?P<version>[^/]+))?)(/infer)?/?")
 
 
@@ -52,6 +58,20 @@ def address_of(url: str) -> Address:
         >>> address_of("http://Localhost:8080/v2/models/cancer/versions/3/infer")
         Address(url='http://localhost:8080/v2/models/cancer/versions/3', model='cancer', version='3')
     """
+    parts = checked(url, _FORM)
+    path = _PATH.fullmatch(parts.path)
+    if path is None:
+        raise InputError(f"Expected a URL such as {_FORM}, found {url!r}; {OTHER_WAYS}.")
+    where = f"{parts.scheme}://{parts.netloc.lower()}{path['model']}"
+    return Address(where, unquote(path["name"]), unquote(path["version"] or ""))
+
+
+def checked(url: str, form: str) -> SplitResult:
+    """Return the parts of a URL that can be asked.
+
+    Raises:
+        InputError: It is no URL, or holds what may be a secret, which the message does not repeat.
+    """
     refuse_if(
         (
             "@" in url or "?" in url or "#" in url,
@@ -60,17 +80,13 @@ def address_of(url: str) -> Address:
         ),
         (
             not url.isprintable() or " " in url or not url.startswith(("http://", "https://")),
-            f"Expected a URL such as {_FORM}, found {brief(url)!r}.",
+            f"Expected a URL such as {form}, found {brief(url)!r}.",
         ),
     )
     parts = urlsplit(url)
     if not re.fullmatch(r"([^:\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", parts.netloc):
-        raise InputError(f"Expected a URL such as {_FORM}, found one whose host or port is none.")
-    path = _PATH.fullmatch(parts.path)
-    if path is None:
-        raise InputError(f"Expected a URL such as {_FORM}, found {url!r}.")
-    where = f"{parts.scheme}://{parts.netloc.lower()}{path['model']}"
-    return Address(where, unquote(path["name"]), unquote(path["version"] or ""))
+        raise InputError(f"Expected a URL such as {form}, found one whose host or port is none.")
+    return parts
 
 
 @dataclass(frozen=True)
@@ -133,7 +149,7 @@ def body_of(
         _refuse_other_columns([str(name) for name in inputs.columns], named)
         body["parameters"] = {"content_type": "pd"}  # tells MLServer to put the columns together again
         body["inputs"] = [
-            _tensor(_column(inputs.iloc[:, i]), named.get(str(name), Tensor(str(name))), datatype, first, (-1, 1))
+            _tensor(column_of(inputs.iloc[:, i]), named.get(str(name), Tensor(str(name))), datatype, first, (-1, 1))
             for i, name in enumerate(inputs.columns)
         ]
     else:
@@ -143,14 +159,14 @@ def body_of(
                 "give the records so."
             )
         tensor = next(iter(named.values()), Tensor(_INPUT))
-        body["inputs"] = [_tensor(np.asarray(inputs), tensor, datatype, first, tensor.shape)]
+        body["inputs"] = [_tensor(np.asarray(dense(inputs)), tensor, datatype, first, tensor.shape)]
     if output is not None:
         body["outputs"] = [{"name": output}]
-    return _encoded(body)
+    return encoded(body)
 
 
-def _encoded(body: dict[str, Any]) -> bytes:
-    """JSON by orjson if there is one: a dozen times as fast, where the standard library holds all connections up."""
+def encoded(body: Any) -> bytes:
+    """Return JSON, by orjson if it is there: a dozen times as fast; the standard library holds all connections up."""
     try:
         import orjson
 
@@ -169,8 +185,8 @@ def _refuse_other_columns(columns: Sequence[str], named: dict[str, Tensor]) -> N
         )
 
 
-def _column(values: Any) -> np.ndarray:
-    """A column as bool, int64, uint64, float64 or objects; missing entries are NaN or None."""
+def column_of(values: Any) -> np.ndarray:
+    """Return a column as bool, int64, uint64, float64 or objects; missing entries are NaN or None."""
     missing = np.asarray(values.isna())
     if hasattr(values, "cat"):
         categories = values.cat.categories.dtype
@@ -192,7 +208,7 @@ def _column(values: Any) -> np.ndarray:
 def _tensor(values: np.ndarray, tensor: Tensor, datatype: str | None, first: int, shape: Sequence[int]) -> Any:
     """One input of a request; `shape` is what the model says, whose last axis may be one that arrays do without."""
     if values.dtype.kind in "OUS":
-        chosen, data = "BYTES", _text(values, tensor, first)
+        chosen, data = "BYTES", texts_of(values, tensor, first)
     else:
         chosen = datatype or tensor.datatype or _DATATYPES.get(values.dtype.newbyteorder("="), "")
         data = _numbers(values, chosen, tensor, first)
@@ -201,7 +217,8 @@ def _tensor(values: np.ndarray, tensor: Tensor, datatype: str | None, first: int
     return entry | ({"parameters": {"content_type": "str"}} if chosen == "BYTES" else {})
 
 
-def _text(values: np.ndarray, tensor: Tensor, first: int) -> list[str | None]:
+def texts_of(values: np.ndarray, tensor: Tensor, first: int) -> list[str | None]:
+    """Return texts in one list, missing ones as None."""
     if tensor.datatype not in ("", "BYTES"):
         raise InputError(
             f"Expected {tensor.datatype} as the input {brief(tensor.name)!r} of the model, found text; encode it as "
@@ -231,7 +248,7 @@ def _numbers(values: np.ndarray, datatype: str, tensor: Tensor, first: int) -> l
         ),
     )
     if dtype.kind == "f":
-        return _fractions(values.astype(np.float64, copy=False), tensor, first)
+        return fractions_of(values.astype(np.float64, copy=False), tensor, first)
     with np.errstate(invalid="ignore"):
         whole = values.astype(dtype)
     wrong = whole != values
@@ -244,7 +261,8 @@ def _numbers(values: np.ndarray, datatype: str, tensor: Tensor, first: int) -> l
     return list(whole.ravel().tolist())
 
 
-def _fractions(values: np.ndarray, tensor: Tensor, first: int) -> list[float | None]:
+def fractions_of(values: np.ndarray, tensor: Tensor, first: int) -> list[float | None]:
+    """Return fractions in one list, NaN as None."""
     infinite = np.isinf(values).reshape(len(values), -1).any(axis=1)
     if infinite.any():
         raise InputError(
@@ -255,10 +273,40 @@ def _fractions(values: np.ndarray, tensor: Tensor, first: int) -> list[float | N
     return [None if value != value else value for value in data] if np.isnan(values).any() else data
 
 
+@dataclass(frozen=True)
+class OpenInference:
+    """How a model is asked in the protocol.
+
+    Attributes:
+        address: Of the model.
+        metadata: What it says of itself.
+        datatype: What numbers are sent as instead.
+        output: The output that is asked for.
+    """
+
+    address: Address
+    metadata: Metadata
+    datatype: str | None
+    output: str | None
+
+    @property
+    def url(self) -> str:
+        """Where queries are posted to."""
+        return f"{self.address.url}/infer"
+
+    def body(self, inputs: Any, first: int) -> bytes:
+        """Return the body of a request; see `body_of`."""
+        return body_of(inputs, self.metadata, self.datatype, self.output, first=first)
+
+    def response(self, document: Any, n_records: int) -> "Response":
+        """Return the answers of a response; see `response_of`."""
+        return response_of(document, self.address, n_records, self.output)
+
+
 # ------------------------------------------------------------------------------------- answers
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Response:
     """What a model answered.
 
@@ -267,12 +315,14 @@ class Response:
         output: Name of the output.
         datatype: What the model gave it as.
         version: Of the model; empty if it does not say.
+        columns: The classes in the order of the columns, if it names them.
     """
 
     values: np.ndarray
     output: str
     datatype: str
     version: str
+    columns: tuple[Any, ...] | None = None
 
 
 def response_of(document: Any, address: Address, n_records: int, output: str | None = None) -> Response:
@@ -290,7 +340,7 @@ def response_of(document: Any, address: Address, n_records: int, output: str | N
     if not isinstance(document, dict) or not isinstance(document.get("outputs"), list):
         raise TargetError(
             "Expected an object with outputs, as the Open Inference Protocol has it, found other JSON; give the URL of "
-            f"a model, {_FORM}."
+            f"a model, {_FORM}; {OTHER_WAYS}."
         )
     name, version = document.get("model_name"), str(document.get("model_version") or "")
     refuse_if(
@@ -307,7 +357,12 @@ def response_of(document: Any, address: Address, n_records: int, output: str | N
         kind=TargetError,
     )
     chosen = _chosen([o for o in document["outputs"] if isinstance(o, dict)], output)
-    return Response(_values(chosen, n_records), str(chosen.get("name")), str(chosen.get("datatype")), version)
+    return Response(
+        values=_values(chosen, n_records),
+        output=str(chosen.get("name")),
+        datatype=str(chosen.get("datatype")),
+        version=version,
+    )
 
 
 def check_output(metadata: Metadata, output: str | None) -> None:

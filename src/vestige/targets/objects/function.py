@@ -26,7 +26,7 @@ class FunctionTarget:
     ) -> None:
         self.function, self.n_classes, self.classes = function, n_classes, classes
         self.format = format or AnswerFormat()
-        self.names_classes = False
+        self.names_classes, self.remarks = False, tuple[str, ...]()
 
     def answers(self, inputs: Any) -> Answers:
         """Return what the function answers.

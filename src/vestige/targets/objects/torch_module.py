@@ -13,6 +13,7 @@ from vestige.core.errors import InputError, TargetError, UnsupportedModelError
 from vestige.core.memory import keep_freed_memory
 from vestige.core.messages import few
 from vestige.core.outputs import Logits
+from vestige.core.sparse import dense
 from vestige.targets.answer_format import AnswerFormat
 from vestige.targets.objects.record_gradients import last_layer_gradients, last_layer_inputs, squared_norms_for
 from vestige.targets.refusals import answered, check_finite, check_shape
@@ -172,6 +173,7 @@ class TorchTarget:
         """A copy, because a module may change its inputs in place, and these are the records themselves."""
         if hasattr(inputs, "columns"):
             inputs = _numbers_of(inputs)
+        inputs = dense(inputs)
         if not isinstance(inputs, np.ndarray) or inputs.dtype.kind not in "biuf":
             raise InputError(
                 f"Expected inputs as an array of numbers for a torch module, found {_what(inputs)}; "
