@@ -51,4 +51,12 @@ def __getattr__(name: str) -> Any:
 
             warnings.warn(f"vestige.{name} is vestige.{room}.{name} now.", DeprecationWarning, stacklevel=2)
             return getattr(import_module(f"vestige.{room}"), name)
-    return _of_stub(name)
+    try:
+        return _of_stub(name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        from vestige.core.errors import UnsupportedModelError
+
+        message = f"Expected the package torch for {name}, found none; pip install 'vestige[torch]'."
+        raise UnsupportedModelError(message) from None

@@ -7,6 +7,7 @@ import pytest
 from vestige.core.blocks import ArrayTable
 from vestige.core.errors import InputError
 from vestige.core.outputs import Logits, Loss, Phi, PredictedLabels, Probabilities
+from vestige.data.formats.arrays import npy_file
 
 PER_CLASS = (Logits, Probabilities)
 PER_RECORD = (Loss, Phi, PredictedLabels)
@@ -26,10 +27,15 @@ def test_a_number_per_record_comes_as_one_column(kind):
         kind([[1, 0]])
 
 
-@pytest.mark.parametrize("kind", PER_CLASS)
-def test_a_single_column_needs_the_name_of_its_class(kind):
-    with pytest.raises(InputError, match="at least 2 classes, found 1 column"):
-        kind([[0.5], [0.2]])
+@pytest.mark.parametrize(("kind", "first"), [(Logits, [0.0, 0.0]), (Probabilities, [0.5, 0.75])])
+def test_a_single_column_is_that_of_the_second_of_two_classes_and_that_is_said(kind, first, tmp_path):
+    np.save(tmp_path / "one.npy", np.float32([[0.5], [0.25]]))
+    for values in ([[0.5], [0.25]], np.float32([[0.5], [0.25]]), npy_file(tmp_path / "one.npy").table()):
+        read = kind(values)
+        assert read.whole().tolist() == [[first[0], 0.5], [first[1], 0.25]]
+        assert [list(block[0]) for block in read.table.blocks(1)] == read.whole().tolist()
+        assert read.notes == (f"Warning: one column of {kind.kind} was read as the second of two classes (label 1).",)
+    assert kind([[0.5, 0.5]]).notes == ()
 
 
 @pytest.mark.parametrize("kind", [Logits, Probabilities, Loss, Phi])
@@ -54,8 +60,10 @@ def test_a_table_of_blocks_is_kept_as_it_is():
 def test_one_probability_per_record_is_told_how_to_be_two():
     with pytest.raises(InputError, match=r"for a binary model give np\.column_stack\(\[1 - p, p\]\)"):
         Probabilities([0.1, 0.9])
-    with pytest.raises(InputError, match=r"found shape \(2,\) in logits\.$"):
+    with pytest.raises(InputError, match=r"for a binary model give np\.column_stack\(\[np\.zeros\(len\(z\)\), z\]\)"):
         Logits([0.1, 0.9])
+    with pytest.raises(InputError, match=r"found shape \(1, 2, 1\) in logits\.$"):
+        Logits([[[0.1], [0.9]]])
 
 
 @pytest.mark.parametrize(

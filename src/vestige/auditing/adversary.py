@@ -34,7 +34,7 @@ from vestige.core.outputs import GradientNorms, PredictedLabels
 from vestige.core.predictions import Predictions
 from vestige.core.recipe import Recipe
 from vestige.core.references import References
-from vestige.core.result import Check
+from vestige.core.result import Check, Validity
 from vestige.training.bank import Bank
 
 
@@ -127,7 +127,20 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
             return AdversaryModels(shadow=shadow, labels=labels, checks=checks, embeddings=embeddings)
         references = references_of(shadows, answers.views)
         scores = score_with(references, predictions, plan.selection.attacks, checks, plan.likelihood)
+        if _votes(answers.classifier):  # their answers of exactly 0 and 1 are ordinary
+            noted = tuple(
+                replace(check, validity=Validity.VALID, remedy="") if check.name == "saturated_answers" else check
+                for check in scores.attacks.checks
+            )
+            scores = replace(scores, attacks=replace(scores.attacks, checks=noted))
         return AdversaryModels(shadow=scores.shadow, scores=scores, labels=labels, embeddings=embeddings)
+
+
+def _votes(classifier: object) -> bool:
+    """Whether an estimator, or the last of a Pipeline, answers with shares of votes: a tree, a forest, neighbours."""
+    last = getattr(classifier, "steps", [("", classifier)])[-1][1]
+    boosted = hasattr(last, "staged_predict_proba")
+    return not boosted and any(hasattr(last, name) for name in ("estimators_", "tree_", "n_neighbors"))
 
 
 def _reads(signal: str, recipe: Recipe, predictions: Predictions, attacks: Iterable[Attack]) -> bool:

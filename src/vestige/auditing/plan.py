@@ -17,9 +17,11 @@ from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.messages import few
 from vestige.core.options import Options
+from vestige.core.outputs import Output
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress, silent
-from vestige.core.records import Records, joined
+from vestige.core.recipe import Recipe
+from vestige.core.records import Records, as_records, joined
 from vestige.core.references import References
 from vestige.core.targets import Access
 from vestige.data import Columns, RecordColumns, read_predictions, read_two_records, references_beside
@@ -88,16 +90,7 @@ def plan_of(
         RunFolderError: `run` holds another audit.
     """
     querying: Querying | None = settings.get("querying")
-    if isinstance(members, Predictions | Shadow):
-        raise InputError(
-            "Expected members beside a target, found predictions; give a shadow model's as "
-            "adversary=vestige.Shadow(predictions)."
-        )
-    if adversary is not None and not isinstance(adversary, Adversary):
-        raise InputError(
-            f"Expected Shadow, References or ShadowTraining as adversary, found {type(adversary).__name__}; such as "
-            "adversary=vestige.Shadow(predictions)."
-        )
+    _refuse_slips(target, members, adversary)
     run = settings.get("run")
     plan = AuditPlan(
         target=target,
@@ -152,6 +145,27 @@ def read_tables(
     return target, members, nonmembers, adversary
 
 
+def _refuse_slips(target: Any, members: Any, adversary: Any) -> None:
+    """Refuse what stands in another argument's place, or in the place of what is made of it."""
+    if isinstance(members, Predictions | Shadow):
+        raise InputError(
+            "Expected members beside a target, found predictions; give a shadow model's as "
+            "adversary=vestige.Shadow(predictions)."
+        )
+    if adversary is not None and not isinstance(adversary, Adversary):
+        cure = "such as adversary=vestige.Shadow(predictions)"
+        if isinstance(adversary, Recipe):
+            cure = "write adversary=vestige.ShadowTraining(recipe) to train models with it"
+        raise InputError(
+            f"Expected Shadow, References or ShadowTraining as adversary, found {type(adversary).__name__}; {cure}."
+        )
+    if isinstance(target, Output | list) or (hasattr(target, "shape") and not callable(target)):
+        raise InputError(
+            f"Expected a model or Predictions as target, found {type(target).__name__}; of answers write "
+            "vestige.audit(vestige.Predictions(answers, labels, member))."
+        )
+
+
 def refuse_other_predictions(folder: Path | None, target: Predictions, adversary: Adversary | None = None) -> None:
     """Refuse the run of an audit of other answers, before they are looked at.
 
@@ -177,18 +191,7 @@ def _sides(target: Any, members: Any, nonmembers: Any) -> tuple[Records, Records
             f"Expected members and nonmembers beside {what}, found {'one side only' if len(missing) == 1 else 'none'}; "
             "give both, as Records or as (inputs, labels), or Predictions as target."
         )
-    sides = []
-    for name, side in given.items():
-        tensors = getattr(side, "tensors", side)  # of a TensorDataset
-        if isinstance(tensors, tuple) and len(tensors) == 2:
-            side = Records(*tensors)
-        if not isinstance(side, Records):
-            raise InputError(
-                f"Expected Records or (inputs, labels) as {name}, found {type(side).__name__}; give "
-                "vestige.Records(inputs, labels), or read files with vestige.data.read_two_records."
-            )
-        sides.append(side)
-    return sides[0], sides[1]
+    return as_records(members, "members"), as_records(nonmembers, "nonmembers")
 
 
 def _refuse_without_records(plan: AuditPlan, querying: Querying | None) -> None:

@@ -34,3 +34,18 @@ class ArrayTable:
         """Yield views of consecutive rows."""
         for start in range(0, self.shape[0], n_rows):
             yield self.array[start : start + n_rows]
+
+
+class SecondOfTwo:
+    """One column of a binary model, that of the second class, as two: the first is a number, or the rest to 1."""
+
+    def __init__(self, table: BlockTable, first: float | None) -> None:
+        self._table, self._first, self.name = table, first, table.name
+        self.shape: tuple[int, ...] = (table.shape[0], 2)
+        self.dtype: np.dtype[Any] = np.dtype(np.float64)
+
+    def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
+        """Yield consecutive blocks of at most `n_rows` rows."""
+        for block in self._table.blocks(n_rows):
+            second = block[:, 0].astype(np.float64)
+            yield np.column_stack([1 - second if self._first is None else np.full_like(second, self._first), second])

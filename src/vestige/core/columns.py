@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refusing
+from vestige.core.messages import brief
 
+_UNREADABLE = (AttributeError, RuntimeError, TypeError, ValueError)  # what foreign arrays raise that are elsewhere
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 
 
@@ -33,8 +35,11 @@ def column(values: Any, what: str, n: int, other: str = "the outputs") -> np.nda
     if np.ma.isMaskedArray(values):
         raise InputError(f"Expected an entry of {what} for every record, found a masked array; leave records out.")
     array = as_array(values)
+    if array.ndim == 2 and array.shape[1] == 1:  # as Keras keeps labels
+        array = array[:, 0]
     if array.ndim != 1:
-        raise InputError(f"Expected one entry of {what} per record, found shape {array.shape}.")
+        cure = f"; give one column, such as {what}[:, 1]" if array.ndim == 2 else ""
+        raise InputError(f"Expected one entry of {what} per record, found shape {array.shape}{cure}.")
     if array.dtype == object:
         array = _of_objects(array, what)
     same_length(what, array.size, n, other)
@@ -73,12 +78,20 @@ def as_array(values: Any) -> np.ndarray:
     if getattr(dtype, "kind", "") == "M" and getattr(dtype, "tz", None) is not None:
         in_utc: np.ndarray = values.to_numpy(dtype=f"datetime64[{getattr(dtype, 'unit', 'ns')}]")
         return in_utc
-    array = np.asarray(values)
+    with refusing(_UNREADABLE, lambda error: _no_array(values, error)):
+        array = np.asarray(values)
+    if array.dtype.kind == "V" and array.dtype.type is not np.void:  # such as bfloat16 of ml_dtypes
+        array = array.astype(np.float32)
     is_text = array.ndim == 1 and array.dtype.kind in "US"
     if is_text and isinstance(values, list | tuple) and not all(isinstance(v, str | bytes) for v in values):
         array = np.empty(len(values), dtype=object)
         array[:] = values
     return array
+
+
+def _no_array(values: Any, error: Exception) -> str:
+    cure = "bring it to this machine's memory as one array, such as with .detach().cpu().numpy()"
+    return f"Expected an array, found {type(values).__name__} that gives none ({brief(str(error), 100)}); {cure}."
 
 
 def same_length(what: str, found: int, expected: int, other: str) -> None:
@@ -191,7 +204,7 @@ def _type_name(value: Any) -> str:
 def in_memory(value: Any) -> Any:
     """Return a tensor as an array, a frame or column of polars or Arrow as that of pandas, anything else as it is.
 
-    Tensors may be on any device and need gradients; bfloat16, which NumPy lacks, becomes float32 without loss.
+    Tensors may be on any device and need gradients; types that NumPy lacks, such as bfloat16, become float32.
 
     Example:
         >>> import pyarrow
@@ -199,13 +212,13 @@ def in_memory(value: Any) -> Any:
         ['age']
     """
     if hasattr(value, "detach") and hasattr(value, "cpu"):
-        tensor = value.detach().cpu()
-        return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+        with refusing(_UNREADABLE, lambda error: _no_array(value, error)):
+            tensor = value.detach().cpu()
+            try:
+                return tensor.numpy()
+            except TypeError:  # of a type that NumPy lacks
+                return tensor.float().numpy()
+    if hasattr(value, "__cuda_array_interface__") and hasattr(value, "get"):  # of CuPy
+        return value.get()
     package = type(value).__module__.split(".")[0]
     return value.to_pandas() if package in ("polars", "pyarrow") and hasattr(value, "to_pandas") else value
-
-
-def bring_to_memory(holder: Any, *names: str) -> None:
-    """Replace fields of a frozen value, while it is made, by what `in_memory` returns."""
-    for name in names:
-        object.__setattr__(holder, name, in_memory(getattr(holder, name)))

@@ -14,7 +14,10 @@ LARGEST_CODE = 65_535
 """Largest label that stands for the number of a class among 0..K-1; larger ones are names, such as product numbers."""
 
 _MOST = 2.0**53  # from here on a float is no exact whole number
-_FROM_1 = "if the labels count from 1, pass --set data.label_base=1 (command line) or {} - 1 (Python)"
+_FROM_1 = (
+    "if the labels count from 1, pass --set data.label_base=1 (command line) or {} - 1 (Python), or name the classes "
+    "(classes=[1, 2, ...])"
+)
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,10 @@ def as_codes(values: Any, what: str, n: int, other: str, classes: Classes) -> np
     """
     if not np.ma.isMaskedArray(values):
         values = as_array(values)
-    if values.ndim == 2 and values.shape[1] == 1:  # as Keras keeps labels
-        values = values[:, 0]
-    if values.ndim == 2:
+    if values.ndim == 2 and values.shape[1] != 1:
         raise InputError(
             f"Expected one class per record as {what}, found shape {values.shape}; "
-            "multi-label targets are not supported, and one-hot labels need argmax first."
+            f"multi-label targets are not supported, and one-hot labels need argmax first: {what}.argmax(axis=1)."
         )
     labels = column(values, what, n, other)
     if labels.dtype.kind in "US":
@@ -98,6 +99,11 @@ def _check_range(codes: np.ndarray, what: str, n_classes: int | None) -> None:
         bad = low if low < 0 else high
         row = int(np.flatnonzero(codes == bad)[0]) + 1
         cure = _FROM_1.format(what) if low >= 1 and high == n_classes else "check the labels and the columns"
+        cure += (
+            f", leave such records out, or name all classes if {low} is one (classes=[{low}, ...] in Python)"
+            if low < 0
+            else ""
+        )
         top = "" if n_classes is None else n_classes - 1
         raise InputError(f"Expected {what} in 0..{top}, found {bad} in row {row:,}; {cure}.")
 
@@ -130,14 +136,19 @@ def number_of_text(name: Any) -> Any:
 
 
 def names_of_numbers(values: np.ndarray) -> SortedNames | None:
-    """Return the classes that occur in labels which are too large to be codes; None if they can be codes.
+    """Return the classes that occur in labels which are too large to be codes, or -1 and 1; None if they can be codes.
 
     Example:
         >>> names_of_numbers(np.array([10**9, 7])), names_of_numbers(np.array([2, 0]))
         (('7', '1000000000'), None)
     """
+    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
     is_whole = values.dtype.kind in "iu" or (values.dtype.kind == "f" and bool(np.all(np.floor(values) == values)))
-    if values.ndim != 1 or not is_whole or not values.size or not LARGEST_CODE < float(values.max()) < _MOST:
+    if values.ndim != 1 or not is_whole or not values.size:
+        return None
+    low, high = float(values.min()), float(values.max())
+    are_signs = (low, high) == (-1, 1) and bool(np.all(values))
+    if not are_signs and not LARGEST_CODE < high < _MOST:
         return None
     return class_order([str(int(value)) for value in np.unique(values)])
 

@@ -6,13 +6,17 @@ from typing import Any, cast
 
 import numpy as np
 
-from vestige.core.columns import bring_to_memory, column, index_of, same_length
+from vestige.core.batches import bring_to_memory, inputs_of, says_logits
+from vestige.core.blocks import SecondOfTwo
+from vestige.core.columns import as_array, column, in_memory, index_of, same_length
 from vestige.core.errors import InputError
 from vestige.core.ids import refuse_repeated, set_columns
-from vestige.core.labels import Classes, as_codes, as_numbers, number_of_text
+from vestige.core.labels import Classes, as_codes, as_numbers, names_of_numbers, number_of_text
 from vestige.core.messages import few
-from vestige.core.outputs import Output, PredictedLabels, Probabilities, _Output
+from vestige.core.outputs import Logits, Output, PredictedLabels, Probabilities, _Output, single_column
 from vestige.core.sparse import as_rows, is_sparse
+
+_SIGNS = ["-1", "1"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +25,9 @@ class Predictions:
 
     Attributes:
         outputs: `Probabilities`, `Logits`, `Loss`, `Phi`, `GradientNorms` or `PredictedLabels`, or several. A bare
-            array is taken as probabilities and refused if its rows are not. The columns of a DataFrame name
-            the classes.
-        labels: True class of each record, 0..K-1, or class names when the classes are named.
+            array is taken as probabilities and refused if its rows are not; what a trainer's output calls `logits` as
+            logits. The columns of a DataFrame name the classes. A list of batches is joined.
+        labels: True class of each record, 0..K-1, or class names when the classes are named; or -1 and 1.
         member: 1 where the model was trained on the record, 0 where it was not.
         ids: One unique id per record; None if records have none and go by their row number.
         subjects: Whose record it is. With subjects every number is about people, not records.
@@ -60,7 +64,8 @@ class Predictions:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        bring_to_memory(self, "outputs", "labels", "member", "ids", "subjects", "inputs")
+        bring_to_memory(self, "labels", "member", "ids", "subjects")
+        object.__setattr__(self, "inputs", in_memory(self.inputs))
         outputs = _as_outputs(self.outputs)
         n, first = outputs[0].n_records, outputs[0].kind
         for output in outputs[1:]:
@@ -68,7 +73,11 @@ class Predictions:
         beside = {"labels": self.labels, "member": self.member, "inputs": self.inputs}
         indexes = [*((o.kind, o.index) for o in outputs), *((what, index_of(v)) for what, v in beside.items())]
         set_columns(self, indexes, n, "the outputs")
-        classes = _as_classes(self.classes, outputs)
+        given = as_array(self.labels)
+        single = next((output for output in outputs if isinstance(output.table, SecondOfTwo)), None)
+        if single is not None and given.dtype.kind in "iuf" and given.max(initial=0) > 1 and self.classes is None:
+            raise single_column(single.kind, single.table)
+        classes, note = _as_classes(self.classes, outputs, given)
         labels = as_codes(self.labels, "labels", n, first, classes)
         outputs = tuple(
             PredictedLabels(as_codes(o.whole(), o.kind, n, "labels", classes)) if isinstance(o, PredictedLabels) else o
@@ -80,12 +89,12 @@ class Predictions:
         set_(self, "labels", labels)
         set_(self, "member", member)
         set_(self, "classes", classes.names)
+        notes = (*self.notes, *(note for output in outputs for note in output.notes), note)
+        set_(self, "notes", tuple(dict.fromkeys(filter(None, notes))))
         if self.ids is not None:
             _refuse_other_ids(self.ids, member)
         if self.inputs is not None:
-            is_table = hasattr(self.inputs, "columns")
-            inputs = as_rows(self.inputs) if is_sparse(self.inputs) else self.inputs
-            inputs = inputs if is_table or is_sparse(inputs) else np.asarray(inputs)
+            inputs = as_rows(self.inputs) if is_sparse(self.inputs) else inputs_of(self.inputs, n)
             same_length("inputs", len(inputs), n, first)
             set_(self, "inputs", inputs)
 
@@ -118,15 +127,15 @@ def _as_outputs(outputs: Any) -> tuple[Output, ...]:
     if isinstance(outputs, _Output):
         outputs = (outputs,)
     elif not (isinstance(outputs, tuple | list) and outputs and all(isinstance(o, _Output) for o in outputs)):
-        outputs = (Probabilities(outputs),)
+        outputs = ((Logits if says_logits(outputs) else Probabilities)(outputs),)
     kinds = [o.kind for o in outputs]
     if len(set(kinds)) != len(kinds):
         raise InputError(f"Expected each kind of output once, found {', '.join(kinds)}.")
     return tuple(outputs)
 
 
-def _as_classes(given: Any, outputs: Sequence[Output]) -> Classes:
-    """Names of the classes, from `classes` or the columns of a DataFrame."""
+def _as_classes(given: Any, outputs: Sequence[Output], labels: np.ndarray) -> tuple[Classes, str]:
+    """Names of the classes, from `classes` or the columns of a DataFrame, and what was assumed of labels -1 and 1."""
     widths = {o.table.shape[1] for o in outputs if o.n_axes == 2}
     if len(widths) > 1:
         raise InputError(f"Expected one number of classes, found {sorted(widths)} among the outputs.")
@@ -134,7 +143,10 @@ def _as_classes(given: Any, outputs: Sequence[Output]) -> Classes:
     named = [] if given is None else [("classes", tuple(given))]
     by_columns = [(f"the columns of {o.kind}", o.columns) for o in outputs if o.n_axes == 2 and o.columns is not None]
     if not named + by_columns:
-        return Classes(None, None, width)
+        if width not in (None, 2) or labels.dtype.kind not in "if" or list(names_of_numbers(labels) or ()) != _SIGNS:
+            return Classes(None, None, width), ""
+        columns = "Warning: labels -1 and 1 were taken for the first and the second column, in this order."
+        return Classes(tuple(_SIGNS), (-1, 1), 2), columns if width else ""
     what, entries = (named + by_columns)[0]
     names = tuple(str(c) for c in entries)
     if len(set(names)) != len(names):
@@ -150,7 +162,7 @@ def _as_classes(given: Any, outputs: Sequence[Output]) -> Classes:
     # Numbers in a header are often text; those of `classes` are text if they are to be positions.
     in_columns = [as_numbers([number_of_text(c) for c in columns]) for _, columns in by_columns]
     numbers = next((found for found in [as_numbers(entries), *in_columns] if found is not None), None)
-    return Classes(names, numbers, len(names))
+    return Classes(names, numbers, len(names)), ""
 
 
 def _as_member(values: Any, n: int, other: str) -> np.ndarray:
@@ -159,8 +171,10 @@ def _as_member(values: Any, n: int, other: str) -> np.ndarray:
     if sides.dtype.kind == "U" and set(np.char.lower(np.unique(sides))) <= set(text):
         sides = np.array([text[v] for v in np.char.lower(sides)])
     if sides.dtype.kind not in "biuf" or not bool(np.all((sides == 0) | (sides == 1))):
-        bad = sides[~np.isin(sides, [0, 1])][0] if sides.dtype.kind in "iuf" else sides[0]
-        raise InputError(f"Expected 0 or 1 as member, found {bad!s}; code nonmembers 0 and members 1.")
+        bad = np.unique(sides[~np.isin(sides, [0, 1])] if sides.dtype.kind in "iuf" else sides)
+        words = f", such as member == {str(bad[-1])!r} in Python" if sides.dtype.kind == "U" else ""
+        found = few([str(value) for value in bad], 3)
+        raise InputError(f"Expected 0 or 1 as member, found {found}; code nonmembers 0 and members 1{words}.")
     member = sides.astype(bool)
     for side, present in (("member", member.any()), ("nonmember", not member.all())):
         if not present:

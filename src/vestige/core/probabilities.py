@@ -4,6 +4,7 @@ Two ways of the arithmetic, both needed: the stable one (float64, from logits wh
 one Song & Mittal's published script carries out on whatever dtype it is handed, for reproducing its numbers.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,41 @@ LOG_FLOOR = 1e-30
 
 SUM_TOLERANCE = 1e-4
 """What a row of probabilities may miss 1 by: the float32 softmax of many classes does."""
+
+_HALVES = {"bfloat16": 2.0**-8, "float16": 2.0**-11}  # what rounding to each changes a number by at most, as a share
+
+
+def rounding_of(blocks: Iterable[np.ndarray], n_classes: int, fewest: int = 1) -> tuple[str, float]:
+    """To what probabilities are rounded, in words, and what a row may therefore miss 1 by; no words if they are not.
+
+    The fewest decimals, `fewest` to 6, that hold every number, else half precision, kept as such or as wider numbers.
+    Rounding each of K numbers to d decimals moves their sum by at most K/2 units of the last one; rounding to half
+    precision by a share, twice which is allowed, because the sum was rounded too.
+
+    Example:
+        >>> rounding_of([np.array([[0.333, 0.333, 0.333]])], 3)[0], rounding_of([np.float16([[0.1234, 0.8766]])], 2)[0]
+        ('3 decimals', 'float16')
+        >>> rounding_of([np.array([[0.1234567, 0.8765433]])], 2)
+        ('', 0.0001)
+    """
+    decimals, halves = fewest, list(_HALVES)
+    for block in blocks:
+        wide = block.astype(np.float64)
+        while decimals <= 6 and np.abs(wide * 10.0**decimals - np.rint(wide * 10.0**decimals)).max(initial=0) >= 0.05:
+            decimals += 1  # float32 holds 6 decimals to that
+        halves = [name for name in halves if np.array_equal(_in_half(wide, name), wide)]
+    if decimals <= 6:
+        return f"{decimals} decimals", min(0.5, 0.5 * n_classes * 10.0**-decimals + 1e-6)
+    if halves:
+        return halves[0], 2 * _HALVES[halves[0]] + n_classes * 2.0**-24  # the least number that float16 holds
+    return "", SUM_TOLERANCE
+
+
+def _in_half(numbers: np.ndarray, name: str) -> np.ndarray:
+    if name == "float16":
+        return numbers.astype(np.float16)
+    upper_bits = numbers.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
+    return upper_bits.view(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.columns import as_array, bring_to_memory, column, index_of
+from vestige.core.batches import bring_to_memory, inputs_of, is_stream, read_stream
+from vestige.core.columns import as_array, column, in_memory, index_of
 from vestige.core.digests import columns_of_inputs, digest_of_columns
 from vestige.core.errors import InputError
 from vestige.core.ids import joined_ids, refuse_repeated, set_columns
@@ -31,8 +32,11 @@ class Records:
 
     Attributes:
         inputs: What a model is given: an array, records first (images as uint8 record x height x width x channel),
-            a sparse matrix, a text per record, or a DataFrame, whose categories and missing values stay as they are.
-        labels: Class of each record: 0..K-1, or names. Kept as codes 0..K-1.
+            a sparse matrix, a text per record, or a DataFrame, whose categories and missing values stay as they are. Or
+            a loader, data set or generator of `(inputs, labels)`, which is read once, so that labels stay beside their
+            inputs though it may shuffle.
+        labels: Class of each record: 0..K-1, or names, or -1 and 1. Kept as codes 0..K-1. Omitted where inputs are a
+            loader that gives them.
         ids: One unique id per record; None if records have none and go by their row number.
         subjects: Whose record it is. With subjects, no training set takes one person's records apart.
         groups: Subpopulations to report on, a mapping: a name and one value per record each.
@@ -57,7 +61,7 @@ class Records:
     """
 
     inputs: Any
-    labels: Any
+    labels: Any = None
     _: KW_ONLY
     ids: Any = None
     subjects: Any = None
@@ -68,8 +72,10 @@ class Records:
     n_classes: int = field(init=False)
 
     def __post_init__(self) -> None:
-        bring_to_memory(self, "inputs", "labels", "ids", "subjects")
-        inputs = _as_inputs(self.inputs)
+        _settle_stream(self)
+        bring_to_memory(self, "labels", "ids", "subjects")
+        object.__setattr__(self, "inputs", in_memory(self.inputs))
+        inputs = _as_inputs(inputs_of(self.inputs, np.size(self.labels)))
         n = len(inputs)
         if n == 0:
             raise InputError("Expected at least one record, found none.")
@@ -116,6 +122,44 @@ class Records:
             classes=self.n_classes if self.classes is None else as_given(self.classes),
             notes=self.notes,
         )
+
+
+def _settle_stream(records: Records) -> None:
+    """Replace a loader or a data set by its inputs and labels, while records are made."""
+    inputs, labels = records.inputs, records.labels
+    if labels is None and isinstance(inputs, list) and inputs and isinstance(inputs[0], tuple):
+        inputs = iter(inputs)  # a list of pairs
+    if is_stream(inputs):
+        what, given = type(inputs).__name__, None if labels is None else as_array(in_memory(labels))
+        inputs, labels = read_stream(inputs, None if given is None else len(given))
+        labels = given if labels is None else labels
+        if given is not None and not np.array_equal(as_array(in_memory(labels)).ravel(), given.ravel()):
+            raise InputError(
+                f"Expected the labels that the {what} gives with its inputs, found others beside it: it may shuffle; "
+                "leave the labels out: Records(inputs)."
+            )
+        object.__setattr__(records, "inputs", inputs)
+        object.__setattr__(records, "labels", labels)
+    if labels is None:
+        raise InputError("Expected a label for every record, found none; give Records(inputs, labels).")
+
+
+def as_records(value: Any, what: str) -> Records:
+    """Return records that may be given as `(inputs, labels)`, a loader or a data set.
+
+    Raises:
+        InputError: They are something else.
+    """
+    if isinstance(value, Records):
+        return value
+    if isinstance(value, tuple) and len(value) == 2:
+        return Records(*value)
+    if is_stream(value):
+        return Records(value)
+    raise InputError(
+        f"Expected Records or (inputs, labels) as {what}, found {type(value).__name__}; give "
+        "vestige.Records(inputs, labels), or read files with vestige.data.read_two_records."
+    )
 
 
 class Codes(tuple[Any, ...]):

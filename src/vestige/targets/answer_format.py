@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from vestige.core.batches import says_logits
 from vestige.core.errors import InputError, TargetError, refuse_if
 from vestige.core.labels import Classes, as_codes, as_numbers, codes_of_classes, number_of_text
 from vestige.core.messages import brief
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
-from vestige.core.probabilities import SUM_TOLERANCE
+from vestige.core.probabilities import SUM_TOLERANCE, rounding_of
 from vestige.core.targets import Answers, ClassNames
 from vestige.targets.refusals import array_of, check_finite, check_shape
 
 _NEGATIVE = 1e-5  # rounding that a probability below 0 may be: the float32 sum of a forest's trees
-_ROUNDED = 1e-6
-_DECIMALS = range(2, 6)  # to which a model may round its probabilities, so that rows miss 1 by more
+_DECLARE = "declare the answers as probabilities (in Python give a function that returns Probabilities(...))"
 _MANY = 32  # numbers in 0..1, all of them, are no logits
 
 Kind = type[Probabilities] | type[Logits] | type[PredictedLabels]
@@ -118,7 +118,7 @@ class AnswerFormat:
             if kind is Logits and n_records >= _MANY and one.min() >= 0 and one.max() <= 1:
                 raise TargetError(
                     f"Expected logits of any size, found {n_records:,} numbers that are all in 0..1, as probabilities "
-                    "are; declare the answers as probabilities."
+                    f"are; {_DECLARE}."
                 )
             numbers = np.column_stack([1 - one if kind is Probabilities else np.zeros(n_records), one])
         check_shape(numbers.shape, n_records, n_classes if self.columns is None else len(self.columns), kind.kind)
@@ -128,7 +128,7 @@ class AnswerFormat:
         elif _are_probabilities(numbers):
             raise TargetError(
                 "Expected logits, found probabilities: every row is in 0..1 and sums to 1, and a softmax would be "
-                "applied twice; declare the answers as probabilities, or leave the softmax out of the model."
+                f"applied twice; {_DECLARE}, or leave the softmax out of the model."
             )
         if self.columns is None:
             return kind(numbers)
@@ -169,7 +169,7 @@ def _check_probabilities(probabilities: np.ndarray, first: int) -> None:
     sums = probabilities.sum(axis=1, dtype=np.float64)
     missed = np.abs(sums - 1) > SUM_TOLERANCE
     if missed.any():
-        missed &= np.abs(sums - 1) > _rounding(probabilities)
+        missed &= np.abs(sums - 1) > rounding_of([probabilities], probabilities.shape[1], 2)[1]
     if missed.any():
         row = int(np.argmax(missed))
         raise TargetError(
@@ -206,22 +206,14 @@ ROWS_DIVIDED = (
 """What is said of such a model."""
 
 
-def _rounding(probabilities: np.ndarray) -> float:
-    """What rows may miss 1 by because their numbers are rounded to a few decimals; 0 if they are not."""
-    for decimals in _DECIMALS:
-        scaled = probabilities.astype(np.float64) * 10.0**decimals
-        if np.abs(scaled - np.rint(scaled)).max() < 0.01:
-            return float(min(0.5, 0.5 * probabilities.shape[1] * 10.0**-decimals + _ROUNDED))
-    return 0.0
-
-
 def _typed(kind: Any, answers: Any) -> Any:
-    """A DataFrame of numbers as what it was said to be, with the names of its columns; anything else as it is."""
+    """A DataFrame of numbers as what it was said to be, with its columns' names; what is called logits as such."""
     is_typed = isinstance(answers, Probabilities | Logits | PredictedLabels)
-    if is_typed or kind is PredictedLabels or len(getattr(answers, "columns", ())) < 2:
+    are_logits = says_logits(answers)
+    if is_typed or (not are_logits and (kind is PredictedLabels or len(getattr(answers, "columns", ())) < 2)):
         return answers
     try:
-        return kind(answers)
+        return Logits(answers) if are_logits else kind(answers)
     except InputError as error:
         raise TargetError(str(error)) from None
 

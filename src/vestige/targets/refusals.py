@@ -1,6 +1,5 @@
 """One-line errors about model files that cannot be opened and about malformed answers."""
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.columns import index_of
+from vestige.core.columns import as_array, in_memory, index_of
 from vestige.core.errors import TargetError, UnsupportedModelError, VestigeError, refusing
 from vestige.core.messages import brief
 
@@ -99,14 +98,10 @@ def array_of(answers: Any, what: str) -> np.ndarray:
     Raises:
         TargetError: They are no array, or some are masked.
     """
-    torch = sys.modules.get("torch")  # without it there is no tensor
-    if torch is not None and isinstance(answers, torch.Tensor):
-        answers = answers.detach().cpu()
-        answers = answers.float() if answers.dtype is torch.bfloat16 else answers  # of which numpy knows nothing
     if np.ma.isMaskedArray(answers) and np.ma.getmaskarray(answers).any():
         raise TargetError(f"Expected {what} for every record, found a masked array; give an answer for each.")
     try:
-        array = np.asarray(answers.toarray() if hasattr(answers, "tocsr") else answers)
+        array = as_array(np.asarray(in_memory(answers.toarray() if hasattr(answers, "tocsr") else answers)))
         if array.dtype == object and array.ndim and what != "predicted labels":
             array = array.astype(np.float64)
     except Exception as error:  # rows of several lengths, text among numbers, whatever a foreign type may do
@@ -160,6 +155,8 @@ def check_shape(shape: tuple[int, ...], n_records: int, n_classes: int, what: st
             cure = "give a number per class, or declare the answers as labels if these are."
         elif shape[:1] != (n_records,):
             cure = "give an answer for every record, and no more."
+        elif len(shape) == 2 and shape[1] == n_classes - 1:
+            cure = f"{cure[:-1]}, or, if the labels count from 1, name the classes (classes=[1, 2, ...] of Records)."
         elif len(shape) == 2 and shape[1] > n_classes:
             cure = f"{cure[:-1]}, or name all of them (classes in [data], or of Records) if some have no records."
         elif len(shape) == 2:

@@ -86,6 +86,11 @@ class TorchRecipe:
     defences: tuple[L2 | Translates, ...] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.network, nn.Module) or not callable(self.network):
+            raise InputError(
+                f"Expected a function that makes a network, found a {type(self.network).__name__} itself; every model "
+                "begins with one of its own: give its class, or functools.partial(Network, sizes)."
+            )
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < 1:

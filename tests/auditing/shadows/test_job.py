@@ -89,7 +89,10 @@ def returned(inputs: Any, labels: Any, *, seed: int, what: str) -> Any:
     [
         ("no function", "Expected returned to return a model, found int"),
         ("wide", r"Expected probabilities of shape (60, 3), a row per record and a column per class, found (60, 5)"),
-        ("narrow", "found (60, 2); give the model as many outputs as there are classes"),
+        (
+            "narrow",
+            "found (60, 2); give the model as many outputs as there are classes, or, if the labels count from 1,",
+        ),
         ("short", "found (59, 3)"),
         ("nan", "Expected finite probabilities, found NaN or infinity, first for record 1."),
         (

@@ -144,6 +144,7 @@ def all_checks(audit: HonestAudit, seed: int) -> list[Check]:
         preflight.shadow_overlap(np.arange(side.size), np.arange(side.size) + side.size),
         preflight.subjects_on_both_sides(0, 0),
         preflight.records_per_subject(np.bincount(number), side) if audit.units is not None else None,
-        preflight.rounded_probabilities(None),
+        preflight.rounded_probabilities(""),
+        preflight.constant_answers(preflight.row_hashes(audit.answers)),
     ]
     return [check for check in checks if check is not None]

@@ -200,6 +200,7 @@ class TargetSession:
             Check("failed_requests", Validity.VALID, failed) if n_failed else None,
             Check("answers_as_read", Validity.VALID, " ".join(remarks)) if remarks else None,
             _classes_taken(self._target, self._opened, pool),
+            Check("outputs", Validity.VALID, note) if (note := getattr(self._opened, "note", "")) else None,
             preflight.stored_training_rows(_rows_in(self._target, self._opened, members, querying)),
         )
         return TargetAnswers(

@@ -90,7 +90,9 @@ def _checks_of_answers(audited: AuditInputs) -> list[Check | None]:
         checks.append(preflight.unrecognised_classes(predicted, side.labels, member, of_record, target.class_name))
     if observed.row_hashes is not None:
         checks.append(preflight.equal_predictions(observed.row_hashes[keep], member, of_record))
-    return [*checks, preflight.rounded_probabilities(observed.decimals)]
+    same = observed.predicted if observed.row_hashes is None else observed.row_hashes
+    checks.append(None if same is None else preflight.constant_answers(same[keep]))
+    return [*checks, preflight.rounded_probabilities(observed.rounding)]
 
 
 def _checks_of_shadow(audited: AuditInputs) -> list[Check | None]:
@@ -258,7 +260,8 @@ _DEFINITIONS: Mapping[str, str] = {
     "auc": "P(member scores higher than nonmember) + P(tie)/2; score interval with DeLong's variance",
     "tpr_at_fpr": "last point of the tie-safe ROC with FPR <= f, no interpolation: without ties its true FPR averages "
     "(floor(f n) + 1) / (n + 1); the threshold's uncertainty inside",
-    "probabilities": "as given; a row may miss 1 by 1e-4, or rounded to d decimals by K/2 units of the last (LIMITED)",
+    "probabilities": "as given; a row may miss 1 by 1e-4, or rounded to d decimals by K/2 units of the last (LIMITED), "
+    "or in half precision by twice its rounding (LIMITED)",
     "logarithms": "of given probabilities log max(p, 1e-30) (Song & Mittal 2021), so exact 0 and 1 are ordinary; of "
     "logits exact",
     "resolution": "a rate f needs at least 10 expected false positives, n_nonmembers * f >= 10",

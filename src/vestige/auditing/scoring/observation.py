@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from vestige.auditing.scoring.refusals import check_block, decimals_of, rows_that_miss_one
+from vestige.auditing.scoring.refusals import check_block, rounding_of_table, rows_that_miss_one
 from vestige.core.attack import Attack
 from vestige.core.digests import columns_of_inputs, update_with_columns
 from vestige.core.errors import InputError
@@ -46,7 +46,7 @@ class Observed:
         predicted: Predicted class of every record, where it is known.
         losses: Loss of every record's true class, where it is known.
         row_hashes: A 64-bit hash of each row of logits, probabilities, phi or losses, where there are any.
-        decimals: To how many decimals probabilities are rounded so that rows miss 1; None where they are not.
+        rounding: To what probabilities are rounded so that rows miss 1, in words; empty where they are not.
         digest: SHA-256 of the outputs and of every column given with them.
         not_run: Attacks that need something else.
         phi_limit: Where phi of an answer of exactly 1 stands [logit]; None where no attack reads phi.
@@ -56,7 +56,7 @@ class Observed:
     predicted: np.ndarray | None
     losses: np.ndarray | None
     row_hashes: np.ndarray | None
-    decimals: int | None
+    rounding: str
     digest: str
     not_run: tuple[NotRun, ...]
     phi_limit: float | None = None
@@ -117,7 +117,7 @@ def observe(
         predicted=kept.get("predicted"),
         losses=kept.get("losses"),
         row_hashes=hashes,
-        decimals=decimals_of(predictions, missed),
+        rounding=rounding_of_table(predictions, missed),
         digest=digest.hexdigest(),
         not_run=tuple(NotRun(a.name, a.needs) for a in attacks if a not in played),
         phi_limit=phi_limit,

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from vestige.core.blocks import SecondOfTwo
 from vestige.core.errors import InputError
 from vestige.core.outputs import GradientNorms, Logits, Loss, Output, Probabilities
 from vestige.core.predictions import Predictions
-from vestige.core.probabilities import SUM_TOLERANCE
+from vestige.core.probabilities import SUM_TOLERANCE, rounding_of
 
 _BLOCK_ROWS = 4096
 _LEAST: dict[type[Output], tuple[float | None, str, str]] = {
@@ -38,10 +39,17 @@ def check_block(output: Output, block: np.ndarray, start: int) -> None:
         outside = (block.min(axis=1) < -1e-6) | (block.max(axis=1) > 1 + 1e-6)
         if outside.any():
             row = int(np.argmax(outside))
-            raise _not_probabilities(output, start + row, f"{block[row].min():.6g} to {block[row].max():.6g}")
-    if isinstance(output, Logits) and start == 0 and _look_like_probabilities(block):
+            are_percent = block.min() >= 0 and bool((np.abs(block.sum(axis=1) - 100) < 2).all())
+            found, cure = f"{block[row].min():.6g} to {block[row].max():.6g}", _PERCENT if are_percent else _LOGITS
+            raise _not_probabilities(output, start + row, found, cure)
+    if isinstance(output, Logits) and start == 0 and _look_like_probabilities(output, block):
+        rows = (
+            "one number a row, all in [0, 1]"
+            if isinstance(output.table, SecondOfTwo)
+            else "rows in [0, 1] that sum to 1"
+        )
         raise InputError(
-            f"Expected logits, found rows in [0, 1] that sum to 1{_where(output)}: these are probabilities; declare "
+            f"Expected logits, found {rows}{_where(output)}: these are probabilities; declare "
             "them so (probs in an npz, --set target.probabilities=true for an npy, Probabilities(...) in Python): no "
             "softmax twice."
         )
@@ -61,11 +69,11 @@ def rows_that_miss_one(block: np.ndarray, start: int) -> tuple[np.ndarray, np.nd
     return rows + start, sums[rows]
 
 
-def decimals_of(predictions: Predictions, missed: list[tuple[np.ndarray, np.ndarray]]) -> int | None:
-    """To how many decimals the probabilities are rounded, if that is why rows miss 1; None where no row does.
+def rounding_of_table(predictions: Predictions, missed: list[tuple[np.ndarray, np.ndarray]]) -> str:
+    """To what the probabilities are rounded, in words, if that is why rows miss 1; nothing where no row does.
 
     The table is read once more for that, which only rounded tables cost: whether 0.999 is a rounded sum cannot be told
-    from the row alone. Rounding each of K entries to d decimals moves their sum by at most K/2 units of the last one.
+    from the row alone.
 
     Args:
         predictions: What was read.
@@ -76,47 +84,40 @@ def decimals_of(predictions: Predictions, missed: list[tuple[np.ndarray, np.ndar
     """
     rows = np.concatenate([r for r, _ in missed]) if missed else np.empty(0, dtype=np.int64)
     if rows.size == 0:
-        return None
+        return ""
     output: Probabilities = predictions.output(Probabilities)
-    decimals = _decimals(output)
-    n_classes = output.table.shape[1]
-    tolerance = SUM_TOLERANCE if decimals is None else min(0.5, 0.5 * n_classes * 10.0**-decimals + 1e-6)
+    rounding, tolerance = rounding_of(output.table.blocks(_BLOCK_ROWS), output.table.shape[1])
     sums = np.concatenate([s for _, s in missed])
     bad = np.abs(sums - 1) > tolerance
     if bad.any():
         first = np.argmin(np.where(bad, rows, np.iinfo(np.int64).max))
-        raise _not_probabilities(output, int(rows[first]), f"a sum of {sums[first]:.6g}", _OF_SUMS)
-    return decimals
+        raise _not_probabilities(output, int(rows[first]), f"a sum of {sums[first]:.6g}", _OWN)
+    return rounding
 
 
-def _decimals(output: Probabilities) -> int | None:
-    """The fewest decimals, 1 to 6, that hold every value of the table; float16 counts as 3."""
-    if output.table.dtype == np.float16:
-        return 3
-    decimals = 1
-    for block in output.table.blocks(_BLOCK_ROWS):
-        while decimals <= 6:
-            scaled = block.astype(np.float64) * 10.0**decimals
-            if np.abs(scaled - np.rint(scaled)).max() < 0.05:  # float32 holds 6 decimals to that
-                break
-            decimals += 1
-        else:
-            return None
-    return decimals
+def _look_like_probabilities(output: Output, block: np.ndarray) -> bool:
+    """Whether logits are none: rows that sum to 1, or many single numbers that are all in 0..1."""
+    if block.min() < 0 or block.max() > 1:
+        return False
+    if isinstance(output.table, SecondOfTwo):
+        return len(block) >= _MANY
+    return bool(np.abs(block.sum(axis=1) - 1).max() < SUM_TOLERANCE)
 
 
-def _look_like_probabilities(block: np.ndarray) -> bool:
-    return bool(block.min() >= 0 and block.max() <= 1 and np.abs(block.sum(axis=1) - 1).max() < SUM_TOLERANCE)
-
-
-_OF_SUMS = "divide each row by its sum if each class was told from all others; "
-
-
-def _not_probabilities(output: Output, row: int, found: str, cure: str = "") -> InputError:
+def _not_probabilities(output: Output, row: int, found: str, cure: str) -> InputError:
     return InputError(
         f"Expected probabilities, in [0, 1] with rows that sum to 1, found {found} in row {row + 1:,}{_where(output)}; "
-        f"{cure}if these are logits, declare them so (logits in an npz, logit_CLASS columns, Logits(...) in Python)."
+        f"{cure}."
     )
+
+
+_MANY = 32
+_LOGITS = "if these are logits, declare them so (logits in an npz, logit_CLASS columns, Logits(...) in Python)"
+_PERCENT = "these are percentages: divide them by 100"
+_OWN = (
+    "give a column for every class, or divide each row by its sum if each class was told from all others; if these are "
+    "logits, declare them so (Logits(...) in Python)"
+)
 
 
 def _where(output: Output) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 from vestige.core.errors import InputError
 from vestige.core.jobs import Executor
+from vestige.core.messages import brief
 from vestige.core.recipe import Recipe
-from vestige.core.records import Records
+from vestige.core.records import as_records
 
 SAME = "same"
 HALF = Fraction(1, 2)
@@ -72,7 +73,8 @@ class ShadowTraining:
     def __post_init__(self) -> None:
         if not (isinstance(self.recipe, Recipe) or self.recipe == SAME):
             raise InputError(
-                f"Expected a recipe or the word same, found {self.recipe!r}; such as vestige.SklearnRecipe(estimator)."
+                f"Expected a recipe or the word same, found {brief(repr(self.recipe))}; such as "
+                "vestige.SklearnRecipe(estimator)."
             )
         object.__setattr__(self, "share", _share(self.share))
         self._settle_sources()
@@ -98,11 +100,7 @@ class ShadowTraining:
                 "records, or n_models for models trained on the audited records.",
             )
             return
-        own = Records(*self.records) if isinstance(self.records, tuple) and len(self.records) == 2 else self.records
-        _refuse(
-            not isinstance(own, Records),
-            f"Expected Records or (inputs, labels) as records of source models, found {type(own).__name__}.",
-        )
+        own = as_records(self.records, "records of source models")
         n_sources = 1 if self.n_sources is None else self.n_sources
         _refuse(n_sources < 1, f"Expected 1 source model or more, found {n_sources}.")
         _refuse(

@@ -13,6 +13,7 @@ from vestige.evaluation.preflight.accuracy_below_chance import accuracy_below_ch
 from vestige.evaluation.preflight.blind_inputs import blind_inputs
 from vestige.evaluation.preflight.blind_labels import blind_labels
 from vestige.evaluation.preflight.blind_order import blind_order
+from vestige.evaluation.preflight.constant_answers import constant_answers
 from vestige.evaluation.preflight.duplicates import duplicates
 from vestige.evaluation.preflight.equal_predictions import equal_predictions
 from vestige.evaluation.preflight.inverted_scores import inverted_scores
@@ -34,6 +35,7 @@ __all__ = [
     "blind_inputs",
     "blind_labels",
     "blind_order",
+    "constant_answers",
     "duplicates",
     "equal_predictions",
     "inverted_scores",

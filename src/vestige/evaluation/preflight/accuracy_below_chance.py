@@ -61,5 +61,6 @@ def accuracy_below_chance(
         Validity.CONFOUNDED,
         f"{seen}, {n:,} members, {n_classes} classes): are the probability columns in another order than the labels?",
         "Match the probability columns to the labels by class name (sort order differs between programs: 10 before 2, "
-        "capitals before small letters), and check whether labels start at 0 or at 1 (`--set data.label_base=1`).",
+        "capitals before small letters), and check whether labels start at 0 or at 1 (`--set data.label_base=1`), and "
+        "whether the rows are in another order than the labels.",
     )

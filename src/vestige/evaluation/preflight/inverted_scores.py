@@ -54,8 +54,9 @@ def inverted_scores(rocs: Mapping[str, Roc], without_direction: Collection[str] 
                 f"{attack} scores members lower than nonmembers (AUC {worst.auc:.3f}, 95% upper bound {auc_ub:.3f}, "
                 f"p = {p_value:.2g} over {len(tests)} attacks): training made the model no better on its own records.",
                 "Is `member` coded the other way round (1 = was trained on), or are the files of members and "
-                "nonmembers swapped? If neither, the members are harder records than the nonmembers: draw both from "
-                "one pool.",
+                "nonmembers swapped? Are the rows in another order than the labels (a loader that shuffles, answers "
+                "grouped by class)? If none of these, the members are harder records than the nonmembers: draw both "
+                "from one pool.",
             )
         found = f"(lowest: {attack}, AUC {worst.auc:.3f}, p = {p_value:.2g} over {len(tests)} attacks)"
         message = f"No attack scores members significantly lower than nonmembers {found}."

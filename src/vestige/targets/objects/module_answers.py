@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vestige.core.errors import TargetError
 from vestige.core.outputs import Logits
 from vestige.core.targets import Answers, ClassNames, QueryableModel
 from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.objects.module_outputs import part_of, taken
 from vestige.targets.objects.torch_module import TorchTarget, left_as_it_was
 from vestige.targets.refusals import answered
 
@@ -30,7 +30,7 @@ class DeclaredModule:
 
     def __init__(self, module: nn.Module, format: AnswerFormat, n_classes: int, classes: ClassNames = None) -> None:
         self.module, self.format, self.n_classes, self.classes = module, format, n_classes, classes
-        self._as_logits = TorchTarget(module, n_classes)
+        self._as_logits, self.note = TorchTarget(module, n_classes), ""
 
     @torch.no_grad()
     def answers(self, inputs: Any) -> Answers:
@@ -48,9 +48,8 @@ class DeclaredModule:
         given = self._as_logits._tensor(inputs)
         outputs = answered(self.module, given)
         if not isinstance(outputs, Tensor):
-            raise TargetError(
-                f"Expected answers as one tensor, found {type(outputs).__name__}; let the module return them alone."
-            )
+            part, self.note = part_of(outputs, self.format.kind.kind.replace(" ", "_"), len(given), self.n_classes)
+            outputs = taken(outputs, part)
         outputs = outputs.float() if outputs.is_floating_point() else outputs
         if len(given) == 1 and outputs.ndim == 0:  # as `squeeze()` leaves one number for one record
             outputs = outputs.reshape(1)

@@ -9,12 +9,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vestige.core.errors import InputError, TargetError, UnsupportedModelError
+from vestige.core.errors import InputError, UnsupportedModelError
 from vestige.core.memory import keep_freed_memory
 from vestige.core.messages import few
 from vestige.core.outputs import Logits
 from vestige.core.sparse import dense
 from vestige.targets.answer_format import AnswerFormat
+from vestige.targets.objects.module_outputs import PartOf, part_of, taken
 from vestige.targets.objects.record_gradients import last_layer_gradients, last_layer_inputs, squared_norms_for
 from vestige.targets.refusals import answered, check_finite, check_shape
 
@@ -30,7 +31,8 @@ class TorchTarget:
     """Asks a module that returns logits, in full batches, in the mode (evaluation or training) it is in.
 
     The module is left as it was: neither its mode nor its buffers, such as running means, change. One that returns one
-    number per record of two classes gives the logit of the second, against 0 for the first.
+    number per record of two classes gives the logit of the second, against 0 for the first. Of one that returns several
+    outputs, those called `logits` are taken, or the only ones with a number per record and class; `note` says so.
 
     Args:
         module: Given a copy of inputs as they are in the records, as tensors on its own device; fractions in the
@@ -41,6 +43,7 @@ class TorchTarget:
     def __init__(self, module: nn.Module, n_classes: int) -> None:
         self.module, self.n_classes = module, n_classes
         self._asked = module  # gives a logit per class: another one, once one output for two classes was seen
+        self.note = ""
         self._was_read = False
         first = next(iter([*module.parameters(), *module.buffers()]), None)
         self.device = torch.device("cpu") if first is None else first.device
@@ -79,7 +82,7 @@ class TorchTarget:
         if self._was_read:  # once: what a search asks later lies where logits are small, as probabilities are
             check_finite(table, "logits")
         else:
-            is_single = self._asked is not self.module
+            is_single = isinstance(self._asked, _AgainstZero)
             AnswerFormat(Logits).read(table[:, 1:] if is_single else table, len(inputs), self.n_classes)
             self._was_read = len(inputs) > 1  # of a single record it is not seen
         return Logits(table)
@@ -123,7 +126,7 @@ class TorchTarget:
             rows = slice(start, start + size)
             with _for_gradients(self.module):  # not across a yield: the caller may ask the module meanwhile
                 module = self._asked if start else self.per_class(inputs)
-                if module is not self.module:
+                if isinstance(module, _AgainstZero):
                     raise UnsupportedModelError(
                         "Expected a logit per class for gradients of the last layer, found one for two classes; leave "
                         "white_box_gradient out, or give the module a second output."
@@ -148,7 +151,9 @@ class TorchTarget:
         with left_as_it_was(self.module), torch.no_grad():
             self.module.eval()
             for start in range(0, len(inputs), size):
-                found = answered(last_layer_inputs, self.module, self._tensor(inputs[start : start + size]))
+                module = self._asked if start else self.per_class(inputs)
+                module = module.module if isinstance(module, _AgainstZero) else module
+                found = answered(last_layer_inputs, module, self._tensor(inputs[start : start + size]))
                 blocks.append(found.float().cpu().numpy())
         features = np.concatenate(blocks)
         check_finite(features, "inputs of the last layer")
@@ -160,12 +165,11 @@ class TorchTarget:
     def _logits(self, inputs: Tensor, n_records: int) -> Tensor:
         logits = answered(self._asked, inputs)
         if not isinstance(logits, Tensor):
-            raise TargetError(
-                f"Expected logits as one tensor, found {type(logits).__name__}; let the module return its logits alone."
-            )
+            part, self.note = part_of(logits, "logits", n_records, self.n_classes)
+            self._asked, logits = PartOf(self.module, part), taken(logits, part)
         single = [(n_records,), (n_records, 1), *([()] if n_records == 1 else [])]  # no axis, as `squeeze()` leaves one
         if self.n_classes == 2 and tuple(logits.shape) in single:
-            self._asked, logits = _AgainstZero(self.module), _against_zero(logits)
+            self._asked, logits = _AgainstZero(self._asked), _against_zero(logits)
         check_shape(tuple(logits.shape), n_records, self.n_classes, "logits")
         return logits
 
