@@ -1,6 +1,7 @@
 """One table as a file of any format, as a frame, with a list per record: the results are the same."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ RNG = np.random.default_rng(0)
 MEMBER, LABELS = np.arange(N) % 2, RNG.integers(0, 3, N)
 LOGITS = RNG.normal(size=(N, 3))
 LOGITS[np.arange(N), LABELS] += 1 + 2 * MEMBER
-CALLED = {"label": "outcome", "member": "was_trained_on", "groups": "ward"}
+CALLED: dict[str, Any] = {"label": "outcome", "member": "was_trained_on", "groups": "ward"}
 
 
 class Stream:
@@ -119,9 +120,10 @@ def test_how_lists_were_read_is_said():
 
 
 def test_what_was_assumed_is_said_on_the_terminal():
-    console = Console(file=io.StringIO(), width=200)
+    shown = io.StringIO()
+    console = Console(file=shown, width=200)
     print_result(vestige.audit(with_lists(), progress=vestige.silent, **CALLED), console, "page")
-    assert "Read: lists in column logits as logits" in console.file.getvalue()
+    assert "Read: lists in column logits as logits" in shown.getvalue()
 
 
 def test_records_of_frames_are_those_of_files(tmp_path):

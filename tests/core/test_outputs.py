@@ -29,8 +29,8 @@ def test_a_number_per_record_comes_as_one_column(kind):
 
 @pytest.mark.parametrize(("kind", "first"), [(Logits, [0.0, 0.0]), (Probabilities, [0.5, 0.75])])
 def test_a_single_column_is_that_of_the_second_of_two_classes_and_that_is_said(kind, first, tmp_path):
-    np.save(tmp_path / "one.npy", np.float32([[0.5], [0.25]]))
-    for values in ([[0.5], [0.25]], np.float32([[0.5], [0.25]]), npy_file(tmp_path / "one.npy").table()):
+    np.save(tmp_path / "one.npy", np.array([[0.5], [0.25]], np.float32))
+    for values in ([[0.5], [0.25]], np.array([[0.5], [0.25]], np.float32), npy_file(tmp_path / "one.npy").table()):
         read = kind(values)
         assert read.whole().tolist() == [[first[0], 0.5], [first[1], 0.25]]
         assert [list(block[0]) for block in read.table.blocks(1)] == read.whole().tolist()

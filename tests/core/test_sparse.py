@@ -1,5 +1,7 @@
 """Sparse matrices and texts as records: taken, joined and recognised as the same inputs in another form."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from vestige.evaluation.preflight.row_hashes import row_hashes
 from vestige.targets.meter import keys_of
 from vestige.targets.stored_rows import stored_rows
 
-X = sparse.random(30, 8, density=0.3, format="csr", random_state=0)
+X: Any = sparse.random(30, 8, density=0.3, format="csr", random_state=0)
 Y = np.arange(30) % 3
 TEXTS = [f"text {i}" for i in range(30)]
 KINDS = [sparse.csr_matrix, sparse.csr_array, sparse.csc_matrix, sparse.coo_matrix, sparse.coo_array]

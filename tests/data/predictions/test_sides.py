@@ -1,5 +1,7 @@
 """Members and nonmembers in arrays of their own, and columns that say with words which is which."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,7 +55,7 @@ def test_an_npz_for_each_side(tmp_path):
     [("{}_train", "{}_test"), ("train_{}", "test_{}"), ("{}_members", "{}_nonmembers"), ("{}_in", "{}_out")],
 )
 def test_both_sides_in_one_npz(tmp_path, first, second):
-    arrays = {
+    arrays: dict[str, Any] = {
         first.format("logits"): A,
         second.format("logits"): B,
         first.format("labels"): YA,
@@ -69,7 +71,7 @@ def test_both_sides_in_one_npz(tmp_path, first, second):
 
 
 def test_arrays_that_say_who_is_a_member_are_read_as_before(tmp_path):
-    other = {"labels_train": YA, "labels_test": YB, "logits_train": A, "logits_test": B}
+    other: dict[str, Any] = {"labels_train": YA, "labels_test": YB, "logits_train": A, "logits_test": B}
     np.savez(tmp_path / "t.npz", logits=A, labels=YA, member=[1, 0, 1, 0, 1], **other)
     found, _ = read_predictions(tmp_path / "t.npz")
     assert found.member.tolist() == [True, False, True, False, True]

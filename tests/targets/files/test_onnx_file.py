@@ -252,7 +252,7 @@ def test_columns_are_matched_by_the_names_in_the_graph(tmp_path):
     model, path = in_another_order(tmp_path)
     target = open_onnx(path, None, None, 3, ("8", "9", "10"))
     np.testing.assert_allclose(table_of(target.answers(X)), model.predict_proba(X)[:, [1, 2, 0]], atol=1e-6)
-    assert target.names_classes
+    assert target.names_classes  # type: ignore[attr-defined]
 
 
 def test_columns_in_another_order_than_the_classes_are_noticed(tmp_path, monkeypatch):

@@ -106,14 +106,14 @@ def test_rows_of_one_against_all_are_divided_by_their_sums(name):
     assert np.ptp(given.sum(axis=1)) > 1e-3
     target = open_target(estimator, 3)
     np.testing.assert_allclose(target.answers(X).whole(), given / given.sum(axis=1, keepdims=True))
-    assert "each row was divided by its sum" in " ".join(target.remarks)
+    assert "each row was divided by its sum" in " ".join(target.remarks)  # type: ignore[attr-defined]
 
 
 def test_probabilities_that_sum_to_one_are_left_alone():
     estimator = OneVsRestClassifier(LogisticRegression()).fit(X, Y)  # scikit-learn divides itself
     target = open_target(estimator, 3)
     np.testing.assert_allclose(target.answers(X).whole(), estimator.predict_proba(X))
-    assert not target.remarks
+    assert not target.remarks  # type: ignore[attr-defined]
 
 
 def test_a_table_of_such_rows_is_told_what_to_do():
@@ -193,7 +193,7 @@ def test_recipes_refuse_the_same_and_take_margins():
 def test_an_estimator_is_given_scipys_own_kind_of_sparse_matrix():
     seen = []
 
-    class Noting(LogisticRegression):
+    class Noting(LogisticRegression):  # type: ignore[misc]
         def predict_proba(self, inputs):
             seen.append(type(inputs))
             return super().predict_proba(inputs)
