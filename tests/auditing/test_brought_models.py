@@ -198,7 +198,7 @@ def test_labels_from_1_on_need_no_names_in_a_graph_that_has_them(tmp_path, optio
 
 def test_labels_from_1_on_are_told_to_be_named():
     model = LogisticRegression().fit(X[:N], Y[:N])
-    with pytest.raises(TargetError, match=r"or name these in the order of the columns .* such as 1\.\.3"):
+    with pytest.raises(TargetError, match=r"if the labels count from 1, name the classes \(classes=\[1, 2"):
         audit(lambda inputs: model.predict_proba(inputs), *sides(X, Y + 1))
     found = audit(lambda inputs: model.predict_proba(inputs), *sides(X, Y + 1, classes=[1, 2, 3]), attacks=CHEAP)
     np.testing.assert_allclose(found.results.value, audit(model, *sides(X), attacks=CHEAP).results.value)

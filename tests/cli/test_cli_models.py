@@ -491,7 +491,7 @@ OPTIONS: dict[str, tuple[str, str, list[str], list[str]]] = {
     ),
     "a shadow": ("forest.skops", "csv", [*CSV, "--shadow", "s.csv"], ["--shadow", "nothing for a model"]),
     "a positive class": ("forest.skops", "csv", [*CSV, "--positive", "p=1"], ["--positive", "nothing for a model"]),
-    "labels apart": ("forest.skops", "csv", [*CSV, "--labels", "l.npy"], ["--labels", "nothing for a model"]),
+    "labels apart": ("forest.skops", "csv", [*CSV, "--labels", "l.npy"], ["--labels LABELS.npy for each"]),
     "a base of labels": ("forest.skops", "csv", [*CSV, "--set", "data.label_base=1"], ["data.label_base", "unknown"]),
     "a column of members": ("forest.skops", "csv", [*CSV, "--member", "m"], ["--member", "nothing for a model"]),
     "probabilities": ("forest.skops", "csv", [*CSV, "--set", "target.probabilities=true"], ["target.probabilities"]),
@@ -505,7 +505,7 @@ OPTIONS: dict[str, tuple[str, str, list[str], list[str]]] = {
         [*CSV, "--set", 'data.inputs=["age"]'],
         ["the model", "missing: - dose"],
     ),
-    "a missing column": ("boosted.ubj", "parquet", [*PARQUET, "--set", 'data.inputs=["age"]'], ["2", "found"]),
+    "a missing column": ("boosted.ubj", "parquet", [*PARQUET, "--set", 'data.inputs=["age"]'], ["dose", "found"]),
 }
 
 

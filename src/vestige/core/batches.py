@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.columns import as_array, in_memory
+from vestige.core.columns import as_array, in_memory, is_sparse
 from vestige.core.errors import InputError
 from vestige.core.messages import few
-from vestige.core.sparse import is_sparse
 
 _LOOKED_AT = 4  # of a list: what its first entries are, so are the others
 
@@ -96,8 +95,12 @@ def inputs_of(values: Any, n_records: int | None = None) -> Any:
         InputError: They are neither.
     """
     values = in_memory(values)
-    if hasattr(values, "columns") or is_sparse(values):
+    if hasattr(values, "columns"):
         return values
+    if is_sparse(values):
+        from vestige.core.sparse import as_rows
+
+        return as_rows(values)
     in_parts = isinstance(values, list | tuple) and len(values) > 0
     if in_parts and all(hasattr(part, "shape") and not hasattr(part, "columns") for part in values):
         parts = [as_array(in_memory(part)) for part in values]

@@ -222,3 +222,8 @@ def in_memory(value: Any) -> Any:
         return value.get()
     package = type(value).__module__.split(".")[0]
     return value.to_pandas() if package in ("polars", "pyarrow") and hasattr(value, "to_pandas") else value
+
+
+def is_sparse(inputs: Any) -> bool:
+    """Whether inputs are a sparse matrix or array of SciPy with two axes; SciPy is not imported for that."""
+    return hasattr(inputs, "tocsr") and len(inputs.shape) == 2

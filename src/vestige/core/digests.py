@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from vestige.core.sparse import columns_of_sparse, is_sparse
+from vestige.core.columns import is_sparse
 
 
 @runtime_checkable
@@ -39,6 +39,8 @@ def _with_type(value: Any) -> str:
 def columns_of_inputs(inputs: Any) -> dict[str, Any]:
     """Return what a model was given, an array, a sparse matrix or a DataFrame, as columns by name."""
     if is_sparse(inputs):
+        from vestige.core.sparse import columns_of_sparse
+
         return columns_of_sparse(inputs)
     if not hasattr(inputs, "columns"):
         return {"inputs": inputs}

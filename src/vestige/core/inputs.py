@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vestige.core.columns import is_sparse
 from vestige.core.errors import InputError
 from vestige.core.input_values import (
     as_numbers,
@@ -26,7 +27,6 @@ from vestige.core.input_values import (
 )
 from vestige.core.messages import brief, few
 from vestige.core.schema import Schema, Written, set_choices
-from vestige.core.sparse import is_sparse
 
 _Number = float | list[Any]
 _Bound = _Number | dict[str, float]

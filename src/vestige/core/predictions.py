@@ -14,7 +14,6 @@ from vestige.core.ids import refuse_repeated, set_columns
 from vestige.core.labels import Classes, as_codes, as_numbers, names_of_numbers, number_of_text
 from vestige.core.messages import few
 from vestige.core.outputs import Logits, Output, PredictedLabels, Probabilities, _Output, single_column
-from vestige.core.sparse import as_rows, is_sparse
 
 _SIGNS = ["-1", "1"]
 
@@ -94,7 +93,7 @@ class Predictions:
         if self.ids is not None:
             _refuse_other_ids(self.ids, member)
         if self.inputs is not None:
-            inputs = as_rows(self.inputs) if is_sparse(self.inputs) else inputs_of(self.inputs, n)
+            inputs = inputs_of(self.inputs, n)
             same_length("inputs", len(inputs), n, first)
             set_(self, "inputs", inputs)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vestige.core.batches import bring_to_memory, inputs_of, is_stream, read_stream
-from vestige.core.columns import as_array, column, in_memory, index_of
+from vestige.core.columns import as_array, column, in_memory, index_of, is_sparse
 from vestige.core.digests import columns_of_inputs, digest_of_columns
 from vestige.core.errors import InputError
 from vestige.core.ids import joined_ids, refuse_repeated, set_columns
@@ -23,7 +23,6 @@ from vestige.core.labels import (
     number_of_text,
 )
 from vestige.core.messages import few
-from vestige.core.sparse import as_rows, is_sparse, stacked
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,11 +175,9 @@ def as_given(names: Sequence[str]) -> Codes:
 
 
 def _as_inputs(given: Any) -> Any:
-    """A table as it is, a sparse matrix by rows, texts as an array of them, and anything else as an array."""
-    if hasattr(given, "columns"):
+    """A table and a sparse matrix as they are, texts as an array of them, and anything else as an array."""
+    if hasattr(given, "columns") or is_sparse(given):
         return given
-    if is_sparse(given):
-        return as_rows(given)
     inputs = np.asarray(given)
     if inputs.ndim == 1 and inputs.dtype.kind in "UO" and all(isinstance(text, str) for text in inputs):
         return inputs.astype(object)  # of one length each, the longest would decide the memory of all
@@ -336,7 +333,11 @@ def _stacked(first: Any, second: Any) -> Any:
             f"Expected inputs of one type, found {first.dtype} and {second.dtype}; images as bytes are scaled before "
             "a network sees them and other numbers are not: convert one of them."
         )
-    return stacked(first, second) if is_sparse(first) else np.concatenate([first, second])
+    if is_sparse(first):
+        from vestige.core.sparse import stacked
+
+        return stacked(first, second)
+    return np.concatenate([first, second])
 
 
 def _with_categories(table: Any, first: Any, second: Any) -> Any:

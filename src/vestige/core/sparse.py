@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from vestige.core.columns import is_sparse
+
 
 class _Rows:
     """What arrays have and SciPy's sparse ones lack."""
@@ -34,11 +36,6 @@ class SparseArray(_Rows, sparse.csr_array):
 
 class SparseMatrix(_Rows, sparse.csr_matrix):
     """Rows of a sparse matrix; some libraries take no sparse array."""
-
-
-def is_sparse(inputs: Any) -> bool:
-    """Whether inputs are a sparse matrix or array of two axes."""
-    return bool(sparse.issparse(inputs)) and len(inputs.shape) == 2
 
 
 def as_rows(inputs: Any) -> Any:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vestige.core.columns import is_sparse
 from vestige.core.errors import ArtefactError, BudgetError, InputError, TargetError, UnsupportedModelError
 from vestige.core.outputs import PredictedLabels
 from vestige.core.progress import Progress, silent
-from vestige.core.sparse import bytes_of_rows, is_sparse
+from vestige.core.sparse import bytes_of_rows
 from vestige.core.targets import Answers, GradientModel, QueryableModel, RemoteModel
 from vestige.targets.answer_format import KINDS
 from vestige.targets.ledger import KEY_BYTES, Ledger

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vestige.core.columns import is_sparse
 from vestige.core.errors import refusing
 from vestige.core.messages import brief
-from vestige.core.sparse import dense, is_sparse
+from vestige.core.sparse import dense
 from vestige.targets.opening import is_torch_module
 from vestige.targets.refusals import array_of
 

@@ -9,10 +9,10 @@ import numpy as np
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults
 from vestige.auditing.played import together
 from vestige.core.attack import Attack
+from vestige.core.columns import is_sparse
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
-from vestige.core.sparse import is_sparse
 
 RATIO = "label_only_likelihood_ratio"
 """The attack that any kind of copies, and a boundary search, can feed."""

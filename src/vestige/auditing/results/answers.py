@@ -38,7 +38,7 @@ def checks_of(audited: AuditInputs, curves: Mapping[str, Roc]) -> list[Check]:
     """All preflight checks that the given columns allow."""
     target, keep, labels, units = audited.target.predictions, audited.target.keep, audited.target.labels, audited.units
     of_record, member = units.of_record, audited.target.member
-    checks = [
+    checks: list[Check | None] = [
         preflight.sizes(units.n_members, units.n_nonmembers, units.name),
         preflight.blind_labels(labels, member, of_record),
         *_checks_of_inputs(audited),
@@ -58,7 +58,7 @@ def checks_of(audited: AuditInputs, curves: Mapping[str, Roc]) -> list[Check]:
     return [check for check in checks if check is not None]
 
 
-def _checks_of_inputs(audited: AuditInputs) -> list[Check]:
+def _checks_of_inputs(audited: AuditInputs) -> list[Check | None]:
     """Whether inputs tell the sides apart, or stand on both."""
     side, of_record = audited.target, audited.units.of_record
     if side.predictions.inputs is None:

@@ -17,9 +17,9 @@ from jaxtyping import Bool, Float, Int
 
 from vestige.attacks._known_members import one_hot
 from vestige.attacks.attack_p import attack_p
+from vestige.core.columns import is_sparse
 from vestige.core.errors import InputError
 from vestige.core.input_values import holds_numbers, numbers_of
-from vestige.core.sparse import is_sparse
 from vestige.evaluation.units import Units
 
 Signals = Mapping[str, np.ndarray]

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from vestige.core.columns import is_sparse
 from vestige.core.seeds import stream
-from vestige.core.sparse import dense, is_sparse
+from vestige.core.sparse import dense
 
 WIDE = 200
 """More columns than this are condensed."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt64
 
-from vestige.core.sparse import is_sparse
+from vestige.core.columns import is_sparse
 
 BLOCK_VALUES = 1 << 20
 
