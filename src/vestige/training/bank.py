@@ -73,7 +73,7 @@ class Bank:
     Example:
         >>> import tempfile
         >>> bank = Bank(Path(tempfile.mkdtemp()) / "bank")
-        >>> model_key = ModelKey("digest of records", "digest of a row", {"epochs": 3}, seed=0)
+        >>> model_key = ModelKey(data="digest", membership="digest of a row", recipe={"epochs": 3}, seed=0)
         >>> bank.put_all({key_of(model_key): (model_key, {"weights": b"0123"}, {"seconds": 0.4})})
         >>> bank.get(key_of(model_key), model_key), bank.keys() == [key_of(model_key)]
         ({'weights': b'0123'}, True)

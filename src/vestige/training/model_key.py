@@ -30,7 +30,7 @@ class ModelKey:
         semantics: Version of how Vestige trains.
 
     Example:
-        >>> key_of(ModelKey("d1", "m1", {"epochs": 3}, seed=0))[:12]
+        >>> key_of(ModelKey(data="d1", membership="m1", recipe={"epochs": 3}, seed=0))[:12]
         '7846c5af1518'
     """
 

@@ -62,7 +62,17 @@ def settlement(source: BoundaryDistances, threshold: float, *, missed: float = 0
     Example:
         >>> trace = np.column_stack([np.linspace(5.0, 9.0, 99), np.linspace(1.0, 2.0, 99)])
         >>> no, n = np.zeros(99, dtype=bool), np.full(99, 500)
-        >>> source = BoundaryDistances(trace[:, 1], n, no, ~no, ~no, no, (100, 500), trace, trace)
+        >>> source = BoundaryDistances(
+        ...     distances=trace[:, 1],
+        ...     n_queries=n,
+        ...     robust=no,
+        ...     correct=~no,
+        ...     consistent=~no,
+        ...     settled=no,
+        ...     budgets=(100, 500),
+        ...     trace=trace,
+        ...     nearest=trace,
+        ... )
         >>> rule = settlement(source, 3.0, missed=0.1)
         >>> rule.enough.round(1), rule(np.array([3.0, 8.5, 9.5]), np.array([100, 100, 100]))
         (array([8.7, 3. ]), array([ True, False,  True]))
