@@ -162,3 +162,14 @@ def test_the_command_line_takes_such_a_folder(tmp_path):
     done = vestige(tmp_path, "audit", "models", "--labels", "y.npy", "--shadow", "x.npz", "--out", "B")
     assert done.returncode == 2
     assert "Expected no target.shadow beside models, a folder of models, found one" in done.stderr
+
+
+def test_models_beside_two_tables_are_not_taken_for_the_predictions(tmp_path):
+    logits, keep, labels = made()
+    lira_pytorch(tmp_path, logits, keep)  # in the folder that the tables are in
+    for name, side in (("a", keep[0]), ("b", ~keep[0])):
+        p = np.exp(logits[0, side, 0].astype(float))
+        table = pd.DataFrame(p / p.sum(axis=1, keepdims=True), columns=[f"prob_{c}" for c in range(CLASSES)])
+        table.assign(label=labels[side]).to_csv(tmp_path / f"{name}.csv", index=False)
+    done = vestige(tmp_path, "audit", "--members", "a.csv", "--nonmembers", "b.csv", "--out", "RUN")
+    assert done.returncode == 0, done.stderr

@@ -82,9 +82,9 @@ class PredictionsFile(SharedTables):
             from vestige.auditing.demo import demo_predictions
 
             return *demo_predictions(), None
-        place = self.folder / (self._file() or "")
-        if holds_models(place):
-            return self._of_models(place)
+        file = self._file()
+        if file is not None and holds_models(self.folder / file):
+            return self._of_models(self.folder / file)
         target, inside = self._target()
         beside = self._shadow(target.classes)
         if inside is not None and beside is not None:
