@@ -78,10 +78,3 @@ def _objectives(estimator: Any) -> set[str]:
     given = _parameters(estimator)
     said = (getattr(estimator, "objective_", None), given.get("objective"), given.get("loss_function"))
     return {name for name in said if isinstance(name, str)}
-
-
-def classes_of(estimator: Any) -> tuple[Any, ...] | None:
-    """Return the classes that a fitted estimator knows, in its order; None if it says none."""
-    classes = None if isinstance(estimator, type) else getattr(estimator, "classes_", None)
-    names = np.asarray(() if classes is None or _has_several_labels(estimator) else classes)
-    return tuple(names.tolist()) if names.ndim == 1 and names.size else None

@@ -121,7 +121,7 @@ def oracle_rows(attack: str, curve: Roc) -> Iterator[Row]:
     m, n = curve.n_members, curve.n_nonmembers
     false_positives = int(curve.false_positives[point])
     counts = Counts(int(curve.true_positives[point]), m, false_positives, n)
-    yield Row(
+    accuracy = Row(
         attack=attack,
         threshold="oracle",
         metric="balanced_accuracy",
@@ -133,17 +133,10 @@ def oracle_rows(attack: str, curve: Roc) -> Iterator[Row]:
         definition="best (TPR+TNR)/2 over all thresholds on the target itself: optimistic",
         false_positives=false_positives,
     )
-    yield Row(
-        attack=attack,
-        threshold="oracle",
-        metric="p_value",
-        group="all",
-        value=ks_p_value(curve),
-        interval=NO_INTERVAL,
-        n_members=m,
-        n_nonmembers=n,
-        definition="one-sided Kolmogorov-Smirnov test of members against nonmembers",
-    )
+    yield accuracy
+    definition = "one-sided Kolmogorov-Smirnov test of members against nonmembers"
+    p_value = ks_p_value(curve)
+    yield replace(accuracy, metric="p_value", value=p_value, definition=definition, false_positives=None)
 
 
 def _balanced(c: Counts) -> float:
