@@ -6,13 +6,17 @@ into a posterior, and the target's phi is judged by the Student-t density that t
 the prior decides, with many the record itself.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import special
 
 from vestige.attacks._phi import check_phi
+from vestige.attacks._predictive import (
+    log_density,
+    pooled_variance,
+    predictive_out,
+    predictives,
+    side_moments,
+)
 from vestige.core.attack import attack
 from vestige.core.errors import InputError
 from vestige.core.signal import NOT_TRAINED
@@ -71,11 +75,15 @@ def empirical_bayes_online(
         in BaVarIA (arXiv 2603.11799), whose priors may differ.
     """
     _check(phi, shadow_phi, shape, min_between_in, min_between_out, min_std)
-    inside, outside = _answers(shadow_phi, is_in, "trained on"), _answers(shadow_phi, ~is_in, "not trained on")
-    within_in, within_out = np.maximum(_within(inside, outside), min_std**2)
-    of_out = _out_posterior(outside, within_out, shape, min_between_out)
-    of_in = _in_posterior(inside, of_out.mean, within_in, shape, min_between_in)
-    return np.asarray(_log_predictive(phi, of_in) - _log_predictive(phi, of_out))
+    of_in, of_out = predictives(
+        shadow_phi,
+        is_in,
+        shape=shape,
+        min_between_in=min_between_in,
+        min_between_out=min_between_out,
+        min_std=min_std,
+    )
+    return np.asarray(log_density(phi, of_in) - log_density(phi, of_out))
 
 
 @attack(
@@ -124,15 +132,12 @@ def empirical_bayes_offline(
         digits near 1; degrees of freedom only differ where numbers of OUT models do.
     """
     _check(phi, shadow_phi, shape, min_between, min_between, min_std)
-    outside = _answers(shadow_phi, ~is_in, "not trained on")
+    outside = side_moments(shadow_phi, ~is_in, "not trained on")
     told_apart = bool((outside.counts > 1).any())
-    within = _pooled(outside) if told_apart else float(np.var(outside.means[outside.known]))
+    within = pooled_variance(outside) if told_apart else float(np.var(outside.means[outside.known]))
     between = min_between if told_apart else np.inf
-    posterior = _out_posterior(outside, max(within, min_std**2), shape, between)
+    posterior = predictive_out(outside, max(within, min_std**2), shape, between)
     return np.asarray((phi - posterior.mean) / posterior.scale)
-
-
-# --------------------------------------------------------------------------------------------------- the records
 
 
 @attack(
@@ -169,115 +174,9 @@ def label_only_likelihood_ratio(
     return empirical_bayes_online(agreement, shadow_agreement, is_in)
 
 
-@dataclass(frozen=True, eq=False)
-class _Answers:
-    """What a record's models on one side answered.
-
-    Attributes:
-        counts: How many did.
-        means: Their mean; 0 where none did.
-        squares: Sum of squares about it.
-    """
-
-    counts: Float[np.ndarray, " record"]
-    means: Float[np.ndarray, " record"]
-    squares: Float[np.ndarray, " record"]
-
-    @property
-    def known(self) -> Bool[np.ndarray, " record"]:
-        """Whether any model answered."""
-        return np.asarray(self.counts > 0)
-
-
-@dataclass(frozen=True, eq=False)
-class _Posterior:
-    """A Student-t predictive density per record."""
-
-    mean: Float[np.ndarray, " record"]
-    scale: Float[np.ndarray, " record"]
-    freedom: Float[np.ndarray, " record"]
-
-
 def _check(phi: np.ndarray, shadow_phi: np.ndarray, *options: float) -> None:
     check_phi(phi, shadow_phi)
     if not min(options) > 0:
         raise InputError(
             f"Expected a shape and floors above 0, found {min(options):g}; without floors a variance may be 0."
         )
-
-
-def _answers(shadow_phi: np.ndarray, side: np.ndarray, name: str) -> _Answers:
-    answered = side & ~np.isnan(shadow_phi)
-    if not answered.any():
-        raise InputError(f"Expected answers of a shadow model to records it was {name}, found none; train more models.")
-    values = np.where(answered, shadow_phi, 0.0).astype(np.float64)
-    counts = answered.sum(axis=0).astype(np.float64)
-    means = values.sum(axis=0) / np.maximum(counts, 1)
-    squares = (np.where(answered, values - means, 0.0) ** 2).sum(axis=0)
-    return _Answers(counts, means, squares)
-
-
-# ---------------------------------------------------------------------------------------------------- the priors
-
-
-def _within(inside: _Answers, outside: _Answers) -> tuple[float, float]:
-    """Variance of models about their record's mean, on either side."""
-    free_in, free_out = bool((inside.counts > 1).any()), bool((outside.counts > 1).any())
-    if free_in or free_out:
-        of_in, of_out = _pooled(inside) if free_in else 0.0, _pooled(outside) if free_out else 0.0
-        return of_in if free_in else of_out, of_out if free_out else of_in
-    both = inside.known & outside.known
-    if both.sum() < 2:
-        return 0.0, 0.0
-    across = float(np.linalg.eigvalsh(np.cov(inside.means[both], outside.means[both], ddof=0))[0])
-    return across, across
-
-
-def _pooled(answers: _Answers) -> float:
-    """Variance about the records' means, corrected for their having been estimated."""
-    return float(answers.squares.sum() / (answers.counts[answers.known] - 1).sum())
-
-
-def _out_posterior(outside: _Answers, within: float, shape: float, floor: float) -> _Posterior:
-    """One prior mean for all records, that of all answers."""
-    known, counts = outside.known, outside.counts
-    mean = float(np.average(outside.means, weights=counts))
-    between = _between(outside.means[known] - mean, counts[known], within, floor)
-    return _updated(outside, np.full(counts.shape, mean), within, within / between, shape)
-
-
-def _in_posterior(
-    inside: _Answers, out_means: Float[np.ndarray, " record"], within: float, shape: float, floor: float
-) -> _Posterior:
-    """A prior mean on a straight line in the OUT posterior mean, by least squares over records with IN models."""
-    known = inside.known
-    x, y = out_means[known] - out_means[known].mean(), inside.means[known] - inside.means[known].mean()
-    spread = float(x @ x)
-    slope = float(x @ y) / spread if spread > 0 else 0.0
-    prior = inside.means[known].mean() + slope * (out_means - out_means[known].mean())
-    between = _between(y - slope * x, inside.counts[known], within, floor)
-    return _updated(inside, prior, within, within / between, shape)
-
-
-def _between(residuals: np.ndarray, counts: np.ndarray, within: float, floor: float) -> float:
-    """Variance of true means about the prior mean: that of the found means, less what their models' spread adds."""
-    return max(floor, float(np.mean(residuals**2) - within * np.mean(1 / counts)))
-
-
-def _updated(answers: _Answers, prior: np.ndarray, within: float, strength: float, shape: float) -> _Posterior:
-    """Normal-inverse-gamma posterior as what it predicts; the prior mean weighs as much as `strength` models."""
-    n, total = answers.counts, answers.counts + strength
-    share = np.divide(n, total, out=np.zeros_like(n), where=total > 0)  # of the record's own models
-    of_mean = np.divide(1, total, out=np.full_like(n, np.inf), where=total > 0)
-    alpha = shape + n / 2
-    beta = shape * within + (answers.squares + strength * share * (answers.means - prior) ** 2) / 2
-    mean = prior + share * (answers.means - prior)
-    return _Posterior(mean, np.sqrt(beta / alpha * (1 + of_mean)), 2 * alpha)
-
-
-def _log_predictive(phi: np.ndarray, at: _Posterior) -> Float[np.ndarray, " record"]:
-    """Log-density of Student's t; scipy.stats has it too, and takes half a second to import."""
-    half = at.freedom / 2
-    constant = special.gammaln(half + 0.5) - special.gammaln(half) - 0.5 * np.log(np.pi * at.freedom)
-    z = (phi - at.mean) / at.scale
-    return np.asarray(constant - np.log(at.scale) - (half + 0.5) * np.log1p(z**2 / at.freedom))

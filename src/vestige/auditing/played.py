@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vestige.core.attack import Attack
-from vestige.core.result import Check, NotRun
+from vestige.core.result import Check, LearntCombination, NotRun
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,6 +22,7 @@ class Played:
         n_queries: Queries about each record.
         learned_on: What an attack that learns learnt from: `shadow` or `known_half`.
         definition: How it was played where there are several ways.
+        learnt: What an attack learnt from reference models; None elsewhere.
         by_budget: Numbers of queries, and the score of each record after as many, record x number.
     """
 
@@ -31,6 +32,7 @@ class Played:
     n_queries: int = 1
     learned_on: str = ""
     definition: str = ""
+    learnt: LearntCombination | None = None
     by_budget: tuple[tuple[int, ...], Float[np.ndarray, "record budget"]] | None = None
 
 

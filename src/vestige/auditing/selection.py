@@ -116,7 +116,7 @@ def select(attacks: str | Sequence[str | Attack | Callable[..., Any]] = ALL, fol
                 found = "found it with other options as well; leave one out."
                 raise InputError(f"Expected the attack {attack.name} once, {found}")
             chosen[attack.name] = attack
-            asked[attack.name] = json.dumps(attack.options, sort_keys=True) if attack.options else ""
+            asked[attack.name] = json.dumps(plain(attack.options), sort_keys=True) if attack.options else ""
             options = ", ".join(f"{name} = {value}" for name, value in sorted(attack.options.items()))
             words.append(f"{attack.name} with {options}" if options else attack.name)
             continue

@@ -12,7 +12,7 @@ from vestige.core.errors import InputError
 from vestige.core.messages import brief, nearest
 from vestige.core.signal import KNOWLEDGE, SIGNALS, Family, Signal, signals_of, strongest
 
-PROVIDED = ("seed", "subjects", "classifier")
+PROVIDED = ("seed", "subjects", "classifier", "groups", "fitted")
 """Parameters with a default that an audit may set itself; no options."""
 
 Scores = TypeVar("Scores", bound=Callable[..., np.ndarray])
@@ -39,6 +39,8 @@ class Attack:
             answers about the record, whose distribution may be skewed, for confidence in whatever class, or for what
             is learnt from known members, which is exchanged along with them; nor for a custom attack, unless its
             `Attack` says so.
+        fit: For an attack that learns from reference models: from the same signals and options to what it learnt, which
+            `score` takes as `fitted`; an audit records it. None elsewhere.
         options: Options that differ from their defaults, see `with_options`.
 
     Raises:
@@ -53,6 +55,7 @@ class Attack:
     needs: str = ""
     natural_threshold: float | None = None
     monotone: bool = False
+    fit: Callable[..., Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -142,6 +145,12 @@ class Attack:
                 )
         return replace(self, options={**self.options, **options})
 
+    @cached_property
+    def takes(self) -> tuple[str, ...]:
+        """Those of `PROVIDED` that it takes."""
+        parameters = inspect.signature(self.score).parameters
+        return tuple(name for name in PROVIDED if name in parameters)
+
     def play(self, signals: Mapping[str, Any], **provided: Any) -> np.ndarray:
         """Return a score per record.
 
@@ -150,6 +159,11 @@ class Attack:
             provided: What an audit sets: those of `PROVIDED` that the attack takes.
         """
         return self.score(*(signals[name] for name in self.reads), **{**provided, **self.options})
+
+    def learn(self, signals: Mapping[str, Any], **provided: Any) -> Any:
+        """Return what it learns from reference models, by `fit`; arguments as of `play`."""
+        assert self.fit is not None
+        return self.fit(*(signals[name] for name in self.reads), **{**provided, **self.options})
 
 
 def attack(
@@ -160,6 +174,7 @@ def attack(
     needs: str = "",
     natural_threshold: float | None = None,
     monotone: bool = False,
+    fit: Callable[..., Any] | None = None,
 ) -> Callable[[Scores], Scores]:
     """Enter a function from signals to scores in the catalogue, as its attribute `attack`; it stays a plain function.
 
@@ -170,6 +185,7 @@ def attack(
         needs: As of `Attack`.
         natural_threshold: As of `Attack`.
         monotone: As of `Attack`.
+        fit: As of `Attack`.
 
     Example:
         >>> @attack(definition="-(loss)", source="Yeom et al. 2018", cites="yeom2018privacy")
@@ -189,6 +205,7 @@ def attack(
             needs=needs,
             natural_threshold=natural_threshold,
             monotone=monotone,
+            fit=fit,
         )
         return function
 

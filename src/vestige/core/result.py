@@ -350,6 +350,41 @@ class NotRun(Schema):
     needs: str
 
 
+@dataclass(frozen=True)
+class LearntFeature(Schema):
+    """A number that a learnt attack combines.
+
+    Attributes:
+        name: Which one.
+        mean: Over the rows that weights were fitted to; it is subtracted.
+        deviation: Standard deviation over these rows; the difference is divided by it, and clipped at 4.
+    """
+
+    name: str
+    mean: Number
+    deviation: Number
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearntCombination(Schema):
+    """What an attack learnt from reference models that were played as targets.
+
+    Attributes:
+        attack: Its name.
+        n_models: Models that were played.
+        n_rows: Rows of a model and a record that weights were fitted to.
+        features: What is combined.
+        weights: Of the intercept, each feature, products of two, and hinges [nats]; all but the intercept are of terms
+            less their mean.
+    """
+
+    attack: str
+    n_models: Count
+    n_rows: Count
+    features: tuple[LearntFeature, ...]
+    weights: Mapping[str, float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
     """What the numbers stand on; release-safe: digests, never paths or names of people.
@@ -368,6 +403,7 @@ class Provenance:
         definitions: Every definition that could be read two ways, in a sentence.
         attacks: What was asked to be played: `all`, a name, or `module:function` with the digest of a custom attack.
         likelihood_ratio: How LiRA was asked to be played; empty without reference models.
+        learnt: What attacks learnt from reference models.
     """
 
     vestige_version: str
@@ -383,6 +419,7 @@ class Provenance:
     definitions: Mapping[str, str]
     attacks: Mapping[str, str] = field(default_factory=lambda: {"all": ""})
     likelihood_ratio: Mapping[str, str | float] = field(default_factory=dict)
+    learnt: tuple[LearntCombination, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -100,6 +100,8 @@ SIGNALS = {
         ),
         Signal("is_in", _R, "label", ("train", "data"), _MODELS, for_custom=True),
         Signal("shadow_phi", _R, "loss", _ALL, _MODELS, for_custom=True),
+        Signal("query_phi", _R, "loss", _ALL, _MODELS),
+        Signal("shadow_query_phi", _R, "loss", _ALL, _MODELS),
         Signal("shadow_statistic", _R, "loss", _ALL, _MODELS),
         Signal("statistic", _R, "loss", _ALL, _MODELS),
         Signal("max_log_p", _A, "confidence", (), _CLASSES),

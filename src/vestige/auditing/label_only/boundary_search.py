@@ -19,8 +19,8 @@ from vestige.auditing.label_only.probe import RATIO, score
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
 from vestige.auditing.label_only.searches import BOUNDARY, FARTHEST, Rows, Search, name_of, not_found
 from vestige.auditing.played import Played, PlayedAttacks
-from vestige.auditing.references.phi import remaining
 from vestige.core.attack import Attack
+from vestige.core.drawn_together import remaining
 from vestige.core.errors import InputError
 from vestige.core.result import NotRun
 from vestige.signals.boundary import BoundaryDistances

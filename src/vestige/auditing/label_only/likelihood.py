@@ -7,7 +7,8 @@ from vestige.attacks._finite_distances import finite_distances
 from vestige.auditing.label_only.probe import FEWEST, RATIO, score
 from vestige.auditing.label_only.question import LabelQuestion, ShadowLabels
 from vestige.auditing.played import Played
-from vestige.auditing.references.phi import fewest_on_a_side, remaining
+from vestige.auditing.references.phi import fewest_on_a_side
+from vestige.core.drawn_together import remaining
 from vestige.core.result import NotRun
 
 TOO_FEW = NotRun(RATIO, f"at least {FEWEST} shadow models in pairs")

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
+from vestige.core.drawn_together import remaining
 from vestige.core.errors import InputError
 from vestige.core.ids import id_texts
 from vestige.core.likelihood_ratio import Statistic
@@ -60,6 +61,7 @@ class ReferencePhi:
         by_id: Whether records were matched by id, and not by their order.
         groups: Which reference models were drawn together; None if that is read off their training sets.
         halves: Of a design in which every record is in exactly half of these models and the target; None elsewhere.
+        subjects: Whose record each is; None without people.
     """
 
     answers: Mapping[str, np.ndarray]
@@ -69,6 +71,7 @@ class ReferencePhi:
     by_id: bool
     groups: Int[np.ndarray, " model"] | None = None
     halves: ExactHalves | None = None
+    subjects: Shaped[np.ndarray, " record"] | None = None
 
     @property
     def phi(self) -> Float[np.ndarray, "record query"]:
@@ -87,8 +90,10 @@ class ReferencePhi:
 
     @property
     def signals(self) -> dict[str, np.ndarray]:
-        """The answers as attacks read them: where LiRA reads phi, `statistic` is phi."""
-        return {"statistic": self.phi, "shadow_statistic": self.shadow_phi, **self.answers}
+        """The answers as attacks read them: where LiRA reads phi, `statistic` is; phi of all queries is `query_phi`."""
+        phi, theirs = self.phi, self.shadow_phi
+        of_queries = {"query_phi": phi, "shadow_query_phi": theirs}
+        return {"statistic": phi, "shadow_statistic": theirs, **of_queries, **self.answers}
 
     def of_query(self, query: int) -> dict[str, np.ndarray]:
         """The signals of one query; without a population the audited records stand for it."""
@@ -192,6 +197,7 @@ def reference_phi(references: References, target: Predictions, statistic: Statis
         by_id=by_id,
         groups=references.groups,
         halves=_exact_halves(references, target.member, order),
+        subjects=target.subjects,
     )
 
 
@@ -403,15 +409,6 @@ def _clip(phi: np.ndarray, ours: np.ndarray) -> tuple[int, float]:
         for values in (phi, ours):
             np.clip(values, -limit, limit, out=values)
     return n_saturated, limit
-
-
-def remaining(is_in: np.ndarray, groups: np.ndarray | None, model: int) -> np.ndarray:
-    """As `left_without`, of training sets and groups."""
-    if groups is not None:
-        return np.asarray(groups != groups[model])
-    others = (is_in != ~is_in[model]).any(axis=1)
-    others[model] = False
-    return np.asarray(others)
 
 
 def left_without(observed: ReferencePhi, model: int) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Attacks with reference models: from what these answered to scores of the target and of one of themselves."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +16,11 @@ from vestige.auditing.references.phi import (
     fewest_on_a_side,
     left_without,
     reference_phi,
-    remaining,
 )
 from vestige.auditing.references.ways_of_lira import decided, ways_of_lira
 from vestige.core.attack import Attack
 from vestige.core.digests import digest_of_columns
+from vestige.core.drawn_together import remaining
 from vestige.core.errors import InputError
 from vestige.core.likelihood_ratio import Counts, LikelihoodRatio, Queries, Statistic, Variance
 from vestige.core.messages import few, what_is_needed
@@ -134,8 +136,9 @@ def score_observed(
     attacks = [attack for attack in attacks if attack.needs_references]
     how, chosen, more = decided(observed, asked)
     of_target = observed.of_target()
+    learnt = _learnt(attacks, of_target)
     fewest = fewest_on_a_side(of_target.is_in)
-    scores, not_run = play_attacks(attacks, of_target, how)
+    scores, not_run = play_attacks(attacks, of_target, how, learnt)
     first = next((i for i in range(len(observed.is_in)) if not np.isnan(observed.shadow_phi[i]).any()), None)
     known_scores, shadow = {}, None
     if first is not None and observed.is_in[first].any() and not observed.is_in[first].all():
@@ -146,7 +149,13 @@ def score_observed(
             known_scores = play_attacks(attacks, observed.with_target(first, others), how)[0]
     n_queries = observed.phi.shape[1]
     played = [
-        Played(attack=a, scores=scores[a.name], known_scores=known_scores.get(a.name), n_queries=n_queries)
+        Played(
+            attack=a,
+            scores=scores[a.name],
+            known_scores=known_scores.get(a.name),
+            n_queries=n_queries,
+            learnt=None if a.name not in learnt else learnt[a.name].summary(a.name),
+        )
         for a in attacks
         if a.name in scores
     ]
@@ -162,12 +171,16 @@ def score_observed(
 
 
 def play_attacks(
-    attacks: Sequence[Attack], observed: ReferencePhi, likelihood: LikelihoodRatio
+    attacks: Sequence[Attack],
+    observed: ReferencePhi,
+    likelihood: LikelihoodRatio,
+    learnt: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, np.ndarray], tuple[NotRun, ...]]:
     """Play attacks that read what models with known members answered.
 
     Without records of a population the audited ones stand for it: whose members they are is not looked at. Where an
-    attack has no word on several queries, its scores of single ones are averaged.
+    attack has no word on several queries, its scores of single ones are averaged. An attack that learns from the models
+    does so, unless what it `learnt` is given by its name.
 
     Returns:
         Scores by name, and the attacks of ours that could not be played.
@@ -182,7 +195,7 @@ def play_attacks(
             not_run.append(NotRun(attack.name, "models that were trained on each record"))
             continue
         try:
-            scores[attack.name] = _score(attack, observed, likelihood)
+            scores[attack.name] = _score(attack, observed, likelihood, (learnt or {}).get(attack.name))
         except InputError as error:  # such as too few models on one side of some record
             if attack.name not in _OURS:
                 raise  # a custom attack that fails ends the audit by its name
@@ -190,21 +203,36 @@ def play_attacks(
     return scores, tuple(not_run)
 
 
-def _score(attack: Attack, observed: ReferencePhi, likelihood: LikelihoodRatio) -> np.ndarray:
+def _learnt(attacks: Sequence[Attack], observed: ReferencePhi) -> dict[str, Any]:
+    """What attacks learn from the models; nothing where one cannot, which it says when it is played."""
+    learnt = {}
+    for attack in attacks:
+        if attack.fit is not None:
+            with suppress(InputError):
+                learnt[attack.name] = attack.learn(observed.signals, groups=observed.groups, subjects=observed.subjects)
+    return learnt
+
+
+def _score(attack: Attack, observed: ReferencePhi, likelihood: LikelihoodRatio, learnt: Any = None) -> np.ndarray:
     if not set(attack.reads) <= set(observed.signals):
         raise InputError(f"Expected {attack.needs}, found none.")
     if not set(attack.reads) & set(OF_QUERIES):
-        return attack.play(observed.signals, **(ways_of_lira(likelihood) if "statistic" in attack.reads else {}))
+        given = {"groups": observed.groups, "subjects": observed.subjects, "fitted": learnt}
+        provided = {name: value for name, value in given.items() if name in attack.takes}
+        provided |= ways_of_lira(likelihood) if "statistic" in attack.reads else {}
+        return attack.play(observed.signals, **provided)
     of_queries = [attack.play(observed.of_query(query)) for query in range(observed.phi.shape[1])]
     return np.asarray(sum(of_queries) / len(of_queries))
 
 
 _OURS = {attack.name for attack in CATALOGUE}
-_OF_PHI = {attack.name for attack in CATALOGUE if attack.needs_references and "shadow_phi" in attack.reads}
+_OF_PHI = {attack.name for attack in CATALOGUE if {"shadow_phi", "shadow_query_phi"} & set(attack.reads)}
 _DEFINITIONS = {
     "empirical_bayes": "normal-inverse-gamma priors fitted across records by moments, shape 4, for any models",
     "base_score, attack_r, calibration_loss": "on log p of the true class; offline with the power 0.33; ties count",
     "calibration_confidence": "on the log of the largest probability, whatever the true class (Watson et al., eq. 3)",
+    "learnt_ratio": "each shadow model in turn as the target, without those drawn with it, gives rows; weights "
+    "of a ridge logistic regression on them (provenance.learnt in report.json)",
     "rmia": "gamma 1, >; population: other records that all models were asked about, or else the audited ones",
     "privacy_score": "of records: |mean of IN phi - mean of OUT phi| / (std of IN + std of OUT)",
     "saturation": "answers of exactly 0 or 1 stand log 2 beyond the largest other phi: half the smallest probability",

@@ -244,6 +244,7 @@ def provenance_of(audited: AuditInputs) -> Provenance:
         n_left_out=int(np.count_nonzero(~audited.target.keep)),
         options=options.as_text(),
         attacks=audited.selection.asked,
+        learnt=tuple(one.learnt for one in audited.attacks.played if one.learnt is not None),
         likelihood_ratio={} if audited.references is None else audited.references.asked.as_text(),
         definitions={
             **_DEFINITIONS,
