@@ -240,7 +240,7 @@ def _as_attack(one: Attack | Callable[..., Any]) -> Attack:
 
 
 def _standardised(features: np.ndarray, centers: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    return np.clip((features - centers) / scales, -_CLIP, _CLIP)
+    return np.asarray(np.clip((features - centers) / scales, -_CLIP, _CLIP))
 
 
 def _terms(z: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row term"]:
