@@ -8,7 +8,15 @@ from vestige.attacks import CATALOGUE, bibtex
 from vestige.core.errors import InputError
 
 NAMES = [attack.name for attack in CATALOGUE]
-WORDS = {"ours; related: He": "He, Yu", "ours": "Murphy", "Yeom": "Yeom", "Salem": "Salem", "Song": "Song", "Watson": "Watson", "Carlini": "Carlini"}
+WORDS = {
+    "ours; related: He": "He, Yu",
+    "ours": "Murphy",
+    "Yeom": "Yeom",
+    "Salem": "Salem",
+    "Song": "Song",
+    "Watson": "Watson",
+    "Carlini": "Carlini",
+}
 WORDS |= {"Shokri": "Shokri", "Nasr": "Nasr", "Jia": "Jia", "Choquette-Choo": "Choquette-Choo"}
 WORDS |= {"Lassila": "Lassila", "Ye et al": "Ye, Jiayuan", "Zarifzadeh": "Zarifzadeh", "Bertran": "Bertran"}
 

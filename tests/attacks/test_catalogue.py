@@ -196,7 +196,11 @@ def test_what_is_known_of_reference_models_is_handed_and_never_the_target_s_memb
         assert attack.reads == ("max_log_p", "shadow_max_log_p", "is_in")
         assert (attack.access, attack.knowledge) == ("confidence", ("train", "data"))
         return
-    assert attack.reads[:2] in (("phi", "shadow_phi"), ("query_phi", "shadow_query_phi"), ("statistic", "shadow_statistic"))
+    assert attack.reads[:2] in (
+        ("phi", "shadow_phi"),
+        ("query_phi", "shadow_query_phi"),
+        ("statistic", "shadow_statistic"),
+    )
     assert set(attack.reads[2:]) <= {"is_in", "population_phi", "population_shadow_phi", "population_is_in"}
     assert (attack.access, attack.knowledge) == ("loss", ("train", "data", "label"))
     assert "shadow models" in attack.needs

@@ -1,0 +1,233 @@
+"""What do attacks with reference models find, with how many models? The table of `docs/power.md`.
+
+From the root: `python -m tests.experiments.power --keep FOLDER [NAME ...]`, with the data in VESTIGE_DATA. What models
+answered is kept in the folder, and a row that is stored for the same answers is not played again: a command that was
+stopped goes on. Writes `results/power/NAME.json`; `--page` writes the page of what is stored.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from tests.experiments.settings import SETTINGS
+from tests.experiments.shadow_answers import Answers, in_pairs, kept, train_and_ask
+from tests.experiments.study import circumstances, row_of
+from tests.experiments.targets_in_turn import ATTACKS, FPRS, METRICS, Attack, mean_of, play
+
+from vestige.attacks.learnt_ratio import FEWEST_MODELS, learnt_ratio
+from vestige.core.digests import digest_of_columns
+from vestige.core.seeds import stream
+from vestige.data.sets.named import load
+from vestige.evaluation.intervals import is_resolvable
+from vestige.signals.phi import limit_of
+
+ROOT = Path(__file__).parents[2]
+STORED, PAGE = ROOT / "results" / "power", ROOT / "docs" / "power.md"
+COMPARED = (
+    "loss",
+    "calibration_loss",
+    "attack_r",
+    "base_score_online",
+    "lira_online",
+    "lira_online_per_record",
+    "empirical_bayes_online",
+)
+OURS = "learnt_ratio"
+PLAYED: dict[str, Attack] = {name: ATTACKS[name] for name in COMPARED} | {OURS: learnt_ratio}
+SHADOWS = (2, 4, 6, 8, 16, 32, 64, 128)
+NEEDED = {"lira_online_per_record": 4, OURS: FEWEST_MODELS}
+"""Models without which an attack cannot be played, where 2 are too few."""
+
+
+def of_networks(name: str, n_models: int) -> Answers:
+    setting = SETTINGS[name]
+    records = setting.records()
+    is_in = in_pairs(n_models, records.n_records)
+    return train_and_ask(setting.recipe(), records, is_in, seed=0, strategy=setting.strategy, progress=print)
+
+
+def of_estimators(data: str, n_records: int, n_models: int, estimator: Callable[[int], Any]) -> Answers:
+    """Estimators of scikit-learn on some records; certain answers stand log 2 beyond the others."""
+    begun, records = time.perf_counter(), load(data)
+    chosen = stream(0, f"experiment, records of {data}").permutation(records.n_records)[:n_records]
+    inputs, labels = np.asarray(records.inputs)[chosen], np.asarray(records.labels)[chosen]
+    is_in = in_pairs(n_models, n_records)
+    phi, right = np.empty((n_models, n_records)), np.empty((n_models, n_records), dtype=bool)
+    for model, side in enumerate(is_in):
+        fitted = estimator(model).fit(inputs[side], labels[side])
+        p = fitted.predict_proba(inputs)
+        true = p[np.arange(n_records), labels]
+        with np.errstate(divide="ignore"):
+            phi[model] = np.log(true) - np.log(p.sum(axis=1) - true)
+        right[model] = p.argmax(axis=1) == labels
+    limit = limit_of(phi)
+    inside, outside = (np.array([r[s].mean() for r, s in zip(right, side, strict=True)]) for side in (is_in, ~is_in))
+    return Answers(
+        np.clip(phi, -limit, limit)[:, :, None], is_in, inside, outside, np.ones(n_models), time.perf_counter() - begun
+    )
+
+
+SETS: dict[str, tuple[str, int, Callable[[], Answers]]] = {
+    "location30": (SETTINGS["location30"].words, 20, lambda: of_networks("location30", 130)),
+    "adult": (SETTINGS["adult"].words, 18, lambda: of_networks("adult", 36)),
+    "mnist": (SETTINGS["mnist"].words, 10, lambda: of_networks("mnist", 20)),
+    "adult-forest": (
+        "random forests of 100 trees (scikit-learn); 3,000 of 6,000 records each",
+        20,
+        lambda: of_estimators("adult-choquette-choo", 6_000, 130, lambda s: RandomForestClassifier(random_state=s)),
+    ),
+    "adult-boosting": (
+        "histogram gradient boosting, 100 rounds (scikit-learn); 3,000 of 6,000 records each",
+        20,
+        lambda: of_estimators(
+            "adult-choquette-choo", 6_000, 130, lambda s: HistGradientBoostingClassifier(random_state=s)
+        ),
+    ),
+    "german-credit": (
+        "random forests of 100 trees (scikit-learn); 500 of 1,000 records each",
+        20,
+        lambda: of_estimators("german-credit", 1_000, 130, lambda s: RandomForestClassifier(random_state=s)),
+    ),
+    "german-credit-logistic": (
+        "logistic regression (scikit-learn); 500 of 1,000 records each",
+        20,
+        lambda: of_estimators("german-credit", 1_000, 130, lambda _: LogisticRegression(max_iter=2_000)),
+    ),
+}
+"""Name -> what is trained, pairs that are targets, and the answers."""
+
+
+def measured(name: str, keep: Path) -> None:
+    """Play every attack with each number of shadow models, and store a number as soon as it is there."""
+    words, n_pairs, make = SETS[name]
+    answers = kept(keep, name, make)
+    n_models, n_records, _ = answers.phi.shape
+    digest = digest_of_columns({"phi": answers.phi, "is_in": answers.is_in})
+    path = STORED / f"{name}.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    rows = before["rows"] if before.get("digest") == digest else []
+    n_nonmembers = int((~answers.is_in).sum(axis=1).min())
+    for n_shadows in SHADOWS:
+        if n_shadows > n_models - 2 or any(row["n_shadows"] == n_shadows for row in rows):
+            continue
+        attacks = {k: v for k, v in PLAYED.items() if n_shadows >= NEEDED.get(k, 2)}
+        begun = time.perf_counter()
+        found = play(answers.phi, answers.is_in, n_shadows=n_shadows, n_pairs=n_pairs, attacks=attacks)
+        rounded = {a: {m: np.round(v, 5) for m, v in of_metrics.items()} for a, of_metrics in found.items()}
+        rows += [{"n_shadows": n_shadows} | row_of(attack, of_metrics) for attack, of_metrics in rounded.items()]
+        head = {
+            "paper": "ours",
+            "item": "power from few models",
+            "data": name,
+            "words": words,
+            "published": None,
+            "scale": "laptop",
+            "design": "complementary pairs; target and partner left out; shadow models are the pairs that follow",
+            "deviations": [],
+            "n_models": n_models,
+            "n_records": n_records,
+            "trials": n_pairs,
+            "seed": 0,
+            "digest": digest,
+            "accuracy": [round(float(a.mean()), 4) for a in (answers.training_accuracy, answers.test_accuracy)],
+            "expected_false_positives": {f"{fpr:g}": round(fpr * n_nonmembers, 1) for fpr in FPRS},
+            "resolvable": {f"{fpr:g}": is_resolvable(fpr, n_nonmembers) for fpr in FPRS},
+            "seconds": {"training": round(answers.seconds)},
+            **circumstances(),
+        }
+        STORED.mkdir(parents=True, exist_ok=True)
+        lines = ",\n  ".join(json.dumps(row) for row in rows)
+        path.write_text(json.dumps(head, indent=1)[:-2] + f',\n "rows": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
+        print(name, n_shadows, f"{time.perf_counter() - begun:.0f} s", flush=True)
+
+
+# ------------------------------------------------------------------------------------------------------- the page
+
+
+def stored() -> dict[str, dict[str, Any]]:
+    """What is stored, by data set, in the order of `SETS`."""
+    paths = [STORED / f"{name}.json" for name in SETS]
+    return {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in paths if p.exists()}
+
+
+def differences(study: dict[str, Any], metric: str) -> list[str]:
+    """For each number of models: the learnt ratio less the best other attack, and less empirical Bayes."""
+    lines = []
+    for n_shadows in dict.fromkeys(row["n_shadows"] for row in study["rows"]):
+        rows = {row["attack"]: row for row in study["rows"] if row["n_shadows"] == n_shadows}
+        if OURS not in rows:
+            continue
+        best = max(COMPARED, key=lambda name: rows[name][metric]["value"])
+        for other in dict.fromkeys((best, "empirical_bayes_online")):
+            pairs = (rows[name]["of_pairs"][metric] for name in (OURS, other))
+            found = mean_of(np.subtract(*pairs))
+            lines.append(
+                f"| {n_shadows} | {other}{' (the best)' if other == best else ''} | "
+                f"{found.value:+.3f} [{found.lower:+.3f}, {found.upper:+.3f}] |"
+            )
+    return lines
+
+
+def page() -> str:
+    parts = [INTRODUCTION]
+    for name, study in stored().items():
+        inside, outside = study["accuracy"]
+        parts.append(
+            f"## {name}\n{study['words']}. {study['n_models']} models, {study['trials']} pairs as targets; accuracy "
+            f"{inside:.3f} in training and {outside:.3f} in test.\n"
+        )
+        shadows = list(dict.fromkeys(row["n_shadows"] for row in study["rows"]))
+        for metric in METRICS[1:]:
+            fpr = metric.rsplit("_", 1)[1]
+            expected = study["expected_false_positives"][fpr]
+            note = "" if study["resolvable"][fpr] else ": too few for one target; the mean over all is shown"
+            parts.append(
+                f"TPR at {float(fpr):.1%} FPR ({expected:g} false positives are expected per target{note}):\n".replace(
+                    "1.0%", "1 %"
+                ).replace("0.1%", "0.1 %")
+            )
+            head = "| attack | " + " | ".join(map(str, shadows)) + " |"
+            lines = [head, "| --- |" + " --- |" * len(shadows)]
+            for attack in PLAYED:
+                cells = {r["n_shadows"]: r[metric]["value"] for r in study["rows"] if r["attack"] == attack}
+                lines.append(
+                    f"| {attack} | " + " | ".join(f"{cells[k]:.3f}" if k in cells else "" for k in shadows) + " |"
+                )
+            parts.append("\n".join(lines) + "\n")
+        parts.append("Learnt ratio less another attack, TPR at 1 % FPR, 95 % interval over pairs of targets:\n")
+        parts.append(
+            "\n".join(["| models | other | difference |", "| --- | --- | --- |", *differences(study, METRICS[1])])
+        )
+        parts.append("")
+    return "\n".join(parts)
+
+
+INTRODUCTION = """# How much attacks find, with how many shadow models
+
+Attacks with shadow models, on the same targets, with 2 to 128 models. Columns are numbers of shadow models. Models are
+trained in complementary pairs; target and partner are left out, and the pairs that follow are the shadow models. Rates
+are means over both targets of all pairs. The learnt ratio needs 6 models. This page is generated from `results/power/`
+by `python -m tests.experiments.power --page`; a test holds both together.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.experiments.power", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(SETS)}; all if omitted")
+    parser.add_argument("--keep", type=Path, help="where answers of models are kept")
+    parser.add_argument("--page", action="store_true", help="write the page of what is stored, play nothing")
+    asked = parser.parse_args()
+    if not asked.page:
+        for name in asked.names or SETS:
+            measured(name, asked.keep)
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
