@@ -92,12 +92,12 @@ SETS: dict[str, tuple[str, int, Callable[[], Answers]]] = {
     "german-credit": (
         "random forests of 100 trees (scikit-learn); 500 of 1,000 records each",
         20,
-        lambda: of_estimators("german-credit", 1_000, 130, lambda s: RandomForestClassifier(random_state=s)),
+        lambda: of_estimators("german-credit-watson", 1_000, 130, lambda s: RandomForestClassifier(random_state=s)),
     ),
     "german-credit-logistic": (
         "logistic regression (scikit-learn); 500 of 1,000 records each",
         20,
-        lambda: of_estimators("german-credit", 1_000, 130, lambda _: LogisticRegression(max_iter=2_000)),
+        lambda: of_estimators("german-credit-watson", 1_000, 130, lambda _: LogisticRegression(max_iter=2_000)),
     ),
 }
 """Name -> what is trained, pairs that are targets, and the answers."""

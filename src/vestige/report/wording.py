@@ -19,6 +19,7 @@ _ATTACKS = {
     "lira_in_only": "LiRA, IN models only",
     "empirical_bayes_online": "Empirical Bayes, online",
     "empirical_bayes_offline": "Empirical Bayes, offline",
+    "learnt_ratio": "Learnt ratio",
     "base_score_online": "BASE, online",
     "base_score_offline": "BASE, offline",
     "rmia_online": "RMIA, online",
