@@ -13,6 +13,8 @@ import numpy as np
 from scipy.stats import norm
 
 from benchmarks.bar import Bar, seconds
+from vestige.attacks.empirical_bayes import empirical_bayes_online
+from vestige.attacks.learnt_ratio import learnt_ratio
 from vestige.attacks.lira import lira_online
 from vestige.attacks.rmia import rmia_online
 from vestige.auditing.references.leave_one_out import leave_one_out, record_blocks
@@ -104,6 +106,31 @@ def _in_turn(works: list[Callable[[], object]], rounds: int = 3) -> list[float]:
             work()
             times.append(time.perf_counter() - begun)
     return [statistics.median(times) for times in taken]
+
+
+# -------------------------------------------------------------------------------------- learnt ratio
+
+
+def learnt(n_models: int = 64, n_records: int = 50_000) -> Iterator[Bar]:
+    """The learnt ratio of one target against empirical Bayes of every model in turn, and what it holds."""
+    phi, is_in = _answers(n_models + 2, n_records, 1)
+    given = (phi[0, 0][:, None], phi[0, 2:, :, None], is_in[2:])
+
+    def of_all() -> None:
+        for target in range(2, len(is_in)):
+            others = np.arange(len(is_in)) // 2 != target // 2
+            empirical_bayes_online(phi[0, target], phi[0, others], is_in[others])
+
+    ours, theirs = _in_turn([lambda: learnt_ratio(*given), of_all], rounds=1)
+    yield Bar("learnt_ratio", 15, f"one target, {n_models} models, {n_records:,} records, {ours:.1f} s",
+              f"empirical Bayes of every model in turn, {theirs:.1f} s", ours / theirs, 3, 1)  # fmt: skip
+    tracemalloc.start()
+    learnt_ratio(*given)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    answers = 8 * n_models * n_records
+    yield Bar("learnt_ratio_memory", 15, f"peak {peak / 1e6:.0f} MB",
+              f"all answers in double precision, {answers / 1e6:.0f} MB", peak / answers, None, 5)  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------- RMIA
@@ -235,6 +262,7 @@ def out_of_core(n_models: int = 256, n_records: int = 1_000_000, size: int = 65_
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Bar]]] = {
     "all_targets": all_targets,
+    "learnt_ratio": learnt,
     "rmia": rmia,
     "out_of_core": out_of_core,
 }
