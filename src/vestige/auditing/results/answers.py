@@ -10,6 +10,7 @@ from importlib import metadata
 import numpy as np
 
 from vestige.auditing.references.scores import ReferenceScores
+from vestige.auditing.results.ceiling import ceiling
 from vestige.auditing.results.inputs import AuditInputs
 from vestige.core.predictions import Predictions
 from vestige.core.result import Adversary, Check, NotRun, Provenance, ThreatModel, Validity
@@ -52,6 +53,9 @@ def checks_of(audited: AuditInputs, curves: Mapping[str, Roc]) -> list[Check]:
     ]
     if audited.references is not None:
         checks += _checks_of_references(audited, audited.references)
+        played = {name: curve for name, curve in curves.items() if name in audited.references.attacks.scores}
+        people = target.subjects is not None  # whose rates are of another kind than records'
+        checks.append(None if people else ceiling(audited.references.observed, keep, played))
     elif audited.is_in is not None:
         checks.append(preflight.reference_counts(audited.is_in[:, keep], member, of_record))
     checks += [Check("columns", Validity.VALID, note) for note in target.notes]
