@@ -17,6 +17,7 @@ from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.signals.label_only.agreement import agreement
 from vestige.signals.label_only.noise import NoiseStrength, noise_labels
 
+LEARNT_RATIO = next(a for a in CATALOGUE if a.name == "label_only_learnt_ratio")
 LIKELIHOOD_RATIO = next(a for a in CATALOGUE if a.name == "label_only_likelihood_ratio")
 
 
@@ -59,6 +60,8 @@ def test_the_likelihood_ratio_of_labels_finds_members_where_one_threshold_hardly
     correct, is_in, member = observed(2.0, 1)
     signal = agreement(correct)
     scores = LIKELIHOOD_RATIO.score(signal[0], signal[1:], is_in)
+    learnt = LEARNT_RATIO.score(signal[0], signal[1:], is_in)
+    assert auc(learnt, member) > auc(scores, member) - 0.01
     ones = np.ones(member.size, int)
     plain = noise_robustness(correct[0], ones, ones)
     calibrated = calibration_score(signal[0], signal[1:], is_in=is_in)
@@ -84,6 +87,15 @@ def test_g12_without_a_leak_all_are_at_chance():
     for name, values in found.items():
         n = 100 if name == "network" else 200
         assert abs(np.mean(values) - 0.5) < 3 * sqrt((2 * n + 1) / (12 * n * n) / len(values)), name
+
+
+def test_without_a_leak_the_learnt_ratio_of_labels_is_at_chance():
+    found = []
+    for seed in range(8):
+        correct, is_in, member = observed(0.0, seed, n=400, n_models=6)
+        signal = agreement(correct)
+        found.append(auc(LEARNT_RATIO.score(signal[0], signal[1:], is_in), member))
+    assert abs(np.mean(found) - 0.5) < 3 * sqrt(401 / (12 * 200 * 200) / len(found))
 
 
 def test_misclassified_records_score_0_in_noise_robustness_and_keep_their_count_elsewhere():

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from vestige.attacks.base_score import base_score_online
 from vestige.attacks.calibration import calibration_loss
 from vestige.attacks.empirical_bayes import empirical_bayes_online
-from vestige.attacks.learnt_ratio import FEATURES, fit_learnt_ratio, learnt_ratio
+from vestige.attacks.learnt_ratio import FEATURES, fit_learnt_ratio, label_only_learnt_ratio, learnt_ratio
 from vestige.attacks.lira import lira_online
 from vestige.core.errors import InputError
 from vestige.data.sets.designs import balanced_groups, complementary_pairs
@@ -215,3 +215,10 @@ def test_without_a_leak_it_finds_none(design):
 def test_false_alarms_of_all_designs_together():
     assert len(NULL["designs"]) == 18
     assert NULL["rejected_upper"] <= 0.053
+
+
+def test_of_labels_it_is_the_same_of_another_signal():
+    phi, theirs, is_in, member = drawn()
+    scores = label_only_learnt_ratio(phi[:, 0], theirs[:, :, 0], is_in)
+    np.testing.assert_array_equal(scores, learnt_ratio(phi, theirs, is_in))
+    assert roc(scores[member], scores[~member]).auc > 0.75

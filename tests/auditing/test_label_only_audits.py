@@ -116,11 +116,14 @@ def with_shadows(tmp_path_factory):
 def test_with_shadow_models_strengths_and_thresholds_are_theirs(with_shadows):
     result, folder, _, _ = with_shadows
     played = {t.attack for t in result.threat_models}
-    assert {"correctness", "noise_robustness", "label_only_likelihood_ratio", "boundary_distance"} == played
-    for attack in ("noise_robustness", "label_only_likelihood_ratio", "boundary_distance"):
+    ratios = ("label_only_likelihood_ratio", "label_only_learnt_ratio")
+    assert {"correctness", "noise_robustness", *ratios, "boundary_distance"} == played
+    for attack in ("noise_robustness", *ratios, "boundary_distance"):
         assert row(result, attack=attack, metric="auc", group="all").value > 0.65
         assert "shadow_global" in set(result.results.query(f"attack == '{attack}'")["threshold"])
     assert "by the balanced accuracy on the first shadow model" in result.provenance.definitions["noise_robustness"]
+    assert [(one.attack, one.n_models) for one in result.provenance.learnt] == [("label_only_learnt_ratio", 8)]
+    assert result.provenance.definitions[ratios[0]] == result.provenance.definitions[ratios[1]]
     assert (result.adversary.n_references, result.adversary.access) == (8, "label")
     assert "more queries, access to probabilities or to the parameters were not tested" in str(result.adversary)
     names = {check.name for check in result.preflight.checks}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.experiments.power import NEEDED, PAGE, PLAYED, SETS, SHADOWS, measured, page, stored
+from tests.experiments.power import NEEDED, PAGE, PLAYED, SHADOWS, measured, page, stored
 from tests.experiments.shadow_answers import Answers, in_pairs
 from tests.experiments.targets_in_turn import METRICS, mean_of
 

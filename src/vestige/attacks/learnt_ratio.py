@@ -182,6 +182,76 @@ def learnt_ratio(
     return fitted.log_odds(_features(query_phi, shadow_query_phi, is_in, also))
 
 
+def _fit_to_labels(
+    agreement: Float[np.ndarray, " record"],
+    shadow_agreement: Float[np.ndarray, "model record"],
+    is_in: Bool[np.ndarray, "model record"],
+    *,
+    penalty: float = 10.0,
+    groups: Int[np.ndarray, " model"] | None = None,
+    subjects: Shaped[np.ndarray, " record"] | None = None,
+) -> LearntWeights:
+    """Fit the weights of `label_only_learnt_ratio`; the target's answers are not read.
+
+    Raises:
+        InputError: As of `learnt_ratio`.
+    """
+    given = agreement[:, None], shadow_agreement[:, :, None], is_in
+    return fit_learnt_ratio(*given, penalty=penalty, groups=groups, subjects=subjects)
+
+
+@attack(
+    definition="log-odds of membership by a combination of scores of a label-only signal that shadow models teach",
+    source="ours; related: He et al. 2024 (RAPID)",
+    cites="he2024rapid",
+    needs=f"predicted labels of copies of each record, of the model and of {FEWEST_MODELS} shadow models or more, "
+    "trained on random halves",
+    natural_threshold=0.0,
+    fit=_fit_to_labels,
+)
+def label_only_learnt_ratio(
+    agreement: Float[np.ndarray, " record"],
+    shadow_agreement: Float[np.ndarray, "model record"],
+    is_in: Bool[np.ndarray, "model record"],
+    *,
+    penalty: float = 10.0,
+    groups: Int[np.ndarray, " model"] | None = None,
+    subjects: Shaped[np.ndarray, " record"] | None = None,
+    fitted: LearntWeights | None = None,
+) -> Float[np.ndarray, " record"]:
+    """Score each record by `learnt_ratio` of a label-only signal, such as the share of correct noisy copies.
+
+    Args:
+        agreement: As of `label_only_likelihood_ratio`, in the place of phi.
+        shadow_agreement: That of every shadow model, asked about the same copies.
+        is_in: Whether each shadow model was trained on each record.
+        penalty: As of `learnt_ratio`.
+        groups: As of `learnt_ratio`.
+        subjects: As of `learnt_ratio`.
+        fitted: Weights; fitted if omitted.
+
+    Returns:
+        As of `learnt_ratio`.
+
+    Raises:
+        InputError: As of `learnt_ratio`.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> is_in = np.stack([half := rng.random((4, 500)) < 0.5, ~half], axis=1).reshape(8, 500)
+        >>> shares = np.where(is_in, 2.0, 0.0) + rng.normal(size=is_in.shape)
+        >>> scores = label_only_learnt_ratio(shares[0], shares[2:], is_in[2:])
+        >>> bool(scores[is_in[0]].mean() > scores[~is_in[0]].mean() + 1)
+        True
+
+    Source:
+        Ours, on the copies of Choquette-Choo et al. 2021. What is on the scale of phi for `learnt_ratio` is here the
+        share on the normal's scale, so that two of the features are no confidences, only rising functions of it.
+    """
+    given = agreement[:, None], shadow_agreement[:, :, None], is_in
+    return learnt_ratio(*given, penalty=penalty, groups=groups, subjects=subjects, fitted=fitted)
+
+
 # ------------------------------------------------------------------------------------------------------ features
 
 

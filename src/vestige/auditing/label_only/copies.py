@@ -9,8 +9,15 @@ import numpy as np
 from jaxtyping import Bool
 
 from vestige.attacks import named
-from vestige.auditing.label_only.likelihood import TOO_FEW, allows_ratio, played_ratio, ratio_scores
-from vestige.auditing.label_only.probe import RATIO, Probe, score
+from vestige.auditing.label_only.likelihood import (
+    TOO_FEW,
+    TOO_FEW_TO_LEARN,
+    allows_ratio,
+    played_learnt,
+    played_ratio,
+    ratio_scores,
+)
+from vestige.auditing.label_only.probe import FEWEST, Probe, score
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
 from vestige.auditing.played import Played, PlayedAttacks
 from vestige.auditing.references.scores import partners_of
@@ -18,11 +25,11 @@ from vestige.auditing.scoring.learnt_scores import Copies
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
-from vestige.core.result import NotRun
 from vestige.core.targets import LabelTarget
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
 from vestige.signals.label_only.agreement import agreement, prefix_counts
 
+_RATIOS = {TOO_FEW: played_ratio, TOO_FEW_TO_LEARN: played_learnt}
 _DRAWS = (10, 25, 50, 100, 250, 500, 1_000)  # queries at which the attack is looked at
 
 
@@ -49,7 +56,7 @@ class CopiesOfRecords(Probe):
     def n_queries_of(self, pool: Records, space: InputSpace, wanted: Collection[str]) -> int:
         """Return as many copies as the strength with the most has; as many again at another strength for the ratio."""
         most = max(self.n_queries(strength) for strength in self.strengths(pool, space))
-        return most * ((RATIO in wanted) + bool(set(wanted) - {RATIO}))
+        return most * ((not FEWEST.keys().isdisjoint(wanted)) + bool(set(wanted) - set(FEWEST)))
 
     def play(self, question: LabelQuestion) -> LabelResults:
         """Play the attacks on copies.
@@ -60,7 +67,7 @@ class CopiesOfRecords(Probe):
         """
         strengths = self.strengths(question.pool, question.space)
         shadows = question.trained_on_halves
-        ratio = RATIO in question.wanted and allows_ratio(shadows)
+        ratio = allows_ratio(shadows, question.wanted)
         of_source, agreements = self._asked_shadows(strengths, question, ratio=ratio)
 
         def asked(place: int, attack: str) -> np.ndarray:
@@ -70,7 +77,7 @@ class CopiesOfRecords(Probe):
         played: list[Played] = []
         copies: dict[str, Copies] = {}
         chosen, how = self._chosen(strengths, of_source, question)
-        counted = [name for name in self.attacks if name in question.wanted and name != RATIO]
+        counted = [name for name in self.attacks if name in question.wanted and name not in FEWEST]
         if counted:
             correct = asked(chosen, counted[0])
             if self.attacks[0] in counted:
@@ -85,23 +92,22 @@ class CopiesOfRecords(Probe):
                 for name in counted
                 if question.wanted[name].learns
             }
-        not_run: tuple[NotRun, ...] = ()
+        ways = {left: way for left, way in _RATIOS.items() if left.attack in question.wanted}
         if ratio and shadows is not None:
             place = _ratio_strength(question, agreements, shadows)
             same = bool(counted) and place == chosen
-            correct = asked(chosen, counted[0]) if same else asked(place, RATIO)
+            correct = asked(chosen, counted[0]) if same else asked(place, next(iter(ways)).attack)
             definition = (
                 f"strength {strengths[place]}, of {len(strengths)}, by the TPR at 1 % FPR of every shadow model in "
                 f"turn as target; share of {correct.shape[1]} copies on the probit scale"
             )
-            played.append(
-                played_ratio(
-                    question, agreement(correct), agreements[place], n_queries=correct.shape[1], definition=definition
-                )
-            )
-        elif RATIO in question.wanted:
-            not_run = (TOO_FEW,)
-        return LabelResults(attacks=PlayedAttacks(played=tuple(played), not_run=not_run), copies=copies)
+            signals, n_queries = (agreement(correct), agreements[place]), correct.shape[1]
+            for left, way in tuple(ways.items()):
+                one = way(question, *signals, n_queries=n_queries, definition=definition)
+                if one is not None:
+                    played.append(one)
+                    del ways[left]
+        return LabelResults(attacks=PlayedAttacks(played=tuple(played), not_run=tuple(ways)), copies=copies)
 
     def _asked_shadows(
         self, strengths: Sequence[Any], question: LabelQuestion, *, ratio: bool

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from vestige.attacks.learnt_ratio import FEWEST_MODELS
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults
 from vestige.auditing.played import together
 from vestige.core.attack import Attack
@@ -17,8 +18,11 @@ from vestige.core.records import Records
 RATIO = "label_only_likelihood_ratio"
 """The attack that any kind of copies, and a boundary search, can feed."""
 
-FEWEST = 4
-"""Models of a likelihood ratio that leaves one and its partner out."""
+LEARNT = "label_only_learnt_ratio"
+"""The attack that copies can feed, too, where there are more shadow models."""
+
+FEWEST = {RATIO: 4, LEARNT: FEWEST_MODELS}
+"""Models of a ratio that leaves one and its partner out."""
 
 
 class Probe(ABC):
@@ -59,7 +63,10 @@ def served(probes: Sequence[Probe], wanted: Collection[str]) -> list[tuple[Probe
     # The ratio reads a search that was asked to feed it; else copies of which it and their count are all that is made.
     by_number = sorted(
         range(len(probes)),
-        key=lambda n: (not getattr(probes[n], "likelihood_ratio", False), probes[n].attacks[1:] != (RATIO,)),
+        key=lambda n: (
+            not getattr(probes[n], "likelihood_ratio", False),
+            not set(probes[n].attacks[1:]) <= set(FEWEST),
+        ),
     )
     server = {name: number for number in reversed(by_number) for name in probes[number].attacks if name in wanted}
     names = [tuple(name for name in probe.attacks if server.get(name) == n) for n, probe in enumerate(probes)]
@@ -91,7 +98,7 @@ def label_results(probes: Sequence[Probe], question: LabelQuestion) -> LabelResu
 
 def played_with(attacks: Iterable[Attack], n_shadows: int) -> tuple[str, ...]:
     """Return the names of the attacks that so many shadow models allow, as far as queries depend on it."""
-    return tuple(attack.name for attack in attacks if attack.name != RATIO or n_shadows >= FEWEST)
+    return tuple(attack.name for attack in attacks if n_shadows >= FEWEST.get(attack.name, 0))
 
 
 def n_queries_of(
