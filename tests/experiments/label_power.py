@@ -3,8 +3,8 @@
 10 networks, 446-128-128-30, are trained for 40 epochs on random halves of Location30, in complementary pairs. The first
 of each pair is the target; the 8 models that are neither it nor its partner are the shadow models. All answer noisy
 copies of every record with labels, to the same copies. Intervals are Student's over pairs. Flips of .02 are those that
-shadow models chose in the study of labels. The triple of strengths is the better of two that were compared on these same
-targets, so rows with three strengths are slightly optimistic.
+shadow models chose in the study of labels. The triple of strengths is the better of two that were compared on these
+same targets, so rows with three strengths are slightly optimistic.
 """
 
 import argparse

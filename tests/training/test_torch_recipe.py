@@ -29,6 +29,7 @@ from vestige.core.recipe import Model, Recipe
 from vestige.training.classifier import Classifier, as_float, global_stream, seed_of
 from vestige.training.defences import L2
 from vestige.training.identity import identity_of, is_reusable
+from vestige.training.imitation import Imitation
 from vestige.training.model_key import ModelKey, key_of
 from vestige.training.stacked import train_stack
 from vestige.training.stopping import LossPlateau, ValidationPeak
@@ -67,8 +68,9 @@ OTHERS: dict[str, Any] = {
     "version": "2",
     "full_batches": True,
     "defences": (L2(3.0),),
+    "imitation": Imitation(),
 }
-LATER = {"full_batches", "defences"}  # at their defaults they are not named, so that older banks are read
+LATER = {"full_batches", "defences", "imitation"}  # at their defaults they are not named, so that older banks are read
 
 
 def changed(name, value):

@@ -44,6 +44,8 @@ class Records:
             labels that are text, those that occur, sorted (numbers by their value); of labels that are numbers, none,
             and there are as many as the largest label says; or, above 65,535, those that occur, as names.
         notes: What a reader of the file noticed and a user should know.
+        answers: What a model that is to be imitated answered: logits, record x class. Only recipes with an imitation
+            read them.
         n_classes: Number of classes.
 
     Pandas objects must have one index: what it says is never overruled by position. Arrays are not copied: whoever
@@ -68,6 +70,7 @@ class Records:
     order: Any = field(default_factory=dict)
     classes: Any = None
     notes: tuple[str, ...] = ()
+    answers: Any = None
     n_classes: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,6 +90,7 @@ class Records:
         set_(self, "labels", as_codes(self.labels, "labels", n, "inputs", classes))
         set_(self, "classes", classes.names)
         set_(self, "n_classes", int(self.labels.max()) + 1 if classes.size is None else classes.size)
+        set_(self, "answers", None if self.answers is None else _as_answers(self.answers, (n, self.n_classes)))
 
     @property
     def n_records(self) -> int:
@@ -95,10 +99,11 @@ class Records:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything a model could learn from: inputs, labels, number and names of the classes."""
+        """SHA-256 of everything a model could learn from: inputs, labels, number and names of the classes, answers."""
         names = None if self.classes is None else np.array(self.classes, dtype=object)
         classes = {"labels": self.labels, "n_classes": np.array([self.n_classes]), "classes": names}
-        return digest_of_columns({**columns_of_inputs(self.inputs), **classes})
+        answers = {} if self.answers is None else {"answers": self.answers}  # so that older banks are read
+        return digest_of_columns({**columns_of_inputs(self.inputs), **classes, **answers})
 
     def take(self, rows: Any) -> "Records":
         """Return the records of these rows, a mask or positions, with all classes, as a copy.
@@ -118,9 +123,37 @@ class Records:
             subjects=None if self.subjects is None else self.subjects[rows],
             groups={name: values[rows] for name, values in self.groups.items()},
             order={name: values[rows] for name, values in self.order.items()},
-            classes=self.n_classes if self.classes is None else as_given(self.classes),
+            classes=self._given_classes,
             notes=self.notes,
+            answers=None if self.answers is None else self.answers[rows],
         )
+
+    def answered(self, logits: Any) -> "Records":
+        """Return the records with what a model answered about them.
+
+        Raises:
+            InputError: The logits are not finite, or not one per record and class.
+
+        Example:
+            >>> Records(np.eye(2), ["b", "a"]).answered(np.zeros((2, 2))).answers.shape
+            (2, 2)
+        """
+        return replace(self, classes=self._given_classes, answers=logits)
+
+    @property
+    def _given_classes(self) -> Any:
+        """Classes to make such records with: the labels are codes already."""
+        return self.n_classes if self.classes is None else as_given(self.classes)
+
+
+def _as_answers(given: Any, shape: tuple[int, int]) -> np.ndarray:
+    answers = np.asarray(given)
+    if answers.shape != shape or answers.dtype.kind != "f" or not np.isfinite(answers).all():
+        raise InputError(
+            f"Expected the answers of a model as finite logits of shape {shape}, record x class, found "
+            f"{answers.dtype} of shape {answers.shape}; of probabilities take vestige.training.imitation.logits_of."
+        )
+    return answers
 
 
 def _settle_stream(records: Records) -> None:

@@ -1,6 +1,7 @@
 """The plain training loop of one torch model, which every faster way must agree with."""
 
 import copy
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from vestige.core.records import Records
 from vestige.training.classifier import (
     Classifier,
     check_finite,
-    check_losses,
     check_width,
     device_of,
     generator_of,
@@ -34,6 +34,15 @@ ANSWER_BATCH = 256
 """Records asked at once for the validation accuracy, here as in a stack."""
 
 State = dict[str, Tensor]
+Data = tuple[Tensor, Tensor, Tensor | None]
+"""Inputs, labels, and answers to imitate."""
+
+
+def batch_of(data: Data, take: Callable[[Tensor], Tensor]) -> Data:
+    """Return what is taken of each part of the data that is there."""
+    inputs, labels, answers = data
+    return take(inputs), take(labels), None if answers is None else take(answers)
+
 
 _CURE = "check the network against the inputs and what the recipe is made of"
 
@@ -69,6 +78,7 @@ def train(
     device = device_of(device)
     check_options(recipe, validation, checkpoints)
     inputs, labels = recipe.enlarged(*tensors_of(records, device))
+    answers = recipe.imitated(records, device)
     n_used = recipe.n_used(records.n_records)
     held_out = held_out_of(recipe, validation, device)
     order, noise = generator_of(seed, "order"), generator_of(seed, "augment")
@@ -90,7 +100,7 @@ def train(
         going = True
         while going:
             rows = torch.randperm(len(labels), generator=order)[:n_used]
-            loss = run.epoch(inputs, labels, rows, course.n_epochs + 1)
+            loss = run.epoch((inputs, labels, answers), rows, course.n_epochs)
             check_finite(network.named_parameters(), network.named_buffers(), course.n_epochs + 1)
             going = course.goes_on(Epoch(loss, accuracy(classifier, held_out)), lambda: state_of(network))
     return course.model(classifier, None, records.n_classes, seed)
@@ -227,19 +237,20 @@ class _Run:
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
         self.penalty = self.recipe.penalty_on(self.classifier.network)
 
-    def epoch(self, inputs: Tensor, labels: Tensor, order: Tensor, number: int) -> float:
-        """Train for an epoch; return the mean loss of the records."""
+    def epoch(self, data: Data, order: Tensor, n_before: int) -> float:
+        """Train for an epoch, after so many; return the mean loss of the records."""
         recipe, total = self.recipe, torch.zeros((), dtype=torch.float64)
         batches = torch.split(order, recipe.batch_size)
         self.classifier.train()
         for done, rows in enumerate(batches):
             if recipe.schedule is not None:
-                progress = ((number - 1) + done / len(batches)) / recipe.epochs
+                progress = (n_before + done / len(batches)) / recipe.epochs
                 set_rates(self.optimiser, self.rates, recipe.schedule(progress))
-            total += self._step(inputs[rows], labels[rows]) * rows.numel()
+            total += self._step(batch_of(data, operator.itemgetter(rows)), n_before) * rows.numel()
         return float(total / order.numel())
 
-    def _step(self, inputs: Tensor, labels: Tensor) -> Tensor:
+    def _step(self, batch: Data, n_epochs: int) -> Tensor:
+        inputs, labels, answers = batch
         recipe, network = self.recipe, self.classifier.network
         inputs = recipe.preprocess(inputs)
         if recipe.augment is not None:
@@ -251,8 +262,7 @@ class _Run:
         with torch.autocast(kind, dtype=torch.bfloat16) if self.low_precision else nullcontext():
             outputs = network(inputs)
         check_width(outputs, len(labels), self.n_classes)
-        losses = recipe.loss(outputs.float() if self.low_precision else outputs, labels)
-        check_losses(losses, len(labels))
+        losses = recipe.losses(outputs.float() if self.low_precision else outputs, labels, answers, n_epochs)
         loss = losses.mean()
         if self.penalty is not None:
             loss = loss + self.penalty({name: weight[None] for name, weight in network.named_parameters()})[0]

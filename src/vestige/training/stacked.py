@@ -24,7 +24,6 @@ from vestige.training.classifier import (
     Classifier,
     as_float,
     check_finite,
-    check_losses,
     check_width,
     device_of,
     generator_of,
@@ -33,7 +32,7 @@ from vestige.training.classifier import (
     seed_of,
     tensors_of,
 )
-from vestige.training.plain import ANSWER_BATCH, Course, State, check_options, held_out_of, set_rates
+from vestige.training.plain import ANSWER_BATCH, Course, Data, State, batch_of, check_options, held_out_of, set_rates
 from vestige.training.stacked_layers import Direct, Masks, Weights, sees_others, stacked_network
 from vestige.training.stopping import Epoch
 
@@ -116,6 +115,7 @@ def train_stack(
     _check_member(member, records, seeds)
     device = device_of(device)
     inputs, labels = recipe.enlarged(*tensors_of(records, device))
+    data = inputs, labels, recipe.imitated(records, device)
     held_out = held_out_of(recipe, validation, device)
     with naming_failures("models that can be trained in a stack", "train them one by one", UnsupportedModelError):
         stack = _Stack.of(recipe, [_started(recipe, i, s, member[i], checkpoints, device) for i, s in enumerate(seeds)])
@@ -125,7 +125,7 @@ def train_stack(
         while going:
             if len(going) < len(stack.runs):
                 stack = stack.only(going)
-            epochs = map(Epoch, stack.epoch(inputs, labels, records.n_classes), stack.accuracies(held_out))
+            epochs = map(Epoch, stack.epoch(data, records.n_classes), stack.accuracies(held_out))
             ended = list(map(stack.ended, range(len(stack.runs)), epochs, repeat(records.n_classes)))
             done |= {run.index: end for run, end in zip(stack.runs, ended, strict=True) if end is not None}
             going = [place for place, end in enumerate(ended) if end is None]
@@ -216,7 +216,7 @@ class _Stack:
                 "batch normalisation does, found other numbers; train the models one by one."
             )
 
-    def epoch(self, inputs: Tensor, labels: Tensor, n_classes: int) -> list[float]:
+    def epoch(self, data: Data, n_classes: int) -> list[float]:
         """Train every model for an epoch; return the mean loss of each one's records."""
         size, n_before = self.recipe.batch_size, self.runs[0].course.n_epochs
         orders = [run.rows[torch.randperm(run.rows.numel(), generator=run.order)[: run.n_used]] for run in self.runs]
@@ -230,14 +230,16 @@ class _Stack:
                 set_rates(self.optimiser, self.rates, factor)
             there = (counts - done * size).clamp(0, size)
             batch = rows[:, done * size : (done + 1) * size]
-            total += self._step(_taken(inputs, batch), _taken(labels, batch), there, n_classes) * there
+            parts = batch_of(data, partial(_taken, rows=batch))
+            total += self._step(parts, there, n_classes) * there
         floats = [t for t in (*self.weights.values(), *self.buffers.values()) if t.is_floating_point()]
         self.finite = all(bool(t.isfinite().all()) for t in floats)  # then no model need be looked at alone
         losses: list[float] = (total / counts).tolist()
         return losses
 
-    def _step(self, inputs: Tensor, labels: Tensor, there: Tensor, n_classes: int) -> Tensor:
+    def _step(self, data: Data, there: Tensor, n_classes: int) -> Tensor:
         """Take one step; `there` are the records of each model's batch, the rest is padding."""
+        inputs, labels, answers = data
         recipe, (n_models, width) = self.recipe, labels.shape
         prepared = torch.unflatten(recipe.preprocess(inputs.flatten(0, 1)), 0, (n_models, width))
         if recipe.augment is not None:
@@ -248,8 +250,8 @@ class _Stack:
         outputs = self.network.answers(self.weights, self.buffers, prepared, training=True)
         outputs = outputs.flatten(0, 1)
         check_width(outputs, n_models * width, n_classes)
-        losses = recipe.loss(outputs, labels.flatten())
-        check_losses(losses, n_models * width)
+        flat = None if answers is None else answers.flatten(0, 1)
+        losses = recipe.losses(outputs, labels.flatten(), flat, self.runs[0].course.n_epochs)
         losses = losses.reshape(n_models, width)
         if int(there.min()) < width:
             losses = losses * (torch.arange(width) < there[:, None]).to(losses)

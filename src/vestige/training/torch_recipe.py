@@ -16,9 +16,10 @@ from vestige.core.errors import ArtefactError, InputError, UnsupportedModelError
 from vestige.core.messages import brief, few
 from vestige.core.recipe import Model
 from vestige.core.records import Records
-from vestige.training.classifier import Classifier, as_float, global_stream, seed_of
+from vestige.training.classifier import Classifier, as_float, check_losses, global_stream, seed_of
 from vestige.training.defences import L2, Penalty, Translates
 from vestige.training.identity import identity_of
+from vestige.training.imitation import Imitation
 from vestige.training.plain import train
 from vestige.training.stopping import StopRule
 
@@ -58,6 +59,7 @@ class TorchRecipe:
         version: Whatever else decides the result and is to make it another recipe.
         full_batches: Whether the last batch of every epoch is dropped if it is smaller, as some published code does.
         defences: What changes training, such as `(L2(3.0), Translates(2))`. A mean loss has the penalty in it.
+        imitation: How to learn the answers that the records bring with them; None learns labels alone.
 
     Raises:
         InputError: A number is out of range, or a defence is of another kind.
@@ -84,6 +86,7 @@ class TorchRecipe:
     version: str = ""
     full_batches: bool = False
     defences: tuple[L2 | Translates, ...] = ()
+    imitation: Imitation | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.network, nn.Module) or not callable(self.network):
@@ -133,6 +136,8 @@ class TorchRecipe:
             identity["full_batches"] = True
         if self.defences:
             identity["defences"] = [{"defence": type(defence).__name__, **asdict(defence)} for defence in self.defences]
+        if self.imitation is not None:
+            identity["imitation"] = asdict(self.imitation)
         return identity
 
     def n_used(self, n_records: int) -> int:
@@ -164,6 +169,29 @@ class TorchRecipe:
             if isinstance(defence, Translates):
                 inputs, labels = defence.of(inputs), labels.repeat(defence.n_copies)
         return inputs, labels
+
+    def imitated(self, records: Records, device: str) -> Tensor | None:
+        """Return the answers to imitate, one for every row of `enlarged`; None if nothing is imitated.
+
+        Raises:
+            InputError: The records bring none.
+        """
+        if self.imitation is None:
+            return None
+        if records.answers is None:
+            raise InputError(
+                "Expected records with the answers of the model to imitate, found none; take "
+                "Records.answered(logits), or leave the recipe's imitation out."
+            )
+        return torch.from_numpy(records.answers.astype("float32")).to(device).repeat(self.n_copies, 1)
+
+    def losses(self, outputs: Tensor, labels: Tensor, answers: Tensor | None, n_epochs: int) -> Tensor:
+        """Return what each record of a batch adds to the mean loss, after so many epochs."""
+        losses = self.loss(outputs, labels)
+        check_losses(losses, len(labels))
+        if answers is None or self.imitation is None or n_epochs < self.imitation.begins_after(self.epochs):
+            return losses
+        return self.imitation.mixed(losses, outputs, answers)
 
     def penalty_on(self, network: nn.Module) -> Penalty | None:
         """Return what the defences add to the loss of networks like this one; None if they add nothing."""
