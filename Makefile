@@ -38,6 +38,9 @@ coverage: $(VENV)/.installed ## run the tests and list the lines of src that non
 slow: $(VENV)/.installed ## run the slow tests, which the other targets leave out
 	$(BIN)/python -m pytest -n $(JOBS) -m slow
 
+gpu: $(VENV)/.installed ## where there is a CUDA device: test on it and measure it, under 8 minutes
+	$(BIN)/python -m benchmarks.gpu
+
 check: lint types contracts doctest test ## all that must hold before a change lands
 
 lint: $(VENV)/.installed ## check format and style

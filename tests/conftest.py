@@ -13,6 +13,12 @@ settings.register_profile("vestige", deadline=None)
 settings.load_profile("vestige")
 
 
+def pytest_configure(config):
+    """Only tests marked `cuda` see a graphics card: the numbers of the others are those of a processor."""
+    if config.option.markexpr != "cuda":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 @pytest.fixture(autouse=True)
 def _modules_of_users_are_forgotten():
     """What a test imports as a user's module is gone after it: another test may have one of that name."""

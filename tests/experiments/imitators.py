@@ -198,7 +198,8 @@ def rounded(values: Sequence[float]) -> dict[str, float]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     begun = time.perf_counter()
-    result = run(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    n_targets = int(sys.argv[2]) if len(sys.argv) > 2 else N_TARGETS
+    result = run(Path(sys.argv[1]), n_targets)
     result |= {
         "seconds": round(time.perf_counter() - begun),
         "versions": {"python": platform.python_version(), **{n: version(n) for n in ("numpy", "scipy", "torch")}},

@@ -45,7 +45,8 @@ def observe() -> dict[str, np.ndarray]:
     is_in = complementary_pairs(N_MODELS, len(labels), seed=0)
     [group] = groups_of(recipe, is_in, strategy)
     models = list(train_group(recipe, pool, is_in[group], [int(i) for i in group], strategy))
-    networks = [models[list(group).index(i)].classifier for i in range(N_MODELS)]
+    trained = {int(i): model for i, model in zip(group, models, strict=True) if not isinstance(model, Exception)}
+    networks = [trained[i].classifier for i in range(N_MODELS)]
     correct = np.zeros((len(STRENGTHS), *is_in.shape, N_DRAWS), dtype=bool)
     with torch.inference_mode():
         phi = [phi_from_logits(network(torch.from_numpy(inputs)).numpy(), labels) for network in networks]
@@ -142,7 +143,7 @@ def main() -> None:
     else:
         seen = observe()
         if keep is not None:
-            np.savez_compressed(keep, **seen)
+            np.savez_compressed(keep, phi=seen["phi"], is_in=seen["is_in"], correct=seen["correct"])
     head = {"data": "location30", "n_models": N_MODELS, "n_shadows": N_MODELS - 2, "strengths": STRENGTHS}
     lines = ",\n  ".join(json.dumps(row) for row in study(seen))
     text = json.dumps(head | circumstances(), indent=1)[:-2]

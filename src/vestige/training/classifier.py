@@ -65,12 +65,17 @@ def tensors_of(records: Records, device: str) -> tuple[Tensor, Tensor]:
 
 
 def device_of(device: str | None) -> str:
-    """Return the device to train on, the processor if none is named.
+    """Return the device to train on; if none is named, the graphics card if torch sees one, else the processor.
+
+    An environment variable of CUDA hides the cards from torch: `CUDA_VISIBLE_DEVICES=""`.
+
+    The device is no part of a `ModelKey`, as the strategy is none: on another one the same data order and initial
+    weights give the same model to rounding, or, with dropout outside of stacks, what another seed would give.
 
     Raises:
         InputError: Torch has no such device here.
     """
-    name = device or "cpu"
+    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:

@@ -67,7 +67,7 @@ def train(
         start: Continue from this model's weights.
         validation: Records for the stopping rule.
         checkpoints: Epochs after which a copy is kept.
-        device: Where to train; the processor if omitted.
+        device: Where to train; as `device_of` if omitted.
         low_precision: Use bfloat16 and channels-last; the recipe must allow it.
 
     Raises:

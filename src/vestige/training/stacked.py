@@ -95,7 +95,7 @@ def train_stack(
         seeds: Seed of each model.
         validation: Records for the stopping rule.
         checkpoints: Epochs after which copies are kept.
-        device: Where to train; the processor if omitted.
+        device: Where to train; as `device_of` if omitted.
 
     Returns:
         A model per row, or its error; a failing model does not affect the others.
@@ -222,7 +222,7 @@ class _Stack:
         orders = [run.rows[torch.randperm(run.rows.numel(), generator=run.order)[: run.n_used]] for run in self.runs]
         counts = torch.tensor([run.n_used for run in self.runs])
         steps = -(-int(counts.max()) // size)
-        rows = _filled_up(orders)
+        rows = _filled_up(orders).to(data[0].device)  # `index_select` asks for indices beside what they index
         total = torch.zeros(len(self.runs), dtype=torch.float64)
         for done in range(steps):
             if self.recipe.schedule is not None:

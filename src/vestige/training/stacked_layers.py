@@ -236,7 +236,8 @@ def _alike(first: Tensor, second: Tensor) -> bool:
 @torch.no_grad()
 def _trial(answer: Callable[[Tensor], Tensor], inputs: Tensor) -> list[Tensor]:
     """The answers, and the buffers afterwards, in training mode but without dropout."""
-    with global_stream(len(inputs)):  # another one for other records, so that what is drawn by chance differs
+    # Another stream for other records, so that what is drawn by chance differs.
+    with global_stream(len(inputs), str(inputs.device)):
         if not isinstance(answer, nn.Module):
             return [answer(inputs.clone()).double()]
         trial = copy.deepcopy(answer).train()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vestige.training.torch_recipe import TorchRecipe
 
 _STACKS = (4, 8, 16, 32)
+_STACKS_ON_CUDA = (64, 128, 256)  # a card has more units than small models of fewer can use
 _MOST_STACKED_BYTES = 2 << 30  # weights, gradients and two moments of a stack
 _MOST_ANSWER_BYTES = 256 << 20  # answers of a stack about all records, held until they are written
 _SECONDS_EACH = 0.25  # for every candidate, after a warm-up
@@ -65,9 +66,11 @@ class Measured:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor has units for bfloat16; without them it is slower than float32."""
+    """Whether what models are trained on has units for bfloat16; without them it is slower than float32."""
     import torch
 
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, name, bool)()) for name in names)
 
@@ -93,7 +96,9 @@ def measure_torch(
     Returns:
         Every way that works, the fastest first. Nothing is kept of the models.
     """
-    cpus = n_cpus()
+    from vestige.training.classifier import device_of
+
+    cpus = n_cpus() if device_of(None) == "cpu" else 1  # processes would share one card, and its memory
     probe = _Probe(recipe, records, member)
     found = _timed(probe, list(_candidates(probe, n_threads or InProcess().threads_each)))
     best = min(m.seconds_per_model for m in found)
@@ -238,7 +243,7 @@ def _candidates(probe: _Probe, n_threads: int) -> Iterator[Strategy]:
         n_bytes = 16 * sum(p.numel() for p in probe.recipe.network().parameters())
     answers = 4 * probe.records.n_records * probe.records.n_classes
     most = min(len(probe.member), _MOST_STACKED_BYTES // max(1, n_bytes), _MOST_ANSWER_BYTES // answers)
-    for stack in _STACKS:
+    for stack in _STACKS + (_STACKS_ON_CUDA if torch.cuda.is_available() else ()):
         if stack <= most:
             yield Strategy(threads=n_threads, stack=stack)
 

@@ -16,7 +16,7 @@ from vestige.core.errors import ArtefactError, InputError, UnsupportedModelError
 from vestige.core.messages import brief, few
 from vestige.core.recipe import Model
 from vestige.core.records import Records
-from vestige.training.classifier import Classifier, as_float, check_losses, global_stream, seed_of
+from vestige.training.classifier import Classifier, as_float, check_losses, device_of, global_stream, seed_of
 from vestige.training.defences import L2, Penalty, Translates
 from vestige.training.identity import identity_of
 from vestige.training.imitation import Imitation
@@ -48,7 +48,8 @@ class TorchRecipe:
         optimiser: Makes an optimiser of parameters, such as `functools.partial(torch.optim.SGD, lr=0.1, momentum=0.9)`.
         schedule: From the share of all steps done, in [0, 1), to a factor of the learning rate; None keeps it.
         stop: When to stop earlier; None never does.
-        augment: Changes a batch, after `preprocess`, in every step: `(inputs, generator) -> inputs`.
+        augment: Changes a batch, after `preprocess`, in every step: `(inputs, generator) -> inputs`. The inputs lie on
+            the device of the training, the generator always on the processor: draw there and move what was drawn.
         loss: Loss of every record from logits and labels; its mean over a batch is minimised.
         preprocess: From inputs as they are in the records to what the network takes; part of the model, so that
             whoever asks it need not know.
@@ -278,7 +279,7 @@ def _classifier(recipe: TorchRecipe, seed: int, weights: bytes) -> nn.Module:
     except (RuntimeError, SafetensorError) as error:
         found = brief(" ".join(str(error).split()), 200)
         raise ArtefactError(f"Expected the weights of the recipe's network, found others: {found}") from None
-    return classifier.ready()
+    return classifier.ready().to(device_of(None))  # as one that was just trained: a resumed run says the same
 
 
 def _tensors_of(network: nn.Module) -> dict[str, Tensor]:

@@ -232,9 +232,23 @@ def _rows_within(inputs: Any, n_numbers: int, bounds: tuple[int, int]) -> int:
 @contextmanager
 def _for_gradients(module: nn.Module) -> Iterator[None]:
     """Evaluation mode, and gradients though an audit may stand in a `no_grad` of the user's: all norms would be 0."""
-    with left_as_it_was(module), torch.inference_mode(False), torch.enable_grad():
+    with left_as_it_was(module), torch.inference_mode(False), torch.enable_grad(), _full_precision(module):
         module.eval()
         yield
+
+
+@contextmanager
+def _full_precision(module: nn.Module) -> Iterator[None]:
+    """No TF32 in convolutions on CUDA: its rounding would hide that the fast way of taking norms is right."""
+    cudnn: Any = torch.backends.cudnn
+    if not any(p.is_cuda for p in module.parameters()):
+        yield
+        return
+    before, cudnn.allow_tf32 = cudnn.allow_tf32, False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = before
 
 
 @contextmanager
