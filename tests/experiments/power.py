@@ -205,7 +205,45 @@ def page() -> str:
             "\n".join(["| models | other | difference |", "| --- | --- | --- |", *differences(study, METRICS[1])])
         )
         parts.append("")
-    return "\n".join(parts)
+    return "\n".join([*parts, *_others()])
+
+
+def _others() -> list[str]:
+    """Tables of the two studies of another form."""
+    parts = []
+    for stem, (title, words, key) in OTHERS.items():
+        study = json.loads((STORED / f"{stem}.json").read_text(encoding="utf-8"))
+        parts += [
+            f"## {title}\n{words}\n",
+            "| score | AUC | TPR at 1 % FPR | TPR at 0.1 % FPR |",
+            "| --- | --- | --- | --- |",
+        ]
+        for row in study["rows"]:
+            cells = [f"{row[m]['value']:.3f} [{row[m]['lower']:.3f}, {row[m]['upper']:.3f}]" for m in METRICS]
+            parts.append(f"| {', '.join(row[name] for name in key)} | {' | '.join(cells)} |")
+        parts.append("")
+    return parts
+
+
+OTHERS = {
+    "imitators-location30": (
+        "Imitators on location30",
+        "8 shadow models and 8 networks that were trained to answer as the target does, 9 targets (one a "
+        "pair). Not part of audits yet. Weights .25, .5 and 1 were read on these same targets and are no "
+        "result of an attack. The two fitted ones come from two shadow models that play the target with "
+        "imitators of their own; neither of these two rules was named before the targets were looked at.",
+        ("score",),
+    ),
+    "labels-location30": (
+        "Labels alone on location30",
+        "Noisy copies of each record, strengths x copies, 8 shadow models, 5 targets (one a pair). Flips of "
+        ".02 are those that shadow models chose in the study of labels. The triple of strengths is the better "
+        "of two that were compared on these same targets, so rows with three strengths are slightly "
+        "optimistic.",
+        ("attack", "asked"),
+    ),
+}
+"""Name -> title, what was done, and what names a row."""
 
 
 INTRODUCTION = """# How much attacks find, with how many shadow models

@@ -206,7 +206,6 @@ def _fit_to_labels(
     cites="he2024rapid",
     needs=f"predicted labels of copies of each record, of the model and of {FEWEST_MODELS} shadow models or more, "
     "trained on random halves",
-    natural_threshold=0.0,
     fit=_fit_to_labels,
 )
 def label_only_learnt_ratio(
