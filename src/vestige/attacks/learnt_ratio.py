@@ -40,7 +40,9 @@ FEATURES = (
 _FEWEST_DRAWS = 3  # pairs, groups or single models: one is played, two remain
 _MOST_ROWS = 100_000  # that weights are fitted to: some seventy weights need no more
 _CLIP = 4.0  # standard deviations of a feature: heavy tails would decide the products
-_STEPS, _SETTLED = 30, 1e-8  # of Newton's method
+_STEPS, _SETTLED = 60, 1e-12  # of Newton's method
+_SHRINKS = 0.2  # a step that is longer than this share of the last one asks for a new curvature
+_TINY = 1e-6  # on the curvature's diagonal: the intercept has no penalty
 _BLOCK = 16_384  # rows whose terms are held at once
 
 
@@ -318,6 +320,10 @@ def _terms(z: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row term"]
     return np.concatenate([z, z[:, one] * z[:, other], *hinges], axis=1)
 
 
+def _n_terms(n: int) -> int:
+    return n * (n + 1) // 2 + 4 * n
+
+
 def _names_of_terms(names: tuple[str, ...]) -> Iterator[str]:
     yield from names
     yield from (f"{names[i]} * {names[j]}" for i, j in zip(*np.triu_indices(len(names)), strict=True))
@@ -391,19 +397,23 @@ def _fitted(
     spread = np.sqrt(np.average((features - centers) ** 2, axis=0, weights=weight))
     scales = np.where(spread > 0, spread, 1.0)
     z = _standardised(features, centers, scales)
-    offsets = sum(weight[rows] @ _terms(z[rows]) for rows in _blocks(len(z))) / weight.sum()
-    found = np.zeros(1 + len(offsets))
+    terms = np.empty((len(z), 1 + _n_terms(z.shape[1])))
+    terms[:, 0], terms[:, 1:] = 1.0, _terms(z)
+    offsets = weight @ terms[:, 1:] / weight.sum()
+    terms[:, 1:] -= offsets
+    found = np.zeros(terms.shape[1])
     ridge = np.r_[0.0, np.full(len(offsets), penalty)]
+    narrow, curvature, lengths = terms.astype(np.float32), np.empty(0), [np.inf, np.inf]
     for _ in range(_STEPS):
-        slope, curvature = -ridge * found, np.diag(ridge)
-        for rows in _blocks(len(z)):
-            terms = np.concatenate([np.ones((len(z[rows]), 1)), _terms(z[rows]) - offsets], axis=1)
-            p = special.expit(terms @ found)
-            slope += terms.T @ (weight[rows] * (side[rows] - p))
-            curvature += (terms * (weight[rows] * p * (1 - p))[:, None]).T @ terms
-        step = np.linalg.solve(curvature + 1e-12 * np.eye(len(found)), slope)
+        p = special.expit(terms @ found)
+        slope = (weight * (side - p)) @ terms - ridge * found
+        if lengths[-1] > _SHRINKS * lengths[-2] or not curvature.size:  # else the last one is near enough
+            of_rows = (weight * p * (1 - p)).astype(np.float32)
+            curvature = (narrow * of_rows[:, None]).T @ narrow + np.diag(ridge + _TINY)
+        step = np.linalg.solve(curvature, slope)
         found += step
-        if np.abs(step).max() < _SETTLED:
+        lengths.append(float(np.abs(step).max()))
+        if lengths[-1] < _SETTLED:
             break
     return LearntWeights(
         names=names, centers=centers, scales=scales, weights=found, offsets=np.asarray(offsets),

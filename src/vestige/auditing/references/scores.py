@@ -136,7 +136,7 @@ def score_observed(
     attacks = [attack for attack in attacks if attack.needs_references]
     how, chosen, more = decided(observed, asked)
     of_target = observed.of_target()
-    learnt = _learnt(attacks, of_target)
+    learnt = learnt_of(attacks, of_target)
     fewest = fewest_on_a_side(of_target.is_in)
     scores, not_run = play_attacks(attacks, of_target, how, learnt)
     first = next((i for i in range(len(observed.is_in)) if not np.isnan(observed.shadow_phi[i]).any()), None)
@@ -203,8 +203,8 @@ def play_attacks(
     return scores, tuple(not_run)
 
 
-def _learnt(attacks: Sequence[Attack], observed: ReferencePhi) -> dict[str, Any]:
-    """What attacks learn from the models; nothing where one cannot, which it says when it is played."""
+def learnt_of(attacks: Sequence[Attack], observed: ReferencePhi) -> dict[str, Any]:
+    """Return what attacks learn from the models by name; an attack that cannot says so when it is played."""
     learnt = {}
     for attack in attacks:
         if attack.fit is not None:

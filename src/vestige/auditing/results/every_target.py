@@ -11,7 +11,7 @@ from scipy import special
 from vestige.attacks.lira import lira_online
 from vestige.auditing.references.leave_one_out import leave_one_out, record_blocks
 from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without
-from vestige.auditing.references.scores import ReferenceScores, partners_of, play_attacks
+from vestige.auditing.references.scores import ReferenceScores, learnt_of, partners_of, play_attacks
 from vestige.auditing.results.operating_points import FPRS
 from vestige.core.likelihood_ratio import Center, Counts, LikelihoodRatio, Queries, Variance
 from vestige.core.options import SubjectScore
@@ -116,8 +116,9 @@ def effects_of_references(
     """Score targets again without some of the models that score them, block by block.
 
     A block is a pair, a group or a model, whatever was drawn together; of more than 16 draws there are 16 blocks of
-    nearly as many. For each block there are as many targets as 128 replays and 20 million answers in all allow, and at
-    least those of two draws.
+    nearly as many. What an attack learns from the models is kept: a block changes what the scores read. For each
+    block there are as many targets as 128 replays and 20 million answers in all allow, and at least those of two
+    draws.
 
     Args:
         references: As of `values_of_targets`.
@@ -143,7 +144,7 @@ def effects_of_references(
     blocks = _blocks(draw_of, len(targets), observed.shadow_phi.size)
     n_replays = min(_MOST_REPLAYS, int(_MOST_REPLAYED / observed.shadow_phi.size))
     n_wanted = max(2, n_replays * len(draws) // (len(targets) * len(blocks)))
-    effects = []
+    effects, learnt = [], {}
     for number, block in enumerate(blocks):
         progress("every model in turn, without some of the others", number, len(blocks))
         left_out = tuple(np.flatnonzero(np.isin(draw_of, block)).tolist())
@@ -155,7 +156,10 @@ def effects_of_references(
             others = left_without(observed, model) & ~np.isin(draw_of, block)
             if fewest_on_a_side(observed.is_in[others]) < 1:
                 continue
-            scores, _ = play_attacks(attacks, observed.with_target(model, others), references.likelihood)
+            if model not in learnt:
+                learnt[model] = learnt_of(attacks, observed.with_target(model, left_without(observed, model)))
+            of_target = observed.with_target(model, others)
+            scores, _ = play_attacks(attacks, of_target, references.likelihood, learnt[model])
             for now in _values(model, scores, observed.is_in[model], subjects, combine):
                 change = now.value - before[now.model, now.attack, now.metric]
                 of_draws = changes.setdefault((now.attack, now.metric), {})
