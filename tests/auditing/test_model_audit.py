@@ -369,7 +369,7 @@ def test_the_report_has_lira_and_neither_ids_nor_paths_nor_what_failures_quote(t
     noted = json.loads((tmp_path / "run" / "failures.json").read_text())
     assert "patient-17" in noted["model 5"]
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "lira_online" in page
+    assert "LiRA, online" in page
     assert "7 shadow models on random halves of the 120 audited records" in page
     for name in ("report.html", "report.json", "results.csv"):
         text = (tmp_path / "run" / name).read_text()
