@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from vestige.auditing.references.leave_one_out import leave_one_out, record_bloc
 from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without
 from vestige.auditing.references.scores import ReferenceScores, learnt_of, partners_of, play_attacks
 from vestige.auditing.results.operating_points import FPRS
+from vestige.core.attack import Attack
 from vestige.core.likelihood_ratio import Center, Counts, LikelihoodRatio, Queries, Variance
 from vestige.core.options import SubjectScore
 from vestige.core.progress import Progress
@@ -117,8 +119,7 @@ def effects_of_references(
 
     A block is a pair, a group or a model, whatever was drawn together; of more than 16 draws there are 16 blocks of
     nearly as many. What an attack learns from the models is kept: a block changes what the scores read. For each
-    block there are as many targets as 128 replays and 20 million answers in all allow, and at least those of two
-    draws.
+    block there are as many targets as 128 replays and 20 million answers in all allow, at least those of two draws.
 
     Args:
         references: As of `values_of_targets`.
@@ -133,9 +134,7 @@ def effects_of_references(
     observed = references.observed
     attacks = references.attacks.attacks
     before = {(v.model, v.attack, v.metric): v.value for v in values}
-    all_targets = {v.model for v in values}
-    played_on = ({v.model for v in values if v.attack == attack.name} or all_targets for attack in attacks)
-    targets = sorted(all_targets.intersection(*played_on))
+    targets = _of_every_attack(values, attacks)
     if not targets:
         return ()
     # Which draw each model belongs to, by the first model of it.
@@ -144,7 +143,8 @@ def effects_of_references(
     blocks = _blocks(draw_of, len(targets), observed.shadow_phi.size)
     n_replays = min(_MOST_REPLAYS, int(_MOST_REPLAYED / observed.shadow_phi.size))
     n_wanted = max(2, n_replays * len(draws) // (len(targets) * len(blocks)))
-    effects, learnt = [], {}
+    effects: list[ReferenceEffect] = []
+    learnt: dict[int, dict[str, Any]] = {}
     for number, block in enumerate(blocks):
         progress("every model in turn, without some of the others", number, len(blocks))
         left_out = tuple(np.flatnonzero(np.isin(draw_of, block)).tolist())
@@ -158,18 +158,30 @@ def effects_of_references(
                 continue
             if model not in learnt:
                 learnt[model] = learnt_of(attacks, observed.with_target(model, left_without(observed, model)))
-            of_target = observed.with_target(model, others)
-            scores, _ = play_attacks(attacks, of_target, references.likelihood, learnt[model])
+            played = observed.with_target(model, others), references.likelihood, learnt[model]
+            scores, _ = play_attacks(attacks, *played)
             for now in _values(model, scores, observed.is_in[model], subjects, combine):
                 change = now.value - before[now.model, now.attack, now.metric]
                 of_draws = changes.setdefault((now.attack, now.metric), {})
                 of_draws.setdefault(int(draw_of[model]), []).append(change)
-        for (attack, metric), of_draws in changes.items():
-            means = tuple(float(np.mean(c)) for c in of_draws.values())
-            effects.append(
-                ReferenceEffect(left_out=left_out, n_draws=len(outside), attack=attack, metric=metric, changes=means)
-            )
+        effects += _effects(changes, left_out, len(outside))
     return tuple(effects)
+
+
+def _effects(
+    changes: Mapping[tuple[str, str], Mapping[int, list[float]]], left_out: tuple[int, ...], n_draws: int
+) -> Iterator[ReferenceEffect]:
+    """The mean change over the targets of each draw, per attack and metric."""
+    for (attack, metric), of_draws in changes.items():
+        means = tuple(float(np.mean(c)) for c in of_draws.values())
+        yield ReferenceEffect(left_out=left_out, n_draws=n_draws, attack=attack, metric=metric, changes=means)
+
+
+def _of_every_attack(values: tuple[TargetValue, ...], attacks: Sequence[Attack]) -> list[int]:
+    """Models that every attack was played on; an attack without any does not count."""
+    targets = {v.model for v in values}
+    played_on = ({v.model for v in values if v.attack == attack.name} or targets for attack in attacks)
+    return sorted(targets.intersection(*played_on))
 
 
 def _blocks(draw_of: Int[np.ndarray, " model"], n_targets: int, n_answers: int) -> list[np.ndarray]:
