@@ -104,13 +104,18 @@ def fit_learnt_ratio(
     Raises:
         InputError: As of `learnt_ratio`.
     """
-    _check(query_phi, shadow_query_phi, is_in, penalty, groups)
+    every_kept = [remaining(is_in, groups, model) for model in range(len(is_in))]
+    _check(query_phi, shadow_query_phi, every_kept, penalty)
+    counts = is_in.sum(axis=0)
+    counts_would_tell = bool((counts == counts[0]).all())
     chosen = _chosen(shadow_query_phi, is_in)
     theirs, sides = shadow_query_phi[:, chosen], is_in[:, chosen]
     weights = _weights_of(subjects, len(is_in[0]))[chosen]
     rows, answered = [], ~np.isnan(theirs).any(axis=2)
-    for model, kept in enumerate(_kept(is_in, groups)):
-        others, others_in = _without_counts(theirs[kept], sides[kept], is_in, sides[model], kept, model)
+    for model, kept in enumerate(every_kept):
+        others, others_in = theirs[kept], sides[kept]
+        if counts_would_tell and kept.sum() == len(is_in) - 1:
+            others, others_in = _with_even_counts(others, others_in, sides[model], model)
         found = answered[model]
         rows.append(_features(theirs[model][found], others[:, found], others_in[:, found], also))
     names = (*FEATURES, *(_as_attack(one).name for one in also))
@@ -320,10 +325,6 @@ def _terms(z: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row term"]
     return np.concatenate([z, z[:, one] * z[:, other], *hinges], axis=1)
 
 
-def _n_terms(n: int) -> int:
-    return n * (n + 1) // 2 + 4 * n
-
-
 def _names_of_terms(names: tuple[str, ...]) -> Iterator[str]:
     yield from names
     yield from (f"{names[i]} * {names[j]}" for i, j in zip(*np.triu_indices(len(names)), strict=True))
@@ -334,17 +335,10 @@ def _names_of_terms(names: tuple[str, ...]) -> Iterator[str]:
 # ----------------------------------------------------------------------------------------- shadow models as targets
 
 
-def _kept(is_in: np.ndarray, groups: np.ndarray | None) -> Iterator[Bool[np.ndarray, " model"]]:
-    return (remaining(is_in, groups, model) for model in range(len(is_in)))
-
-
-def _without_counts(
-    theirs: np.ndarray, sides: np.ndarray, is_in: np.ndarray, side: np.ndarray, kept: np.ndarray, model: int
+def _with_even_counts(
+    theirs: np.ndarray, sides: np.ndarray, side: np.ndarray, model: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the number of IN models left would tell the played model's members, one of its other side goes too."""
-    counts = is_in.sum(axis=0)
-    if kept.sum() < len(is_in) - 1 or (counts != counts[0]).any():
-        return theirs, sides
+    """Leave out one model of the other side too: the number of IN models left would tell the played one's members."""
     turned = (np.arange(len(sides)) + model) % len(sides)  # begins behind the model, so that all are left out alike
     first = turned[(sides[turned] != side).argmax(axis=0)]
     left = np.argsort(np.arange(len(sides))[:, None] == first, axis=0, kind="stable")[:-1]
@@ -369,15 +363,17 @@ def _weights_of(subjects: np.ndarray | None, n: int) -> Float[np.ndarray, " reco
     return np.asarray(1.0 / counts[whose])
 
 
-def _check(phi: np.ndarray, theirs: np.ndarray, is_in: np.ndarray, penalty: float, groups: np.ndarray | None) -> None:
+def _check(
+    phi: np.ndarray, theirs: np.ndarray, every_kept: Sequence[Bool[np.ndarray, " model"]], penalty: float
+) -> None:
     check_phi(phi, theirs)
     if not penalty > 0:
         raise InputError(f"Expected a penalty above 0, found {penalty:g}; 10 is the default.")
-    n_draws = len({bytes(kept) for kept in _kept(is_in, groups)})
-    if len(is_in) < FEWEST_MODELS or n_draws < _FEWEST_DRAWS:
+    n_draws = len({bytes(kept) for kept in every_kept})
+    if len(every_kept) < FEWEST_MODELS or n_draws < _FEWEST_DRAWS:
         raise InputError(
-            f"Expected {FEWEST_MODELS} shadow models or more, in {_FEWEST_DRAWS} pairs or groups, found {len(is_in)} "
-            f"in {n_draws}; train more models."
+            f"Expected {FEWEST_MODELS} shadow models or more, in {_FEWEST_DRAWS} pairs or groups, found "
+            f"{len(every_kept)} in {n_draws}; train more models."
         )
 
 
@@ -397,10 +393,9 @@ def _fitted(
     spread = np.sqrt(np.average((features - centers) ** 2, axis=0, weights=weight))
     scales = np.where(spread > 0, spread, 1.0)
     z = _standardised(features, centers, scales)
-    terms = np.empty((len(z), 1 + _n_terms(z.shape[1])))
-    terms[:, 0], terms[:, 1:] = 1.0, _terms(z)
-    offsets = weight @ terms[:, 1:] / weight.sum()
-    terms[:, 1:] -= offsets
+    terms = _terms(z)
+    offsets = weight @ terms / weight.sum()
+    terms = np.column_stack([np.ones(len(z)), terms - offsets])
     found = np.zeros(terms.shape[1])
     ridge = np.r_[0.0, np.full(len(offsets), penalty)]
     narrow, curvature, lengths = terms.astype(np.float32), np.empty(0), [np.inf, np.inf]

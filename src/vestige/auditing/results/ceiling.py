@@ -32,8 +32,8 @@ def ceiling(observed: ReferencePhi, keep: np.ndarray, curves: Mapping[str, Roc])
         None with several queries or missing answers, fewer than 2 models on a side, or too few nonmembers for 1 %.
     """
     seen = observed.of_target()
-    played = [name for name in curves if not is_resolvable(_FPR, curves[name].n_nonmembers)]
-    if played or not curves or seen.phi.shape[1] > 1 or fewest_on_a_side(seen.is_in[:, keep]) < 2:
+    too_few = any(not is_resolvable(_FPR, curve.n_nonmembers) for curve in curves.values())
+    if too_few or not curves or seen.phi.shape[1] > 1 or fewest_on_a_side(seen.is_in[:, keep]) < 2:
         return None
     theirs = seen.shadow_phi[:, keep, 0]
     if np.isnan(theirs).any():
