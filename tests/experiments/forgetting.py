@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tests.experiments.targets_in_turn import Mean, finding, mean_of
+from tests.experiments.credit import FEWEST_TRIALS
+from tests.experiments.targets_in_turn import mean_of
+from tests.experiments.verdicts import claim_row, rounded
 
 from vestige import References
 from vestige.attacks._log_means import log_confidence
@@ -137,43 +139,45 @@ def _trial(
     return trial_of(own, theirs, game, private.members.n_records)
 
 
-def claims_of(variant: str, found: list[Rates]) -> list[dict[str, Any]]:
+def claims_of(stored: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each way of calibration raises each AUC, and forgetting gives some of the gain back (Watson et al., table 2)."""
-    pairs = [(score, way, "") for score in SCORES for way in WAYS[1:3]]
-    pairs += [("loss", "from scratch", "by forgetting")]
-    return [_claim(variant, score, better, other, found) for score, better, other in pairs]
+    compared = [(score, way, "") for score in SCORES for way in WAYS[1:3]]
+    compared += [("loss", "from scratch", "by forgetting")]
+    return [
+        _claim(variant, *what, [trial for trial in stored if trial["variant"] == variant])
+        for variant in VARIANTS
+        for what in compared
+    ]
 
 
-def _claim(variant: str, score: str, better: str, other: str, found: list[Rates]) -> dict[str, Any]:
+def _claim(variant: str, score: str, better: str, other: str, found: list[dict[str, Any]]) -> dict[str, Any]:
     names = named(score, better), named(score, other)
-    difference = mean_of([trial[names[0]]["auc"] - trial[names[1]]["auc"] for trial in found])
     published = PUBLISHED["auc"][score]
-    return {
+    what = {
         "source": "Watson et al. 2022, table 2",
         "better": names[0],
         "other": names[1],
         "relation": "above",
         "metric": "auc",
         "variant": variant,
-        **_rounded(difference),
         "published": round(published[WAYS.index(better)] - published[WAYS.index(other)], 3),
-        "finding": finding("above", difference),
     }
+    differences = [trial[names[0]]["auc"] - trial[names[1]]["auc"] for trial in found]
+    return claim_row(what, "above", differences, fewest=FEWEST_TRIALS, unit="trial")
 
 
 def run(n_trials: int = N_TRIALS) -> dict[str, Any]:
     begun = time.perf_counter()
-    rows, claims, stored = [], [], []
+    rows, stored = [], []
     for variant, twice in VARIANTS.items():
         found = trials(range(n_trials), softmax_twice=twice)
         stored += [{"variant": variant, "trial": i} | rates for i, rates in enumerate(found)]
         for score in SCORES:
             for number, way in enumerate(WAYS):
                 name = named(score, way)
-                means = {m: _rounded(mean_of([t[name][m] for t in found])) for m in ("auc", "accuracy")}
+                means = {m: rounded(mean_of([t[name][m] for t in found])) for m in ("auc", "accuracy")}
                 published = {m: PUBLISHED[m][score][min(number, 2)] for m in means}
                 rows.append({"variant": variant, "score": score, "way": way} | means | {"published": published})
-        claims += claims_of(variant, found)
     return {
         "data": "german-credit",
         "words": "Watson et al.'s card and its three scores, one reference from scratch or by forgetting, new splits "
@@ -182,10 +186,5 @@ def run(n_trials: int = N_TRIALS) -> dict[str, Any]:
         "configuration": {"n_trials": n_trials, "pool": POOL, "threshold": "of the public game"},
         "seconds": round(time.perf_counter() - begun),
         "rows": rows,
-        "claims": claims,
         "trials": stored,
     }
-
-
-def _rounded(mean: Mean) -> dict[str, float]:
-    return {name: round(value, 5) for name, value in vars(mean).items()}

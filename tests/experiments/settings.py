@@ -44,6 +44,11 @@ class Setting:
     strategy: Strategy
     views: Views = as_they_are
 
+    @property
+    def trains_with_views(self) -> bool:
+        """Whether the queries are what the models were trained on; those that augment mirror and shift, as views do."""
+        return self.views is as_they_are or self.recipe().augment is not None
+
     def records(self) -> Records:
         """Read the pool."""
         records = load(self.data)

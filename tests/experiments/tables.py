@@ -1,15 +1,9 @@
 """The tables of `docs/experiments.md`, made of the stored studies: `python -m tests.experiments.tables` prints them."""
 
-import json
-from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-
-
-def studies() -> dict[str, dict[str, Any]]:
-    paths = [path for path in sorted(HERE.glob("*.json")) if path.stem != "label_only"]  # that one is of another form
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+from tests.experiments.study import studies
+from tests.experiments.verdicts import marked, reasons
 
 
 def of_attacks(study: dict[str, Any], n_queries: int) -> str:
@@ -28,7 +22,7 @@ def of_attacks(study: dict[str, Any], n_queries: int) -> str:
 
 
 def of_claims(study: dict[str, Any], n_queries: int) -> str:
-    """Mean differences over pairs of targets with their intervals, for each number of shadow models."""
+    """Mean differences over pairs of targets with intervals and verdicts, for each number of shadow models; reasons."""
     claims = [claim for claim in study["claims"] if claim["n_queries"] == n_queries]
     shadows = list(dict.fromkeys(claim["n_shadows"] for claim in claims))
     lines = [_line("claim", "in", *map(str, shadows)), _line(*["---"] * (len(shadows) + 2))]
@@ -41,30 +35,34 @@ def of_claims(study: dict[str, Any], n_queries: int) -> str:
         }
         cells = [_difference(mine[k]) if k in mine else "" for k in shadows]
         lines.append(_line(f"{better} {relation} {other}", _of(metric), *cells))
-    return "\n".join(lines)
+    return _with_reasons(lines, reasons(claims))
 
 
 def of_credit(study: dict[str, Any]) -> str:
     """Loss and calibrated loss in every variant, beside what was published."""
-    heads = ("variant", "AUC: loss", "calibrated", "difference", "accuracy: loss", "calibrated", "calibrated, oracle")
+    heads = ["variant", "AUC: loss", "calibrated", "difference"]
+    heads += ["accuracy: loss", "calibrated", "difference", "calibrated, oracle"]
     lines = [_line(*heads), _line(*["---"] * len(heads))]
     published: dict[str, Any] = {row["attack"]: row["published"] for row in study["rows"]}
     for variant in dict.fromkeys(row["variant"] for row in study["rows"]):
         loss, calibrated = (row for row in study["rows"] if row["variant"] == variant)
-        [claim] = [c for c in study["claims"] if c["variant"] == variant and c["metric"] == "auc"]
+        claims = {claim["metric"]: claim for claim in study["claims"] if claim["variant"] == variant}
         values = (
             _with_interval(loss["auc"]),
             _with_interval(calibrated["auc"]),
-            _difference(claim),
+            _difference(claims["auc"]),
             _with_interval(loss["accuracy"]),
             _with_interval(calibrated["accuracy"]),
+            _difference(claims["accuracy"]),
             _short(calibrated["oracle_accuracy"]["value"]),
         )
         lines.append(_line(variant, *values))
-    theirs = [_short(published[a]["auc"]) for a in ("loss", "calibration_loss")]
-    gain = f"+{_short(published['calibration_loss']['auc'] - published['loss']['auc'])}"
-    accuracies = [_short(published[a]["accuracy"]) for a in ("loss", "calibration_loss")]
-    return "\n".join([*lines, _line("published", *theirs, gain, *accuracies, "")])
+    theirs = []
+    for metric in ("auc", "accuracy"):
+        loss, calibrated = (published[attack][metric] for attack in ("loss", "calibration_loss"))
+        theirs += [_short(loss), _short(calibrated), f"+{_short(calibrated - loss)}"]
+    lines.append(_line("published", *theirs, ""))
+    return _with_reasons(lines, reasons(study["claims"], lambda claim: claim["variant"]))
 
 
 def of_forgetting(study: dict[str, Any]) -> str:
@@ -103,6 +101,10 @@ def all_tables() -> dict[str, list[str]]:
     return found
 
 
+def _with_reasons(lines: list[str], why: list[str]) -> str:
+    return "\n".join([*lines, *([""] if why else []), *why])
+
+
 def _line(*cells: str) -> str:
     return "| " + " | ".join(cells) + " |"
 
@@ -117,8 +119,7 @@ def _with_interval(mean: dict[str, float]) -> str:
 
 def _difference(claim: dict[str, Any]) -> str:
     sign = "+" if claim["value"] >= 0 else "−"
-    mark = {"shown": "", "undecided": " ?", "contradicted": " ✗"}[claim["finding"]]
-    return f"{sign}{_short(abs(claim['value']))} ± {_short(claim['upper'] - claim['value'])}{mark}"
+    return f"{sign}{_short(abs(claim['value']))} ± {_short(claim['upper'] - claim['value'])}{marked(claim)}"
 
 
 def _of(metric: str) -> str:

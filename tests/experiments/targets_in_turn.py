@@ -23,6 +23,8 @@ METRICS = ("auc", *(f"tpr_at_fpr_{fpr:g}" for fpr in FPRS))
 LEVEL = 0.95
 MARGIN = 0.005
 """How much worse than another an attack may be, as a rate or area, to be called at least as good or equal."""
+LIMITS = {"above": (0.0, np.inf), "at least": (-MARGIN, np.inf), "equal": (-MARGIN, MARGIN)}
+"""Relation -> between which differences it holds."""
 
 Phi = Float[np.ndarray, "record query"]
 ShadowPhi = Float[np.ndarray, "model record query"]
@@ -119,7 +121,7 @@ def mean_of(values: Sequence[float] | np.ndarray) -> Mean:
 
 def finding(relation: str, difference: Mean) -> str:
     """`shown` if the whole interval agrees with the relation, `contradicted` if none of it does, else `undecided`."""
-    low, high = {"above": (0.0, np.inf), "at least": (-MARGIN, np.inf), "equal": (-MARGIN, MARGIN)}[relation]
+    low, high = LIMITS[relation]
     if low <= difference.lower and difference.upper <= high and (relation != "above" or difference.lower > 0):
         return "shown"
     return "contradicted" if difference.upper < low or difference.lower > high else "undecided"

@@ -1,10 +1,27 @@
 """The stored table of attacks by number of shadow models: complete, consistent, and shown on its page."""
 
+import json
+
 import numpy as np
 import pytest
-from tests.experiments.power import NEEDED, PAGE, PLAYED, SHADOWS, measured, page, stored
+from tests.experiments.power import (
+    COMPARED,
+    NEEDED,
+    OTHERS,
+    PAGE,
+    PLAYED,
+    SETS,
+    SHADOWS,
+    claims_of,
+    judged_together,
+    measured,
+    page,
+    stored,
+)
+from tests.experiments.power import STORED as RESULTS
 from tests.experiments.shadow_answers import Answers, in_pairs
-from tests.experiments.targets_in_turn import METRICS, mean_of
+from tests.experiments.targets_in_turn import MARGIN, METRICS, mean_of
+from tests.experiments.verdicts import FEWEST_PAIRS, Verdict, judged
 
 STORED = stored()
 
@@ -27,14 +44,89 @@ def test_rows_are_whole_and_follow_from_their_pairs(name):
             assert {k: pytest.approx(v, abs=1e-5) for k, v in told.items()} == row[metric]
 
 
-@pytest.mark.parametrize("name", ["location30", "adult"])
-@pytest.mark.parametrize("n_shadows", [6, 8])
-def test_the_learnt_ratio_is_above_every_other_attack_with_as_many_models(name, n_shadows):
-    """At 1 % false positives, the whole interval over pairs of targets."""
-    rows = {row["attack"]: row for row in STORED[name]["rows"] if row["n_shadows"] == n_shadows}
-    ours = rows["learnt_ratio"]["of_pairs"]["tpr_at_fpr_0.01"]
-    for other in rows.keys() - {"learnt_ratio"}:
-        assert mean_of(np.subtract(ours, rows[other]["of_pairs"]["tpr_at_fpr_0.01"])).lower > 0, other
+def test_claims_and_verdicts_follow_from_what_is_stored():
+    for name, claims in judged_together().items():
+        assert claims == (STORED[name] if name in STORED else _other(name))["claims"]
+        assert all(claim["published"] is None for claim in claims)
+
+
+def _other(name):
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _pairs(study, attack, n_shadows):
+    [row] = [row for row in study["rows"] if (row["attack"], row["n_shadows"]) == (attack, n_shadows)]
+    return row["of_pairs"]["tpr_at_fpr_0.01"]
+
+
+@pytest.mark.parametrize("name", ["location30", "adult", "mnist"])
+def test_the_learnt_ratio_is_above_every_other_attack_with_eight_models(name):
+    """At 1 % false positives, with six and with eight models: the whole interval of each difference, and the claim."""
+    study = STORED[name]
+    for n_shadows, claim in zip((6, 8), study["claims"], strict=False):
+        ours = _pairs(study, "learnt_ratio", n_shadows)
+        lowest = min(mean_of(np.subtract(ours, _pairs(study, other, 8))).lower for other in COMPARED)
+        assert lowest > 0
+        assert claim["lower"] == pytest.approx(lowest, abs=1e-5)
+        assert claim["verdict"] == Verdict.HOLDS
+
+
+def test_what_the_page_recommends_is_what_was_measured():
+    location = STORED["location30"]
+    for n_shadows in (64, 128):
+        ours, theirs = (_pairs(location, name, n_shadows) for name in ("learnt_ratio", "empirical_bayes_online"))
+        assert abs(np.mean(ours) - np.mean(theirs)) < MARGIN
+    for name, sign in (("location30", -1), ("adult", 1), ("mnist", 1)):
+        for n_shadows in (2, 4):
+            base, bayes = (_pairs(STORED[name], a, n_shadows) for a in ("base_score_online", "empirical_bayes_online"))
+            assert sign * (np.mean(base) - np.mean(bayes)) > 0
+
+
+def test_eight_models_against_the_ceiling_of_others_with_128():
+    """A plain form of the claim; where fewer than 128 models were trained it says nothing."""
+    claims = {name: study["claims"][-1] for name, study in STORED.items()}
+    location = STORED["location30"]
+    ours, theirs = _pairs(location, "learnt_ratio", 8), _pairs(location, "empirical_bayes_online", 128)
+    assert claims["location30"]["value"] == pytest.approx(np.mean(ours) - 0.95 * np.mean(theirs), abs=1e-5)
+    for name, claim in claims.items():
+        is_comparable = STORED[name]["n_models"] >= 130
+        assert (claim["verdict"] != Verdict.NOT_COMPARABLE) == is_comparable
+
+
+def test_imitators_are_compared_as_the_rows_say():
+    for name in (n for n in OTHERS if n.startswith("imitators")):
+        study = _other(name)
+        rows = {row["score"]: row for row in study["rows"]}
+        for claim in study["claims"]:
+            row = rows[claim["better"]]["tpr_at_fpr_0.01 - empirical Bayes with 128"]
+            assert {end: claim[end] for end in row} == row
+            assert (claim["verdict"] == Verdict.HOLDS) == (row["lower"] > 0)
+            assert claim["verdict"] != Verdict.CONTRADICTED  # means alone are stored
+
+
+def test_few_pairs_conclude_nothing():
+    study = STORED["adult"]
+    few = [
+        row | {"of_pairs": {metric: values[: FEWEST_PAIRS - 1] for metric, values in row["of_pairs"].items()}}
+        for row in study["rows"]
+    ]
+    verdicts = {claim["verdict"] for claim in judged(claims_of(study | {"rows": few}))}
+    assert verdicts == {Verdict.UNDECIDED, Verdict.NOT_COMPARABLE}
+    assert claims_of(study | {"rows": [row for row in study["rows"] if row["n_shadows"] < 8]}) == []
+
+
+def test_cifar_is_played_with_the_image_alone():
+    words, n_pairs, _ = SETS["cifar10-jpeg"]
+    assert "1,000 of 2,000 images" in words
+    assert n_pairs == 9
+
+
+def test_answers_of_several_queries_are_refused(tmp_path, monkeypatch):
+    is_in = in_pairs(4, 20)
+    answers = Answers(np.zeros((4, 20, 2)), is_in, np.ones(4), np.ones(4), np.ones(4), 1.0)
+    monkeypatch.setitem(SETS, "small", ("w", 2, lambda: answers))
+    with pytest.raises(AssertionError, match="2 queries are kept for small"):
+        measured("small", tmp_path)
 
 
 def test_a_command_that_was_stopped_goes_on(tmp_path, monkeypatch, capsys):

@@ -8,12 +8,13 @@ these two models, not about other trainings.
 from typing import Any
 
 import numpy as np
-from tests.experiments.label_only.settings import Published
+from tests.experiments.label_only.settings import Setting
+from tests.experiments.verdicts import Evidence, as_stored, verdicts
 
 from vestige.core.seeds import stream
 from vestige.evaluation.strength import choose_on_source
 
-N_DRAWS, LEVEL, SEED, MARGIN = 2_000, 0.95, 0, 0.02
+N_DRAWS, LEVEL, SEED = 2_000, 0.95, 0
 METRICS = ("balanced_accuracy", "auc")
 PAIRS = (
     ("combined", "distance at the queries of a copy"),
@@ -63,29 +64,19 @@ def interval(values: np.ndarray) -> dict[str, float]:
     return {"value": round(float(values[0]), 4), "lower": round(float(lower), 4), "upper": round(float(upper), 4)}
 
 
-def finding(published: float | str, lower: float, upper: float) -> str:
-    """`shown` if the interval has the paper's sign, `contradicted` if the other; of no difference: within `MARGIN`.
-
-    Intervals that agree with neither are `undecided`.
-    """
-    if published == 0:
-        if lower >= -MARGIN and upper <= MARGIN:
-            return "shown"
-        return "contradicted" if lower > MARGIN or upper < -MARGIN else "undecided"
-    is_above = isinstance(published, str) or published > 0
-    low, high = (lower, upper) if is_above else (-upper, -lower)
-    return "shown" if low > 0 else "contradicted" if high < 0 else "undecided"
+def said(unmet: str) -> dict[str, Any]:
+    """What may be concluded of a published difference from one target and one source: that they are one pair."""
+    [told] = verdicts([Evidence(agrees=False, p_against=1.0, n_pairs=1, unmet=unmet)])
+    return as_stored(told)
 
 
-def compared(
-    scores: dict[str, np.ndarray], n_side: int, published: Published, budgets: Any, of_copy: int
-) -> dict[str, list[dict[str, Any]]]:
+def compared(scores: dict[str, np.ndarray], n_side: int, setting: Setting) -> dict[str, list[dict[str, Any]]]:
     """All attacks, the pairs that are there, and what budgets do."""
     member = np.repeat([True, False], n_side)
     names = [name.removeprefix("target, ") for name in scores if name.startswith("target, ")]
     judged = {name: Judged(scores[f"source, {name}"], scores[f"target, {name}"], member) for name in names}
     if "combined" in judged:
-        judged["distance at the queries of a copy"] = judged[f"distance, {of_copy}"]
+        judged["distance at the queries of a copy"] = judged[f"distance, {setting.of_copy}"]
     rows, power = [], []
     for name in names:
         of = judged[name]
@@ -105,14 +96,14 @@ def compared(
         as_in_the_paper = (
             {"distance at the queries of a copy": "distance", "distance": ""} if better == "combined" else {}
         )
-        known = published.get((better, as_in_the_paper.get(other, other)))
+        known = setting.published.get((better, as_in_the_paper.get(other, other)))
         for metric in METRICS:
             row: dict[str, Any] = {"better": better, "other": other, "metric": metric, "n_records": int(both.sum())}
             row |= interval(ours[metric] - theirs[metric])
             if known is not None and metric == "balanced_accuracy":
-                row |= {"published": known, "finding": finding(known, row["lower"], row["upper"])}
+                row |= {"published": known} | said(setting.unmet)
             elif known:  # Choquette-Choo et al. have no areas: their order is compared
-                row |= {"finding": finding(known, row["lower"], row["upper"])}
+                row |= said(setting.unmet)
             differences.append(row)
     return {
         "rows": rows,

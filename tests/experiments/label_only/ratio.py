@@ -19,6 +19,7 @@ from tests.experiments.label_only.study import HERE, Labels
 from tests.experiments.settings import cifar_recipe
 from tests.experiments.study import circumstances
 from tests.experiments.targets_in_turn import mean_of
+from tests.experiments.verdicts import FEWEST_PAIRS
 
 from vestige.attacks.calibration import calibration_score
 from vestige.attacks.correctness import correctness
@@ -166,6 +167,13 @@ def in_pairs(values: Any) -> dict[str, float]:
     return {k: round(v, 4) for k, v in vars(mean_of(pairs)).items()}
 
 
+def side_of(difference: dict[str, float], n_pairs: int) -> str:
+    """On which side of nothing the whole interval is; fewer pairs than a verdict needs decide nothing."""
+    if n_pairs < FEWEST_PAIRS:
+        return "undecided"
+    return "above" if difference["lower"] > 0 else "below" if difference["upper"] < 0 else "undecided"
+
+
 def compared(of_targets: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Rows of attacks and of differences, from target x metric."""
     values = {name: np.asarray(rows) for name, rows in of_targets.items()}
@@ -177,7 +185,7 @@ def compared(of_targets: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     for better, other in PAIRS:
         for i, metric in enumerate(METRICS):
             difference = in_pairs(values[better][:, i] - values[other][:, i])
-            side = "above" if difference["lower"] > 0 else "below" if difference["upper"] < 0 else "undecided"
+            side = side_of(difference, len(values[better]) // 2)
             differences.append({"better": better, "other": other, "metric": metric, **difference, "finding": side})
     return {"rows": rows, "differences": differences}
 

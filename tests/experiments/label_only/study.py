@@ -303,7 +303,7 @@ def run(name: str, keep: Path | None = None, setting: Setting | None = None) -> 
         "chosen_on_source": study.chosen,
         "seconds": {kind: round(seconds, 1) for kind, seconds in study.seconds.items()},
         **circumstances(),
-        **compared(scores, s.n_side, s.published, POWER, s.of_copy),
+        **compared(scores, s.n_side, s),
     }, scores  # fmt: skip
 
 

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.experiments.verdicts import Verdict
+
 HERE = Path(__file__).parent
-MARKS = {"shown": "", "contradicted": " ✗", "undecided": " ?"}
 METRICS = ("balanced_accuracy", "auc")
 
 
@@ -32,14 +33,20 @@ def of_attacks(study: dict[str, Any]) -> str:
 
 
 def of_differences(study: dict[str, Any]) -> str:
-    """Each pair once, in balanced accuracy and in AUC."""
-    lines = ["| difference | balanced accuracy | Choquette-Choo et al. | AUC |", "| --- | --- | --- | --- |"]
+    """Each pair once, in balanced accuracy and in AUC; what is published only where the same was done."""
     rows = study["differences"]
+    is_alike = all(row.get("verdict") != Verdict.NOT_COMPARABLE for row in rows)
+    heads = ["difference", "balanced accuracy", "Choquette-Choo et al.", "AUC", "verdict"]
+    if not is_alike:
+        heads.remove("Choquette-Choo et al.")
+    lines = [_line(*heads), _line(*["---"] * len(heads))]
     for accuracy, auc in zip(rows[::2], rows[1::2], strict=True):
         published = accuracy.get("published", "")
-        known = published if isinstance(published, str) else _with_sign(published)
-        lines.append(_line(f"{accuracy['better']} − {accuracy['other']}", _signed(accuracy), known, _signed(auc)))
-    return "\n".join(lines)
+        known = [published if isinstance(published, str) else _with_sign(published)] * is_alike
+        name = f"{accuracy['better']} − {accuracy['other']}"
+        lines.append(_line(name, _signed(accuracy), *known, _signed(auc), accuracy.get("verdict", "")))
+    why = dict.fromkeys(f"{row['verdict'].capitalize()}: {row['why']}." for row in rows if "verdict" in row)
+    return "\n".join([*lines, "", *why])
 
 
 def of_power(study: dict[str, Any]) -> str:
@@ -83,8 +90,7 @@ def _with_sign(value: float) -> str:
 
 
 def _signed(row: dict[str, Any]) -> str:
-    mark = MARKS.get(row.get("finding", "shown"), "")
-    return f"{_with_sign(row['value'])} [{_with_sign(row['lower'])}, {_with_sign(row['upper'])}]{mark}"
+    return f"{_with_sign(row['value'])} [{_with_sign(row['lower'])}, {_with_sign(row['upper'])}]"
 
 
 def _plus_minus(row: dict[str, Any]) -> str:
