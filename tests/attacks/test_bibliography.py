@@ -10,6 +10,7 @@ from vestige.core.errors import InputError
 NAMES = [attack.name for attack in CATALOGUE]
 WORDS = {
     "ours; related: He": "He, Yu",
+    "ours; after Du": "Du, Yuntao",
     "ours": "Murphy",
     "Yeom": "Yeom",
     "Salem": "Salem",

@@ -35,15 +35,16 @@ def test_the_names_are_those_of_the_issues():
     assert [a.name for a in CATALOGUE] == [
         "confidence", "correctness", "entropy", "gradient_norm", "loss", "max_confidence", "modified_entropy",
         "attack_r", "base_score_online", "base_score_offline", "calibration_loss", "calibration_confidence",
-        "calibration_gradient_norm", "empirical_bayes_online", "empirical_bayes_offline", "learnt_ratio",
-        "lira_online", "lira_offline", "lira_offline_two_sided", "lira_in_only", "rmia_online", "rmia_offline",
+        "calibration_gradient_norm", "empirical_bayes_online", "empirical_bayes_offline", "imitator_ratio",
+        "learnt_ratio_with_imitators", "learnt_ratio", "lira_online", "lira_offline", "lira_offline_two_sided",
+        "lira_in_only", "rmia_online", "rmia_offline",
         "rotations", "translations", "random_augmentations",
         "boundary_distance", "settled_boundary_distance", "calibrated_boundary_distance",
         "combined_distance", "label_only_likelihood_ratio", "label_only_learnt_ratio", "noise_robustness",
         "attack_p", "nn_shokri", "nn_nasr", "nn_nasr_logits", "nn_memguard", "nn_augmentation",
         "nn_combined_distance", "quantile_regression_gaussian", "quantile_regression_at_fpr", "white_box_gradient",
     ]  # fmt: skip
-    assert [a.name for a in WITH_REFERENCES] == [a.name for a in CATALOGUE[7:22]]
+    assert [a.name for a in WITH_REFERENCES] == [a.name for a in CATALOGUE[7:24]]
     for entry in CATALOGUE:
         assert entry.score.__name__ == entry.name
         assert getattr(attacks, entry.name) is entry.score
@@ -181,7 +182,24 @@ def score_referred(attack, phi, shadow_phi, is_in):
     signals |= {"gradient_norms": np.logaddexp(0, -phi), "shadow_gradient_norms": np.logaddexp(0, -shadow_phi)}
     # As if the true class were the likeliest for all: what is said of other classes has no part here.
     signals |= {"max_log_p": log_expit(phi), "shadow_max_log_p": log_expit(shadow_phi)}
+    signals |= imitated(shadow_phi, is_in) if "imitator_phi" in attack.reads else {}
     return attack.score(*(signals[name] for name in attack.reads))
+
+
+def imitated(shadow_phi, is_in):
+    """As if imitators answered what models without and with the record do, a little to both sides of it."""
+    of_sides = [np.where(side, shadow_phi, 0).sum(axis=0) / np.maximum(side.sum(axis=0), 1) for side in (~is_in, is_in)]
+    copies = np.stack([mean + by for mean in of_sides for by in (-0.5, 0.5)])
+    by_sum = np.argsort(shadow_phi.sum(axis=1))  # whatever the order of models and records
+    players = [by_sum[0], next(m for m in by_sum[1:] if (is_in[m] == is_in[by_sum[0]]).any())]
+    sides = np.zeros(copies.shape, dtype=bool)
+    sides[2:] = True
+    return {
+        "imitator_phi": copies,
+        "imitator_is_in": sides,
+        "shadow_imitator_phi": np.stack([copies, copies]),
+        "imitated": np.array(players),
+    }
 
 
 @EVERY_WITH_REFERENCES
@@ -201,7 +219,12 @@ def test_what_is_known_of_reference_models_is_handed_and_never_the_target_s_memb
         ("query_phi", "shadow_query_phi"),
         ("statistic", "shadow_statistic"),
     )
-    assert set(attack.reads[2:]) <= {"is_in", "population_phi", "population_shadow_phi", "population_is_in"}
+    others = {"is_in", "population_phi", "population_shadow_phi", "population_is_in"}
+    imitators = {"imitator_phi", "imitator_is_in", "shadow_imitator_phi", "imitated"}
+    assert set(attack.reads[2:]) <= others | imitators
+    if imitators & set(attack.reads):
+        assert (attack.access, attack.knowledge) == ("confidence", ("train", "data", "label"))
+        return
     assert (attack.access, attack.knowledge) == ("loss", ("train", "data", "label"))
     assert "shadow models" in attack.needs
 
@@ -217,10 +240,13 @@ def test_permuting_records_or_models_permutes_scores_or_nothing(attack, seed, sc
     assert scores.dtype == np.float64
     assert scores.shape == (n,)
     assert np.isfinite(scores).all()
+    near = dict.fromkeys(
+        ("rtol", "atol"), 1e-6 if "imitated" in attack.reads else 1e-9
+    )  # what one fit feeds to another
     moved = score_referred(attack, phi[records], shadow_phi[:, records], is_in[:, records])
-    np.testing.assert_allclose(moved, scores[records], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(moved, scores[records], **near)
     moved = score_referred(attack, phi, shadow_phi[models], is_in[models])
-    np.testing.assert_allclose(moved, scores, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(moved, scores, **near)
 
 
 @EVERY_WITH_REFERENCES

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from vestige.attacks import _learnt as module
 from vestige.attacks.base_score import base_score_online
 from vestige.attacks.calibration import calibration_loss
 from vestige.attacks.empirical_bayes import empirical_bayes_online
@@ -17,7 +18,6 @@ from vestige.core.errors import InputError
 from vestige.data.sets.designs import balanced_groups, complementary_pairs
 from vestige.evaluation.roc import point_at_fpr, roc
 
-module = sys.modules["vestige.attacks.learnt_ratio"]  # the package has the function under this name
 NULL = json.loads((Path(__file__).parent / "learnt_ratio_null.json").read_text())
 
 
@@ -134,13 +134,14 @@ def test_groups_are_left_out_whole_and_single_models_with_one_of_the_other_side(
     phi, member = rng.normal(size=(24, 400)) + 2 * is_in, is_in[0]
     scores = learnt_ratio(phi[0][:, None], phi[6:, :, None], is_in[6:], groups=groups[6:])
     assert roc(scores[member], scores[~member]).auc > 0.8
-    counts, plain = [], module._features
+    counts, plain = [], module.features_of
 
-    def counted(phi, theirs, is_in, also):
+    def counted(phi, theirs, is_in, also=()):
         counts.append(is_in.sum(axis=0))
         return plain(phi, theirs, is_in, also)
 
-    monkeypatch.setattr(module, "_features", counted)
+    for one in (module, sys.modules["vestige.attacks.learnt_ratio"]):  # the package has the function of this name
+        monkeypatch.setattr(one, "features_of", counted)
     learnt_ratio(phi[0][:, None], phi[6:, :, None], is_in[6:], groups=groups[6:])
     assert all((c == 10).all() for c in counts[:18])
     counts.clear()

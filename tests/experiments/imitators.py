@@ -24,8 +24,8 @@ import torch
 from tests.experiments.settings import SETTINGS
 from tests.experiments.shadow_answers import in_pairs, kept, train_and_ask
 from tests.experiments.targets_in_turn import METRICS, mean_of, rates_of, shadows_of
-
 from vestige.attacks._imitators import imitators
+
 from vestige.attacks.empirical_bayes import empirical_bayes_online
 from vestige.attacks.learnt_ratio import learnt_ratio
 from vestige.core.drawn_together import remaining

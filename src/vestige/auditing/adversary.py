@@ -1,6 +1,7 @@
 """The adversary's models: one shadow model, given reference models, trained ones, or none."""
 
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import numpy as np
 from vestige.auditing.label_only.question import ShadowLabels
 from vestige.auditing.plan import AuditPlan
 from vestige.auditing.querying.session import TargetAnswers
-from vestige.auditing.references.phi import asked_alike
+from vestige.auditing.references.phi import Imitated, asked_alike
 from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.auditing.run_folder import refuse_another
 from vestige.auditing.shadow import Shadow
@@ -27,11 +28,13 @@ from vestige.auditing.shadows.answers import (
 from vestige.auditing.shadows.checks import checks_of_training, mismatched_recipe
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.shadows.sources import records_to_train_on
+from vestige.auditing.shadows.training import Shadows
 from vestige.auditing.trained_models import trained
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
-from vestige.core.outputs import GradientNorms, PredictedLabels
+from vestige.core.outputs import GradientNorms, Logits, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
+from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
 from vestige.core.references import References
 from vestige.core.result import Check, Validity
@@ -104,7 +107,7 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
     recipe, audited, predictions = training.recipe_like(answers.classifier), answers.pool, answers.predictions
     assert audited is not None  # the plan has records
     pool, bank = records_to_train_on(training, audited), Bank(training.bank)
-    run, seed = plan.folder, plan.options.seed
+    run, seed, begun = plan.folder, plan.options.seed, time.monotonic()
     with nullcontext(run) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as folder:
         signal = "gradient_norms" if training.has_sources else "shadow_gradient_norms"
         with_gradients = _reads(signal, recipe, predictions, plan.selection.attacks)
@@ -125,8 +128,11 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
         if by_labels:  # phi of the target is not seen
             shadow = replace(pooled_answers(shadows, labels_only=True, n_models=1), ids=predictions.ids)
             return AdversaryModels(shadow=shadow, labels=labels, checks=checks, embeddings=embeddings)
-        references = references_of(shadows, answers.views)
-        scores = score_with(references, predictions, plan.selection.attacks, checks, plan.likelihood)
+        references, imitators = references_of(shadows, answers.views), None
+        if training.imitators is not None:
+            imitators, said = _imitated(shadows, predictions, training, Path(folder), begun, plan.progress)
+            checks = (*checks, *said)
+        scores = score_with(references, predictions, plan.selection.attacks, checks, plan.likelihood, imitators)
         if _votes(answers.classifier):  # their answers of exactly 0 and 1 are ordinary
             noted = tuple(
                 replace(check, validity=Validity.VALID, remedy="") if check.name == "saturated_answers" else check
@@ -134,6 +140,17 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
             )
             scores = replace(scores, attacks=replace(scores.attacks, checks=noted))
         return AdversaryModels(shadow=scores.shadow, scores=scores, labels=labels, embeddings=embeddings)
+
+
+def _imitated(
+    shadows: Shadows, predictions: Predictions, training: ShadowTraining, run: Path, begun: float, progress: Progress
+) -> tuple[Imitated | None, list[Check]]:
+    """Imitators, which only torch recipes train."""
+    from vestige.auditing.shadows.imitators import imitated
+
+    answers = predictions.output(Logits) or predictions.output(Probabilities)
+    assert answers is not None  # a model answers class by class unless only its labels are seen
+    return imitated(shadows, answers, training, run, begun + training.seconds, progress)
 
 
 def _votes(classifier: object) -> bool:

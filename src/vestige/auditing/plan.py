@@ -107,6 +107,7 @@ def plan_of(
     if isinstance(plan.adversary, ShadowTraining) and plan.records is not None:
         records_to_train_on(plan.adversary, joined(*plan.records))
     _refuse_access(plan)
+    _refuse_imitators(plan)
     _refuse_unused(plan)
     refuse_another(plan.folder, **attacks_and_options(plan.selection.asked, plan.options.as_text()))
     if plan.records is None:
@@ -228,6 +229,17 @@ def _refuse_access(plan: AuditPlan) -> None:
         raise InputError(
             "Expected label-only queries for shadow models with access to labels only, found none; give some "
             "(label_only=(NoisyCopies(),), or [label_only] in an AUDIT.toml), or leave out the training."
+        )
+
+
+def _refuse_imitators(plan: AuditPlan) -> None:
+    """Refuse imitators of a model whose answers they could not learn, or would not be asked alike."""
+    if not (isinstance(plan.adversary, ShadowTraining) and plan.adversary.imitators):
+        return
+    if plan.querying.access is Access.LABEL or plan.querying.views is not None:
+        found = "labels only" if plan.querying.access is Access.LABEL else "several views of a record"
+        raise InputError(
+            f"Expected confidences of one query per record for imitators, found {found}; leave out the imitators."
         )
 
 

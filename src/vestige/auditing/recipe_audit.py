@@ -140,6 +140,10 @@ def refuse_recipe_without_model(training: ShadowTraining) -> Recipe:
             "Expected a recipe for the audit of a recipe, found the word same, which needs a model to clone; give "
             "one, such as vestige.SklearnRecipe(estimator)."
         )
+    if training.imitators is not None:
+        raise InputError(
+            "Expected no imitators for the audit of a recipe, found some; they are of a given model: leave them out."
+        )
     if training.has_sources:
         raise InputError(
             "Expected no records of source models for the audit of a recipe, found some; its models are trained on "

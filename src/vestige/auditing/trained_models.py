@@ -67,7 +67,8 @@ def cost_of_training(
 ) -> Estimate:
     """Measure what training shadow models on a pool of records will cost; errors as `cost_of`."""
     plan = _plan(recipe, pool, training, seed, Strategy(), training.n_models, views=views)
-    return estimate(plan, bank, executor=training.executor, within=training.seconds)
+    n_imitators = training.n_imitators
+    return estimate(plan, bank, executor=training.executor, within=training.seconds, n_imitators=n_imitators)
 
 
 def design(n_models: int, pool: Records, seed: int, share: Fraction = HALF) -> Bool[np.ndarray, "model record"]:

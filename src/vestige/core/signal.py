@@ -65,6 +65,7 @@ _CLASSES = "probabilities or logits of every class"
 _TRUE_CLASS = "loss, phi, probabilities or logits"
 _GRADIENTS = "access to the gradients of a torch module"
 _MODELS = "shadow models trained on random halves of the audited records"
+_IMITATORS = "shadow models that torch trains, and imitators of the model"
 _POPULATION = "shadow models and records of a population"
 _DISTANCES = "distances to the decision boundary, found from labels alone"
 _ALL = ("train", "data", "label")
@@ -98,6 +99,10 @@ SIGNALS = {
             "source_copy_distances", _C, "label", _ALL,
             "distances to the decision boundary of shifted copies of each record",
         ),
+        Signal("imitator_phi", _R, "confidence", _ALL, _IMITATORS),
+        Signal("imitator_is_in", _R, "label", ("train", "data"), _IMITATORS),
+        Signal("shadow_imitator_phi", _R, "confidence", _ALL, _IMITATORS),
+        Signal("imitated", _R, "label", ("train", "data"), _IMITATORS),
         Signal("is_in", _R, "label", ("train", "data"), _MODELS, for_custom=True),
         Signal("shadow_phi", _R, "loss", _ALL, _MODELS, for_custom=True),
         Signal("query_phi", _R, "loss", _ALL, _MODELS),

@@ -1,22 +1,26 @@
 """Imitators: networks that are trained to answer as one other model does, on records that bring its answers."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
 from vestige.core.errors import InputError
+from vestige.core.schema import Schema
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _FLOOR = 1e-9  # of a probability whose logarithm is taken: an exact zero tells no more than that it is small
 
 
 @dataclass(frozen=True)
-class Imitation:
-    """How an imitator is trained: first on labels alone, then also on what the imitated model answered.
+class Imitation(Schema):
+    """How imitators are trained: first on labels alone, then also on what the imitated model answered.
 
     Attributes:
+        n_pairs: Pairs of imitators of each imitated model, trained on complementary halves of the records.
         alpha: Weight of the squared distance to the imitated model's logits, in [0, 1]; the recipe's own loss has the
             rest.
         warm_up: Share of the epochs, in [0, 1), that are trained on the recipe's own loss alone.
@@ -32,24 +36,31 @@ class Imitation:
         tensor([0.7000])
 
     Source:
-        IMIA (USENIX Security 2026). Deviations: no weights of classes by margin; the weights after the last epoch.
+        Du et al. 2026 (IMIA). Deviations: no weights of classes by margin; the weights after the last epoch.
     """
 
+    n_pairs: int = 4
     alpha: float = 0.5
     warm_up: float = 0.8
 
     def __post_init__(self) -> None:
+        if self.n_pairs < 1:
+            raise InputError(f"Expected 1 pair of imitators or more, found {self.n_pairs}; 4 is the default.")
         if not (0 <= self.alpha <= 1 and 0 <= self.warm_up < 1):
             raise InputError(
                 "Expected alpha in [0, 1] and a warm-up in [0, 1) of an imitation, found "
                 f"{self.alpha:g} and {self.warm_up:g}; give shares, such as 0.5 and 0.8."
             )
 
+    def identity(self) -> dict[str, float]:
+        """Return what decides one imitator."""
+        return {"alpha": self.alpha, "warm_up": self.warm_up}
+
     def begins_after(self, epochs: int) -> int:
         """Return how many of so many epochs are trained on the recipe's own loss alone."""
         return round(self.warm_up * epochs)
 
-    def mixed(self, losses: Tensor, outputs: Tensor, answers: Tensor) -> Tensor:
+    def mixed(self, losses: "Tensor", outputs: "Tensor", answers: "Tensor") -> "Tensor":
         """Return the loss of each record of a batch.
 
         Args:
@@ -72,5 +83,5 @@ def logits_of(probabilities: Any) -> Float[np.ndarray, "record class"]:
     return np.asarray(logs - logs.mean(axis=1, keepdims=True))
 
 
-def _centred(logits: Tensor) -> Tensor:
+def _centred(logits: "Tensor") -> "Tensor":
     return logits - logits.mean(dim=1, keepdim=True)

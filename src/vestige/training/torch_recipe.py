@@ -99,6 +99,11 @@ class TorchRecipe:
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < 1:
                 raise InputError(f"Expected a whole number of at least 1 as {name}, found {value}.")
+        if self.imitation is not None and self.stop is not None:
+            raise InputError(
+                "Expected a fixed number of epochs to imitate a model, found a rule of stopping, which may end "
+                "training before the answers are looked at; leave out stop."
+            )
         kinds = [type(defence) for defence in self.defences]
         if kinds.count(Translates) > 1 or not {*kinds} <= {L2, Translates}:
             raise InputError(
@@ -138,7 +143,7 @@ class TorchRecipe:
         if self.defences:
             identity["defences"] = [{"defence": type(defence).__name__, **asdict(defence)} for defence in self.defences]
         if self.imitation is not None:
-            identity["imitation"] = asdict(self.imitation)
+            identity["imitation"] = self.imitation.identity()
         return identity
 
     def n_used(self, n_records: int) -> int:

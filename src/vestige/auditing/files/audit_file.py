@@ -24,6 +24,7 @@ from vestige.data.records.images import read_image_folders
 from vestige.data.records.reading import read_alike
 from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.identity import named_object
+from vestige.training.imitation import Imitation
 
 _FILES, _FOLDERS, _OBJECTS = "files", "folders of images", "records of Python"  # what holds records
 
@@ -57,6 +58,7 @@ class RecipeTable(Schema):
     epoch: int | None = None
     records: str | None = None
     n_sources: int | None = None
+    imitators: Imitation | None = None
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,7 @@ class AuditFile(SharedTables):
             epoch=part.epoch,
             records=None if part.records is None else self._records(part.records)[0],
             n_sources=part.n_sources,
+            imitators=part.imitators,
         )
 
     def references(self, classes: Sequence[str] | None) -> References | None:

@@ -45,6 +45,39 @@ class ExactHalves:
     draw: Float[np.ndarray, "model record"]
 
 
+@dataclass(frozen=True, eq=False)
+class Imitated:
+    """What imitators of the target, and of some reference models, answered.
+
+    Attributes:
+        phi: Logit-scaled confidence in the true class [logit], first of the target's imitators; NaN of those that were
+            not trained.
+        is_in: Which records they were trained on, the same of every imitated model.
+        models: Which reference models are imitated.
+    """
+
+    phi: Float[np.ndarray, "imitated imitator record"]
+    is_in: Bool[np.ndarray, "imitator record"]
+    models: Int[np.ndarray, " reference"]
+
+    def signals(self) -> dict[str, np.ndarray]:
+        """Return it as attacks read it."""
+        return {
+            "imitator_phi": self.phi[0],
+            "imitator_is_in": self.is_in,
+            "shadow_imitator_phi": self.phi[1:],
+            "imitated": self.models,
+        }
+
+    def with_target(self, model: int, others: Bool[np.ndarray, " model"]) -> "Imitated | None":
+        """Return what remains with a reference model in the target's place; None if that one is not imitated."""
+        place, kept = np.flatnonzero(self.models == model), np.flatnonzero(others[self.models])
+        if not place.size:
+            return None
+        numbers = np.cumsum(others) - 1  # of the models that remain
+        return Imitated(self.phi[1 + np.append(place, kept)], self.is_in, numbers[self.models[kept]])
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReferencePhi:
     """What the attacks with reference models read.
@@ -72,6 +105,7 @@ class ReferencePhi:
     groups: Int[np.ndarray, " model"] | None = None
     halves: ExactHalves | None = None
     subjects: Shaped[np.ndarray, " record"] | None = None
+    imitators: Imitated | None = None
 
     @property
     def phi(self) -> Float[np.ndarray, "record query"]:
@@ -93,7 +127,8 @@ class ReferencePhi:
         """The answers as attacks read them: where LiRA reads phi, `statistic` is; phi of all queries is `query_phi`."""
         phi, theirs = self.phi, self.shadow_phi
         of_queries = {"query_phi": phi, "shadow_query_phi": theirs}
-        return {"statistic": phi, "shadow_statistic": theirs, **of_queries, **self.answers}
+        of_imitators = {} if self.imitators is None else self.imitators.signals()
+        return {"statistic": phi, "shadow_statistic": theirs, **of_queries, **of_imitators, **self.answers}
 
     def of_query(self, query: int) -> dict[str, np.ndarray]:
         """The signals of one query; without a population the audited records stand for it."""
@@ -116,8 +151,9 @@ class ReferencePhi:
             if "shadow_" in name or name.endswith("is_in"):
                 answers[name] = values[others]
         groups, halves = None if self.groups is None else self.groups[others], self.halves
+        imitators = None if self.imitators is None else self.imitators.with_target(model, others)
         if halves is None:
-            return replace(self, answers=answers, groups=groups)
+            return replace(self, answers=answers, groups=groups, imitators=imitators)
         for name in answers:
             if "shadow_" in name:
                 answers[name] = np.concatenate([answers[name], self.answers[name.replace("shadow_", "")][None]])

@@ -12,6 +12,7 @@ from vestige.attacks import CATALOGUE
 from vestige.auditing.played import Played, PlayedAttacks
 from vestige.auditing.references.phi import (
     OF_QUERIES,
+    Imitated,
     ReferencePhi,
     fewest_on_a_side,
     left_without,
@@ -91,6 +92,7 @@ def score_with(
     attacks: Sequence[Attack] = CATALOGUE,
     checks: Sequence[Check] = (),
     likelihood: LikelihoodRatio | None = None,
+    imitators: Imitated | None = None,
 ) -> ReferenceScores:
     """Score the target, and one reference model as if it were the target, by what the others answered.
 
@@ -103,14 +105,23 @@ def score_with(
         attacks: Which attacks; those that need something else are passed over.
         checks: What is known of the models beside their answers.
         likelihood: How LiRA is played; the defaults if omitted.
+        imitators: What imitators answered about the target's records; None if there are none.
 
     Raises:
         InputError: Records, classes or answers of target and references do not fit, or not the statistic of LiRA.
     """
     observed = reference_phi(references, target, Statistic((likelihood or LikelihoodRatio()).statistic))
+    if imitators is not None:  # certain answers stand where those of the other models do
+        clipped = np.clip(imitators.phi, -observed.limit, observed.limit)
+        observed = replace(observed, imitators=replace(imitators, phi=clipped))
     shadow_of = partial(as_shadow, references, observed, target)
     scored = score_observed(observed, shadow_of, attacks, checks, likelihood)
     told = dict(scored.definitions)
+    if imitators is not None:
+        told["imitators"] = (
+            f"{len(imitators.is_in)} of the target and as many of {len(imitators.models)} shadow models, each trained "
+            "on labels and on what the imitated model answered"
+        )
     if references.training:  # tells attacks by forgetting from those with models of new weights
         told["training of the references"] = references.training
     return replace(scored, definitions=told, by_forgetting=references.by_forgetting)
@@ -207,7 +218,7 @@ def learnt_of(attacks: Sequence[Attack], observed: ReferencePhi) -> dict[str, An
     """Return what attacks learn from the models by name; an attack that cannot says so when it is played."""
     learnt = {}
     for attack in attacks:
-        if attack.fit is not None:
+        if attack.fit is not None and set(attack.reads) <= set(observed.signals):
             with suppress(InputError):
                 learnt[attack.name] = attack.learn(observed.signals, groups=observed.groups, subjects=observed.subjects)
     return learnt

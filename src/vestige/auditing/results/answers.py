@@ -216,13 +216,17 @@ def not_run_of(audited: AuditInputs) -> tuple[NotRun, ...]:
     elif "modified_entropy" not in audited.scores or "modified_entropy" not in audited.known_scores:
         missing.append(NotRun("privacy_risk_score", "probabilities or logits of every class"))
     without = [name for name in audited.scores if name not in audited.known_scores]
-    missing += [NotRun(f"{name} (thresholds)", "the same outputs from the shadow model") for name in without]
+    of_models = {attack.name for attack in audited.attacks.attacks if attack.needs_references}
+    for name in without:
+        needs = _MORE_MODELS if name in of_models else "the same outputs from the shadow model"
+        missing.append(NotRun(f"{name} (thresholds)", needs))
     if not audited.known:
         missing.append(NotRun("thresholds", f"a shadow model, or at least 2 {audited.units.name}s on each side"))
     return tuple(missing)
 
 
 _OF_HALF = "learnt from one half of the records, which it does not score"
+_MORE_MODELS = "more models with known members, of which one plays the target"
 _LEFT_OUT = "to be asked for: it was left out on request"
 _NOT_ASKED = "to be asked for by name: it learns from known members"
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vestige.auditing.shadows.plan import ShadowPlan
+from vestige.auditing.shadows.settings import N_PLAYERS
 from vestige.auditing.shadows.training import train_shadows
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.jobs import Executor
@@ -39,12 +40,13 @@ class Estimate:
         n_stored: Those of `n_models` that are in the bank already and take no time.
         epochs: Epochs of each; 0 if the recipe counts none.
         measured: Every strategy that was measured, the fastest first.
-        seconds: Wall time of all models that are not stored, by the fastest way.
+        seconds: Wall time of all `n_models` that are not stored, by the fastest way.
         disk: Bytes of their signals in the run.
         memory: Bytes of one model's signals and of the records, which are held at the same time.
         share: Share of the records that each is trained on.
         n_views: Queries about each record that every model answers.
         sources: Whether they are source models, trained on records of their own.
+        n_imitators: Models that imitate the target and some shadow models, beside `n_models`; as long as one of these.
     """
 
     n_models: int
@@ -58,6 +60,7 @@ class Estimate:
     share: Fraction = Fraction(1, 2)
     n_views: int = 1
     sources: bool = False
+    n_imitators: int = 0
 
     @property
     def strategy(self) -> Strategy:
@@ -75,6 +78,10 @@ class Estimate:
             f"{self.n_stored} of {self.n_models} {kind} are in the bank": self.n_stored,
             f"{self.n_models - self.n_stored} {kind}{epochs} x {in_seconds(first.seconds_per_model)} each = "
             f"{duration(self.seconds)}, as {first.strategy}": True,
+            f"{self.n_imitators} imitators, of the target and of {N_PLAYERS} shadow models, about as long each: "
+            f"{duration(first.seconds_per_model * self.n_imitators)}; those of the target anew for every target": (
+                self.n_imitators
+            ),
             f"{_size(self.disk)} of signals on disk, {_size(self.memory)} in memory at a time": True,
             f"measured as well: {'; '.join(others)}": others,
             f"each is asked {self.n_views} views of every record, which takes time that was not measured": (
@@ -103,7 +110,14 @@ def what_is_given_up(n_models: int, n_asked: int, share: Fraction | None = Fract
     )
 
 
-def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, within: float = math.inf) -> Estimate:
+def estimate(
+    plan: ShadowPlan,
+    bank: Bank,
+    *,
+    executor: Executor | None = None,
+    within: float = math.inf,
+    n_imitators: int = 0,
+) -> Estimate:
     """Measure the cost of a model, and estimate that of all.
 
     With a torch recipe a few steps are timed, in every way that it can be trained. With any other recipe a few models
@@ -114,6 +128,7 @@ def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, 
         bank: Where trained models are kept.
         executor: Backend that will run the jobs; this machine if omitted.
         within: Time limit [s].
+        n_imitators: Imitators that are trained after these models.
 
     Raises:
         InputError: Not even two models, or one group, fit.
@@ -125,10 +140,13 @@ def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, 
         stored = np.array([bank.has(key_of(plan.model_key(i))) for i in range(plan.n_models)])
     size = plan.group_size
     seconds = measured[0].seconds_per_model * np.cumsum(~stored)[size - 1 :: size]  # of 2, 4, 6 ... models
-    n_fit = size * int(np.count_nonzero(seconds <= within * _SHARE_OF_TIME))
+    of_imitators = measured[0].seconds_per_model * n_imitators
+    n_fit = size * int(np.count_nonzero(seconds + of_imitators <= within * _SHARE_OF_TIME))
     if n_fit < size:
+        more = f" and {n_imitators} imitators" if n_imitators else ""
         raise InputError(
-            f"Expected time for {size} shadow models, about {duration(seconds[0] / _SHARE_OF_TIME)}, found "
+            f"Expected time for {size} shadow models{more}, about "
+            f"{duration((seconds[0] + of_imitators) / _SHARE_OF_TIME)}, found "
             f"{duration(within)}; give more with --within."
         )
     records, n_views = plan.records, 1 if plan.views is None else plan.views.n_views
@@ -141,11 +159,12 @@ def estimate(plan: ShadowPlan, bank: Bank, *, executor: Executor | None = None, 
         epochs=int(getattr(plan.recipe, "epochs", 0)),
         measured=tuple(measured),
         seconds=float(seconds[n_fit // size - 1]),
-        disk=per_row * n_fit,
+        disk=per_row * n_fit + n_answers * n_imitators,
         memory=_size_of(records.inputs) + per_row,
         share=plan.share,
         n_views=n_views,
         sources=plan.sources,
+        n_imitators=n_imitators,
     )
 
 

@@ -12,10 +12,14 @@ from vestige.core.jobs import Executor
 from vestige.core.messages import brief
 from vestige.core.recipe import Recipe
 from vestige.core.records import as_records
+from vestige.training.imitation import Imitation
 
 SAME = "same"
 HALF = Fraction(1, 2)
 N_MODELS = 64
+
+N_PLAYERS = 2
+"""Shadow models that are imitated too: they play the target, and teach what imitators are worth."""
 
 _LARGEST_GROUP = 20  # models that are drawn together at most: of more, a share is better said otherwise
 _AS_SAID = 1e-3  # what rounding may have taken from a share, such as 0.833
@@ -52,6 +56,10 @@ class ShadowTraining:
         n_sources: How many source models, 1 if omitted, in place of `n_models`. Their answers are pooled: one threshold
             is set on the answers of all of them together, each record counted once for every model, as a member of
             those that were trained on it; it is not a mean of one threshold per model.
+        imitators: How to train models that learn to answer as the target does, on its answers about the audited
+            records, which were paid for already; None trains none. Two of the shadow models are imitated as well, to
+            learn what imitators are worth, so that three times as many models are trained. They read class by class
+            what the target answers: a target that answers with labels alone has none.
 
     Source:
         Source models: Choquette-Choo et al. 2021, section 4; pooled over several: their figure 7.
@@ -69,6 +77,7 @@ class ShadowTraining:
     epoch: int | None = None
     records: Any = None
     n_sources: int | None = None
+    imitators: Imitation | None = None
 
     def __post_init__(self) -> None:
         if not (isinstance(self.recipe, Recipe) or self.recipe == SAME):
@@ -90,6 +99,7 @@ class ShadowTraining:
             f"come in groups of {size} in which every record is equally often: take "
             f"{max(1, round(self.n_models / size)) * size}.",
         )
+        self._check_imitators()
         _refuse(not self.seconds > 0, f"Expected a time above 0 s for shadow models, found {self.seconds:g}.")
 
     def _settle_sources(self) -> None:
@@ -110,6 +120,20 @@ class ShadowTraining:
         )
         for name, value in (("records", own), ("n_sources", n_sources), ("n_models", n_sources)):
             object.__setattr__(self, name, value)
+
+    def _check_imitators(self) -> None:
+        if self.imitators is None:
+            return
+        _refuse(
+            not hasattr(self.recipe, "imitation"),
+            "Expected a torch recipe for imitators, which learn a model's answers, found another; train with "
+            "vestige.TorchRecipe, or leave out the imitators.",
+        )
+        _refuse(
+            self.has_sources or self.epoch is not None,
+            "Expected shadow models that are trained on audited records to the end beside imitators, found source "
+            "models or a checkpoint; leave out the imitators.",
+        )
 
     def _settle_checkpoints(self) -> None:
         checkpoints, epochs = tuple(self.checkpoints), getattr(self.recipe, "epochs", None)
@@ -142,6 +166,11 @@ class ShadowTraining:
     def fraction(self) -> Fraction:
         """The share, in lowest terms."""
         return _share(self.share)
+
+    @property
+    def n_imitators(self) -> int:
+        """Imitators in all: of the target and of the shadow models that are imitated."""
+        return 0 if self.imitators is None else 2 * self.imitators.n_pairs * (1 + N_PLAYERS)
 
     @property
     def group_size(self) -> int:

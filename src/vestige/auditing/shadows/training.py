@@ -76,6 +76,7 @@ def train_shadows(
     until: float = math.inf,
     stop_at_failure: bool = False,
     progress: Progress = silent,
+    what: str = "shadow model",
 ) -> Shadows:
     """Train the models that are in neither the run nor the bank, ask those that the run lacks, and write both.
 
@@ -88,6 +89,7 @@ def train_shadows(
             as the longest one so far.
         stop_at_failure: Whether the first model that fails ends the run, instead of being reported.
         progress: Told after every model.
+        what: What one of these models is called.
 
     Raises:
         TrainingError: All models failed, or one did and `stop_at_failure`, or there was time for none.
@@ -96,7 +98,7 @@ def train_shadows(
     """
     begun = time.monotonic()
     books = _Bookkeeping(plan, folder, bank, until)
-    step = f"training shadow models ({plan.strategy})"
+    step = f"training {what}s ({plan.strategy})"
     progress(step, books.n_through, plan.n_models)
     shared = replace(plan, member=plan.member[:0], groups=[])  # each task has its rows
     workers = executor or _executor_of(plan.strategy)
@@ -112,7 +114,7 @@ def train_shadows(
     if books.failures and not books.done.any():
         raise books.first_failure()
     if books.store is None or not books.done.any():
-        raise TrainingError("Expected at least one shadow model in the time there was, found none; give it more time.")
+        raise TrainingError(f"Expected at least one {what} in the time there was, found none; give it more time.")
     seconds = time.monotonic() - begun
     return Shadows(
         plan=plan,

@@ -1,0 +1,161 @@
+"""Imitators of the target, and of the shadow models that play it: trained on their answers, and asked."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from vestige.auditing.references.phi import Imitated
+from vestige.auditing.run_folder import FAILURES, alone
+from vestige.auditing.shadows.answers import models_read
+from vestige.auditing.shadows.job import LOGITS
+from vestige.auditing.shadows.plan import ShadowPlan, planned
+from vestige.auditing.shadows.settings import N_PLAYERS, ShadowTraining
+from vestige.auditing.shadows.training import Shadows, train_shadows
+from vestige.core.errors import TrainingError
+from vestige.core.outputs import Logits, Output, Probabilities
+from vestige.core.progress import Progress
+from vestige.core.result import Check, Validity
+from vestige.core.seeds import stream
+from vestige.data.sets.designs import complementary_pairs
+from vestige.signals.phi import phi_of
+from vestige.training.bank import Bank
+from vestige.training.imitation import Imitation, logits_of
+from vestige.training.strategies import Strategy, groups_of
+from vestige.training.torch_recipe import TorchRecipe
+
+FOLDER = "imitators"
+"""Of a run: a folder for each imitated model, with its plan and what its imitators answered."""
+
+
+def imitated(
+    shadows: Shadows,
+    answers: Logits | Probabilities,
+    training: ShadowTraining,
+    run: Path,
+    until: float,
+    progress: Progress,
+) -> tuple[Imitated | None, list[Check]]:
+    """Train imitators of the target and of two shadow models, or take them from the run or the bank.
+
+    The same halves of the records are drawn for all imitated models. The imitated shadow models are of different draws.
+
+    Args:
+        shadows: The shadow models.
+        answers: What the target answered about the records of the pool.
+        training: How models are trained.
+        run: The run's folder.
+        until: Value of `time.monotonic()` by which to end.
+        progress: Told after every model.
+
+    Returns:
+        What they answered, None if none could be trained; and what a reader should know of their training.
+
+    Raises:
+        RunFolderError: The run holds others.
+        ArtefactError: Something stored is damaged or foreign.
+        OutputError: Bank or run cannot be written.
+    """
+    assert training.imitators is not None
+    players = _players(shadows)
+    try:
+        found = list(_phi_of_all(shadows, answers, players, training, run, until, progress))
+    except TrainingError as error:
+        message = f"No imitators were played: {error}"
+        return None, [Check("imitators", Validity.LIMITED, message, "Give more time, or mend the recipe.")]
+    member = _halves(shadows.plan, training.imitators)
+    n_done, n_wanted = sum(int((~np.isnan(phi).all(axis=1)).sum()) for phi in found), len(found) * len(member)
+    check = Check(
+        "imitators",
+        Validity.VALID if n_done == n_wanted else Validity.LIMITED,
+        f"{n_done} of {n_wanted} imitators of the target and of {len(players)} shadow models, each trained on a random "
+        "half of the records: on labels, later also on what the imitated model answered.",
+        "" if n_done == n_wanted else f"Give more time, or read {FAILURES} in the run's folder {FOLDER}.",
+    )
+    places = np.searchsorted(np.flatnonzero(shadows.done), players)
+    return Imitated(np.stack(found), member, places), [check]
+
+
+def _players(shadows: Shadows) -> list[int]:
+    """Shadow models that play the target: the first that is done of each draw."""
+    drawn_together, done = shadows.plan.drawn_together, np.flatnonzero(shadows.done)
+    return [int(done[drawn_together[done] == draw][0]) for draw in np.unique(drawn_together[done])[:N_PLAYERS]]
+
+
+def _seed(plan: ShadowPlan) -> int:
+    """Another than that of the shadow models, which would begin alike and see the same halves."""
+    return int(stream(plan.seed, "imitators").integers(2**31))
+
+
+def _halves(plan: ShadowPlan, imitation: Imitation) -> Bool[np.ndarray, "imitator record"]:
+    n = 2 * imitation.n_pairs
+    return complementary_pairs(n, plan.records.n_records, seed=_seed(plan), subjects=plan.records.subjects)
+
+
+def _phi_of_all(
+    shadows: Shadows,
+    answers: Logits | Probabilities,
+    players: list[int],
+    training: ShadowTraining,
+    run: Path,
+    until: float,
+    progress: Progress,
+) -> Iterator[Float[np.ndarray, "imitator record"]]:
+    """Phi of the target's imitators, then of those of each player; NaN of those that were not trained."""
+    assert training.imitators is not None
+    recipe = _recipe(shadows, Bank(training.bank), training.imitators)
+    plan, kind = shadows.plan, Logits if shadows.kind == LOGITS else Probabilities
+    rows = (shadows.store.read(shadows.kind, rows=[plan.row_read(player)])[0] for player in players)
+    every = chain([answers], (kind(row) for row in rows))
+    for name, one in zip(("target", *(f"shadow-{player}" for player in players)), every, strict=True):
+        logits = one.whole() if isinstance(one, Logits) else logits_of(one.whole())
+        of_imitators = replace(
+            plan,
+            recipe=recipe,
+            records=plan.records.answered(logits),
+            member=_halves(plan, training.imitators),
+            seed=_seed(plan),
+            n_asked=2 * training.imitators.n_pairs,
+            checkpoints=(),
+            gradient_norms=False,
+            share=Fraction(1, 2),
+        )
+        copies = _trained(of_imitators, training, run / FOLDER / name, until, progress)
+        phi = np.full(of_imitators.member.shape, np.nan)
+        asked: type[Output] = Logits if copies.kind == LOGITS else Probabilities
+        for number, row in zip(np.flatnonzero(copies.done), copies.rows_read(), strict=True):
+            phi[number] = phi_of(asked, copies.store.read(copies.kind, rows=[row])[0], np.asarray(plan.records.labels))
+        yield phi
+
+
+def _recipe(shadows: Shadows, bank: Bank, imitation: Imitation) -> TorchRecipe:
+    """The shadow models' recipe for as many epochs as they took: a rule of stopping may end before imitation begins."""
+    recipe = shadows.plan.recipe
+    assert isinstance(recipe, TorchRecipe)
+    if recipe.stop is None:
+        return replace(recipe, imitation=imitation)
+    epochs = [model.epoch for model in models_read(shadows, bank, "the number of their epochs, which imitators take")]
+    return replace(recipe, imitation=imitation, stop=None, epochs=max(1, round(float(np.mean(epochs)))))
+
+
+def _trained(plan: ShadowPlan, training: ShadowTraining, folder: Path, until: float, progress: Progress) -> Shadows:
+    def plan_of(strategy: Strategy, groups: list[list[int]] | None) -> ShadowPlan:
+        n_workers = strategy.n_processes if training.executor is None else training.executor.n_workers
+        of_stacks = groups or groups_of(plan.recipe, plan.member, strategy, n_workers)
+        return replace(plan, strategy=strategy, groups=of_stacks)
+
+    with alone(folder):
+        return train_shadows(
+            planned(folder, plan_of, lambda: plan.strategy),
+            folder,
+            Bank(training.bank),
+            executor=training.executor,
+            until=until,
+            stop_at_failure=training.stop_at_failure,
+            progress=progress,
+            what="imitator",
+        )

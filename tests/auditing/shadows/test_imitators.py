@@ -1,0 +1,198 @@
+"""Imitators in an audit: what a plain loop gives, what is asked and trained, what is kept, and what is refused."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.auditing.small_models import table, torch_recipe
+
+from vestige import ShadowTraining, SklearnRecipe, audit, audit_recipe
+from vestige.auditing import adversary
+from vestige.auditing.label_only import NoisyCopies
+from vestige.auditing.querying.settings import Querying
+from vestige.auditing.shadows import imitators as module
+from vestige.auditing.trained_models import cost_of
+from vestige.core.errors import InputError, TrainingError
+from vestige.core.views import MirrorAndShifts
+from vestige.data.signals.store import SignalStore
+from vestige.signals.phi import phi_from_logits
+from vestige.training.imitation import Imitation
+from vestige.training.stopping import LossPlateau
+from vestige.training.strategies import Measured, Strategy
+
+MEMBERS, NONMEMBERS = table(seed=1), table(seed=2)
+NAMES = ("imitator_ratio", "learnt_ratio_with_imitators")
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(monkeypatch):
+    """What a strategy is measured to be must not decide last bits."""
+    measured = [Measured(Strategy(), 0.001)]
+    monkeypatch.setattr("vestige.auditing.shadows.cost.measure_torch", lambda *_, **__: measured)
+
+
+def classifier() -> Any:
+    return torch_recipe(epochs=4).fit(MEMBERS, seed=3).classifier
+
+
+def training(folder: Any, **options: Any) -> ShadowTraining:
+    given = {"n_models": 8, "imitators": Imitation(n_pairs=2), "bank": folder / "bank"} | options
+    return ShadowTraining(torch_recipe(epochs=4), **given)
+
+
+def audited(folder: Any, **options: Any) -> Any:
+    run = options.pop("run", None)
+    return of(classifier(), training(folder, **options), run)
+
+
+def of(model: Any, adversary: ShadowTraining, run: Any = None) -> Any:
+    return audit(model, MEMBERS, NONMEMBERS, adversary=adversary, attacks=["lira_online", *NAMES], run=run)
+
+
+def said_of(result: Any) -> str:
+    return next(check.message for check in result.preflight.checks if check.name == "imitators")
+
+
+def test_both_attacks_are_played_and_say_what_they_learnt(tmp_path):
+    result = audited(tmp_path)
+    assert set(NAMES) <= set(result.results.attack)
+    assert said_of(result).startswith("12 of 12 imitators of the target and of 2 shadow models")
+    learnt = {one.attack: one for one in result.provenance.learnt}["learnt_ratio_with_imitators"]
+    assert (learnt.n_models, learnt.n_rows) == (2, 240)
+    without = audited(tmp_path, imitators=None)
+    of_lira = [r.results[r.results.attack == "lira_online"].reset_index(drop=True) for r in (result, without)]
+    pd.testing.assert_frame_equal(*of_lira)
+
+
+def test_imitators_are_those_of_a_plain_loop(tmp_path, monkeypatch):
+    seen = {}
+
+    def kept(shadows, answers, *given):
+        seen["found"], checks = module.imitated(shadows, answers, *given)
+        seen["plan"] = shadows.plan
+        seen["logits"] = [answers.whole(), *(shadows.store.read("logits", rows=[m])[0] for m in (0, 2))]
+        return seen["found"], checks
+
+    monkeypatch.setattr(adversary, "_imitated", lambda s, p, t, r, b, g: kept(s, p.outputs[0], t, r, np.inf, g))
+    audited(tmp_path)
+    found, plan = seen["found"], seen["plan"]
+    members = found.is_in
+    assert (members[0::2] == ~members[1::2]).all()
+    assert not any((half == row).all() for half in members for row in plan.member)
+    recipe = replace(plan.recipe, imitation=Imitation(n_pairs=2))
+    assert found.models.tolist() == [0, 2]
+    for logits, phi in zip(seen["logits"], found.phi, strict=True):
+        pool = plan.records.answered(logits)
+        for number, half in enumerate(members):
+            seed = replace(plan, seed=module._seed(plan)).seed_of(number)
+            model = recipe.fit(pool.take(np.flatnonzero(half)), seed=seed).classifier
+            wanted = phi_from_logits(model(_tensor(pool.inputs)).detach().numpy(), np.asarray(pool.labels))
+            np.testing.assert_allclose(phi[number], wanted, rtol=1e-4, atol=1e-5)
+
+
+def _tensor(inputs: Any) -> Any:
+    import torch
+
+    return torch.from_numpy(np.asarray(inputs, dtype=np.float32))
+
+
+def test_a_second_audit_trains_none_anew_and_another_target_only_its_own(tmp_path, monkeypatch):
+    first = audited(tmp_path)
+    trained: list[int] = []
+    train = module.train_shadows
+
+    def counted(*given, **options):
+        done = train(*given, **options)
+        trained.append(done.n_trained)
+        return done
+
+    monkeypatch.setattr(module, "train_shadows", counted)
+    pd.testing.assert_frame_equal(first.results, audited(tmp_path).results)
+    assert trained == [0, 0, 0]
+    other = torch_recipe(epochs=4).fit(MEMBERS, seed=4).classifier
+    of(other, training(tmp_path))
+    assert trained == [0, 0, 0, 4, 0, 0]
+
+
+def test_a_run_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    whole = audited(tmp_path / "whole")
+    train, calls = module.train_shadows, []
+
+    def stopped(*given, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return train(*given, **options)
+
+    monkeypatch.setattr(module, "train_shadows", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        audited(tmp_path, run=tmp_path / "run")
+    monkeypatch.setattr(module, "train_shadows", train)
+    resumed = audited(tmp_path, run=tmp_path / "run")
+    pd.testing.assert_frame_equal(whole.results, resumed.results)
+    place = tmp_path / "run" / "imitators" / "shadow-2" / "signals.zarr"
+    assert SignalStore.open(place).complete().all()
+    assert place.stat().st_mode & 0o077 == 0
+
+
+def test_a_rule_of_stopping_gives_imitators_the_epochs_that_shadow_models_took(tmp_path, monkeypatch):
+    recipes = []
+    train = module.train_shadows
+    monkeypatch.setattr(
+        module,
+        "train_shadows",
+        lambda plan, *given, **options: (recipes.append(plan.recipe), train(plan, *given, **options))[1],
+    )
+    recipe = replace(torch_recipe(epochs=9), stop=LossPlateau())
+    of(classifier(), replace(training(tmp_path), recipe=recipe))
+    assert {r.stop for r in recipes} == {None}
+    assert 1 <= recipes[0].epochs <= 9
+
+
+def test_without_time_they_are_left_out_and_said(tmp_path, monkeypatch):
+    def none(*_, **__):
+        raise TrainingError("Expected at least one imitator in the time there was, found none; give it more time.")
+
+    monkeypatch.setattr(module, "train_shadows", none)
+    result = audited(tmp_path)
+    assert said_of(result).startswith("No imitators were played: Expected at least one imitator in the time")
+    assert not set(NAMES) & set(result.results.attack)
+    assert {n.attack for n in result.not_run} >= set(NAMES)
+
+
+def test_the_plan_knows_their_cost(tmp_path):
+    given = classifier(), MEMBERS, NONMEMBERS, training(tmp_path), 0, Querying()
+    lines = cost_of(*given).lines()
+    assert any(line.startswith("12 imitators, of the target and of 2 shadow models") for line in lines)
+    with pytest.raises(InputError, match="Expected time for 2 shadow models and 12 imitators, about"):
+        cost_of(*given[:3], replace(given[3], within=0.01), 0, Querying())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda f: ShadowTraining(SklearnRecipe(_bayes()), n_models=8, imitators=Imitation()), "Expected a torch rec"),
+        (lambda f: ShadowTraining("same", n_models=8, imitators=Imitation()), "Expected a torch recipe for imitators"),
+        (lambda f: training(f, records=MEMBERS, n_models=1), "Expected shadow models that are trained on audited"),
+        (lambda f: training(f, checkpoints=(1, 2), epoch=2), "Expected shadow models that are trained on audited"),
+        (lambda f: training(f, imitators=Imitation(n_pairs=0)), "Expected 1 pair of imitators or more"),
+        (lambda f: audit_recipe(MEMBERS, training(f)), "Expected no imitators for the audit of a recipe"),
+        (lambda f: _asked(f, access="label", label_only=(NoisyCopies(),)), "found labels only"),
+        (lambda f: _asked(f, views=MirrorAndShifts()), "found several views of a record"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(tmp_path, make, message):
+    with pytest.raises(InputError, match=message):
+        make(tmp_path)
+
+
+def _bayes() -> Any:
+    from sklearn.naive_bayes import GaussianNB
+
+    return GaussianNB()
+
+
+def _asked(folder: Any, **querying: Any) -> Any:
+    return audit(classifier(), MEMBERS, NONMEMBERS, adversary=training(folder), querying=Querying(**querying))
