@@ -1,34 +1,31 @@
-"""Imitators on Location30: what they add to shadow models, alone and beside the learnt ratio.
+"""Imitators: what they add to 8 shadow models, alone and with the learnt ratio, against more shadow models.
 
-Nine targets, one of each of the first pairs of `location30`, are retrained with their seeds and asked for logits; eight
-imitators of each, in four pairs of halves, learn them. The weight with which the imitators' score is added to the
-learnt log-odds is found on two shadow models that play the target with imitators of their own, in two ways: by
-likelihood, and as the one with the highest TPR at 1 % FPR. Nothing of the target's members is used.
+Targets, one of each of the first pairs of a setting, are retrained with their seeds and asked for logits; eight
+imitators of each, in four pairs of halves, learn them. Two shadow models of each target are imitated too.
 
-`python -m tests.experiments.imitators FOLDER` with the folder of `study`, where phi of the 130 models lies.
+`python -m tests.experiments.imitators NAME --keep FOLDER` with the folder of `power`, where phi of the models lies;
+what imitators answer is kept there too. Writes `results/power/imitators-NAME.json`.
 """
 
-import json
-import platform
-import sys
+import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from tests.experiments.power import SETS, STORED, judge_what_is_stored
 from tests.experiments.settings import SETTINGS
-from tests.experiments.shadow_answers import in_pairs, kept, train_and_ask
-from tests.experiments.targets_in_turn import METRICS, mean_of, rates_of, shadows_of
-from vestige.attacks._imitators import imitators
+from tests.experiments.shadow_answers import kept
+from tests.experiments.study import circumstances, row_of, written
+from tests.experiments.targets_in_turn import METRICS, rates_of, shadows_of
 
 from vestige.attacks.empirical_bayes import empirical_bayes_online
+from vestige.attacks.imitators import imitator_ratio, learnt_ratio_with_imitators
 from vestige.attacks.learnt_ratio import learnt_ratio
-from vestige.core.drawn_together import remaining
+from vestige.core.digests import digest_of_columns
 from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.data.sets.designs import complementary_pairs
@@ -37,10 +34,9 @@ from vestige.training.imitation import Imitation
 from vestige.training.stacked import train_stack
 from vestige.training.torch_recipe import TorchRecipe
 
-N_TARGETS, N_SHADOWS, N_IMITATORS = 9, 8, 8
-WEIGHTS = (0.25, 0.5, 1.0)
-TRIED = (0.0, 0.25, 0.5, 1.0, 2.0)
-STORED = Path(__file__).parents[2] / "results" / "power" / "imitators-location30.json"
+N_SHADOWS, N_IMITATORS, N_PLAYERS = 8, 8, 2
+TARGETS = {"location30": 20, "adult": 9}
+"""Data sets, and how many targets of each: one of a pair."""
 
 
 def logits_of_models(
@@ -57,156 +53,91 @@ def logits_of_models(
 
 
 class Copied:
-    """Imitators of any of the models, trained when first asked for."""
+    """Imitators of any of the models: phi of the model itself, of its imitators, and their halves."""
 
-    def __init__(self, recipe: TorchRecipe, records: Records, is_in: np.ndarray) -> None:
-        self.recipe, self.records, self.is_in = recipe, records, is_in
-        self.found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self.seconds = 0.0
-
-    def prepare(self, models: Sequence[int]) -> None:
-        """Retrain the models with the seeds that they had, and ask them."""
-        seeds = [int(stream(0, f"experiment, model {i}").integers(2**31)) for i in models]
-        self.logits = dict(
-            zip(models, logits_of_models(self.recipe, self.records, self.is_in[models], seeds), strict=True)
-        )
+    def __init__(self, name: str, folder: Path, is_in: np.ndarray, epochs: float) -> None:
+        setting = SETTINGS[name]
+        self.records, self.recipe, self.is_in = setting.records(), setting.recipe(), is_in
+        # A rule of stopping could end before imitation begins: as many epochs as the models took.
+        plain = replace(self.recipe, stop=None, epochs=round(epochs)) if self.recipe.stop else self.recipe
+        self.imitator = replace(plain, imitation=Imitation())
+        self.folder, self.seconds = folder / f"imitators-{name}", 0.0
+        self.halves = complementary_pairs(N_IMITATORS, self.records.n_records, seed=1000)
 
     def of(self, model: int) -> tuple[np.ndarray, np.ndarray]:
-        """Phi of the imitators, and on which records they were trained."""
-        if model not in self.found:
+        """Phi of the model and of its imitators; trained when first asked for."""
+        path = self.folder / f"{model}.npz"
+        if not path.exists():
+            seed = int(stream(0, f"experiment, model {model}").integers(2**31))
+            (logits,) = logits_of_models(self.recipe, self.records, self.is_in[[model]], [seed])
             begun = time.perf_counter()
-            halves = complementary_pairs(N_IMITATORS, self.records.n_records, seed=1000 + model)
-            pool = self.records.answered(self.logits[model])
             seeds = [int(stream(model, f"imitator {i}").integers(2**31)) for i in range(N_IMITATORS)]
-            answers = logits_of_models(replace(self.recipe, imitation=Imitation()), pool, halves, seeds)
-            self.found[model] = self.phi(np.stack(answers)), halves
-            self.seconds += time.perf_counter() - begun
-        return self.found[model]
+            answers = logits_of_models(self.imitator, self.records.answered(logits), self.halves, seeds)
+            seconds = time.perf_counter() - begun
+            self.folder.mkdir(parents=True, exist_ok=True)
+            np.savez(path, own=self._phi(logits), imitators=self._phi(np.stack(answers)), seconds=seconds)
+        with np.load(path) as found:
+            self.seconds += float(found["seconds"])
+            return found["own"], found["imitators"]
 
-    def phi(self, logits: np.ndarray) -> np.ndarray:
-        """Phi, of the records last."""
+    def _phi(self, logits: np.ndarray) -> np.ndarray:
         return phi_from_logits(logits, np.broadcast_to(np.asarray(self.records.labels), logits.shape[:-1]))
 
 
-def weight_of(learnt: np.ndarray, added: np.ndarray, side: np.ndarray) -> float:
-    """Weight of the added score by logistic regression, with the learnt log-odds as they are and an intercept."""
-    terms, found = np.stack([np.ones(len(added)), added], axis=1), np.zeros(2)
-    for _ in range(30):
-        p = 1 / (1 + np.exp(-(terms @ found + learnt)))
-        step = np.linalg.solve((terms * (p * (1 - p))[:, None]).T @ terms + 1e-9 * np.eye(2), terms.T @ (side - p))
-        found += step
-        if np.abs(step).max() < 1e-8:
-            break
-    return float(found[1])
-
-
-Known = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Of a shadow model that plays the target: learnt log-odds, the imitators' score, and the side of each record."""
-
-
-def weights_of(known: Sequence[Known]) -> dict[str, float]:
-    """The weight of the imitators' score by each way of finding it."""
-    metric = METRICS[1]
-    rates = [np.mean([rates_of(odds + w * added, side)[metric] for odds, added, side in known]) for w in TRIED]
-    likely = weight_of(*(np.concatenate(part) for part in zip(*known, strict=True)))
-    return {"likelihood": likely, "highest TPR at 1 %": TRIED[int(np.argmax(rates))]}
-
-
-def played(
-    target: int, phi: np.ndarray, is_in: np.ndarray, copied: Copied
-) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Scores of one target by each way, and the weights that were found."""
-    own, shadows = copied.phi(copied.logits[target]), shadows_of(target // 2, len(phi), N_SHADOWS)
+def played(target: int, phi: np.ndarray, is_in: np.ndarray, copied: Copied) -> dict[str, np.ndarray]:
+    """Scores of one target."""
+    pair = target // 2
+    own, copies = copied.of(target)
+    shadows = shadows_of(pair, len(phi), N_SHADOWS)
     scores = {}
-    for n in (N_SHADOWS, 16, 128):
-        chosen = shadows_of(target // 2, len(phi), n)
-        scores[f"empirical_bayes_online, {n}"] = empirical_bayes_online(own, phi[chosen], is_in[chosen])
-    theirs, sides = phi[shadows], is_in[shadows]
-    learnt = learnt_ratio(own[:, None], theirs[:, :, None], sides)
-    alone = imitators(own, theirs, sides, *copied.of(target))
-    known: list[Known] = []
-    for place in (0, 2):  # one model of each of the first two pairs plays the target
-        left = remaining(sides, None, place)
-        player = copied.phi(copied.logits[shadows[place]])
-        odds = learnt_ratio(player[:, None], theirs[left][:, :, None], sides[left])
-        known.append((odds, imitators(player, theirs[left], sides[left], *copied.of(shadows[place])), sides[place]))
-    weights = weights_of(known)
-    scores |= {"learnt_ratio, 8": learnt, "imitators, 8 and 8": alone}
-    scores |= {f"learnt_ratio + {w:g} imitators, 8 and 8": learnt + w * alone for w in WEIGHTS}
-    found = {f"learnt_ratio + imitators, 8 and 8, weight by {way}": learnt + w * alone for way, w in weights.items()}
-    return scores | found, weights
+    for n in (8, 16, 32, 64, 128):
+        if n <= len(phi) - 2:
+            chosen = shadows_of(pair, len(phi), n)
+            scores[f"empirical_bayes_online, {n}"] = empirical_bayes_online(own, phi[chosen], is_in[chosen])
+    players = np.arange(0, 2 * N_PLAYERS, 2)  # the first of each of the first pairs
+    theirs, sides = phi[shadows].copy(), is_in[shadows]
+    of_players = []
+    for place in players:  # as they answered when they were trained again, which may differ by rounding
+        theirs[place], of_player = copied.of(shadows[place])
+        of_players.append(of_player)
+    given = own[:, None], theirs[:, :, None], sides
+    scores["learnt_ratio, 8"] = learnt_ratio(*given)
+    scores["imitator_ratio, 8 + 8"] = imitator_ratio(own, theirs, sides, copies, copied.halves)
+    of_imitators = copies, copied.halves, np.stack(of_players), players
+    scores["learnt_ratio_with_imitators, 8 + 8"] = learnt_ratio_with_imitators(*given, *of_imitators)
+    return scores
 
 
-def run(folder: Path, n_targets: int = N_TARGETS, say: Callable[[str], object] = print) -> dict[str, Any]:
-    """Measure; phi of the shadow models is read from the folder, or trained and put there."""
-    setting = SETTINGS["location30"]
-    records, recipe = setting.records(), setting.recipe()
-    is_in = in_pairs(setting.n_models, records.n_records)
-    answers = kept(
-        folder, "location30",
-        lambda: train_and_ask(recipe, records, is_in, seed=0, strategy=setting.strategy),
-    )  # fmt: skip
-    phi, copied = answers.phi[:, :, 0].astype(np.float64), Copied(recipe, records, is_in)
-    copied.prepare([2 * pair for pair in range(n_targets + 2)])
-    found, weights, residuals = [], [], []
+def run(name: str, folder: Path) -> dict[str, Any]:
+    answers = kept(folder, name, SETS[name][2])
+    phi, is_in, n_targets = answers.phi[:, :, 0].astype(np.float64), answers.is_in, TARGETS[name]
+    copied, found = Copied(name, folder, is_in, float(answers.epochs.mean())), []
     for pair in range(n_targets):
-        target = 2 * pair
-        scores, weight = played(target, phi, is_in, copied)
-        found.append({name: rates_of(score, is_in[target]) for name, score in scores.items()})
-        weights.append(weight)
-        residuals.append(explained(target, phi, is_in, copied))
-        say(f"target {target}: weights {weight}, {copied.seconds:.0f} s")
+        scores = played(2 * pair, phi, is_in, copied)
+        found.append({score: rates_of(values, is_in[2 * pair]) for score, values in scores.items()})
+        print(f"target {pair + 1} of {n_targets}, {copied.seconds:.0f} s of imitators", flush=True)
+    rates = {a: {m: np.round([f[a][m] for f in found], 5) for m in METRICS} for a in found[0]}
+    n_trained = len(list(copied.folder.glob("*.npz")))
     return {
-        "data": "location30",
-        "words": "nine targets of the models of location30, 8 shadow models and 8 imitators each; one target of a pair",
-        "configuration": {"n_targets": n_targets, "n_shadows": N_SHADOWS, "n_imitators": N_IMITATORS},
-        "imitator_seconds_each": round(copied.seconds / (N_IMITATORS * len(copied.found)), 2),
-        "fitted_weights": {way: [round(w[way], 3) for w in weights] for way in weights[0]},
-        "nonmembers": {name: round(float(np.mean([r[name] for r in residuals])), 3) for name in residuals[0]},
-        "rows": [row_of(name, found) for name in found[0]],
-    }  # fmt: skip
-
-
-def explained(target: int, phi: np.ndarray, is_in: np.ndarray, copied: Copied) -> dict[str, float]:
-    """How well OUT means of shadow models and of imitators foretell the target's phi of nonmembers."""
-    own, shadows = copied.phi(copied.logits[target]), shadows_of(target // 2, len(phi), N_SHADOWS)
-    out, told = ~is_in[target], {}
-    for name, theirs, sides in (("shadows", phi[shadows], is_in[shadows]), ("imitators", *copied.of(target))):
-        mean = np.where(sides, 0.0, theirs).sum(axis=0) / np.maximum((~sides).sum(axis=0), 1)
-        told[f"correlation_{name}"] = float(np.corrcoef(own[out], mean[out])[0, 1])
-        told[f"residual_std_{name}"] = float((own - mean)[out].std())
-        told[f"member_shift_{name}"] = float((own - mean)[~out].mean() - (own - mean)[out].mean())
-    return told
-
-
-def row_of(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over targets, and differences to empirical Bayes with 8 and with 128 shadow models."""
-    row: dict[str, Any] = {"score": name}
-    for metric in METRICS:
-        values = [f[name][metric] for f in found]
-        row[metric] = rounded(values)
-        for n in (8, 128):
-            other = [f[f"empirical_bayes_online, {n}"][metric] for f in found]
-            row[f"{metric} - empirical Bayes with {n}"] = rounded(np.subtract(values, other).tolist())
-    return row
-
-
-def rounded(values: Sequence[float]) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in vars(mean_of(np.asarray(values))).items()}
+        "data": name,
+        "words": SETTINGS[name].words,
+        "published": None,
+        "configuration": {
+            "n_targets": n_targets, "n_shadows": N_SHADOWS, "n_imitators": N_IMITATORS, "n_players": N_PLAYERS,
+            "alpha": Imitation().alpha, "warm_up": Imitation().warm_up,
+        },
+        "digest": digest_of_columns({"phi": answers.phi, "is_in": is_in}),
+        "seconds_of_eight_imitators": round(copied.seconds / max(1, n_targets * (1 + N_PLAYERS)), 1),
+        "imitated": n_trained,
+        "rows": [row_of(attack, metrics) for attack, metrics in rates.items()],
+    } | circumstances()  # fmt: skip
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.experiments.imitators", description=__doc__)
+    parser.add_argument("name", choices=TARGETS)
+    parser.add_argument("--keep", type=Path, required=True, help="where answers of models are kept")
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-    begun = time.perf_counter()
-    n_targets = int(sys.argv[2]) if len(sys.argv) > 2 else N_TARGETS
-    result = run(Path(sys.argv[1]), n_targets)
-    result |= {
-        "seconds": round(time.perf_counter() - begun),
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in ("numpy", "scipy", "torch")}},
-        "measured": date.today().isoformat(),
-    }
-    if len(sys.argv) == 2:
-        STORED.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    for row in result["rows"]:
-        print(row["score"], [row[m] for m in METRICS])
-    print({k: v for k, v in result.items() if k != "rows"})
+    written(run(asked.name, asked.keep), STORED / f"imitators-{asked.name}.json")
+    judge_what_is_stored()

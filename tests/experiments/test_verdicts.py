@@ -13,7 +13,6 @@ from tests.experiments.verdicts import (
     claim_row,
     enough_pairs,
     evidence,
-    evidence_of_mean,
     judged,
     marked,
     reasons,
@@ -120,11 +119,6 @@ def test_the_pairs_that_would_decide_do():
         )
         assert half < distance <= fewer
     assert enough_pairs("above", mean_of([1.0, -1.0, 0.5, -0.5]), 4) is None
-
-
-def test_means_alone_contradict_nothing():
-    assert verdicts([evidence_of_mean("above", mean_of(around(-1.0, 50)), 50)])[0].verdict is Verdict.UNDECIDED
-    assert verdicts([evidence_of_mean("above", mean_of(around(1.0, 50)), 50)])[0].verdict is Verdict.HOLDS
 
 
 def test_what_a_page_shows():

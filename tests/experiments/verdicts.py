@@ -80,17 +80,6 @@ def evidence(
     )
 
 
-def evidence_of_mean(relation: str, difference: Mean, n_pairs: int, *, unmet: str = "") -> Evidence:
-    """Where means alone were stored: there are no two sets, so that nothing can be contradicted."""
-    return Evidence(
-        agrees=finding(relation, difference) == "shown",
-        p_against=1.0,
-        n_pairs=n_pairs,
-        enough=enough_pairs(relation, difference, n_pairs),
-        unmet=unmet,
-    )
-
-
 def _against(relation: str, values: np.ndarray) -> tuple[float, float]:
     """One-sided p-values that the mean is below what is claimed, and above it."""
     low, high = LIMITS[relation]

@@ -46,6 +46,7 @@ def checks_of(audited: AuditInputs, curves: Mapping[str, Roc]) -> list[Check]:
         *preflight.blind_order({k: v[keep] for k, v in target.order.items()}, member, of_record),
         preflight.inverted_scores(curves, _without_direction(audited, curves)),
         *_checks_of_answers(audited),
+        _masked(audited, curves),
         _left_out(target),
         audited.target.people,
         *_checks_of_shadow(audited),
@@ -97,6 +98,12 @@ def _checks_of_answers(audited: AuditInputs) -> list[Check | None]:
     same = observed.predicted if observed.row_hashes is None else observed.row_hashes
     checks.append(None if same is None else preflight.constant_answers(same[keep]))
     return [*checks, preflight.rounded_probabilities(observed.rounding)]
+
+
+def _masked(audited: AuditInputs, curves: Mapping[str, Roc]) -> Check | None:
+    n_positive, n_classes = audited.target.observed.n_positive, audited.target.predictions.n_classes
+    kept = None if n_positive is None else n_positive[audited.target.keep]
+    return preflight.masked_answers(curves.get("max_confidence"), curves.get("correctness"), kept, n_classes)
 
 
 def _checks_of_shadow(audited: AuditInputs) -> list[Check | None]:

@@ -46,6 +46,7 @@ class Observed:
         predicted: Predicted class of every record, where it is known.
         losses: Loss of every record's true class, where it is known.
         row_hashes: A 64-bit hash of each row of logits, probabilities, phi or losses, where there are any.
+        n_positive: Classes with a probability above 0 in each answer, where there are probabilities.
         rounding: To what probabilities are rounded so that rows miss 1, in words; empty where they are not.
         digest: SHA-256 of the outputs and of every column given with them.
         not_run: Attacks that need something else.
@@ -56,6 +57,7 @@ class Observed:
     predicted: np.ndarray | None
     losses: np.ndarray | None
     row_hashes: np.ndarray | None
+    n_positive: np.ndarray | None
     rounding: str
     digest: str
     not_run: tuple[NotRun, ...]
@@ -89,6 +91,7 @@ def observe(
     kept = {name: np.empty(n, dtype=dtype) for name, dtype in _KEPT.items() if name in given}
     hashes = None if vector is None else np.empty(n, dtype=np.uint64)
     missed: list[tuple[np.ndarray, np.ndarray]] = []
+    n_positive = np.empty(n, dtype=np.int64) if isinstance(vector, Probabilities) else None
     digest = hashlib.sha256()
 
     def work(start: int, blocks: Mapping[type, np.ndarray]) -> int:
@@ -97,6 +100,8 @@ def observe(
             check_block(output, blocks[type(output)], start)
             if isinstance(output, Probabilities):
                 missed.append(rows_that_miss_one(blocks[type(output)], start))
+                if n_positive is not None:
+                    n_positive[rows] = np.count_nonzero(blocks[type(output)], axis=1)
         signals = _signals(blocks, predictions.labels[rows], arithmetic, phi_limit)
         for attack in played:
             scores[attack.name][rows] = attack.play(_with_made(signals, attack))
@@ -117,6 +122,7 @@ def observe(
         predicted=kept.get("predicted"),
         losses=kept.get("losses"),
         row_hashes=hashes,
+        n_positive=n_positive,
         rounding=rounding_of_table(predictions, missed),
         digest=digest.hexdigest(),
         not_run=tuple(NotRun(a.name, a.needs) for a in attacks if a not in played),
