@@ -23,7 +23,7 @@ from tests.experiments.study import circumstances, row_of, written
 from tests.experiments.targets_in_turn import METRICS, rates_of, shadows_of
 
 from vestige.attacks.empirical_bayes import empirical_bayes_online
-from vestige.attacks.imitators import imitator_ratio, learnt_ratio_with_imitators
+from vestige.attacks.imitator_ratio import imitator_ratio, learnt_ratio_with_imitators
 from vestige.attacks.learnt_ratio import learnt_ratio
 from vestige.core.digests import digest_of_columns
 from vestige.core.records import Records

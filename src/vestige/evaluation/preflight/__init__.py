@@ -5,8 +5,8 @@ says never depends on the order of the rows. Those that test a hypothesis each f
 random splits: `blind_inputs` 1 %; `blind_labels`, `blind_order`, `inverted_scores`, `masked_answers` and
 `reference_counts` 0.5 % each; `shadow_training` 0.3 %, `duplicates` 0.2 % and 0.1 % (repeats within a side),
 `equal_predictions` and `records_per_subject` 0.2 % each, `accuracy_below_chance`, `reference_membership` and
-`unrecognised_classes` 0.1 % each: faults that the last ones look for are far beyond any level. All together flag at most
-5 %, where all are run; others count.
+`unrecognised_classes` 0.1 % each: faults that the last ones look for are far beyond any level. All together flag at
+most 5 %, where all are run; others count.
 """
 
 from vestige.evaluation.preflight.accuracy_below_chance import accuracy_below_chance

@@ -69,8 +69,8 @@ def masked_answers(
     return Check(
         "masked_answers",
         Validity.LIMITED,
-        f"Answers look masked: right or wrong tells members (AUC {right.auc:.3f}), and the largest probability does not "
-        f"(AUC {sure.auc:.3f}).",
+        f"Answers look masked: right or wrong tells members (AUC {right.auc:.3f}), and the largest probability does "
+        f"not (AUC {sure.auc:.3f}).",
         _REMEDY,
     )
 

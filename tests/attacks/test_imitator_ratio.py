@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from vestige.attacks._predictive import log_density, predictives
-from vestige.attacks.imitators import fit_with_imitators, imitator_ratio, learnt_ratio_with_imitators
+from vestige.attacks.imitator_ratio import fit_with_imitators, imitator_ratio, learnt_ratio_with_imitators
 from vestige.attacks.learnt_ratio import learnt_ratio
 from vestige.core.errors import InputError
 from vestige.data.sets.designs import complementary_pairs
