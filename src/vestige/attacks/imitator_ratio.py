@@ -214,6 +214,19 @@ def learnt_ratio_with_imitators(
         InputError: No shadow model is imitated; fewer than 8 shadow models, so that fewer than 6 remain beside one that
             plays the target; or some phi is impossible.
 
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> is_in = np.stack([half := rng.random((5, 500)) < 0.5, ~half], axis=1).reshape(10, 500)
+        >>> own = rng.normal(size=(10, 500))  # what each model's training adds to its answers
+        >>> phi = np.where(is_in, 1.0, 0.0) + own
+        >>> copies = np.stack([own[0], own[0] + 0.1]), np.stack([own[[2, 4]], own[[2, 4]] + 0.1], axis=1)
+        >>> sides = np.array([rng.random(500) < 0.5] * 2)
+        >>> sides[1] = ~sides[0]
+        >>> given = phi[0][:, None], phi[2:, :, None], is_in[2:], copies[0], sides, copies[1], np.array([0, 2])
+        >>> scores = learnt_ratio_with_imitators(*given)
+        >>> bool(scores[is_in[0]].mean() > scores[~is_in[0]].mean() + 1)
+        True
+
     Source:
         Ours. Imitators after Du et al. 2026 (IMIA).
     """
