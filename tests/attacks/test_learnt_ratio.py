@@ -210,11 +210,9 @@ def test_models_that_saw_no_record_teach_nothing():
 
 @pytest.mark.parametrize("design", NULL["designs"], ids=lambda d: f"{d['design']}-{d['n_records']}-{d['answers']}")
 def test_without_a_leak_it_finds_none(design):
-    """2,000 draws a design or more, 5,000 of the small ones: `learnt_ratio_null_study.py`."""
-    assert design["draws"] >= (5_000 if design["n_records"] == 200 else 2_000)
-    assert abs(design["auc"] - 0.5) <= 3.3 * design["auc_error"]
-    if design["draws"] >= 5_000:
-        assert design["rejected_upper"] <= 0.06
+    """`learnt_ratio_null_study.py`."""
+    assert design["draws"] >= 5_000
+    assert design["rejected_upper"] <= 0.06
     assert design["rejected"] <= design["draws"] * 0.05 + 3 * (design["draws"] * 0.05 * 0.95) ** 0.5
     assert 0.93 <= design["auc_coverage"] <= 0.975
 

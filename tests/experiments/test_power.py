@@ -59,7 +59,7 @@ def _pairs(study, attack, n_shadows):
     return row["of_pairs"]["tpr_at_fpr_0.01"]
 
 
-@pytest.mark.parametrize("name", ["location30", "adult", "mnist"])
+@pytest.mark.parametrize("name", ["location30", "adult", "mnist", "cifar10-jpeg", "adult-forest", "german-credit"])
 def test_the_learnt_ratio_is_above_every_other_attack_with_eight_models(name):
     """At 1 % false positives, with six and with eight models: the whole interval of each difference, and the claim."""
     study = STORED[name]
