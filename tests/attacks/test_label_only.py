@@ -1,6 +1,8 @@
 """Attacks on labels: closed forms, a planted leak through a whole query path, and chance without one."""
 
+import json
 from math import sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,3 +134,12 @@ def test_what_cannot_be_is_refused():
         noise_robustness(none, one, one)
     with pytest.raises(InputError, match="Expected at least 1 copy of each record, found none"):
         augmentation_count(none)
+
+
+@pytest.mark.parametrize("kind", json.loads(Path(__file__).with_name("label_only_null.json").read_text()))
+def test_of_many_draws_without_a_leak_the_learnt_ratio_of_labels_finds_none(kind):
+    """`label_only_null_study.py`."""
+    assert kind["draws"] >= 10_000
+    assert abs(kind["auc"] - 0.5) <= 3.3 * kind["auc_error"]
+    assert kind["rejected_upper"] <= 0.06
+    assert 0.93 <= kind["auc_coverage"] <= 0.975

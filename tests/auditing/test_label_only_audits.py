@@ -135,6 +135,19 @@ def test_with_shadow_models_strengths_and_thresholds_are_theirs(with_shadows):
     ]  # fmt: skip
 
 
+def test_mixtures_compete_with_noise_where_the_learnt_ratio_is_played(with_shadows):
+    _, _, both, training = with_shadows
+    areas = []
+    for attacks, n_choices in ((["label_only_learnt_ratio"], 8), (["label_only_likelihood_ratio"], 4)):
+        querying = Querying(access="label", label_only=(NoisyCopies(20),))
+        result = audit(tree(both["members"]), **both, querying=querying, adversary=training, attacks=attacks)
+        assert f", of {n_choices}, by the TPR" in result.provenance.definitions[attacks[0]]
+        assert result.queries is not None
+        assert result.queries.n_sent == 2 * N + 32 + 20 * 2 * N
+        areas.append(row(result, attack=attacks[0], metric="auc", group="all").value)
+    assert areas[0] > areas[1] + 0.05
+
+
 def test_the_same_audit_again_gives_the_same_scores(with_shadows):
     result, _, both, training = with_shadows
     probes = (FEW, BoundarySearch(n_queries=120))

@@ -1,14 +1,17 @@
-"""How much of the confidences' power labels alone reach: `VESTIGE_DATA=... python -m tests.experiments.label_power`.
+"""How much of the confidences' power labels alone reach: `python -m tests.experiments.label_power NAME --keep FOLDER`.
 
-10 networks, 446-128-128-30, are trained for 40 epochs on random halves of Location30, in complementary pairs. The first
-of each pair is the target; the 8 models that are neither it nor its partner are the shadow models. All answer noisy
-copies of every record with labels, to the same copies. Intervals are Student's over pairs. Flips of .02 are those that
-shadow models chose in the study of labels. The triple of strengths is the better of two that were compared on these
-same targets, so rows with three strengths are slightly optimistic.
+From the root, with the data in VESTIGE_DATA. The networks of a setting are trained in complementary pairs. Both models
+of each pair are targets; the 8 models of the pairs that follow are the shadow models. All answer the same copies of
+every record with labels: noisy ones, and mixtures with records of other classes. Where several strengths have as many
+copies as are asked about (`draws` in the results), shadow models choose, each in turn the target of the others, by the
+TPR at 1 % FPR. Intervals are Student's over pairs. Networks and answers are kept in the folder as they come, and found
+again. What is stored of Location30 is older: five targets, and flips of fixed strengths alone.
 """
 
 import argparse
 import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,49 +19,178 @@ import numpy as np
 import torch
 from scipy import special
 from tests.experiments.settings import SETTINGS
+from tests.experiments.shadow_answers import in_pairs, mirrored_and_shifted
 from tests.experiments.study import circumstances
-from tests.experiments.targets_in_turn import mean_of
+from tests.experiments.targets_in_turn import METRICS, mean_of, rates_of, shadows_of
 
 from vestige.attacks.empirical_bayes import empirical_bayes_online
 from vestige.attacks.learnt_ratio import label_only_learnt_ratio
 from vestige.core.inputs import InputSpace
-from vestige.data.sets.designs import complementary_pairs
-from vestige.evaluation.roc import point_at_fpr, roc
+from vestige.core.seeds import stream
+from vestige.evaluation.strength import choose_on_shadows
 from vestige.signals.label_only.agreement import agreement
+from vestige.signals.label_only.mixtures import Mixtures, MixtureStrength
 from vestige.signals.label_only.noise import Noise, NoiseStrength
 from vestige.signals.phi import phi_from_logits
-from vestige.training.strategies import Strategy, groups_of, train_group
+from vestige.training.classifier import Classifier
+from vestige.training.strategies import groups_of, train_group
 
-RESULTS = Path(__file__).parents[2] / "results" / "power" / "labels-location30.json"
-STRENGTHS = (0.005, 0.01, 0.02, 0.05, 0.1)
-ASKED = {"1 x 25": ((2,), 25), "1 x 100": ((2,), 100), "3 x 34": ((1, 2, 3), 34), "3 x 83": ((1, 2, 3), 83)}
-"""Places of strengths, and copies of each."""
-METRICS = ("auc", "tpr_at_fpr_0.01", "tpr_at_fpr_0.001")
-N_MODELS, N_DRAWS, BLOCK = 10, 100, 200
+FOLDER = Path(__file__).parents[2] / "results" / "power"
+N_SHADOWS, BLOCK = 8, 20
 
 
-def observe() -> dict[str, np.ndarray]:
-    """Train the networks, and ask each about all copies: correct, [strength model record draw]."""
-    setting = SETTINGS["location30"]
-    pool, recipe, strategy = setting.records(), setting.recipe(), Strategy(stack=N_MODELS)
-    inputs, labels = np.asarray(pool.inputs).astype(np.float32), np.asarray(pool.labels)
-    is_in = complementary_pairs(N_MODELS, len(labels), seed=0)
-    [group] = groups_of(recipe, is_in, strategy)
-    models = list(train_group(recipe, pool, is_in[group], [int(i) for i in group], strategy))
-    trained = {int(i): model for i, model in zip(group, models, strict=True) if not isinstance(model, Exception)}
-    networks = [trained[i].classifier for i in range(N_MODELS)]
-    correct = np.zeros((len(STRENGTHS), *is_in.shape, N_DRAWS), dtype=bool)
+@dataclass(frozen=True)
+class Asking:
+    """A way of asking: copies at each strength of one of several choices, and how many of them."""
+
+    choices: tuple[tuple[str, ...], ...]
+    n_draws: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelStudy:
+    """What is asked of the networks of a setting.
+
+    Attributes:
+        n_models: Networks.
+        draws: Copies that are asked about, by the name of their strength: what is changed, and how much.
+        asked: Ways of asking, by their names.
+        chosen: Strengths of the copies of which shadow models choose 25.
+        n_records: Records that are asked about, the first of the pool; all if omitted.
+        batch: Inputs that a network is given at once, as many as are fast.
+    """
+
+    n_models: int
+    draws: Mapping[str, int]
+    asked: Mapping[str, Asking]
+    chosen: tuple[str, ...]
+    n_records: int | None = None
+    batch: int = 2_000
+
+
+def _one(*names: str) -> tuple[tuple[str, ...], ...]:
+    return tuple((name,) for name in names)
+
+
+_GAUSSIAN = ("gaussian-0.02", "gaussian-0.05", "gaussian-0.1", "gaussian-0.2")
+_FLIPS = ("flips-0.005", "flips-0.01", "flips-0.02", "flips-0.05")
+_BOTH = tuple(f"{one}+{other}" for one, other in zip(_GAUSSIAN, _FLIPS, strict=True))
+_MIXED = ("mixture-0.05", "mixture-0.1", "mixture-0.2", "mixture-0.4")
+VIEWS = "views"
+"""The image, shifted by up to a pixel, and mirrored."""
+_ON_CIFAR = dict.fromkeys((*_MIXED, *_GAUSSIAN), 34) | {"mixture-0.1": 100, "gaussian-0.1": 100, VIEWS: 18}
+_ON_LOCATION = dict.fromkeys((*_FLIPS, *_MIXED), 100) | dict.fromkeys(("flips-0.02", "mixture-0.1", "mixture-0.2"), 250)
+_ON_ADULT = dict.fromkeys((*_BOTH, *_MIXED), 100) | {_BOTH[0]: 250, "mixture-0.05": 250, "mixture-0.1": 250}
+CHOSEN = "25 of mixtures, 3 x 34, chosen by shadow models"
+
+
+def _askings(noise: tuple[str, ...], draws: Mapping[str, int]) -> dict[str, Asking]:
+    found = {}
+    for n in (25, 34, 100, 250):
+        for kind, names in (("noise", noise), ("mixtures", _MIXED), ("either", noise + _MIXED)):
+            enough = tuple(name for name in names if draws[name] >= n)
+            if enough and (kind != "either" or n == 34):
+                found[f"{kind}, 1 x {n}"] = Asking(_one(*enough), n)
+    found["noise, 3 x 34"] = Asking((noise[:3], noise[1:]), 34)
+    if VIEWS in draws:
+        found["shifts and mirror, 18"] = Asking(_one(VIEWS), draws[VIEWS])
+    found["mixtures, 3 x 34"] = Asking((_MIXED[:3], _MIXED[1:]), 34)
+    return found
+
+
+STUDIES = {
+    "location30": LabelStudy(n_models=18, draws=_ON_LOCATION, asked=_askings(_FLIPS, _ON_LOCATION), chosen=_MIXED[:3]),
+    "cifar10-jpeg": LabelStudy(
+        n_models=18, draws=_ON_CIFAR, asked=_askings(_GAUSSIAN, _ON_CIFAR), chosen=_MIXED[:3], batch=50
+    ),
+    "adult": LabelStudy(
+        n_models=18, draws=_ON_ADULT, asked=_askings(_BOTH, _ON_ADULT), chosen=_MIXED[:3], n_records=5_000
+    ),
+}
+
+
+# ----------------------------------------------------------------------------------------- networks and answers
+
+
+def networks(name: str, folder: Path) -> list[Classifier]:
+    """The networks of a setting, trained where they are not kept; what they answer to the records is kept beside."""
+    setting, n_models = SETTINGS[name], STUDIES[name].n_models
+    recipe, pool, found = setting.recipe(), setting.records(), {}
+    is_in = in_pairs(n_models, pool.n_records)
+    for group in groups_of(recipe, is_in, setting.strategy):
+        paths = {i: folder / f"model-{i}.pt" for i in group}
+        if not all(path.exists() for path in paths.values()):
+            seeds = [int(stream(0, f"experiment, model {i}").integers(2**31)) for i in group]
+            trained = train_group(recipe, pool, is_in[group], seeds, setting.strategy)
+            for i, model in zip(group, trained, strict=True):
+                if isinstance(model, Exception):
+                    raise model
+                torch.save(model.classifier.state_dict(), paths[i])
+                print(f"model {i}, {model.epoch} epochs", flush=True)
+        for i, path in paths.items():
+            found[i] = Classifier(recipe.network(), recipe.preprocess)
+            found[i].load_state_dict(torch.load(path))
+    return [found[i].ready() for i in range(n_models)]
+
+
+def observe(name: str, folder: Path) -> dict[str, Any]:
+    """What every network answers: phi, and whether each copy gets the record's class, by the name of the strength."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pool, found, study = SETTINGS[name].records(), networks(name, folder), STUDIES[name]
+    n = study.n_records or pool.n_records
+    inputs, labels = np.asarray(pool.inputs), np.asarray(pool.labels)
+    correct = {}
     with torch.inference_mode():
-        phi = [phi_from_logits(network(torch.from_numpy(inputs)).numpy(), labels) for network in networks]
-        for place, flips in enumerate(STRENGTHS):
-            noise = Noise(InputSpace(), inputs, NoiseStrength(flips=flips), seed=0)
-            for first in range(0, len(labels), BLOCK):
-                rows = np.arange(first, min(first + BLOCK, len(labels)))
-                copies = torch.from_numpy(noise.copies(inputs[rows], rows, 0, N_DRAWS))
-                for model, network in enumerate(networks):
-                    found = network(copies).argmax(1).numpy().reshape(len(rows), N_DRAWS)
-                    correct[place, model, rows] = found == labels[rows, None]
-    return {"phi": np.array(phi), "is_in": is_in, "correct": correct}
+        asked = torch.from_numpy(inputs[:n])
+        phi = [phi_from_logits(_answers(one, asked, study.batch).numpy(), labels[:n]) for one in found]
+        for strength, n_draws in study.draws.items():
+            path = folder / f"{strength}.npy"
+            kept = np.load(path) if path.exists() else np.empty((len(found), n, 0), dtype=np.uint8)
+            if kept.shape[2] < n_draws:
+                make = _copies_of(inputs, labels, strength)
+                more = _classes(found, make, n, range(kept.shape[2], n_draws), study.batch)
+                kept = np.concatenate([kept, more], axis=2)
+                np.save(path, kept)
+                print(f"{strength}, {n_draws} copies", flush=True)
+            correct[strength] = kept[:, :, :n_draws] == labels[:n, None]
+    return {"phi": np.array(phi), "is_in": in_pairs(len(found), pool.n_records)[:, :n], "correct": correct}
+
+
+def _answers(network: Any, inputs: torch.Tensor, batch: int) -> torch.Tensor:
+    return torch.cat([network(part) for part in inputs.split(batch)])
+
+
+Make = Callable[[np.ndarray, int, int], np.ndarray]
+"""From rows and a range of draws to copies."""
+
+
+def _classes(found: Sequence[Any], make: Make, n: int, draws: range, batch: int) -> np.ndarray:
+    """Classes that networks give copies of the first n records, model x record x draw."""
+    answers = np.empty((len(found), n, len(draws)), dtype=np.uint8)
+    for first in range(0, n, BLOCK):
+        rows = np.arange(first, min(first + BLOCK, n))
+        copies = torch.from_numpy(make(rows, draws.start, draws.stop))
+        for model, network in enumerate(found):
+            answers[model, rows] = _answers(network, copies, batch).argmax(1).numpy().reshape(rows.size, -1)
+    return answers
+
+
+def _copies_of(inputs: np.ndarray, labels: np.ndarray, strength: str) -> Make:
+    """Makes copies by the name of a strength, such as `mixture-0.2`."""
+    if strength == VIEWS:
+        return lambda rows, first, last: np.stack(list(mirrored_and_shifted(inputs[rows])), axis=1)[
+            :, first:last
+        ].reshape(-1, *inputs.shape[1:])
+    parts = {kind: float(value) for kind, value in (part.split("-") for part in strength.split("+"))}
+    if "mixture" in parts:
+        return Mixtures(InputSpace(), inputs, labels, MixtureStrength(parts["mixture"]), seed=0).copies
+    noise = Noise(
+        InputSpace(), inputs, NoiseStrength(gaussian=parts.get("gaussian", 0), flips=parts.get("flips", 0)), 0
+    )
+    return lambda rows, first, last: np.asarray(noise.copies(inputs[rows], rows, first, last))
+
+
+# ------------------------------------------------------------------------------------------------------ attacks
 
 
 def beta_binomial(own: np.ndarray, theirs: np.ndarray, is_in: np.ndarray, n: int) -> np.ndarray:
@@ -87,67 +219,122 @@ def beta_binomial(own: np.ndarray, theirs: np.ndarray, is_in: np.ndarray, n: int
     return np.asarray(log_p[1] - log_p[0])
 
 
-def scores_of(seen: dict[str, np.ndarray], target: int) -> dict[tuple[str, str], np.ndarray]:
-    """Every attack on one target, by its name and by what is asked."""
-    models = np.arange(len(seen["is_in"]))
-    others = models // 2 != target // 2
-    is_in, phi = seen["is_in"][others], seen["phi"]
+def log_odds_of_chosen(
+    own: np.ndarray, theirs: np.ndarray, is_in: np.ndarray, n: int = 25, strength: float = 4.0
+) -> np.ndarray:
+    """Sum of the log-odds of the target's answers to the n copies whose answers tell most among the shadow models.
+
+    The rate at which models of a side call a copy rightly has a beta prior of this strength: its mean is the copy's
+    rate over all records, moved on the logit scale as far as the record's rate over all copies is from that of all.
+
+    Args:
+        own: Which copies the target calls rightly, record x copy.
+        theirs: The same of shadow models, model x record x copy.
+        is_in: Of the shadow models.
+        n: Copies that would be asked about.
+        strength: Of the prior.
+    """
+    rates = []
+    for side in (is_in, ~is_in):
+        k, right = side.sum(axis=0)[:, None], (theirs & side[:, :, None]).sum(axis=0)
+        of_copy = special.logit(np.clip(right.sum(axis=0) / k.sum(), 0.01, 0.99))
+        of_record = np.clip(right.mean(axis=1, keepdims=True) / np.maximum(k, 1), 0.02, 0.98)
+        prior = special.expit(of_copy + special.logit(of_record) - special.logit(of_record.mean()))
+        rates.append(np.clip((right + strength * prior) / (k + strength), 0.01, 0.99))
+    of_in, of_out = rates
+    tell = (of_in - of_out) ** 2 / (of_in * (1 - of_in) + of_out * (1 - of_out))
+    places = np.argsort(-tell, axis=1, kind="stable")[:, :n]
+    odds = np.where(own, np.log(of_in / of_out), np.log((1 - of_in) / (1 - of_out)))
+    return np.asarray(np.take_along_axis(odds, places, axis=1).sum(axis=1))
+
+
+def _chosen(
+    correct: Mapping[str, np.ndarray], asking: Asking, shadows: Sequence[int], is_in: np.ndarray
+) -> tuple[str, ...]:
+    """The strengths with the largest TPR at 1 % FPR of shadow models in turn; these stand in pairs."""
+    if len(asking.choices) == 1:
+        return asking.choices[0]
+    signals = [
+        np.mean([agreement(correct[name][shadows][:, :, : asking.n_draws]) for name in names], axis=0)
+        for names in asking.choices
+    ]
+    partner = np.arange(len(shadows)) ^ 1
+    return asking.choices[choose_on_shadows(empirical_bayes_online, signals, is_in, partner).strength]
+
+
+def scores_of(
+    seen: dict[str, Any], study: LabelStudy, target: int, picked: list[tuple[str, tuple[str, ...]]]
+) -> dict[tuple[str, str], np.ndarray]:
+    """Every attack on one target, by its name and by what is asked; the strengths taken are appended to `picked`."""
+    shadows = shadows_of(target // 2, len(seen["is_in"]), N_SHADOWS)
+    is_in, phi, correct = seen["is_in"][shadows], seen["phi"], seen["correct"]
+    given = phi[target], phi[shadows], is_in
     scores = {
-        ("empirical Bayes", "confidences"): empirical_bayes_online(phi[target], phi[others], is_in),
-        ("learnt ratio", "confidences"): label_only_learnt_ratio(phi[target], phi[others], is_in),
+        ("empirical Bayes", "confidences"): empirical_bayes_online(*given),
+        ("learnt ratio", "confidences"): label_only_learnt_ratio(*given),
     }
-    for asked, (places, n) in ASKED.items():
-        correct = seen["correct"][list(places), :, :, :n]
-        counts, signal = correct.sum(axis=3), agreement(correct).mean(axis=0)
+    for asked, asking in study.asked.items():
+        names = _chosen(correct, asking, shadows, is_in)
+        picked.append((asked, names))
+        shown = np.stack([correct[name][:, :, : asking.n_draws] for name in names])
+        counts, signal = shown.sum(axis=3), agreement(shown).mean(axis=0)
+        given = signal[target], signal[shadows], is_in
         scores |= {
-            ("Gaussian of shares", asked): empirical_bayes_online(signal[target], signal[others], is_in),
+            ("Gaussian of shares", asked): empirical_bayes_online(*given),
             ("beta-binomial of counts", asked): np.sum(
-                [beta_binomial(c[target], c[others], is_in, n) for c in counts], axis=0
+                [beta_binomial(c[target], c[shadows], is_in, asking.n_draws) for c in counts], axis=0
             ),
-            ("learnt ratio", asked): label_only_learnt_ratio(signal[target], signal[others], is_in),
+            ("learnt ratio", asked): label_only_learnt_ratio(*given),
         }
+    if study.chosen:
+        copies = np.concatenate([correct[name][:, :, :34] for name in study.chosen], axis=2)
+        scores["log-odds of copies", CHOSEN] = log_odds_of_chosen(copies[target], copies[shadows], is_in)
     return scores
 
 
-def rates(scores: np.ndarray, member: np.ndarray) -> tuple[float, float, float]:
-    """AUC, and TPR at 1 % and 0.1 % FPR."""
-    curve = roc(scores[member], scores[~member])
-    return curve.auc, curve.rates_at(point_at_fpr(curve, 0.01))[0], curve.rates_at(point_at_fpr(curve, 0.001))[0]
+def study_of(seen: dict[str, Any], study: LabelStudy) -> tuple[list[dict[str, Any]], dict[str, dict[str, int]]]:
+    """A row per attack and way of asking, and how often each choice was taken.
 
-
-def study(seen: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """A row per attack and way of asking; differences are to the Gaussian of the same answers."""
-    found: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
-    for target in range(0, len(seen["is_in"]), 2):
-        for key, scores in scores_of(seen, target).items():
-            found.setdefault(key, []).append(rates(scores, seen["is_in"][target]))
+    Differences are to the Gaussian of the same answers; those of chosen copies to 25 that were not chosen.
+    """
+    found: dict[tuple[str, str], list[np.ndarray]] = {}
+    picked: list[tuple[str, tuple[str, ...]]] = []
+    for pair in range(len(seen["is_in"]) // 2):
+        of_pair: dict[tuple[str, str], list[list[float]]] = {}
+        for target in (2 * pair, 2 * pair + 1):
+            for key, scores in scores_of(seen, study, target, picked).items():
+                rates = rates_of(scores, seen["is_in"][target])
+                of_pair.setdefault(key, []).append([rates[metric] for metric in METRICS])
+        for key, values in of_pair.items():
+            found.setdefault(key, []).append(np.mean(values, axis=0))
     rows = []
     for (attack, asked), values in found.items():
-        plain = found[("empirical Bayes" if asked == "confidences" else "Gaussian of shares", asked)]
+        plain = {"confidences": ("empirical Bayes", asked), CHOSEN: ("Gaussian of shares", "mixtures, 1 x 25")}
+        others = found[plain.get(asked, ("Gaussian of shares", asked))]
         row: dict[str, Any] = {"attack": attack, "asked": asked}
         for i, metric in enumerate(METRICS):
-            ours, theirs = np.array(values)[:, i], np.array(plain)[:, i]
+            ours, theirs = np.array(values)[:, i], np.array(others)[:, i]
             row[metric] = {k: round(v, 4) for k, v in vars(mean_of(ours)).items()}
             row[f"{metric}_more"] = {k: round(v, 4) for k, v in vars(mean_of(ours - theirs)).items()}
         rows.append(row)
-    return rows
+    taken: dict[str, dict[str, int]] = {}
+    for asked, names in picked:
+        of_asked = taken.setdefault(asked, {})
+        of_asked[", ".join(names)] = of_asked.get(", ".join(names), 0) + 1
+    return rows, taken
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.experiments.label_power", description=__doc__)
-    parser.add_argument("--keep", type=Path, help="file where answers of the networks are kept")
-    keep = parser.parse_args().keep
-    if keep is not None and keep.exists():
-        with np.load(keep) as stored:
-            seen = dict(stored)
-    else:
-        seen = observe()
-        if keep is not None:
-            np.savez_compressed(keep, phi=seen["phi"], is_in=seen["is_in"], correct=seen["correct"])
-    head = {"data": "location30", "n_models": N_MODELS, "n_shadows": N_MODELS - 2, "strengths": STRENGTHS}
-    lines = ",\n  ".join(json.dumps(row) for row in study(seen))
-    text = json.dumps(head | circumstances(), indent=1)[:-2]
-    RESULTS.write_text(f'{text},\n "rows": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
+    parser.add_argument("name", choices=STUDIES)
+    parser.add_argument("--keep", type=Path, required=True, help="folder where networks and answers are kept")
+    args = parser.parse_args()
+    study = STUDIES[args.name]
+    rows, taken = study_of(observe(args.name, args.keep / args.name), study)
+    head = {"data": args.name, "n_models": study.n_models, "n_shadows": N_SHADOWS}
+    lines = ",\n  ".join(json.dumps(row) for row in rows)
+    text = json.dumps(head | {"draws": study.draws, "taken": taken} | circumstances(), indent=1)[:-2]
+    (FOLDER / f"labels-{args.name}.json").write_text(f'{text},\n "rows": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
 
 
 if __name__ == "__main__":

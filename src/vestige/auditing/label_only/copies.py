@@ -17,7 +17,7 @@ from vestige.auditing.label_only.likelihood import (
     played_ratio,
     ratio_scores,
 )
-from vestige.auditing.label_only.probe import FEWEST, Probe, score
+from vestige.auditing.label_only.probe import FEWEST, LEARNT, Probe, score
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
 from vestige.auditing.played import Played, PlayedAttacks
 from vestige.auditing.references.scores import partners_of
@@ -39,6 +39,10 @@ class CopiesOfRecords(Probe):
     @abstractmethod
     def strengths(self, pool: Records, space: InputSpace) -> tuple[Any, ...]:
         """Return the strengths to choose from, the weakest first."""
+
+    def also_strengths(self, pool: Records, space: InputSpace) -> tuple[Any, ...]:
+        """Return further strengths that the ratios may take where the learnt ratio is played."""
+        return ()
 
     @abstractmethod
     def n_queries(self, strength: Any) -> int:
@@ -68,15 +72,17 @@ class CopiesOfRecords(Probe):
         strengths = self.strengths(question.pool, question.space)
         shadows = question.trained_on_halves
         ratio = allows_ratio(shadows, question.wanted)
-        of_source, agreements = self._asked_shadows(strengths, question, ratio=ratio)
+        learns = LEARNT in question.wanted and allows_ratio(shadows, (LEARNT,))
+        every = (*strengths, *(self.also_strengths(question.pool, question.space) if learns else ()))
+        of_source, agreements = self._asked_shadows(every, question, ratio=ratio)
 
         def asked(place: int, attack: str) -> np.ndarray:
             question.progress(f"asking the target: {attack.replace('_', ' ')}", 0, 1)
-            return self.ask(question.target(attack), question.pool, question.space, strengths[place], question.seed)
+            return self.ask(question.target(attack), question.pool, question.space, every[place], question.seed)
 
         played: list[Played] = []
         copies: dict[str, Copies] = {}
-        chosen, how = self._chosen(strengths, of_source, question)
+        chosen, how = self._chosen(strengths, of_source[: len(strengths)], question)
         counted = [name for name in self.attacks if name in question.wanted and name not in FEWEST]
         if counted:
             correct = asked(chosen, counted[0])
@@ -98,7 +104,7 @@ class CopiesOfRecords(Probe):
             same = bool(counted) and place == chosen
             correct = asked(chosen, counted[0]) if same else asked(place, next(iter(ways)).attack)
             definition = (
-                f"strength {strengths[place]}, of {len(strengths)}, by the TPR at 1 % FPR of every shadow model in "
+                f"strength {every[place]}, of {len(every)}, by the TPR at 1 % FPR of every shadow model in "
                 f"turn as target; share of {correct.shape[1]} copies on the probit scale"
             )
             signals, n_queries = (agreement(correct), agreements[place]), correct.shape[1]

@@ -10,19 +10,24 @@ from vestige.auditing.label_only.probe import LEARNT, RATIO, all_records
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
 from vestige.core.targets import LabelTarget
+from vestige.signals.label_only.mixtures import MixtureStrength, mixture_labels
 from vestige.signals.label_only.noise import NoiseStrength, noise_labels
 
 _FLIPS = (0.005, 0.01, 0.02, 0.05)
 _GAUSSIAN = (0.02, 0.05, 0.1, 0.2)
+_MIXTURES = (0.05, 0.1, 0.2, 0.4)
 
 
 @dataclass(frozen=True)
 class NoisyCopies(DrawnCopies):
     """Copies with noise, of the kind that the features allow: Gaussian for numbers, flips for bits and categories.
 
+    Where the learnt ratio is played, it and the likelihood ratio may take mixtures with records of other classes in
+    their place, if these find more members of the shadow models.
+
     Attributes:
         n_draws: Copies of every record.
-        choices: Strengths to choose from; usual ones for these features if empty.
+        choices: Strengths of noise to choose from; usual ones for these features, and mixtures, if empty.
 
     Raises:
         InputError: There is no draw.
@@ -52,10 +57,23 @@ class NoisyCopies(DrawnCopies):
             return tuple(NoiseStrength(gaussian=s) for s in _GAUSSIAN)
         return tuple(NoiseStrength(gaussian=s, flips=p) for s, p in zip(_GAUSSIAN, _FLIPS, strict=True))
 
+    def also_strengths(self, pool: Records, space: InputSpace) -> tuple[MixtureStrength, ...]:
+        """Return mixtures, where the inputs are an array of records of several classes."""
+        if self.choices or hasattr(pool.inputs, "columns") or np.ptp(pool.labels) == 0:
+            return ()
+        return tuple(MixtureStrength(share) for share in _MIXTURES)
+
     def ask(
-        self, target: LabelTarget, pool: Records, space: InputSpace, strength: NoiseStrength, seed: int
+        self,
+        target: LabelTarget,
+        pool: Records,
+        space: InputSpace,
+        strength: NoiseStrength | MixtureStrength,
+        seed: int,
     ) -> Bool[np.ndarray, "record draw"]:
-        """Ask about the noisy copies; those of a seed are the same for every model."""
+        """Ask about the copies; those of a seed are the same for every model."""
+        if isinstance(strength, MixtureStrength):
+            return mixture_labels(target, pool.inputs, pool.labels, space, strength, self.n_draws, seed)
         return noise_labels(target, pool.inputs, pool.labels, all_records(pool), space, strength, self.n_draws, seed)
 
     def after_fewer(self, correct: np.ndarray, right: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
