@@ -198,7 +198,15 @@ def test_the_columns_of_the_results_are_those_of_the_plan():
 
 LONG = {"audit_command", "audit", "surfree", "hop_skip_jump"}
 """A command's options, the door to an audit, and searches that read like their pseudo-code."""
-MANY_PARAMETERS = {"audit_command", "audit", "surfree", "hop_skip_jump", "white_box_gradient"}
+MANY_PARAMETERS = {
+    "audit_command",
+    "audit",
+    "surfree",
+    "hop_skip_jump",
+    "white_box_gradient",
+    "fit_with_imitators",
+    "learnt_ratio_with_imitators",
+}
 """The same, and an attack whose parameters are its signals."""
 
 

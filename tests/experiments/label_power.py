@@ -5,7 +5,7 @@ of each pair are targets; the 8 models of the pairs that follow are the shadow m
 every record with labels: noisy ones, and mixtures with records of other classes. Where several strengths have as many
 copies as are asked about (`draws` in the results), shadow models choose, each in turn the target of the others, by the
 TPR at 1 % FPR. Intervals are Student's over pairs. Networks and answers are kept in the folder as they come, and found
-again. What is stored of Location30 is older: five targets, and flips of fixed strengths alone.
+again.
 """
 
 import argparse

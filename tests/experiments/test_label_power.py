@@ -35,13 +35,13 @@ def power(name):
     return {key: row["tpr_at_fpr_0.01"] for key, row in stored(name).items()}
 
 
-@pytest.mark.parametrize("name", ["adult", "cifar10-jpeg"])
+@pytest.mark.parametrize("name", STUDIES)
 def test_every_way_of_asking_is_stored(name):
     study, rows = STUDIES[name], stored(name)
     assert len(rows) == 2 + 3 * len(study.asked) + bool(study.chosen)
 
 
-@pytest.mark.parametrize("name", ["adult", "cifar10-jpeg"])
+@pytest.mark.parametrize("name", STUDIES)
 def test_the_learnt_ratio_finds_more_than_a_gaussian_of_the_same_answers(name):
     rows = stored(name)
     for asked in STUDIES[name].asked:
@@ -50,11 +50,12 @@ def test_the_learnt_ratio_finds_more_than_a_gaussian_of_the_same_answers(name):
 
 
 def test_how_much_of_the_confidences_power_labels_reach_on_location30():
+    """Of empirical Bayes nine tenths with 250 labels, with 25 not quite three quarters."""
     found = {key: value["value"] for key, value in power("location30").items()}
     all_of_it = found["empirical Bayes", "confidences"]
-    assert found["learnt ratio", "1 x 25"] > 0.7 * all_of_it
-    assert found["learnt ratio", "1 x 100"] > 0.8 * all_of_it
-    assert found["learnt ratio", "3 x 83"] > 0.8 * all_of_it
+    for kind in ("noise", "mixtures"):
+        assert 0.7 * all_of_it < found["learnt ratio", f"{kind}, 1 x 25"] < 0.75 * all_of_it
+        assert found["learnt ratio", f"{kind}, 1 x 250"] > 0.9 * all_of_it
 
 
 def test_how_much_of_it_they_reach_on_adult():
@@ -76,7 +77,7 @@ def test_on_images_mixtures_find_members_where_noise_finds_fewer():
     assert all(name.startswith("mixture") for name in taken["either, 1 x 34"])
 
 
-@pytest.mark.parametrize("name", ["adult", "cifar10-jpeg"])
+@pytest.mark.parametrize("name", list(STUDIES))
 def test_copies_that_shadow_models_choose_are_worth_no_more_than_others(name):
     found = power(name)
     assert found["log-odds of copies", CHOSEN]["value"] < found["learnt ratio", "mixtures, 1 x 34"]["upper"]

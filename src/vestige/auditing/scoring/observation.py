@@ -83,7 +83,7 @@ def observe(
         phi_limit: What `phi_limit_of` gives for these attacks.
 
     Raises:
-        InputError: A value is not finite, a row is no probability distribution, a loss is negative, or an attack fails.
+        InputError: A value is not finite, a row is no distribution, a loss is negative, or an attack fails.
     """
     n, vector, given = predictions.n_records, _vector(predictions), _available(predictions, arithmetic)
     played = [a for a in attacks if set(a.reads) <= given]
@@ -91,17 +91,16 @@ def observe(
     kept = {name: np.empty(n, dtype=dtype) for name, dtype in _KEPT.items() if name in given}
     hashes = None if vector is None else np.empty(n, dtype=np.uint64)
     missed: list[tuple[np.ndarray, np.ndarray]] = []
-    n_positive = np.empty(n, dtype=np.int64) if isinstance(vector, Probabilities) else None
+    n_positive = np.empty(n, dtype=np.int64)
     digest = hashlib.sha256()
 
     def work(start: int, blocks: Mapping[type, np.ndarray]) -> int:
         rows = slice(start, start + len(next(iter(blocks.values()))))
         for output in predictions.outputs:
             check_block(output, blocks[type(output)], start)
-            if isinstance(output, Probabilities):
-                missed.append(rows_that_miss_one(blocks[type(output)], start))
-                if n_positive is not None:
-                    n_positive[rows] = np.count_nonzero(blocks[type(output)], axis=1)
+        if Probabilities in blocks:
+            missed.append(rows_that_miss_one(blocks[Probabilities], start))
+            n_positive[rows] = np.count_nonzero(blocks[Probabilities], axis=1)
         signals = _signals(blocks, predictions.labels[rows], arithmetic, phi_limit)
         for attack in played:
             scores[attack.name][rows] = attack.play(_with_made(signals, attack))
@@ -111,23 +110,29 @@ def observe(
             hashes[rows] = preflight.row_hashes(blocks[type(vector)])
         return rows.stop
 
-    done = 0
-    for done in _in_threads(work, _blocks(predictions, digest)):
+    for done in _whole(_in_threads(work, _blocks(predictions, digest)), n):
         progress(step, done, n)
-    if done != n:
-        raise InputError(f"Expected {n:,} rows of outputs, found {done:,}; the file is truncated, save it again.")
     _digest_columns(predictions, digest)
     return Observed(
         scores=scores,
         predicted=kept.get("predicted"),
         losses=kept.get("losses"),
         row_hashes=hashes,
-        n_positive=n_positive,
+        n_positive=n_positive if missed else None,
         rounding=rounding_of_table(predictions, missed),
         digest=digest.hexdigest(),
         not_run=tuple(NotRun(a.name, a.needs) for a in attacks if a not in played),
         phi_limit=phi_limit,
     )
+
+
+def _whole(ends: Iterable[int], n: int) -> Iterator[int]:
+    """Where blocks end; the last one must be at all rows."""
+    done = 0
+    for done in ends:
+        yield done
+    if done != n:
+        raise InputError(f"Expected {n:,} rows of outputs, found {done:,}; the file is truncated, save it again.")
 
 
 def phi_limit_of(
