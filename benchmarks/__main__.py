@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import (
+    answer_defences,
     audit_from_files,
     boundary_distance,
     querying,
@@ -25,6 +26,7 @@ BENCHMARKS = {
     **querying.BENCHMARKS,
     **reference_attacks.BENCHMARKS,
     **boundary_distance.BENCHMARKS,
+    **answer_defences.BENCHMARKS,
 }
 
 

@@ -41,6 +41,7 @@ from vestige.core.errors import BudgetError, RunFolderError, TargetError
 from vestige.core.records import Records, joined
 from vestige.core.result import Queries, Validity
 from vestige.data import read_two_records
+from vestige.defences import StrongestMemGuard, TopK
 from vestige.targets.http import sending
 from vestige.targets.http.endpoint import Limits
 from vestige.targets.ledger import Ledger
@@ -377,3 +378,22 @@ def test_ten_thousand_queries_at_many_faults_are_answered_once_each(tmp_path):
         np.testing.assert_array_equal(ledger.per_record(), 1 + again)
         np.testing.assert_array_equal(ledger.per_record("asked again"), again)
         assert ledger.spent.n_failed == log.n_spoilt
+
+
+# --------------------------------------------------------------------------------------------------- defences
+
+
+def test_a_defence_stands_before_what_is_kept_and_paid_for(tmp_path):
+    querying = Querying(defence=StrongestMemGuard())
+    with FaultyProxy(logistic) as proxy:
+        raw = door(proxy).open_model(2).answers(MEMBERS.inputs).whole().astype("<f8")
+        first = audit(door(proxy), **SIDES, querying=querying, run=tmp_path / "run")
+        again = audit(door(proxy), **SIDES, querying=querying, run=tmp_path / "run")
+        with pytest.raises(RunFolderError, match="answers of the same model"):
+            audit(door(proxy), **SIDES, querying=Querying(defence=TopK(1)), run=tmp_path / "run")
+    assert spent(first).n_sent == sum(wanted().values())
+    assert spent(again).n_sent == spent(first).n_sent
+    assert_same(again, first)
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "run").glob("queries.sqlite*"))
+    assert np.float64(0.5 + 0.001).tobytes() in kept
+    assert not any(number.tobytes() in kept for number in raw.ravel())

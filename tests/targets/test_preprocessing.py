@@ -10,7 +10,8 @@ from tests.targets.models import Far, Known, White, probabilities_of
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import GradientModel, QueryableModel, RemoteModel
-from vestige.targets.preprocessing import prepared_model
+from vestige.defences import TopK
+from vestige.targets.preprocessing import defended, prepared_model
 
 X = np.arange(12.0).reshape(6, 2)
 SPACE = InputSpace(low=0, high=11, mean=1, scale=2, dtype="float64")
@@ -66,3 +67,17 @@ def test_nothing_is_sent_if_an_input_is_out_of_range(ask):
     with pytest.raises(InputError, match=r"in inputs\[:, 1\], found 12 for record 6"):
         getattr(prepared_model(model, SPACE), ask)(OUT)
     assert model.seen == []
+
+
+@pytest.mark.parametrize(("model", "is_far"), [(Known, 0), (Far, 1), (White, 0)])
+def test_behind_a_defence_a_model_has_no_gradients_and_is_as_far_as_before(model, is_far):
+    found: Any = defended(model(), TopK(1))
+    assert isinstance(found, QueryableModel)
+    assert isinstance(found, RemoteModel) == is_far
+    assert not isinstance(found, GradientModel)
+    told = TopK(1)(model().answers(X)).whole()
+    np.testing.assert_array_equal(found.answers(X).whole(), told)
+    if is_far:
+        assert found.identity == Far.identity
+        for part in found.answers_in_batches(X):
+            np.testing.assert_array_equal(part.answers.whole(), told[part.rows])

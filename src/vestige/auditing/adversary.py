@@ -12,12 +12,14 @@ import numpy as np
 
 from vestige.auditing.label_only.question import ShadowLabels
 from vestige.auditing.plan import AuditPlan
+from vestige.auditing.querying.defended import KnowsDefence
 from vestige.auditing.querying.session import TargetAnswers
 from vestige.auditing.references.phi import Imitated, asked_alike
 from vestige.auditing.references.scores import ReferenceScores, score_with
 from vestige.auditing.run_folder import refuse_another
 from vestige.auditing.shadow import Shadow
 from vestige.auditing.shadows.answers import (
+    defences_of,
     embeddings_of_first,
     labels_of_references,
     labels_of_shadows,
@@ -26,6 +28,7 @@ from vestige.auditing.shadows.answers import (
     references_of,
 )
 from vestige.auditing.shadows.checks import checks_of_training, mismatched_recipe
+from vestige.auditing.shadows.defending import behind
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.shadows.sources import records_to_train_on
 from vestige.auditing.shadows.training import Shadows
@@ -82,15 +85,18 @@ def adversary_models(plan: AuditPlan, answers: TargetAnswers) -> AdversaryModels
 
 
 def _given(plan: AuditPlan, references: References, answers: TargetAnswers) -> AdversaryModels:
-    target, pool = answers.predictions, answers.pool
+    target, pool, front = answers.predictions, answers.pool, answers.defence
+    defence = None if front is None or front.known is KnowsDefence.UNAWARE else front.defence
     labels = None
     if plan.querying.label_only and pool is not None:
-        labels = labels_of_references(references, target, pool)
+        labels = labels_of_references(references, target, pool, defence)
     if target.output(PredictedLabels) is not None:  # a label-only adversary: the target's confidence is not seen
         return AdversaryModels(labels=labels)
     plan.progress("scoring with reference models", 0, 1)
     if answers.views is not None:
         references = asked_alike(references, target, answers.views)
+    if defence is not None:
+        references = behind(references, [defence] * references.n_models)
     scores = score_with(references, target, plan.selection.attacks, likelihood=plan.likelihood)
     if scores.attacks.not_run and not scores.attacks.played:
         raise InputError(
@@ -118,17 +124,22 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
         checks = (*checks_of_training(shadows), *mismatched_recipe(answers.classifier, recipe))
         embeddings = partial(embeddings_of_first, shadows, bank, audited)
         by_labels = predictions.output(PredictedLabels) is not None
+        defences = defences_of(shadows, bank, answers.defence, labels_only=by_labels)
         if training.has_sources:
-            shadow, labels = pooled_answers(shadows, labels_only=by_labels), pooled_labels(shadows, bank)
+            shadow = pooled_answers(shadows, labels_only=by_labels, defences=defences)
+            labels = pooled_labels(shadows, bank, defences)
             found = AdversaryModels(shadow=shadow, labels=labels, checks=checks, embeddings=embeddings)
             return replace(found, n_sources=len(shadows.member))
         if predictions.ids is None:
             predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
-        labels = labels_of_shadows(shadows, bank)
+        labels = labels_of_shadows(shadows, bank, defences)
         if by_labels:  # phi of the target is not seen
-            shadow = replace(pooled_answers(shadows, labels_only=True, n_models=1), ids=predictions.ids)
+            shadow = pooled_answers(shadows, labels_only=True, n_models=1, defences=defences)
+            shadow = replace(shadow, ids=predictions.ids)
             return AdversaryModels(shadow=shadow, labels=labels, checks=checks, embeddings=embeddings)
         references, imitators = references_of(shadows, answers.views), None
+        if defences is not None:
+            references = behind(references, defences)
         if training.imitators is not None:
             imitators, said = _imitated(shadows, predictions, training, Path(folder), begun, plan.progress)
             checks = (*checks, *said)

@@ -15,6 +15,7 @@ from vestige.auditing.querying.session import TargetAnswers, TargetSession, tabl
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.results.evaluation import evaluate
 from vestige.auditing.results.inputs import audit_inputs
+from vestige.auditing.run_folder import refuse_another
 from vestige.auditing.selection import ALL
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.trained_models import refuse_recipe
@@ -142,6 +143,10 @@ def play(plan: AuditPlan) -> FinishedAudit:
         models.n_sources,
     )
     result = evaluate(inputs, plan.progress, checks=(*answers.checks, *models.checks), queries=queries)
+    if answers.defence is not None:
+        provenance = replace(result.provenance, defence=answers.defence.identity)
+        table = result.results.assign(defence=answers.defence.name).astype({"defence": "str"})
+        result = replace(result, provenance=provenance, results=table)
     return replace(result, embeddings=models.embeddings)
 
 
@@ -168,6 +173,7 @@ def _answers(plan: AuditPlan, model: TargetSession | None) -> TargetAnswers:
             last_layer=plan.selection.reads("gradients"),
             wanted=played_with(plan.selection.attacks, plan.n_trained),
         )
+    refuse_another(plan.folder, defence={} if answers.defence is None else answers.defence.identity)
     refuse_other_predictions(plan.folder, answers.predictions)
     return answers
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from vestige.auditing.querying.defended import KnowsDefence
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.run_folder import MANIFEST, attacks_and_options, refuse_another
 from vestige.auditing.scoring.observation import digest_of
@@ -12,12 +13,13 @@ from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadow import Shadow
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.shadows.sources import records_to_train_on
+from vestige.core.answer_defence import FittedDefence
 from vestige.core.attack import Attack
-from vestige.core.errors import InputError
+from vestige.core.errors import InputError, refuse_if
 from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.core.messages import few
 from vestige.core.options import Options
-from vestige.core.outputs import Output
+from vestige.core.outputs import Output, Phi
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress, silent
 from vestige.core.recipe import Recipe
@@ -109,6 +111,7 @@ def plan_of(
     _refuse_access(plan)
     _refuse_imitators(plan)
     _refuse_unused(plan)
+    _refuse_defence(plan)
     refuse_another(plan.folder, **attacks_and_options(plan.selection.asked, plan.options.as_text()))
     if plan.records is None:
         refuse_other_predictions(plan.folder, target, adversary)
@@ -236,11 +239,52 @@ def _refuse_imitators(plan: AuditPlan) -> None:
     """Refuse imitators of a model whose answers they could not learn, or would not be asked alike."""
     if not (isinstance(plan.adversary, ShadowTraining) and plan.adversary.imitators):
         return
-    if plan.querying.access is Access.LABEL or plan.querying.views is not None:
-        found = "labels only" if plan.querying.access is Access.LABEL else "several views of a record"
-        raise InputError(
-            f"Expected confidences of one query per record for imitators, found {found}; leave out the imitators."
-        )
+    querying = plan.querying
+    for is_so, found in (
+        (querying.access is Access.LABEL, "labels only"),
+        (querying.views is not None, "several views of a record"),
+        (querying.defence is not None, "a defence of answers"),
+    ):
+        if is_so:
+            raise InputError(
+                f"Expected undefended confidences of one query per record for imitators, found {found}; leave out the "
+                "imitators."
+            )
+
+
+def _refuse_defence(plan: AuditPlan) -> None:
+    """Refuse a defence that cannot be put in front of the adversary's models, or whose third pool is used."""
+    front, adversary = plan.querying.front, plan.adversary
+    if front is None or plan.records is None:
+        return
+    trains = isinstance(adversary, ShadowTraining)
+    sources = adversary.records if isinstance(adversary, ShadowTraining) else None
+    front.refuse_shared(joined(*plan.records), sources)
+    sees_it = plan.querying.access is not Access.LABEL or not front.defence.keeps_labels
+    fits = isinstance(front.defence, FittedDefence) and front.known is KnowsDefence.ADAPTIVE and sees_it
+    name = type(front.defence).__name__
+    refuse_if(
+        (
+            fits and trains and front.shadow_nonmembers is None,
+            f"Expected nonmembers to fit {name} to each shadow model, found none; give records that neither the audit "
+            "nor the defender uses, Defended(..., shadow_nonmembers=records), or known=KnowsDefence.TARGETS_OWN.",
+        ),
+        (
+            fits and isinstance(adversary, References),
+            f"Expected shadow models that can be asked about other records, to fit {name} to each, found their answers "
+            "alone; give ShadowTraining, or Defended(..., known=KnowsDefence.TARGETS_OWN).",
+        ),
+        (
+            isinstance(adversary, References) and (adversary.kind is Phi or adversary.target is not None),
+            "Expected answers per class of reference models, and none of the target's, beside a defence of answers, "
+            "found phi or the target's own; leave those out.",
+        ),
+        (
+            not front.fitted_already and isinstance(plan.target, Predictions),
+            f"Expected a fitted {name} in front of a table of predictions, found one to be fitted; fit it to answers: "
+            "defence.fitted(about members, about the defender's nonmembers, seed).",
+        ),
+    )
 
 
 def _refuse_unused(plan: AuditPlan) -> None:

@@ -126,7 +126,8 @@ def refuse_another(folder: Path | None, **known: Any) -> None:
 
     Args:
         folder: Of the run; nothing is refused if None, or if no run is finished there.
-        known: What is known of a manifest: `attacks`, `options`, or some of the `inputs`; what is left out may differ.
+        known: What is known of a manifest: `attacks`, `options`, `defence`, or some of the `inputs`; what is left out
+            may differ.
 
     Raises:
         RunFolderError: It is another's.
@@ -200,6 +201,7 @@ def _manifest(result: AuditResult) -> dict[str, Any]:
         "inputs": {"target": p.target_digest, "shadow": p.shadow_digest, "references": p.reference_digest},
         **attacks_and_options(p.attacks, p.options),
         "likelihood_ratio": dict(p.likelihood_ratio),
+        "defence": dict(p.defence),
     }
 
 
@@ -211,6 +213,7 @@ def _same_audit(folder: Path, manifest: Mapping[str, Any]) -> None:
         # Runs of before there was a choice played LiRA as the defaults do.
         usual = LikelihoodRatio().as_text() if manifest.get("likelihood_ratio") else {}
         earlier["likelihood_ratio"] = there.get("likelihood_ratio", usual)
+        earlier["defence"] = there.get("defence", {})  # of before there was one
     except (OSError, ValueError, KeyError, TypeError):
         raise RunFolderError(
             f"Expected a run's {MANIFEST} in {folder}, found one that cannot be read; name another folder with --out."

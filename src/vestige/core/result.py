@@ -6,7 +6,7 @@ Frozen values only: `auditing` makes them, `report` writes them and computes not
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 
@@ -404,6 +404,7 @@ class Provenance:
         attacks: What was asked to be played: `all`, a name, or `module:function` with the digest of a custom attack.
         likelihood_ratio: How LiRA was asked to be played; empty without reference models.
         learnt: What attacks learnt from reference models.
+        defence: What stood in front of the model, and what the adversary knew of it; empty without a defence.
     """
 
     vestige_version: str
@@ -420,6 +421,7 @@ class Provenance:
     attacks: Mapping[str, str] = field(default_factory=lambda: {"all": ""})
     likelihood_ratio: Mapping[str, str | float] = field(default_factory=dict)
     learnt: tuple[LearntCombination, ...] = ()
+    defence: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

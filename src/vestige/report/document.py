@@ -104,7 +104,7 @@ ResultRow = _part(
     "ResultRow", _Row.__doc__, {name: _KINDS[kind] for name, kind in RESULT_DTYPES.items()} | {"status": Status}
 )
 QueriesPart = _part_of(Queries, cost=Number)
-ProvenancePart = _part_of(Provenance, "attacks", "likelihood_ratio")  # no place of a custom attack
+ProvenancePart = _part_of(Provenance, "attacks", "likelihood_ratio", "defence")  # no place of a custom attack
 
 
 class ReportDocument(_Part):

@@ -7,6 +7,7 @@ from typing import Any
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from vestige.core.answer_defence import AnswerDefence
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import Allowance, AnswerBatch, Answers, GradientModel, QueryableModel, RemoteModel
 
@@ -51,6 +52,24 @@ def changed_model(
         after: From the model's answers to those that are given.
     """
     return (_ChangedRemote if isinstance(model, RemoteModel) else _Changed)(model, before, after)
+
+
+def defended(model: QueryableModel, defence: AnswerDefence) -> QueryableModel:
+    """Return a model behind a defence of its answers, without gradients: those of the model itself are undefended.
+
+    Args:
+        model: The model. If it is far away, so is what is returned.
+        defence: The defence; it sees each answer by itself, so parts may come in any order.
+
+    Example:
+        >>> import numpy as np
+        >>> from vestige.defences import TopK
+        >>> from vestige.targets.objects.function import FunctionTarget
+        >>> model = FunctionTarget(lambda inputs: np.array([[0.1, 0.7, 0.2]]), 3)
+        >>> defended(model, TopK(1)).answers(np.zeros((1, 2))).whole().round(2)
+        array([[0.15, 0.7 , 0.15]])
+    """
+    return changed_model(model, after=defence)
 
 
 class _Changed:

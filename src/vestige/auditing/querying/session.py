@@ -1,9 +1,10 @@
 """A session with the audited model: one pass over its records, a sample of them again, labels of copies, the cost."""
 
 import hashlib
+import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from jaxtyping import Int
 
 from vestige.attacks import CATALOGUE
 from vestige.auditing.label_only.probe import n_queries_of
+from vestige.auditing.querying.as_answered import same_answers, within_range
+from vestige.auditing.querying.defended import Defended
 from vestige.auditing.querying.model_content import content_of
 from vestige.auditing.querying.prediction_table import answers_from_table
 from vestige.auditing.querying.settings import Querying
@@ -30,7 +33,6 @@ from vestige.core.labels import SortedNames
 from vestige.core.messages import few
 from vestige.core.outputs import GradientNorms, LastLayerGradients, Logits, Output, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
-from vestige.core.probabilities import softmax
 from vestige.core.progress import Progress
 from vestige.core.records import Records, joined, with_classes
 from vestige.core.result import Check, Queries, Validity
@@ -51,14 +53,13 @@ from vestige.targets.files.model_file import ModelFile
 from vestige.targets.ledger import Forgetting, Ledger
 from vestige.targets.meter import Meter
 from vestige.targets.opening import DeclaredModel, open_target
-from vestige.targets.preprocessing import prepared_model
+from vestige.targets.preprocessing import defended, prepared_model
 from vestige.targets.stored_rows import StoredRows, stored_rows, stored_rows_of_onnx
 
 _PASS, _AGAIN, _VIEWS = "one answer a record", "asked again", "views of a record"
 _GRADIENTS, _LAST_LAYER = "one gradient a record", "one gradient of the last layer a record"
 _CHECKED_AT_ONCE = 4096  # inputs that are prepared to see whether they can be
 _SAMPLE = 32  # records that are asked about again
-_SAME = 1e-4  # difference of a probability that rounding and another order of sums may explain
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,6 +72,7 @@ class TargetAnswers:
         classifier: What a recipe `same` may clone: the estimator behind the model; None if there is none.
         checks: What a reader should know of it.
         views: Its answers to all views of each record, those of one record after the other; None without views.
+        defence: What stood in front of it, fitted; None without one.
     """
 
     predictions: Predictions
@@ -78,6 +80,7 @@ class TargetAnswers:
     classifier: Any = None
     checks: tuple[Check, ...] = ()
     views: Logits | Probabilities | None = None
+    defence: Defended | None = None
 
     @property
     def predicted(self) -> np.ndarray:
@@ -90,8 +93,8 @@ class TargetSession:
     """The audited model for the length of an audit, opened once.
 
     Inputs are prepared as declared; answers are reduced to labels where nothing more may be seen, counted against the
-    budget and kept in the run's ledger. What changes answers, such as a defence, belongs between the model and that
-    reduction (`limited`): neither an attack nor a file then sees what is behind it.
+    budget and kept in the run's ledger. A defence stands between the model and that reduction (`limited`): neither an
+    attack nor a file then sees what is behind it.
 
     Attributes:
         pool: Members, then nonmembers.
@@ -114,6 +117,11 @@ class TargetSession:
         self.model, self.pool, self._querying = model, pool, querying
         self.meter = Meter(model, ledger, keep=keeps(model, querying), progress=progress)
         self.classifier = classifier_behind(target, opened, querying)
+        self._by_label, front = self.meter, querying.front
+        sees_more = querying.access is not Access.LABEL and not self.meter.keeps
+        if front is not None and front.defence.keeps_labels and sees_more:
+            # Labels that it keeps need not be asked through it, a thousand for each record.
+            self._by_label = Meter(labels_only(prepared_model(opened, querying.inputs)), ledger, progress=progress)
 
     @classmethod
     @contextmanager
@@ -149,16 +157,23 @@ class TargetSession:
         except UnknownClassesError as error:
             pool = with_classes(pool, error.classes)
             opened = open_target(target, pool.n_classes, pool.classes)
+        querying = _fitted(opened, pool.take(np.arange(members.n_records)), querying)
         model = limited(target, opened, querying)
         name = model.identity if isinstance(model, RemoteModel) else _name_of(target, opened, pool, querying)
         space = digest_of_columns({"space": np.array([repr(querying.inputs)])})[:16]
-        identity = f"{name} ({querying.access}, inputs {space})"  # and how it is asked, as far as answers depend on it
+        # And how it is asked, as far as answers depend on it. What is kept and paid for are answers of the defended
+        # model, because a file of the audit must hold no more than the adversary sees, and the bill is the adversary's:
+        # so another defence is another model. Whoever compares defences of a model that is paid for asks it once
+        # without any, and gives each audit that table of predictions as its target. (Answers of shadow models are kept
+        # as they are: they are the adversary's own.)
+        behind = "" if querying.front is None else f", behind {json.dumps(querying.front.defence.identity())}"
+        identity = f"{name} ({querying.access}, inputs {space}{behind})"
         with _ledger(identity, pool, querying, run, is_kept=keeps(model, querying)) as ledger:
             session = cls(target, opened, model, pool, querying, ledger, progress)
             try:
                 yield session
             except TargetError:
-                failure = session.meter.failure
+                failure = session.meter.failure or session._by_label.failure
                 if failure is None:
                     raise
             else:
@@ -188,7 +203,7 @@ class TargetSession:
             first: Answers = PredictedLabels(self.labels(_PASS).labels(pool.inputs, records))
             remarks: tuple[str, ...] = ()
         else:
-            first, remarks = _within_range(MeteredConfidences(self.meter, _PASS).answers(pool.inputs, records))
+            first, remarks = within_range(MeteredConfidences(self.meter, _PASS).answers(pool.inputs, records))
             remarks += getattr(self._opened, "remarks", ())
         second = self.meter.answers(pool.take(again).inputs, again, _AGAIN, again=True)
         outputs = [first, *self._gradients(records, last_layer)]
@@ -196,12 +211,13 @@ class TargetSession:
         n_failed = self._ledger.spent.n_failed
         failed = f"{n_failed:,} requests gave no answer and were sent again."
         checks = (
-            _deterministic(first.whole()[again], second.whole(), type(first)),
+            same_answers(first.whole()[again], second.whole(), type(first)),
             Check("failed_requests", Validity.VALID, failed) if n_failed else None,
             Check("answers_as_read", Validity.VALID, " ".join(remarks)) if remarks else None,
             _classes_taken(self._target, self._opened, pool),
             Check("outputs", Validity.VALID, note) if (note := getattr(self._opened, "note", "")) else None,
             preflight.stored_training_rows(_rows_in(self._target, self._opened, members, querying)),
+            None if querying.front is None else querying.front.check(),
         )
         return TargetAnswers(
             predictions=predictions_of(outputs, pool, records < n_members),
@@ -209,6 +225,7 @@ class TargetSession:
             classifier=self.classifier,
             checks=tuple(check for check in checks if check is not None),
             views=None if querying.views is None else self._views(first, querying.views),
+            defence=querying.front,
         )
 
     def _gradients(self, records: np.ndarray, last_layer: bool) -> Iterator[Output]:
@@ -256,7 +273,7 @@ class TargetSession:
 
     def labels(self, attack: str) -> LabelTarget:
         """Return the model by labels alone, to an attack of that name."""
-        return MeteredLabels(self.meter, attack)
+        return MeteredLabels(self._by_label, attack)
 
     @property
     def queries(self) -> Queries:
@@ -274,21 +291,28 @@ def table_answers(table: Predictions, members: Records, nonmembers: Records, que
     if querying.views is not None:
         raise InputError("Expected a model for views of its records, found a table; leave out the views.")
     pool = joined(members, nonmembers)
-    member = np.arange(pool.n_records) < members.n_records
-    outputs = answers_from_table(table, pool, member, Access(querying.access))
-    return TargetAnswers(predictions=predictions_of(outputs, pool, member), pool=pool)
+    member, access, defence = np.arange(pool.n_records) < members.n_records, Access(querying.access), querying.front
+    outputs = answers_from_table(table, pool, member, access if defence is None else Access.CONFIDENCE)
+    if defence is not None:  # raw answers, which were asked for once
+        outputs = defence.outputs(outputs, access)
+    checks = () if defence is None else (defence.check(),)
+    return TargetAnswers(predictions=predictions_of(outputs, pool, member), pool=pool, checks=checks, defence=defence)
 
 
 def limited(target: Any, model: QueryableModel, querying: Querying) -> QueryableModel:
     """Return a model, which was opened of a target, with the declared inputs and access.
 
-    From the model outwards: prepared inputs, then what changes its answers (nothing yet), then the reduction to labels.
+    From the model outwards: prepared inputs, then the defence of its answers, then the reduction to labels.
 
     Raises:
         UnsupportedModelError: It gives no gradients, or labels alone, and more is asked for.
+        InputError: The defence leaves labels alone, and more is asked for.
     """
+    front = querying.front
     if querying.access is Access.LABEL:
-        return labels_only(prepared_model(getattr(model, "by_label", model), querying.inputs))
+        if front is None or front.defence.keeps_labels:  # whoever sees labels alone sees no difference
+            return labels_only(prepared_model(getattr(model, "by_label", model), querying.inputs))
+        return labels_only(defended(prepared_model(model, querying.inputs), front.defence))
     asked = prepared_model(model, querying.inputs)
     refuse_if(  # before a query is paid for
         (
@@ -302,17 +326,28 @@ def limited(target: Any, model: QueryableModel, querying: Querying) -> Queryable
         ),
         kind=UnsupportedModelError,
     )
-    return asked
+    if front is None:
+        return asked
+    front.refuse_kind(asked.n_classes)
+    return defended(asked, front.defence)
 
 
-def _within_range(answers: Logits | Probabilities) -> tuple[Logits | Probabilities, tuple[str, ...]]:
-    """Answers, and what is said where probabilities miss 0..1 by rounding, as float32 sums of many trees do."""
-    table = answers.whole()
-    if isinstance(answers, Logits) or (table.min() >= 0 and table.max() <= 1):
-        return answers, ()
-    by = max(-table.min(), table.max() - 1)
-    said = f"Probabilities missed 0..1 by up to {by:.2g}, as rounded sums do, and were set to 0 and 1 there."
-    return Probabilities(table.clip(0, 1)), (said,)
+def _fitted(opened: QueryableModel, members: Records, querying: Querying) -> Querying:
+    """The settings with a defence that is fitted to the model, if there is one to be fitted."""
+    front = querying.front
+    if front is None or front.fitted_already:
+        return querying
+    if querying.access is Access.LABEL and front.defence.keeps_labels:
+        return querying  # it changes nothing that is seen
+    refuse_if(
+        (
+            keeps(opened, querying),
+            "Expected a fitted defence in front of a model that is far away, or has a price or a budget, found one to "
+            "be fitted, which would ask it anew at every start; fit it once: defence.fitted(answers about members, "
+            "answers about the defender's nonmembers, seed).",
+        )
+    )
+    return replace(querying, defence=front.fitted(prepared_model(opened, querying.inputs), members))
 
 
 def _classes_taken(target: Any, model: QueryableModel, pool: Records) -> Check | None:
@@ -437,27 +472,6 @@ class ToAsk:
     def total(self) -> int:
         """All of them."""
         return self.once + self.again + self.gradients + self.views + self.label_only
-
-
-def _deterministic(first: np.ndarray, second: np.ndarray, kind: type) -> Check:
-    """Compare the answers of a sample with those it gave to the same inputs before."""
-    name, n = "same_answers", len(first)
-    differ, size = first != second, ""
-    if kind is not PredictedLabels:
-        p, q = (softmax(t.astype(np.float64)) if kind is Logits else t for t in (first, second))
-        largest = np.abs(p - q).max(axis=1)
-        differ = largest > _SAME
-        size = f", by up to {largest.max():.2g} in a probability"
-    if not differ.any():
-        return Check(name, Validity.VALID, f"Asked again about {n} records, the model gave the same answers.")
-    return Check(
-        name,
-        Validity.LIMITED,
-        f"Asked again about {n} records, the model gave other answers for {int(differ.sum())}{size}: it is random, or "
-        "answers depend on what is asked with them.",
-        "Audit a model in evaluation mode, or a function that returns the mean of several answers: what is random "
-        "hides a leak from one query and not from many.",
-    )
 
 
 def predictions_of(outputs: Sequence[Output], pool: Records, member: np.ndarray) -> Predictions:

@@ -6,6 +6,8 @@ from decimal import Decimal
 from numbers import Integral, Real
 
 from vestige.auditing.label_only.probe import Probe
+from vestige.auditing.querying.defended import Defended
+from vestige.core.answer_defence import AnswerDefence
 from vestige.core.errors import refuse_if, refusing
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import Access
@@ -32,6 +34,10 @@ class Querying:
         label_only: What label-only attacks ask, each kind once: `NoisyCopies`, `Augmentations`, `Translations`,
             `Rotations`, `BoundarySearch`, `CombinedDistances` or `SettledSearch`. They cost as many queries a record
             as each says. Strengths are chosen on shadow models.
+        defence: What stands in front of the model and changes its answers: a value of `vestige.defences`, or a
+            `Defended` that says what the adversary knows of it and what it is fitted to. All that is asked, counted and
+            kept is what the defended model answers; the adversary's models are defended likewise unless `Defended` says
+            otherwise. Gradients are refused beside it: they would be those of the undefended model.
     """
 
     access: Access | str = Access.CONFIDENCE
@@ -40,6 +46,7 @@ class Querying:
     price: float | None = None
     views: MirrorAndShifts | None = None
     label_only: tuple[Probe, ...] = ()
+    defence: AnswerDefence | Defended | None = None
 
     def __post_init__(self) -> None:
         with refusing(ValueError, f"Expected one of {', '.join(Access)} as access, found {self.access!r}."):
@@ -50,6 +57,11 @@ class Querying:
         is_whole = isinstance(self.budget, Integral) and not isinstance(self.budget, bool)
         is_number = isinstance(self.price, Real | Decimal) and not isinstance(self.price, bool)
         refuse_if(
+            (
+                self.defence is not None and self.access is Access.GRADIENTS,
+                "Expected access to confidences or labels beside a defence of answers, found gradients, which it "
+                "leaves undefended; ask for access confidence, or leave the defence out.",
+            ),
             (
                 len(set(kinds)) < len(kinds),
                 f"Expected each kind of label-only queries once, found {', '.join(kinds)}; leave one out.",
@@ -67,3 +79,11 @@ class Querying:
         )
         if self.price is not None:
             object.__setattr__(self, "price", float(self.price))
+        if self.defence is not None and not isinstance(self.defence, Defended):
+            object.__setattr__(self, "defence", Defended(defence=self.defence))
+
+    @property
+    def front(self) -> Defended | None:
+        """The defence, with what is known of it."""
+        assert self.defence is None or isinstance(self.defence, Defended)  # since it was made
+        return self.defence

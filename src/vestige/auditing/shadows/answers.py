@@ -9,21 +9,26 @@ import numpy as np
 from jaxtyping import Int
 
 from vestige.auditing.label_only.question import ShadowLabels
+from vestige.auditing.querying.defended import Defended, KnowsDefence
 from vestige.auditing.references.phi import places_of
+from vestige.auditing.shadows.defending import pooled
 from vestige.auditing.shadows.job import GRADIENT_NORMS, LOGITS
 from vestige.auditing.shadows.training import Shadows
+from vestige.core.answer_defence import AnswerDefence, FittedDefence
 from vestige.core.errors import TrainingError, UnsupportedModelError
 from vestige.core.ids import id_texts
-from vestige.core.outputs import GradientNorms, Logits, Output, PredictedLabels, Probabilities
+from vestige.core.outputs import GradientNorms, Logits, Output, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.core.references import References
+from vestige.core.seeds import stream
 from vestige.core.targets import EmbeddingModel, LabelTarget
-from vestige.targets.access import MeteredLabels, labels_only
+from vestige.targets.access import MeteredLabels, labels_only, predicted_labels
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
 from vestige.targets.opening import open_target
+from vestige.targets.preprocessing import defended
 from vestige.training.bank import Bank
 from vestige.training.model_key import key_of
 
@@ -73,33 +78,67 @@ def models_read(shadows: Shadows, bank: Bank, what: str) -> Iterator[Model]:
         yield plan.copy_read(plan.recipe.load(files))
 
 
+def defences_of(
+    shadows: Shadows, bank: Bank, front: Defended | None, *, labels_only: bool
+) -> Sequence[AnswerDefence] | None:
+    """Return the defence that the adversary puts in front of each model that is done; None for no defence.
+
+    Args:
+        shadows: The trained models; what they answered is stored undefended, whatever stands in front of the target.
+        bank: Where they are; a defence that is fitted to each asks them about records of a third pool.
+        front: What stands in front of the target.
+        labels_only: Whether the adversary sees no more than the classes.
+
+    Raises:
+        TrainingError: A model that is to be asked is not in the bank.
+    """
+    if front is None or front.known is KnowsDefence.UNAWARE or (labels_only and front.defence.keeps_labels):
+        return None
+    defence, n_classes = front.defence, shadows.plan.records.n_classes
+    if not isinstance(defence, FittedDefence) or front.known is KnowsDefence.TARGETS_OWN:
+        return [defence] * len(shadows.member)
+    kind, own = (Logits if shadows.kind == LOGITS else Probabilities), list[AnswerDefence]()
+    models = models_read(shadows, bank, f"fitting {front.name} to it")
+    for row, member, model in zip(shadows.rows_read(), shadows.member, models, strict=True):
+        answers = shadows.store.read(shadows.kind, rows=[row])[0].reshape(len(member), -1, n_classes)
+        others: Any = open_target(model.classifier, n_classes).answers(front.shadow_nonmembers.inputs)
+        seed = int(stream(front.seed, f"defence of the shadow model in row {row}").integers(2**31))
+        own.append(defence.fitted(kind(answers[member, 0]), others, seed))  # of several views the record as it is
+    return own
+
+
 @contextmanager
-def asked_for_labels(classifier: Any, records: Records) -> Iterator[LabelTarget]:
-    """Open one of the adversary's models as a label-only attack asks it."""
-    model = labels_only(open_target(classifier, records.n_classes))
+def asked_for_labels(classifier: Any, records: Records, defence: AnswerDefence | None = None) -> Iterator[LabelTarget]:
+    """Open one of the adversary's models as a label-only attack asks it, behind a defence if that changes labels."""
+    asked = open_target(classifier, records.n_classes)
+    model = labels_only(asked if defence is None or defence.keeps_labels else defended(asked, defence))
     with closing(Ledger(None, records.n_records)) as ledger:
         yield MeteredLabels(Meter(model, ledger), "shadow models")
 
 
-def labels_of_shadows(shadows: Shadows, bank: Bank) -> ShadowLabels:
-    """Return the models that are done, each by its labels, from the bank."""
+def labels_of_shadows(shadows: Shadows, bank: Bank, defences: Sequence[AnswerDefence] | None = None) -> ShadowLabels:
+    """Return the models that are done, each by its labels, from the bank, behind defences if there are some."""
     plan = shadows.plan
+    fronts: Sequence[AnswerDefence | None] = defences or [None] * len(shadows.member)
 
     def targets() -> Iterator[LabelTarget]:
-        for model in models_read(shadows, bank, "label-only attacks"):
-            with asked_for_labels(model.classifier, plan.records) as target:
+        for model, front in zip(models_read(shadows, bank, "label-only attacks"), fronts, strict=True):
+            with asked_for_labels(model.classifier, plan.records, front) as target:
                 yield target
 
     return ShadowLabels(shadows.member, plan.drawn_together[shadows.done], targets)
 
 
-def labels_of_references(references: References, predictions: Predictions, pool: Records) -> ShadowLabels | None:
+def labels_of_references(
+    references: References, predictions: Predictions, pool: Records, defence: AnswerDefence | None = None
+) -> ShadowLabels | None:
     """Return reference models, each by its labels; None if they are not at hand.
 
     Args:
         references: The models.
         predictions: What the target answered about the records of the pool.
         pool: The audited records.
+        defence: What stands in front of each; None for nothing.
 
     Raises:
         InputError: They did not answer about every audited record.
@@ -110,26 +149,35 @@ def labels_of_references(references: References, predictions: Predictions, pool:
 
     def targets() -> Iterator[LabelTarget]:
         for classifier in classifiers:
-            with asked_for_labels(classifier, pool) as target:
+            with asked_for_labels(classifier, pool, defence) as target:
                 yield target
 
     is_in = references.member[:, places_of(references, predictions)]
     return ShadowLabels(is_in, references.groups, targets, training=references.training)
 
 
-def pooled_answers(shadows: Shadows, *, labels_only: bool, n_models: int | None = None) -> Predictions:
+def pooled_answers(
+    shadows: Shadows,
+    *,
+    labels_only: bool,
+    n_models: int | None = None,
+    defences: Sequence[AnswerDefence] | None = None,
+) -> Predictions:
     """Return what models answered about the records that they are trained on, one model after the other.
 
     Args:
         shadows: The models that are done.
         labels_only: Whether the adversary sees no more than the classes.
         n_models: How many of them, the first ones; all if omitted.
+        defences: What stands in front of each; nothing if omitted.
     """
     records, member, rows = shadows.plan.records, shadows.member[:n_models], shadows.rows_read()[:n_models]
-    answers = shadows.store.read(shadows.kind, rows=rows).reshape(-1, records.n_classes)
-    outputs: list[Output] = [(Logits if shadows.kind == LOGITS else Probabilities)(answers)]
-    if labels_only:
-        outputs = [PredictedLabels(answers.argmax(axis=1))]
+    answers = shadows.store.read(shadows.kind, rows=rows)
+    kind = Logits if shadows.kind == LOGITS else Probabilities
+    told: Any = kind(answers.reshape(-1, records.n_classes))
+    if defences is not None:
+        told = pooled(kind, answers.reshape(len(rows), -1, records.n_classes), defences[:n_models])
+    outputs: list[Output] = [predicted_labels(told) if labels_only else told]
     if shadows.plan.gradient_norms:
         outputs.append(GradientNorms(shadows.store.read(GRADIENT_NORMS, rows=rows).ravel()))
     subjects = records.subjects
@@ -147,20 +195,24 @@ def pooled_answers(shadows: Shadows, *, labels_only: bool, n_models: int | None 
     )
 
 
-def pooled_labels(shadows: Shadows, bank: Bank) -> ShadowLabels:
+def pooled_labels(shadows: Shadows, bank: Bank, defences: Sequence[AnswerDefence] | None = None) -> ShadowLabels:
     """Return all source models as one that is asked by labels: each about its own copy of their records.
 
     Label-only attacks choose strengths and thresholds on the first shadow model. This one has `n_sources` times the
     records, and passes a query on to the model that the record's number belongs to.
     """
     own, n_models = shadows.plan.records, len(shadows.member)
+    fronts: Sequence[AnswerDefence | None] = defences or [None] * n_models
     rows = np.tile(np.arange(own.n_records), n_models)
     pool = replace(own, ids=None, subjects=None).take(rows)
 
     def targets() -> Iterator[LabelTarget]:
         with ExitStack() as stack:
             models = models_read(shadows, bank, "label-only attacks")
-            asked = [stack.enter_context(asked_for_labels(model.classifier, own)) for model in models]
+            asked = [
+                stack.enter_context(asked_for_labels(model.classifier, own, front))
+                for model, front in zip(models, fronts, strict=True)
+            ]
             yield _Pooled(asked, own.n_records, own.n_classes)
 
     return ShadowLabels(shadows.member.reshape(1, -1), None, targets, pool=pool)
