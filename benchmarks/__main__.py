@@ -11,6 +11,7 @@ from benchmarks import (
     answer_defences,
     audit_from_files,
     boundary_distance,
+    private_training,
     querying,
     reference_attacks,
     shadow_models,
@@ -27,6 +28,7 @@ BENCHMARKS = {
     **reference_attacks.BENCHMARKS,
     **boundary_distance.BENCHMARKS,
     **answer_defences.BENCHMARKS,
+    **private_training.BENCHMARKS,
 }
 
 

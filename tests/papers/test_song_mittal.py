@@ -1,14 +1,18 @@
 """Song & Mittal's networks and cards: parameters by hand, rates and epochs as its code has them."""
 
+from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from tests.papers.networks.counting import layers_of, linear, n_parameters
 from torch import nn
 
 from vestige.core.errors import InputError
+from vestige.core.records import Records
 from vestige.papers import song_mittal
+from vestige.training.identity import is_reusable
 
 
 def _mlp(n_features: int, hidden: tuple[int, ...], n_classes: int) -> int:
@@ -81,3 +85,29 @@ def test_a_depth_that_the_paper_does_not_have_is_refused(depth):
 def test_a_width_that_leaves_no_neuron_is_refused():
     with pytest.raises(InputError, match=r"leaves every layer a neuron, found 0\.001"):
         song_mittal.hidden_layers(width=0.001)
+
+
+@pytest.mark.parametrize(
+    ("make", "n_records", "n_features", "hidden", "steps"),
+    [
+        (
+            song_mittal.purchase_adversarial_recipe, 19_732, 600,
+            ((100, 1024, 512, 64), (100, 128, 64), (128, 512, 256, 128, 64, 1)), (3376, 152),
+        ),
+        (song_mittal.texas_adversarial_recipe, 10_000, 6169, ((100, 512, 64), (100, 64), (128, 64, 1)), (1975, 77)),
+    ],
+)  # fmt: skip
+def test_the_adversarial_recipes(make, n_records, n_features, hidden, steps):
+    rng = np.random.default_rng(0)
+    records = Records(rng.random((260, n_features), dtype=np.float32), np.arange(260) % 100)
+    it = make(records)
+    attacker = it.attacker(100)
+    assert n_parameters(attacker) == sum(linear(a, b) for widths in hidden for a, b in pairwise(widths))
+    assert not any(bool(p.detach().any()) for name, p in attacker.named_parameters() if name.endswith("bias"))
+    assert float(attacker.answers[0].weight.detach().std()) == pytest.approx(0.01, rel=0.03)
+    rounds = list(it.schedule.rounds(1, it.base.n_steps(n_records)))
+    assert tuple(sum(len(part[side]) for part in rounds) for side in (0, 1)) == steps
+    assert (it.epochs, it.base.batch_size, it.base.n_steps(n_records)) == (20, 128, n_records // 128 - 1)
+    assert is_reusable(it.identity())
+    model = replace(it, base=replace(it.base, epochs=1)).fit(records, seed=0)
+    assert len(model.history["attacker_accuracy"]) == 1

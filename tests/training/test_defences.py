@@ -1,5 +1,6 @@
 """Defences of a torch recipe: one step by hand, the enlarged set, stacks against the plain loop, and identities."""
 
+import dataclasses
 import functools
 import json
 
@@ -30,8 +31,18 @@ from vestige.core.errors import InputError
 from vestige.core.records import Records
 from vestige.signals.label_only.translations import translated
 from vestige.training.classifier import generator_of, global_stream, seed_of
-from vestige.training.defences import L2, Penalised, Translates
+from vestige.training.defences import (
+    L1,
+    L2,
+    ConfidencePenalty,
+    Defence,
+    LabelSmoothing,
+    Penalised,
+    RelaxLoss,
+    Translates,
+)
 from vestige.training.identity import is_reusable
+from vestige.training.stacked import reason_against, train_stack
 from vestige.training.strategies import groups_of, measure_torch
 from vestige.training.torch_recipe import TorchRecipe
 
@@ -131,6 +142,121 @@ def test_a_penalty_on_what_is_not_there_is_refused():
         it.fit(images(), seed=0)
 
 
+# ------------------------------------------------------------------------- losses and other sizes
+
+
+def test_a_step_with_the_sizes_of_dense_layers_by_hand():
+    it = in_double(made_once(mlp), epochs=1, batch_size=48, defences=(L1(0.3),))
+    by_hand = one_step(it, lambda n: [0.3 * w.detach().sign() if w.ndim == 2 else 0 * w for w in n.parameters()])
+    assert distance(it.fit(table(), seed=0), by_hand) < 1e-15
+
+
+def loss_of(it):
+    """The loss before a step on all records, and what it is by hand from logits and labels."""
+    x, y = torch.tensor(table().inputs).double(), torch.tensor(table().labels)
+    return it.fit(table(), seed=0).history["loss"][0], it.network()(x).detach(), y
+
+
+def test_smoothed_labels_are_those_of_torch():
+    it = in_double(made_once(mlp), epochs=1, batch_size=48, defences=(LabelSmoothing(0.3),))
+    found, logits, labels = loss_of(it)
+    assert found == pytest.approx(float(functional.cross_entropy(logits, labels, label_smoothing=0.3)), rel=1e-12)
+    smoothing = functools.partial(functional.cross_entropy, label_smoothing=0.3, reduction="none")
+    theirs = in_double(made_once(mlp), epochs=3, loss=smoothing).fit(table(), seed=1)
+    assert distance(in_double(made_once(mlp), epochs=3, defences=it.defences).fit(table(), seed=1), theirs) < 1e-14
+
+
+def test_a_confidence_penalty_takes_the_entropy():
+    it = in_double(made_once(mlp), epochs=1, batch_size=48, defences=(ConfidencePenalty(0.3),))
+    found, logits, labels = loss_of(it)
+    entropy = torch.distributions.Categorical(logits=logits).entropy()
+    expected = functional.cross_entropy(logits, labels) - 0.3 * entropy.mean()
+    assert found == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_defences_act_in_their_order():
+    both = LabelSmoothing(0.5), ConfidencePenalty(2.0)
+    found = [loss_of(in_double(made_once(mlp), epochs=1, batch_size=48, defences=d))[0] for d in (both, both[::-1])]
+    _, logits, _ = loss_of(in_double(made_once(mlp), epochs=1, batch_size=48))
+    entropy = float(torch.distributions.Categorical(logits=logits).entropy().mean())
+    assert found[1] - found[0] == pytest.approx(entropy, rel=1e-9)  # half of what is taken is given back
+
+
+def test_a_relaxed_loss_by_hand():
+    """Each batch by its own mean: down, up, and towards answers whose other classes are alike."""
+    target, seed = 0.9, 5
+    it = in_double(mlp, epochs=8, batch_size=12, optimiser=sgd(lr=0.3), defences=(RelaxLoss(target),))
+    model, order, ways = it.fit(table(), seed=seed), generator_of(seed, "order"), []
+    with global_stream(seed_of(seed, "weights")):
+        network = mlp().double()
+    optimiser = sgd(lr=0.3)(network.parameters())
+    x, y = torch.tensor(table().inputs).double(), torch.tensor(table().labels)
+    for epoch in range(8):
+        losses = []
+        for rows in torch.randperm(48, generator=order).split(12):
+            logits = network(x[rows])
+            loss = goal = functional.cross_entropy(logits, y[rows])
+            ways.append("down")
+            if float(loss.detach()) < target and epoch % 2 == 0:
+                goal, ways[-1] = -loss, "up"
+            elif float(loss.detach()) < target:
+                answers = logits.detach().softmax(dim=1)
+                for i, own in enumerate(y[rows]):
+                    answers[i] = torch.where(torch.arange(3) == own, answers[i, own], (1 - answers[i, own]) / 2)
+                goal, ways[-1] = functional.cross_entropy(logits, answers), "flat"
+            losses.append(float(loss.detach()))
+            optimiser.zero_grad()
+            goal.backward()
+            optimiser.step()
+        assert model.history["loss"][epoch] == pytest.approx(np.mean(losses), rel=1e-12)
+    assert set(ways) == {"down", "up", "flat"}
+    assert distance(model, network.requires_grad_(False)) < 1e-12
+
+
+def test_a_relaxed_loss_stays_at_its_target():
+    base = recipe(mlp, epochs=150, optimiser=functools.partial(torch.optim.Adam, lr=0.01))
+    plain, relaxed = (
+        recipe_with(base, defences=d).fit(table(), seed=0).history["loss"] for d in ((), (RelaxLoss(0.6),))
+    )
+    assert plain[-1] < 0.2
+    assert np.mean(relaxed[-20:]) == pytest.approx(0.6, abs=0.1)
+    it = recipe(mlp, defences=(RelaxLoss(0.5),))
+    assert reason_against(it) == "RelaxLoss looks at the mean loss of a model's batch"
+    assert same_bits(recipe(mlp, defences=(RelaxLoss(0.0),)).fit(table(), seed=0), recipe(mlp).fit(table(), seed=0))
+
+
+@pytest.mark.parametrize(
+    "defence", [L1(0.0), L2(0.0), L2(0.0, Penalised.NORM), LabelSmoothing(0.0), ConfidencePenalty(0.0)]
+)
+def test_a_strength_of_zero_is_no_defence(defence):
+    it = recipe(functools.partial(mlp, nn.Dropout))
+    both = it, recipe_with(it, defences=(defence,))
+    assert same_bits(*(r.fit(table(), seed=0) for r in both))
+    stacks = (train_stack(r, table(), membership(*EQUAL), seeds=range(3)) for r in both)
+    assert all(map(same_bits, *stacks))
+
+
+@dataclasses.dataclass(frozen=True)
+class Sharpened(Defence):
+    """A stranger's defence: one class, one method."""
+
+    power: float
+
+    def mixed(self, losses, outputs, labels, n_epochs):
+        return losses**self.power if n_epochs else losses
+
+
+def test_a_defence_of_ones_own_is_a_class_with_a_method():
+    it = in_double(mlp, defences=(Sharpened(1.5),))
+    agree(it, table(), membership(*EQUAL))
+    for epochs, same in ((1, True), (2, False)):
+        both = (recipe_with(it, epochs=epochs, defences=d).fit(table(), seed=0) for d in (it.defences, ()))
+        assert same_bits(*both) is same
+    found = recipe(linear, defences=it.defences).identity()["defences"][0]
+    assert found["state"] == {"power": 1.5}
+    assert found["source"]
+
+
 # ------------------------------------------------------------------------------------ translates
 
 
@@ -139,14 +265,14 @@ def test_translates_are_those_that_attacks_ask_about(distance):
     shown = images(7).inputs
     for inputs, axes in ((shown, (1, 2)), (shown[..., 0], (1, 2)), (shown.transpose(0, 3, 1, 2) / 255.0, (2, 3))):
         expected = translated(inputs, distance, axes=axes).swapaxes(0, 1).reshape(-1, *inputs.shape[1:])
-        found = Translates(distance).of(torch.tensor(np.ascontiguousarray(inputs)))
+        found = Translates(distance).enlarged(torch.tensor(np.ascontiguousarray(inputs)))
         np.testing.assert_array_equal(found.numpy(), expected)
         assert len(expected) == 7 * Translates(distance).n_copies
 
 
 def test_the_training_set_is_enlarged():
     records, copies = images(20), Translates(2)
-    large = Records(copies.of(torch.tensor(records.inputs)).numpy(), np.tile(records.labels, 9))
+    large = Records(copies.enlarged(torch.tensor(records.inputs)).numpy(), np.tile(records.labels, 9))
     assert large.n_records == 180
     a, b = recipe(cnn, defences=(copies,)).fit(records, seed=3), recipe(cnn).fit(large, seed=3)
     assert same_bits(a, b)
@@ -215,7 +341,13 @@ def test_too_few_records_for_a_full_batch_are_refused():
 @pytest.mark.parametrize("counts", [EQUAL, UNEQUAL])
 @pytest.mark.parametrize("network", [functools.partial(mlp, nn.Dropout), Skip], ids=["direct", "vmap"])
 @pytest.mark.parametrize(
-    "options", [{"defences": (L2(0.3),)}, {"defences": (L2(0.1), BY_NORM)}, {"full_batches": True}]
+    "options",
+    [
+        {"defences": (L2(0.3),)},
+        {"defences": (L2(0.1), BY_NORM)},
+        {"full_batches": True},
+        {"defences": (L1(0.01), LabelSmoothing(0.2), ConfidencePenalty(0.1))},
+    ],
 )
 def test_a_stack_is_the_plain_loop(network, options, counts):
     agree(in_double(network, **options), table(), membership(*counts))
@@ -257,9 +389,22 @@ def test_defences_are_told_by_their_kind_and_their_numbers():
 def test_what_is_no_defence_is_refused():
     with pytest.raises(InputError, match="Expected an L2 penalty of 0 or more, found -1; give its strength"):
         L2(-1.0)
+    with pytest.raises(InputError, match="Expected an L1 penalty of 0 or more, found -1; give its strength"):
+        L1(-1.0)
+    with pytest.raises(InputError, match="Expected a confidence penalty of 0 or more, found nan; give its strength"):
+        ConfidencePenalty(float("nan"))
+    with pytest.raises(InputError, match="Expected a target loss of 0 or more, found -1; give its strength"):
+        RelaxLoss(-1.0)
+    with pytest.raises(InputError, match=r"Expected a share in \[0, 1\) for label smoothing, found 1; give one"):
+        LabelSmoothing(1.0)
+    it = recipe(cnn)
+    object.__setattr__(it, "defences", (3.0,))  # as without the tests' checks of types
+    with pytest.raises(InputError, match=r"Expected defences such as L2\(3.0\), found float; make them classes"):
+        it.__post_init__()
     with pytest.raises(InputError, match="Expected translates of 1 pixel or more, found 0; leave them out"):
         Translates(0)
     with pytest.raises(
-        InputError, match="of the kinds L2 and Translates, the latter once, found Translates, Translates"
+        InputError,
+        match="one defence at most that makes copies, looks at batches or clips records, found Translates, ",
     ):
         recipe(cnn, defences=(Translates(1), Translates(2)))

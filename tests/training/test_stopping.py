@@ -5,7 +5,7 @@ import math
 import pytest
 
 from vestige.core.errors import InputError
-from vestige.training.stopping import Epoch, LossPlateau, StopRule, ValidationPeak
+from vestige.training.stopping import Epoch, LossPlateau, StopRule, ValidationPeak, matched_epoch
 
 
 def losses(*values):
@@ -79,3 +79,39 @@ def test_rules_follow_the_protocol_and_say_what_they_read():
 def test_patience_is_at_least_an_epoch(rule):
     with pytest.raises(InputError, match="Expected a patience of at least 1 epoch, found 0"):
         rule(patience=0)
+
+
+# -------------------------------------------------------------------------------- matched epochs
+
+COURSE = {10: (0.7, 0.6), 5: (0.5, 0.5), 20: (1.0, 0.625), 15: (0.9, 0.625)}
+
+
+@pytest.mark.parametrize(
+    ("like", "expected"),
+    [((0.5, 0.5), 5), ((0.8, 0.6), 10), ((0.97, 0.7), 20), ((0.625, 0.5), 5), ((0.95, 0.625), 15), ((0.0, 0.0), 5)],
+)
+def test_the_epoch_that_is_most_alike(like, expected):
+    """By the naive search over all of them in their order, in which the first of several stands."""
+    found = matched_epoch(COURSE, like)
+    least = min(abs(a - like[0]) + abs(b - like[1]) for a, b in COURSE.values())
+    naive = next(e for e in sorted(COURSE) if sum(abs(a - b) for a, b in zip(COURSE[e], like, strict=True)) == least)
+    assert found == naive == expected
+    assert matched_epoch(dict(sorted(COURSE.items())), like) == found
+
+
+def test_by_the_test_accuracy_alone():
+    assert matched_epoch({e: found[1:] for e, found in COURSE.items()}, (0.7,)) == 15
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "like", "words"),
+    [
+        ({}, (0.5,), r"1 of each as of the model to match, found \[\]"),
+        ({1: (0.5, 0.4)}, (0.5,), r"found \[2\]; give training and test accuracy"),
+        ({1: (50.0,)}, (0.5,), "give shares, not percent"),
+        ({1: (0.5,)}, (math.nan,), "give shares, not percent"),
+    ],
+)
+def test_what_is_no_accuracy_is_refused(accuracies, like, words):
+    with pytest.raises(InputError, match=words):
+        matched_epoch(accuracies, like)

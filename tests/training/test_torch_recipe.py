@@ -67,10 +67,16 @@ OTHERS: dict[str, Any] = {
     "evaluation_mode": False,
     "version": "2",
     "full_batches": True,
+    "left_out": 1,
     "defences": (L2(3.0),),
     "imitation": Imitation(),
 }
-LATER = {"full_batches", "defences", "imitation"}  # at their defaults they are not named, so that older banks are read
+LATER = {
+    "full_batches",
+    "left_out",
+    "defences",
+    "imitation",
+}  # at their defaults they are not named, so that older banks are read
 
 
 def changed(name, value):

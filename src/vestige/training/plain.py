@@ -25,6 +25,8 @@ from vestige.training.classifier import (
     seed_of,
     tensors_of,
 )
+from vestige.training.defences import Data
+from vestige.training.dp_sgd import PrivateGradients
 from vestige.training.stopping import Epoch
 
 if TYPE_CHECKING:
@@ -34,8 +36,6 @@ ANSWER_BATCH = 256
 """Records asked at once for the validation accuracy, here as in a stack."""
 
 State = dict[str, Tensor]
-Data = tuple[Tensor, Tensor, Tensor | None]
-"""Inputs, labels, and answers to imitate."""
 
 
 def batch_of(data: Data, take: Callable[[Tensor], Tensor]) -> Data:
@@ -75,7 +75,7 @@ def train(
         InputError: An option or the records do not suit the recipe.
     """
     keep_freed_memory()
-    device = device_of(device)
+    device, recipe = device_of(device), recipe.settled(records.n_records)
     check_options(recipe, validation, checkpoints)
     inputs, labels = recipe.enlarged(*tensors_of(records, device))
     answers = recipe.imitated(records, device)
@@ -87,7 +87,7 @@ def train(
         if low_precision:
             classifier = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         network = classifier.network
-        optimiser = recipe.optimiser(network.parameters())
+        optimiser, defence = recipe.optimiser(network.parameters()), recipe.private
         run = _Run(
             recipe=recipe,
             classifier=classifier,
@@ -95,12 +95,13 @@ def train(
             noise=noise,
             n_classes=records.n_classes,
             low_precision=low_precision,
+            private=None if defence is None else PrivateGradients.of(recipe, defence, classifier, inputs, labels, seed),
         )
         course = Course(recipe, checkpoints)
         going = True
         while going:
-            rows = torch.randperm(len(labels), generator=order)[:n_used]
-            loss = run.epoch((inputs, labels, answers), rows, course.n_epochs)
+            batches = recipe.batches(len(labels), n_used, order)
+            loss = run.epoch((inputs, labels, answers), batches, course.n_epochs)
             check_finite(network.named_parameters(), network.named_buffers(), course.n_epochs + 1)
             going = course.goes_on(Epoch(loss, accuracy(classifier, held_out)), lambda: state_of(network))
     return course.model(classifier, None, records.n_classes, seed)
@@ -232,43 +233,57 @@ class _Run:
     noise: torch.Generator
     n_classes: int
     low_precision: bool
+    private: PrivateGradients | None
 
     def __post_init__(self) -> None:
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
         self.penalty = self.recipe.penalty_on(self.classifier.network)
 
-    def epoch(self, data: Data, order: Tensor, n_before: int) -> float:
+    def epoch(self, data: Data, batches: Sequence[Tensor], n_before: int) -> float:
         """Train for an epoch, after so many; return the mean loss of the records."""
-        recipe, total = self.recipe, torch.zeros((), dtype=torch.float64)
-        batches = torch.split(order, recipe.batch_size)
+        recipe, total, n_seen = self.recipe, torch.zeros((), dtype=torch.float64), 0
         self.classifier.train()
-        for done, rows in enumerate(batches):
+        for done, number in enumerate(recipe.turns(self.classifier, data, n_before, len(batches))):
+            rows = batches[number]
             if recipe.schedule is not None:
                 progress = (n_before + done / len(batches)) / recipe.epochs
                 set_rates(self.optimiser, self.rates, recipe.schedule(progress))
             total += self._step(batch_of(data, operator.itemgetter(rows)), n_before) * rows.numel()
-        return float(total / order.numel())
+            n_seen += rows.numel()
+        return float(total / max(n_seen, 1))
 
     def _step(self, batch: Data, n_epochs: int) -> Tensor:
+        network = self.classifier.network
+        self.optimiser.zero_grad(set_to_none=True)
+        loss, goal = self._losses(batch, n_epochs)
+        if self.penalty is not None:  # also of a step without records: what is added knows none of them
+            more = self.penalty({name: weight[None] for name, weight in network.named_parameters()})[0]
+            loss, goal = loss + more, goal + more
+        goal.backward()  # type: ignore[no-untyped-call]
+        if self.private is not None:
+            self.private.add_noise(network)
+        self.optimiser.step()
+        return loss.detach().cpu().double()
+
+    def _losses(self, batch: Data, n_epochs: int) -> tuple[Tensor, Tensor]:
+        """The mean loss of a batch, and what is minimised: the same, or the sum of clipped losses over the expected."""
         inputs, labels, answers = batch
-        recipe, network = self.recipe, self.classifier.network
+        recipe, network, private = self.recipe, self.classifier.network, self.private
+        if not len(labels):
+            return torch.zeros(()), torch.zeros((), device=inputs.device, requires_grad=True)
         inputs = recipe.preprocess(inputs)
         if recipe.augment is not None:
             inputs = recipe.augment(inputs, self.noise)
         if self.low_precision and inputs.ndim == 4:
             inputs = inputs.to(memory_format=torch.channels_last)
-        self.optimiser.zero_grad(set_to_none=True)
         kind = "cuda" if next(network.parameters()).is_cuda else "cpu"
-        with torch.autocast(kind, dtype=torch.bfloat16) if self.low_precision else nullcontext():
+        precision = torch.autocast(kind, dtype=torch.bfloat16) if self.low_precision else nullcontext()
+        with precision, nullcontext() if private is None else private.watched(network, len(labels)) as calls:
             outputs = network(inputs)
         check_width(outputs, len(labels), self.n_classes)
         losses = recipe.losses(outputs.float() if self.low_precision else outputs, labels, answers, n_epochs)
-        loss = losses.mean()
-        if self.penalty is not None:
-            loss = loss + self.penalty({name: weight[None] for name, weight in network.named_parameters()})[0]
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        return loss.detach().cpu().double()
+        mean = losses.mean()
+        return mean, mean if private is None else private.mean_of(losses, calls, network)
 
 
 def set_rates(optimiser: torch.optim.Optimizer, rates: Sequence[float | Tensor], factor: float) -> None:

@@ -32,7 +32,8 @@ from vestige.training.classifier import (
     seed_of,
     tensors_of,
 )
-from vestige.training.plain import ANSWER_BATCH, Course, Data, State, batch_of, check_options, held_out_of, set_rates
+from vestige.training.defences import Data, Defence
+from vestige.training.plain import ANSWER_BATCH, Course, State, batch_of, check_options, held_out_of, set_rates
 from vestige.training.stacked_layers import Direct, Masks, Weights, sees_others, stacked_network
 from vestige.training.stopping import Epoch
 
@@ -51,6 +52,9 @@ _BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 
 def reason_against(recipe: "TorchRecipe") -> str:
     """Return why models of a recipe cannot be stacked, in words; empty if they can, as far as their layers tell."""
+    for defence in recipe.defences:
+        if defence.not_in_stacks or type(defence).turns is not Defence.turns:
+            return defence.not_in_stacks or f"{type(defence).__name__} takes the batches in turns of its own"
     with torch.random.fork_rng(devices=[]):
         network = recipe.network()
         optimiser = recipe.optimiser(network.parameters())

@@ -1,6 +1,7 @@
 """Rules that end training before the last epoch."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -94,6 +95,41 @@ class ValidationPeak:
         """The first epoch with the highest validation accuracy."""
         accuracies = [epoch.validation_accuracy for epoch in epochs]
         return accuracies.index(max(accuracies)) + 1
+
+
+def matched_epoch(accuracies: Mapping[int, tuple[float, ...]], like: tuple[float, ...]) -> int:
+    """Return after which epoch a model is the most like another one, by accuracies alone.
+
+    So early stopping is compared with a defence: the undefended model at the epoch that this gives is attacked as the
+    defended one is. No attack has a say in the choice, which would favour early stopping.
+
+    Args:
+        accuracies: Of the undefended model at each of its checkpoints, such as `{5: (0.6, 0.5), 10: (0.9, 0.6)}` of
+            training and test; of the test alone for a comparison at equal test accuracy.
+        like: Those of the defended model, in the same order.
+
+    Returns:
+        The epoch with the least sum of absolute differences; the earliest of several.
+
+    Raises:
+        InputError: There are none, other numbers of them, or some that are no shares.
+
+    Example:
+        >>> matched_epoch({5: (0.6, 0.5), 10: (0.9, 0.6), 15: (1.0, 0.6)}, like=(0.85, 0.62))
+        10
+
+    Source:
+        Song & Mittal 2021, figure 2: early stopping beside adversarial regularisation, at like accuracies.
+    """
+    if not accuracies or any(len(found) != len(like) or not like for found in accuracies.values()):
+        raise InputError(
+            f"Expected accuracies of checkpoints, {len(like)} of each as of the model to match, found "
+            f"{sorted({len(found) for found in accuracies.values()})}; give training and test accuracy, or one of both."
+        )
+    if not all(0 <= share <= 1 for found in (*accuracies.values(), like) for share in found):
+        raise InputError("Expected accuracies in [0, 1], found another number; give shares, not percent.")
+    far = {epoch: sum(abs(a - b) for a, b in zip(found, like, strict=True)) for epoch, found in accuracies.items()}
+    return min(sorted(far), key=far.__getitem__)
 
 
 def _check_patience(patience: int) -> None:

@@ -99,7 +99,8 @@ def measure_torch(
     from vestige.training.classifier import device_of
 
     cpus = n_cpus() if device_of(None) == "cpu" else 1  # processes would share one card, and its memory
-    probe = _Probe(recipe, records, member)
+    # With the noise and the epochs of whole trainings: on the few records of a probe they would be others.
+    probe = _Probe(recipe.settled(int(np.median(member.sum(axis=1)))), records, member)
     found = _timed(probe, list(_candidates(probe, n_threads or InProcess().threads_each)))
     best = min(m.seconds_per_model for m in found)
     if processes is not None and cpus > 1 and best * len(member) > _ENOUGH_TO_START_PROCESSES:

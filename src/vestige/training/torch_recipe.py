@@ -3,8 +3,8 @@
 import functools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from numbers import Integral
 from typing import Any
 
@@ -16,8 +16,10 @@ from vestige.core.errors import ArtefactError, InputError, UnsupportedModelError
 from vestige.core.messages import brief, few
 from vestige.core.recipe import Model
 from vestige.core.records import Records
+from vestige.training.accounting import Privacy
 from vestige.training.classifier import Classifier, as_float, check_losses, device_of, global_stream, seed_of
-from vestige.training.defences import L2, Penalty, Translates
+from vestige.training.defences import Data, Defence, Penalty
+from vestige.training.dp_sgd import DPSGD, Sampling
 from vestige.training.identity import identity_of
 from vestige.training.imitation import Imitation
 from vestige.training.plain import train
@@ -59,7 +61,8 @@ class TorchRecipe:
             answers then depend on the other records asked at the same time.
         version: Whatever else decides the result and is to make it another recipe.
         full_batches: Whether the last batch of every epoch is dropped if it is smaller, as some published code does.
-        defences: What changes training, such as `(L2(3.0), Translates(2))`. A mean loss has the penalty in it.
+        left_out: Full batches that every epoch leaves out as well, as one is in code for adversarial regularisation.
+        defences: What changes training, such as `(L2(3.0), Translates(2))`, in order. A mean loss has what they add.
         imitation: How to learn the answers that the records bring with them; None learns labels alone.
 
     Raises:
@@ -86,7 +89,8 @@ class TorchRecipe:
     evaluation_mode: bool = True
     version: str = ""
     full_batches: bool = False
-    defences: tuple[L2 | Translates, ...] = ()
+    left_out: int = 0
+    defences: tuple[Defence, ...] = ()
     imitation: Imitation | None = None
 
     def __post_init__(self) -> None:
@@ -95,21 +99,31 @@ class TorchRecipe:
                 f"Expected a function that makes a network, found a {type(self.network).__name__} itself; every model "
                 "begins with one of its own: give its class, or functools.partial(Network, sizes)."
             )
-        for name in ("epochs", "batch_size"):
+        for name, least in (("epochs", 1), ("batch_size", 1), ("left_out", 0)):
             value = getattr(self, name)
-            if not isinstance(value, Integral) or value < 1:
-                raise InputError(f"Expected a whole number of at least 1 as {name}, found {value}.")
+            if not isinstance(value, Integral) or value < least:
+                raise InputError(f"Expected a whole number of at least {least} as {name}, found {value}.")
         if self.imitation is not None and self.stop is not None:
             raise InputError(
                 "Expected a fixed number of epochs to imitate a model, found a rule of stopping, which may end "
                 "training before the answers are looked at; leave out stop."
             )
-        kinds = [type(defence) for defence in self.defences]
-        if kinds.count(Translates) > 1 or not {*kinds} <= {L2, Translates}:
+        kinds = ", ".join(type(defence).__name__ for defence in self.defences)
+        if not all(isinstance(defence, Defence) for defence in self.defences):
             raise InputError(
-                "Expected defences of the kinds L2 and Translates, the latter once, found "
-                f"{', '.join(kind.__name__ for kind in kinds)}; make anything else part of the loss, the augmentation "
-                "or the optimiser."
+                f"Expected defences such as L2(3.0), found {kinds}; make them classes of "
+                "vestige.training.defences.Defence."
+            )
+        # DP-SGD would have to account for copies, and for what looks at a whole batch.
+        if sum(bool(d.not_in_stacks) or d.n_copies > 1 for d in self.defences) > 1:
+            raise InputError(
+                "Expected one defence at most that makes copies, looks at batches or clips records, found "
+                f"{kinds}; leave the others out."
+            )
+        if self.private is not None and (self.stop is not None or self.bfloat16):
+            raise InputError(
+                f"Expected no {'stopping rule' if self.stop is not None else 'bfloat16'} with DP-SGD, whose accountant "
+                "knows nothing of it, found one; leave it out, or end training with an epsilon."
             )
 
     def fit(
@@ -140,8 +154,10 @@ class TorchRecipe:
         identity = {"recipe": "torch", **functions, **numbers, "version": self.version}
         if self.full_batches:  # defaults are left out, so that older banks are read
             identity["full_batches"] = True
+        if self.left_out:
+            identity["left_out"] = self.left_out
         if self.defences:
-            identity["defences"] = [{"defence": type(defence).__name__, **asdict(defence)} for defence in self.defences]
+            identity["defences"] = [_named(defence) for defence in self.defences]
         if self.imitation is not None:
             identity["imitation"] = self.imitation.identity()
         return identity
@@ -153,27 +169,70 @@ class TorchRecipe:
             InputError: Batches are to be full ones, and there are too few records for one.
         """
         n = n_records * self.n_copies
-        if self.full_batches and n < self.batch_size:
+        least = self.left_out + self.full_batches
+        if n < self.batch_size * least:
             raise InputError(
-                f"Expected at least {self.batch_size} records for full batches, found {n}; take smaller batches, or "
-                "full_batches=False."
+                f"Expected at least {self.batch_size * least} records for full batches, found {n}; take smaller "
+                "batches, or full_batches=False."
             )
-        return n - n % self.batch_size if self.full_batches else n
+        return n - self.batch_size * self.left_out - (n % self.batch_size if self.full_batches else 0)
 
     def n_steps(self, n_records: int) -> int:
         """Return the steps of an epoch on so many records; raises as `n_used`."""
         return math.ceil(self.n_used(n_records) / self.batch_size)
 
     @property
+    def private(self) -> DPSGD | None:
+        """DP-SGD, if it is among the defences."""
+        return next((defence for defence in self.defences if isinstance(defence, DPSGD)), None)
+
+    def settled(self, n_records: int) -> "TorchRecipe":
+        """Return the recipe with the noise and the epochs that an epsilon leaves it on so many records.
+
+        Raises:
+            InputError: Epsilon cannot be reached.
+        """
+        if self.private is None:
+            return self
+        share = min(self.batch_size / n_records, 1.0)
+        settled, epochs = self.private.settled(n_records, share, self.n_steps(n_records), self.epochs)
+        others = (settled if defence is self.private else defence for defence in self.defences)
+        return replace(self, epochs=epochs, defences=tuple(others))
+
+    def privacy(self, n_records: int) -> Privacy | None:
+        """Return what DP-SGD promises of a model of so many records; None without it.
+
+        Raises:
+            InputError: Its epsilon cannot be reached.
+        """
+        recipe = self.settled(n_records)
+        if recipe.private is None:
+            return None
+        share = min(self.batch_size / n_records, 1.0)
+        return recipe.private.privacy(n_records, share, recipe.n_steps(n_records) * recipe.epochs)
+
+    def batches(self, n_inputs: int, n_used: int, order: torch.Generator) -> Sequence[Tensor]:
+        """Return which inputs each step of an epoch is given.
+
+        Args:
+            n_inputs: All there are.
+            n_used: Those that an epoch goes through.
+            order: Random stream of the model's data order.
+        """
+        if self.private is not None and self.private.sampling == Sampling.POISSON:
+            n_steps = math.ceil(n_used / self.batch_size)
+            return list(self.private.batches(n_inputs, n_steps, self.batch_size, order))
+        return torch.split(torch.randperm(n_inputs, generator=order)[:n_used], self.batch_size)
+
+    @property
     def n_copies(self) -> int:
         """Inputs that are made of every record."""
-        return sum(defence.n_copies for defence in self.defences if isinstance(defence, Translates)) or 1
+        return math.prod(defence.n_copies for defence in self.defences)
 
     def enlarged(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return what is trained on: the records, once for every copy that a defence makes of them."""
         for defence in self.defences:
-            if isinstance(defence, Translates):
-                inputs, labels = defence.of(inputs), labels.repeat(defence.n_copies)
+            inputs, labels = defence.enlarged(inputs), labels.repeat(defence.n_copies)
         return inputs, labels
 
     def imitated(self, records: Records, device: str) -> Tensor | None:
@@ -195,16 +254,23 @@ class TorchRecipe:
         """Return what each record of a batch adds to the mean loss, after so many epochs."""
         losses = self.loss(outputs, labels)
         check_losses(losses, len(labels))
+        for defence in self.defences:
+            losses = defence.mixed(losses, outputs, labels, n_epochs)
         if answers is None or self.imitation is None or n_epochs < self.imitation.begins_after(self.epochs):
             return losses
         return self.imitation.mixed(losses, outputs, answers)
 
     def penalty_on(self, network: nn.Module) -> Penalty | None:
         """Return what the defences add to the loss of networks like this one; None if they add nothing."""
-        penalties = [defence.on(network) for defence in self.defences if isinstance(defence, L2)]
+        penalties = [penalty for defence in self.defences if (penalty := defence.on(network)) is not None]
         if not penalties:
             return None
         return lambda weights: torch.stack([penalty(weights) for penalty in penalties]).sum(dim=0)
+
+    def turns(self, classifier: nn.Module, data: Data, n_epochs: int, n_batches: int) -> Iterator[int]:
+        """Yield which batches of an epoch are trained on, in turn: as the last defence has it."""
+        last = self.defences[-1] if self.defences else Defence()
+        return last.turns(classifier, data, n_epochs, n_batches)
 
     def dump(self, model: Model) -> Mapping[str, bytes]:
         """Return the weights, also of the checkpoints, as safetensors and the rest as JSON."""
@@ -245,6 +311,13 @@ class TorchRecipe:
                 )
             setattr(weight, _TAKEN, True)
         return Classifier(network, self.preprocess, self.evaluation_mode)
+
+
+def _named(defence: Any) -> dict[str, Any]:
+    """A defence as part of an identity: of Vestige's own the fields that are set, of others the text of their code."""
+    if type(defence).__module__.partition(".")[0] != "vestige":
+        return identity_of(defence)
+    return {"defence": type(defence).__name__, **asdict(defence)}
 
 
 # ------------------------------------------------------------------------------- files of a model

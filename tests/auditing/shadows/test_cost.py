@@ -10,12 +10,14 @@ import pytest
 from tests.auditing.small_models import bayes, counting, failing, plan_of, slow, torch_recipe, trainings
 
 from vestige.auditing.shadows import cost as planning
+from vestige.auditing.shadows.checks import checks_of_training
 from vestige.auditing.shadows.cost import Estimate, estimate, what_is_given_up
 from vestige.auditing.shadows.training import train_shadows
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.messages import duration
 from vestige.core.records import Records
 from vestige.training.bank import Bank
+from vestige.training.dp_sgd import DPSGD
 from vestige.training.executors.in_process import InProcess
 from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.strategies import Measured, Strategy
@@ -52,6 +54,25 @@ def test_a_torch_recipes_logits_have_half_the_bytes_and_its_epochs_are_told(time
     assert (cost.epochs, cost.disk) == (7, 10 * 60 * 3 * 4)
     assert cost.lines()[0] == (
         "10 shadow models x 7 epochs x 2 s each = 20 s, as stacks of 8 in this process with 2 threads"
+    )
+
+
+def test_private_training_is_told_with_what_it_promises_and_why_no_stack(timed, bank):
+    recipe = torch_recipe(epochs=7, defences=(DPSGD(1.0, noise=1.5),))
+    *_, stacks, promise = cost_of(recipe, bank).lines()
+    assert stacks == (
+        "models are not trained in stacks, because DP-SGD clips the gradient of each record of each model"
+    )
+    assert promise == f"each is trained with {recipe.privacy(30)}"
+    assert "delta 0.033 by the Renyi accountant" in promise
+
+
+def test_what_private_training_promises_is_told_after_it(bank, tmp_path):
+    recipe = torch_recipe(defences=(DPSGD(1.0, noise=1.5),))
+    plan = replace(plan_of(FunctionRecipe(bayes), 4), recipe=recipe)
+    shadows = train_shadows(plan, tmp_path / "run", bank)
+    assert (
+        checks_of_training(shadows)[-1].message == f"Each of the shadow models was trained with {recipe.privacy(30)}."
     )
 
 

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from vestige.auditing.run_folder import FAILURES
-from vestige.auditing.shadows.cost import what_is_given_up
+from vestige.auditing.shadows.cost import privacy_of, what_is_given_up
 from vestige.auditing.shadows.training import Shadows
 from vestige.core.messages import few
 from vestige.core.recipe import Recipe
@@ -46,7 +46,8 @@ def checks_of_training(shadows: Shadows) -> list[Check]:
         message = f"{n_done} of {plan.n_asked} {kind} fit the time there was: {cost}."
         checks.append(Check("models_left_out", Validity.LIMITED, message, remedy))
     handled: tuple[str, ...] = getattr(plan.recipe, "handled", tuple)()
-    return checks + [Check("recipe", Validity.VALID, f"{what}.") for what in handled]
+    private = [f"Each of the {kind} was trained with {what}" for what in privacy_of(plan)]
+    return checks + [Check("recipe", Validity.VALID, f"{what}.") for what in (*private, *handled)]
 
 
 def mismatched_recipe(target: Any, recipe: Recipe) -> list[Check]:

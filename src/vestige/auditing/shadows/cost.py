@@ -47,6 +47,7 @@ class Estimate:
         n_views: Queries about each record that every model answers.
         sources: Whether they are source models, trained on records of their own.
         n_imitators: Models that imitate the target and some shadow models, beside `n_models`; as long as one of these.
+        remarks: What else the recipe says: why models are not stacked, and what its DP-SGD promises.
     """
 
     n_models: int
@@ -61,6 +62,7 @@ class Estimate:
     n_views: int = 1
     sources: bool = False
     n_imitators: int = 0
+    remarks: tuple[str, ...] = ()
 
     @property
     def strategy(self) -> Strategy:
@@ -89,7 +91,7 @@ class Estimate:
             ),
             f"{self.n_models} instead of {self.n_asked} models fit the time: {cost}": self.n_models < self.n_asked,
         }
-        return [line for line, is_said in lines.items() if is_said]
+        return [line for line, is_said in lines.items() if is_said] + list(self.remarks)
 
 
 def what_is_given_up(n_models: int, n_asked: int, share: Fraction | None = Fraction(1, 2)) -> str:
@@ -165,7 +167,24 @@ def estimate(
         n_views=n_views,
         sources=plan.sources,
         n_imitators=n_imitators,
+        remarks=(*_reason_against_stacks(plan), *(f"each is trained with {what}" for what in privacy_of(plan))),
     )
+
+
+def privacy_of(plan: ShadowPlan) -> tuple[str, ...]:
+    """Say what the recipe's DP-SGD promises of a model of middling size; nothing without it."""
+    of = getattr(plan.recipe, "privacy", None)
+    promised = None if of is None else of(int(np.median(plan.member.sum(axis=1))))
+    return () if promised is None else (str(promised),)
+
+
+def _reason_against_stacks(plan: ShadowPlan) -> tuple[str, ...]:
+    if not hasattr(plan.recipe, "network"):
+        return ()
+    from vestige.training.stacked import reason_against
+
+    reason = reason_against(plan.recipe)  # type: ignore[arg-type]
+    return (f"models are not trained in stacks, because {reason}",) if reason else ()
 
 
 def _size_of(inputs: Any) -> int:

@@ -1,0 +1,1 @@
+"""Per-record gradients of torch networks, for attacks that read them and training that clips them."""
