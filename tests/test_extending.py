@@ -200,3 +200,15 @@ except vestige.VestigeError as error:
     assert float(distance) == 0
     assert attacks == "['correctness', 'loss', 'worst']"
     assert error.startswith("Expected a matrix with 4 columns, one per class, in weights.npy, found shape (5, 3)")
+
+
+def test_a_defence(tree):
+    """A file and a plan, anywhere: nothing of ours changes."""
+    place = tree / "mine"
+    shutil.copytree(EXTENDING / "defence", place)
+    code = "import even_rest, vestige.testing; print(vestige.testing.check_defence(even_rest.defence).defence)"
+    assert run_in(tree, "-c", code, cwd=place).splitlines()[-1] == "EvenRest"
+    said = run_in(tree, "-m", "vestige", "compare-defences", "plan.toml", "--out", "run", "--bank", "bank", cwd=place)
+    assert "even rest: the strongest adaptive attack" in said
+    assert (place / "run" / "comparison.html").exists()
+    assert changed(tree) == []

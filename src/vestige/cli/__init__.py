@@ -14,6 +14,7 @@ import typer
 from vestige.auditing.stopping import received, stopping_raises
 from vestige.cli.attacks import attacks_command
 from vestige.cli.audit import audit_command
+from vestige.cli.compare_defences import compare_defences_command
 from vestige.cli.data import data_app
 from vestige.cli.demo import demo_command
 from vestige.cli.plan import plan_command
@@ -58,6 +59,7 @@ def _vestige(
 
 app.command("audit")(audit_command)
 app.command("plan")(plan_command)
+app.command("compare-defences")(compare_defences_command)
 app.command("attacks")(attacks_command)
 app.command("demo")(demo_command)
 app.add_typer(data_app)

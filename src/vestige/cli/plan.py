@@ -54,6 +54,10 @@ def _lines(
     from vestige.auditing.trained_models import cost_of
 
     seed = asked.options.seed
+    if asked.is_of_recipe and training is not None and asked.defence:
+        from vestige.auditing.comparison.compare import lines_of_cost
+
+        return lines_of_cost(asked.all_records(), training, asked.defences(), seed)
     if asked.is_of_recipe and training is not None:
         lines = cost_of_recipe(asked.all_records(), training, seed).lines()
         return ["No queries: there is no model but those that are trained.", *lines]

@@ -106,6 +106,8 @@ def _player(
         target, shadow, references = asked.predictions()
         members = nonmembers = None
         other: Shadow | ShadowTraining | None = None if shadow is None else Shadow(shadow)
+    elif asked.defence:
+        raise InputError("Expected no [[defence]] in an audit, found some; compare them: vestige compare-defences.")
     elif asked.is_of_recipe and training is not None:
         from vestige.auditing.recipe_audit import play_recipe
 

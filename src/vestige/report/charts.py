@@ -95,11 +95,11 @@ def roc_chart(rocs: Sequence[RocBand], leading: str | None, finding: Finding) ->
     names = [wording.attack(roc.attack) for roc in sorted(rocs, key=lambda roc: roc.attack != leading)]
     x = alt.X("fpr:Q", title="False-positive rate: nonmembers called members", **_log_axis(start))
     y = alt.Y("tpr:Q", title="True-positive rate: members identified", **_log_axis(start))
-    lines = _data(curves).mark_line(interpolate="step-after", strokeWidth=1.8, clip=True)
-    band = _data([p for p in curves if p["attack"] == wording.attack(leading or "") and p["lower"] is not None])
+    lines = data(curves).mark_line(interpolate="step-after", strokeWidth=1.8, clip=True)
+    band = data([p for p in curves if p["attack"] == wording.attack(leading or "") and p["lower"] is not None])
     layers = [
         *_unresolved(floor, start),
-        _data([{"fpr": start, "tpr": start}, {"fpr": 1.0, "tpr": 1.0}])
+        data([{"fpr": start, "tpr": start}, {"fpr": 1.0, "tpr": 1.0}])
         .mark_line(color=GREY, strokeDash=[4, 4], strokeWidth=1)
         .encode(x=x, y=y),
         band.mark_area(interpolate="step-after", opacity=0.16, color=COLOURS[0], clip=True).encode(
@@ -137,8 +137,8 @@ def thresholds_chart(rows: Rows) -> Any:
     bounded = [point for point in points if point["lower"] is not None]
     return alt.layer(
         _rule_at(0.5),
-        _data(bounded).mark_rule(strokeWidth=1.6).encode(x="lower:Q", x2="upper:Q", y=y, yOffset=offset, stroke=stroke),
-        _data(points)
+        data(bounded).mark_rule(strokeWidth=1.6).encode(x="lower:Q", x2="upper:Q", y=y, yOffset=offset, stroke=stroke),
+        data(points)
         .mark_point(size=55, strokeWidth=1.5, opacity=1)
         .encode(x=x, y=y, yOffset=offset, stroke=stroke, fill=fill, shape=shape),
     ).properties(width=640, height=alt.Step(14))
@@ -147,7 +147,7 @@ def thresholds_chart(rows: Rows) -> Any:
 def risk_chart(risk: RiskSummary) -> Any:
     """Draw the share of members at or below each risk."""
     points = _risk_points(list(zip(risk.cdf_risk, risk.cdf_members, strict=True)))
-    line = _data(points).mark_line(color=COLOURS[0], strokeWidth=2, interpolate="step-after")
+    line = data(points).mark_line(color=COLOURS[0], strokeWidth=2, interpolate="step-after")
     return line.encode(**_risk_axes("Privacy risk score", "Members at or below it")).properties(width=300, height=260)
 
 
@@ -155,10 +155,10 @@ def reliability_chart(risk: RiskSummary) -> Any:
     """Draw the share of members among units of about the same risk, against that risk."""
     points = _risk_points(list(zip(risk.bin_risk, risk.bin_member_fraction, strict=True)))
     axes = _risk_axes("Privacy risk score (mean of the bin)", "Members among them")
-    diagonal = _data(_risk_points([(0.0, 0.0), (1.0, 1.0)]))
+    diagonal = data(_risk_points([(0.0, 0.0), (1.0, 1.0)]))
     return alt.layer(
         diagonal.mark_line(color=GREY, strokeDash=[4, 4], strokeWidth=1).encode(**axes),
-        _data(points)
+        data(points)
         .mark_line(color=COLOURS[1], strokeWidth=1.6, point={"filled": True, "size": 50, "color": COLOURS[1]})
         .encode(**axes),
     ).properties(width=300, height=260)
@@ -189,13 +189,14 @@ def groups_chart(rows: Rows, groups: Sequence[str], attack: str) -> Any:
     domain = alt.Scale(domain=_around(points, 0.5), nice=False, zero=False)
     x = alt.X("value:Q", title="Area under the ROC (0.5 is guessing)", scale=domain, axis=alt.Axis(tickCount=8))
     return alt.layer(
-        _data(points).mark_bar(color=COLOURS[4], height={"band": 0.62}).encode(x=x, x2=alt.datum(0.5), y=y),
-        _data(points).mark_rule(color=INK, strokeWidth=1.5).encode(x="lower:Q", x2="upper:Q", y=y),
+        data(points).mark_bar(color=COLOURS[4], height={"band": 0.62}).encode(x=x, x2=alt.datum(0.5), y=y),
+        data(points).mark_rule(color=INK, strokeWidth=1.5).encode(x="lower:Q", x2="upper:Q", y=y),
         _rule_at(0.5),
     ).properties(width=560, height=alt.Step(26))
 
 
-def _data(points: Sequence[Point]) -> alt.Chart:
+def data(points: Sequence[Point]) -> alt.Chart:
+    """Return a chart of these points, without a mark yet."""
     return alt.Chart(alt.Data(values=list(points)))  # type: ignore[no-untyped-call]
 
 
@@ -238,10 +239,10 @@ def _log_axis(start: float) -> Point:
 def _unresolved(floor: float, start: float) -> list[alt.Chart]:
     """Grey what fewer than 10 false positives would decide."""
     corner = [{"from": start, "to": floor, "top": 1.0, "bottom": start}]
-    area = _data(corner).mark_rect(color=PALE, opacity=0.75).encode(x="from:Q", x2="to:Q", y="bottom:Q", y2="top:Q")
+    area = data(corner).mark_rect(color=PALE, opacity=0.75).encode(x="from:Q", x2="to:Q", y="bottom:Q", y2="top:Q")
     words = ["Not resolvable:", "fewer than 10", "false positives", "expected"]
     label = (
-        _data(corner)
+        data(corner)
         .mark_text(align="left", baseline="top", dx=8, dy=8, color=GREY, fontSize=11, text=words, lineHeight=14)
         .encode(x="from:Q", y="top:Q")
     )
@@ -253,9 +254,9 @@ def _headline(finding: Finding, x: alt.X) -> list[alt.Chart]:
     if math.isnan(finding.fpr) or math.isnan(finding.tpr) or finding.tpr <= 0:
         return []
     point = {"fpr": finding.fpr, "tpr": finding.tpr, "lower": finding.tpr_lb, "upper": finding.tpr_ub}
-    layers = [_data([point]).mark_point(filled=True, color=INK, size=70, opacity=1).encode(x=x, y="tpr:Q")]
+    layers = [data([point]).mark_point(filled=True, color=INK, size=70, opacity=1).encode(x=x, y="tpr:Q")]
     if finding.tpr_lb > 0 and not math.isnan(finding.tpr_ub):
-        layers.append(_data([point]).mark_rule(color=INK, strokeWidth=2).encode(x=x, y="lower:Q", y2="upper:Q"))
+        layers.append(data([point]).mark_rule(color=INK, strokeWidth=2).encode(x=x, y="lower:Q", y2="upper:Q"))
     return layers
 
 
@@ -273,7 +274,7 @@ def _legend(columns: int) -> alt.Legend:
 
 
 def _rule_at(value: float) -> alt.Chart:
-    line = _data([{"at": value}]).mark_rule(color=GREY, strokeDash=[4, 4], strokeWidth=1)
+    line = data([{"at": value}]).mark_rule(color=GREY, strokeDash=[4, 4], strokeWidth=1)
     rule: alt.Chart = line.encode(x="at:Q")
     return rule
 

@@ -1,9 +1,11 @@
-"""For who writes an attack: the laws that every attack of ours keeps, as one call.
+"""For who writes an attack or a defence: the laws that every one of ours keeps, as one call.
 
 `check_attack(f)` plays a function, or an `Attack`, on signals whose leak is known because it was planted, and says
-which law it breaks. Nothing here reads a file, trains a model or knows an audit.
+which law it breaks; `check_defence(d)` does so for a defence of answers. Nothing here reads a file, trains a model or
+knows an audit.
 """
 
+from vestige.testing.defences import DefenceReport, check_defence
 from vestige.testing.laws import AttackReport, BrokenLawError, check_attack
 
-__all__ = ["AttackReport", "BrokenLawError", "check_attack"]
+__all__ = ["AttackReport", "BrokenLawError", "DefenceReport", "check_attack", "check_defence"]

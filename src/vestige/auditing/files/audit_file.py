@@ -10,10 +10,11 @@ from vestige.auditing.files.tables import SharedTables, as_table, read_tables, r
 from vestige.auditing.files.target_file import EndpointTable, TargetTable, called, is_address, model_of
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.shadows.settings import SAME, ShadowTraining
+from vestige.core.answer_defence import AnswerDefence
 from vestige.core.errors import InputError, refuse_if
 from vestige.core.inputs import InputSpace
 from vestige.core.jobs import Executor
-from vestige.core.messages import seconds_of
+from vestige.core.messages import few, seconds_of
 from vestige.core.predictions import Predictions
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
@@ -33,7 +34,8 @@ _FILES, _FOLDERS, _OBJECTS = "files", "folders of images", "records of Python"  
 class DataTable(RecordColumns, Schema):
     """`[data]`: members and nonmembers, or all records; and the names of the columns of a file, as `RecordColumns`.
 
-    `label_files` are npy files of the labels of each, where the records are npy files of their inputs.
+    `label_files` are npy files of the labels of each, where the records are npy files of their inputs. `pool` is the
+    third pool of a comparison of defences: the defender's own records, none of them audited.
     """
 
     members: str | None = None
@@ -41,6 +43,7 @@ class DataTable(RecordColumns, Schema):
     records: str | None = None
     classes: list[str | int] | None = None
     label_files: str | list[str] | None = None
+    pool: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,19 @@ class RecipeTable(Schema):
     records: str | None = None
     n_sources: int | None = None
     imitators: Imitation | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefenceTable(Schema):
+    """`[[defence]]`: one of the defences that `vestige compare-defences` compares.
+
+    `use` is the `module:name` of a recipe, of a defence of answers, or of a function that returns one and takes the
+    `parameters`.
+    """
+
+    name: str
+    use: str
+    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,6 +101,7 @@ class AuditFile(SharedTables):
             `fit(inputs, labels, *, seed)`; none if only the model itself is to be asked.
         reference: Reference models that are there: an npz file, a Zarr group or the folder of a run; none if omitted.
         label_only: What label-only attacks ask; nothing if omitted.
+        defence: Defences to compare; an audit has none.
     """
 
     target: TargetTable | None = None
@@ -94,6 +111,7 @@ class AuditFile(SharedTables):
     recipe: RecipeTable | None = None
     reference: ReferenceTable | None = None
     label_only: LabelOnlyTable | None = None
+    defence: list[DefenceTable] = field(default_factory=list)
 
     def model(self, *, trust_pickle: bool = False) -> Any:
         """Return the target: an object of Python, a model source, or predictions.
@@ -119,6 +137,7 @@ class AuditFile(SharedTables):
         named += [] if self.recipe is None else [self.recipe.train, self.recipe.records]
         pipeline = None if self.label_only is None else self.label_only.augmentations
         named += [] if pipeline is None else [pipeline.augment]
+        named += [data.pool, *(part.use for part in self.defence)]
         is_code = (name for name in named if name and ":" in name and "://" not in name)
         return [name for name in dict.fromkeys(is_code) if not (self.folder / name).exists()]
 
@@ -173,6 +192,38 @@ class AuditFile(SharedTables):
             InputError: A file or function does not give records.
         """
         return self._records(self.data.records)[0]
+
+    def pool(self) -> Records | None:
+        """Return the third pool of a comparison of defences; None if there is none.
+
+        Raises:
+            InputError: A file or function does not give records.
+        """
+        return None if self.data.pool is None else self._records(self.data.pool)[0]
+
+    def defences(self) -> dict[str, Recipe | AnswerDefence]:
+        """Return the defences to compare, by name.
+
+        Raises:
+            InputError: Two have one name, or one is neither a recipe nor a defence of answers.
+        """
+        found: dict[str, Recipe | AnswerDefence] = {}
+        for part in self.defence:
+            value = self._named(part.use)
+            if isinstance(value, type) or not isinstance(value, Recipe | AnswerDefence):
+                value = _made(value, part)
+            elif part.parameters:
+                raise InputError(
+                    f"Expected no parameters of {part.use}, which is made already, found some; leave them out."
+                )
+            if part.name in found or not isinstance(value, Recipe | AnswerDefence):
+                what = "two of that name" if part.name in found else type(value).__name__
+                raise InputError(
+                    f"Expected one recipe or defence of answers as the defence {part.name}, found {what}; such as "
+                    'use = "module:recipe".'
+                )
+            found[part.name] = value
+        return found
 
     def _records(self, *names: str | None) -> Sequence[Records]:
         """The records of each name: all folders of images, all files, or all `module:name`."""
@@ -263,6 +314,19 @@ class AuditFile(SharedTables):
         if self.target is not None and is_address(self.target.model):
             tables["endpoint"] = as_table(self.endpoint or EndpointTable())
         return tables
+
+
+def _made(value: Any, part: DefenceTable) -> Any:
+    """What a function or a class gives with the parameters; the value itself where it is neither."""
+    if not callable(value):
+        return value
+    try:
+        return value(**part.parameters)
+    except TypeError as error:
+        raise InputError(
+            f"Expected parameters that {part.use} takes for the defence {part.name}, found "
+            f"{few(list(part.parameters)) or 'none'} ({error}); give those it has."
+        ) from None
 
 
 def _kind_of(name: str, path: Path) -> str:

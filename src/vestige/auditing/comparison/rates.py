@@ -1,0 +1,176 @@
+"""How well attacks find the members of models under a defence, each in turn the target."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from vestige.attacks.empirical_bayes import empirical_bayes_online
+from vestige.auditing.comparison.family import Family
+from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without
+from vestige.auditing.references.scores import play_attacks
+from vestige.auditing.references.ways_of_lira import decided
+from vestige.core.attack import Attack
+from vestige.core.likelihood_ratio import LikelihoodRatio
+from vestige.evaluation.intervals import is_resolvable
+from vestige.evaluation.roc import Roc, point_at_fpr, roc
+from vestige.signals.losses import losses_from_phi
+
+GAP = "correctness"
+"""The attack that calls members what the model is right about; its area is 1/2 + gap / 2."""
+FPRS = (0.01, 0.001)
+WORST = 0.01
+"""Share of the records that are the most at risk."""
+
+_FEWEST = 8  # models from which on a half of them tells risks and the other half judges
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over pairs of models, with Student's interval of 95 %; NaN bounds of one pair."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+def interval(values: Sequence[float] | np.ndarray) -> Interval:
+    """Return the mean of independent values and its interval.
+
+    Example:
+        >>> interval([1.0, 2.0, 3.0])
+        Interval(value=2.0, lower=-0.48414, upper=4.48414)
+    """
+    from scipy.stats import t
+
+    found = np.asarray(values, dtype=np.float64)
+    mean = float(found.mean())
+    if found.size < 2:
+        return Interval(round(mean, 5), float("nan"), float("nan"))
+    half = float(t.ppf(0.975, found.size - 1)) * float(found.std(ddof=1)) / np.sqrt(found.size)
+    return Interval(round(mean, 5), round(float(mean - half), 5), round(float(mean + half), 5))
+
+
+def of_pairs(values: Mapping[int, float], draws: Mapping[int, int]) -> dict[int, float]:
+    """Return the mean of each pair: training sets of its two models decide each other."""
+    found: dict[int, list[float]] = {}
+    for model, value in values.items():
+        found.setdefault(draws[model], []).append(value)
+    return {draw: float(np.mean(of_draw)) for draw, of_draw in found.items()}
+
+
+def rates_in_turn(
+    targets: Family, shadows: Family, attacks: Sequence[Attack]
+) -> dict[str, dict[str, dict[int, float]]]:
+    """Attack each model of a family by models of the same or another one.
+
+    The adversary reads the target's defended answers, and those of the shadow models; it never reads models that were
+    drawn together with the target.
+
+    Args:
+        targets: Models that are attacked.
+        shadows: Models of the adversary: those of the same family for one that adapts, undefended ones for one that
+            does not know the defence.
+        attacks: Attacks on losses, and on reference models.
+
+    Returns:
+        Attack -> metric -> number of the model -> rate.
+    """
+    found: dict[str, dict[str, dict[int, float]]] = {}
+
+    def enter(attack: str, model: int, scores: np.ndarray, side: np.ndarray) -> None:
+        curve = roc(scores[side], scores[~side])
+        for metric, rate in ({"auc": curve.auc} if attack == GAP else _rates(curve)).items():
+            found.setdefault(attack, {}).setdefault(metric, {})[model] = rate
+
+    likelihood = LikelihoodRatio() if shadows.observed is None else decided(shadows.observed, LikelihoodRatio())[0]
+    place_in_shadows = {int(number): place for place, number in enumerate(shadows.numbers)}
+    for place, number in enumerate(targets.numbers.tolist()):
+        side = targets.is_in[place]
+        enter(GAP, number, targets.correct[place].astype(np.float64), side)
+        if targets.observed is None:
+            continue
+        own = {name: values[place] for name, values in _of_models(targets.observed).items()}
+        phi = own["phi"][:, 0]
+        losses = losses_from_phi(phi)
+        alone = {"phi": phi, "losses": losses, "p_true": np.exp(-losses)}
+        for attack in attacks:
+            if not attack.needs_references and set(attack.reads) <= set(alone):
+                enter(attack.name, number, attack.play(alone), side)
+        if shadows.observed is None or number not in place_in_shadows:
+            continue
+        others = left_without(shadows.observed, place_in_shadows[number])
+        if fewest_on_a_side(shadows.is_in[others]) < 1:
+            continue
+        seen = shadows.observed.with_target(place_in_shadows[number], others)
+        seen = replace(seen, answers={**seen.answers, **own})
+        scores, _ = play_attacks([a for a in attacks if a.needs_references], seen, likelihood)
+        for name, of_records in scores.items():
+            enter(name, number, of_records, side)
+    return found
+
+
+def _of_models(observed: ReferencePhi) -> dict[str, np.ndarray]:
+    """What each model itself answered, under the names of a target's signals."""
+    names = {name: name.removeprefix("shadow_") for name in observed.answers if name.startswith("shadow_")}
+    return {own: observed.answers[name] for name, own in names.items()}
+
+
+def _rates(curve: Roc) -> dict[str, float]:
+    rates = {"auc": curve.auc}
+    for fpr in FPRS:
+        if is_resolvable(fpr, curve.n_nonmembers):
+            rates[f"tpr_at_fpr_{fpr:g}"] = curve.rates_at(point_at_fpr(curve, fpr))[0]
+    return rates
+
+
+def rates_of_the_worst(family: Family) -> tuple[dict[int, float], dict[int, float]]:
+    """Return how many members are found at 1 % FPR among the records most at risk, and among all.
+
+    The records are chosen on the first half of the pairs of models, by how much surer they are with the record
+    than without it. The other half judges: each of its models in turn is attacked by the empirical-Bayes ratio with
+    the rest of that half. So no record is among the worst by chance.
+
+    Returns:
+        Number of the model -> rate, twice; empty with fewer than 8 models, or labels alone.
+    """
+    if family.observed is None or len(family.numbers) < _FEWEST or not is_resolvable(FPRS[0], _fewest_out(family)):
+        return {}, {}
+    phi = family.observed.shadow_phi[:, :, 0]
+    draws = np.unique(family.draws)
+    chooses = np.isin(family.draws, draws[: draws.size // 2])
+    if fewest_on_a_side(family.is_in[chooses]) < 1 or np.isnan(phi).any():
+        return {}, {}
+    inside, outside = (
+        np.where(side, phi[chooses], 0.0).sum(axis=0) / side.sum(axis=0)
+        for side in (family.is_in[chooses], ~family.is_in[chooses])
+    )
+    at_risk = inside - outside  # few models know no spread of a record's own
+    n_worst = max(1, round(WORST * at_risk.size))
+    worst = np.zeros(at_risk.size, dtype=bool)
+    worst[np.argsort(-at_risk, kind="stable")[:n_worst]] = True
+    of_worst, of_all = {}, {}
+    for place in np.flatnonzero(~chooses).tolist():
+        others = ~chooses & (family.draws != family.draws[place])
+        if fewest_on_a_side(family.is_in[others]) < 1:
+            continue
+        side = family.is_in[place]
+        scores = empirical_bayes_online(phi[place], phi[others], family.is_in[others])
+        found = _found(scores, side)
+        if (worst & side).any():
+            of_worst[int(family.numbers[place])] = float(found[worst & side].mean())
+            of_all[int(family.numbers[place])] = float(found[side].mean())
+    return of_worst, of_all
+
+
+def _found(scores: Float[np.ndarray, " record"], side: Bool[np.ndarray, " record"]) -> Bool[np.ndarray, " record"]:
+    """Records above the threshold that 1 % of the nonmembers pass at most."""
+    curve = roc(scores[side], scores[~side])
+    n_passed = int(curve.false_positives[point_at_fpr(curve, FPRS[0])])
+    ranked: Int[np.ndarray, " nonmember"] = np.sort(scores[~side])[::-1]
+    return np.asarray(scores > ranked[n_passed])
+
+
+def _fewest_out(family: Family) -> int:
+    return int((~family.is_in).sum(axis=1).min())

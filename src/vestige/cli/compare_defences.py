@@ -1,0 +1,59 @@
+"""`vestige compare-defences`: which defence helps, against an attacker who adapts, and at what price."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vestige.cli.printing import printing
+from vestige.cli.settings import Bank, Quiet
+from vestige.core.errors import InputError
+from vestige.core.progress import silent
+
+
+def compare_defences_command(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="PLAN.toml", help="An audit of a recipe with a table [[defence]] for each defence."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the comparison; the same folder goes on.")],
+    bank: Bank = None,
+    quiet: Quiet = False,
+) -> int:
+    """Compare defences: train models under each on the same halves of the records, and attack every model in turn.
+
+    PLAN.toml names all records ([data] records), how models are trained without a defence ([recipe] train, n_shadows),
+    and the defences: name = "l2", use = "my_defences:l2" in a table [[defence]] each. What `use` names is a recipe
+    that trains under the defence, or a defence of answers; defences that are fitted need the defender's own records
+    ([data] pool). Writes comparison.html, comparison.csv and, per defence, what its models answered.
+    """
+    from vestige.auditing.comparison.compare import compare_defences
+    from vestige.auditing.files.audit_file import read_audit_file
+    from vestige.auditing.recipe_audit import refuse_recipe_without_model
+    from vestige.report.progress import progress_bar
+
+    asked = read_audit_file(file)
+    training = asked.training(bank=bank)
+    if not asked.is_of_recipe or training is None:
+        raise InputError(
+            "Expected all records in [data] and a [recipe] for a comparison of defences, found a [target]; defences "
+            "are compared on models that are trained for it: leave out [target], and name all records as records."
+        )
+    with nullcontext(silent) if quiet else progress_bar() as progress:
+        found = compare_defences(
+            asked.all_records(),
+            refuse_recipe_without_model(training),
+            asked.defences(),
+            n_models=training.n_models,
+            pool=asked.pool(),
+            run=out,
+            bank=bank,
+            seed=asked.options.seed,
+            progress=progress,
+        )
+    if not quiet:
+        with printing(f"the comparison is in {out}"):
+            print(found)
+            print(f"Page: {out / 'comparison.html'}")
+    return 0

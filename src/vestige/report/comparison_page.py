@@ -1,0 +1,146 @@
+"""`comparison.html` and `comparison.csv`: defences beside each other, what attacks find and what accuracy is left."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from vestige.core.half_written import writable
+from vestige.core.names import harmless
+from vestige.report.files import replacing
+from vestige.report.renderer import NotDrawn
+from vestige.report.tables import cell_of_text
+from vestige.report.wording import attack as words_of_attack
+
+if TYPE_CHECKING:
+    import jinja2
+
+_TITLES = {
+    "tpr_at_fpr_0.01": "Members identified at 1 % false positives",
+    "tpr_at_fpr_0.001": "Members identified at 0.1 % false positives",
+    "tpr_at_fpr_0.01, worst 1 %": "Members identified at 1 % false positives, of the records most at risk",
+    "tpr_at_fpr_0.01, all, same models": "Members identified at 1 % false positives, of all records by the same models",
+    "auc": "Area under the ROC",
+}
+
+
+def write_comparison(table: pd.DataFrame, sentences: Sequence[str], failures: Mapping[str, str], folder: Path) -> None:
+    """Write `comparison.csv` and `comparison.html`.
+
+    Args:
+        table: A row per number, as `DefenceComparison.table`.
+        sentences: What it says of each defence.
+        failures: Defences without numbers, and why.
+        folder: Where to write.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    with writable(folder.name, "the comparison of defences"):
+        folder.mkdir(parents=True, exist_ok=True)
+    safe = table.assign(**{name: table[name].map(cell_of_text) for name in ("defence", "attack")})
+    with replacing(folder / "comparison.csv") as file:
+        file.write(safe.to_csv(index=False).encode())
+    with replacing(folder / "comparison.html") as file:
+        file.write(comparison_page(table, sentences, failures).encode())
+
+
+def comparison_page(table: pd.DataFrame, sentences: Sequence[str], failures: Mapping[str, str]) -> str:
+    """Return the page, a whole HTML document that loads nothing; arguments as of `write_comparison`."""
+    return _template().render(
+        sentences=sentences, failures=failures, figures=list(_figures(table)), tables=list(_tables(table))
+    )
+
+
+@cache
+def _template() -> "jinja2.Template":
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: harmless(value) if type(value) is str else value,
+    )
+    return environment.from_string((files("vestige.report") / "comparison.html.j2").read_text(encoding="utf-8"))
+
+
+def _tables(table: pd.DataFrame) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    for metric, title in _TITLES.items():
+        rows = table[table.metric == metric]
+        if len(rows):
+            yield title, [_line(row, is_area=metric == "auc") for row in rows.itertuples()]
+
+
+def _line(row: Any, *, is_area: bool) -> dict[str, str]:
+    def shown(value: float, sign: str = "") -> str:
+        return f"{value:{sign}.3f}" if is_area else f"{value:{sign}.1%}"
+
+    known = row.difference == row.difference and row.defence != "none"
+    return {
+        "defence": row.defence,
+        "adversary": row.adversary,
+        "attack": words_of_attack(row.attack),
+        "found": shown(row.value),
+        "bounds": f"[{shown(row.lower)}, {shown(row.upper)}]",
+        "change": shown(row.difference, "+") if known else "",
+        "change_bounds": f"[{shown(row.difference_lower, '+')}, {shown(row.difference_upper, '+')}]" if known else "",
+        "accuracy": f"{row.test_accuracy:.3f}",
+    }
+
+
+# ---------------------------------------------------------------------------------------------------- the figures
+
+
+def _figures(table: pd.DataFrame) -> Iterator[tuple[Any, str]]:
+    from markupsafe import Markup
+
+    from vestige.report import charts
+
+    best = _strongest(table)
+    for name, x, title, caption in (
+        ("front", "test_accuracy", "test accuracy", "What the strongest adaptive attack finds, and the accuracy left."),
+        (
+            "gap",
+            "gap",
+            "training accuracy less test accuracy",
+            "What the strongest adaptive attack finds beside the gap.",
+        ),
+    ):
+        try:
+            yield Markup(charts.to_svg(_chart(best, x, title), name)), caption
+        except NotDrawn as error:
+            yield str(error), caption
+
+
+def _strongest(table: pd.DataFrame) -> pd.DataFrame:
+    """Of each defence the attack of an adversary who adapts that finds the most, by one metric for all."""
+    adaptive = table[table.adversary != "unaware"]
+    low = adaptive[adaptive.metric == "tpr_at_fpr_0.01"]
+    everywhere = set(low.defence) == set(adaptive.defence)
+    shown = low if everywhere else adaptive[adaptive.metric == "auc"]
+    best = shown.sort_values("value", kind="stable").groupby("defence", sort=False).tail(1)
+    return best.assign(gap=best.training_accuracy - best.test_accuracy).sort_values("defence")
+
+
+def _chart(best: pd.DataFrame, x: str, title: str) -> Any:
+    import altair as alt
+
+    from vestige.report.charts import COLOURS, INK, data
+
+    is_area = (best.metric == "auc").all()
+    found = "area under the ROC" if is_area else "members identified at 1 % false positives"
+    points = best[["defence", x, "value", "lower", "upper"]].to_dict("records")
+    base = data([{str(name): value for name, value in point.items() if value == value} for point in points])
+    across = alt.X(f"{x}:Q", title=title, scale=alt.Scale(zero=False, padding=20))
+    up = alt.Y(
+        "value:Q", title=found, scale=alt.Scale(zero=not is_area), axis=alt.Axis(format=".2f" if is_area else "%")
+    )
+    bars = base.mark_rule(color=COLOURS[0], opacity=0.5).encode(x=across, y=alt.Y("lower:Q", title=found), y2="upper:Q")
+    dots = base.mark_point(filled=True, size=70, color=COLOURS[0]).encode(x=across, y=up)
+    names = base.mark_text(align="left", dx=8, dy=-6, color=INK, fontSize=12).encode(x=across, y=up, text="defence:N")
+    return (bars + dots + names).properties(width=560, height=320)

@@ -1,0 +1,253 @@
+"""Comparison of defences: its laws on planted models, the sentences, what is kept, refused and reported."""
+
+import csv
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from tests.auditing.small_models import table, torch_recipe
+
+from vestige import Records
+from vestige.attacks import named
+from vestige.auditing.comparison import compare as module
+from vestige.auditing.comparison.compare import UNDEFENDED, compare_defences
+from vestige.auditing.comparison.family import Family
+from vestige.auditing.comparison.rates import interval, of_pairs, rates_in_turn, rates_of_the_worst
+from vestige.auditing.references.phi import reference_phi
+from vestige.core.errors import InputError, TrainingError
+from vestige.core.outputs import Logits, Phi, Probabilities
+from vestige.core.predictions import Predictions
+from vestige.core.progress import silent
+from vestige.core.references import References
+from vestige.data.sets.designs import complementary_pairs
+from vestige.defences import LabelsOnly, StrongestMemGuard, TopK
+from vestige.training.strategies import Measured, Strategy
+
+ATTACKS = [named(name) for name in ("loss", "lira_online", "empirical_bayes_online")]
+
+
+def planted(name: str, leak: float, n: int = 2_000, n_models: int = 8, seed: int = 0) -> Family:
+    """Models in pairs whose phi of members is higher by `leak`."""
+    rng = np.random.default_rng(seed)
+    is_in = complementary_pairs(n_models, n, seed=5)
+    phi = rng.normal(0, 2, n) + leak * is_in + rng.normal(size=is_in.shape)
+    draws = np.arange(n_models) // 2
+    references = References(Phi, phi, is_in, groups=draws)
+    target = Predictions([Phi(phi[0])], labels=np.zeros(n, dtype=int), member=is_in[0])
+    return Family(
+        name=name,
+        numbers=np.arange(n_models),
+        draws=draws,
+        is_in=is_in,
+        correct=phi > 0,
+        observed=reference_phi(references, target),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- the rates
+
+
+def test_rates_are_those_of_a_plain_loop():
+    family = planted("none", 1.5, n=1_000)
+    rates = rates_in_turn(family, family, ATTACKS)
+    phi, is_in = family.observed.shadow_phi[:, :, 0], family.is_in
+    for model in range(8):
+        others = [m for m in range(8) if m // 2 != model // 2]
+        scores = named("empirical_bayes_online").score(phi[model], phi[others], is_in[others])
+        above = (scores[is_in[model]][:, None] > scores[~is_in[model]][None]).mean()
+        assert rates["empirical_bayes_online"]["auc"][model] == pytest.approx(above, abs=1e-9)
+        right = phi[model] > 0
+        gap = right[is_in[model]].mean() - right[~is_in[model]].mean()
+        assert rates["correctness"]["auc"][model] == pytest.approx(0.5 + gap / 2)
+
+
+def test_an_unaware_adversary_reads_the_target_s_defended_answers():
+    """Shadow models that stand 5 higher than the target see no member: the adversary who adapts still does."""
+    plain = planted("none", 2.0)
+    moved = replace(plain, observed=replace(plain.observed, answers=dict(plain.observed.answers)))
+    for name in ("phi", "shadow_phi"):
+        moved.observed.answers[name] = plain.observed.answers[name] * np.where(np.arange(2_000) % 2, 1.0, -1.0)[:, None]
+    adaptive = np.mean(list(rates_in_turn(moved, moved, ATTACKS)["empirical_bayes_online"]["auc"].values()))
+    unaware = np.mean(list(rates_in_turn(moved, plain, ATTACKS)["empirical_bayes_online"]["auc"].values()))
+    assert adaptive > unaware + 0.1
+
+
+def test_no_leak_is_at_chance_for_all_and_for_the_worst():
+    of_worst, of_all, areas = [], [], []
+    for seed in range(10):
+        family = planted("none", 0.0, n=4_000, seed=seed)
+        worst, everyone = rates_of_the_worst(family)
+        of_worst += list(worst.values())
+        of_all += list(everyone.values())
+        areas += list(rates_in_turn(family, family, ATTACKS)["empirical_bayes_online"]["auc"].values())
+    for found, chance in ((of_worst, 0.01), (of_all, 0.01), (areas, 0.5)):
+        assert abs(np.mean(found) - chance) < 4 * np.std(found, ddof=1) / np.sqrt(len(found))
+
+
+def test_the_worst_records_are_those_that_are_at_risk():
+    family = planted("none", 0.0, n=4_000)
+    at_risk = np.zeros(4_000)
+    at_risk[:40] = 8.0
+    phi = family.observed.shadow_phi + (family.is_in * at_risk)[:, :, None]
+    leaky = replace(family, observed=replace(family.observed, answers={**family.observed.answers, "shadow_phi": phi}))
+    worst, everyone = rates_of_the_worst(leaky)
+    assert min(worst.values()) > 0.8
+    assert max(everyone.values()) < 0.05
+    assert set(worst) == {4, 5, 6, 7}  # judged by the half that did not choose
+
+
+def test_intervals_are_over_pairs():
+    assert of_pairs({0: 0.2, 1: 0.4, 2: 0.6}, {0: 0, 1: 0, 2: 1}) == pytest.approx({0: 0.3, 1: 0.6})
+    one = interval([0.4])
+    assert (one.value, np.isnan(one.lower)) == (0.4, True)
+
+
+# -------------------------------------------------------------------------------------------------- the comparison
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(monkeypatch):
+    measured = [Measured(Strategy(), 0.001)]
+    monkeypatch.setattr("vestige.auditing.shadows.cost.measure_torch", lambda *_, **__: measured)
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """A defence of strength zero, as a stranger writes one."""
+
+    keeps_labels: ClassVar[bool] = True
+
+    def __call__(self, answers: Any) -> Any:
+        return answers
+
+    def identity(self) -> dict[str, Any]:
+        return {"defence": "nothing"}
+
+
+@dataclass(frozen=True)
+class FittedHere(Nothing):
+    """Fitted to nothing, and says what it was given."""
+
+    seen: tuple[int, ...] = ()
+
+    @property
+    def is_fitted(self) -> bool:
+        return bool(self.seen)
+
+    def fitted(self, member_answers: Any, nonmember_answers: Any, seed: int) -> "FittedHere":
+        return FittedHere((len(member_answers.whole()), len(nonmember_answers.whole()), seed))
+
+
+RECORDS = table(120)
+
+
+def compared(folder: Any, defences: dict[str, Any], **options: Any) -> Any:
+    given = {"n_models": 6, "attacks": ["loss", "empirical_bayes_online"], "bank": folder / "bank", "progress": silent}
+    return compare_defences(RECORDS, torch_recipe(epochs=4), defences, **(given | options))
+
+
+def test_strength_zero_is_no_defence(tmp_path):
+    found = compared(
+        tmp_path, {"nothing": Nothing(), "same": torch_recipe(epochs=4), "fitted": FittedHere()}, pool=table(40, seed=9)
+    )
+    rows = {
+        name: found.table[found.table.defence == name].set_index(["adversary", "attack", "metric"])
+        for name in found.table.defence.unique()
+    }
+    for name in ("nothing", "same", "fitted"):
+        own = rows[name][rows[name].index.get_level_values(0) != "unaware"]
+        np.testing.assert_array_equal(own.value, rows[UNDEFENDED].loc[own.index].value)
+        assert (rows[name].difference == 0).all()
+
+
+def test_what_a_defence_of_answers_is_fitted_to(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(FittedHere, "__call__", lambda self, answers: (seen.append(self.seen), answers)[1])
+    compared(tmp_path, {"fitted": FittedHere()}, pool=table(40, seed=9))
+    assert [one[:2] for one in seen] == [(60, 40)] * 6
+    assert len({one[2] for one in seen}) == 6  # each with a seed of its own
+
+
+def test_labels_alone_leave_the_gap_attack(tmp_path):
+    found = compared(tmp_path, {"labels": LabelsOnly(), "strong": StrongestMemGuard()}).table
+    assert set(found[found.defence == "labels"].attack) == {"correctness"}
+    gap = found[(found.attack == "correctness") & (found.metric == "auc")].set_index("defence")
+    assert gap.loc["labels"].value == gap.loc["strong"].value == gap.loc[UNDEFENDED].value
+
+
+def test_early_stopping_stands_beside_each_defence(tmp_path):
+    found = compared(tmp_path, {"smaller": torch_recipe(epochs=2)})
+    names = set(found.table.defence)
+    assert any(name.startswith("early stopping, epoch ") or name == UNDEFENDED for name in names)
+    (_, said) = found.sentences
+    assert said.startswith("smaller: the strongest adaptive attack (")
+    assert "Better than " in said
+    assert str(found).splitlines() == list(found.sentences)
+
+
+def test_a_run_goes_on_and_holds_table_and_page(tmp_path):
+    once = compared(tmp_path, {"top, 2": TopK(2)}, run=tmp_path / "run")
+    again = compared(tmp_path, {"top, 2": TopK(2)}, run=tmp_path / "run")
+    assert once.table.equals(again.table)
+    with (tmp_path / "run" / "comparison.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(once.table)
+    page = (tmp_path / "run" / "comparison.html").read_text()
+    assert page.count("<svg") == 2
+    assert "<script" not in page
+    assert "top, 2" in page
+    assert (
+        page
+        == (
+            compared(tmp_path, {"top, 2": TopK(2)}).save(tmp_path / "b"),
+            (tmp_path / "b" / "comparison.html").read_text(),
+        )[1]
+    )
+
+
+def test_a_defence_whose_models_fail_is_reported(tmp_path, monkeypatch):
+    train = module.trained
+
+    def failing(recipe: Any, *given: Any) -> Any:
+        if recipe.epochs == 3:
+            raise TrainingError("Shadow model 0: diverged")
+        return train(recipe, *given)
+
+    monkeypatch.setattr(module, "trained", failing)
+    found = compared(tmp_path, {"bad": torch_recipe(epochs=3), "good": torch_recipe(epochs=2)})
+    assert found.failures == {"bad": "no model could be trained: Shadow model 0: diverged"}
+    assert set(found.table.defence) >= {"good", UNDEFENDED}
+    assert "bad" in found._repr_html_()
+
+
+SHARED = Records(np.asarray(RECORDS.inputs)[:5], np.asarray(RECORDS.labels)[:5], ids=np.arange(5))
+
+
+@pytest.mark.parametrize(
+    ("defences", "options", "message"),
+    [
+        ({}, {}, "Expected defences to compare, found none"),
+        ({"none": Nothing()}, {}, "Expected another name of a defence than 'none'"),
+        ({"a/b": Nothing()}, {}, "which is taken or no name of a folder"),
+        ({"..": Nothing()}, {}, "which is taken or no name of a folder"),
+        ({"x": TopK}, {}, "Expected a recipe or a defence of answers as x, found type"),
+        ({"x": Nothing()}, {"n_models": 4}, "Expected an even number of models, 6 or more, found 4"),
+        ({"x": FittedHere()}, {}, "Expected a third pool for x"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(tmp_path, defences, options, message):
+    with pytest.raises(InputError, match=message):
+        compared(tmp_path, defences, **options)
+
+
+def test_audited_records_in_the_third_pool_are_refused(tmp_path):
+    audited = replace(RECORDS, ids=np.arange(120))
+    with pytest.raises(InputError, match="Expected a third pool without audited records, found 5 of them"):
+        compare_defences(audited, torch_recipe(), {"x": FittedHere()}, n_models=6, pool=SHARED)
+
+
+def test_raw_answers_of_both_kinds_are_defended_alike():
+    logits = np.random.default_rng(0).normal(size=(5, 3))
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(TopK(2)(Logits(logits)).whole(), TopK(2)(Probabilities(p)).whole(), rtol=1e-9)
