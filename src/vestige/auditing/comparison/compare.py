@@ -164,7 +164,7 @@ def compare_defences(
         nullcontext(Path(run)) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as place,
     ):
         common = _Common(
-            records=whole, pool=third, n_models=n_models, folder=Path(place), bank=bank, seed=seed, progress=shown
+            records=whole, pool=third, n_models=n_models, folder=Path(place), bank=bank, seed=seed, say=shown
         )
         families, failures = common.families(recipe, defences)
         found = compared(families, played, shown)
@@ -203,7 +203,7 @@ class _Common:
     folder: Path
     bank: str | Path | None
     seed: int
-    progress: Progress
+    say: Progress
 
     def families(
         self, recipe: Recipe, defences: Mapping[str, Recipe | AnswerDefence]
@@ -216,13 +216,13 @@ class _Common:
                 families[name] = self.family_of(name, defence, undefended)
             except TrainingError as error:
                 failures[name] = f"no model could be trained: {error}"
-        return families | _early(undefended, families, self.progress), failures
+        return families | _early(undefended, families, self.say), failures
 
     def shadows_of(self, name: str, recipe: Recipe, checkpoints: Sequence[int] = ()) -> Shadows:
         training = ShadowTraining(recipe, n_models=self.n_models, bank=self.bank, checkpoints=checkpoints)
 
         def said(step: str, done: int, total: int) -> None:
-            self.progress(f"{name}: {step}", done, total)
+            self.say(f"{name}: {step}", done, total)
 
         return trained(recipe, self.records, training, self.folder / name, self.seed, said, None)
 
