@@ -163,9 +163,7 @@ def compare_defences(
         progress_bar() if progress is None else nullcontext(progress) as shown,
         nullcontext(Path(run)) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as place,
     ):
-        common = _Common(
-            records=whole, pool=third, n_models=n_models, folder=Path(place), bank=bank, seed=seed, say=shown
-        )
+        common = _Common(records=whole, pool=third, n=n_models, folder=Path(place), bank=bank, seed=seed, say=shown)
         families, failures = common.families(recipe, defences)
         found = compared(families, played, shown)
     sentences = tuple(_sentence(name, found) for name in families if not name.startswith(EARLY))
@@ -199,7 +197,7 @@ class _Common:
 
     records: Records
     pool: Records | None
-    n_models: int
+    n: int
     folder: Path
     bank: str | Path | None
     seed: int
@@ -219,7 +217,7 @@ class _Common:
         return families | _early(undefended, families, self.say), failures
 
     def shadows_of(self, name: str, recipe: Recipe, checkpoints: Sequence[int] = ()) -> Shadows:
-        training = ShadowTraining(recipe, n_models=self.n_models, bank=self.bank, checkpoints=checkpoints)
+        training = ShadowTraining(recipe, n_models=self.n, bank=self.bank, checkpoints=checkpoints)
 
         def said(step: str, done: int, total: int) -> None:
             self.say(f"{name}: {step}", done, total)
