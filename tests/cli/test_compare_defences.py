@@ -64,7 +64,7 @@ def test_a_plan_is_priced_and_compared(vestige, plan, tmp_path):
         ("depth = 2", "deep = 2", "deep"),
         ('name = "shallow"', 'name = "two digits"', "found two of that name"),
         ('"mine:shallow"\nparameters = { depth = 2 }', '"mine:MINE"', "MINE"),
-        ("n_shadows = 6", "n_shadows = 4", "Expected an even number of models, 6 or more, found 4"),
+        ("n_shadows = 6", "n_shadows = 4", "Expected 6 models per defence or more, found 4"),
         ("[[defence]]", "[[defense]]", "defense"),
     ],
 )

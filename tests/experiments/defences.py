@@ -15,7 +15,7 @@ import pandas as pd
 from tests.experiments.settings import location_recipe
 from tests.experiments.study import circumstances
 
-from vestige import silent
+from vestige import ShadowTraining, silent
 from vestige.auditing.comparison.compare import compare_defences
 from vestige.core.seeds import stream
 from vestige.data.sets.named import load
@@ -43,16 +43,8 @@ def run(keep: Path) -> None:
         "labels only": LabelsOnly(),
     }
     begun = time.perf_counter()
-    found = compare_defences(
-        audited,
-        recipe,
-        defences,
-        n_models=N_MODELS,
-        pool=pool,
-        run=keep / "defences",
-        bank=keep / "bank",
-        progress=silent,
-    )
+    training = ShadowTraining(recipe, n_models=N_MODELS, bank=keep / "bank")
+    found = compare_defences(audited, training, defences, pool=pool, run=keep / "defences", progress=silent)
     STORED.mkdir(parents=True, exist_ok=True)
     found.table.to_csv(STORED / "location30.csv", index=False)
     head = {

@@ -30,7 +30,6 @@ def compare_defences_command(
     """
     from vestige.auditing.comparison.compare import compare_defences
     from vestige.auditing.files.audit_file import read_audit_file
-    from vestige.auditing.recipe_audit import refuse_recipe_without_model
     from vestige.report.progress import progress_bar
 
     asked = read_audit_file(file)
@@ -43,13 +42,11 @@ def compare_defences_command(
     with nullcontext(silent) if quiet else progress_bar() as progress:
         found = compare_defences(
             asked.all_records(),
-            refuse_recipe_without_model(training),
+            training,
             asked.defences(),
-            n_models=training.n_models,
             pool=asked.pool(),
             run=out,
-            bank=bank,
-            seed=asked.options.seed,
+            options=asked.options,
             progress=progress,
         )
     if not quiet:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.auditing.small_models import table, torch_recipe
 
-from vestige import Records
+from vestige import Records, ShadowTraining
 from vestige.attacks import named
 from vestige.auditing.comparison import compare as module
 from vestige.auditing.comparison.compare import UNDEFENDED, compare_defences
@@ -143,8 +143,9 @@ RECORDS = table(120)
 
 
 def compared(folder: Any, defences: dict[str, Any], **options: Any) -> Any:
-    given = {"n_models": 6, "attacks": ["loss", "empirical_bayes_online"], "bank": folder / "bank", "progress": silent}
-    return compare_defences(RECORDS, torch_recipe(epochs=4), defences, **(given | options))
+    training = ShadowTraining(torch_recipe(epochs=4), n_models=options.pop("n_models", 6), bank=folder / "bank")
+    given = {"attacks": ["loss", "empirical_bayes_online"], "progress": silent}
+    return compare_defences(RECORDS, training, defences, **(given | options))
 
 
 def test_strength_zero_is_no_defence(tmp_path):
@@ -232,7 +233,7 @@ SHARED = Records(np.asarray(RECORDS.inputs)[:5], np.asarray(RECORDS.labels)[:5],
         ({"a/b": Nothing()}, {}, "which is taken or no name of a folder"),
         ({"..": Nothing()}, {}, "which is taken or no name of a folder"),
         ({"x": TopK}, {}, "Expected a recipe or a defence of answers as x, found type"),
-        ({"x": Nothing()}, {"n_models": 4}, "Expected an even number of models, 6 or more, found 4"),
+        ({"x": Nothing()}, {"n_models": 4}, "Expected 6 models per defence or more, found 4"),
         ({"x": FittedHere()}, {}, "Expected a third pool for x"),
     ],
 )  # fmt: skip
@@ -244,7 +245,7 @@ def test_what_is_refused(tmp_path, defences, options, message):
 def test_audited_records_in_the_third_pool_are_refused(tmp_path):
     audited = replace(RECORDS, ids=np.arange(120))
     with pytest.raises(InputError, match="Expected a third pool without audited records, found 5 of them"):
-        compare_defences(audited, torch_recipe(), {"x": FittedHere()}, n_models=6, pool=SHARED)
+        compare_defences(audited, ShadowTraining(torch_recipe(), n_models=6), {"x": FittedHere()}, pool=SHARED)
 
 
 def test_raw_answers_of_both_kinds_are_defended_alike():

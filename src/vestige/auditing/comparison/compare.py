@@ -22,6 +22,7 @@ from vestige.core.answer_defence import AnswerDefence, FittedDefence
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.messages import duration, few
+from vestige.core.options import Options
 from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records, as_records
@@ -114,15 +115,13 @@ class DefenceComparison:
 
 def compare_defences(
     records: Any,
-    recipe: Recipe,
+    training: ShadowTraining,
     defences: Mapping[str, Recipe | AnswerDefence],
     *,
-    n_models: int = 16,
     pool: Any = None,
     attacks: Sequence[str | Attack] = ATTACKS,
     run: str | Path | None = None,
-    bank: str | Path | None = None,
-    seed: int = 0,
+    options: Options | None = None,
     progress: Progress | None = None,
 ) -> DefenceComparison:
     """Compare defences: train models under each on the same halves of the records, and attack each model in turn.
@@ -132,16 +131,14 @@ def compare_defences(
 
     Args:
         records: All records, as of `audit_recipe`; random halves of them are exchangeable.
-        recipe: How models are trained without a defence. If it counts epochs, copies at some of them are kept: early
-            stopping is compared with each defence at like test accuracy.
+        training: How models are trained without a defence, and how many per defence. If its recipe counts epochs, it
+            keeps copies at some: early stopping is compared with each defence at like test accuracy.
         defences: By name: a recipe, which trains models under the defence, or a defence of answers, which stands before
             the models without one.
-        n_models: Models per defence, in pairs.
         pool: The third pool: the defender's own records, for defences that are fitted; none of them among `records`.
         attacks: Names of attacks, or attacks, on losses or reference models; the gap attack is always played.
         run: Folder for what models answer, the table and the page; nothing is kept if omitted.
-        bank: Folder where models are kept; as of `ShadowTraining`.
-        seed: Of training sets and models.
+        options: Its seed is that of training sets and models.
         progress: As of `audit`.
 
     Returns:
@@ -157,14 +154,15 @@ def compare_defences(
         Ours, after Aerni et al. 2024 (adaptive attacks, records at risk) and Song & Mittal 2021, figure 2.
     """
     whole, third = as_records(records, "records"), None if pool is None else as_records(pool, "pool")
-    _refuse(defences, n_models, whole, third)
+    _refuse(defences, training, whole, third)
     played = [one if isinstance(one, Attack) else named(one) for one in attacks]
     with (
         progress_bar() if progress is None else nullcontext(progress) as shown,
         nullcontext(Path(run)) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as place,
     ):
-        common = _Common(records=whole, pool=third, n=n_models, folder=Path(place), bank=bank, seed=seed, say=shown)
-        families, failures = common.families(recipe, defences)
+        seed = (options or Options()).seed
+        common = _Common(records=whole, pool=third, training=training, folder=Path(place), seed=seed, say=shown)
+        families, failures = common.families(defences)
         found = compared(families, played, shown)
     sentences = tuple(_sentence(name, found) for name in families if not name.startswith(EARLY))
     comparison = DefenceComparison(table=_table(found), sentences=sentences, failures=failures)
@@ -197,16 +195,14 @@ class _Common:
 
     records: Records
     pool: Records | None
-    n: int
+    training: ShadowTraining
     folder: Path
-    bank: str | Path | None
     seed: int
     say: Progress
 
-    def families(
-        self, recipe: Recipe, defences: Mapping[str, Recipe | AnswerDefence]
-    ) -> tuple[dict[str, Family], dict[str, str]]:
+    def families(self, defences: Mapping[str, Recipe | AnswerDefence]) -> tuple[dict[str, Family], dict[str, str]]:
         """Models under no defence, under each, and stopped early beside each; and why some could not be trained."""
+        recipe = refuse_recipe_without_model(self.training)
         undefended = self.shadows_of(UNDEFENDED, recipe, _checkpoints(recipe))
         families, failures = {UNDEFENDED: family_of(UNDEFENDED, undefended)}, {}
         for name, defence in defences.items():
@@ -217,7 +213,7 @@ class _Common:
         return families | _early(undefended, families, self.say), failures
 
     def shadows_of(self, name: str, recipe: Recipe, checkpoints: Sequence[int] = ()) -> Shadows:
-        training = ShadowTraining(recipe, n_models=self.n, bank=self.bank, checkpoints=checkpoints)
+        training = replace(self.training, recipe=recipe, checkpoints=checkpoints, epoch=None)
 
         def said(step: str, done: int, total: int) -> None:
             self.say(f"{name}: {step}", done, total)
@@ -227,7 +223,7 @@ class _Common:
     def family_of(self, name: str, defence: Recipe | AnswerDefence, undefended: Shadows) -> Family:
         if isinstance(defence, Recipe):
             return family_of(name, self.shadows_of(name, defence))
-        return family_of(name, undefended, defence, bank=Bank(self.bank), pool=self.pool)
+        return family_of(name, undefended, defence, bank=Bank(self.training.bank), pool=self.pool)
 
 
 def _checkpoints(recipe: Recipe) -> tuple[int, ...]:
@@ -425,10 +421,12 @@ def _sentence(name: str, found: Mapping[str, Compared]) -> str:
 
 
 def _refuse(
-    defences: Mapping[str, Recipe | AnswerDefence], n_models: int, records: Records, pool: Records | None
+    defences: Mapping[str, Recipe | AnswerDefence], training: ShadowTraining, records: Records, pool: Records | None
 ) -> None:
-    if n_models < _FEWEST_MODELS or n_models % 2:
-        raise InputError(f"Expected an even number of models, {_FEWEST_MODELS} or more, found {n_models}; 16 is usual.")
+    refuse_recipe_without_model(training)
+    n_models = training.n_models
+    if n_models < _FEWEST_MODELS:
+        raise InputError(f"Expected {_FEWEST_MODELS} models per defence or more, found {n_models}; 16 is usual.")
     if not defences:
         raise InputError("Expected defences to compare, found none; give some by name, such as {'l2': recipe}.")
     for name, defence in defences.items():
