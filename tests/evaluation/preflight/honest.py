@@ -122,6 +122,8 @@ def all_checks(audit: HonestAudit, seed: int) -> list[Check]:
     means = [unit_means(scores, number) for scores in audit.scores]
     rocs = {f"attack {k}": roc(m[side], m[~side]) for k, m in enumerate(means)}
     n_members = int(side.sum())
+    right = unit_means((audit.predicted == audit.labels).astype(float), number)
+    above_zero = (audit.answers > 0).sum(axis=1)
     losses = losses_from_phi(audit.shadow_phi)
     behaviours = [
         preflight.behaviour(loss, is_in, audit.units) for loss, is_in in zip(losses, audit.is_in, strict=True)
@@ -145,6 +147,7 @@ def all_checks(audit: HonestAudit, seed: int) -> list[Check]:
         preflight.subjects_on_both_sides(0, 0),
         preflight.records_per_subject(np.bincount(number), side) if audit.units is not None else None,
         preflight.rounded_probabilities(""),
+        preflight.masked_answers(rocs["attack 0"], roc(right[side], right[~side]), above_zero, audit.answers.shape[1]),
         preflight.constant_answers(preflight.row_hashes(audit.answers)),
     ]
     return [check for check in checks if check is not None]

@@ -311,6 +311,7 @@ class AuditFile(SharedTables):
     def as_tables(self, run: Path, fail_if: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return what it says, how an address is asked included; see `SharedTables.as_tables`."""
         tables = super().as_tables(run, fail_if)
+        del tables["defence"]  # an audit has none
         if self.target is not None and is_address(self.target.model):
             tables["endpoint"] = as_table(self.endpoint or EndpointTable())
         return tables
