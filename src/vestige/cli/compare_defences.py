@@ -15,7 +15,7 @@ from vestige.core.progress import silent
 def compare_defences_command(
     file: Annotated[
         Path,
-        typer.Argument(metavar="PLAN.toml", help="An audit of a recipe with a table [[defence]] for each defence."),
+        typer.Argument(metavar="PLAN.toml", help="An audit of a recipe, with a table for each defence."),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the comparison; the same folder goes on.")],
     bank: Bank = None,
@@ -23,10 +23,13 @@ def compare_defences_command(
 ) -> int:
     """Compare defences: train models under each on the same halves of the records, and attack every model in turn.
 
-    PLAN.toml names all records ([data] records), how models are trained without a defence ([recipe] train, n_shadows),
-    and the defences: name = "l2", use = "my_defences:l2" in a table [[defence]] each. What `use` names is a recipe
-    that trains under the defence, or a defence of answers; defences that are fitted need the defender's own records
-    ([data] pool). Writes comparison.html, comparison.csv and, per defence, what its models answered.
+    PLAN.toml names all records (data.records), how models are trained without a defence (recipe.train) and how many
+    per defence (recipe.n_shadows), and in a table "defence" each the defences: name = "l2", use = "my_defences:l2".
+
+    What use names is a recipe that trains under the defence, or a defence of answers. Defences that are fitted need the
+    defender's own records (data.pool).
+
+    Writes comparison.html, comparison.csv and, per defence, what its models answered.
     """
     from vestige.auditing.comparison.compare import compare_defences
     from vestige.auditing.files.audit_file import read_audit_file
