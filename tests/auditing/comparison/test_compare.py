@@ -160,6 +160,7 @@ def test_strength_zero_is_no_defence(tmp_path):
         own = rows[name][rows[name].index.get_level_values(0) != "unaware"]
         np.testing.assert_array_equal(own.value, rows[UNDEFENDED].loc[own.index].value)
         assert (rows[name].difference == 0).all()
+    assert [said.split(":")[0] for said in found.sentences if "It changed no answer" in said] == ["nothing", "fitted"]
 
 
 def test_what_a_defence_of_answers_is_fitted_to(tmp_path, monkeypatch):

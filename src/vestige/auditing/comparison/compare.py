@@ -401,6 +401,8 @@ def _sentence(name: str, found: Mapping[str, Compared]) -> str:
     said = (
         f"{name}: the strongest adaptive attack ({attack}) {what}; test accuracy {one.family.test_accuracy.mean():.3f}."
     )
+    if one.family.n_changed == 0:
+        said += " It changed no answer of any model."
     beside = found.get(_beside(name))
     if beside is None or name == UNDEFENDED:
         return said

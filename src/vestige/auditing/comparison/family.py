@@ -12,12 +12,14 @@ from vestige.auditing.references.phi import ReferencePhi, reference_phi
 from vestige.auditing.shadows.answers import models_read, references_of
 from vestige.auditing.shadows.job import LOGITS
 from vestige.auditing.shadows.training import Shadows
-from vestige.core.answer_defence import AnswerDefence, FittedDefence
+from vestige.core.answer_defence import AnswerDefence, FittedDefence, table_of
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.records import Records
 from vestige.core.references import References
 from vestige.targets.opening import open_target
 from vestige.training.bank import Bank
+
+_SAME = 1e-9  # a probability that moved by less is the same
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,6 +33,7 @@ class Family:
         is_in: Whether each was trained on each record.
         correct: Whether each is right about each record.
         observed: What attacks read; None if labels alone are answered.
+        n_changed: Answers that a defence of answers changed; None where there is none, or labels alone are answered.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Family:
     is_in: Bool[np.ndarray, "model record"]
     correct: Bool[np.ndarray, "model record"]
     observed: ReferencePhi | None
+    n_changed: int | None = None
 
     @property
     def training_accuracy(self) -> Float[np.ndarray, " model"]:
@@ -76,8 +80,8 @@ def family_of(
     """
     records, member = shadows.plan.records, shadows.member
     kind: Any = Logits if shadows.kind == LOGITS else Probabilities
-    raw = (kind(np.asarray(table)) for table in references_of(shadows).models())
-    answers = list(raw if defence is None else _defended(defence, raw, shadows, bank, pool))
+    raw = [kind(np.asarray(table)) for table in references_of(shadows).models()]
+    answers = raw if defence is None else list(_defended(defence, iter(raw), shadows, bank, pool))
     of_labels = isinstance(answers[0], PredictedLabels)
     predicted = [a.whole() if of_labels else a.whole().argmax(axis=1) for a in answers]
     observed = None
@@ -94,7 +98,12 @@ def family_of(
         is_in=member,
         correct=np.stack(predicted) == np.asarray(records.labels),
         observed=observed,
+        n_changed=None if defence is None or of_labels else sum(map(_n_changed, raw, answers)),
     )
+
+
+def _n_changed(raw: Any, defended: Any) -> int:
+    return int((np.abs(table_of(raw) - table_of(defended)).max(axis=1) > _SAME).sum())
 
 
 def test_accuracy(shadows: Shadows) -> float:
