@@ -15,7 +15,7 @@ from vestige.auditing.run_folder import PLAN, alone, refuse_without
 from vestige.auditing.shadows.cost import Estimate, estimate
 from vestige.auditing.shadows.plan import ShadowPlan, planned
 from vestige.auditing.shadows.settings import HALF, SAME, ShadowTraining
-from vestige.auditing.shadows.sources import records_to_train_on
+from vestige.auditing.shadows.sources import records_to_train_on, refuse_audited_reference
 from vestige.auditing.shadows.training import Shadows, train_shadows
 from vestige.core.errors import InputError
 from vestige.core.progress import Progress
@@ -89,6 +89,7 @@ def _plan(
     **observed: Any,
 ) -> ShadowPlan:
     """The plan of so many models, without groups."""
+    refuse_audited_reference(recipe, pool)
     size = training.fraction.denominator
     member = design(-(-n_models // size) * size, pool, seed, training.fraction)[:n_models]  # sources may end in a group
     return ShadowPlan(

@@ -16,6 +16,7 @@ from vestige.auditing.comparison.family import Family, family_of, test_accuracy
 from vestige.auditing.comparison.rates import GAP, Interval, interval, of_pairs, rates_in_turn, rates_of_the_worst
 from vestige.auditing.recipe_audit import cost_of_recipe, refuse_recipe_without_model
 from vestige.auditing.shadows.settings import ShadowTraining
+from vestige.auditing.shadows.sources import refuse_audited_reference
 from vestige.auditing.shadows.training import Shadows
 from vestige.auditing.trained_models import trained
 from vestige.core.answer_defence import AnswerDefence, FittedDefence
@@ -441,6 +442,7 @@ def _refuse(
                 f"Expected a recipe or a defence of answers as {name}, found {type(defence).__name__}; such as "
                 "TorchRecipe(..., defences=(L2(3.0),)) or StrongestMemGuard()."
             )
+        refuse_audited_reference(defence, records)
         if isinstance(defence, FittedDefence) and not defence.is_fitted and pool is None:
             raise InputError(
                 f"Expected a third pool for {name}, which is fitted to answers about the defender's own records, found "

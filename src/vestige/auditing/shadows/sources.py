@@ -1,6 +1,7 @@
 """Source models: like the target, but trained on records of their own; thresholds are set on all of them together."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -16,15 +17,14 @@ def records_to_train_on(training: ShadowTraining, audited: Records) -> Records:
     """Return the records that models are trained on: the audited ones, or the source models' own.
 
     Raises:
-        InputError: A record of the source models is audited, or its class is none of the audited records'.
+        InputError: A record of the source models, or of a defence's third pool, is audited, or its class is none of the
+            audited records'.
     """
+    refuse_audited_reference(training.recipe, audited)
     if training.records is None:
         return audited
     own: Records = training.records
-    if own.ids is not None and audited.ids is not None:
-        refuse_shared("source", own, audited)
-    else:
-        _refuse_equal(own, audited)
+    _refuse_audited("source", own, audited)
     if (own.subjects is None) != (audited.subjects is None):
         raise InputError(
             "Expected subjects of the source models' records and of the audited ones, or of neither, found them for "
@@ -36,6 +36,24 @@ def records_to_train_on(training: ShadowTraining, audited: Records) -> Records:
             f"{training.fraction} of them, found {own.n_records}; give more."
         )
     return _in_classes_of(audited, own)
+
+
+def refuse_audited_reference(recipe: Any, audited: Records) -> None:
+    """Refuse a recipe whose reference records, as of adversarial regularisation, are records that models train on.
+
+    Raises:
+        InputError: Some are.
+    """
+    reference = getattr(recipe, "reference", None)
+    if isinstance(reference, Records):
+        _refuse_audited("reference", reference, audited)
+
+
+def _refuse_audited(name: str, own: Records, audited: Records) -> None:
+    if own.ids is not None and audited.ids is not None:
+        refuse_shared(name, own, audited)
+    else:
+        _refuse_equal(name, own, audited)
 
 
 def refuse_shared(name: str, others: Records, audited: Records) -> None:
@@ -60,12 +78,12 @@ def refuse_shared(name: str, others: Records, audited: Records) -> None:
             )
 
 
-def _refuse_equal(own: Records, audited: Records) -> None:
+def _refuse_equal(name: str, own: Records, audited: Records) -> None:
     """Without ids records are told apart by their inputs."""
     equal = np.isin(row_hashes(own.inputs), row_hashes(audited.inputs))
     if equal.any():
         raise InputError(
-            f"Expected source records that are not audited, found {int(equal.sum()):,} with the inputs of an audited "
+            f"Expected {name} records that are not audited, found {int(equal.sum()):,} with the inputs of an audited "
             f"one, the first in row {int(equal.argmax()) + 1:,}; leave them out, or give ids of both if they are "
             "others."
         )
