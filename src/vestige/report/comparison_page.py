@@ -1,22 +1,17 @@
 """`comparison.html` and `comparison.csv`: defences beside each other, what attacks find and what accuracy is left."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from vestige.core.half_written import writable
-from vestige.core.names import harmless
 from vestige.report.files import replacing
+from vestige.report.page import template
 from vestige.report.renderer import NotDrawn
 from vestige.report.tables import cell_of_text
 from vestige.report.wording import attack as words_of_attack
-
-if TYPE_CHECKING:
-    import jinja2
 
 _TITLES = {
     "tpr_at_fpr_0.01": "Members identified at 1 % false positives",
@@ -50,23 +45,9 @@ def write_comparison(table: pd.DataFrame, sentences: Sequence[str], failures: Ma
 
 def comparison_page(table: pd.DataFrame, sentences: Sequence[str], failures: Mapping[str, str]) -> str:
     """Return the page, a whole HTML document that loads nothing; arguments as of `write_comparison`."""
-    return _template().render(
+    return template("comparison.html.j2").render(
         sentences=sentences, failures=failures, figures=list(_figures(table)), tables=list(_tables(table))
     )
-
-
-@cache
-def _template() -> "jinja2.Template":
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: harmless(value) if type(value) is str else value,
-    )
-    return environment.from_string((files("vestige.report") / "comparison.html.j2").read_text(encoding="utf-8"))
 
 
 def _tables(table: pd.DataFrame) -> Iterator[tuple[str, list[dict[str, str]]]]:

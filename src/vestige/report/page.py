@@ -77,7 +77,7 @@ def render_page(result: AuditResult) -> str:
     """
     rows, risk, finding = Rows(result.results), result.risk, result.finding
     leading = rows.leading(finding)
-    return _template().render(
+    return template("template.html.j2").render(
         result=result,
         rows=rows,
         words=wording,
@@ -108,13 +108,14 @@ def render_page(result: AuditResult) -> str:
 
 
 @cache
-def _template() -> "jinja2.Template":
+def template(name: str) -> "jinja2.Template":
+    """Return a page's template of this folder; what comes from files is made harmless on its way into the page."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_harmless
     )
-    return environment.from_string((files("vestige.report") / "template.html.j2").read_text(encoding="utf-8"))
+    return environment.from_string((files("vestige.report") / name).read_text(encoding="utf-8"))
 
 
 def _harmless(value: Any) -> Any:

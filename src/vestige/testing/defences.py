@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vestige.core.answer_defence import AnswerDefence, FittedDefence
+from vestige.core.answer_defence import AnswerDefence, FittedDefence, table_of
 from vestige.core.errors import InputError
 from vestige.core.messages import brief
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
@@ -93,8 +93,7 @@ def check_defence(defence: AnswerDefence, *, seed: int = 0) -> DefenceReport:
     for certain in (Probabilities(np.eye(_N_CLASSES)), Logits(200.0 * np.eye(_N_CLASSES) - 100)):
         _defended("certain answers", defence, certain)
     _check_identity(defence, name)
-    p = np.exp(raw - raw.max(axis=1, keepdims=True))
-    moved = 0.0 if there.ndim == 1 else np.abs(there - p / p.sum(axis=1, keepdims=True)).sum(axis=1).mean()
+    moved = 0.0 if there.ndim == 1 else np.abs(there - table_of(Logits(raw))).sum(axis=1).mean()
     return DefenceReport(defence=name, laws=_LAWS, labels_changed=float(changed.mean()), moved=round(float(moved), 6))
 
 
@@ -111,7 +110,7 @@ def _defended(law: str, defence: AnswerDefence, answers: Any) -> np.ndarray:
         said = f"it fails with {type(error).__name__}: {brief(str(error), 200)}"
         raise BrokenLawError(law, name, said) from error
     if isinstance(found, Logits):  # as they are, from a defence of strength zero
-        found = Probabilities(_softmax(found.whole()))
+        found = Probabilities(table_of(found))
     is_table = isinstance(found, Probabilities)
     _hold(is_table or isinstance(found, PredictedLabels), "answers", name, f"it gives {type(found).__name__}.")
     table = np.asarray(found.whole())
@@ -123,11 +122,6 @@ def _defended(law: str, defence: AnswerDefence, answers: Any) -> np.ndarray:
         )
         _hold(sums, "certain answers" if law == "certain answers" else "answers", name, "they are no distributions.")
     return table
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(p / p.sum(axis=1, keepdims=True))
 
 
 def _check_identity(defence: AnswerDefence, name: str) -> None:

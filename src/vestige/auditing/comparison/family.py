@@ -1,6 +1,6 @@
 """`Family`: models that were trained and answer under one defence, on the same halves of the records as any other."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,14 +9,12 @@ from jaxtyping import Bool, Float, Int
 
 from vestige.auditing.querying.session import predictions_of
 from vestige.auditing.references.phi import ReferencePhi, reference_phi
-from vestige.auditing.shadows.answers import models_read, references_of
-from vestige.auditing.shadows.job import LOGITS
+from vestige.auditing.shadows.answers import fitted_to_each, references_of
 from vestige.auditing.shadows.training import Shadows
 from vestige.core.answer_defence import AnswerDefence, FittedDefence, table_of
-from vestige.core.outputs import Logits, PredictedLabels, Probabilities
+from vestige.core.outputs import PredictedLabels
 from vestige.core.records import Records
 from vestige.core.references import References
-from vestige.targets.opening import open_target
 from vestige.training.bank import Bank
 
 _SAME = 1e-9  # a probability that moved by less is the same
@@ -79,9 +77,11 @@ def family_of(
         TrainingError: A model is to be asked about the third pool and is not in the bank.
     """
     records, member = shadows.plan.records, shadows.member
-    kind: Any = Logits if shadows.kind == LOGITS else Probabilities
-    raw = [kind(np.asarray(table)) for table in references_of(shadows).models()]
-    answers = raw if defence is None else list(_defended(defence, iter(raw), shadows, bank, pool))
+    raw = [shadows.output(np.asarray(table)) for table in references_of(shadows).models()]
+    answers: list[Any] = list(raw)
+    if defence is not None:
+        fronts = _fronts(defence, shadows, bank, pool)
+        answers = [front(one) for front, one in zip(fronts, raw, strict=True)]
     of_labels = isinstance(answers[0], PredictedLabels)
     predicted = [a.whole() if of_labels else a.whole().argmax(axis=1) for a in answers]
     observed = None
@@ -113,16 +113,12 @@ def test_accuracy(shadows: Shadows) -> float:
     return float(np.mean([r[~side].mean() for r, side in zip(right, shadows.member, strict=True)]))
 
 
-def _defended(
-    defence: AnswerDefence, raw: Iterator[Any], shadows: Shadows, bank: Bank | None, pool: Records | None
-) -> Iterator[Any]:
+def _fronts(
+    defence: AnswerDefence, shadows: Shadows, bank: Bank | None, pool: Records | None
+) -> Sequence[AnswerDefence]:
+    """What stands in front of each model that is done."""
     if not isinstance(defence, FittedDefence) or defence.is_fitted:
-        yield from map(defence, raw)
-        return
+        return [defence] * len(shadows.member)
     assert bank is not None  # refused before anything was trained
     assert pool is not None
-    models = models_read(shadows, bank, f"the third pool of {type(defence).__name__}")
-    for number, (answers, model, side) in enumerate(zip(raw, models, shadows.member, strict=True)):
-        others = open_target(model.classifier, pool.n_classes).answers(pool.inputs)
-        own = type(answers)(answers.whole()[side])
-        yield defence.fitted(own, others, shadows.plan.seed_of(number))(answers)
+    return fitted_to_each(defence, shadows, bank, pool, [shadows.plan.seed_of(i) for i in range(len(shadows.member))])

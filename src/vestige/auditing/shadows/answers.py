@@ -12,7 +12,7 @@ from vestige.auditing.label_only.question import ShadowLabels
 from vestige.auditing.querying.defended import Defended, KnowsDefence
 from vestige.auditing.references.phi import places_of
 from vestige.auditing.shadows.defending import pooled
-from vestige.auditing.shadows.job import GRADIENT_NORMS, LOGITS
+from vestige.auditing.shadows.job import GRADIENT_NORMS
 from vestige.auditing.shadows.training import Shadows
 from vestige.core.answer_defence import AnswerDefence, FittedDefence
 from vestige.core.errors import TrainingError, UnsupportedModelError
@@ -44,7 +44,7 @@ def references_of(shadows: Shadows, views: Logits | Probabilities | None = None)
     plan = shadows.plan
     n = plan.records.n_records
     return References(
-        Logits if shadows.kind == LOGITS else Probabilities,
+        shadows.output,
         shadows.store.table(shadows.kind, shadows.rows_read()),
         shadows.member,
         gradient_norms=shadows.store.read(GRADIENT_NORMS, rows=shadows.rows_read()) if plan.gradient_norms else None,
@@ -94,16 +94,38 @@ def defences_of(
     """
     if front is None or front.known is KnowsDefence.UNAWARE or (labels_only and front.defence.keeps_labels):
         return None
-    defence, n_classes = front.defence, shadows.plan.records.n_classes
+    defence = front.defence
     if not isinstance(defence, FittedDefence) or front.known is KnowsDefence.TARGETS_OWN:
         return [defence] * len(shadows.member)
-    kind, own = (Logits if shadows.kind == LOGITS else Probabilities), list[AnswerDefence]()
-    models = models_read(shadows, bank, f"fitting {front.name} to it")
-    for row, member, model in zip(shadows.rows_read(), shadows.member, models, strict=True):
+    seeds = [
+        int(stream(front.seed, f"defence of the shadow model in row {row}").integers(2**31))
+        for row in shadows.rows_read()
+    ]
+    return fitted_to_each(defence, shadows, bank, front.shadow_nonmembers, seeds)
+
+
+def fitted_to_each(
+    defence: FittedDefence, shadows: Shadows, bank: Bank, nonmembers: Records, seeds: Sequence[int]
+) -> list[AnswerDefence]:
+    """Return a defence fitted to each model that is done: to its answers about its members and about a third pool.
+
+    Args:
+        defence: Still to be fitted.
+        shadows: The models, whose answers are stored.
+        bank: Where they are, to be asked about the third pool.
+        nonmembers: The third pool.
+        seeds: Of fitting, one for each model.
+
+    Raises:
+        TrainingError: A model is not in the bank.
+    """
+    own, n_classes = list[AnswerDefence](), shadows.plan.records.n_classes
+    models = models_read(shadows, bank, f"fitting {type(defence).__name__} to it")
+    for row, member, model, seed in zip(shadows.rows_read(), shadows.member, models, seeds, strict=True):
         answers = shadows.store.read(shadows.kind, rows=[row])[0].reshape(len(member), -1, n_classes)
-        others: Any = open_target(model.classifier, n_classes).answers(front.shadow_nonmembers.inputs)
-        seed = int(stream(front.seed, f"defence of the shadow model in row {row}").integers(2**31))
-        own.append(defence.fitted(kind(answers[member, 0]), others, seed))  # of several views the record as it is
+        others: Any = open_target(model.classifier, n_classes).answers(nonmembers.inputs)
+        of_members = shadows.output(answers[member, 0])  # of several views the record as it is
+        own.append(defence.fitted(of_members, others, seed))
     return own
 
 
@@ -173,7 +195,7 @@ def pooled_answers(
     """
     records, member, rows = shadows.plan.records, shadows.member[:n_models], shadows.rows_read()[:n_models]
     answers = shadows.store.read(shadows.kind, rows=rows)
-    kind = Logits if shadows.kind == LOGITS else Probabilities
+    kind = shadows.output
     told: Any = kind(answers.reshape(-1, records.n_classes))
     if defences is not None:
         told = pooled(kind, answers.reshape(len(rows), -1, records.n_classes), defences[:n_models])

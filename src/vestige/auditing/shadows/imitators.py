@@ -12,12 +12,11 @@ from jaxtyping import Bool, Float
 from vestige.auditing.references.phi import Imitated
 from vestige.auditing.run_folder import FAILURES, alone
 from vestige.auditing.shadows.answers import models_read
-from vestige.auditing.shadows.job import LOGITS
 from vestige.auditing.shadows.plan import ShadowPlan, planned
 from vestige.auditing.shadows.settings import N_PLAYERS, ShadowTraining
 from vestige.auditing.shadows.training import Shadows, train_shadows
 from vestige.core.errors import TrainingError
-from vestige.core.outputs import Logits, Output, Probabilities
+from vestige.core.outputs import Logits, Probabilities
 from vestige.core.progress import Progress
 from vestige.core.result import Check, Validity
 from vestige.core.seeds import stream
@@ -108,7 +107,7 @@ def _phi_of_all(
     """Phi of the target's imitators, then of those of each player; NaN of those that were not trained."""
     assert training.imitators is not None
     recipe = _recipe(shadows, Bank(training.bank), training.imitators)
-    plan, kind = shadows.plan, Logits if shadows.kind == LOGITS else Probabilities
+    plan, kind = shadows.plan, shadows.output
     rows = (shadows.store.read(shadows.kind, rows=[plan.row_read(player)])[0] for player in players)
     every = chain([answers], (kind(row) for row in rows))
     for name, one in zip(("target", *(f"shadow-{player}" for player in players)), every, strict=True):
@@ -126,9 +125,10 @@ def _phi_of_all(
         )
         copies = _trained(of_imitators, training, run / FOLDER / name, until, progress)
         phi = np.full(of_imitators.member.shape, np.nan)
-        asked: type[Output] = Logits if copies.kind == LOGITS else Probabilities
         for number, row in zip(np.flatnonzero(copies.done), copies.rows_read(), strict=True):
-            phi[number] = phi_of(asked, copies.store.read(copies.kind, rows=[row])[0], np.asarray(plan.records.labels))
+            phi[number] = phi_of(
+                copies.output, copies.store.read(copies.kind, rows=[row])[0], np.asarray(plan.records.labels)
+            )
         yield phi
 
 

@@ -18,6 +18,7 @@ from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.half_written import writable
 from vestige.core.jobs import Executor, Outcome
+from vestige.core.outputs import Logits, Probabilities
 from vestige.core.progress import Progress, silent
 from vestige.data.signals.layout import DRAWN_TOGETHER, MEMBER, SignalLayout, VariableSpec
 from vestige.data.signals.store import SignalStore
@@ -61,6 +62,11 @@ class Shadows:
     def kind(self) -> str:
         """`logits` or `probabilities`."""
         return LOGITS if LOGITS in self.store.variables else PROBABILITIES
+
+    @property
+    def output(self) -> type[Logits | Probabilities]:
+        """The same as the type of an answer."""
+        return Logits if self.kind == LOGITS else Probabilities
 
     def rows_read(self) -> list[int]:
         """Rows of the store that attacks read, of the models that are done."""
