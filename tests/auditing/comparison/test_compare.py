@@ -249,6 +249,12 @@ def test_audited_records_in_the_third_pool_are_refused(tmp_path):
         compare_defences(audited, ShadowTraining(torch_recipe(), n_models=6), {"x": FittedHere()}, pool=SHARED)
 
 
+def test_audited_records_in_the_third_pool_are_refused_without_ids_too():
+    training = ShadowTraining(torch_recipe(), n_models=6)
+    with pytest.raises(InputError, match="Expected a third pool without audited records, found 5 of them"):
+        compare_defences(RECORDS, training, {"x": FittedHere()}, pool=replace(SHARED, ids=None))
+
+
 def test_raw_answers_of_both_kinds_are_defended_alike():
     logits = np.random.default_rng(0).normal(size=(5, 3))
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)

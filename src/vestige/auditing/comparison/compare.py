@@ -16,13 +16,13 @@ from vestige.auditing.comparison.family import Family, family_of, test_accuracy
 from vestige.auditing.comparison.rates import GAP, Interval, interval, of_pairs, rates_in_turn, rates_of_the_worst
 from vestige.auditing.recipe_audit import cost_of_recipe, refuse_recipe_without_model
 from vestige.auditing.shadows.settings import ShadowTraining
-from vestige.auditing.shadows.sources import refuse_audited_reference
+from vestige.auditing.shadows.sources import audited_among, refuse_audited_reference
 from vestige.auditing.shadows.training import Shadows
 from vestige.auditing.trained_models import trained
 from vestige.core.answer_defence import AnswerDefence, FittedDefence
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError, TrainingError
-from vestige.core.messages import duration, few
+from vestige.core.messages import duration
 from vestige.core.options import Options
 from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
@@ -448,10 +448,9 @@ def _refuse(
                 f"Expected a third pool for {name}, which is fitted to answers about the defender's own records, found "
                 "none; give records that are not audited as pool."
             )
-    if pool is not None and pool.ids is not None and records.ids is not None:
-        shared = sorted(set(pool.ids.tolist()) & set(records.ids.tolist()))
-        if shared:
-            raise InputError(
-                f"Expected a third pool without audited records, found {len(shared)} of them, such as "
-                f"{few([str(one) for one in shared[:3]])}; set other records aside."
-            )
+    shared = np.zeros(0, dtype=bool) if pool is None else audited_among(pool, records)
+    if shared.any():
+        raise InputError(
+            f"Expected a third pool without audited records, found {int(shared.sum())} of them, the first in row "
+            f"{int(shared.argmax()) + 1:,}; set other records aside."
+        )

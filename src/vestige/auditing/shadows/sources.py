@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.core.errors import InputError
@@ -78,9 +79,15 @@ def refuse_shared(name: str, others: Records, audited: Records) -> None:
             )
 
 
+def audited_among(own: Records, audited: Records) -> Bool[np.ndarray, " own"]:
+    """Return which records are audited ones: by id, or by their inputs where one side has no ids."""
+    if own.ids is not None and audited.ids is not None:
+        return np.isin(id_texts(own.ids), id_texts(audited.ids))
+    return np.isin(row_hashes(own.inputs), row_hashes(audited.inputs))
+
+
 def _refuse_equal(name: str, own: Records, audited: Records) -> None:
-    """Without ids records are told apart by their inputs."""
-    equal = np.isin(row_hashes(own.inputs), row_hashes(audited.inputs))
+    equal = audited_among(own, audited)
     if equal.any():
         raise InputError(
             f"Expected {name} records that are not audited, found {int(equal.sum()):,} with the inputs of an audited "
