@@ -9,12 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from scipy import special
-from scipy.stats import beta, mannwhitneyu
-from tests.attacks.learnt_ratio_null_study import designed
+from tests.attacks.learnt_ratio_null_study import designed, tested
 
 from vestige.attacks.learnt_ratio import label_only_learnt_ratio
-from vestige.evaluation.intervals import auc_interval
-from vestige.evaluation.roc import roc
 from vestige.signals.label_only.agreement import agreement
 
 DRAWS, N_RECORDS, N_COPIES = 10_000, 200, 100
@@ -31,25 +28,12 @@ def agreements(kind: str, n_models: int, rng: np.random.Generator) -> np.ndarray
 
 
 def of_kind(kind: str) -> dict[str, object]:
-    areas, rejected, covered = np.empty(DRAWS), 0, 0
-    for draw in range(DRAWS):
+    def scored(draw: int) -> tuple[np.ndarray, np.ndarray]:
         is_in, groups, member = designed("pairs", N_RECORDS, draw)
         signal = agreements(kind, len(is_in) + 1, np.random.default_rng([draw, 1]))
-        scores = label_only_learnt_ratio(signal[0], signal[1:], is_in, groups=groups)
-        curve = roc(scores[member], scores[~member])
-        areas[draw] = curve.auc
-        rejected += mannwhitneyu(scores[member], scores[~member], alternative="greater").pvalue <= 0.05
-        interval = auc_interval(curve)
-        covered += interval.lower <= 0.5 <= interval.upper
-    return {
-        "answers": kind,
-        "draws": DRAWS,
-        "auc": round(float(areas.mean()), 5),
-        "auc_error": round(float(areas.std(ddof=1) / np.sqrt(DRAWS)), 5),
-        "rejected": int(rejected),
-        "rejected_upper": round(float(beta.ppf(0.95, rejected + 1, DRAWS - rejected)), 4),
-        "auc_coverage": round(covered / DRAWS, 4),
-    }
+        return label_only_learnt_ratio(signal[0], signal[1:], is_in, groups=groups), member
+
+    return {"answers": kind, **tested(DRAWS, scored)}
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ an hour on one core. 8 shadow models (18 in groups), three designs, two sizes, t
 """
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -41,26 +42,31 @@ def answered(kind: str, shape: tuple[int, int], rng: np.random.Generator) -> np.
 
 
 def of_design(design: str, n: int, kind: str) -> dict[str, object]:
-    areas, rejected, covered = np.empty(DRAWS), 0, 0
-    for draw in range(DRAWS):
+    def scored(draw: int) -> tuple[np.ndarray, np.ndarray]:
         is_in, groups, member = designed(design, n, draw)
         phi = answered(kind, (len(is_in) + 1, n), np.random.default_rng([draw, n]))
-        scores = learnt_ratio(phi[0][:, None], phi[1:, :, None], is_in, groups=groups)
+        return learnt_ratio(phi[0][:, None], phi[1:, :, None], is_in, groups=groups), member
+
+    return {"design": design, "n_records": n, "answers": kind, **tested(DRAWS, scored)}
+
+
+def tested(draws: int, scored: Callable[[int], tuple[np.ndarray, np.ndarray]]) -> dict[str, object]:
+    """Areas, rejections by a rank test and coverage over draws, each of which gives scores and who is a member."""
+    areas, rejected, covered = np.empty(draws), 0, 0
+    for draw in range(draws):
+        scores, member = scored(draw)
         curve = roc(scores[member], scores[~member])
         areas[draw] = curve.auc
         rejected += mannwhitneyu(scores[member], scores[~member], alternative="greater").pvalue <= 0.05
         interval = auc_interval(curve)
         covered += interval.lower <= 0.5 <= interval.upper
     return {
-        "design": design,
-        "n_records": n,
-        "answers": kind,
-        "draws": DRAWS,
+        "draws": draws,
         "auc": round(float(areas.mean()), 5),
-        "auc_error": round(float(areas.std(ddof=1) / np.sqrt(DRAWS)), 5),
+        "auc_error": round(float(areas.std(ddof=1) / np.sqrt(draws)), 5),
         "rejected": int(rejected),
-        "rejected_upper": round(float(beta.ppf(0.95, rejected + 1, DRAWS - rejected)), 4),
-        "auc_coverage": round(covered / DRAWS, 4),
+        "rejected_upper": round(float(beta.ppf(0.95, rejected + 1, draws - rejected)), 4),
+        "auc_coverage": round(covered / draws, 4),
     }
 
 

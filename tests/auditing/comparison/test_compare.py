@@ -73,6 +73,14 @@ def test_an_unaware_adversary_reads_the_target_s_defended_answers():
     assert adaptive > unaware + 0.1
 
 
+def test_what_is_learnt_from_undefended_models_serves_every_defence():
+    plain, moved = planted("none", 1.5, n=400), planted("other", 0.5, n=400, seed=3)
+    attacks, learnt = [named("learnt_ratio")], {}
+    rates_in_turn(plain, plain, attacks, learnt)
+    assert set(learnt) == set(range(8))
+    assert rates_in_turn(moved, plain, attacks, learnt) == rates_in_turn(moved, plain, attacks)
+
+
 def test_no_leak_is_at_chance_for_all_and_for_the_worst():
     of_worst, of_all, areas = [], [], []
     for seed in range(10):

@@ -293,13 +293,15 @@ def compared(families: Mapping[str, Family], attacks: Sequence[Attack], progress
         progress: Told after every family.
     """
     found: dict[str, Compared] = {}
+    of_undefended: dict[int, dict[str, Any]] = {}
     for done, (name, family) in enumerate(families.items()):
         progress("attacking each model in turn", done, len(families))
         same = next((one for one in found.values() if one.family is family), None)
         if same is not None:
             found[name] = same
             continue
-        adaptive = rates_in_turn(family, family, attacks)
+        learnt = of_undefended if name == UNDEFENDED else None
+        adaptive = rates_in_turn(family, family, attacks, learnt)
         by_adversary = {"adaptive": {k: v for k, v in adaptive.items() if k in _with_models(attacks)}}
         by_adversary["any"] = {k: v for k, v in adaptive.items() if k not in _with_models(attacks)}
         worst = rates_of_the_worst(family)
@@ -307,7 +309,7 @@ def compared(families: Mapping[str, Family], attacks: Sequence[Attack], progress
             of_worst = dict(zip((f"{_RATE}, worst 1 %", f"{_RATE}, all, same models"), worst, strict=True))
             by_adversary["adaptive"].setdefault("empirical_bayes_online", {}).update(of_worst)
         if name != UNDEFENDED and not name.startswith(EARLY):
-            unaware = rates_in_turn(family, families[UNDEFENDED], attacks)
+            unaware = rates_in_turn(family, families[UNDEFENDED], attacks, of_undefended)
             by_adversary["unaware"] = {k: v for k, v in unaware.items() if k in _with_models(attacks)}
         draws = dict(zip(family.numbers.tolist(), family.draws.tolist(), strict=True))
         in_pairs = {

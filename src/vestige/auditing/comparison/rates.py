@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -9,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from vestige.attacks.empirical_bayes import empirical_bayes_online
 from vestige.auditing.comparison.family import Family
 from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without
-from vestige.auditing.references.scores import play_attacks
+from vestige.auditing.references.scores import learnt_of, play_attacks
 from vestige.auditing.references.ways_of_lira import decided
 from vestige.core.attack import Attack
 from vestige.core.likelihood_ratio import LikelihoodRatio
@@ -61,7 +62,7 @@ def of_pairs(values: Mapping[int, float], draws: Mapping[int, int]) -> dict[int,
 
 
 def rates_in_turn(
-    targets: Family, shadows: Family, attacks: Sequence[Attack]
+    targets: Family, shadows: Family, attacks: Sequence[Attack], learnt: dict[int, dict[str, Any]] | None = None
 ) -> dict[str, dict[str, dict[int, float]]]:
     """Attack each model of a family by models of the same or another one.
 
@@ -73,6 +74,8 @@ def rates_in_turn(
         shadows: Models of the adversary: those of the same family for one that adapts, undefended ones for one that
             does not know the defence.
         attacks: Attacks on losses, and on reference models.
+        learnt: What attacks learnt from the same shadow models beside each target, by its number: it does not depend on
+            the target. What is missing is entered.
 
     Returns:
         Attack -> metric -> number of the model -> rate.
@@ -85,6 +88,7 @@ def rates_in_turn(
             found.setdefault(attack, {}).setdefault(metric, {})[model] = rate
 
     likelihood = LikelihoodRatio() if shadows.observed is None else decided(shadows.observed, LikelihoodRatio())[0]
+    of_models, known = [a for a in attacks if a.needs_references], {} if learnt is None else learnt
     place_in_shadows = {int(number): place for place, number in enumerate(shadows.numbers)}
     for place, number in enumerate(targets.numbers.tolist()):
         side = targets.is_in[place]
@@ -105,7 +109,9 @@ def rates_in_turn(
             continue
         seen = shadows.observed.with_target(place_in_shadows[number], others)
         seen = replace(seen, answers={**seen.answers, **own})
-        scores, _ = play_attacks([a for a in attacks if a.needs_references], seen, likelihood)
+        if number not in known:
+            known[number] = learnt_of(of_models, seen)
+        scores, _ = play_attacks(of_models, seen, likelihood, known[number])
         for name, of_records in scores.items():
             enter(name, number, of_records, side)
     return found
