@@ -1,7 +1,8 @@
 """Defences of a network on Location30 compared: what an attacker who adapts still finds, and the accuracy that is left.
 
-From the root: `python -m tests.experiments.defences --keep FOLDER`, with the data in VESTIGE_DATA; some ten minutes on
-two cores. Writes `results/defences/location30.csv` and `.json`; `docs/defences.md` is written from them by `--page`.
+From the root: `python -m tests.experiments.defences --keep FOLDER`, with the data in VESTIGE_DATA; half an hour on
+two busy cores, two thirds of it for SELENA. Writes `results/defences/location30.csv` and `.json`; `docs/defences.md` is
+written from them by `--page`.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from vestige.core.seeds import stream
 from vestige.data.sets.named import load
 from vestige.defences import LabelsOnly, MemGuard, StrongestMemGuard, TopK
 from vestige.training.defences import L2, ConfidencePenalty, LabelSmoothing
+from vestige.training.selena import Selena
 
 ROOT = Path(__file__).parents[2]
 STORED, PAGE = ROOT / "results" / "defences", ROOT / "docs" / "defences.md"
@@ -41,6 +43,7 @@ def run(keep: Path) -> None:
         "MemGuard": MemGuard(),
         "MemGuard, strongest form": StrongestMemGuard(),
         "labels only": LabelsOnly(),
+        "SELENA": Selena(recipe),
     }
     begun = time.perf_counter()
     training = ShadowTraining(recipe, n_models=N_MODELS, bank=keep / "bank")

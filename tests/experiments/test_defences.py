@@ -29,3 +29,11 @@ def test_the_strongest_form_leaves_an_adaptive_attacker_no_more_than_the_gap():
 
 def test_no_defence_failed():
     assert not HEAD["failures"]
+
+
+def test_selena_leaves_an_adaptive_attacker_less_and_keeps_the_accuracy():
+    areas = TABLE[(TABLE.metric == "auc") & TABLE.adversary.isin(["adaptive", "any"])].set_index("defence")
+    assert (areas.loc["SELENA"].difference_upper < 0).all()
+    adaptive = areas.loc["SELENA"].set_index("attack").value
+    assert adaptive["learnt_ratio"] == adaptive.max() > adaptive["correctness"] + 0.1  # more than the gap is left
+    assert areas.loc["SELENA"].test_accuracy.iloc[0] > areas.loc["none"].test_accuracy.iloc[0] - 0.01

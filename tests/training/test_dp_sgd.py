@@ -20,6 +20,7 @@ from tests.training.networks import (
     same_bits,
     sgd,
     table,
+    tensors,
 )
 from torch import nn
 from torch.nn import functional
@@ -31,6 +32,7 @@ from vestige.training.classifier import generator_of, global_stream, seed_of
 from vestige.training.defences import L2, Translates
 from vestige.training.dp_sgd import DPSGD, PrivateGradients, Sampling
 from vestige.training.imitation import Imitation
+from vestige.training.pretrained import Pretrained, Trainable, save_weights
 from vestige.training.stacked import reason_against, train_stack
 from vestige.training.stopping import LossPlateau
 from vestige.training.strategies import measure_torch
@@ -430,3 +432,55 @@ def test_random_augmentation_and_dropout_are_not():
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(call, essentials):
     refused(InputError, call, *essentials)
+
+
+# -------------------------------------------------------------------------------- transfer learning
+
+
+def normed(n_classes=3):
+    return nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, n_classes)
+    )
+
+
+def pretrained(folder, trainable):
+    source = recipe(functools.partial(normed, 3)).fit(table(seed=7), seed=3)
+    file = save_weights(source, folder / "source.safetensors")
+    return Pretrained(lambda: normed().double(), file, trainable=trainable)
+
+
+@pytest.mark.parametrize("sampling", Sampling)
+def test_the_last_layer_by_hand(sampling, tmp_path):
+    """Batch normalisation in a frozen body looks at no batch; the norm that is clipped is that of the head alone."""
+    network = pretrained(tmp_path, Trainable.LAST)
+    it = in_double(network, batch_size=10, defences=(DPSGD(0.8, noise=0.3, sampling=sampling),))
+    model, hand = it.fit(table(), seed=4), by_hand(it, table(), 4)
+    assert distance(model, hand) < 1e-12
+    before, after = tensors(network()), tensors(model)
+    assert [name for name in after if not torch.equal(before[name], after[name])] == ["5.weight", "5.bias"]
+
+
+def test_norms_of_the_head_are_had_at_once(tmp_path):
+    network = pretrained(tmp_path, Trainable.LAST)
+    it = in_double(network, defences=(DPSGD(0.8, noise=0.3),))
+    with global_stream(0):
+        classifier = it.new_classifier()
+    x, y = torch.tensor(table().inputs), torch.tensor(table().labels)
+    private = PrivateGradients.of(it, DPSGD(0.8, noise=0.3), classifier, x, y, 0)
+    assert private.by_layer
+    with private.watched(classifier.network, 48) as calls:
+        classifier.network(x.double())
+    assert [layer for layer, _, _ in calls] == [list(classifier.network.modules())[-1]]
+
+
+def test_transfer_promises_what_dp_promises(tmp_path):
+    private = (DPSGD(0.8, noise=1.0),)
+    transferred = recipe(pretrained(tmp_path, Trainable.LAST), defences=private)
+    assert transferred.privacy(48) == recipe(mlp, defences=private).privacy(48)
+    assert transferred.identity()["defences"] == recipe(mlp, defences=private).identity()["defences"]
+    assert reason_against(transferred).startswith("DP-SGD clips")
+
+
+def test_batch_normalisation_that_is_trained_is_refused_with_the_cure(tmp_path):
+    it = in_double(pretrained(tmp_path, Trainable.ALL), defences=(DPSGD(0.8, noise=0.3),))
+    refused(InputError, lambda: it.fit(table(), seed=0), "found BatchNorm1d in it", "group normalisation")

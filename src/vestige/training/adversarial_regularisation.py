@@ -214,6 +214,11 @@ class AdversarialRegularisation:
             )
 
     @property
+    def third_pools(self) -> Mapping[str, Records]:
+        """Records by what they are for that decide the models and are never audited."""
+        return {"reference": self.reference, **self.base.third_pools}
+
+    @property
     def epochs(self) -> int:
         """Epochs of the base."""
         return self.base.epochs

@@ -35,7 +35,9 @@ DONE = "done.json"
 _FORMAT = "vestige-model-1"
 _STACK = "stack"  # what a half-written folder of the journal is called
 _MOVING = "journal"  # claimed by the process that publishes or removes folders of the journal
-_KEY = re.compile("[0-9a-f]{64}")
+KEY = re.compile("[0-9a-f]{64}")
+"""What keys look like."""
+
 _READY = re.compile("ready-[0-9a-f]{32}")  # other files in the journal are not ours
 
 
@@ -92,7 +94,7 @@ class Bank:
     def keys(self) -> list[str]:
         """Return the keys of all models, sorted."""
         with self._told("list the bank"):
-            return sorted(name for name in os.listdir(self.folder) if _KEY.fullmatch(name) and self.has(name))
+            return sorted(name for name in os.listdir(self.folder) if KEY.fullmatch(name) and self.has(name))
 
     def has(self, key: str) -> bool:
         """Tell whether there is a model of this key, without reading it."""
@@ -176,7 +178,7 @@ class Bank:
 
     def _publish(self, ready: Path) -> None:
         """Move every model of a ready folder to its place, unless one is there."""
-        for entry in sorted(path for path in ready.iterdir() if _KEY.fullmatch(path.name)):
+        for entry in sorted(path for path in ready.iterdir() if KEY.fullmatch(path.name)):
             place = self.folder / entry.name
             if not self.has(entry.name):
                 shutil.rmtree(place, ignore_errors=True)  # a folder without `done.json`: a user removed files of it

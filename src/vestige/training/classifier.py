@@ -106,6 +106,11 @@ def global_stream(seed: int, device: str = "cpu") -> Iterator[None]:
         yield
 
 
+def trained_weights(network: nn.Module) -> list[nn.Parameter]:
+    """Return the weights that an optimiser is given: those that are not frozen."""
+    return [weight for weight in network.parameters() if weight.requires_grad]
+
+
 def check_width(outputs: Any, n_records: int, n_classes: int) -> None:
     """Refuse a network whose outputs are not one logit per record and class.
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vestige.core.errors import InputError
 from vestige.gradients.by_layer import Indivisible, calls_of_layers, squares_of_layer
 from vestige.training.accounting import Privacy, epsilon_of, gaussian_epsilon_of, n_epochs_within, noise_for
-from vestige.training.classifier import Classifier, generator_of, global_stream
+from vestige.training.classifier import Classifier, generator_of, global_stream, trained_weights
 from vestige.training.defences import Defence
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class PrivateGradients:
     def add_noise(self, network: nn.Module) -> None:
         """Add noise to the gradients of all weights that are trained; those of a batch without records are 0."""
         scale = (self.defence.noise or 0.0) * self.defence.clip / self.n_expected if self.defence.noise else 0.0
-        for weight in (w for w in network.parameters() if w.requires_grad):
+        for weight in trained_weights(network):
             drawn = scale * torch.randn(weight.shape, generator=self.noise, dtype=weight.dtype).to(weight.device)
             weight.grad = drawn if weight.grad is None else weight.grad + drawn
 
@@ -196,7 +196,7 @@ def _squares(losses: Tensor, calls: Calls, network: nn.Module) -> Tensor:
     """Squared norm of the gradient of each loss in all weights that are trained; the graph is kept."""
     squares = torch.zeros(len(losses), dtype=torch.float64, device=losses.device)
     if calls is None:
-        weights = [w for w in network.parameters() if w.requires_grad]
+        weights = trained_weights(network)
         for i, loss in enumerate(losses):
             gradients = torch.autograd.grad(loss, weights, retain_graph=True, materialize_grads=True)
             squares[i] = torch.stack([g.double().square().sum() for g in gradients]).sum()
@@ -234,7 +234,8 @@ def _check_alone(recipe: "TorchRecipe", network: nn.Module, inputs: Tensor, labe
     same = torch.allclose(first, second, _ROUNDING, _ROUNDING * float(first.abs().max()), equal_nan=True)
     kept = all(map(partial(torch.allclose, equal_nan=True), before, network.buffers()))
     if not (same and kept):
-        norms = {type(m).__name__ for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
+        kind = nn.modules.batchnorm._BatchNorm
+        norms = {type(m).__name__ for m in network.modules() if isinstance(m, kind) and m.training}
         found = f"{norms.pop()} in it" if norms else "other records matter" if not same else "buffers that change"
         raise InputError(
             f"Expected a network, augmentation and loss that treat every record alone for DP-SGD, found {found}; take "

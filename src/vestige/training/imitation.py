@@ -72,6 +72,29 @@ class Imitation(Schema):
         return self.alpha * distance + (1 - self.alpha) * losses
 
 
+@dataclass(frozen=True)
+class Distillation:
+    """How a model is trained on soft labels alone: on probabilities as answers, from the first epoch on.
+
+    Example:
+        >>> import torch
+        >>> Distillation().mixed(torch.zeros(1), torch.zeros(1, 2), torch.tensor([[0.25, 0.75]]))  # log 2
+        tensor([0.6931])
+    """
+
+    def identity(self) -> dict[str, str]:
+        """Return what decides the model."""
+        return {"loss": "cross-entropy of soft labels"}
+
+    def begins_after(self, epochs: int) -> int:
+        """Return 0: there is no epoch on labels."""
+        return 0
+
+    def mixed(self, losses: "Tensor", outputs: "Tensor", answers: "Tensor") -> "Tensor":
+        """Return the cross-entropy of each record of a batch [nats]; arguments as of `Imitation.mixed`."""
+        return -(answers * outputs.log_softmax(dim=1)).sum(dim=1)
+
+
 def logits_of(probabilities: Any) -> Float[np.ndarray, "record class"]:
     """Return logits that stand for probabilities: their logarithms, of 1e-9 at least, less the mean over classes.
 

@@ -24,6 +24,7 @@ from vestige.training.classifier import (
     naming_failures,
     seed_of,
     tensors_of,
+    trained_weights,
 )
 from vestige.training.defences import Data
 from vestige.training.dp_sgd import PrivateGradients
@@ -87,7 +88,7 @@ def train(
         if low_precision:
             classifier = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         network = classifier.network
-        optimiser, defence = recipe.optimiser(network.parameters()), recipe.private
+        optimiser, defence = recipe.optimiser(trained_weights(network)), recipe.private
         run = _Run(
             recipe=recipe,
             classifier=classifier,

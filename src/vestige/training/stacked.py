@@ -31,9 +31,11 @@ from vestige.training.classifier import (
     naming_failures,
     seed_of,
     tensors_of,
+    trained_weights,
 )
 from vestige.training.defences import Data, Defence
 from vestige.training.plain import ANSWER_BATCH, Course, State, batch_of, check_options, held_out_of, set_rates
+from vestige.training.pretrained import Still
 from vestige.training.stacked_layers import Direct, Masks, Weights, sees_others, stacked_network
 from vestige.training.stopping import Epoch
 
@@ -57,7 +59,7 @@ def reason_against(recipe: "TorchRecipe") -> str:
             return defence.not_in_stacks or f"{type(defence).__name__} takes the batches in turns of its own"
     with torch.random.fork_rng(devices=[]):
         network = recipe.network()
-        optimiser = recipe.optimiser(network.parameters())
+        optimiser = recipe.optimiser(trained_weights(network))
     return next((words for is_so, words in _reasons(network, optimiser) if is_so), "")
 
 
@@ -198,8 +200,10 @@ class _Stack:
         weights, buffers = stack_module_state([run.template.network for run in runs])
         weights = _leaves(stacked_network(network, Masks([])).packed(weights))
         # Made for one model's weights, because it may treat them by their number of axes.
-        optimiser = recipe.optimiser(network.parameters())
-        optimiser = _fused(_for_others(optimiser, [(w, weights[name]) for name, w in network.named_parameters()]))
+        optimiser = recipe.optimiser(trained_weights(network))
+        optimiser = _fused(
+            _for_others(optimiser, [(w, weights[name]) for name, w in network.named_parameters() if w.requires_grad])
+        )
         return cls(recipe, runs, weights, buffers, optimiser, [group["lr"] for group in optimiser.param_groups])
 
     def check_records_alone(self, inputs: Tensor) -> None:
@@ -214,7 +218,9 @@ class _Stack:
             raise UnsupportedModelError("Expected preprocessing of each record alone, found that it depends on others.")
         if len({r.n_used for r in self.runs}) == 1 or isinstance(self.network, Direct):
             return
-        if any(isinstance(layer, _BATCH_NORMS) for layer in run.template.modules()) or sees_others(run.template, some):
+        if any(
+            isinstance(layer, _BATCH_NORMS) and not isinstance(layer, Still) for layer in run.template.modules()
+        ) or sees_others(run.template, some):
             raise UnsupportedModelError(
                 "Expected as many records for each model of a stack, because its network looks at the whole batch as "
                 "batch normalisation does, found other numbers; train the models one by one."

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vestige.core.errors import ArtefactError, InputError, UnsupportedModelError
-from vestige.core.messages import brief, few
+from vestige.core.errors import ArtefactError, InputError
+from vestige.core.messages import brief
 from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.training.accounting import Privacy
@@ -21,8 +21,9 @@ from vestige.training.classifier import Classifier, as_float, check_losses, devi
 from vestige.training.defences import Data, Defence, Penalty
 from vestige.training.dp_sgd import DPSGD, Sampling
 from vestige.training.identity import identity_of
-from vestige.training.imitation import Imitation
+from vestige.training.imitation import Distillation, Imitation
 from vestige.training.plain import train
+from vestige.training.pretrained import Pretrained, weights_file, weights_of
 from vestige.training.stopping import StopRule
 
 Adam = functools.partial(torch.optim.Adam, lr=1e-3)
@@ -44,7 +45,8 @@ class TorchRecipe:
     last batch of an epoch may be smaller; no record is dropped, unless batches are to be full ones.
 
     Attributes:
-        network: Makes an untrained network; called without arguments. It returns logits, never probabilities.
+        network: Makes an untrained network, or a `Pretrained` one; called without arguments. It returns logits, never
+            probabilities.
         epochs: Epochs of training; the most there can be, if there is a rule that stops earlier.
         batch_size: Records per step.
         optimiser: Makes an optimiser of parameters, such as `functools.partial(torch.optim.SGD, lr=0.1, momentum=0.9)`.
@@ -91,7 +93,7 @@ class TorchRecipe:
     full_batches: bool = False
     left_out: int = 0
     defences: tuple[Defence, ...] = ()
-    imitation: Imitation | None = None
+    imitation: Imitation | Distillation | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.network, nn.Module) or not callable(self.network):
@@ -150,6 +152,8 @@ class TorchRecipe:
             name: None if (value := getattr(self, name)) is None else identity_of(value)
             for name in ("network", "optimiser", "schedule", "stop", "augment", "loss", "preprocess")
         }
+        if isinstance(self.network, Pretrained):
+            functions["network"] = dict(self.network.identity())
         numbers = {name: getattr(self, name) for name in ("epochs", "batch_size", "bfloat16", "evaluation_mode")}
         identity = {"recipe": "torch", **functions, **numbers, "version": self.version}
         if self.full_batches:  # defaults are left out, so that older banks are read
@@ -180,6 +184,12 @@ class TorchRecipe:
     def n_steps(self, n_records: int) -> int:
         """Return the steps of an epoch on so many records; raises as `n_used`."""
         return math.ceil(self.n_used(n_records) / self.batch_size)
+
+    @property
+    def third_pools(self) -> Mapping[str, Records]:
+        """Records by what they are for that decide the models and are never audited."""
+        records = self.network.records if isinstance(self.network, Pretrained) else None
+        return {} if records is None else {"pretraining": records}
 
     @property
     def private(self) -> DPSGD | None:
@@ -283,7 +293,7 @@ class TorchRecipe:
             "epochs": [m.epoch for m in models],
             "history": {name: list(values) for name, values in model.history.items()},
         }
-        files = {_weights(m.epoch): save(_tensors_of(m.classifier.network)) for m in models}
+        files = {weights_file(m.epoch): save(weights_of(m.classifier.network)) for m in models}
         return {_DESCRIPTION: json.dumps(description).encode(), **files}
 
     def load(self, files: Mapping[str, bytes]) -> Model:
@@ -330,13 +340,13 @@ def _described(recipe: TorchRecipe, files: Mapping[str, bytes]) -> Model:
     *earlier, last = described["epochs"]
     checkpoints = tuple(
         Model(
-            _classifier(recipe, seed, files[_weights(epoch)]), n_classes, seed=seed, epoch=epoch, checkpoints=(),
+            _classifier(recipe, seed, files[weights_file(epoch)]), n_classes, seed=seed, epoch=epoch, checkpoints=(),
             history={name: values[:epoch] for name, values in history.items()},
         )
         for epoch in earlier
     )  # fmt: skip
     return Model(
-        _classifier(recipe, seed, files[_weights(last)]),
+        _classifier(recipe, seed, files[weights_file(last)]),
         n_classes,
         seed=seed,
         epoch=last,
@@ -358,18 +368,3 @@ def _classifier(recipe: TorchRecipe, seed: int, weights: bytes) -> nn.Module:
         found = brief(" ".join(str(error).split()), 200)
         raise ArtefactError(f"Expected the weights of the recipe's network, found others: {found}") from None
     return classifier.ready().to(device_of(None))  # as one that was just trained: a resumed run says the same
-
-
-def _tensors_of(network: nn.Module) -> dict[str, Tensor]:
-    """Copies, because tensors that share memory cannot be written."""
-    kept = network.state_dict()
-    others = [name for name, value in kept.items() if not isinstance(value, Tensor)]
-    if others:
-        raise UnsupportedModelError(
-            f"Expected a network that keeps tensors alone, found {few(others, 3)}; keep such state as buffers."
-        )
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in kept.items()}
-
-
-def _weights(epoch: int) -> str:
-    return f"weights-epoch-{epoch}.safetensors"

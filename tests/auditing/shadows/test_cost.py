@@ -20,6 +20,7 @@ from vestige.training.bank import Bank
 from vestige.training.dp_sgd import DPSGD
 from vestige.training.executors.in_process import InProcess
 from vestige.training.function_recipe import FunctionRecipe
+from vestige.training.selena import Selena
 from vestige.training.strategies import Measured, Strategy
 
 STACKS, ALONE = Strategy(threads=2, stack=8), Strategy(threads=2)
@@ -65,6 +66,13 @@ def test_private_training_is_told_with_what_it_promises_and_why_no_stack(timed, 
     )
     assert promise == f"each is trained with {recipe.privacy(30)}"
     assert "delta 0.033 by the Renyi accountant" in promise
+
+
+def test_the_sub_models_of_selena_are_in_the_time_and_are_told(bank):
+    """A whole model is trained for the measure."""
+    cost = cost_of(Selena(torch_recipe(epochs=2), n_models=5, n_without=2), bank, 4)
+    assert (cost.epochs, cost.n_models, len(bank.keys())) == (2, 4, 1)
+    assert cost.lines()[-1] == "each is distilled from 5 sub-models, whose training is in its time"
 
 
 def test_what_private_training_promises_is_told_after_it(bank, tmp_path):

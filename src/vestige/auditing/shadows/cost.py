@@ -167,8 +167,13 @@ def estimate(
         n_views=n_views,
         sources=plan.sources,
         n_imitators=n_imitators,
-        remarks=(*_reason_against_stacks(plan), *(f"each is trained with {what}" for what in privacy_of(plan))),
+        remarks=_remarks(plan),
     )
+
+
+def _remarks(plan: ShadowPlan) -> tuple[str, ...]:
+    promised = (f"each is trained with {what}" for what in privacy_of(plan))
+    return (*_reason_against_stacks(plan), *promised, *getattr(plan.recipe, "remarks", ()))
 
 
 def privacy_of(plan: ShadowPlan) -> tuple[str, ...]:

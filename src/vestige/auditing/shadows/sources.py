@@ -40,14 +40,17 @@ def records_to_train_on(training: ShadowTraining, audited: Records) -> Records:
 
 
 def refuse_audited_reference(recipe: Any, audited: Records) -> None:
-    """Refuse a recipe whose reference records, as of adversarial regularisation, are records that models train on.
+    """Refuse a recipe whose third pools, as the reference of adversarial regularisation, have records to train on.
+
+    Of a stranger's recipe it is its `reference`.
 
     Raises:
         InputError: Some are.
     """
-    reference = getattr(recipe, "reference", None)
-    if isinstance(reference, Records):
-        _refuse_audited("reference", reference, audited)
+    pools = getattr(recipe, "third_pools", {"reference": getattr(recipe, "reference", None)})
+    for name, pool in pools.items():
+        if isinstance(pool, Records):
+            _refuse_audited(name, pool, audited)
 
 
 def _refuse_audited(name: str, own: Records, audited: Records) -> None:
