@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from tests.experiments.shadow_answers import Answers, train_and_ask
-from tests.experiments.targets_in_turn import mean_of
 from tests.experiments.verdicts import claim_row, rounded
 
 from vestige.attacks._log_means import log_confidence
@@ -24,6 +23,7 @@ from vestige.data.sets.paper_designs import watson_quarters
 from vestige.evaluation.roc import best_point, roc
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 from vestige.papers import watson
+from vestige.papers.reproduction.verdicts import mean_of
 from vestige.training.strategies import Strategy
 
 POOL = 800

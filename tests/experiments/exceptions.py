@@ -6,7 +6,7 @@ Those that are not comparable, and all of studies with too few pairs, are no exc
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tests.experiments.verdicts import FEWEST_PAIRS, Verdict
+from vestige.papers.reproduction.verdicts import FEWEST, Verdict
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ EXCEPTIONS: tuple[Found, ...] = (
 
 def expected(name: str, claim: dict[str, Any]) -> Verdict:
     """What is concluded of a claim that is comparable: it holds, unless an exception is about it or pairs are few."""
-    if claim["trials"] < FEWEST_PAIRS:
+    if claim["trials"] < FEWEST:
         return Verdict.UNDECIDED
     found = [exception.verdict for exception in EXCEPTIONS if exception.is_about(name, claim)]
     assert len(found) <= 1, f"two exceptions about one claim on {name}: {claim}"

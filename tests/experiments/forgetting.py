@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from tests.experiments.credit import FEWEST_TRIALS
-from tests.experiments.targets_in_turn import mean_of
 from tests.experiments.verdicts import claim_row, rounded
 
 from vestige import References
@@ -27,6 +26,7 @@ from vestige.data.sets.named import load
 from vestige.data.sets.paper_designs import PublicGame, QuarterSplit, watson_public_game, watson_quarters
 from vestige.evaluation.roc import roc
 from vestige.papers import watson
+from vestige.papers.reproduction.verdicts import mean_of
 from vestige.signals.phi import phi_from_logits
 from vestige.targets.opening import open_target
 from vestige.training.stacked import train_stack

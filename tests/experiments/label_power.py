@@ -21,13 +21,14 @@ from scipy import special
 from tests.experiments.settings import SETTINGS
 from tests.experiments.shadow_answers import in_pairs, mirrored_and_shifted
 from tests.experiments.study import circumstances
-from tests.experiments.targets_in_turn import METRICS, mean_of, rates_of, shadows_of
+from tests.experiments.targets_in_turn import METRICS, rates_of, shadows_of
 
 from vestige.attacks.empirical_bayes import empirical_bayes_online
 from vestige.attacks.learnt_ratio import label_only_learnt_ratio
 from vestige.core.inputs import InputSpace
 from vestige.core.seeds import stream
 from vestige.evaluation.strength import choose_on_shadows
+from vestige.papers.reproduction.verdicts import mean_of
 from vestige.signals.label_only.agreement import agreement
 from vestige.signals.label_only.mixtures import Mixtures, MixtureStrength
 from vestige.signals.label_only.noise import Noise, NoiseStrength

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from tests.experiments.settings import SETTINGS
 from tests.experiments.shadow_answers import Answers, in_pairs, kept, train_and_ask
 from tests.experiments.study import circumstances, row_of, written
-from tests.experiments.targets_in_turn import ATTACKS, FPRS, METRICS, Attack, mean_of, play
+from tests.experiments.targets_in_turn import ATTACKS, FPRS, METRICS, Attack, play
 from tests.experiments.verdicts import claim_row, judged
 
 from vestige.attacks.learnt_ratio import FEWEST_MODELS, learnt_ratio
@@ -27,6 +27,7 @@ from vestige.core.digests import digest_of_columns
 from vestige.core.seeds import stream
 from vestige.data.sets.named import load
 from vestige.evaluation.intervals import is_resolvable
+from vestige.papers.reproduction.verdicts import mean_of
 from vestige.signals.phi import limit_of
 
 ROOT = Path(__file__).parents[2]

@@ -23,11 +23,12 @@ from tests.experiments import credit, forgetting
 from tests.experiments.exceptions import exceptions_of
 from tests.experiments.settings import SETTINGS, Setting
 from tests.experiments.shadow_answers import Answers, in_pairs, kept, train_and_ask
-from tests.experiments.targets_in_turn import LEVEL, MARGIN, METRICS, mean_of, play
+from tests.experiments.targets_in_turn import METRICS, play
 from tests.experiments.verdicts import claim_row, judged
 
 from vestige.core.records import Records
 from vestige.evaluation.intervals import is_resolvable
+from vestige.papers.reproduction.verdicts import LEVEL, MARGIN, mean_of
 
 HERE = Path(__file__).parent
 SEED = 0

@@ -1,12 +1,9 @@
 """Play models as the target in turn: scores of every attack, their rates, and differences over pairs of targets."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import sqrt
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import t as student
 
 from vestige.attacks._log_means import log_confidence
 from vestige.attacks.attack_r import attack_r
@@ -17,14 +14,10 @@ from vestige.attacks.lira import lira_offline, lira_online
 from vestige.attacks.rmia import rmia_online
 from vestige.core.likelihood_ratio import Variance
 from vestige.evaluation.roc import point_at_fpr, roc
+from vestige.papers.reproduction.verdicts import Mean, Relation, agrees
 
 FPRS = (0.01, 0.001)
 METRICS = ("auc", *(f"tpr_at_fpr_{fpr:g}" for fpr in FPRS))
-LEVEL = 0.95
-MARGIN = 0.005
-"""How much worse than another an attack may be, as a rate or area, to be called at least as good or equal."""
-LIMITS = {"above": (0.0, np.inf), "at least": (-MARGIN, np.inf), "equal": (-MARGIN, MARGIN)}
-"""Relation -> between which differences it holds."""
 
 Phi = Float[np.ndarray, "record query"]
 ShadowPhi = Float[np.ndarray, "model record query"]
@@ -103,25 +96,9 @@ def rates_of(scores: Float[np.ndarray, " record"], member: Bool[np.ndarray, " re
     }
 
 
-@dataclass(frozen=True)
-class Mean:
-    """A mean over units with Student's interval."""
-
-    value: float
-    lower: float
-    upper: float
-
-
-def mean_of(values: Sequence[float] | np.ndarray) -> Mean:
-    """Mean and interval; the units are pairs of models, because partners' training sets decide each other."""
-    found = np.asarray(values, dtype=np.float64)
-    half = float(student.ppf((1 + LEVEL) / 2, found.size - 1)) * float(found.std(ddof=1)) / sqrt(found.size)
-    return Mean(float(found.mean()), float(found.mean()) - half, float(found.mean()) + half)
-
-
 def finding(relation: str, difference: Mean) -> str:
     """`shown` if the whole interval agrees with the relation, `contradicted` if none of it does, else `undecided`."""
-    low, high = LIMITS[relation]
-    if low <= difference.lower and difference.upper <= high and (relation != "above" or difference.lower > 0):
+    low, high = Relation(relation).limits
+    if agrees(Relation(relation), difference):
         return "shown"
     return "contradicted" if difference.upper < low or difference.lower > high else "undecided"

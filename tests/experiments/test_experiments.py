@@ -12,10 +12,10 @@ from tests.experiments.settings import SETTINGS
 from tests.experiments.shadow_answers import Answers, in_pairs, mirrored_and_shifted
 from tests.experiments.study import HERE, ON_CREDIT, answers_of, claims_of, judged_together, run, studies, written
 from tests.experiments.tables import all_tables
-from tests.experiments.targets_in_turn import ATTACKS, METRICS, Mean, finding, mean_of, play, shadows_of
-from tests.experiments.verdicts import FEWEST_PAIRS, Verdict
+from tests.experiments.targets_in_turn import ATTACKS, METRICS, finding, play, shadows_of
 
 from vestige.data.sets.named import data_folder, named_set
+from vestige.papers.reproduction.verdicts import FEWEST, Mean, Verdict, mean_of
 
 STORED = studies()
 PLAYED = {name: study for name, study in STORED.items() if name in SETTINGS}
@@ -91,7 +91,7 @@ def test_what_is_concluded_is_what_is_documented(name, claim):
 def test_few_pairs_and_other_conditions_give_no_verdict(name):
     """Fewer than five pairs show nothing and contradict nothing; nor do views that no model was trained with."""
     for claim in STORED[name]["claims"]:
-        if claim["trials"] < FEWEST_PAIRS:
+        if claim["trials"] < FEWEST:
             assert claim["verdict"] in (Verdict.UNDECIDED, Verdict.NOT_COMPARABLE)
         if claim.get("n_queries", 1) > 1 and not SETTINGS[name].trains_with_views:
             assert claim["verdict"] == Verdict.NOT_COMPARABLE

@@ -20,8 +20,10 @@ from tests.experiments.power import (
 )
 from tests.experiments.power import STORED as RESULTS
 from tests.experiments.shadow_answers import Answers, in_pairs
-from tests.experiments.targets_in_turn import MARGIN, METRICS, mean_of
-from tests.experiments.verdicts import FEWEST_PAIRS, Verdict, judged
+from tests.experiments.targets_in_turn import METRICS
+from tests.experiments.verdicts import judged
+
+from vestige.papers.reproduction.verdicts import FEWEST, MARGIN, Verdict, mean_of
 
 STORED = stored()
 
@@ -109,7 +111,7 @@ def test_imitators_are_compared_as_the_rows_say(name):
 def test_few_pairs_conclude_nothing():
     study = STORED["adult"]
     few = [
-        row | {"of_pairs": {metric: values[: FEWEST_PAIRS - 1] for metric, values in row["of_pairs"].items()}}
+        row | {"of_pairs": {metric: values[: FEWEST - 1] for metric, values in row["of_pairs"].items()}}
         for row in study["rows"]
     ]
     verdicts = {claim["verdict"] for claim in judged(claims_of(study | {"rows": few}))}

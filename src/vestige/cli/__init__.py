@@ -19,6 +19,7 @@ from vestige.cli.data import data_app
 from vestige.cli.demo import demo_command
 from vestige.cli.plan import plan_command
 from vestige.cli.printing import Told, cannot_print, complain, is_unprinted, printing
+from vestige.cli.reproduce import reproduce_command
 from vestige.cli.running import KEPT
 from vestige.cli.settings import new_spelling
 from vestige.core.errors import VestigeError
@@ -60,6 +61,7 @@ def _vestige(
 app.command("audit")(audit_command)
 app.command("plan")(plan_command)
 app.command("compare-defences")(compare_defences_command)
+app.command("reproduce")(reproduce_command)
 app.command("attacks")(attacks_command)
 app.command("demo")(demo_command)
 app.add_typer(data_app)

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from tests.experiments.label_only.settings import Setting
-from tests.experiments.verdicts import Evidence, as_stored, verdicts
+from tests.experiments.verdicts import as_stored
 
 from vestige.core.seeds import stream
 from vestige.evaluation.strength import choose_on_source
+from vestige.papers.reproduction.verdicts import Evidence, verdicts
 
 N_DRAWS, LEVEL, SEED = 2_000, 0.95, 0
 METRICS = ("balanced_accuracy", "auc")
@@ -66,7 +67,7 @@ def interval(values: np.ndarray) -> dict[str, float]:
 
 def said(unmet: str) -> dict[str, Any]:
     """What may be concluded of a published difference from one target and one source: that they are one pair."""
-    [told] = verdicts([Evidence(agrees=False, p_against=1.0, n_pairs=1, unmet=unmet)])
+    [told] = verdicts([Evidence(agrees=False, p_against=1.0, n_trials=1, unit="pair", unmet=unmet)])
     return as_stored(told)
 
 

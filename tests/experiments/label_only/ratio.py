@@ -18,8 +18,6 @@ import numpy as np
 from tests.experiments.label_only.study import HERE, Labels
 from tests.experiments.settings import cifar_recipe
 from tests.experiments.study import circumstances
-from tests.experiments.targets_in_turn import mean_of
-from tests.experiments.verdicts import FEWEST_PAIRS
 
 from vestige.attacks.calibration import calibration_score
 from vestige.attacks.correctness import correctness
@@ -32,6 +30,7 @@ from vestige.data.sets.named import load
 from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
 from vestige.papers import choquette_choo
+from vestige.papers.reproduction.verdicts import FEWEST, mean_of
 from vestige.signals import phi_from_logits
 from vestige.signals.label_only.agreement import agreement
 from vestige.signals.label_only.noise import NoiseStrength, noise_labels
@@ -169,7 +168,7 @@ def in_pairs(values: Any) -> dict[str, float]:
 
 def side_of(difference: dict[str, float], n_pairs: int) -> str:
     """On which side of nothing the whole interval is; fewer pairs than a verdict needs decide nothing."""
-    if n_pairs < FEWEST_PAIRS:
+    if n_pairs < FEWEST:
         return "undecided"
     return "above" if difference["lower"] > 0 else "below" if difference["upper"] < 0 else "undecided"
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.experiments.verdicts import Verdict
+from vestige.papers.reproduction.verdicts import Verdict
 
 HERE = Path(__file__).parent
 METRICS = ("balanced_accuracy", "auc")

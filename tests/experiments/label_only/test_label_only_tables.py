@@ -11,9 +11,9 @@ from tests.experiments.label_only.ratio import compared as ratios_compared
 from tests.experiments.label_only.settings import SETTINGS
 from tests.experiments.label_only.study import HERE, combined, run
 from tests.experiments.label_only.tables import all_tables, ratios, studies
-from tests.experiments.verdicts import Verdict
 
 from vestige.data.sets.named import data_folder, named_set
+from vestige.papers.reproduction.verdicts import Verdict
 
 STORED, RATIOS = studies(), ratios()
 PAGE = (HERE.parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")

@@ -5,17 +5,17 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
-from tests.experiments.targets_in_turn import MARGIN, mean_of
-from tests.experiments.verdicts import (
-    FEWEST_PAIRS,
+from tests.experiments.verdicts import claim_row, judged, marked, reasons
+
+from vestige.papers.reproduction.verdicts import (
+    FEWEST,
+    MARGIN,
     Evidence,
+    Relation,
     Verdict,
-    claim_row,
-    enough_pairs,
+    enough_trials,
     evidence,
-    judged,
-    marked,
-    reasons,
+    mean_of,
     verdicts,
 )
 
@@ -41,8 +41,8 @@ def test_fewer_than_five_pairs_neither_show_nor_contradict(relation, mean, n_pai
 
 def test_one_pair_is_undecided_however_it_looks():
     for agrees, p_against in itertools.product((True, False), (0.0, 1.0)):
-        [told] = verdicts([Evidence(agrees=agrees, p_against=p_against, n_pairs=1)])
-        assert (told.verdict, told.why) == (Verdict.UNDECIDED, "1 pair, of the 5 that a verdict needs")
+        [told] = verdicts([Evidence(agrees=agrees, p_against=p_against, n_trials=1)])
+        assert (told.verdict, told.why) == (Verdict.UNDECIDED, "1 trial, of the 5 that a verdict needs")
 
 
 @pytest.mark.parametrize("n_pairs", [3, 10, 50])
@@ -82,11 +82,11 @@ def test_p_against_is_the_weaker_half_of_a_plain_t_test():
 
 def test_holm_over_all_claims_of_a_paper():
     p_values = [0.001, 0.011, 0.02, 0.5]
-    found = [Evidence(agrees=False, p_against=p, n_pairs=20, enough=30) for p in p_values]
+    found = [Evidence(agrees=False, p_against=p, n_trials=20, enough=30) for p in p_values]
     assert [told.verdict is Verdict.CONTRADICTED for told in verdicts(found)] == [True, False, False, False]
     assert verdicts(found[1:2])[0].verdict is Verdict.CONTRADICTED  # alone it needs no correction
     assert [t.verdict for t in verdicts(found[::-1])] == [t.verdict for t in verdicts(found)][::-1]
-    out = [Evidence(agrees=False, p_against=0.0, n_pairs=20, unmet="x"), *found[1:2]]  # no member of the family
+    out = [Evidence(agrees=False, p_against=0.0, n_trials=20, unmet="x"), *found[1:2]]  # no member of the family
     assert verdicts(out)[1].verdict is Verdict.CONTRADICTED
 
 
@@ -109,7 +109,7 @@ def test_the_pairs_that_would_decide_do():
     for relation, mean in (("above", 0.004), ("at least", 0.0), ("equal", 0.001), ("above", -0.004)):
         values = rng.normal(size=12)
         values = mean + 0.02 * (values - values.mean()) / values.std(ddof=1)
-        n = enough_pairs(relation, mean_of(values), 12)
+        n = enough_trials(Relation(relation), mean_of(values), 12)
         assert n is not None
         size = n if mean >= 0 else n // 2  # of each of two sets
         half = stats.t.ppf(0.975, size - 1) * 0.02 / np.sqrt(size)
@@ -118,7 +118,7 @@ def test_the_pairs_that_would_decide_do():
             abs(mean - limit) for limit in {"above": (0,), "at least": (-MARGIN,)}.get(relation, (-MARGIN, MARGIN))
         )
         assert half < distance <= fewer
-    assert enough_pairs("above", mean_of([1.0, -1.0, 0.5, -0.5]), 4) is None
+    assert enough_trials(Relation.ABOVE, mean_of([1.0, -1.0, 0.5, -0.5]), 4) is None
 
 
 def test_what_a_page_shows():
@@ -127,7 +127,7 @@ def test_what_a_page_shows():
         [
             claim_row(what, "above", around(1.0, 6)),
             claim_row(what | {"other": "c"}, "above", around(1.0, 6), unmet="other views"),
-            claim_row(what | {"other": "d"}, "above", around(1.0, FEWEST_PAIRS - 1)),
+            claim_row(what | {"other": "d"}, "above", around(1.0, FEWEST - 1)),
             claim_row(what | {"other": "e"}, "above", around(-1.0, 10)),
         ]
     )

@@ -1,0 +1,98 @@
+"""A page per paper, in Markdown: published beside measured, and verdicts on the claims."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vestige.papers.reproduction.row import Paper, Row, Scale
+from vestige.papers.reproduction.running import judged
+from vestige.papers.reproduction.verdicts import Verdict
+from vestige.report.files import replacing
+
+_HEAD = """# {paper}: published beside measured
+
+Written by `vestige reproduce`. Every number is the mean of independent trials: new records and new training in each.
+*Inside* says whether the published number lies in the 95 % prediction interval for as many runs as were published. A
+claim holds if the whole 95 % interval of its difference agrees; it is contradicted only if two sets of five trials or
+more both say so after Holm's correction over all claims of the paper. What is inconsistent in the paper itself gets no
+verdict.
+"""
+
+
+def write_page(paper: Paper, rows: Sequence[Row], folder: Path) -> Path:
+    """Write the page of a paper from the results in a folder, beside them.
+
+    Args:
+        paper: Whose page.
+        rows: All rows.
+        folder: Folder of results.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    path = folder / f"{paper}.md"
+    with replacing(path) as file:
+        file.write(page_of(paper, rows, folder).encode())
+    return path
+
+
+def page_of(paper: Paper, rows: Sequence[Row], folder: Path) -> str:
+    """Return the page of a paper from the results in a folder."""
+    mine = [row for row in rows if row.paper is paper]
+    run = [row for row in mine if (folder / row.place).exists()]
+    results = [json.loads((folder / row.place).read_text(encoding="utf-8")) for row in run]
+    claims = judged(run, results)
+    parts = [_HEAD.format(paper=paper.words)]
+    parts += [_section(row, *given) for row, given in zip(run, zip(results, claims, strict=True), strict=True)]
+    left = [row for row in mine if row not in run]
+    if left:
+        parts.append("## Not run here\n\n| row | data | what | why |\n| --- | --- | --- | --- |")
+        parts[-1] += "".join(f"\n| {row.name} | {row.data} | {row.title} | {_why(row)} |" for row in left)
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _why(row: Row) -> str:
+    return f"about {row.n_trials * row.seconds / 3600:.1f} core-hours" if row.is_runnable else row.state
+
+
+def _section(row: Row, result: Mapping[str, Any], claims: Sequence[Any]) -> str:
+    scale = result["scale"]
+    lines = [
+        f"## {row.item} on {row.data}: {row.title}",
+        f"{result['n_trials']} trials at the scale {scale}, {result['seconds']:.0f} s of one core.",
+    ]
+    if scale == Scale.SMOKE:
+        lines.append("This scale shows that the row runs; its numbers say nothing.")
+    lines.append(_numbers(result["numbers"]))
+    if claims and scale != Scale.SMOKE:
+        lines.append(_claims(claims))
+    lines += ["\n".join(f"- {deviation[0].upper()}{deviation[1:]}." for deviation in result["deviations"])]
+    return "\n\n".join(lines)
+
+
+def _numbers(numbers: Sequence[Mapping[str, Any]]) -> str:
+    lines = ["| number | measured | published | inside |", "| --- | --- | --- | --- |"]
+    for one in numbers:
+        within = f" [{_short(one['lower'])}, {_short(one['upper'])}]" if "lower" in one else ""
+        published = _short(one["published"]) if "published" in one else ""
+        inside = {True: "yes", False: "no", None: ""}[one.get("is_inside")]
+        inside = f"not comparable: {one['inconsistent']}" if "inconsistent" in one else inside
+        lines.append(f"| {one['name']} | {_short(one['value'])}{within} | {published} | {inside} |")
+    return "\n".join(lines)
+
+
+def _claims(claims: Sequence[Any]) -> str:
+    lines = ["| claim | difference | verdict |", "| --- | --- | --- |"]
+    for words, told, difference in claims:
+        why = f": {told.why}" if told.why and told.verdict is not Verdict.HOLDS else ""
+        within = f"{difference.value:+.3f} [{difference.lower:+.3f}, {difference.upper:+.3f}]"
+        lines.append(f"| {words} | {within} | {told.verdict}{why} |")
+    return "\n".join(lines)
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}"

@@ -1,0 +1,58 @@
+"""The rows of the papers: nothing of them is left out of the list, and those that can run here do."""
+
+import pytest
+
+from vestige.data.sets.named import load
+from vestige.papers.reproduction.row import Paper, Row, Scale
+from vestige.papers.reproduction.rows import ROWS
+
+ITEMS = {
+    Paper.SONG_MITTAL: [
+        *(f"table{i}" for i in range(1, 7)),
+        *(f"figure{i}" for i in range(1, 10)),
+        *(f"appendix-{letter}" for letter in "abcd"),
+    ],
+    Paper.CARLINI: ["headline", "demo", "figure12", "figure13", "conclusion"],
+    Paper.CHOQUETTE_CHOO: [
+        *(f"table{i}" for i in range(1, 4)),
+        *(f"figure{i}" for i in range(1, 12)),
+        *("appendix-d", "appendix-e", "section-5.5"),
+    ],
+    Paper.WATSON: [*(f"table{i}" for i in range(1, 5)), *(f"figure{i}" for i in range(1, 7))],
+}
+"""Every table and figure with numbers of the papers."""
+
+IN_SECONDS = ("location30", "german-credit-watson", "hepatitis-watson", "adult-choquette-choo")
+
+
+@pytest.mark.parametrize("paper", Paper)
+def test_every_table_and_figure_is_listed(paper):
+    assert {row.item for row in ROWS if row.paper is paper} == set(ITEMS[paper])
+
+
+def test_a_row_is_one_item_on_one_data_set():
+    assert len({(row.name, row.data) for row in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.trial is not None], ids=lambda row: f"{row.name}-{row.data}"
+)
+def test_claims_and_exceptions_are_about_numbers_of_the_row(row: Row):
+    published = row.published or {}
+    assert published
+    assert all(0 <= value <= 1 for value in published.values())
+    assert set(row.inconsistent or {}) <= set(published)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row for row in ROWS if row.is_runnable and row.data in IN_SECONDS],
+    ids=lambda row: f"{row.name}-{row.data}",
+)
+def test_a_row_runs_at_the_scale_smoke_and_measures_what_was_published(row: Row, tmp_path, monkeypatch):
+    monkeypatch.setenv("VESTIGE_BANK", str(tmp_path))
+    assert row.trial is not None
+    measured = row.trial(load(row.data), Scale.SMOKE, 1)
+    claimed = {name for claim in row.claims for name in (claim.better, claim.other)}
+    assert {*(row.published or {}), *claimed} <= set(measured)
+    assert all(0 <= value <= 1 for value in measured.values())
