@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tests.experiments.risk_causes import section
 from tests.experiments.settings import location_recipe
 from tests.experiments.study import circumstances
 
@@ -96,7 +97,7 @@ def page() -> str:
         f"| {row.defence} | {row.metric.split(', ', 1)[1]} | {row.value:.3f} [{row.lower:.3f}, {row.upper:.3f}] |"
         for row in worst.itertuples()
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", section()])
 
 
 if __name__ == "__main__":

@@ -8,9 +8,14 @@ import torch
 from torch import nn
 
 from vestige.core.errors import UnsupportedModelError
+from vestige.core.inputs import InputSpace
+from vestige.core.records import Records
 from vestige.core.targets import EmbeddingModel
+from vestige.defences import TopK
+from vestige.targets.access import embeddings_of
 from vestige.targets.objects.torch_module import TorchTarget
 from vestige.targets.opening import open_target
+from vestige.targets.preprocessing import defended, prepared_model
 
 
 def network(n_classes=3, width=600):
@@ -69,3 +74,16 @@ def test_a_last_layer_that_is_not_linear_is_refused(last):
 def test_who_has_no_layers_has_no_embeddings():
     assert isinstance(open_target(network(), 3), EmbeddingModel)
     assert not isinstance(open_target(lambda x: np.full((len(x), 2), 0.5), 2), EmbeddingModel)
+
+
+def test_prepared_inputs_reach_the_layer_and_a_defence_closes_the_door():
+    x, space = inputs(6, 4), InputSpace(mean=1.0, scale=2.0)
+    model = TorchTarget(nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)), 3)
+    found = prepared_model(model, space)
+    assert isinstance(found, EmbeddingModel)
+    np.testing.assert_array_equal(found.last_layer_inputs(x), model.last_layer_inputs(space.prepared(x)))
+    ids, features = embeddings_of(found, Records(x, [0] * 6, ids=list("abcdef")))
+    assert ids.tolist() == list("abcdef")
+    np.testing.assert_array_equal(features, found.last_layer_inputs(x))
+    with pytest.raises(UnsupportedModelError, match="Expected a torch module with a last layer for features"):
+        embeddings_of(defended(found, TopK(1)), Records(x, [0] * 6))

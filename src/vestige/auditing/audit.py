@@ -1,10 +1,14 @@
 """`vestige.audit`: the order of an audit. No other room knows it."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vestige.auditing.adversary import AdversaryModels, adversary_models
 from vestige.auditing.finished import FinishedAudit
@@ -25,7 +29,9 @@ from vestige.core.messages import nearest
 from vestige.core.options import Options
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
+from vestige.core.targets import Access, EmbeddingModel
 from vestige.report.progress import progress_bar
+from vestige.targets.access import embeddings_of
 
 FORMER = {
     "shadow": "adversary=vestige.Shadow(predictions)",
@@ -147,7 +153,14 @@ def play(plan: AuditPlan) -> FinishedAudit:
         provenance = replace(result.provenance, defence=answers.defence.identity)
         table = result.results.assign(defence=answers.defence.name).astype({"defence": "str"})
         result = replace(result, provenance=provenance, results=table)
-    return replace(result, embeddings=models.embeddings)
+    return replace(result, embeddings=models.embeddings or _own_embeddings(plan, model))
+
+
+def _own_embeddings(plan: AuditPlan, model: TargetSession | None) -> Callable[[], tuple[np.ndarray, np.ndarray]] | None:
+    """What asks the target for its last layer's inputs, where the adversary may know its parameters."""
+    if model is None or plan.querying.access is not Access.GRADIENTS or not isinstance(model.model, EmbeddingModel):
+        return None
+    return partial(embeddings_of, model.model, model.pool)
 
 
 def _opened(plan: AuditPlan) -> Any:

@@ -23,7 +23,8 @@ class FinishedAudit(AuditResult):
 
     Attributes:
         embeddings: Returns ids of the audited records and the last-layer inputs of each, by the first shadow or source
-            model that was trained for the audit; None if none was.
+            model that was trained for the audit, else by the target itself if it was audited with access to gradients;
+            None without such a model.
     """
 
     embeddings: Callable[[], tuple[np.ndarray, np.ndarray]] | None = field(default=None, kw_only=True)

@@ -12,7 +12,8 @@ import numpy as np
 
 from vestige.core.errors import BudgetError, TargetError, UnsupportedModelError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
-from vestige.core.targets import Answers, QueryableModel
+from vestige.core.records import Records
+from vestige.core.targets import Answers, EmbeddingModel, QueryableModel
 from vestige.targets.meter import Meter
 from vestige.targets.preprocessing import changed_model
 
@@ -33,6 +34,24 @@ def predicted_labels(answers: Answers) -> PredictedLabels:
     if isinstance(answers, PredictedLabels):
         return answers
     return PredictedLabels(answers.whole().argmax(axis=1))
+
+
+def embeddings_of(model: QueryableModel, records: Records) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids of records (their numbers without ids), and what a model's last linear layer is given for each.
+
+    With access to this the parameters are known, so no query is counted.
+
+    Raises:
+        UnsupportedModelError: It is no torch module, or its last layer is no linear one.
+        TargetError: It fails, or a number is not finite.
+    """
+    if not isinstance(model, EmbeddingModel):
+        raise UnsupportedModelError(
+            "Expected a torch module with a last layer for features, found a model that gives answers alone; train or "
+            "audit such a module, or give the features themselves."
+        )
+    ids = np.arange(records.n_records) if records.ids is None else records.ids
+    return ids, model.last_layer_inputs(records.inputs)
 
 
 class _View:

@@ -9,7 +9,15 @@ from numpy import ndarray
 
 from vestige.core.answer_defence import AnswerDefence
 from vestige.core.inputs import InputSpace
-from vestige.core.targets import Allowance, AnswerBatch, Answers, GradientModel, QueryableModel, RemoteModel
+from vestige.core.targets import (
+    Allowance,
+    AnswerBatch,
+    Answers,
+    EmbeddingModel,
+    GradientModel,
+    QueryableModel,
+    RemoteModel,
+)
 
 
 def _as_they_are(values: Any) -> Any:
@@ -19,8 +27,8 @@ def _as_they_are(values: Any) -> Any:
 def prepared_model(model: QueryableModel, space: InputSpace) -> QueryableModel:
     """Return a model that is asked about inputs as they are in the records.
 
-    It gives what the one behind it gives and no more: gradients only if that one has some, answers in parts only if
-    that one is far away. Everything is checked before anything is asked.
+    It gives what the one behind it gives and no more: gradients, and the inputs of the last layer, only if that one has
+    some, answers in parts only if that one is far away. Everything is checked before anything is asked.
 
     Args:
         model: The model.
@@ -34,7 +42,8 @@ def prepared_model(model: QueryableModel, space: InputSpace) -> QueryableModel:
         return inputs if space.changes_nothing else space.prepared(inputs)
 
     if isinstance(model, GradientModel):
-        return _ChangedGradients(model, prepared, _as_they_are)
+        changed = _ChangedEmbeddings if isinstance(model, EmbeddingModel) else _ChangedGradients
+        return changed(model, prepared, _as_they_are)
     return changed_model(model, before=prepared)
 
 
@@ -93,6 +102,13 @@ class _ChangedGradients(_Changed):
         """Yield the gradients of the model behind."""
         batches: Iterator[ndarray] = self._model.last_layer_gradients(self._before(inputs), labels)
         return batches
+
+
+class _ChangedEmbeddings(_ChangedGradients):
+    def last_layer_inputs(self, inputs: Any) -> Float[ndarray, "record feature"]:
+        """Return the last layer's inputs of the model behind."""
+        features: ndarray = self._model.last_layer_inputs(self._before(inputs))
+        return features
 
 
 class _ChangedRemote(_Changed):

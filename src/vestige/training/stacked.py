@@ -91,6 +91,7 @@ def train_stack(
     validation: Records | None = None,
     checkpoints: Sequence[int] = (),
     device: str | None = None,
+    left_out: Sequence[int] | None = None,
 ) -> list[Model | TrainingError]:
     """Train a model on each row of a membership matrix, all at once.
 
@@ -102,6 +103,8 @@ def train_stack(
         validation: Records for the stopping rule.
         checkpoints: Epochs after which copies are kept.
         device: Where to train; as `device_of` if omitted.
+        left_out: A record of each model that its batches give no weight, -1 for none. It keeps its place in them: the
+            order, dropout and augmentation of all other records are those of a model that is trained on it.
 
     Returns:
         A model per row, or its error; a failing model does not affect the others.
@@ -125,6 +128,8 @@ def train_stack(
     held_out = held_out_of(recipe, validation, device)
     with naming_failures("models that can be trained in a stack", "train them one by one", UnsupportedModelError):
         stack = _Stack.of(recipe, [_started(recipe, i, s, member[i], checkpoints, device) for i, s in enumerate(seeds)])
+        if left_out is not None:
+            stack.leave_out(left_out, records.n_records)
         stack.check_records_alone(inputs)
         done: dict[int, Model | TrainingError] = {}
         going = list(range(len(seeds)))
@@ -162,6 +167,7 @@ class _OneRun:
     noise: torch.Generator
     dropout: torch.Generator
     course: Course
+    left_out: int = -1
 
     def augmented(self, augment: Callable[[Tensor, torch.Generator], Tensor], inputs: Tensor) -> Tensor:
         """Augment a batch; torch's global stream has the state that it would have in `plain`."""
@@ -189,6 +195,13 @@ class _Stack:
         self.masks = Masks([run.dropout for run in runs])
         self.network = stacked_network(runs[0].template.network, self.masks)
         self.penalty = recipe.penalty_on(runs[0].template.network)
+        self.n_records = 0
+
+    def leave_out(self, records: Sequence[int], n_records: int) -> None:
+        """Give one record of each model no weight; `n_records` are in the pool."""
+        self.n_records = n_records
+        for run, record in zip(self.runs, records, strict=True):
+            run.left_out = record
 
     @classmethod
     def of(cls, recipe: "TorchRecipe", runs: list[_OneRun]) -> "_Stack":
@@ -216,14 +229,15 @@ class _Stack:
         some = inputs[run.rows[: min(self.recipe.batch_size, 32)]]
         if preprocess is not as_float and sees_others(preprocess, some):
             raise UnsupportedModelError("Expected preprocessing of each record alone, found that it depends on others.")
-        if len({r.n_used for r in self.runs}) == 1 or isinstance(self.network, Direct):
+        is_even = len({r.n_used for r in self.runs}) == 1 and not self.n_records
+        if is_even or isinstance(self.network, Direct):
             return
         if any(
             isinstance(layer, _BATCH_NORMS) and not isinstance(layer, Still) for layer in run.template.modules()
         ) or sees_others(run.template, some):
             raise UnsupportedModelError(
                 "Expected as many records for each model of a stack, because its network looks at the whole batch as "
-                "batch normalisation does, found other numbers; train the models one by one."
+                "batch normalisation does, found other numbers or records without weight; train the models one by one."
             )
 
     def epoch(self, data: Data, n_classes: int) -> list[float]:
@@ -233,7 +247,7 @@ class _Stack:
         counts = torch.tensor([run.n_used for run in self.runs])
         steps = -(-int(counts.max()) // size)
         rows = _filled_up(orders).to(data[0].device)  # `index_select` asks for indices beside what they index
-        total = torch.zeros(len(self.runs), dtype=torch.float64)
+        total, n_seen = torch.zeros(len(self.runs), dtype=torch.float64), torch.zeros_like(counts)
         for done in range(steps):
             if self.recipe.schedule is not None:
                 factor = self.recipe.schedule((n_before + done / steps) / self.recipe.epochs)
@@ -241,14 +255,24 @@ class _Stack:
             there = (counts - done * size).clamp(0, size)
             batch = rows[:, done * size : (done + 1) * size]
             parts = batch_of(data, partial(_taken, rows=batch))
-            total += self._step(parts, there, n_classes) * there
+            weighed = self._weighed(batch, there)
+            n_weighed = weighed.sum(dim=1)
+            total, n_seen = total + self._step(parts, there, weighed, n_classes) * n_weighed, n_seen + n_weighed
         floats = [t for t in (*self.weights.values(), *self.buffers.values()) if t.is_floating_point()]
         self.finite = all(bool(t.isfinite().all()) for t in floats)  # then no model need be looked at alone
-        losses: list[float] = (total / counts).tolist()
+        losses: list[float] = (total / n_seen).tolist()
         return losses
 
-    def _step(self, data: Data, there: Tensor, n_classes: int) -> Tensor:
-        """Take one step; `there` are the records of each model's batch, the rest is padding."""
+    def _weighed(self, batch: Tensor, there: Tensor) -> Tensor:
+        """Which records of the models' batches count: no padding, and none that is left out."""
+        counts = torch.arange(batch.shape[1]) < there[:, None]
+        if not self.n_records:
+            return counts
+        left_out = torch.tensor([[run.left_out] for run in self.runs])
+        return counts & (batch.cpu() % self.n_records != left_out)
+
+    def _step(self, data: Data, there: Tensor, weighed: Tensor, n_classes: int) -> Tensor:
+        """Take one step; `there` are the records of each model's batch, the rest is padding; `weighed` count."""
         inputs, labels, answers = data
         recipe, (n_models, width) = self.recipe, labels.shape
         prepared = torch.unflatten(recipe.preprocess(inputs.flatten(0, 1)), 0, (n_models, width))
@@ -263,9 +287,9 @@ class _Stack:
         flat = None if answers is None else answers.flatten(0, 1)
         losses = recipe.losses(outputs, labels.flatten(), flat, self.runs[0].course.n_epochs)
         losses = losses.reshape(n_models, width)
-        if int(there.min()) < width:
-            losses = losses * (torch.arange(width) < there[:, None]).to(losses)
-        means = losses.sum(dim=1) / there.to(losses)
+        if not bool(weighed.all()):
+            losses = losses * weighed.to(losses)
+        means = losses.sum(dim=1) / weighed.sum(dim=1).clamp(min=1).to(losses)
         if self.penalty is not None:
             means = means + self.penalty(self.weights)
         means.sum().backward()  # type: ignore[no-untyped-call]
@@ -317,7 +341,9 @@ class _Stack:
                 for name, value in self.optimiser.state[old].items()
             }
         buffers = {name: b[keep] for name, b in self.buffers.items()}
-        return _Stack(self.recipe, [self.runs[i] for i in places], weights, buffers, optimiser, self.rates)
+        smaller = _Stack(self.recipe, [self.runs[i] for i in places], weights, buffers, optimiser, self.rates)
+        smaller.n_records = self.n_records
+        return smaller
 
 
 def _taken(pool: Tensor, rows: Tensor) -> Tensor:

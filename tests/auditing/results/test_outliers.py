@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from vestige import Predictions, audit
+from vestige import Predictions, Querying, Records, audit
 from vestige.auditing.results.outliers import precision_of_outliers
 from vestige.core.errors import InputError
 
@@ -47,3 +48,18 @@ def test_what_does_not_join_is_refused():
         precision_of_outliers(result, "confidence", 0.5, features=features, ids=np.append(IDS[1:], IDS[-1:]))
     with pytest.raises(InputError, match="Expected an id per row"):
         precision_of_outliers(result, "confidence", 0.5, features=features[1:], ids=IDS)
+
+
+def test_a_module_whose_parameters_are_known_brings_its_own_features():
+    rng = np.random.default_rng(0)
+    sides = [Records(rng.normal(size=(60, 4)).astype(np.float32), rng.integers(0, 3, 60)) for _ in "io"]
+    module = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3))
+    result = audit(module, *sides, querying=Querying(access="gradients"), attacks=["loss"])
+    with torch.no_grad():
+        x = torch.from_numpy(np.concatenate([side.inputs for side in sides]))
+        features = module[:-1](x).numpy()
+    how: dict[str, Any] = {"fraction": 0.1, "n_neighbours": 3}
+    given = precision_of_outliers(result, "loss", -1.1, features=features, ids=np.arange(120), **how)
+    assert precision_of_outliers(result, "loss", -1.1, **how) == given
+    with pytest.raises(InputError, match="or a torch module with access to gradients"):
+        precision_of_outliers(audit(module, *sides, attacks=["loss"]), "loss", -1.1)

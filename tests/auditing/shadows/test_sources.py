@@ -338,7 +338,7 @@ def test_models_without_a_last_layer_have_no_features(tmp_path):
     members, nonmembers = sides()
     result = audit(tree(members), members, nonmembers, adversary=ShadowTraining(TREE, n_models=4, bank=tmp_path))
     with pytest.raises(
-        UnsupportedModelError, match="Expected a shadow model with a last layer for features, found Dec"
+        UnsupportedModelError, match="Expected a torch module with a last layer for features, found a model"
     ):
         precision_of_outliers(result, "loss", -1.0)
     with pytest.raises(InputError, match="Expected features beside an audit without trained models"):

@@ -32,7 +32,9 @@ def precision_of_outliers(
         attack: Whose scores call members.
         threshold: Score above which a record is called a member, set elsewhere, such as on a shadow model.
         features: Inputs of the last linear layer of a model that is not the target; directions are compared, lengths
-            are not. If omitted, of the first torch model trained for the audit, as attacks read it, from the bank.
+            are not. If omitted, of the first torch model trained for the audit, as attacks read it, from the bank; of
+            the target itself if none was and it was audited with access to gradients: outliers are then chosen by one
+            who knows its parameters.
         ids: Id of each row of the features, in any order; every record of `result.records` must be among them.
         strict: Whether a record exactly at the threshold is called a nonmember.
         fraction: Share of the records that are outliers.
@@ -78,7 +80,7 @@ def _features_of(result: AuditResult, features: np.ndarray | None, ids: np.ndarr
         if embeddings is None:
             raise InputError(
                 "Expected features beside an audit without trained models, found none; give features and their ids, or "
-                "audit with adversary=ShadowTraining(...)."
+                "audit with adversary=ShadowTraining(...), or a torch module with access to gradients."
             )
         ids, features = embeddings()
     if ids is None or len(ids) != len(features):

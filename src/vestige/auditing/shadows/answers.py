@@ -15,7 +15,7 @@ from vestige.auditing.shadows.defending import pooled
 from vestige.auditing.shadows.job import GRADIENT_NORMS
 from vestige.auditing.shadows.training import Shadows
 from vestige.core.answer_defence import AnswerDefence, FittedDefence
-from vestige.core.errors import TrainingError, UnsupportedModelError
+from vestige.core.errors import TrainingError
 from vestige.core.ids import id_texts
 from vestige.core.outputs import GradientNorms, Logits, Output, Probabilities
 from vestige.core.predictions import Predictions
@@ -23,8 +23,8 @@ from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.core.references import References
 from vestige.core.seeds import stream
-from vestige.core.targets import EmbeddingModel, LabelTarget
-from vestige.targets.access import MeteredLabels, labels_only, predicted_labels
+from vestige.core.targets import LabelTarget
+from vestige.targets.access import MeteredLabels, embeddings_of, labels_only, predicted_labels
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
 from vestige.targets.opening import open_target
@@ -267,11 +267,4 @@ def embeddings_of_first(shadows: Shadows, bank: Bank, audited: Records) -> tuple
         TrainingError: It is not in the bank.
     """
     model = next(models_read(shadows, bank, "features of the audited records"))
-    target = open_target(model.classifier, model.n_classes)
-    if not isinstance(target, EmbeddingModel):
-        raise UnsupportedModelError(
-            f"Expected a shadow model with a last layer for features, found {type(model.classifier).__name__}; "
-            "train torch modules, or give features."
-        )
-    ids = np.arange(audited.n_records) if audited.ids is None else audited.ids
-    return ids, target.last_layer_inputs(audited.inputs)
+    return embeddings_of(open_target(model.classifier, model.n_classes), audited)

@@ -1,0 +1,1 @@
+"""Why some records are at risk: what retraining without one changes, which classes generalise, what the model sees."""
