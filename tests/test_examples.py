@@ -86,6 +86,49 @@ def test_the_example_runs(name, tmp_path):
     assert ("gradient_norm" in set(results["attack"])) == (name == "torch_network")
 
 
+def commanded(folder: Path, *arguments: str) -> str:
+    """What a command prints, run beside a copy of the defences' examples."""
+    shutil.copytree(EXAMPLES / "defences", folder / "defences", ignore=shutil.ignore_patterns("__pycache__"))
+    done = subprocess.run(
+        [sys.executable, "-m", "vestige", *arguments], cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True,
+        capture_output=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_after_a_leak_the_command_that_compares_defences_is_named(tmp_path):
+    printed = commanded(tmp_path, "audit", "defences/audit.toml", "--out", "LEAK")
+    assert "LEAK SHOWN" in printed
+    assert "vestige compare-defences PLAN.toml" in " ".join(printed.split())
+
+
+def test_the_model_of_the_example_is_audited_behind_a_defence(tmp_path):
+    use = ("--set", "target.defence.use=vestige.defences:Rounded", "--set", "target.defence.parameters.digits=1")
+    commanded(tmp_path, "audit", "defences/audit.toml", "--out", "DEFENDED", *use)
+    commented = (EXAMPLES / "defences" / "audit.toml").read_text().replace("# [t", "[t").replace("# use", "use")
+    said = tomllib.loads(commented.replace("# parameters", "parameters"))["target"]["defence"]
+    assert (
+        tomllib.loads((tmp_path / "DEFENDED" / "audit.toml").read_text())["target"]["defence"].items() >= said.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("plan", "defences"), [("forest.toml", {"one digit", "labels only"}), ("network.toml", {"DP-SGD", "5 epochs"})]
+)
+def test_one_command_says_which_defence_helps_and_its_price(plan, defences, tmp_path):
+    to = ("--out", "RUN", "--bank", "bank")
+    printed = commanded(tmp_path, "compare-defences", f"defences/{plan}", *to)
+    for name in defences:
+        said = next(line for line in printed.splitlines() if line.startswith(f"{name}: the strongest adaptive attack"))
+        assert "test accuracy" in said
+        assert ("Better than early stopping, epoch " in said) == (plan == "network.toml")
+    table = pd.read_csv(tmp_path / "RUN" / "comparison.csv")
+    assert set(table["defence"]) >= defences | {"none"}
+    areas = table[(table["metric"] == "auc") & (table["adversary"] != "unaware")].groupby("defence")["value"].max()
+    assert all(areas[name] < areas["none"] for name in defences)
+
+
 def printed_by(name: str, folder: Path) -> str:
     """What an example of one short file prints, run in a folder of its own."""
     file = EXAMPLES / name

@@ -206,9 +206,14 @@ def test_a_defence(tree):
     """A file and a plan, anywhere: nothing of ours changes."""
     place = tree / "mine"
     shutil.copytree(EXTENDING / "defence", place)
-    code = "import even_rest, vestige.testing; print(vestige.testing.check_defence(even_rest.defence).defence)"
-    assert run_in(tree, "-c", code, cwd=place).splitlines()[-1] == "EvenRest"
+    code = """
+import even_rest, noisy_labels
+from vestige.testing import check_defence
+print(check_defence(even_rest.defence).defence, check_defence(noisy_labels.defence, records=even_rest.records()))
+"""
+    assert run_in(tree, "-c", code, cwd=place).startswith("EvenRest FunctionRecipe keeps the laws: fits, answers, ")
     said = run_in(tree, "-m", "vestige", "compare-defences", "plan.toml", "--out", "run", "--bank", "bank", cwd=place)
     assert "even rest: the strongest adaptive attack" in said
+    assert "noisy labels: the strongest adaptive attack" in said
     assert (place / "run" / "comparison.html").exists()
     assert changed(tree) == []

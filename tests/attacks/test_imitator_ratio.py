@@ -176,9 +176,9 @@ def test_answers_that_are_missing_and_people():
 
 
 def test_what_is_refused_with_imitators():
-    given, _ = drawn_with_players(50)
+    (phi, theirs, is_in, copied, copies, _, _), _ = drawn_with_players(50)
     with pytest.raises(InputError, match="Expected imitators of a shadow model that plays the target, found none"):
-        learnt_ratio_with_imitators(*given[:5], np.empty((0, 8, 50)), np.empty(0, dtype=int))
+        learnt_ratio_with_imitators(phi, theirs, is_in, copied, copies, np.empty((0, 8, 50)), np.empty(0, dtype=int))
     given, _ = drawn_with_players(50, n_shadows=6)
     with pytest.raises(InputError, match="Expected 6 shadow models or more"):
         learnt_ratio_with_imitators(*given)

@@ -330,6 +330,33 @@ def test_the_run_says_what_was_asked_and_can_be_asked_again_from_there(vestige, 
     assert vestige("plan", written).code == 0
 
 
+def test_a_model_is_audited_behind_a_defence_that_the_run_records(vestige, own):
+    defence = '[target.defence]\nuse = "vestige.defences:Rounded"\nparameters = { digits = 1 }'
+    path = audit_toml(own, {"model": "clinic_models:forest"}, more=defence)
+    assert vestige("plan", path).code == 0
+    assert vestige("audit", path, "--out", own / "one", "-q") == (0, "", "")
+    found = numbers(own / "one")
+    assert set(found["defence"]) == {"rounded (digits=1)"}
+    said = tomllib.loads((own / "one" / "audit.toml").read_text())["target"]["defence"]
+    assert said == {
+        "use": "vestige.defences:Rounded", "parameters": {"digits": 1}, "known": "adaptive", "seed": 0,
+    }  # fmt: skip
+    assert vestige("audit", own / "one" / "audit.toml", "--out", own / "two", "-q") == (0, "", "")
+    pd.testing.assert_frame_equal(found, numbers(own / "two"))
+    other = vestige("audit", path, "--set", "target.defence.parameters.digits=2", "--out", own / "one")
+    refused(other, "a run of the same defence")
+
+
+def test_labels_alone_are_refused_to_who_sees_confidences(vestige, own):
+    defence = '[target.defence]\nuse = "vestige.defences:LabelsOnly"'
+    path = audit_toml(own, {"model": "clinic_models:forest"}, more=defence)
+    refused(vestige("audit", path, "--out", own / "run"), "leaves labels alone, labels_only; ask for access")
+    nothing_left(own)
+    done = vestige("audit", path, "--set", "target.access=label", "--out", own / "run", "-q")
+    assert done == (0, "", "")
+    assert set(numbers(own / "run")["defence"]) == {"labels_only"}
+
+
 def test_what_options_said_can_be_asked_again_as_a_file(vestige, made, tmp_path):
     arguments = [*beside(made, "boosted.ubj", "parquet", *PARQUET), "--access", "label", "--set", "options.min_cell=3"]
     arguments += ["--set", "target.budget=5000", "--set", "target.price=0.5"]

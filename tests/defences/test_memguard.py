@@ -52,6 +52,7 @@ def test_all_at_once_is_one_by_one(guard, is_logits):
 
 def test_the_plain_gradient_is_that_of_the_loss():
     network = MemGuard().fitted(Logits(MEMBERS), Logits(NONMEMBERS), seed=5).network
+    assert network is not None
     rng = np.random.default_rng(0)
     for seed in range(20):
         e, s = rng.normal(size=N_CLASSES), plain_softmax(rng.normal(size=N_CLASSES))
@@ -63,6 +64,7 @@ def test_the_plain_gradient_is_that_of_the_loss():
         others = torch.cat([variable[:place], variable[place + 1 :]]).max()
         loss = value.abs().sum() + 10 * torch.relu(others - variable[place]) + 3 * (p - torch.tensor(s)).abs().sum()
         loss.backward()
+        assert variable.grad is not None
         found = plain_gradient(PlainClassifier(network), lambda p: p, e, s, place, 3.0)
         np.testing.assert_allclose(found, variable.grad.numpy(), atol=1e-12)
 

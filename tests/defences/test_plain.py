@@ -8,7 +8,7 @@ from vestige.core.errors import InputError
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.defences import LabelsOnly, Rounded, Temperature, TopK
 
-DEFENCES = [
+DEFENCES: list[AnswerDefence] = [
     TopK(1),
     TopK(3),
     Rounded(1),

@@ -10,6 +10,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,8 @@ from tests.experiments.study import circumstances
 
 from vestige import ShadowTraining, silent
 from vestige.auditing.comparison.compare import compare_defences
+from vestige.core.answer_defence import AnswerDefence
+from vestige.core.recipe import Recipe
 from vestige.core.seeds import stream
 from vestige.data.sets.named import load
 from vestige.defences import LabelsOnly, MemGuard, StrongestMemGuard, TopK
@@ -35,7 +38,7 @@ def run(keep: Path) -> None:
     records, recipe = load("location30"), location_recipe()
     order = stream(0, "experiment, defences on location30").permutation(records.n_records)
     audited, pool = (records.take(np.sort(part)) for part in (order[:N_AUDITED], order[N_AUDITED:]))
-    defences = {
+    defences: dict[str, Recipe | AnswerDefence] = {
         "L2 .0005": replace(recipe, defences=(L2(0.0005),)),
         "L2 .002": replace(recipe, defences=(L2(0.002),)),
         "label smoothing .3": replace(recipe, defences=(LabelSmoothing(0.3),)),
@@ -81,6 +84,7 @@ def page() -> str:
         "| defence | adversary | attack | TPR at 1 % FPR | less than none | test accuracy |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
+    row: Any
     for row in table[table.metric == "tpr_at_fpr_0.01"].itertuples():
         change = (
             ""
@@ -91,7 +95,7 @@ def page() -> str:
             f"| {row.defence} | {row.adversary} | {row.attack} | {row.value:.3f} [{row.lower:.3f}, {row.upper:.3f}] | "
             f"{change} | {row.test_accuracy:.3f} |"
         )
-    worst = table[table.metric.str.contains(", ")]
+    worst: Any = table[table.metric.str.contains(", ")]
     lines += ["", "| defence | of | TPR at 1 % FPR (empirical Bayes) |", "| --- | --- | --- |"]
     lines += [
         f"| {row.defence} | {row.metric.split(', ', 1)[1]} | {row.value:.3f} [{row.lower:.3f}, {row.upper:.3f}] |"

@@ -306,8 +306,8 @@ def study_of(seen: dict[str, Any], study: LabelStudy) -> tuple[list[dict[str, An
             for key, scores in scores_of(seen, study, target, picked).items():
                 rates = rates_of(scores, seen["is_in"][target])
                 of_pair.setdefault(key, []).append([rates[metric] for metric in METRICS])
-        for key, values in of_pair.items():
-            found.setdefault(key, []).append(np.mean(values, axis=0))
+        for key, both in of_pair.items():
+            found.setdefault(key, []).append(np.mean(both, axis=0))
     rows = []
     for (attack, asked), values in found.items():
         plain = {"confidences": ("empirical Bayes", asked), CHOSEN: ("Gaussian of shares", "mixtures, 1 x 25")}

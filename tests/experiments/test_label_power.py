@@ -18,6 +18,7 @@ from tests.experiments.label_power import (
     observe,
     study_of,
 )
+from tests.experiments.settings import SETTINGS
 
 from vestige.core.records import Records
 from vestige.data.sets.designs import complementary_pairs
@@ -114,7 +115,7 @@ def test_networks_and_answers_are_kept_and_found_again(tmp_path, monkeypatch):
     setting = SimpleNamespace(records=lambda: pool, recipe=lambda: recipe, strategy=Strategy(stack=10))
     draws = {"gaussian-0.3+flips-0.1": 5, "mixture-0.4": 7}
     study = LabelStudy(n_models=10, draws=draws, asked={}, chosen=(), n_records=30)
-    monkeypatch.setitem(label_power.SETTINGS, "small", setting)
+    monkeypatch.setitem(SETTINGS, "small", setting)
     monkeypatch.setitem(STUDIES, "small", study)
     seen = observe("small", tmp_path)
     assert seen["phi"].shape == seen["is_in"].shape == (10, 30)

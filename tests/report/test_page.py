@@ -7,6 +7,7 @@ import pytest
 
 from vestige.core.result import Check, FindingState, Preflight, Validity
 from vestige.report.page import render_page, write_page
+from vestige.report.wording import AFTER_LEAK
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -121,6 +122,7 @@ def test_the_three_answers_are_on_top_and_apart(html, rich):
 def test_every_finding_is_named(minimal, rich, state, answer):
     text = Page(render_page(replace(minimal, finding=replace(rich.finding, state=state)))).text
     assert f"what did the tested attacks show? {answer} " in text
+    assert (AFTER_LEAK in text) == (state is FindingState.LEAK_SHOWN)
 
 
 @pytest.mark.parametrize("validity", list(Validity))

@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from vestige.core.result import FindingState
+from vestige.core.result import Check, FindingState, Preflight, Validity
 from vestige.report.terminal import print_result
-from vestige.report.wording import listing
+from vestige.report.wording import AFTER_LEAK, listing
 
 PAGE = "runs/clinic/report.html"
 
@@ -31,6 +31,17 @@ def test_it_tells_the_three_answers(rich):
     assert "Validity LIMITED: 12 records" in text
     assert f"Adversary {rich.adversary.sentence}" in text
     assert f"Finding LEAK SHOWN: {rich.finding.sentence}" in text
+
+
+def test_after_a_leak_it_says_what_to_do(rich):
+    confounded = Check("blind_inputs", Validity.CONFOUNDED, "Inputs tell.")
+    checked = replace(rich, preflight=Preflight((*rich.preflight.checks, confounded)))
+    others = [checked] + [
+        replace(rich, finding=replace(rich.finding, state=state))
+        for state in (FindingState.NO_LEAK_SHOWN, FindingState.UNDECIDED)
+    ]
+    assert f"Remedy {AFTER_LEAK}" in " ".join(printed(rich).split())
+    assert not any("Remedy" in printed(other) for other in others)
 
 
 def test_a_bound_is_named(rich):

@@ -52,7 +52,8 @@ def test_bits_are_taken_as_often_as_numbers_move():
 def test_whole_numbers_stay_whole_and_images_keep_their_shape():
     images = np.random.default_rng(0).integers(0, 256, size=(6, 5, 4, 3)).astype(np.uint8)
     copies = Mixtures(InputSpace(), images, np.arange(6) % 2, MixtureStrength(0.5), seed=0).copies(np.arange(6), 3, 9)
-    assert (copies.shape, copies.dtype) == ((36, 5, 4, 3), np.uint8)
+    assert copies.shape == (36, 5, 4, 3)
+    assert copies.dtype == np.uint8
     own = np.repeat(images, 6, axis=0).astype(int)
     assert 0 < np.abs(copies - own).mean() < np.abs(images[::2].astype(int) - images[1::2]).mean()
 

@@ -78,6 +78,7 @@ def test_behind_a_defence_a_model_has_no_gradients_and_is_as_far_as_before(model
     told = TopK(1)(model().answers(X)).whole()
     np.testing.assert_array_equal(found.answers(X).whole(), told)
     if is_far:
+        assert isinstance(found, RemoteModel)
         assert found.identity == Far.identity
         for part in found.answers_in_batches(X):
             np.testing.assert_array_equal(part.answers.whole(), told[part.rows])

@@ -63,5 +63,6 @@ def test_each_law_catches_its_fault(law):
 
 
 def test_what_is_no_defence_is_refused():
+    wrong: Any = Rounded  # the class, for a defence
     with pytest.raises(InputError, match="Expected a defence of answers, found type"):
-        check_defence(Rounded)
+        check_defence(wrong)

@@ -142,6 +142,7 @@ def test_the_logarithm_has_a_floor():
     paid = adversary.mixed(torch.zeros(2), outputs, torch.zeros(2, dtype=torch.int64), 0)
     assert paid.tolist() == pytest.approx([0.5 * math.log(1e-8), 0.5 * math.log(0.5)])
     paid.sum().backward()
+    assert outputs.grad is not None
     assert outputs.grad[0].tolist() == [0, 0, 0]
     assert outputs.grad[1, 0] > 0
 

@@ -1,7 +1,7 @@
 """`vestige.audit`: the order of an audit. No other room knows it."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from inspect import signature
@@ -21,6 +21,7 @@ from vestige.auditing.results.evaluation import evaluate
 from vestige.auditing.results.inputs import audit_inputs
 from vestige.auditing.run_folder import refuse_another
 from vestige.auditing.selection import ALL
+from vestige.auditing.shadows.cost import promised_by
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.trained_models import refuse_recipe
 from vestige.core.errors import InputError
@@ -32,6 +33,7 @@ from vestige.core.progress import Progress
 from vestige.core.targets import Access, EmbeddingModel
 from vestige.report.progress import progress_bar
 from vestige.targets.access import embeddings_of
+from vestige.training.accounting import Privacy
 
 FORMER = {
     "shadow": "adversary=vestige.Shadow(predictions)",
@@ -148,6 +150,7 @@ def play(plan: AuditPlan) -> FinishedAudit:
         labels,
         models.n_sources,
     )
+    inputs = replace(inputs, privacy=_promised(plan))
     result = evaluate(inputs, plan.progress, checks=(*answers.checks, *models.checks), queries=queries)
     if answers.defence is not None:
         provenance = replace(result.provenance, defence=answers.defence.identity)
@@ -189,6 +192,15 @@ def _answers(plan: AuditPlan, model: TargetSession | None) -> TargetAnswers:
     refuse_another(plan.folder, defence={} if answers.defence is None else answers.defence.identity)
     refuse_other_predictions(plan.folder, answers.predictions)
     return answers
+
+
+def _promised(plan: AuditPlan) -> Privacy | None:
+    """What the recipe promises of the model, as one of so many members; None without one, or if none can be so."""
+    if plan.records is None or not isinstance(plan.adversary, ShadowTraining):
+        return None
+    with suppress(InputError):
+        return promised_by(plan.adversary.recipe, plan.records[0].n_records)
+    return None
 
 
 def _labels(

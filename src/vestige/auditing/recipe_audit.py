@@ -20,7 +20,7 @@ from vestige.auditing.run_folder import attacks_and_options, refuse_another
 from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadows.answers import references_of
 from vestige.auditing.shadows.checks import checks_of_training
-from vestige.auditing.shadows.cost import Estimate
+from vestige.auditing.shadows.cost import Estimate, promised_by
 from vestige.auditing.shadows.settings import SAME, ShadowTraining
 from vestige.auditing.trained_models import cost_of_training, trained
 from vestige.core.attack import Attack
@@ -121,6 +121,7 @@ def play_recipe(
             likelihood,
         )
     inputs = audit_inputs(target, scored.shadow, selection, options, progress, scored)
+    inputs = replace(inputs, privacy=promised_by(recipe, int(shadows.member[0].sum())))
     return evaluate(inputs, progress, in_turn=replace(scored, observed=found))
 
 

@@ -55,6 +55,9 @@ def _print_answers(result: AuditResult, console: Console) -> None:
     void = result.validity is Validity.CONFOUNDED
     words = f"{NOTHING_SAID} {finding.sentence}" if void else finding.sentence
     grid.add_row(_text("Finding"), _answer(finding.answer, "dim" if void else _STYLE[finding.state], words))
+    remedy = wording.remedy(finding, result.validity)
+    if remedy:
+        grid.add_row(_text("Remedy"), _text(remedy))
     console.print(grid)
 
 

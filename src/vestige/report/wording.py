@@ -3,11 +3,19 @@
 import math
 import re
 
-from vestige.core.result import Status
+from vestige.core.result import Finding, FindingState, Status, Validity
 from vestige.report.rows import Cell
 
 DASH = "–"
 HIDDEN = "hidden"
+
+AFTER_LEAK = (
+    "Which defence would help, and at what price? vestige compare-defences PLAN.toml --out DIR trains models under "
+    "each defence of your list, attacks all of them anew, and says what is still found and what accuracy is left. "
+    "PLAN.toml names all records ([data] records), how models are trained ([recipe]) and the defences, a table "
+    "[[defence]] each."
+)
+"""What to do once a leak was shown."""
 
 _SHORT_FORMS = re.compile(r"\b(auc|fpr|roc|tpr)\b")
 _ATTACKS = {
@@ -63,6 +71,28 @@ def sentence_case(name: str) -> str:
     """
     words = _SHORT_FORMS.sub(lambda match: match[0].upper(), name.replace("_", " "))
     return words[:1].upper() + words[1:]
+
+
+def remedy(finding: Finding, validity: Validity) -> str:
+    """Say what to do about a finding; nothing unless a leak was shown, by a test that says something.
+
+    Example:
+        >>> finding = Finding(
+        ...     state=FindingState.UNDECIDED,
+        ...     sentence="",
+        ...     fpr=0.01,
+        ...     tpr=0.02,
+        ...     tpr_lb=0.0,
+        ...     tpr_ub=0.1,
+        ...     p_value=0.3,
+        ...     smallest_visible_tpr=0.1,
+        ...     n_needed=900,
+        ... )
+        >>> remedy(finding, Validity.VALID)
+        ''
+    """
+    is_shown = finding.state is FindingState.LEAK_SHOWN and validity is not Validity.CONFOUNDED
+    return AFTER_LEAK if is_shown else ""
 
 
 def rule(threshold: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -10,7 +10,10 @@ from vestige.core.answer_defence import AnswerDefence, FittedDefence, table_of
 from vestige.core.errors import InputError
 from vestige.core.messages import brief
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
+from vestige.core.recipe import Recipe
+from vestige.core.records import Records
 from vestige.testing.laws import BrokenLawError
+from vestige.testing.recipes import RecipeReport, check_recipe
 
 _N, _N_CLASSES = 60, 5
 _ROUNDED = 0.5  # what rounding to one digit may add to a sum, or take from it
@@ -39,8 +42,16 @@ class DefenceReport:
         return "\n".join((f"{self.defence} keeps the laws: {', '.join(self.laws)}", seen))
 
 
-def check_defence(defence: AnswerDefence, *, seed: int = 0) -> DefenceReport:
-    """Hold a defence of answers to the laws that every one of ours keeps.
+@overload
+def check_defence(defence: AnswerDefence, *, seed: int = 0) -> DefenceReport: ...
+@overload
+def check_defence(defence: Recipe, *, records: Records | None = None, seed: int = 0) -> RecipeReport: ...
+def check_defence(
+    defence: AnswerDefence | Recipe, *, records: Records | None = None, seed: int = 0
+) -> DefenceReport | RecipeReport:
+    """Hold a defence to the laws that every one of ours keeps.
+
+    One that trains is a recipe, and is held to those of `check_recipe`. One of answers:
 
     - `answers`: probabilities of every class that sum to 1, but for rounding, or predicted labels, one for each record;
     - `one by one`: an answer does not depend on which others stand beside it, or in which order;
@@ -52,14 +63,15 @@ def check_defence(defence: AnswerDefence, *, seed: int = 0) -> DefenceReport:
 
     Args:
         defence: The defence. One that is fitted is fitted to planted answers first.
-        seed: Of these answers.
+        records: What a recipe is to train on; planted ones if omitted.
+        seed: Of these answers or records.
 
     Returns:
         What was seen.
 
     Raises:
         BrokenLawError: It breaks a law; the message says which, and what was seen.
-        InputError: It is no defence of answers.
+        InputError: It is no defence.
 
     Example:
         >>> from vestige.defences import Rounded
@@ -67,11 +79,18 @@ def check_defence(defence: AnswerDefence, *, seed: int = 0) -> DefenceReport:
         >>> report.defence, report.moved > 0
         ('Rounded', True)
     """
+    if isinstance(defence, Recipe) and not isinstance(defence, type):
+        return check_recipe(defence, records, seed=seed)
     if isinstance(defence, type) or not isinstance(defence, AnswerDefence):
         raise InputError(
             f"Expected a defence of answers, found {type(defence).__name__}; it has keeps_labels, identity() and is "
-            "called with answers."
+            "called with answers. One that trains is a recipe."
         )
+    return _checked(defence, seed)
+
+
+def _checked(defence: AnswerDefence, seed: int) -> DefenceReport:
+    """Hold a defence of answers to the laws."""
     name, rng = type(defence).__name__, np.random.default_rng(seed)
     logits = rng.normal(scale=3, size=(3 * _N, _N_CLASSES))
     if isinstance(defence, FittedDefence) and not defence.is_fitted:

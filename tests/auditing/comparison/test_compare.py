@@ -14,7 +14,8 @@ from vestige.auditing.comparison import compare as module
 from vestige.auditing.comparison.compare import UNDEFENDED, compare_defences
 from vestige.auditing.comparison.family import Family
 from vestige.auditing.comparison.rates import interval, of_pairs, rates_in_turn, rates_of_the_worst
-from vestige.auditing.references.phi import reference_phi
+from vestige.auditing.references.phi import ReferencePhi, reference_phi
+from vestige.auditing.trained_models import trained
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.outputs import Logits, Phi, Probabilities
 from vestige.core.predictions import Predictions
@@ -45,13 +46,18 @@ def planted(name: str, leak: float, n: int = 2_000, n_models: int = 8, seed: int
     )
 
 
+def observed(family: Family) -> ReferencePhi:
+    assert family.observed is not None
+    return family.observed
+
+
 # ------------------------------------------------------------------------------------------------------- the rates
 
 
 def test_rates_are_those_of_a_plain_loop():
     family = planted("none", 1.5, n=1_000)
     rates = rates_in_turn(family, family, ATTACKS)
-    phi, is_in = family.observed.shadow_phi[:, :, 0], family.is_in
+    phi, is_in = observed(family).shadow_phi[:, :, 0], family.is_in
     for model in range(8):
         others = [m for m in range(8) if m // 2 != model // 2]
         scores = named("empirical_bayes_online").score(phi[model], phi[others], is_in[others])
@@ -65,9 +71,10 @@ def test_rates_are_those_of_a_plain_loop():
 def test_an_unaware_adversary_reads_the_target_s_defended_answers():
     """Shadow models that stand 5 higher than the target see no member: the adversary who adapts still does."""
     plain = planted("none", 2.0)
-    moved = replace(plain, observed=replace(plain.observed, answers=dict(plain.observed.answers)))
+    answers = dict(observed(plain).answers)
     for name in ("phi", "shadow_phi"):
-        moved.observed.answers[name] = plain.observed.answers[name] * np.where(np.arange(2_000) % 2, 1.0, -1.0)[:, None]
+        answers[name] = answers[name] * np.where(np.arange(2_000) % 2, 1.0, -1.0)[:, None]
+    moved = replace(plain, observed=replace(observed(plain), answers=answers))
     adaptive = np.mean(list(rates_in_turn(moved, moved, ATTACKS)["empirical_bayes_online"]["auc"].values()))
     unaware = np.mean(list(rates_in_turn(moved, plain, ATTACKS)["empirical_bayes_online"]["auc"].values()))
     assert adaptive > unaware + 0.1
@@ -75,7 +82,8 @@ def test_an_unaware_adversary_reads_the_target_s_defended_answers():
 
 def test_what_is_learnt_from_undefended_models_serves_every_defence():
     plain, moved = planted("none", 1.5, n=400), planted("other", 0.5, n=400, seed=3)
-    attacks, learnt = [named("learnt_ratio")], {}
+    attacks = [named("learnt_ratio")]
+    learnt: dict[int, Any] = {}
     rates_in_turn(plain, plain, attacks, learnt)
     assert set(learnt) == set(range(8))
     assert rates_in_turn(moved, plain, attacks, learnt) == rates_in_turn(moved, plain, attacks)
@@ -97,8 +105,9 @@ def test_the_worst_records_are_those_that_are_at_risk():
     family = planted("none", 0.0, n=4_000)
     at_risk = np.zeros(4_000)
     at_risk[:40] = 8.0
-    phi = family.observed.shadow_phi + (family.is_in * at_risk)[:, :, None]
-    leaky = replace(family, observed=replace(family.observed, answers={**family.observed.answers, "shadow_phi": phi}))
+    plain = observed(family)
+    phi = plain.shadow_phi + (family.is_in * at_risk)[:, :, None]
+    leaky = replace(family, observed=replace(plain, answers={**plain.answers, "shadow_phi": phi}))
     worst, everyone = rates_of_the_worst(leaky)
     assert min(worst.values()) > 0.8
     assert max(everyone.values()) < 0.05
@@ -152,7 +161,7 @@ RECORDS = table(120)
 
 def compared(folder: Any, defences: dict[str, Any], **options: Any) -> Any:
     training = ShadowTraining(torch_recipe(epochs=4), n_models=options.pop("n_models", 6), bank=folder / "bank")
-    given = {"attacks": ["loss", "empirical_bayes_online"], "progress": silent}
+    given: dict[str, Any] = {"attacks": ["loss", "empirical_bayes_online"], "progress": silent}
     return compare_defences(RECORDS, training, defences, **(given | options))
 
 
@@ -172,8 +181,13 @@ def test_strength_zero_is_no_defence(tmp_path):
 
 
 def test_what_a_defence_of_answers_is_fitted_to(tmp_path, monkeypatch):
-    seen = []
-    monkeypatch.setattr(FittedHere, "__call__", lambda self, answers: (seen.append(self.seen), answers)[1])
+    seen: list[tuple[int, ...]] = []
+
+    def noted(self: FittedHere, answers: Any) -> Any:
+        seen.append(self.seen)
+        return answers
+
+    monkeypatch.setattr(FittedHere, "__call__", noted)
     compared(tmp_path, {"fitted": FittedHere()}, pool=table(40, seed=9))
     assert [one[:2] for one in seen] == [(60, 40)] * 6
     assert len({one[2] for one in seen}) == 6  # each with a seed of its own
@@ -217,12 +231,11 @@ def test_a_run_goes_on_and_holds_table_and_page(tmp_path):
 
 
 def test_a_defence_whose_models_fail_is_reported(tmp_path, monkeypatch):
-    train = module.trained
 
     def failing(recipe: Any, *given: Any) -> Any:
         if recipe.epochs == 3:
             raise TrainingError("Shadow model 0: diverged")
-        return train(recipe, *given)
+        return trained(recipe, *given)
 
     monkeypatch.setattr(module, "trained", failing)
     found = compared(tmp_path, {"bad": torch_recipe(epochs=3), "good": torch_recipe(epochs=2)})

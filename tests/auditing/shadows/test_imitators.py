@@ -13,6 +13,7 @@ from vestige.auditing import adversary
 from vestige.auditing.label_only import NoisyCopies
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.shadows import imitators as module
+from vestige.auditing.shadows.training import train_shadows
 from vestige.auditing.trained_models import cost_of
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.views import MirrorAndShifts
@@ -52,7 +53,8 @@ def of(model: Any, adversary: ShadowTraining, run: Any = None) -> Any:
 
 
 def said_of(result: Any) -> str:
-    return next(check.message for check in result.preflight.checks if check.name == "imitators")
+    message: str = next(check.message for check in result.preflight.checks if check.name == "imitators")
+    return message
 
 
 def test_both_attacks_are_played_and_say_what_they_learnt(tmp_path):
@@ -67,7 +69,7 @@ def test_both_attacks_are_played_and_say_what_they_learnt(tmp_path):
 
 
 def test_imitators_are_those_of_a_plain_loop(tmp_path, monkeypatch):
-    seen = {}
+    seen: dict[str, Any] = {}
 
     def kept(shadows, answers, *given):
         seen["found"], checks = module.imitated(shadows, answers, *given)
@@ -101,10 +103,9 @@ def _tensor(inputs: Any) -> Any:
 def test_a_second_audit_trains_none_anew_and_another_target_only_its_own(tmp_path, monkeypatch):
     first = audited(tmp_path)
     trained: list[int] = []
-    train = module.train_shadows
 
     def counted(*given, **options):
-        done = train(*given, **options)
+        done = train_shadows(*given, **options)
         trained.append(done.n_trained)
         return done
 
@@ -118,18 +119,18 @@ def test_a_second_audit_trains_none_anew_and_another_target_only_its_own(tmp_pat
 
 def test_a_run_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     whole = audited(tmp_path / "whole")
-    train, calls = module.train_shadows, []
+    calls: list[int] = []
 
     def stopped(*given, **options):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return train(*given, **options)
+        return train_shadows(*given, **options)
 
     monkeypatch.setattr(module, "train_shadows", stopped)
     with pytest.raises(KeyboardInterrupt):
         audited(tmp_path, run=tmp_path / "run")
-    monkeypatch.setattr(module, "train_shadows", train)
+    monkeypatch.setattr(module, "train_shadows", train_shadows)
     resumed = audited(tmp_path, run=tmp_path / "run")
     pd.testing.assert_frame_equal(whole.results, resumed.results)
     place = tmp_path / "run" / "imitators" / "shadow-2" / "signals.zarr"
@@ -138,13 +139,13 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
 
 
 def test_a_rule_of_stopping_gives_imitators_the_epochs_that_shadow_models_took(tmp_path, monkeypatch):
-    recipes = []
-    train = module.train_shadows
-    monkeypatch.setattr(
-        module,
-        "train_shadows",
-        lambda plan, *given, **options: (recipes.append(plan.recipe), train(plan, *given, **options))[1],
-    )
+    recipes: list[Any] = []
+
+    def noted(plan, *given, **options):
+        recipes.append(plan.recipe)
+        return train_shadows(plan, *given, **options)
+
+    monkeypatch.setattr(module, "train_shadows", noted)
     recipe = replace(torch_recipe(epochs=9), stop=LossPlateau())
     of(classifier(), replace(training(tmp_path), recipe=recipe))
     assert {r.stop for r in recipes} == {None}

@@ -148,6 +148,7 @@ def all_checks(audit: HonestAudit, seed: int) -> list[Check]:
         preflight.records_per_subject(np.bincount(number), side) if audit.units is not None else None,
         preflight.rounded_probabilities(""),
         preflight.masked_answers(rocs["attack 0"], roc(right[side], right[~side]), above_zero, audit.answers.shape[1]),
+        preflight.promised_privacy(rocs, lambda fpr: fpr, "nothing"),
         preflight.constant_answers(preflight.row_hashes(audit.answers)),
     ]
     return [check for check in checks if check is not None]

@@ -26,8 +26,8 @@ def answers_of(model, seed):
 
 def checked(p, labels, member):
     right, largest = p.argmax(axis=1) == labels, p.max(axis=1)
-    curves = (roc(values[member], values[~member]) for values in (largest, right.astype(float)))
-    return masked_answers(*curves, (p > 0).sum(axis=1), p.shape[1])
+    of_largest, of_right = (roc(values[member], values[~member]) for values in (largest, right.astype(float)))
+    return masked_answers(of_largest, of_right, (p > 0).sum(axis=1), p.shape[1])
 
 
 MODELS = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vestige.auditing.files.defence_file import DefenceTable
 from vestige.auditing.files.label_only_file import LabelOnlyTable
 from vestige.auditing.files.tables import SharedTables, as_table, read_tables, read_toml
 from vestige.auditing.files.target_file import EndpointTable, TargetTable, called, is_address, model_of
@@ -14,7 +15,7 @@ from vestige.core.answer_defence import AnswerDefence
 from vestige.core.errors import InputError, refuse_if
 from vestige.core.inputs import InputSpace
 from vestige.core.jobs import Executor
-from vestige.core.messages import few, seconds_of
+from vestige.core.messages import seconds_of
 from vestige.core.predictions import Predictions
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
@@ -28,6 +29,7 @@ from vestige.training.identity import named_object
 from vestige.training.imitation import Imitation
 
 _FILES, _FOLDERS, _OBJECTS = "files", "folders of images", "records of Python"  # what holds records
+_SIDES = ("members", "nonmembers", "records", "pool")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,19 +64,6 @@ class RecipeTable(Schema):
     records: str | None = None
     n_sources: int | None = None
     imitators: Imitation | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class DefenceTable(Schema):
-    """`[[defence]]`: one of the defences that `vestige compare-defences` compares.
-
-    `use` is the `module:name` of a recipe, of a defence of answers, or of a function that returns one and takes the
-    `parameters`.
-    """
-
-    name: str
-    use: str
-    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,6 +126,8 @@ class AuditFile(SharedTables):
         named += [] if self.recipe is None else [self.recipe.train, self.recipe.records]
         pipeline = None if self.label_only is None else self.label_only.augmentations
         named += [] if pipeline is None else [pipeline.augment]
+        front = None if target is None else target.defence
+        named += [] if front is None else [front.use, front.nonmembers, front.shadow_nonmembers]
         named += [data.pool, *(part.use for part in self.defence)]
         is_code = (name for name in named if name and ":" in name and "://" not in name)
         return [name for name in dict.fromkeys(is_code) if not (self.folder / name).exists()]
@@ -145,9 +136,11 @@ class AuditFile(SharedTables):
         """Return how the model may be asked.
 
         Raises:
-            InputError: A budget, price or range is none.
+            InputError: A budget, price or range is none, or the defence is none of answers or does not go with the
+                access.
         """
         target = self._target_part()
+        front = target.defence
         probes = () if self.label_only is None else self.label_only.probes(self._named)
         return Querying(
             access=target.access,
@@ -156,6 +149,7 @@ class AuditFile(SharedTables):
             price=target.price,
             views=target.views,
             label_only=probes,
+            defence=None if front is None else front.defended(self._named, lambda name: self._records(name)[0]),
         )
 
     @property
@@ -209,20 +203,11 @@ class AuditFile(SharedTables):
         """
         found: dict[str, Recipe | AnswerDefence] = {}
         for part in self.defence:
-            value = self._named(part.use)
-            if isinstance(value, type) or not isinstance(value, Recipe | AnswerDefence):
-                value = _made(value, part)
-            elif part.parameters:
+            if part.name in found:
                 raise InputError(
-                    f"Expected no parameters of {part.use}, which is made already, found some; leave them out."
+                    f"Expected one defence {part.name}, found two of that name; give each table [[defence]] its own."
                 )
-            if part.name in found or not isinstance(value, Recipe | AnswerDefence):
-                what = "two of that name" if part.name in found else type(value).__name__
-                raise InputError(
-                    f"Expected one recipe or defence of answers as the defence {part.name}, found {what}; such as "
-                    'use = "module:recipe".'
-                )
-            found[part.name] = value
+            found[part.name] = part.made(self._named, part.name)
         return found
 
     def _records(self, *names: str | None) -> Sequence[Records]:
@@ -246,7 +231,7 @@ class AuditFile(SharedTables):
             labels = [self.folder / path for path in ([files] if isinstance(files, str) else files)]
             return read_alike(paths, self.data, self.data.classes, labels)
         said, usual = vars(self.data), vars(DataTable())
-        idle = [name for name in said if name not in ("members", "nonmembers", "records") and said[name] != usual[name]]
+        idle = [name for name in said if name not in _SIDES and said[name] != usual[name]]
         if idle:
             raise InputError(f"Expected no {idle[0]} in [data] for {kind}, found one; leave it out.")
         return read_image_folders(paths) if kind == _FOLDERS else [self._of_python(name) for name in names if name]
@@ -315,19 +300,6 @@ class AuditFile(SharedTables):
         if self.target is not None and is_address(self.target.model):
             tables["endpoint"] = as_table(self.endpoint or EndpointTable())
         return tables
-
-
-def _made(value: Any, part: DefenceTable) -> Any:
-    """What a function or a class gives with the parameters; the value itself where it is neither."""
-    if not callable(value):
-        return value
-    try:
-        return value(**part.parameters)
-    except TypeError as error:
-        raise InputError(
-            f"Expected parameters that {part.use} takes for the defence {part.name}, found "
-            f"{few(list(part.parameters)) or 'none'} ({error}); give those it has."
-        ) from None
 
 
 def _kind_of(name: str, path: Path) -> str:

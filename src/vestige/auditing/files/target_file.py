@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from vestige.auditing.files.defence_file import FrontTable
 from vestige.core.errors import InputError, refuse_if
 from vestige.core.messages import seconds_of
 from vestige.core.outputs import Logits, PredictedLabels, Probabilities
@@ -36,6 +37,7 @@ class TargetTable(Schema):
         budget: The most queries that may be sent.
         price: Price of 1,000 queries.
         views: Changed copies of each image that are asked about too.
+        defence: What stands in front of the model and changes its answers.
     """
 
     model: str
@@ -47,6 +49,7 @@ class TargetTable(Schema):
     budget: int | None = None
     price: float | None = None
     views: MirrorAndShifts | None = None
+    defence: FrontTable | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +108,14 @@ def model_of(
     path = folder / part.model
     is_file = ":" not in part.model or path.exists()
     if is_file and path.suffix.lower() in _TABLES:
-        _only(part, "a table of predictions", "access")
+        _only(part, "a table of predictions", "access", "defence")
         if not path.is_file():
             raise InputError(f"Expected a table of predictions at {part.model}, found no file; check the path.")
         return read_table(path)
     if is_file:
         factory = None if part.factory is None else named(part.factory)
         return ModelFile(path, _format(part), factory=factory, output=part.output, trust_pickle=trust_pickle)
-    _only(part, "an object of Python", "access", "answers", "classes", "budget", "price", "views")
+    _only(part, "an object of Python", "access", "answers", "classes", "budget", "price", "views", "defence")
     return _of_python(named(part.model), part)
 
 
@@ -140,7 +143,7 @@ def _endpoint(part: TargetTable, said: EndpointTable) -> Any:
         read=said.read or "",
     )
     # After the address was checked: before that it may hold a secret, which would be quoted.
-    _only(part, "an endpoint", "access", "answers", "classes", "output", "budget", "price", "views")
+    _only(part, "an endpoint", "access", "answers", "classes", "output", "budget", "price", "views", "defence")
     return endpoint
 
 

@@ -1,6 +1,7 @@
 """The parts of a result that are said in words: checks, adversary, what was not run, provenance, definitions."""
 
 import functools
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -47,6 +48,7 @@ def checks_of(audited: AuditInputs, curves: Mapping[str, Roc]) -> list[Check]:
         preflight.inverted_scores(curves, _without_direction(audited, curves)),
         *_checks_of_answers(audited),
         _masked(audited, curves),
+        _promised(audited, curves),
         _left_out(target),
         audited.target.people,
         *_checks_of_shadow(audited),
@@ -104,6 +106,16 @@ def _masked(audited: AuditInputs, curves: Mapping[str, Roc]) -> Check | None:
     n_positive, n_classes = audited.target.observed.n_positive, audited.target.predictions.n_classes
     kept = None if n_positive is None else n_positive[audited.target.keep]
     return preflight.masked_answers(curves.get("max_confidence"), curves.get("correctness"), kept, n_classes)
+
+
+def _promised(audited: AuditInputs, curves: Mapping[str, Roc]) -> Check | None:
+    """Whether attacks find more than differential privacy allows; it promises nothing about people of many records."""
+    privacy = audited.privacy
+    if privacy is None or not math.isfinite(privacy.epsilon) or audited.target.predictions.subjects is not None:
+        return None
+    return preflight.promised_privacy(
+        curves, privacy.most_tpr, f"epsilon {privacy.epsilon:.3g} at delta {privacy.delta:.2g}"
+    )
 
 
 def _checks_of_shadow(audited: AuditInputs) -> list[Check | None]:

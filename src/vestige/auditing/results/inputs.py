@@ -22,6 +22,7 @@ from vestige.core.seeds import stream
 from vestige.core.signal import strongest
 from vestige.evaluation.preflight.records_per_subject import comparable_people
 from vestige.evaluation.units import Units, halves, make_units, on_both_sides
+from vestige.training.accounting import Privacy
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,7 @@ class AuditInputs:
         is_in: Who was trained on what, of shadow models that were asked for labels only, for all given records; None
             without such.
         n_sources: Models that the shadow's answers are of.
+        privacy: What the training of the target promises; None where it promises nothing, or that is not known.
     """
 
     selection: Selection
@@ -69,6 +71,7 @@ class AuditInputs:
     references: ReferenceScores | None = None
     is_in: np.ndarray | None = None
     n_sources: int = 1
+    privacy: Privacy | None = None
 
     @property
     def units(self) -> Units:

@@ -18,6 +18,7 @@ from vestige.auditing.shadows.training import train_shadows
 from vestige.core.errors import InputError, TrainingError
 from vestige.core.jobs import Executor
 from vestige.core.messages import duration, in_seconds
+from vestige.training.accounting import Privacy
 from vestige.training.bank import Bank
 from vestige.training.executors.in_process import InProcess, n_cpus
 from vestige.training.executors.processes import Processes
@@ -178,9 +179,19 @@ def _remarks(plan: ShadowPlan) -> tuple[str, ...]:
 
 def privacy_of(plan: ShadowPlan) -> tuple[str, ...]:
     """Say what the recipe's DP-SGD promises of a model of middling size; nothing without it."""
-    of = getattr(plan.recipe, "privacy", None)
-    promised = None if of is None else of(int(np.median(plan.member.sum(axis=1))))
+    promised = promised_by(plan.recipe, int(np.median(plan.member.sum(axis=1))))
     return () if promised is None else (str(promised),)
+
+
+def promised_by(recipe: Any, n_records: int) -> Privacy | None:
+    """Return what a recipe's DP-SGD promises of a model of so many records; None without it.
+
+    Raises:
+        InputError: Its epsilon cannot be reached.
+    """
+    of = getattr(recipe, "privacy", None)
+    found: Privacy | None = None if of is None else of(n_records)
+    return found
 
 
 def _reason_against_stacks(plan: ShadowPlan) -> tuple[str, ...]:

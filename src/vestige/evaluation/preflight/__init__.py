@@ -4,9 +4,9 @@ One check per file, each a pure function returning a `Check` with its numbers, a
 says never depends on the order of the rows. Those that test a hypothesis each flag at most their `LEVEL` of honest
 random splits: `blind_inputs` 1 %; `blind_labels`, `blind_order`, `inverted_scores`, `masked_answers` and
 `reference_counts` 0.5 % each; `shadow_training` 0.3 %, `duplicates` 0.2 % and 0.1 % (repeats within a side),
-`equal_predictions` and `records_per_subject` 0.2 % each, `accuracy_below_chance`, `reference_membership` and
-`unrecognised_classes` 0.1 % each: faults that the last ones look for are far beyond any level. All together flag at
-most 5 %, where all are run; others count.
+`equal_predictions` and `records_per_subject` 0.2 % each, `accuracy_below_chance`, `promised_privacy`,
+`reference_membership` and `unrecognised_classes` 0.1 % each: faults that the last ones look for are far beyond any
+level. All together flag at most 5 %, where all are run; others count.
 """
 
 from vestige.evaluation.preflight.accuracy_below_chance import accuracy_below_chance
@@ -18,6 +18,7 @@ from vestige.evaluation.preflight.duplicates import duplicates
 from vestige.evaluation.preflight.equal_predictions import equal_predictions
 from vestige.evaluation.preflight.inverted_scores import inverted_scores
 from vestige.evaluation.preflight.masked_answers import masked_answers
+from vestige.evaluation.preflight.promised_privacy import promised_privacy
 from vestige.evaluation.preflight.records_per_subject import records_per_subject
 from vestige.evaluation.preflight.reference_counts import reference_counts
 from vestige.evaluation.preflight.reference_membership import reference_membership
@@ -41,6 +42,7 @@ __all__ = [
     "equal_predictions",
     "inverted_scores",
     "masked_answers",
+    "promised_privacy",
     "records_per_subject",
     "reference_counts",
     "reference_membership",
