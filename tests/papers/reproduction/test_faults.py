@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from vestige.auditing.shadows.auxiliary_references import references_from_scratch
 from vestige.core.records import Records
 from vestige.papers.networks.perceptron import perceptron
 from vestige.papers.reproduction.row import Scale
@@ -66,10 +67,8 @@ def test_a_swapped_sign_is_seen(records, published, monkeypatch):
 
 
 def test_references_that_were_trained_on_the_members_are_seen(records, published, monkeypatch):
-    scratch = rows.references_from_scratch
-
     def on_members(recipe, auxiliary, members, nonmembers, **options):
-        found = scratch(recipe, auxiliary, members, nonmembers, **options)
+        found = references_from_scratch(recipe, auxiliary, members, nonmembers, **options)
         told = RECIPE.fit(members, seed=7).classifier
         both = np.concatenate([members.inputs, nonmembers.inputs])
         with torch.inference_mode():
