@@ -58,6 +58,12 @@ def test_a_plan_is_priced_and_compared(vestige, plan, tmp_path):
     assert (tmp_path / "run" / "comparison.html").exists()
 
 
+def test_canaries_are_asked_for_and_said(vestige, plan, tmp_path):
+    done = vestige("compare-defences", str(plan), "--out", str(tmp_path / "run"), "--canaries", "24")
+    assert done.code == 0, done.err
+    assert "CANARIES: 24 of 240 records were given another label" in done.out
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

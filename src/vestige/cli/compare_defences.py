@@ -19,6 +19,9 @@ def compare_defences_command(
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the comparison; the same folder goes on.")],
     bank: Bank = None,
+    canaries: Annotated[
+        int, typer.Option("--canaries", help="So many random records get a wrong label, and are looked at; none if 0.")
+    ] = 0,
     quiet: Quiet = False,
 ) -> int:
     """Compare defences: train models under each on the same halves of the records, and attack every model in turn.
@@ -32,6 +35,7 @@ def compare_defences_command(
     Writes comparison.html, comparison.csv and, per defence, what its models answered.
     """
     from vestige.auditing.comparison.compare import compare_defences
+    from vestige.auditing.comparison.marked import mislabelled
     from vestige.auditing.files.audit_file import read_audit_file
     from vestige.report.progress import progress_bar
 
@@ -42,9 +46,10 @@ def compare_defences_command(
             "Expected all records in [data] and a [recipe] for a comparison of defences, found a [target]; defences "
             "are compared on models that are trained for it: leave out [target], and name all records as records."
         )
+    records = asked.all_records()
     with nullcontext(silent) if quiet else progress_bar() as progress:
         found = compare_defences(
-            asked.all_records(),
+            mislabelled(records, canaries, asked.options.seed) if canaries else records,
             training,
             asked.defences(),
             pool=asked.pool(),

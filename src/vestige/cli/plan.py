@@ -55,7 +55,7 @@ def _lines(
 
     seed = asked.options.seed
     if asked.is_of_recipe and training is not None and asked.defence:
-        from vestige.auditing.comparison.compare import lines_of_cost
+        from vestige.auditing.comparison.cost import lines_of_cost
 
         return lines_of_cost(asked.all_records(), training, asked.defences(), seed)
     if asked.is_of_recipe and training is not None:

@@ -105,7 +105,7 @@ def roc_chart(rocs: Sequence[RocBand], leading: str | None, finding: Finding) ->
         band.mark_area(interpolate="step-after", opacity=0.16, color=COLOURS[0], clip=True).encode(
             x=x, y=alt.Y("lower:Q"), y2="upper:Q"
         ),
-        lines.encode(x=x, y=y, **_by_name("attack:N", names)),
+        lines.encode(x=x, y=y, **by_name("attack:N", names)),
         *_headline(finding, x),
     ]
     return alt.layer(*layers).properties(width=700, height=430)
@@ -166,6 +166,18 @@ def reliability_chart(risk: RiskSummary) -> Any:
 
 def _risk_points(pairs: Sequence[tuple[float, float]]) -> list[Point]:
     return [{"risk": level, "share": _or_null(share)} for level, share in pairs]
+
+
+def risks_chart(points: Sequence[Point], names: list[str]) -> Any:
+    """Draw the share of members at or below each risk, a line per name.
+
+    Args:
+        points: Each with a `name`, a `risk` and a `share`.
+        names: All names, in the order of the legend.
+    """
+    lines = data(points).mark_line(strokeWidth=1.8, interpolate="step-after")
+    axes = _risk_axes("Privacy risk score", "Members at or below it")
+    return lines.encode(**axes, **by_name("name:N", names)).properties(width=560, height=320)
 
 
 def _risk_axes(x: str, y: str) -> Point:
@@ -260,7 +272,8 @@ def _headline(finding: Finding, x: alt.X) -> list[alt.Chart]:
     return layers
 
 
-def _by_name(field: str, names: list[str]) -> Point:
+def by_name(field: str, names: list[str]) -> Point:
+    """Return colours and dashes of lines by name, with one legend."""
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
     dashes = [list(DASHES[i % len(DASHES)]) for i in range(len(names))]
     return {

@@ -18,11 +18,29 @@ _TITLES = {
     "tpr_at_fpr_0.001": "Members identified at 0.1 % false positives",
     "tpr_at_fpr_0.01, worst 1 %": "Members identified at 1 % false positives, of the records most at risk",
     "tpr_at_fpr_0.01, all, same models": "Members identified at 1 % false positives, of all records by the same models",
+    "tpr_at_fpr_0.01, outliers": "Members identified at 1 % false positives, of the outliers",
+    "tpr_at_fpr_0.01, canaries": "Members identified at 1 % false positives, of the canaries",
+    "precision, outliers": "Precision on the outliers: members among those called members, of as many as nonmembers",
+    "precision gain, outliers": "Precision on the outliers, less that on all records",
     "auc": "Area under the ROC",
+    "rmse": "Privacy risk score against the share of members: root mean square difference over ten bins",
+    "risk": "Risk of a record: belief that it was a member where it was, less that where it was not",
+    "risk, records at rising risk": "Risk of the records whose risk rises, chosen by half of the models, by the other "
+    "half",
+    "share of records at rising risk": "Records whose risk rises by 0.1 or more for both halves of the models",
 }
 
+_THRESHOLDS = ("1", "0.9", "0.8", "0.7", "0.6", "0.5")  # as metrics name them
+_BELOW = "share of members, risk <= "
 
-def write_comparison(table: pd.DataFrame, sentences: Sequence[str], failures: Mapping[str, str], folder: Path) -> None:
+
+def write_comparison(
+    table: pd.DataFrame,
+    sentences: Sequence[str],
+    failures: Mapping[str, str],
+    folder: Path,
+    notes: Sequence[str] = (),
+) -> None:
     """Write `comparison.csv` and `comparison.html`.
 
     Args:
@@ -30,6 +48,7 @@ def write_comparison(table: pd.DataFrame, sentences: Sequence[str], failures: Ma
         sentences: What it says of each defence.
         failures: Defences without numbers, and why.
         folder: Where to write.
+        notes: What else a reader should know.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -40,13 +59,21 @@ def write_comparison(table: pd.DataFrame, sentences: Sequence[str], failures: Ma
     with replacing(folder / "comparison.csv") as file:
         file.write(safe.to_csv(index=False).encode())
     with replacing(folder / "comparison.html") as file:
-        file.write(comparison_page(table, sentences, failures).encode())
+        file.write(comparison_page(table, sentences, failures, notes).encode())
 
 
-def comparison_page(table: pd.DataFrame, sentences: Sequence[str], failures: Mapping[str, str]) -> str:
+def comparison_page(
+    table: pd.DataFrame, sentences: Sequence[str], failures: Mapping[str, str], notes: Sequence[str] = ()
+) -> str:
     """Return the page, a whole HTML document that loads nothing; arguments as of `write_comparison`."""
     return template("comparison.html.j2").render(
-        sentences=sentences, failures=failures, figures=list(_figures(table)), tables=list(_tables(table))
+        sentences=sentences,
+        failures=failures,
+        notes=notes,
+        figures=list(_figures(table)),
+        tables=list(_tables(table)),
+        calls=_calls(table),
+        thresholds=_THRESHOLDS,
     )
 
 
@@ -57,19 +84,39 @@ def _tables(table: pd.DataFrame) -> Iterator[tuple[str, list[dict[str, str]]]]:
             yield title, [_line(row, is_area=metric == "auc") for row in rows.itertuples()]
 
 
+def _calls(table: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """Of each defence precision and recall of calling those at or above a privacy risk, as Song & Mittal's table 6."""
+    of_risk = table[table.attack == "privacy_risk_score"]
+    found = []
+    for defence, rows in of_risk.groupby("defence", sort=False):
+        values = dict(zip(rows.metric, rows.value, strict=True))
+        cells = []
+        for threshold in _THRESHOLDS:
+            precise, recall = (values.get(f"{what}, risk >= {threshold}") for what in ("precision", "recall"))
+            cells.append(f"{'N.A.' if precise is None else f'{precise:.1%}'}, {recall or 0.0:.1%}")
+        found.append((str(defence), cells))
+    return found
+
+
 def _line(row: Any, *, is_area: bool) -> dict[str, str]:
     def shown(value: float, sign: str = "") -> str:
         return f"{value:{sign}.3f}" if is_area else f"{value:{sign}.1%}"
 
+    def bounds(lower: float, upper: float, of: str = "", sign: str = "") -> str:
+        return f"{of}[{shown(lower, sign)}, {shown(upper, sign)}]" if lower == lower else ""
+
     known = row.difference == row.difference and row.defence != "none"
+    change = (row.difference_lower, row.difference_upper), (row.difference_records_lower, row.difference_records_upper)
     return {
         "defence": row.defence,
         "adversary": row.adversary,
         "attack": words_of_attack(row.attack),
         "found": shown(row.value),
-        "bounds": f"[{shown(row.lower)}, {shown(row.upper)}]",
+        "bounds": bounds(row.lower, row.upper),
+        "records": bounds(row.records_lower, row.records_upper, "records "),
         "change": shown(row.difference, "+") if known else "",
-        "change_bounds": f"[{shown(row.difference_lower, '+')}, {shown(row.difference_upper, '+')}]" if known else "",
+        "change_bounds": bounds(*change[0], "", "+") if known else "",
+        "change_records": bounds(*change[1], "records ", "+") if known else "",
         "accuracy": f"{row.test_accuracy:.3f}",
     }
 
@@ -83,23 +130,33 @@ def _figures(table: pd.DataFrame) -> Iterator[tuple[Any, str]]:
     from vestige.report import charts
 
     best = _strongest(table)
-    for name, x, title, caption in (
+    drawn: list[tuple[str, Any, str]] = [
         (
             "front",
-            "test_accuracy",
-            "test accuracy",
+            _chart(best, "test_accuracy", "test accuracy"),
             "What the strongest adaptive attack finds, and the accuracy left. Labels alone resolve no rate, and are "
             "not drawn.",
         ),
         (
             "gap",
-            "gap",
-            "training accuracy less test accuracy",
+            _chart(best, "gap", "training accuracy less test accuracy"),
             "What the strongest adaptive attack finds beside the gap.",
         ),
-    ):
+    ]
+    below = table[table.metric.str.startswith(_BELOW)]
+    if len(below):
+        points = [
+            {"name": row.defence, "risk": float(str(row.metric).removeprefix(_BELOW)), "share": row.value}
+            for row in below.itertuples()
+        ]
+        caption = (
+            "The privacy risk score of members, by histograms of a model under the same defence: the farther right a "
+            "line stays low, the more is known of members."
+        )
+        drawn.append(("risk", charts.risks_chart(points, list(below.defence.unique())), caption))
+    for name, chart, caption in drawn:
         try:
-            yield Markup(charts.to_svg(_chart(best, x, title), name)), caption
+            yield Markup(charts.to_svg(chart, name)), caption
         except NotDrawn as error:
             yield str(error), caption
 

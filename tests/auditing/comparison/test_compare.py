@@ -11,9 +11,17 @@ from tests.auditing.small_models import table, torch_recipe
 from vestige import Records, ShadowTraining
 from vestige.attacks import named
 from vestige.auditing.comparison import compare as module
-from vestige.auditing.comparison.compare import UNDEFENDED, compare_defences
-from vestige.auditing.comparison.family import Family
-from vestige.auditing.comparison.rates import interval, of_pairs, rates_in_turn, rates_of_the_worst
+from vestige.auditing.comparison.compare import compare_defences
+from vestige.auditing.comparison.family import UNDEFENDED, Family
+from vestige.auditing.comparison.rates import (
+    curve_of,
+    interval,
+    measures_of,
+    of_pairs,
+    rates_of_the_worst,
+    scores_in_turn,
+)
+from vestige.auditing.comparison.sentences import WITHOUT_DP
 from vestige.auditing.references.phi import ReferencePhi, reference_phi
 from vestige.auditing.trained_models import trained
 from vestige.core.errors import InputError, TrainingError
@@ -23,6 +31,7 @@ from vestige.core.progress import silent
 from vestige.core.references import References
 from vestige.data.sets.designs import complementary_pairs
 from vestige.defences import LabelsOnly, StrongestMemGuard, TopK
+from vestige.training.dp_sgd import DPSGD
 from vestige.training.strategies import Measured, Strategy
 
 ATTACKS = [named(name) for name in ("loss", "lira_online", "empirical_bayes_online")]
@@ -49,6 +58,20 @@ def planted(name: str, leak: float, n: int = 2_000, n_models: int = 8, seed: int
 def observed(family: Family) -> ReferencePhi:
     assert family.observed is not None
     return family.observed
+
+
+def rates_in_turn(targets: Family, shadows: Family, attacks: Any, learnt: Any = None) -> dict[str, Any]:
+    """Attack -> metric -> number of the model -> rate."""
+    found: dict[str, Any] = {}
+    for one in scores_in_turn(targets, shadows, attacks, learnt):
+        for metric, measure in measures_of(one, curve_of(one)).items():
+            found.setdefault(one.attack, {}).setdefault(metric, {})[one.model] = measure.value
+    return found
+
+
+def worst_and_all(family: Family) -> tuple[dict[int, float], dict[int, float]]:
+    found = list(rates_of_the_worst(family))
+    return {model: worst.value for model, worst, _ in found}, {model: rate.value for model, _, rate in found}
 
 
 # ------------------------------------------------------------------------------------------------------- the rates
@@ -93,7 +116,7 @@ def test_no_leak_is_at_chance_for_all_and_for_the_worst():
     of_worst, of_all, areas = [], [], []
     for seed in range(10):
         family = planted("none", 0.0, n=4_000, seed=seed)
-        worst, everyone = rates_of_the_worst(family)
+        worst, everyone = worst_and_all(family)
         of_worst += list(worst.values())
         of_all += list(everyone.values())
         areas += list(rates_in_turn(family, family, ATTACKS)["empirical_bayes_online"]["auc"].values())
@@ -108,7 +131,7 @@ def test_the_worst_records_are_those_that_are_at_risk():
     plain = observed(family)
     phi = plain.shadow_phi + (family.is_in * at_risk)[:, :, None]
     leaky = replace(family, observed=replace(plain, answers={**plain.answers, "shadow_phi": phi}))
-    worst, everyone = rates_of_the_worst(leaky)
+    worst, everyone = worst_and_all(leaky)
     assert min(worst.values()) > 0.8
     assert max(everyone.values()) < 0.05
     assert set(worst) == {4, 5, 6, 7}  # judged by the half that did not choose
@@ -207,7 +230,21 @@ def test_early_stopping_stands_beside_each_defence(tmp_path):
     (_, said) = found.sentences
     assert said.startswith("smaller: the strongest adaptive attack (")
     assert "Better than " in said
-    assert str(found).splitlines() == list(found.sentences)
+    assert str(found).splitlines() == [*found.sentences, *found.notes]
+    assert found.notes == (WITHOUT_DP,)
+
+
+def test_every_defence_is_compared_with_weakly_private_training(tmp_path):
+    dp = {f"dp {noise}": replace(torch_recipe(epochs=2), defences=(DPSGD(1.0, noise=noise),)) for noise in (0.5, 50.0)}
+    found = compared(tmp_path, {"top": TopK(2), **dp})
+    assert found.notes == ()
+    said = dict(zip((UNDEFENDED, "top", *dp), found.sentences, strict=True))
+    accuracies = found.table.groupby("defence").test_accuracy.first()
+    nearest = min(dp, key=lambda name: abs(accuracies[name] - accuracies["top"]))
+    assert f"Better than weakly private DP-SGD ({nearest}, epsilon " in said["top"]
+    assert all("weakly private" not in said[name] for name in (UNDEFENDED, *dp))
+    difference = accuracies[nearest] - accuracies["top"]
+    assert (f"Its test accuracy differs by {difference:+.3f}." in said["top"]) == (abs(difference) > 0.02)
 
 
 def test_a_run_goes_on_and_holds_table_and_page(tmp_path):
@@ -218,9 +255,10 @@ def test_a_run_goes_on_and_holds_table_and_page(tmp_path):
         rows = list(csv.DictReader(file))
     assert len(rows) == len(once.table)
     page = (tmp_path / "run" / "comparison.html").read_text()
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3
     assert "<script" not in page
     assert "top, 2" in page
+    assert "at 0.9 or more" in page
     assert (
         page
         == (

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
+from vestige.auditing.comparison.risk_scores import Entropies, entropies_of
 from vestige.auditing.querying.session import predictions_of
 from vestige.auditing.references.phi import ReferencePhi, reference_phi
 from vestige.auditing.shadows.answers import fitted_to_each, references_of
@@ -17,7 +18,14 @@ from vestige.core.records import Records
 from vestige.core.references import References
 from vestige.training.bank import Bank
 
+UNDEFENDED, EARLY = "none", "early stopping"
+
 _SAME = 1e-9  # a probability that moved by less is the same
+
+
+def beside(name: str) -> str:
+    """Return the key of the early-stopped models that are compared with a defence."""
+    return f"{EARLY} beside {name}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,6 +39,9 @@ class Family:
         is_in: Whether each was trained on each record.
         correct: Whether each is right about each record.
         observed: What attacks read; None if labels alone are answered.
+        entropies: Modified entropies of what they answered; None if labels alone are answered.
+        subjects: Whose record each is; None without people.
+        counted: Records whose accuracy is the models' use; None for all.
         n_changed: Answers that a defence of answers changed; None where there is none, or labels alone are answered.
     """
 
@@ -40,17 +51,24 @@ class Family:
     is_in: Bool[np.ndarray, "model record"]
     correct: Bool[np.ndarray, "model record"]
     observed: ReferencePhi | None
+    entropies: Entropies | None = None
+    subjects: Shaped[np.ndarray, " record"] | None = None
+    counted: Bool[np.ndarray, " record"] | None = None
     n_changed: int | None = None
 
     @property
     def training_accuracy(self) -> Float[np.ndarray, " model"]:
         """Of each model on its own records."""
-        return np.array([right[side].mean() for right, side in zip(self.correct, self.is_in, strict=True)])
+        return self._accuracy(self.is_in)
 
     @property
     def test_accuracy(self) -> Float[np.ndarray, " model"]:
         """Of each model on the other records."""
-        return np.array([right[~side].mean() for right, side in zip(self.correct, self.is_in, strict=True)])
+        return self._accuracy(~self.is_in)
+
+    def _accuracy(self, sides: Bool[np.ndarray, "model record"]) -> Float[np.ndarray, " model"]:
+        sides = sides if self.counted is None else sides & self.counted
+        return np.array([right[side].mean() for right, side in zip(self.correct, sides, strict=True)])
 
 
 def family_of(
@@ -60,6 +78,7 @@ def family_of(
     *,
     bank: Bank | None = None,
     pool: Records | None = None,
+    counted: Bool[np.ndarray, " record"] | None = None,
 ) -> Family:
     """Return what trained models answer, behind a defence of answers if there is one.
 
@@ -71,6 +90,7 @@ def family_of(
         defence: What stands before their answers; None for nothing.
         bank: Where the models are, to ask them about the third pool.
         pool: The third pool: records of the defender, none of them audited.
+        counted: Records whose accuracy is the models' use; all if omitted.
 
     Raises:
         InputError: Answers do not fit the defence.
@@ -84,8 +104,9 @@ def family_of(
         answers = [front(one) for front, one in zip(fronts, raw, strict=True)]
     of_labels = isinstance(answers[0], PredictedLabels)
     predicted = [a.whole() if of_labels else a.whole().argmax(axis=1) for a in answers]
-    observed = None
+    observed = entropies = None
     if not of_labels:
+        entropies = entropies_of(answers, np.asarray(records.labels), records.n_classes)
         groups = shadows.plan.drawn_together[shadows.done]
         references = References(type(answers[0]), np.stack([a.whole() for a in answers]), member, groups=groups)
         target = replace(predictions_of([answers[0]], records, member[0]), ids=None)
@@ -98,6 +119,9 @@ def family_of(
         is_in=member,
         correct=np.stack(predicted) == np.asarray(records.labels),
         observed=observed,
+        entropies=entropies,
+        subjects=records.subjects,
+        counted=counted,
         n_changed=None if defence is None or of_labels else sum(map(_n_changed, raw, answers)),
     )
 
@@ -106,11 +130,12 @@ def _n_changed(raw: Any, defended: Any) -> int:
     return int((np.abs(table_of(raw) - table_of(defended)).max(axis=1) > _SAME).sum())
 
 
-def test_accuracy(shadows: Shadows) -> float:
-    """Return the mean test accuracy of models, read one at a time."""
+def test_accuracy(shadows: Shadows, counted: Bool[np.ndarray, " record"] | None) -> float:
+    """Return the mean test accuracy of models, read one at a time, on the records that are counted."""
     labels, models = np.asarray(shadows.plan.records.labels), references_of(shadows).models()
     right = (np.asarray(table).argmax(axis=1) == labels for table in models)
-    return float(np.mean([r[~side].mean() for r, side in zip(right, shadows.member, strict=True)]))
+    others = ~shadows.member if counted is None else ~shadows.member & counted
+    return float(np.mean([r[side].mean() for r, side in zip(right, others, strict=True)]))
 
 
 def _fronts(

@@ -1,26 +1,32 @@
 """How well attacks find the members of models under a defence, each in turn the target."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from vestige.attacks.empirical_bayes import empirical_bayes_online
 from vestige.auditing.comparison.family import Family
+from vestige.auditing.comparison.over_records import Measure, area, rate
 from vestige.auditing.references.phi import ReferencePhi, fewest_on_a_side, left_without
 from vestige.auditing.references.scores import learnt_of, play_attacks
 from vestige.auditing.references.ways_of_lira import decided
 from vestige.core.attack import Attack
 from vestige.core.likelihood_ratio import LikelihoodRatio
 from vestige.evaluation.intervals import is_resolvable
-from vestige.evaluation.roc import Roc, point_at_fpr, roc
+from vestige.evaluation.roc import Roc, roc
 from vestige.signals.losses import losses_from_phi
 
 GAP = "correctness"
 """The attack that calls members what the model is right about; its area is 1/2 + gap / 2."""
+ATTACKS = ("loss", "lira_online", "empirical_bayes_online", "learnt_ratio")
+"""What is played beside the gap attack, unless other attacks are asked for."""
 FPRS = (0.01, 0.001)
+RATE = "tpr_at_fpr_0.01"
+RATIO = "empirical_bayes_online"
+"""The attack by which records are judged one at a time."""
 WORST = 0.01
 """Share of the records that are the most at risk."""
 
@@ -61,9 +67,25 @@ def of_pairs(values: Mapping[int, float], draws: Mapping[int, int]) -> dict[int,
     return {draw: float(np.mean(of_draw)) for draw, of_draw in found.items()}
 
 
-def rates_in_turn(
+class Scored(NamedTuple):
+    """What an attack says of one model.
+
+    Attributes:
+        attack: Its name.
+        model: Number of the model.
+        scores: Of each record; higher means member.
+        side: Whether the model was trained on it.
+    """
+
+    attack: str
+    model: int
+    scores: Float[np.ndarray, " record"]
+    side: Bool[np.ndarray, " record"]
+
+
+def scores_in_turn(
     targets: Family, shadows: Family, attacks: Sequence[Attack], learnt: dict[int, dict[str, Any]] | None = None
-) -> dict[str, dict[str, dict[int, float]]]:
+) -> Iterator[Scored]:
     """Attack each model of a family by models of the same or another one.
 
     The adversary reads the target's defended answers, and those of the shadow models; it never reads models that were
@@ -77,22 +99,15 @@ def rates_in_turn(
         learnt: What attacks learnt from the same shadow models beside each target, by its number: it does not depend on
             the target. What is missing is entered.
 
-    Returns:
-        Attack -> metric -> number of the model -> rate.
+    Yields:
+        What each attack says of each model.
     """
-    found: dict[str, dict[str, dict[int, float]]] = {}
-
-    def enter(attack: str, model: int, scores: np.ndarray, side: np.ndarray) -> None:
-        curve = roc(scores[side], scores[~side])
-        for metric, rate in ({"auc": curve.auc} if attack == GAP else _rates(curve)).items():
-            found.setdefault(attack, {}).setdefault(metric, {})[model] = rate
-
     likelihood = LikelihoodRatio() if shadows.observed is None else decided(shadows.observed, LikelihoodRatio())[0]
     of_models, known = [a for a in attacks if a.needs_references], {} if learnt is None else learnt
     place_in_shadows = {int(number): place for place, number in enumerate(shadows.numbers)}
     for place, number in enumerate(targets.numbers.tolist()):
         side = targets.is_in[place]
-        enter(GAP, number, targets.correct[place].astype(np.float64), side)
+        yield Scored(GAP, number, targets.correct[place].astype(np.float64), side)
         if targets.observed is None:
             continue
         own = {name: values[place] for name, values in _of_models(targets.observed).items()}
@@ -101,7 +116,7 @@ def rates_in_turn(
         alone = {"phi": phi, "losses": losses, "p_true": np.exp(-losses)}
         for attack in attacks:
             if not attack.needs_references and set(attack.reads) <= set(alone):
-                enter(attack.name, number, attack.play(alone), side)
+                yield Scored(attack.name, number, attack.play(alone), side)
         if shadows.observed is None or number not in place_in_shadows:
             continue
         others = left_without(shadows.observed, place_in_shadows[number])
@@ -113,7 +128,20 @@ def rates_in_turn(
             known[number] = learnt_of(of_models, seen)
         scores, _ = play_attacks(of_models, seen, likelihood, known[number])
         for name, of_records in scores.items():
-            enter(name, number, of_records, side)
+            yield Scored(name, number, of_records, side)
+
+
+def curve_of(scored: Scored) -> Roc:
+    """Return the ROC of one model."""
+    return roc(scored.scores[scored.side], scored.scores[~scored.side])
+
+
+def measures_of(scored: Scored, curve: Roc) -> dict[str, Measure]:
+    """Return how well an attack finds the members of one model, by metric; of the gap attack the area alone."""
+    found = {"auc": area(curve, scored.scores, scored.side)}
+    for fpr in FPRS if scored.attack != GAP else ():
+        if is_resolvable(fpr, curve.n_nonmembers):
+            found[f"tpr_at_fpr_{fpr:g}"] = rate(curve, fpr, scored.scores, scored.side)
     return found
 
 
@@ -123,31 +151,31 @@ def _of_models(observed: ReferencePhi) -> dict[str, np.ndarray]:
     return {own: observed.answers[name] for name, own in names.items()}
 
 
-def _rates(curve: Roc) -> dict[str, float]:
-    rates = {"auc": curve.auc}
-    for fpr in FPRS:
-        if is_resolvable(fpr, curve.n_nonmembers):
-            rates[f"tpr_at_fpr_{fpr:g}"] = curve.rates_at(point_at_fpr(curve, fpr))[0]
-    return rates
+def halves_of(family: Family) -> Bool[np.ndarray, " model"] | None:
+    """Return which models are of the first half of the pairs; None with fewer than 8 models, or labels alone."""
+    if family.observed is None or len(family.numbers) < _FEWEST or np.isnan(family.observed.shadow_phi[:, :, 0]).any():
+        return None
+    draws = np.unique(family.draws)
+    first: Bool[np.ndarray, " model"] = np.isin(family.draws, draws[: draws.size // 2])
+    return first
 
 
-def rates_of_the_worst(family: Family) -> tuple[dict[int, float], dict[int, float]]:
-    """Return how many members are found at 1 % FPR among the records most at risk, and among all.
+def rates_of_the_worst(family: Family) -> Iterator[tuple[int, Measure, Measure]]:
+    """Measure how many members are found at 1 % FPR among the records most at risk, and among all.
 
     The records are chosen on the first half of the pairs of models, by how much surer they are with the record
     than without it. The other half judges: each of its models in turn is attacked by the empirical-Bayes ratio with
     the rest of that half. So no record is among the worst by chance.
 
-    Returns:
-        Number of the model -> rate, twice; empty with fewer than 8 models, or labels alone.
+    Yields:
+        Number of the model, and both rates; nothing with fewer than 8 models, or labels alone.
     """
-    if family.observed is None or len(family.numbers) < _FEWEST or not is_resolvable(FPRS[0], _fewest_out(family)):
-        return {}, {}
+    chooses = halves_of(family)
+    if chooses is None or family.observed is None or not is_resolvable(FPRS[0], _fewest_out(family)):
+        return
+    if fewest_on_a_side(family.is_in[chooses]) < 1:
+        return
     phi = family.observed.shadow_phi[:, :, 0]
-    draws = np.unique(family.draws)
-    chooses = np.isin(family.draws, draws[: draws.size // 2])
-    if fewest_on_a_side(family.is_in[chooses]) < 1 or np.isnan(phi).any():
-        return {}, {}
     inside, outside = (
         np.where(side, phi[chooses], 0.0).sum(axis=0) / side.sum(axis=0)
         for side in (family.is_in[chooses], ~family.is_in[chooses])
@@ -156,26 +184,15 @@ def rates_of_the_worst(family: Family) -> tuple[dict[int, float], dict[int, floa
     n_worst = max(1, round(WORST * at_risk.size))
     worst = np.zeros(at_risk.size, dtype=bool)
     worst[np.argsort(-at_risk, kind="stable")[:n_worst]] = True
-    of_worst, of_all = {}, {}
     for place in np.flatnonzero(~chooses).tolist():
         others = ~chooses & (family.draws != family.draws[place])
-        if fewest_on_a_side(family.is_in[others]) < 1:
-            continue
         side = family.is_in[place]
+        if fewest_on_a_side(family.is_in[others]) < 1 or not (worst & side).any():
+            continue
         scores = empirical_bayes_online(phi[place], phi[others], family.is_in[others])
-        found = _found(scores, side)
-        if (worst & side).any():
-            of_worst[int(family.numbers[place])] = float(found[worst & side].mean())
-            of_all[int(family.numbers[place])] = float(found[side].mean())
-    return of_worst, of_all
-
-
-def _found(scores: Float[np.ndarray, " record"], side: Bool[np.ndarray, " record"]) -> Bool[np.ndarray, " record"]:
-    """Records above the threshold that 1 % of the nonmembers pass at most."""
-    curve = roc(scores[side], scores[~side])
-    n_passed = int(curve.false_positives[point_at_fpr(curve, FPRS[0])])
-    ranked: Int[np.ndarray, " nonmember"] = np.sort(scores[~side])[::-1]
-    return np.asarray(scores > ranked[n_passed])
+        curve = roc(scores[side], scores[~side])
+        of_worst, of_all = (rate(curve, FPRS[0], scores, side, those) for those in (worst, None))
+        yield int(family.numbers[place]), of_worst, of_all
 
 
 def _fewest_out(family: Family) -> int:
