@@ -41,8 +41,9 @@ def test_the_names_are_those_of_the_issues():
         "rotations", "translations", "random_augmentations",
         "boundary_distance", "settled_boundary_distance", "calibrated_boundary_distance",
         "combined_distance", "label_only_likelihood_ratio", "label_only_learnt_ratio", "noise_robustness",
-        "attack_p", "nn_shokri", "nn_nasr", "nn_nasr_logits", "nn_memguard", "nn_augmentation",
-        "nn_combined_distance", "quantile_regression_gaussian", "quantile_regression_at_fpr", "white_box_gradient",
+        "attack_p", "forest_memguard", "nn_shokri", "nn_nasr", "nn_nasr_logits", "nn_memguard", "nn_memguard_rounded",
+        "nn_augmentation", "nn_combined_distance", "nn_memguard_adversarial", "quantile_regression_gaussian",
+        "quantile_regression_at_fpr", "white_box_gradient",
     ]  # fmt: skip
     assert [a.name for a in WITH_REFERENCES] == [a.name for a in CATALOGUE[7:24]]
     for entry in CATALOGUE:

@@ -171,6 +171,27 @@ def test_references_answer_from_behind_the_defence():
     np.testing.assert_array_equal(numbers(unaware_result), numbers(audit(behind_top, **SIDES, adversary=raw)))
 
 
+def fronted(guard: Any) -> Any:
+    def answers(inputs: Any) -> Any:
+        return guard(Probabilities(MODEL.predict_proba(inputs))).whole()
+
+    return answers
+
+
+def test_who_knows_half_of_the_members_learns_from_the_targets_own_defended_answers():
+    attacks = ["forest_memguard"]
+    front = Defended(defence=MemGuard(), nonmembers=POOL)
+    of_members, of_others = (Probabilities(MODEL.predict_proba(r.inputs)) for r in (MEMBERS, POOL))
+    fitted = MemGuard().fitted(of_members, of_others, 0)
+    result = audit(asked, **SIDES, attacks=attacks, querying=Querying(defence=front))
+    np.testing.assert_array_equal(numbers(result), numbers(audit(fronted(fitted), **SIDES, attacks=attacks)))
+    [natural] = rows(result, threshold="natural", metric="balanced_accuracy", group="all")["n_members"]
+    assert natural == N // 2
+    assert result.records["forest_memguard"].notna().sum() == N  # the other half, which nothing was learnt from
+    with pytest.raises(AssertionError):
+        np.testing.assert_array_equal(numbers(result), numbers(audit(asked, **SIDES, attacks=attacks)))
+
+
 def shadows_in(tmp_path: Any) -> Any:
     from vestige.auditing.shadows.training import train_shadows
 

@@ -45,6 +45,50 @@ def test_the_noise_is_as_large_as_the_released_one_and_keeps_every_label():
     assert 0.78 < mean("classifier_accuracy") < 0.84
 
 
+LEARNT = [run for run in RUNS if "learners" in run]
+
+
+def learnt(name, attack):
+    return float(np.mean([run["learners"][name][attack][0] for run in LEARNT]))
+
+
+def test_networks_of_a_shadow_model_drop_to_a_coin_and_those_of_known_members_do_not():
+    """The bands of the specification, at the networks' own threshold; the published one had .811 undefended."""
+    for attack in ("nn_memguard", "forest_memguard", "nn_memguard_rounded", "nn_memguard_adversarial"):
+        assert 0.48 <= learnt("shadow, undefended", attack) <= 0.505
+    assert abs(learnt("shadow, undefended target", "nn_memguard") - 0.73) < 0.02
+    assert abs(learnt("shadow, undefended target", "forest_memguard") - 0.72) < 0.05  # 5 records or more in a leaf
+    assert abs(learnt("known half, undefended target", "nn_memguard") - 0.82) < 0.02
+    assert 0.66 <= learnt("known half", "nn_memguard") <= 0.69
+    assert learnt("known half", "forest_memguard") > learnt("known half", "nn_memguard") + 0.03
+
+
+def test_who_reads_the_label_keeps_the_gap():
+    gap = np.mean([run["undefended"]["correctness"] for run in LEARNT])
+    for name in ("shadow, undefended", "shadow, own classifier", "shadow, target's classifier"):
+        assert abs(learnt(name, "nn_nasr") - gap) < 0.03
+
+
+def test_a_purifier_does_not_help_against_an_adversary_who_has_one():
+    for run in LEARNT:
+        behind = run["purifier"]["adaptive"]
+        assert behind["confidence"] > behind["correctness"] + 0.03
+        assert behind["confidence"] > run["purifier"]["unaware"]["confidence"] + 0.03
+        assert run["purifier"]["labels_changed"] < 0.04
+    difference = [run["purifier"]["adaptive"]["confidence"] - run["undefended"]["confidence"] for run in LEARNT]
+    assert abs(np.mean(difference)) < 0.02
+
+
+def test_which_defences_look_masked_in_an_audit():
+    """As published with all its noise or a good part of it, and the strongest form; `TopK` and others do not."""
+    for run in LEARNT:
+        found = run["looks_masked"]
+        assert found["MemGuard"]
+        assert found["MemGuard, strongest form"]
+        assert all(found[f"MemGuard, budget {budget}"] for budget in (1, 0.5, 0.3))
+        assert not found["none"]
+
+
 def test_accuracies_are_of_thresholds_per_class_that_are_set_on_the_shadow():
     logits, labels = np.zeros((120, 30)), np.tile(np.arange(30), 4)
     logits[np.arange(120), labels] = np.where(np.arange(120) < 60, 5.0, 3.0)

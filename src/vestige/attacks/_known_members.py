@@ -72,6 +72,18 @@ def member_log_odds(
     return np.asarray(log_p[:, 0] - log_p[:, 1])
 
 
+def of_sorted(
+    known_probabilities: np.ndarray, known_member: np.ndarray, probabilities: np.ndarray, classifier: Any
+) -> Float[np.ndarray, " record"]:
+    """Return the log-odds of membership by a classifier that reads probabilities in rising order.
+
+    Raises:
+        InputError: As `member_log_odds`.
+    """
+    tables = (np.sort(table, axis=1) for table in (known_probabilities, probabilities))
+    return member_log_odds(next(tables), known_member, next(tables), classifier)
+
+
 def check_known(known_features: np.ndarray, known_member: np.ndarray, features: np.ndarray) -> None:
     """Refuse what no classifier can learn from.
 

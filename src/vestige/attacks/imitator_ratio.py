@@ -172,6 +172,7 @@ def fit_with_imitators(
     source="ours; after Du et al. 2026 (IMIA)",
     cites="du2026imitative",
     needs=_NEEDS,
+    natural_threshold=0.0,
     fit=fit_with_imitators,
 )
 def learnt_ratio_with_imitators(

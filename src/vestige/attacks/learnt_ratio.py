@@ -22,6 +22,7 @@ __all__ = ["FEATURES", "FEWEST_MODELS", "LearntWeights", "fit_learnt_ratio", "la
     source="ours; related: He et al. 2024 (RAPID)",
     cites="he2024rapid",
     needs=f"{FEWEST_MODELS} shadow models or more, trained on random halves of the audited records",
+    natural_threshold=0.0,
     fit=fit_learnt_ratio,
 )
 def learnt_ratio(
@@ -107,6 +108,7 @@ def _fit_to_labels(
     cites="he2024rapid",
     needs=f"predicted labels of copies of each record, of the model and of {FEWEST_MODELS} shadow models or more, "
     "trained on random halves",
+    natural_threshold=0.0,
     fit=_fit_to_labels,
 )
 def label_only_learnt_ratio(

@@ -16,6 +16,7 @@ from vestige.attacks._known_members import (
     check_known,
     member_log_odds,
     network,
+    of_sorted,
     one_hot,
     standardised,
 )
@@ -214,12 +215,51 @@ def nn_memguard(
         code. Deviations: 30 epochs of Adam instead of 400 of plain gradient descent in batches of 64, whose steps fall
         to a tenth at epoch 300.
     """
-    return member_log_odds(
-        np.sort(known_probabilities, axis=1),
-        known_member,
-        np.sort(probabilities, axis=1),
-        network(512, 256, 128, epochs=30) if classifier is None else classifier,
-    )
+    model = _memguard_s() if classifier is None else classifier
+    return of_sorted(known_probabilities, known_member, probabilities, model)
+
+
+@attack(
+    definition="log-odds of membership by a classifier of the sorted probabilities, rounded to one decimal",
+    source="Jia et al. 2019",
+    cites="jia2019memguard",
+    natural_threshold=0.0,
+)
+def nn_memguard_rounded(
+    known_probabilities: Float[np.ndarray, "known class"],
+    known_member: Bool[np.ndarray, " known"],
+    probabilities: Float[np.ndarray, "record class"],
+    *,
+    classifier: Any = None,
+) -> Float[np.ndarray, " record"]:
+    """Score each record by a classifier that reads its probabilities in rising order, each rounded to one decimal.
+
+    Small noise on answers is rounded away, from those that are learnt from as from those that are scored.
+
+    Args:
+        known_probabilities: As of `nn_memguard`.
+        known_member: As of `nn_memguard`.
+        probabilities: As of `nn_memguard`.
+        classifier: As of `nn_memguard`.
+
+    Returns:
+        As `nn_memguard`.
+
+    Raises:
+        InputError: As `nn_memguard`.
+
+    Example:
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> known, member = np.array([[0.99, 0.01], [0.4, 0.6]] * 4), np.array([True, False] * 4)
+        >>> score = nn_memguard_rounded(known, member, np.array([[0.01, 0.99], [0.62, 0.38]]), classifier=GaussianNB())
+        >>> bool(score[0] > 0 > score[1])
+        True
+
+    Source:
+        Jia et al. 2019, the adaptive attack by rounding. Deviations: as of `nn_memguard`.
+    """
+    known, rounded = np.round(known_probabilities, 1), np.round(probabilities, 1)
+    return of_sorted(known, known_member, rounded, _memguard_s() if classifier is None else classifier)
 
 
 @attack(
@@ -273,6 +313,10 @@ def nn_augmentation(
     known_bits, bits = known_correct.astype(np.float64), correct.astype(np.float64)
     model = network(10, 10, epochs=30, step=0.01) if classifier is None else classifier
     return by_class(known_bits, known_labels, known_member, bits, labels, model)
+
+
+def _memguard_s() -> Any:
+    return network(512, 256, 128, epochs=30)
 
 
 def _answer_and_class(

@@ -123,7 +123,7 @@ def all_checks(audit: HonestAudit, seed: int) -> list[Check]:
     rocs = {f"attack {k}": roc(m[side], m[~side]) for k, m in enumerate(means)}
     n_members = int(side.sum())
     right = unit_means((audit.predicted == audit.labels).astype(float), number)
-    above_zero = (audit.answers > 0).sum(axis=1)
+    told = preflight.n_classes_told(audit.answers)
     losses = losses_from_phi(audit.shadow_phi)
     behaviours = [
         preflight.behaviour(loss, is_in, audit.units) for loss, is_in in zip(losses, audit.is_in, strict=True)
@@ -147,7 +147,7 @@ def all_checks(audit: HonestAudit, seed: int) -> list[Check]:
         preflight.subjects_on_both_sides(0, 0),
         preflight.records_per_subject(np.bincount(number), side) if audit.units is not None else None,
         preflight.rounded_probabilities(""),
-        preflight.masked_answers(rocs["attack 0"], roc(right[side], right[~side]), above_zero, audit.answers.shape[1]),
+        preflight.masked_answers(rocs["attack 0"], roc(right[side], right[~side]), told, audit.answers.shape[1]),
         preflight.promised_privacy(rocs, lambda fpr: fpr, "nothing"),
         preflight.constant_answers(preflight.row_hashes(audit.answers)),
     ]

@@ -8,8 +8,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from vestige import Predictions, audit
+from vestige.core.outputs import Probabilities
 from vestige.core.result import Validity
-from vestige.evaluation.preflight.masked_answers import masked_answers
+from vestige.defences import StrongestMemGuard, TopK
+from vestige.evaluation.preflight.masked_answers import masked_answers, n_classes_told
 from vestige.evaluation.roc import roc
 
 N, N_CLASSES = 600, 6
@@ -27,7 +29,7 @@ def answers_of(model, seed):
 def checked(p, labels, member):
     right, largest = p.argmax(axis=1) == labels, p.max(axis=1)
     of_largest, of_right = (roc(values[member], values[~member]) for values in (largest, right.astype(float)))
-    return masked_answers(of_largest, of_right, (p > 0).sum(axis=1), p.shape[1])
+    return masked_answers(of_largest, of_right, n_classes_told(p), p.shape[1])
 
 
 MODELS = {
@@ -50,7 +52,8 @@ def test_honest_models_are_not_flagged(name):
 def test_a_network_whose_answers_only_keep_the_class_is_flagged():
     p, labels, member = answers_of(MODELS["network"](0), 0)
     flat = np.full(p.shape, (1 - 0.001) / N_CLASSES)
-    flat[np.arange(2 * N), p.argmax(axis=1)] += 0.001
+    flat[np.arange(2 * N), p.argmax(axis=1)] += 0.002
+    flat[np.arange(2 * N), p.argmin(axis=1)] -= 0.001
     found = checked(flat, labels, member)
     assert found.validity is Validity.LIMITED
     assert "the largest probability does not (AUC 0.500)" in found.message
@@ -66,8 +69,33 @@ def test_answers_that_are_cut_off_are_flagged_in_an_audit(k):
     cut = np.where(p >= np.sort(p, axis=1)[:, [-k]], p, 0)
     cut /= cut.sum(axis=1, keepdims=True)
     checks = {c.name: c for c in audit(Predictions(cut, labels, member)).preflight.checks}
-    assert f"are above 0 for {k} of 6 classes" in checks["masked_answers"].message
+    assert f"tell {k} of 6 classes, the others are 0" in checks["masked_answers"].message
     assert "masked_answers" not in {c.name for c in audit(Predictions(p, labels, member)).preflight.checks}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("defence", [TopK(1), TopK(3), StrongestMemGuard()])
+def test_our_defences_that_cut_off_are_flagged_in_an_audit(defence):
+    p, labels, member = answers_of(MODELS["network"](0), 0)
+    checks = {c.name: c for c in audit(Predictions(defence(Probabilities(p)), labels, member)).preflight.checks}
+    assert "share one value" in checks["masked_answers"].message
+
+
+def test_noise_that_is_seen_in_the_lead_alone_is_flagged_in_an_audit():
+    """As MemGuard leaves answers: the largest probability tells what right and wrong tells, the second undoes it."""
+    rng = np.random.default_rng(0)
+    member, labels = np.arange(2 * N) < N, rng.integers(N_CLASSES, size=2 * N)
+    right = member | (rng.random(2 * N) < 0.6)
+    p = np.empty((2 * N, N_CLASSES))
+    largest = 0.8 + 0.01 * right + 0.01 * rng.normal(size=2 * N)
+    p[:] = ((1 - largest) / (N_CLASSES - 1))[:, None]
+    p[member] *= 0.2
+    predicted = np.where(right, labels, (labels + 1) % N_CLASSES)
+    p[np.arange(2 * N), (predicted + 1) % N_CLASSES] += np.where(member, 0.8 * (1 - largest), 0)
+    p[np.arange(2 * N), predicted] = largest
+    checks = {c.name: c for c in audit(Predictions(p, labels, member)).preflight.checks}
+    assert "and its lead over the second does not" in checks["masked_answers"].message
+    assert checked(p, labels, member) is None  # nothing else tells
 
 
 def test_no_gap_means_no_flag_and_nothing_is_said_without_answers():

@@ -148,7 +148,7 @@ class Defended:
     def check(self) -> Check:
         """Say in a report what stands in front of the model, and what the defender asked it."""
         how = {
-            KnowsDefence.ADAPTIVE: "knows it and defends the answers of models of its own likewise",
+            KnowsDefence.ADAPTIVE: "knows it and defends the answers of models of its own, if there are some, likewise",
             KnowsDefence.TARGETS_OWN: "has the very defence that was fitted to this model",
             KnowsDefence.UNAWARE: "does not know of it",
         }[self.known]

@@ -17,7 +17,7 @@ from vestige.core.predictions import Predictions
 from vestige.core.result import Adversary, Check, NotRun, Provenance, ThreatModel, Validity
 from vestige.core.signal import KNOWLEDGE
 from vestige.evaluation import preflight
-from vestige.evaluation.roc import Roc
+from vestige.evaluation.roc import Roc, roc
 from vestige.evaluation.units import on_both_sides
 from vestige.signals.losses import losses_from_phi
 
@@ -103,9 +103,14 @@ def _checks_of_answers(audited: AuditInputs) -> list[Check | None]:
 
 
 def _masked(audited: AuditInputs, curves: Mapping[str, Roc]) -> Check | None:
-    n_positive, n_classes = audited.target.observed.n_positive, audited.target.predictions.n_classes
-    kept = None if n_positive is None else n_positive[audited.target.keep]
-    return preflight.masked_answers(curves.get("max_confidence"), curves.get("correctness"), kept, n_classes)
+    observed, keep, units = audited.target.observed, audited.target.keep, audited.units
+    n_told, lead, of_lead = observed.n_told, observed.lead, None
+    if lead is not None:
+        leads = units.score(lead[keep])
+        of_lead = roc(leads[units.member], leads[~units.member])
+    told = curves.get("max_confidence"), curves.get("correctness")
+    kept = None if n_told is None else n_told[keep]
+    return preflight.masked_answers(*told, kept, audited.target.predictions.n_classes, lead=of_lead)
 
 
 def _promised(audited: AuditInputs, curves: Mapping[str, Roc]) -> Check | None:

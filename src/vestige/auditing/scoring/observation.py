@@ -46,7 +46,8 @@ class Observed:
         predicted: Predicted class of every record, where it is known.
         losses: Loss of every record's true class, where it is known.
         row_hashes: A 64-bit hash of each row of logits, probabilities, phi or losses, where there are any.
-        n_positive: Classes with a probability above 0 in each answer, where there are probabilities.
+        n_told: Classes with a probability of their own in each answer, where there are probabilities.
+        lead: By how much the largest probability of each answer is above the second, where there are probabilities.
         rounding: To what probabilities are rounded so that rows miss 1, in words; empty where they are not.
         digest: SHA-256 of the outputs and of every column given with them.
         not_run: Attacks that need something else.
@@ -57,7 +58,8 @@ class Observed:
     predicted: np.ndarray | None
     losses: np.ndarray | None
     row_hashes: np.ndarray | None
-    n_positive: np.ndarray | None
+    n_told: np.ndarray | None
+    lead: np.ndarray | None
     rounding: str
     digest: str
     not_run: tuple[NotRun, ...]
@@ -91,8 +93,7 @@ def observe(
     kept = {name: np.empty(n, dtype=dtype) for name, dtype in _KEPT.items() if name in given}
     hashes = None if vector is None else np.empty(n, dtype=np.uint64)
     missed: list[tuple[np.ndarray, np.ndarray]] = []
-    n_positive = np.empty(n, dtype=np.int64)
-    digest = hashlib.sha256()
+    told, digest = np.empty((2, n)), hashlib.sha256()
 
     def work(start: int, blocks: Mapping[type, np.ndarray]) -> int:
         rows = slice(start, start + len(next(iter(blocks.values()))))
@@ -100,7 +101,7 @@ def observe(
             check_block(output, blocks[type(output)], start)
         if Probabilities in blocks:
             missed.append(rows_that_miss_one(blocks[Probabilities], start))
-            n_positive[rows] = np.count_nonzero(blocks[Probabilities], axis=1)
+            told[:, rows] = _n_told_and_lead(blocks[Probabilities])
         signals = _signals(blocks, predictions.labels[rows], arithmetic, phi_limit)
         for attack in played:
             scores[attack.name][rows] = attack.play(_with_made(signals, attack))
@@ -118,12 +119,18 @@ def observe(
         predicted=kept.get("predicted"),
         losses=kept.get("losses"),
         row_hashes=hashes,
-        n_positive=n_positive if missed else None,
+        n_told=told[0].astype(np.int64) if missed else None,
+        lead=told[1] if missed else None,
         rounding=rounding_of_table(predictions, missed),
         digest=digest.hexdigest(),
         not_run=tuple(NotRun(a.name, a.needs) for a in attacks if a not in played),
         phi_limit=phi_limit,
     )
+
+
+def _n_told_and_lead(p: np.ndarray) -> np.ndarray:
+    highest = np.partition(p, -2, axis=1)
+    return np.stack([preflight.n_classes_told(p), highest[:, -1] - highest[:, -2]])
 
 
 def _whole(ends: Iterable[int], n: int) -> Iterator[int]:

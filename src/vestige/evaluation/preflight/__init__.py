@@ -17,7 +17,7 @@ from vestige.evaluation.preflight.constant_answers import constant_answers
 from vestige.evaluation.preflight.duplicates import duplicates
 from vestige.evaluation.preflight.equal_predictions import equal_predictions
 from vestige.evaluation.preflight.inverted_scores import inverted_scores
-from vestige.evaluation.preflight.masked_answers import masked_answers
+from vestige.evaluation.preflight.masked_answers import masked_answers, n_classes_told
 from vestige.evaluation.preflight.promised_privacy import promised_privacy
 from vestige.evaluation.preflight.records_per_subject import records_per_subject
 from vestige.evaluation.preflight.reference_counts import reference_counts
@@ -42,6 +42,7 @@ __all__ = [
     "equal_predictions",
     "inverted_scores",
     "masked_answers",
+    "n_classes_told",
     "promised_privacy",
     "records_per_subject",
     "reference_counts",
