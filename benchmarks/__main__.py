@@ -11,6 +11,7 @@ from benchmarks import (
     answer_defences,
     audit_from_files,
     boundary_distance,
+    defence_comparison,
     private_training,
     querying,
     reference_attacks,
@@ -29,6 +30,7 @@ BENCHMARKS = {
     **boundary_distance.BENCHMARKS,
     **answer_defences.BENCHMARKS,
     **private_training.BENCHMARKS,
+    **defence_comparison.BENCHMARKS,
 }
 
 

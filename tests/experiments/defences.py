@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from tests.defences import memguard_study
+from tests.experiments import regularised
 from tests.experiments.risk_causes import section
 from tests.experiments.settings import location_recipe
 from tests.experiments.study import circumstances
@@ -124,7 +125,7 @@ def page() -> str:
         f"| {row.defence} | {row.metric.split(', ', 1)[1]} | {row.value:.3f} [{row.lower:.3f}, {row.upper:.3f}] |"
         for row in worst.itertuples()
     ]
-    return "\n".join([*lines, "", section(), "", *memguard_study.section()]) + "\n"
+    return "\n".join([*lines, "", section(), "", *memguard_study.section(), "", *regularised.lines()]) + "\n"
 
 
 if __name__ == "__main__":

@@ -15,13 +15,13 @@ from vestige.core.errors import InputError, TrainingError
 from vestige.core.records import Records
 from vestige.training.adversarial_regularisation import (
     AdversarialRegularisation,
+    Adversary,
     Alternation,
     MembershipNetwork,
     Penalty,
     PublishedRounds,
-    _Adversary,
 )
-from vestige.training.classifier import generator_of, global_stream, seed_of
+from vestige.training.classifier import generator_of, global_stream, seed_of, tensors_of
 from vestige.training.defences import Defence
 from vestige.training.dp_sgd import DPSGD
 from vestige.training.identity import is_reusable
@@ -136,7 +136,7 @@ def test_a_training_by_hand(penalty):
 
 def test_the_logarithm_has_a_floor():
     """A classifier gains nothing more from a record that is known for a nonmember."""
-    adversary = _Adversary(regularised(recipe(mlp)), 0, 3, "cpu")
+    adversary = Adversary(regularised(recipe(mlp)), 0, 3, tensors_of(REFERENCE, "cpu"))
     adversary.network = type("Fixed", (nn.Module,), {"forward": lambda self, outputs, labels: 40 * outputs[:, 0]})()
     outputs = torch.tensor([[-1.0, 0, 0], [0.0, 0, 0]], requires_grad=True)
     paid = adversary.mixed(torch.zeros(2), outputs, torch.zeros(2, dtype=torch.int64), 0)
@@ -225,14 +225,21 @@ def memorised(n, seed):
     return Records(inputs, np.arange(n) % 3)
 
 
-def fitted(strength, penalty=Penalty.LOG):
+def memorising(strength, penalty=Penalty.LOG):
     """Labels by chance, which members are remembered with."""
     adam = functools.partial(torch.optim.Adam, lr=0.02)
-    it = AdversarialRegularisation(
+    return AdversarialRegularisation(
         recipe(wide, epochs=60, batch_size=16, optimiser=adam), memorised(48, 2), strength=strength, penalty=penalty,
         attacker=small, schedule=Alternation(3, alone=0), optimiser=functools.partial(torch.optim.Adam, lr=0.01),
     )  # fmt: skip
-    return it.fit(memorised(48, 1), seed=1)
+
+
+def fitted(strength, penalty=Penalty.LOG):
+    return memorising(strength, penalty).fit(memorised(48, 1), seed=1)
+
+
+def diverging():
+    return memorising(10.0)
 
 
 @pytest.mark.parametrize("penalty", Penalty)

@@ -10,7 +10,8 @@ from vestige.targets.objects import torch_module
 from vestige.training import strategies
 from vestige.training.classifier import device_of, tensors_of
 from vestige.training.executors.processes import Processes
-from vestige.training.stacked import _Stack, _started, _taken
+from vestige.training.stacked import Stack, _started
+from vestige.training.stacked import taken as rows_taken
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def test_models_are_trained_on_the_processor_otherwise():
 def test_a_stack_has_the_numbers_of_its_rows_beside_its_records(monkeypatch):
     """A card refuses rows by numbers that lie elsewhere; the processor would not notice."""
     with FakeTensorMode(), pytest.raises(RuntimeError, match="same device"):
-        _taken(torch.empty(4, 3, device="cuda"), torch.zeros((2, 2), dtype=torch.int64))
+        rows_taken(torch.empty(4, 3, device="cuda"), torch.zeros((2, 2), dtype=torch.int64))
     it, member, records = recipe(mlp), membership(*UNEQUAL), table()
-    stack = _Stack.of(it, [_started(it, i, i, row, (), "cpu") for i, row in enumerate(member)])
+    stack = Stack.of(it, [_started(it, i, i, row, (), "cpu") for i, row in enumerate(member)])
     stack.weights, stack.buffers = {}, {}
     seen = []
 
@@ -46,10 +47,10 @@ def test_a_stack_has_the_numbers_of_its_rows_beside_its_records(monkeypatch):
 
     def taken(pool, rows):
         assert pool.device == rows.device
-        return _taken(pool, rows)
+        return rows_taken(pool, rows)
 
     monkeypatch.setattr(stack, "_step", step)
-    monkeypatch.setattr("vestige.training.stacked._taken", taken)
+    monkeypatch.setattr("vestige.training.stacked.taken", taken)
     stack.epoch((*tensors_of(records, "meta"), None), records.n_classes)
     assert seen == [("meta", "meta", (3, n, 6)) for n in (8, 8, 7)]
 

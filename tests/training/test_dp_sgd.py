@@ -264,28 +264,78 @@ def test_noise_that_does_not_know_the_clip_is_found(monkeypatch):
             check()
 
 
-def test_a_clip_of_the_mean_of_a_batch_is_found(monkeypatch):
-    def wrong(self, losses, calls, network):
-        weights = list(network.parameters())
-        gradients = torch.autograd.grad(losses.mean(), weights, retain_graph=True)
-        norm = torch.sqrt(sum(((g**2).sum() for g in gradients), torch.zeros(())))
-        return losses.mean() * (self.defence.clip / norm).clamp(max=1.0) / self.n_expected * len(losses)
+def of_the_mean(self, losses, calls, network):
+    """What `mean_of` returns, if the mean of the batch is clipped."""
+    weights = list(network.parameters())
+    gradients = torch.autograd.grad(losses.mean(), weights, retain_graph=True)
+    norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
+    return losses.mean() * (self.defence.clip / norm).clamp(max=1.0) / self.n_expected * len(losses)
 
-    monkeypatch.setattr(PrivateGradients, "mean_of", wrong)
+
+def test_a_clip_of_the_mean_of_a_batch_is_found(monkeypatch):
+    monkeypatch.setattr(PrivateGradients, "mean_of", of_the_mean)
     for check in (check_sensitivity, check_audit):
         with pytest.raises(AssertionError):
             check()
 
 
-def test_a_step_is_divided_by_the_expected_batch():
-    """Opacus 1.0 to 1.6 took another one on small data (its issue 819); a batch's own size would tell of it."""
+def update(n, rows):
+    """What a step of a training on the first `n` records takes from the weights; the randomness is always the same."""
+    defence = DPSGD(0.25, noise=0.5)
+    it = in_double(functools.partial(mlp, nn.Tanh), defences=(defence,))
+    with global_stream(3):
+        classifier = it.new_classifier()
+    records = Records(30 * table().inputs, table().labels)
+    x, y = torch.tensor(records.inputs)[:n], torch.tensor(records.labels)[:n]
+    private, network = PrivateGradients.of(it, defence, classifier, x, y, 0), classifier.network
+    with private.watched(network, len(rows)) as calls:
+        outputs = network(x[rows].double())
+    private.mean_of(functional.cross_entropy(outputs, y[rows], reduction="none"), calls, network).backward()
+    private.add_noise(network)
+    return torch.cat([w.grad.flatten() for w in network.parameters() if w.grad is not None])
+
+
+def check_replay():
+    """The training with one record more, played with the same randomness, takes a step that differs by a clip."""
+    for n in range(4, 20):  # data of less than a batch of 8, and of three
+        rows = torch.arange(min(n, 6))
+        same, with_it = (update(n + 1, some) for some in (rows, torch.cat([rows, torch.tensor([n])])))
+        for other in (same, with_it):
+            assert float((other - update(n, rows)).norm()) <= 0.25 / 8 * (1 + 1e-6)
+
+
+def test_a_step_of_data_with_one_record_more_differs_by_a_clip():
+    check_replay()
+
+
+def test_a_divisor_that_follows_the_number_of_records_is_found(monkeypatch):
+    """Opacus 1.0 to 1.6: records over steps, rounded down. On small data one record more changes it (its issue 819)."""
+    right = PrivateGradients.of
+
+    def wrong(recipe, defence, classifier, inputs, labels, seed):
+        private, n = right(recipe, defence, classifier, inputs, labels, seed), len(labels)
+        private.n_expected = n // math.ceil(n / recipe.batch_size)
+        return private
+
+    monkeypatch.setattr(PrivateGradients, "of", wrong)
+    with pytest.raises(AssertionError):
+        check_replay()
+
+
+def test_a_clip_of_the_mean_is_found_by_replay_as_well(monkeypatch):
+    monkeypatch.setattr(PrivateGradients, "mean_of", of_the_mean)
+    with pytest.raises(AssertionError):
+        check_replay()
+
+
+def test_a_step_is_divided_by_the_batch_size():
     rows = torch.arange(3)
     a, b = (one_step(table(), rows, (DPSGD(0.25, noise=0.0),), n) for n in (8, 24))
     torch.testing.assert_close(a, b)
-    it = recipe(mlp, batch_size=100, defences=(DPSGD(1.0, noise=1.0),))
+    defence = DPSGD(1.0, noise=1.0)
+    it = recipe(mlp, batch_size=100, defences=(defence,))
     x, y = torch.tensor(table().inputs), torch.tensor(table().labels)
-    assert it.private is not None
-    assert PrivateGradients.of(it, it.private, it.new_classifier(), x, y, 0).n_expected == 48
+    assert PrivateGradients.of(it, defence, it.new_classifier(), x, y, 0).n_expected == 100
 
 
 def test_poisson_draws():

@@ -5,14 +5,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import StrEnum
 from itertools import pairwise
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vestige.core.errors import InputError, TrainingError
+from vestige.core.errors import InputError, TrainingError, UnsupportedModelError
 from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.training.classifier import (
@@ -26,6 +27,9 @@ from vestige.training.classifier import (
 from vestige.training.defences import Data, Defence
 from vestige.training.identity import identity_of, plain
 from vestige.training.plain import ANSWER_BATCH
+from vestige.training.stacked import reason_against_network
+from vestige.training.stacked_adversaries import Adversaries, JoinedRows, rows_of_batch
+from vestige.training.stacked_layers import Masks, StackedNetwork, UnderVmap, is_changed, simple_layers
 from vestige.training.torch_recipe import Adam, TorchRecipe
 
 _FLOOR = math.log(1e-8)  # of log I: below it, the classifier could gain without end from a record
@@ -41,6 +45,18 @@ class Penalty(StrEnum):
 
     LOG = "logarithm"
     LINEAR = "linear"
+
+    def paid(self, logits: Tensor) -> Tensor:
+        """Return what each member pays, by the attacker's logit of its membership."""
+        if self == Penalty.LOG:
+            return functional.logsigmoid(logits).clamp(min=_FLOOR)
+        return logits.sigmoid() - 0.5
+
+    def loss(self, logits: Tensor, member: Tensor, reduction: str = "mean") -> Tensor:
+        """Return the attacker's loss; `reduction` as of torch's own losses."""
+        if self == Penalty.LOG:
+            return functional.binary_cross_entropy_with_logits(logits, member, reduction=reduction)
+        return functional.mse_loss(logits.sigmoid(), member, reduction=reduction)
 
 
 @runtime_checkable
@@ -159,6 +175,15 @@ class MembershipNetwork(nn.Module):
         return joint[:, 0]
 
 
+def _stacked(network: nn.Module, masks: Masks) -> StackedNetwork:
+    """The implementation of a stack of attackers: a user's own go through `vmap`."""
+    if type(network) is MembershipNetwork and not is_changed(network):
+        rows = [simple_layers(part) for part in (network.answers, network.labels, network.joint)]
+        if None not in rows:
+            return JoinedRows(network, [row for row in rows if row], network.probabilities, masks)
+    return UnderVmap(network, masks)
+
+
 def _layers(widths: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*(layer for n_in, n_out in pairwise(widths) for layer in (nn.Linear(n_in, n_out), nn.ReLU())))
 
@@ -166,6 +191,8 @@ def _layers(widths: Sequence[int]) -> nn.Sequential:
 @dataclass(frozen=True, eq=False)
 class AdversarialRegularisation:
     """A torch recipe whose classifier pays for every member that an attacker, trained beside it, recognises.
+
+    Several models are trained as one stack, their attackers as another, where both networks allow it.
 
     The history has the attacker's accuracy in every epoch, `attacker_accuracy`; NaN in one in which it took no step.
 
@@ -213,6 +240,9 @@ class AdversarialRegularisation:
                 "are, found one; take one of the two defences."
             )
 
+    bfloat16: ClassVar[bool] = False
+    """Whether training may be done in it, as of a torch recipe."""
+
     @property
     def third_pools(self) -> Mapping[str, Records]:
         """Records by what they are for that decide the models and are never audited."""
@@ -239,15 +269,63 @@ class AdversarialRegularisation:
             TrainingError: As of the base, or training diverged: the loss of members is higher than it began.
             InputError: The reference records have other classes.
         """
+        adversary = Adversary(self, seed, records.n_classes, self._reference(records, device_of(device)))
+        base = replace(self.base, defences=(*self.base.defences, adversary))
+        model = base.fit(records, seed=seed, start=start, validation=validation, checkpoints=checkpoints, device=device)
+        return self._judged(model, adversary, records)
+
+    def fit_stack(
+        self,
+        records: Records,
+        member: Bool[np.ndarray, "model record"],
+        *,
+        seeds: Sequence[int],
+        checkpoints: Sequence[int] = (),
+    ) -> list[Model | TrainingError]:
+        """Train classifiers and their attackers on each row of a membership matrix, all at once.
+
+        They are those of `fit`, to rounding; arguments and errors as of `vestige.training.stacked.train_stack`.
+        """
+        reason = self.reason_against_stacks()
+        if reason:
+            raise UnsupportedModelError(f"Expected networks that can be trained in a stack, found that {reason}.")
+        reference = self._reference(records, device_of(None))
+        each = [Adversary(self, seed, records.n_classes, reference) for seed in seeds]
+        base = replace(self.base, defences=(*self.base.defences, Adversaries(each, _stacked)))
+        found: list[Model | TrainingError] = []
+        models = base.fit_stack(records, member, seeds=seeds, checkpoints=checkpoints)
+        for model, adversary, row in zip(models, each, member, strict=True):
+            try:
+                if isinstance(model, Model):
+                    model = self._judged(model, adversary, records.take(row))
+                found.append(model)
+            except TrainingError as error:
+                found.append(error)
+        return found
+
+    def reason_against_stacks(self) -> str:
+        """Return why models cannot be trained as one, in words; empty if they can, as far as their layers tell."""
+        reason = self.base.reason_against_stacks()
+        if reason:
+            return reason
+        with torch.random.fork_rng(devices=[]):
+            attacker = self.attacker(self.reference.n_classes)
+            optimiser = self.optimiser(attacker.parameters())
+        reason = reason_against_network(attacker, optimiser)
+        return reason and f"in its attacker {reason}"
+
+    def _reference(self, records: Records, device: str) -> tuple[Tensor, Tensor]:
         if self.reference.n_classes != records.n_classes:
             raise InputError(
                 f"Expected reference records of the {records.n_classes} classes of the members, found "
                 f"{self.reference.n_classes}; give both the same classes."
             )
-        adversary = _Adversary(self, seed, records.n_classes, device_of(device))
-        base = replace(self.base, defences=(*self.base.defences, adversary))
-        model = base.fit(records, seed=seed, start=start, validation=validation, checkpoints=checkpoints, device=device)
-        before, after = adversary.first_loss, _loss(model.classifier, *tensors_of(records, adversary.device))
+        return tensors_of(self.reference, device)
+
+    def _judged(self, model: Model, adversary: "Adversary", records: Records) -> Model:
+        """The model of a training that did not diverge, with what its attacker found in the history."""
+        device = str(adversary.reference[1].device)
+        before, after = adversary.first_loss, _loss(model.classifier, *tensors_of(records, device))
         if self.strength > 0 and not after <= max(before, math.log(records.n_classes)):
             raise TrainingError(
                 f"Expected a loss of members that training lowers, found {after:.3g} after {before:.3g}: training "
@@ -259,6 +337,33 @@ class AdversarialRegularisation:
             for m in (*model.checkpoints, model)
         )
         return replace(last, checkpoints=tuple(earlier))
+
+    def n_steps(self, n_records: int) -> int:
+        """Return the classifier's steps of an epoch on so many records; raises as that of the base."""
+        return self.base.n_steps(n_records)
+
+    def n_weights(self, n_classes: int) -> int:
+        """Return how many numbers both optimisers move for one model."""
+        with torch.random.fork_rng(devices=[]):
+            attacker = self.attacker(n_classes)
+        return self.base.n_weights(n_classes) + sum(weight.numel() for weight in attacker.parameters())
+
+    def settled(self, n_records: int) -> "AdversarialRegularisation":
+        """Return itself: its base has no epsilon that would leave anything to settle."""
+        return self
+
+    def shortened(self, n_records: int, epochs: int) -> "AdversarialRegularisation":
+        """Return a recipe whose steps take as long as those of a whole training on the average.
+
+        Args:
+            n_records: Of a whole training.
+            epochs: Of the measurement.
+        """
+        n_batches = self.n_steps(n_records)
+        rounds = [turn for n in range(self.epochs) for turn in self.schedule.rounds(n, n_batches)]
+        own, others = (sum(map(len, batches)) for batches in zip(*rounds, strict=True))
+        schedule = Alternation(max(1, round(own / max(others, 1))), alone=0)
+        return replace(self, base=self.base.shortened(n_records, epochs), schedule=schedule)
 
     def identity(self) -> Mapping[str, Any]:
         """Return everything that decides the model; see `vestige.core.recipe.Recipe.identity`."""
@@ -280,38 +385,48 @@ class AdversarialRegularisation:
         return self.base.load(files)
 
 
-class _Adversary(Defence):
-    """The attacker of one training, as a part of its recipe."""
+class Adversary(Defence):
+    """The attacker of one training, as a part of its recipe.
 
-    def __init__(self, recipe: AdversarialRegularisation, seed: int, n_classes: int, device: str) -> None:
-        self.recipe, self.device = recipe, device
+    Args:
+        recipe: How it is trained.
+        seed: Of the model.
+        n_classes: Of the classifier.
+        reference: Inputs and labels of the reference records, where the training is.
+    """
+
+    def __init__(
+        self, recipe: AdversarialRegularisation, seed: int, n_classes: int, reference: tuple[Tensor, Tensor]
+    ) -> None:
+        self.recipe, self.reference, self.device = recipe, reference, str(reference[1].device)
         with naming_failures("an attacker to train", "check what makes it and its optimiser"):
             with global_stream(seed_of(seed, "attacker")):
-                self.network = recipe.attacker(n_classes).to(device).eval()
+                self.network = recipe.attacker(n_classes).to(self.device).eval()
             self.optimiser = recipe.optimiser(self.network.parameters())
-        self.reference = tensors_of(recipe.reference, device)
         self.order = generator_of(seed, "attacker order")
         self.accuracies: list[float] = []
         self.first_loss = math.nan
 
+    def begin(self, classifier: nn.Module, inputs: Tensor, labels: Tensor) -> None:
+        """Note the loss of members before training."""
+        self.first_loss = _loss(classifier.eval(), inputs, labels)
+        classifier.train()
+
     def mixed(self, losses: Tensor, outputs: Tensor, labels: Tensor, n_epochs: int) -> Tensor:
         """Return the losses with what every member pays."""
         logits: Tensor = self.network.requires_grad_(False)(outputs, labels)
-        if self.recipe.penalty == Penalty.LOG:
-            return losses + self.recipe.strength * functional.logsigmoid(logits).clamp(min=_FLOOR)
-        return losses + self.recipe.strength * (logits.sigmoid() - 0.5)
+        return losses + self.recipe.strength * self.recipe.penalty.paid(logits)
 
     def turns(self, classifier: nn.Module, data: Data, n_epochs: int, n_batches: int) -> Iterator[int]:
         """Yield the classifier's batches, and train the attacker in between."""
         members = data[0], data[1]
         if n_epochs == 0:
-            self.first_loss = _loss(classifier.eval(), *members)
-            classifier.train()
+            self.begin(classifier, *members)
         size, right = self.recipe.base.batch_size, []
         sets = [(pool, torch.randperm(len(pool[1]), generator=self.order)) for pool in (members, self.reference)]
         for own, classifiers in self.recipe.schedule.rounds(n_epochs, n_batches):
             for number in own:
-                parts = [_batch(pool, order, number % n_batches, size) for pool, order in sets]
+                parts = [_batch(pool, rows_of_batch(order, number % n_batches, size)) for pool, order in sets]
                 right.append(self._step(classifier, parts))
             yield from classifiers
         self.accuracies.append(float(np.mean(right)) if right else math.nan)
@@ -327,11 +442,7 @@ class _Adversary(Defence):
         self.optimiser.zero_grad(set_to_none=True)
         with global_stream(int(torch.randint(2**62, (1,), generator=self.order)), self.device):
             logits = self.network.train().requires_grad_(True)(outputs, labels)
-        if self.recipe.penalty == Penalty.LOG:
-            loss = functional.binary_cross_entropy_with_logits(logits, member)
-        else:
-            loss = functional.mse_loss(logits.sigmoid(), member)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self.recipe.penalty.loss(logits, member).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         self.network.eval()
         classifier.train()
@@ -346,8 +457,7 @@ def _loss(classifier: nn.Module, inputs: Tensor, labels: Tensor) -> float:
     return float(functional.cross_entropy(logits.double(), labels))
 
 
-def _batch(pool: tuple[Tensor, Tensor], order: Tensor, number: int, size: int) -> tuple[Tensor, Tensor]:
-    """A batch of a shuffled pool; a number beyond its batches begins again."""
-    first = number * size % max(len(order) - len(order) % size, 1)
-    rows = order[first : first + size].to(pool[1].device)
+def _batch(pool: tuple[Tensor, Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Records of a pool."""
+    rows = rows.to(pool[1].device)
     return pool[0][rows], pool[1][rows]

@@ -3,13 +3,16 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from vestige.core.errors import InputError
+
+if TYPE_CHECKING:
+    from vestige.training.stacked import Stack
 
 Penalty = Callable[[Mapping[str, Tensor]], Tensor]
 """From weights by name, each with an axis of models first, to a penalty for every model."""
@@ -78,6 +81,17 @@ class Defence:
         Args:
             classifier: As it is then, in training mode, in which it is to be left.
             data: All that is trained on.
+            n_epochs: Epochs before this one.
+            n_batches: Of the epoch.
+        """
+        yield from range(n_batches)
+
+    def turns_of_stack(self, stack: "Stack", data: Data, n_epochs: int, n_batches: int) -> Iterator[int]:
+        """Yield which batches of an epoch all models of a stack are trained on, in turn; otherwise as `turns`.
+
+        Args:
+            stack: The models that are still in training.
+            data: All that any of them is trained on.
             n_epochs: Epochs before this one.
             n_batches: Of the epoch.
         """

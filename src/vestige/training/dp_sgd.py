@@ -47,7 +47,7 @@ class DPSGD(Defence):
 
     Noise alone: the recipe's `privacy` reports epsilon. Epsilon alone: the noise is found, within 1 percent. Both:
     training ends with the last epoch that stays below epsilon, or with the recipe's epochs. A batch's sum is divided by
-    the expected size of a batch, whatever its own is.
+    the recipe's batch size, whatever its own is: a number that followed that of the records would tell of one more.
 
     Attributes:
         clip: The most a record's gradient may be, as the norm over all weights that are trained.
@@ -148,7 +148,7 @@ class PrivateGradients:
 
     Args:
         defence: With its noise.
-        n_expected: Records of a step, expected.
+        n_expected: What the sum of a step is divided by: records of a step, expected where there are enough.
         noise: Random stream of the noise.
         by_layer: Whether the norms of a batch's gradients can be had at once, rather than record by record.
     """
@@ -170,8 +170,7 @@ class PrivateGradients:
         _check_alone(recipe, trial, some, few_labels)
         with global_stream(0, str(inputs.device)):
             by_layer = _agree(recipe, trial, some, few_labels)
-        n_expected = min(recipe.batch_size, len(labels))
-        return cls(defence, n_expected, generator_of(seed, "noise of gradients"), by_layer)
+        return cls(defence, recipe.batch_size, generator_of(seed, "noise of gradients"), by_layer)
 
     def watched(self, network: nn.Module, n_records: int) -> Any:
         """Return the context in which the network is to answer a batch; it gives the calls of its layers."""

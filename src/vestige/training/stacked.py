@@ -60,6 +60,11 @@ def reason_against(recipe: "TorchRecipe") -> str:
     with torch.random.fork_rng(devices=[]):
         network = recipe.network()
         optimiser = recipe.optimiser(trained_weights(network))
+    return reason_against_network(network, optimiser)
+
+
+def reason_against_network(network: nn.Module, optimiser: torch.optim.Optimizer) -> str:
+    """Return why networks like this one cannot be stacked under such an optimiser, in words; empty if they can."""
     return next((words for is_so, words in _reasons(network, optimiser) if is_so), "")
 
 
@@ -127,7 +132,7 @@ def train_stack(
     data = inputs, labels, recipe.imitated(records, device)
     held_out = held_out_of(recipe, validation, device)
     with naming_failures("models that can be trained in a stack", "train them one by one", UnsupportedModelError):
-        stack = _Stack.of(recipe, [_started(recipe, i, s, member[i], checkpoints, device) for i, s in enumerate(seeds)])
+        stack = Stack.of(recipe, [_started(recipe, i, s, member[i], checkpoints, device) for i, s in enumerate(seeds)])
         if left_out is not None:
             stack.leave_out(left_out, records.n_records)
         stack.check_records_alone(inputs)
@@ -178,7 +183,7 @@ class _OneRun:
         return changed
 
 
-class _Stack:
+class Stack:
     """The models still in training, their weights stacked along the first axis."""
 
     def __init__(
@@ -204,19 +209,14 @@ class _Stack:
             run.left_out = record
 
     @classmethod
-    def of(cls, recipe: "TorchRecipe", runs: list[_OneRun]) -> "_Stack":
+    def of(cls, recipe: "TorchRecipe", runs: list[_OneRun]) -> "Stack":
         """Stack models that have been started."""
         steps = {-(-run.n_used // recipe.batch_size) for run in runs}
         if len(steps) > 1:
             raise UnsupportedModelError(f"Expected one number of steps per epoch in a stack, found {sorted(steps)}.")
-        network = runs[0].template.network
-        weights, buffers = stack_module_state([run.template.network for run in runs])
-        weights = _leaves(stacked_network(network, Masks([])).packed(weights))
-        # Made for one model's weights, because it may treat them by their number of axes.
-        optimiser = recipe.optimiser(trained_weights(network))
-        optimiser = _fused(
-            _for_others(optimiser, [(w, weights[name]) for name, w in network.named_parameters() if w.requires_grad])
-        )
+        networks = [run.template.network for run in runs]
+        packed = stacked_network(networks[0], Masks([])).packed
+        weights, buffers, optimiser = stacked_weights(networks, recipe.optimiser, packed)
         return cls(recipe, runs, weights, buffers, optimiser, [group["lr"] for group in optimiser.param_groups])
 
     def check_records_alone(self, inputs: Tensor) -> None:
@@ -248,19 +248,19 @@ class _Stack:
         steps = -(-int(counts.max()) // size)
         rows = _filled_up(orders).to(data[0].device)  # `index_select` asks for indices beside what they index
         total, n_seen = torch.zeros(len(self.runs), dtype=torch.float64), torch.zeros_like(counts)
-        for done in range(steps):
+        for done, number in enumerate(self.recipe.turns_of_stack(self, data, n_before, steps)):
             if self.recipe.schedule is not None:
                 factor = self.recipe.schedule((n_before + done / steps) / self.recipe.epochs)
                 set_rates(self.optimiser, self.rates, factor)
-            there = (counts - done * size).clamp(0, size)
-            batch = rows[:, done * size : (done + 1) * size]
-            parts = batch_of(data, partial(_taken, rows=batch))
+            there = (counts - number * size).clamp(0, size)
+            batch = rows[:, number * size : (number + 1) * size]
             weighed = self._weighed(batch, there)
             n_weighed = weighed.sum(dim=1)
+            parts = batch_of(data, partial(taken, rows=batch))
             total, n_seen = total + self._step(parts, there, weighed, n_classes) * n_weighed, n_seen + n_weighed
         floats = [t for t in (*self.weights.values(), *self.buffers.values()) if t.is_floating_point()]
         self.finite = all(bool(t.isfinite().all()) for t in floats)  # then no model need be looked at alone
-        losses: list[float] = (total / n_seen).tolist()
+        losses: list[float] = (total / n_seen.clamp(min=1)).tolist()
         return losses
 
     def _weighed(self, batch: Tensor, there: Tensor) -> Tensor:
@@ -275,7 +275,7 @@ class _Stack:
         """Take one step; `there` are the records of each model's batch, the rest is padding; `weighed` count."""
         inputs, labels, answers = data
         recipe, (n_models, width) = self.recipe, labels.shape
-        prepared = torch.unflatten(recipe.preprocess(inputs.flatten(0, 1)), 0, (n_models, width))
+        prepared = self._prepared(inputs)
         if recipe.augment is not None:
             parts = zip(prepared, there.tolist(), self.runs, strict=True)
             prepared = _filled_up([run.augmented(recipe.augment, x[:n]) for x, n, run in parts])
@@ -295,6 +295,14 @@ class _Stack:
         means.sum().backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return means.detach().cpu().double()
+
+    def _prepared(self, inputs: Tensor) -> Tensor:
+        return torch.unflatten(self.recipe.preprocess(inputs.flatten(0, 1)), 0, inputs.shape[:2])
+
+    @torch.no_grad()
+    def answers(self, inputs: Tensor) -> Tensor:
+        """Return model x record x class logits of inputs, model x record x ..., in evaluation mode."""
+        return self.network.answers(self.weights, self.buffers, self._prepared(inputs), training=False)
 
     def ended(self, place: int, epoch: Epoch, n_classes: int) -> Model | TrainingError | None:
         """Note how a model did in an epoch; return what became of it if that was its last one."""
@@ -329,24 +337,52 @@ class _Stack:
         state = self.network.unpacked(_at(place, self.weights)) | _at(place, self.buffers)
         return {name: tensor.clone() for name, tensor in state.items()}
 
-    def only(self, places: list[int]) -> "_Stack":
+    def only(self, places: list[int]) -> "Stack":
         """Return the stack without the models that have ended."""
         keep = torch.tensor(places)
-        weights = _leaves({name: w[keep] for name, w in self.weights.items()})
-        pairs = list(zip(self.weights.values(), weights.values(), strict=True))
-        optimiser = _for_others(self.optimiser, pairs)
-        for old, new in pairs:
-            optimiser.state[new] = {
-                name: value[keep] if isinstance(value, Tensor) and value.shape == old.shape else value
-                for name, value in self.optimiser.state[old].items()
-            }
+        weights, optimiser = kept_weights(self.weights, self.optimiser, keep)
         buffers = {name: b[keep] for name, b in self.buffers.items()}
-        smaller = _Stack(self.recipe, [self.runs[i] for i in places], weights, buffers, optimiser, self.rates)
+        smaller = Stack(self.recipe, [self.runs[i] for i in places], weights, buffers, optimiser, self.rates)
         smaller.n_records = self.n_records
         return smaller
 
 
-def _taken(pool: Tensor, rows: Tensor) -> Tensor:
+def stacked_weights(
+    networks: Sequence[nn.Module],
+    make: Callable[[Any], torch.optim.Optimizer],
+    packed: Callable[[Weights], Weights] = lambda weights: weights,
+) -> tuple[Weights, Weights, torch.optim.Optimizer]:
+    """Return the weights and buffers of several networks, models first, and an optimiser that moves them all.
+
+    Args:
+        networks: Alike.
+        make: Makes the optimiser of one of them.
+        packed: Brings weights into the layout in which they are trained.
+    """
+    weights, buffers = stack_module_state(list(networks))
+    weights = _leaves(packed(weights))
+    # Made for one model's weights, because it may treat them by their number of axes.
+    optimiser = make(trained_weights(networks[0]))
+    pairs = [(w, weights[name]) for name, w in networks[0].named_parameters() if w.requires_grad]
+    return weights, buffers, _fused(_for_others(optimiser, pairs))
+
+
+def kept_weights(
+    weights: Weights, optimiser: torch.optim.Optimizer, keep: Tensor
+) -> tuple[Weights, torch.optim.Optimizer]:
+    """Return the weights of some models of a stack, and the optimiser that goes on with them."""
+    kept = _leaves({name: w[keep] for name, w in weights.items()})
+    pairs = list(zip(weights.values(), kept.values(), strict=True))
+    other = _for_others(optimiser, pairs)
+    for old, new in pairs:
+        other.state[new] = {
+            name: value[keep] if isinstance(value, Tensor) and value.shape == old.shape else value
+            for name, value in optimiser.state[old].items()
+        }
+    return kept, other
+
+
+def taken(pool: Tensor, rows: Tensor) -> Tensor:
     """Rows of the pool, models first; `index_select` copies whole rows, which indexing does number by number."""
     return torch.unflatten(pool.index_select(0, rows.flatten()), 0, rows.shape)
 

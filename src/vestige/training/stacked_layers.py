@@ -88,29 +88,29 @@ class StackedNetwork:
         """Return what `packed` was given."""
         return weights
 
-    def answers(self, weights: Weights, buffers: Weights, inputs: Tensor, training: bool) -> Tensor:
-        """Return model x record x class logits of inputs, model x record x ..."""
+    def answers(self, weights: Weights, buffers: Weights, inputs: Any, training: bool) -> Tensor:
+        """Return model x record x class logits of inputs, model x record x ...; several inputs come as a tuple."""
         raise NotImplementedError
 
 
 def stacked_network(network: nn.Module, masks: Masks) -> StackedNetwork:
     """Return the implementation for a network."""
-    layers = _simple_layers(network)
+    layers = simple_layers(network)
     return UnderVmap(network, masks) if layers is None else Direct(network, layers, masks)
 
 
-def _simple_layers(network: nn.Module) -> list[nn.Module] | None:
+def simple_layers(network: nn.Module) -> list[nn.Module] | None:
     """The layers in their order, if they are simple ones in a row; one that is used twice is there twice."""
-    if _is_changed(network):
+    if is_changed(network):
         return None
     if type(network) is nn.Sequential:
-        parts = [_simple_layers(child) for child in network]
+        parts = [simple_layers(child) for child in network]
         return None if None in parts else [layer for part in parts if part is not None for layer in part]
     whole = not isinstance(network, nn.Flatten) or (network.start_dim, network.end_dim) == (1, -1)
     return [network] if whole and type(network) in (nn.Linear, nn.Dropout, nn.Flatten, *_ELEMENTWISE) else None
 
 
-def _is_changed(layer: nn.Module) -> bool:
+def is_changed(layer: nn.Module) -> bool:
     """Whether a layer has hooks, or a `forward` of its own, that its class does not show."""
     hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
     return any(hooks) or "forward" in vars(layer)
@@ -137,9 +137,9 @@ class Direct(StackedNetwork):
         """Transpose them back."""
         return {name: w.mT if name in self.transposed else w for name, w in weights.items()}
 
-    def answers(self, weights: Weights, buffers: Weights, inputs: Tensor, training: bool) -> Tensor:
+    def answers(self, weights: Weights, buffers: Weights, inputs: Any, training: bool) -> Tensor:
         """Go through the layers."""
-        x = inputs
+        x: Tensor = inputs
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
                 bias = self.names.get(id(layer.bias))  # it may have none
@@ -164,12 +164,12 @@ class UnderVmap(StackedNetwork):
         holder = nn.ModuleList([copy.deepcopy(network)])
         for parent in list(holder.modules()):
             for name, layer in parent._modules.items():
-                if isinstance(layer, _DROPOUTS) and type(layer) in _DROPOUTS and not _is_changed(layer):
+                if isinstance(layer, _DROPOUTS) and type(layer) in _DROPOUTS and not is_changed(layer):
                     parent._modules[name] = _MaskedDropout(layer, masks)
         self.network = holder[0]
         self.forward: Callable[..., Any] = vmap(self._one, in_dims=(0, 0, 0), randomness="error")
 
-    def answers(self, weights: Weights, buffers: Weights, inputs: Tensor, training: bool) -> Tensor:
+    def answers(self, weights: Weights, buffers: Weights, inputs: Any, training: bool) -> Tensor:
         """Call the network under `vmap` over models."""
         self.network.train(training)
         outputs: Tensor
@@ -178,10 +178,10 @@ class UnderVmap(StackedNetwork):
             buffers[name].copy_(buffer.detach())
         return outputs
 
-    def _one(self, weights: Weights, buffers: Weights, inputs: Tensor) -> Any:
+    def _one(self, weights: Weights, buffers: Weights, inputs: Any) -> Any:
         """The outputs of one model, and buffers that it did not change in place but set anew."""
         state = weights | buffers
-        outputs = functional_call(self.network, state, (inputs,))
+        outputs = functional_call(self.network, state, inputs)
         return outputs, {name: state[name] for name, buffer in buffers.items() if state[name] is not buffer}
 
 

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int
 
+from vestige.core.errors import TrainingError
 from vestige.core.jobs import Executor
 from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
@@ -75,8 +76,50 @@ def has_bfloat16() -> bool:
     return any(bool(getattr(torch.cpu, name, bool)()) for name in names)
 
 
+@runtime_checkable
+class StackedRecipe(Recipe, Protocol):
+    """A recipe of torch networks, several of which can be trained as one; `TorchRecipe` says what each name is."""
+
+    @property
+    def base(self) -> "TorchRecipe":
+        """How the classifier is trained."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of a training."""
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether one model may be trained in bfloat16."""
+
+    def n_steps(self, n_records: int) -> int:
+        """Return the steps of an epoch on so many records."""
+
+    def n_weights(self, n_classes: int) -> int:
+        """Return how many numbers are trained."""
+
+    def settled(self, n_records: int) -> "StackedRecipe":
+        """Return the recipe as it trains on so many records."""
+
+    def shortened(self, n_records: int, epochs: int) -> "StackedRecipe":
+        """Return a recipe of so many epochs, whose steps take as long as those of a training."""
+
+    def reason_against_stacks(self) -> str:
+        """Return why several cannot be trained as one; empty if they can."""
+
+    def fit_stack(
+        self,
+        records: Records,
+        member: Bool[np.ndarray, "model record"],
+        *,
+        seeds: Sequence[int],
+        checkpoints: Sequence[int] = (),
+    ) -> Sequence[Model | TrainingError]:
+        """Train a model on each row, all at once."""
+
+
 def measure_torch(
-    recipe: "TorchRecipe",
+    recipe: StackedRecipe,
     records: Records,
     member: Bool[np.ndarray, "model record"],
     processes: Callable[[int, int], Executor] | None,
@@ -148,9 +191,7 @@ def train_group(
         models: Sequence[Model | Exception] = ()
         if len(seeds) > 1:
             with suppress(Exception):
-                from vestige.training.stacked import train_stack
-
-                models = train_stack(recipe, records, member, seeds=seeds, checkpoints=checkpoints)  # type: ignore[arg-type]
+                models = recipe.fit_stack(records, member, seeds=seeds, checkpoints=checkpoints)  # type: ignore[attr-defined]
         if models:
             yield from models
             return
@@ -190,13 +231,14 @@ def threads(n: int) -> Iterator[None]:
 class _Probe:
     """A recipe cut to a few steps, and the whole training that they stand for."""
 
-    recipe: "TorchRecipe"
+    recipe: StackedRecipe
     records: Records
     member: Bool[np.ndarray, "model record"]
 
     def rows(self, n_steps: int) -> Int[np.ndarray, " record"]:
         """Records of the first model for so many steps at most, of full batches if there is one."""
-        mine, size, n_copies = np.flatnonzero(self.member[0]), self.recipe.batch_size, self.recipe.n_copies
+        mine, base = np.flatnonzero(self.member[0]), self.recipe.base
+        size, n_copies = base.batch_size, base.n_copies
         n_inputs = min(n_steps, mine.size * n_copies // size) * size or mine.size * n_copies
         return mine[: -(-n_inputs // n_copies)]
 
@@ -204,17 +246,15 @@ class _Probe:
         """Time about `n_steps` steps of a strategy; return the seconds, and how many steps they were."""
         rows = self.rows(n_steps)
         steps = self.recipe.n_steps(rows.size)
-        recipe = replace(self.recipe, epochs=max(1, min(self.recipe.epochs, n_steps // steps)), stop=None)
+        recipe = self.recipe.shortened(self.n_records, max(1, min(self.recipe.epochs, n_steps // steps)))
         part = self.records.take(rows)
         member = np.ones((strategy.stack, rows.size), dtype=bool)
-        if self.uneven and not recipe.full_batches and recipe.n_steps(rows.size - 1) == steps:
+        if self.uneven and not recipe.base.full_batches and recipe.n_steps(rows.size - 1) == steps:
             member[-1, -1] = False
-        from vestige.training.stacked import train_stack
-
         begun = time.perf_counter()
         with threads(strategy.threads):
             if strategy.stack > 1:
-                train_stack(recipe, part, member, seeds=range(strategy.stack))
+                recipe.fit_stack(part, member, seeds=range(strategy.stack))
             else:
                 _one(recipe, part, 0, strategy, ())
         return time.perf_counter() - begun, steps * recipe.epochs
@@ -227,21 +267,23 @@ class _Probe:
     @property
     def steps_per_model(self) -> int:
         """Steps of a whole training, of a model of middling size."""
-        return self.recipe.n_steps(int(np.median(self.member.sum(axis=1)))) * self.recipe.epochs
+        return self.recipe.n_steps(self.n_records) * self.recipe.epochs
+
+    @property
+    def n_records(self) -> int:
+        """Of a model of middling size."""
+        return int(np.median(self.member.sum(axis=1)))
 
 
 def _candidates(probe: _Probe, n_threads: int) -> Iterator[Strategy]:
     import torch
 
-    from vestige.training.stacked import reason_against
-
     yield Strategy(threads=n_threads)
     if probe.recipe.bfloat16 and has_bfloat16():
         yield Strategy(threads=n_threads, bfloat16=True)
-    if reason_against(probe.recipe):
+    if probe.recipe.reason_against_stacks():
         return
-    with torch.random.fork_rng(devices=[]):
-        n_bytes = 16 * sum(p.numel() for p in probe.recipe.network().parameters())
+    n_bytes = 16 * probe.recipe.n_weights(probe.records.n_classes)
     answers = 4 * probe.records.n_records * probe.records.n_classes
     most = min(len(probe.member), _MOST_STACKED_BYTES // max(1, n_bytes), _MOST_ANSWER_BYTES // answers)
     for stack in _STACKS + (_STACKS_ON_CUDA if torch.cuda.is_available() else ()):

@@ -8,22 +8,33 @@ from dataclasses import KW_ONLY, asdict, dataclass, replace
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vestige.core.errors import ArtefactError, InputError
+from vestige.core.errors import ArtefactError, InputError, TrainingError
 from vestige.core.messages import brief
 from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.training.accounting import Privacy
-from vestige.training.classifier import Classifier, as_float, check_losses, device_of, global_stream, seed_of
+from vestige.training.classifier import (
+    Classifier,
+    as_float,
+    check_losses,
+    device_of,
+    global_stream,
+    seed_of,
+    trained_weights,
+)
 from vestige.training.defences import Data, Defence, Penalty
 from vestige.training.dp_sgd import DPSGD, Sampling
 from vestige.training.identity import identity_of
 from vestige.training.imitation import Distillation, Imitation
 from vestige.training.plain import train
 from vestige.training.pretrained import Pretrained, weights_file, weights_of
+from vestige.training.stacked import Stack, reason_against, train_stack
 from vestige.training.stopping import StopRule
 
 Adam = functools.partial(torch.optim.Adam, lr=1e-3)
@@ -146,6 +157,35 @@ class TorchRecipe:
             self, records, seed=seed, start=start, validation=validation, checkpoints=checkpoints, device=device
         )
 
+    def fit_stack(
+        self,
+        records: Records,
+        member: Bool[np.ndarray, "model record"],
+        *,
+        seeds: Sequence[int],
+        checkpoints: Sequence[int] = (),
+    ) -> list[Model | TrainingError]:
+        """Train a network on each row of a membership matrix, all at once; see `train_stack`."""
+        return train_stack(self, records, member, seeds=seeds, checkpoints=checkpoints)
+
+    def reason_against_stacks(self) -> str:
+        """Return why models cannot be trained as one, in words; empty if they can, as far as their layers tell."""
+        return reason_against(self)
+
+    @property
+    def base(self) -> "TorchRecipe":
+        """How the network is trained, as in recipes that train something beside it: the recipe itself."""
+        return self
+
+    def shortened(self, n_records: int, epochs: int) -> "TorchRecipe":
+        """Return a recipe whose steps take as long, for a measurement of so many epochs.
+
+        Args:
+            n_records: Of a whole training.
+            epochs: Of the measurement.
+        """
+        return replace(self, epochs=epochs, stop=None)
+
     def identity(self) -> Mapping[str, Any]:
         """Return everything that decides the model; see `vestige.core.recipe.Recipe.identity`."""
         functions = {
@@ -184,6 +224,11 @@ class TorchRecipe:
     def n_steps(self, n_records: int) -> int:
         """Return the steps of an epoch on so many records; raises as `n_used`."""
         return math.ceil(self.n_used(n_records) / self.batch_size)
+
+    def n_weights(self, n_classes: int) -> int:
+        """Return how many numbers an optimiser moves for one model."""
+        with torch.random.fork_rng(devices=[]):
+            return sum(weight.numel() for weight in trained_weights(self.network()))
 
     @property
     def third_pools(self) -> Mapping[str, Records]:
@@ -279,8 +324,15 @@ class TorchRecipe:
 
     def turns(self, classifier: nn.Module, data: Data, n_epochs: int, n_batches: int) -> Iterator[int]:
         """Yield which batches of an epoch are trained on, in turn: as the last defence has it."""
-        last = self.defences[-1] if self.defences else Defence()
-        return last.turns(classifier, data, n_epochs, n_batches)
+        return self._last.turns(classifier, data, n_epochs, n_batches)
+
+    def turns_of_stack(self, stack: Stack, data: Data, n_epochs: int, n_batches: int) -> Iterator[int]:
+        """Yield which batches of an epoch the models of a stack are trained on, in turn: as the last defence has it."""
+        return self._last.turns_of_stack(stack, data, n_epochs, n_batches)
+
+    @property
+    def _last(self) -> Defence:
+        return self.defences[-1] if self.defences else Defence()
 
     def dump(self, model: Model) -> Mapping[str, bytes]:
         """Return the weights, also of the checkpoints, as safetensors and the rest as JSON."""

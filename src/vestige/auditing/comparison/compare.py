@@ -33,7 +33,6 @@ from vestige.core.recipe import Recipe
 from vestige.core.records import Records, as_records
 from vestige.report.progress import progress_bar
 from vestige.training.bank import Bank
-from vestige.training.stopping import matched_epoch
 
 _FEWEST_MODELS = 6  # a target and its partner, and two models on each side
 _DANGEROUS = ("/", "\\", "\0")
@@ -95,7 +94,7 @@ def compare_defences(
     Args:
         records: As of `audit_recipe`, or with canaries, from `comparison.marked.mislabelled`; halves are exchangeable.
         training: How models are trained without a defence, and how many per defence. If its recipe counts epochs, it
-            keeps copies at some: early stopping is compared with each defence at like test accuracy.
+            keeps copies at some: each defence is compared with the first of them that is at least as accurate.
         defences: By name: a recipe, which trains models under the defence, or a defence of answers, which stands before
             the models without one.
         pool: The third pool: the defender's own records, for defences that are fitted; none of them among `records`.
@@ -212,19 +211,25 @@ class _Common:
 
 
 def _early(undefended: Shadows, families: Mapping[str, Family], progress: Progress) -> dict[str, Family]:
-    """The undefended models at the epoch where their test accuracy is the most like that of each defence."""
+    """The undefended models at the first epoch that is at least as accurate as each defence.
+
+    Test accuracy rises, and falls again while records are learnt by heart: of two epochs as accurate, the earlier one
+    gives away less. Where none is as accurate, the most accurate one stands beside the defence.
+    """
     checkpoints, counted = undefended.plan.checkpoints, families[UNDEFENDED].counted
     if not checkpoints:
         return {}
     accuracies = {}
     for done, epoch in enumerate(checkpoints):
         progress("early stopping: reading checkpoints", done, len(checkpoints))
-        accuracies[epoch] = (test_accuracy(_at(undefended, epoch), counted),)
+        accuracies[epoch] = test_accuracy(_at(undefended, epoch), counted)
     last: int = undefended.plan.recipe.epochs  # type: ignore[attr-defined]  # the recipe counts epochs
-    accuracies[last] = (float(families[UNDEFENDED].test_accuracy.mean()),)
+    accuracies[last] = float(families[UNDEFENDED].test_accuracy.mean())
     at, found = {last: families[UNDEFENDED]}, {}
     for name in (n for n in families if n != UNDEFENDED):
-        epoch = matched_epoch(accuracies, (float(families[name].test_accuracy.mean()),))
+        own = float(families[name].test_accuracy.mean())
+        most = max(accuracies, key=accuracies.__getitem__)
+        epoch = next((epoch for epoch in sorted(accuracies) if accuracies[epoch] >= own), most)
         if epoch not in at:
             at[epoch] = family_of(f"{EARLY}, epoch {epoch}", _at(undefended, epoch), counted=counted)
         found[beside(name)] = at[epoch]

@@ -24,7 +24,7 @@ from vestige.training.executors.in_process import InProcess, n_cpus
 from vestige.training.executors.processes import Processes
 from vestige.training.identity import is_reusable
 from vestige.training.model_key import key_of
-from vestige.training.strategies import Measured, Strategy, measure_torch
+from vestige.training.strategies import Measured, StackedRecipe, Strategy, measure_torch
 
 _SHARE_OF_TIME = 0.9  # of the limit; the rest is for the audit itself
 _WORTH_PROCESSES = 30.0  # seconds of all models from which on several processes are measured too
@@ -195,11 +195,7 @@ def promised_by(recipe: Any, n_records: int) -> Privacy | None:
 
 
 def _reason_against_stacks(plan: ShadowPlan) -> tuple[str, ...]:
-    if not hasattr(plan.recipe, "network"):
-        return ()
-    from vestige.training.stacked import reason_against
-
-    reason = reason_against(plan.recipe)  # type: ignore[arg-type]
+    reason = plan.recipe.reason_against_stacks() if isinstance(plan.recipe, StackedRecipe) else ""
     return (f"models are not trained in stacks, because {reason}",) if reason else ()
 
 
@@ -208,9 +204,9 @@ def _size_of(inputs: Any) -> int:
 
 
 def _measured(plan: ShadowPlan, bank: Bank, executor: Executor | None) -> Sequence[Measured]:
-    if hasattr(plan.recipe, "network"):  # torch is imported by then
+    if isinstance(plan.recipe, StackedRecipe):
         processes, threads = (Processes, None) if executor is None else (None, executor.threads_each)
-        found = measure_torch(plan.recipe, plan.records, plan.member, processes, n_threads=threads)  # type: ignore[arg-type]
+        found = measure_torch(plan.recipe, plan.records, plan.member, processes, n_threads=threads)
         n_workers = 1 if executor is None else executor.n_workers
         return [Measured(m.strategy, m.seconds_per_model / n_workers) for m in found]
     return _measured_by_training(plan, bank, executor)
