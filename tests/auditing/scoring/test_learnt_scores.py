@@ -25,6 +25,7 @@ def test_attacks_that_learn_are_played_only_if_asked_for_by_name():
     assert set(LEARNING) == {
         *NETWORKS, "white_box_gradient", "nn_augmentation", "nn_combined_distance", "attack_p",
         "quantile_regression_gaussian", "quantile_regression_at_fpr",
+        "forest_memguard", "nn_memguard_rounded", "nn_memguard_adversarial",
     }  # fmt: skip
     result = audit(predictions(200, 1.0, 0))
     assert not set(LEARNING) & set(result.results["attack"])

@@ -33,7 +33,7 @@ def n_classes_told(p: Float[np.ndarray, "record class"]) -> Int[np.ndarray, " re
     """
     least = p.min(axis=1, keepdims=True)
     n_least, n_classes = np.count_nonzero(p == least, axis=1), p.shape[1]
-    own = (n_least == n_classes) | ((n_least == 1) & (least[:, 0] > 0))
+    own = (n_least == n_classes) | ((n_least == 1) & (least[:, 0] != 0))
     return np.where(p.max(axis=1) == 1, 0, np.where(own, n_classes, n_classes - n_least))
 
 
