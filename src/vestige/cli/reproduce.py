@@ -70,8 +70,8 @@ def reproduce_command(
         with printing(f"results are in {out}"):
             for page in pages:
                 print(f"Page: {page}")
-            left_out = len(chosen) - len(run)
-            print(f"{left_out} rows were left out: see vestige reproduce --list." if left_out else "")
+            if len(run) < len(chosen):
+                print(f"{len(chosen) - len(run)} rows were left out: see vestige reproduce --list.")
     return 0
 
 
