@@ -19,17 +19,7 @@ def hepatitis(tmp_path, monkeypatch):
     place = tmp_path / "data" / "uci"
     place.mkdir(parents=True)
     rows: list[list[Any]] = [
-        [
-            *rng.integers(1, 3, 1),
-            rng.integers(20, 70),
-            *rng.integers(1, 3, 12),
-            0.9,
-            85,
-            42,
-            3.9,
-            "?",
-            rng.integers(1, 3),
-        ]
+        [*rng.integers(1, 3, 1), 40, *rng.integers(1, 3, 12), 0.9, 85, 42, 3.9, *rng.integers(20, 90, 1), 1]
         for _ in range(155)
     ]
     rows[0][17] = "?"  # a missing value
