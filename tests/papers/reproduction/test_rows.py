@@ -42,6 +42,10 @@ def test_claims_and_exceptions_are_about_numbers_of_the_row(row: Row):
     assert published
     assert all(0 <= value <= 1 for value in published.values())
     assert set(row.inconsistent or {}) <= set(published)
+    for claim in row.claims:  # no claim is put into a paper's mouth that its own numbers deny
+        if {claim.better, claim.other} <= set(published):
+            difference = published[claim.better] - published[claim.other]
+            assert round(difference, 4) >= claim.relation.limits[0], claim
 
 
 @pytest.mark.parametrize(
