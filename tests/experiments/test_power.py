@@ -109,7 +109,7 @@ def test_imitators_are_compared_as_the_rows_say(name):
 
 
 def test_few_pairs_conclude_nothing():
-    study = STORED["adult"]
+    study = STORED["mnist"]
     few = [
         row | {"of_pairs": {metric: values[: FEWEST - 1] for metric, values in row["of_pairs"].items()}}
         for row in study["rows"]
