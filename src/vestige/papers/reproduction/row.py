@@ -132,3 +132,16 @@ class Row:
         if self.gpu_hours:
             return f"needs a GPU: about {self.gpu_hours:g} h"
         return "runs here"
+
+
+def not_built(paper: Paper, item: str, title: str, data: str = "cifar10-jpeg", hours: float = 0.0) -> Row:
+    """Return a row that is listed and cannot be run.
+
+    Args:
+        paper: Whose.
+        item: Which table or figure.
+        title: What it shows.
+        data: On which data set.
+        hours: Estimate for a GPU [h]; 0 where none is needed.
+    """
+    return Row(paper=paper, item=item, data=data, title=title, gpu_hours=hours)

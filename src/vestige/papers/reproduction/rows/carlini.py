@@ -1,10 +1,10 @@
 """Carlini et al. 2022: rows of their figures and of the released demonstration."""
 
-from vestige.papers.reproduction.row import Paper, Row
+import functools
 
+from vestige.papers.reproduction.row import Paper, not_built
 
-def _not_built(item: str, title: str, data: str = "cifar10-jpeg", hours: float = 0.0) -> Row:
-    return Row(paper=Paper.CARLINI, item=item, data=data, title=title, gpu_hours=hours)
+_not_built = functools.partial(not_built, Paper.CARLINI)
 
 
 ROWS = (

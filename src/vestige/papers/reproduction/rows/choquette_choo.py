@@ -17,7 +17,7 @@ from vestige.data.sets.paper_designs import choquette_choo_tabular
 from vestige.defences import StrongestMemGuard
 from vestige.papers import choquette_choo
 from vestige.papers.reproduction.playing import accuracy_of, rates_of, rows_of, short
-from vestige.papers.reproduction.row import Claim, Paper, Row, Scale
+from vestige.papers.reproduction.row import Claim, Paper, Row, Scale, not_built
 from vestige.papers.reproduction.verdicts import Relation
 from vestige.signals.label_only.noise import NoiseStrength
 from vestige.training.torch_recipe import TorchRecipe
@@ -126,8 +126,7 @@ def _table2(data: str) -> Row:
     )  # fmt: skip
 
 
-def _not_built(item: str, title: str, data: str = "cifar10-jpeg", hours: float = 0.0) -> Row:
-    return Row(paper=Paper.CHOQUETTE_CHOO, item=item, data=data, title=title, gpu_hours=hours)
+_not_built = functools.partial(not_built, Paper.CHOQUETTE_CHOO)
 
 
 ROWS = (

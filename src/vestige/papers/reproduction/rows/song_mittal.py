@@ -28,7 +28,7 @@ from vestige.papers.reproduction.playing import (
     rows_of,
     short,
 )
-from vestige.papers.reproduction.row import Claim, Paper, Row, Scale, Trial
+from vestige.papers.reproduction.row import Claim, Paper, Row, Scale, Trial, not_built
 from vestige.papers.reproduction.verdicts import Relation
 from vestige.training.adversarial_regularisation import AdversarialRegularisation
 from vestige.training.stopping import matched_epoch
@@ -231,8 +231,7 @@ def _table6(data: str) -> Row:
     )
 
 
-def _not_built(item: str, title: str, data: str = "location30", hours: float = 0.0) -> Row:
-    return Row(paper=Paper.SONG_MITTAL, item=item, data=data, title=title, gpu_hours=hours)
+_not_built = functools.partial(not_built, Paper.SONG_MITTAL)
 
 
 _PER_CLASS = tuple(
@@ -256,7 +255,7 @@ ROWS = (
     _table4("texas100", TEXAS, gpu_hours=0.5),
     _not_built("table5", "networks with and without access to gradients, against metrics", "purchase100"),
     *map(_table6, _TABLE6),
-    _not_built("figure1", "risk of members, models without a defence"),
+    _not_built("figure1", "risk of members, models without a defence", "location30"),
     _not_built("figure2", "test accuracy by epoch", "purchase100"),
     _of_known_half(
         "figure3", "purchase100", "calibration of the risk score",
@@ -264,7 +263,7 @@ ROWS = (
     ),
     _not_built("figure4", "calibration of the risk score across networks", "purchase100"),
     _not_built("figure5", "risk of members, with and without adversarial regularisation", "purchase100"),
-    _not_built("figure6", "risk of members, with and without MemGuard"),
+    _not_built("figure6", "risk of members, with and without MemGuard", "location30"),
     _not_built("figure7", "sensitivity against risk", "texas100", 60.0),
     _not_built("figure8", "risk of a class against its generalisation error", "texas100"),
     _not_built("figure9", "last layer of the classes most and least at risk", "texas100"),

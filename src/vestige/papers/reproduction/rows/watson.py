@@ -21,7 +21,7 @@ from vestige.data.sets.paper_designs import watson_public_game, watson_quarters
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
 from vestige.papers import watson
 from vestige.papers.reproduction.playing import accuracy_of, rate_of, rows_of, short
-from vestige.papers.reproduction.row import Claim, Paper, Row, Scale
+from vestige.papers.reproduction.row import Claim, Paper, Row, Scale, not_built
 from vestige.papers.reproduction.verdicts import Relation
 from vestige.training.torch_recipe import TorchRecipe, cross_entropy
 
@@ -250,8 +250,7 @@ def _rows(data: str) -> tuple[Row, ...]:
     )
 
 
-def _not_built(item: str, title: str, data: str = "cifar10-jpeg", hours: float = 0.0) -> Row:
-    return Row(paper=Paper.WATSON, item=item, data=data, title=title, gpu_hours=hours)
+_not_built = functools.partial(not_built, Paper.WATSON)
 
 
 ROWS = (
