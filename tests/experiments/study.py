@@ -28,6 +28,7 @@ from tests.experiments.verdicts import claim_row, judged
 
 from vestige.core.records import Records
 from vestige.evaluation.intervals import is_resolvable
+from vestige.papers.reproduction.running import as_text
 from vestige.papers.reproduction.verdicts import LEVEL, MARGIN, mean_of
 
 HERE = Path(__file__).parent
@@ -194,12 +195,9 @@ def circumstances() -> dict[str, Any]:
 
 def written(result: dict[str, Any], path: Path) -> None:
     """A line per row, so that a difference between two studies can be read."""
-    lists = {key: value for key, value in result.items() if key in ("rows", "claims", "exceptions", "trials")}
-    lists = {key: value for key, value in lists.items() if isinstance(value, Sequence)}
-    head = json.dumps({key: value for key, value in result.items() if key not in lists}, indent=1)[:-2]
-    for key, values in lists.items():
-        head += f',\n "{key}": [\n  ' + ",\n  ".join(json.dumps(value) for value in values) + "\n ]"
-    path.write_text(head + "\n}\n", encoding="utf-8")
+    lists = ("rows", "claims", "exceptions", "trials")
+    found = [key for key in lists if isinstance(result.get(key), Sequence)]
+    path.write_text(as_text(result, found), encoding="utf-8")
 
 
 def judge_what_is_stored() -> dict[str, list[dict[str, Any]]]:

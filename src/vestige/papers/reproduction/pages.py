@@ -1,12 +1,11 @@
 """A page per paper, in Markdown: published beside measured, and verdicts on the claims."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vestige.papers.reproduction.row import Paper, Row, Scale
-from vestige.papers.reproduction.running import judged
+from vestige.papers.reproduction.running import judged, read_result
 from vestige.papers.reproduction.verdicts import Verdict
 from vestige.report.files import replacing
 
@@ -44,7 +43,7 @@ def page_of(paper: Paper, rows: Sequence[Row], folder: Path) -> str:
     """Return the page of a paper from the results in a folder."""
     mine = [row for row in rows if row.paper is paper]
     run = [row for row in mine if (folder / row.place).exists()]
-    results = [json.loads((folder / row.place).read_text(encoding="utf-8")) for row in run]
+    results = [read_result(folder / row.place) for row in run]
     claims = judged(run, results)
     parts = [_HEAD.format(paper=paper.words)]
     parts += [_section(row, *given) for row, given in zip(run, zip(results, claims, strict=True), strict=True)]

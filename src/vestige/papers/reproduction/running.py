@@ -11,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from vestige.core.digests import digest_of_columns
 from vestige.core.errors import InputError, OutputError
 from vestige.core.progress import Progress, silent
 from vestige.data.sets.named import load
@@ -52,7 +51,7 @@ def run_row(
         raise InputError(f"Expected a row that is built, found {row.name} on {row.data}; see vestige reproduce --list.")
     records, path = load(row.data), folder / row.place
     _make_folder(path.parent)
-    digest = digest_of_columns({"inputs": records.inputs, "labels": records.labels})
+    digest = records.digest
     alike = [one for one in rows if one.trial is row.trial and one.data == row.data]
     trials = max((_stored_trials(folder / one.place, scale, digest) for one in (row, *alike)), key=len)
     wanted = N_SMOKE if scale is Scale.SMOKE else row.n_trials if n_trials is None else n_trials
@@ -70,19 +69,30 @@ def run_row(
     return result
 
 
+def read_result(path: Path) -> dict[str, Any]:
+    """Return a stored result.
+
+    Raises:
+        InputError: It is something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if {"scale", "digest", "numbers", "trials"} <= set(found):
+            return dict(found)
+        what = "other entries"
+    except (ValueError, TypeError) as error:
+        what = type(error).__name__
+    raise InputError(
+        f"Expected a result of vestige reproduce in {path.name}, found something else ({what}); move the file away."
+    )
+
+
 def _stored_trials(path: Path, scale: Scale, digest: str) -> list[dict[str, Any]]:
     """Trials that are stored of the same records at the same scale."""
     if not path.exists():
         return []
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        is_the_same = before["scale"] == scale and before["digest"] == digest
-        return list(before["trials"]) if is_the_same else []
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"Expected a result of vestige reproduce in {path.name}, found something else ({type(error).__name__}); "
-            "move the file away."
-        ) from error
+    before = read_result(path)
+    return list(before["trials"]) if before["scale"] == scale and before["digest"] == digest else []
 
 
 def result_of(row: Row, scale: Scale, digest: str, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -138,13 +148,29 @@ def _make_folder(folder: Path) -> None:
 
 
 def stored(result: Mapping[str, Any], path: Path) -> None:
-    """Write a result, a line per number and per trial, so that two results can be compared line by line."""
-    lists = {key: value for key, value in result.items() if key in ("numbers", "trials")}
-    head = json.dumps({key: value for key, value in result.items() if key not in lists}, indent=1)[:-2]
-    for key, values in lists.items():
-        head += f',\n "{key}": [\n  ' + ",\n  ".join(json.dumps(value) for value in values) + "\n ]"
+    """Write a result."""
     with replacing(path) as file:
-        file.write((head + "\n}\n").encode())
+        file.write(as_text(result, ("numbers", "trials")).encode())
+
+
+def as_text(result: Mapping[str, Any], lists: Sequence[str]) -> str:
+    """Return a result as JSON with a line per entry of some lists, so that two results can be compared line by line.
+
+    Example:
+        >>> print(as_text({"seconds": 3, "rows": [{"a": 1}, {"a": 2}]}, ["rows"]))
+        {
+         "seconds": 3,
+         "rows": [
+          {"a": 1},
+          {"a": 2}
+         ]
+        }
+        <BLANKLINE>
+    """
+    text = json.dumps({key: value for key, value in result.items() if key not in lists}, indent=1)[:-2]
+    for key in (key for key in result if key in lists):
+        text += f',\n "{key}": [\n  ' + ",\n  ".join(json.dumps(value) for value in result[key]) + "\n ]"
+    return text + "\n}\n"
 
 
 def judged(rows: Sequence[Row], results: Sequence[Mapping[str, Any]]) -> list[list[tuple[str, Judged, Mean]]]:
