@@ -41,11 +41,11 @@ def reproduce_command(
 
     A row is one table or figure on one data set. Each trial draws records and trains models anew. Results are kept
     after every trial in DIR/PAPER/ITEM-DATA.json, so that a run that was stopped goes on, and in a page per paper,
-    DIR/PAPER.md, that judges the claims of its rows together.
+    DIR/PAPER.md with its pictures, that judges the claims of its rows together.
 
     Data sets are read from the folder VESTIGE_DATA, or vestige/data in your cache: see vestige data list.
     """
-    from vestige.papers.reproduction.pages import write_page
+    from vestige.papers.reproduction.pages import write_pages
     from vestige.papers.reproduction.row import Scale
     from vestige.papers.reproduction.rows import ROWS
     from vestige.papers.reproduction.running import run_row
@@ -65,7 +65,7 @@ def reproduce_command(
     with nullcontext(silent) if quiet else progress_bar() as progress:
         for one in run:
             run_row(one, Scale(scale), out, n_trials=trials, rows=ROWS, progress=progress)
-    pages = [write_page(one, ROWS, out) for one in dict.fromkeys(one.paper for one in run)]
+    pages = write_pages(list(dict.fromkeys(one.paper for one in run)), ROWS, out, out)
     if not quiet:
         with printing(f"results are in {out}"):
             for page in pages:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vestige.papers.reproduction.pages import page_of
+from vestige.papers.reproduction.pages import page_of, picture_place, write_pages
 from vestige.papers.reproduction.row import Paper
 from vestige.papers.reproduction.rows import ROWS
 
@@ -20,10 +20,15 @@ def test_a_page_is_current(paper):
     assert (PAGES / f"{paper}.md").read_text(encoding="utf-8") == page_of(paper, ROWS, RESULTS)
 
 
+@pytest.mark.parametrize("paper", Paper)
+def test_pictures_are_those_of_figures(paper):
+    there = {path.relative_to(PAGES).as_posix() for path in (PAGES / paper).glob("*.svg")}
+    named = {picture_place(row) for row in ROWS if picture_place(row) in page_of(paper, ROWS, RESULTS)}
+    assert there == named
+
+
 def main() -> None:
-    PAGES.mkdir(exist_ok=True)
-    for paper in Paper:
-        (PAGES / f"{paper}.md").write_text(page_of(paper, ROWS, RESULTS), encoding="utf-8")
+    write_pages(list(Paper), ROWS, RESULTS, PAGES)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from vestige.core.errors import InputError, OutputError
 from vestige.core.records import Records
 from vestige.papers.reproduction import row as row_module
 from vestige.papers.reproduction import running
-from vestige.papers.reproduction.pages import page_of, write_page
+from vestige.papers.reproduction.pages import page_of, write_pages
 from vestige.papers.reproduction.row import Claim, Paper, Row, Scale
 from vestige.papers.reproduction.running import run_row
 from vestige.papers.reproduction.verdicts import Relation, Verdict, prediction_of
@@ -111,7 +111,7 @@ def test_a_page_shows_published_beside_measured_claims_and_what_was_not_run(tmp_
     row = row_with(Counted(), inconsistent={"gap": "it contradicts Table 3"})
     waiting = replace(row, item="figure9", trial=None, title="more toys")
     run_row(row, Scale.LAPTOP, tmp_path)
-    page = write_page(Paper.WATSON, [row, waiting], tmp_path).read_text()
+    page = write_pages([Paper.WATSON], [row, waiting], tmp_path, tmp_path)[0].read_text()
     assert "| attack | 0.708 [0.698, 0.718] | 0.710 | yes |" in page
     assert "| not comparable: it contradicts Table 3 |" in page
     assert "| attack above gap | +0.104" in page

@@ -1,13 +1,16 @@
 """A page per paper, in Markdown: published beside measured, and verdicts on the claims."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vestige.papers.reproduction.figures import picture_of, split, table_of
 from vestige.papers.reproduction.row import Paper, Row, Scale
-from vestige.papers.reproduction.running import judged, read_result
+from vestige.papers.reproduction.running import judged, make_folder, read_result
 from vestige.papers.reproduction.verdicts import Verdict
 from vestige.report.files import replacing
+from vestige.report.renderer import NotDrawn
 
 _HEAD = """# {paper}: published beside measured
 
@@ -19,23 +22,40 @@ verdict.
 """
 
 
-def write_page(paper: Paper, rows: Sequence[Row], folder: Path) -> Path:
-    """Write the page of a paper from the results in a folder, beside them.
+def write_pages(papers: Sequence[Paper], rows: Sequence[Row], results: Path, folder: Path) -> list[Path]:
+    """Write pages of papers with their pictures, in a folder of their own.
 
     Args:
-        paper: Whose page.
+        papers: Whose pages.
         rows: All rows.
-        folder: Folder of results.
+        results: Folder of results.
+        folder: Where the pages are written; pictures in a folder per paper.
 
     Returns:
-        Path of the page.
+        Path of each page.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: Something cannot be written.
     """
-    path = folder / f"{paper}.md"
+    for row in rows:
+        if row.paper in papers and (results / row.place).exists():
+            _, points = split(read_result(results / row.place)["numbers"])
+            if not points:
+                continue
+            with suppress(NotDrawn):  # its numbers stand in the page
+                _written(picture_of(row, points), folder / picture_place(row))
+    return [_written(page_of(paper, rows, results), folder / f"{paper}.md") for paper in papers]
+
+
+def picture_place(row: Row) -> str:
+    """Path of the picture of a figure, below the folder of its page."""
+    return f"{row.paper}/{row.item}-{row.data}.svg"
+
+
+def _written(text: str, path: Path) -> Path:
+    make_folder(path.parent)
     with replacing(path) as file:
-        file.write(page_of(paper, rows, folder).encode())
+        file.write(text.encode())
     return path
 
 
@@ -71,7 +91,11 @@ def _section(row: Row, result: Mapping[str, Any], claims: Sequence[Any]) -> str:
     ]
     if scale == Scale.SMOKE:
         lines.append("This scale shows that the row runs; its numbers say nothing.")
-    lines.append(_numbers(result["numbers"]))
+    numbers, points = split(result["numbers"])
+    if numbers:
+        lines.append(_numbers(numbers))
+    if points:
+        lines += [f"![{row.item} on {row.data}]({picture_place(row)})", table_of(points)]
     if claims and scale != Scale.SMOKE:
         lines.append(_claims(claims))
     lines += ["\n".join(f"- {deviation[0].upper()}{deviation[1:]}." for deviation in result["deviations"])]

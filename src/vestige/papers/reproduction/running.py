@@ -14,6 +14,7 @@ from typing import Any
 from vestige.core.errors import InputError, OutputError
 from vestige.core.progress import Progress, silent
 from vestige.data.sets.named import load
+from vestige.papers.reproduction.figures import is_of_figure
 from vestige.papers.reproduction.row import Row, Scale
 from vestige.papers.reproduction.verdicts import Evidence, Judged, Mean, evidence, mean_of, prediction_of, verdicts
 from vestige.report.files import replacing
@@ -50,7 +51,7 @@ def run_row(
     if row.trial is None:
         raise InputError(f"Expected a row that is built, found {row.name} on {row.data}; see vestige reproduce --list.")
     records, path = load(row.data), folder / row.place
-    _make_folder(path.parent)
+    make_folder(path.parent)
     digest = records.digest
     alike = [one for one in rows if one.trial is row.trial and one.data == row.data]
     trials = max((_stored_trials(folder / one.place, scale, digest) for one in (row, *alike)), key=len)
@@ -102,7 +103,7 @@ def result_of(row: Row, scale: Scale, digest: str, trials: Sequence[Mapping[str,
     """
     measured = list(trials[0]["measured"]) if trials else []
     named = {*(row.published or {}), *(name for claim in row.claims for name in (claim.better, claim.other))}
-    names = [name for name in measured if not named or name in named]
+    names = [name for name in measured if not named or name in named or is_of_figure(name)]
     return {
         "paper": str(row.paper),
         "item": row.item,
@@ -138,7 +139,12 @@ def _number(row: Row, name: str, values: Sequence[float], scale: Scale) -> dict[
     return found | ({"inconsistent": why} if why else {})
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder of results or pages.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
