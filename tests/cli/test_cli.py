@@ -585,7 +585,7 @@ print(*{name.split(".")[0] for name in sys.modules})
 def test_attacks_are_chosen_by_name_and_own_ones_by_their_place(vestige, files, tmp_path):
     (tmp_path / "mine.py").write_text("def sureness(p_true):\n    return p_true\n")
     place = f"{tmp_path}/mine.py:sureness"
-    chosen = ("--attack", "loss", "--attack", place, "--fail-if", "sureness:auc.upper > 0.5")
+    chosen = ("--attack", "loss", "--attack", place, "--fail-if", "sureness:auc.upper > 0.5", "--verbose")
     done = vestige("audit", files / "alone.npz", *chosen, "--out", tmp_path / "run")
     assert done.code == 3
     assert "sureness auc.upper" in done.err

@@ -35,7 +35,7 @@ from vestige.training.stacked import train_stack
 from vestige.training.torch_recipe import TorchRecipe
 
 N_SHADOWS, N_IMITATORS, N_PLAYERS = 8, 8, 2
-TARGETS = {"location30": 20, "adult": 9}
+TARGETS = {"location30": 20, "adult": 9, "mnist": 9}
 """Data sets, and how many targets of each: one of a pair."""
 
 

@@ -39,8 +39,8 @@ def test_points_left_of_the_axis_are_put_on_its_edge():
 
 
 def test_the_headline_is_drawn_only_if_there_is_one(rich, minimal):
-    with_dot = spec_values(charts.roc_chart(rich.rocs, "loss", rich.finding))
-    without = spec_values(charts.roc_chart(rich.rocs, "loss", minimal.finding))
+    with_dot = spec_values(charts.roc_chart(rich.rocs, ["loss"], rich.finding))
+    without = spec_values(charts.roc_chart(rich.rocs, ["loss"], minimal.finding))
     assert len(with_dot) == len(without) + 2
 
 

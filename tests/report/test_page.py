@@ -138,12 +138,21 @@ def test_nothing_is_called_safe(page, minimal_page, html):
         assert not re.search(r"\bsafe\b", text, re.IGNORECASE)
 
 
-def test_grey_rows_carry_the_n_they_need(html, minimal_page):
-    cell = re.search(r'<td class="num grey"[^>]*>.*?0\.206%.*?</td>', row(html, "Modified entropy"), re.S)
+def test_grey_rows_carry_the_n_they_need(rich):
+    results = rich.results.copy()
+    one = (results["attack"] == "loss") & (results["metric"] == "tpr_at_fpr_0.001") & (results["group"] == "all")
+    assert one.sum() == 1
+    results.loc[one, "status"] = "ok"  # as if it had scored more nonmembers than the others
+    html = render_page(replace(rich, results=results))
+    cell = re.search(r'<td class="num grey"[^>]*>.*?needs 10,000.*?</td>', row(html, "Modified entropy"), re.S)
     assert cell
-    assert "needs 100,000" in cell[0]
     assert "10 expected false positives need 10,000 nonmembers" in html
-    assert "needs 100 " in minimal_page.text
+    assert "Not shown: 0.01%," in html
+
+
+def test_rates_that_no_attack_resolves_are_left_out_and_named(html):
+    assert "Not shown: 0.1% and 0.01%, where no attack is expected to have 10 false positives" in html
+    assert "needs 10,000" not in row(html, "Modified entropy")
 
 
 def test_the_worst_row_is_marked(html):
@@ -245,3 +254,55 @@ def test_only_what_an_empty_table_allows(rich):
 def test_it_is_written(minimal, tmp_path):
     write_page(minimal, tmp_path)
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == render_page(minimal)
+
+
+def test_the_model_is_named_in_title_and_heading(rich):
+    named = replace(rich, results=rich.results.assign(target="ward <b>7"))
+    html = render_page(named)
+    assert (
+        f"<title>ward &lt;b&gt;7: {rich.validity}, {rich.finding.answer} - membership-inference audit</title>" in html
+    )
+    assert "<h1>Membership-inference audit: ward &lt;b&gt;7</h1>" in html
+    unnamed = render_page(replace(rich, results=rich.results.assign(target="target")))
+    assert f"<title>{rich.validity}, " in unnamed
+
+
+def test_contents_name_every_section(html):
+    listed = re.findall(r'<li><a href="#([a-z-]+)">', html)
+    assert listed == re.findall(r'<h2 id="([a-z-]+)">', html)
+    assert len(listed) > 5
+
+
+def test_area_and_balanced_accuracy_stand_with_the_finding(html, rich):
+    card = html[html.index('id="finding"') : html.index("</section>")]
+    assert ">AUC</dt>" in card
+    worst = rich.results.query("attack == 'worst' and metric == 'auc' and group == 'all'")["value"].item()
+    assert f">{worst:.3f}</span>" in card
+
+
+def test_accuracy_on_both_sides_is_that_of_the_attack_by_correctness():
+    import numpy as np
+
+    import vestige
+    from vestige.core.outputs import Logits
+
+    draw = np.random.default_rng(0)
+    labels, member = draw.integers(3, size=400), np.arange(400) < 200
+    logits = draw.normal(size=(400, 3)) + (0.5 + member)[:, None] * np.eye(3)[labels]
+    html = render_page(vestige.audit(vestige.Predictions(Logits(logits), labels, member)))
+    right = logits.argmax(axis=1) == labels
+    for side, rows in (("members", member), ("nonmembers", ~member)):
+        assert f"<dt>Accuracy on {side}</dt><dd>{100 * right[rows].mean():.1f}%</dd>" in html
+
+
+def test_one_attack_of_each_access_is_in_colour_and_the_others_are_counted(rich):
+    from vestige.report.page import best_of_each_access
+    from vestige.report.rows import Rows
+
+    named = best_of_each_access(rich, Rows(rich.results))
+    played = {roc.attack for roc in rich.rocs}
+    assert 0 < len(named) < len(played)
+    assert set(named) <= played
+    interfaces = [threat.interface for threat in rich.threat_models if threat.attack in named]
+    assert len(interfaces) == len(set(interfaces))
+    assert f"Thin grey: {len(played) - len(named)} more attack" in render_page(rich)

@@ -1,6 +1,7 @@
 import io
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -11,10 +12,10 @@ from vestige.report.wording import AFTER_LEAK, listing
 PAGE = "runs/clinic/report.html"
 
 
-def printed(result, page=PAGE, terminal=False):
+def printed(result, page=PAGE, terminal=False, *, verbose=False):
     file = io.StringIO()
     console = Console(file=file, width=80, force_terminal=terminal, color_system="standard" if terminal else None)
-    print_result(result, console, page)
+    print_result(result, console, page, verbose=verbose)
     return file.getvalue()
 
 
@@ -51,8 +52,18 @@ def test_a_bound_is_named(rich):
 
 def test_a_row_holds_the_numbers_of_its_attack(rich):
     line = next(line for line in printed(rich).splitlines() if line.startswith("modified_entropy"))
-    assert line.split() == ["modified_entropy", "0.726", ".712–.740", "7.0", "5.2–8.7", "needs", "10,000",
-                            "66.2", "64.9–67.5"]  # fmt: skip
+    assert line.split() == ["modified_entropy", "0.726", ".712–.740", "7.0", "5.2–8.7", "66.2", "64.9–67.5"]
+
+
+def test_a_rate_that_no_attack_resolves_has_no_column(rich):
+    assert "at FPR 0.1%" not in printed(rich)
+
+
+def test_attacks_with_the_same_numbers_share_a_row(rich):
+    twin = rich.results[rich.results["attack"] == "loss"].assign(attack="twin")
+    lines = printed(replace(rich, results=pd.concat([rich.results, twin]))).splitlines()
+    (line,) = [line for line in lines if "twin" in line]
+    assert "loss" in line
 
 
 def test_the_page_is_named_last_and_never_broken(rich):
@@ -62,11 +73,15 @@ def test_the_page_is_named_last_and_never_broken(rich):
 
 
 def test_what_was_not_run_is_told(rich):
-    assert "Not run: lira_online (needs reference models); boundary_distance" in printed(rich)
+    short, whole = printed(rich), printed(rich, verbose=True)
+    assert "Not run: lira_online, boundary_distance; what each needs" in short
+    assert "needs reference models" not in short
+    assert "Not run: lira_online (needs reference models)." in whole
+    assert "Not run: boundary_distance (needs" in whole
 
 
 def test_what_each_attack_sees_and_knows_is_told(rich):
-    text = " ".join(printed(rich).split())
+    text = " ".join(printed(rich, verbose=True).split())
     assert len(rich.threat_models) > 1
     assert "Threat models: " in text
     for model in rich.threat_models:

@@ -1,5 +1,6 @@
 """A run is a folder: written under another name and then renamed, and never mixed with the run of another audit."""
 
+import hashlib
 import json
 import math
 import os
@@ -190,6 +191,37 @@ def write(result: AuditResult, folder: Path, asked: Mapping[str, Any] | None = N
         _move(partial, folder)
 
 
+def write_page_anew(result: AuditResult, folder: Path) -> Path:
+    """Write the page of a finished run anew, and its digest.
+
+    Args:
+        result: The run, as it was read from the folder.
+        folder: Of the run.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    from vestige.report import write_page
+    from vestige.report.files import replacing
+
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    write_page(result, folder)
+    page = folder / "report.html"
+    if "files" in manifest:
+        manifest["files"][page.name] = digest_of_file(page.read_bytes())
+        with replacing(folder / MANIFEST) as file:
+            file.write((json.dumps(manifest, indent=2) + "\n").encode())
+    return page
+
+
+def digest_of_file(content: bytes) -> str:
+    """Return the digest by which a manifest knows a file."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def _manifest(result: AuditResult) -> dict[str, Any]:
     p = result.provenance
     return {
@@ -245,8 +277,13 @@ def _write_files(result: AuditResult, folder: Path, manifest: Mapping[str, Any],
     of_ours = {name: json.loads(options) for name, options in played.items() if options.startswith("{")}
     said = {"attacks": {"use": list(played), **of_ours}, "options": dict(result.provenance.options)}
     (folder / "audit.toml").write_text(_toml({**asked, **said}))
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-    write_page(result, folder)  # last: pictures can fail
+    write_page(result, folder)
+    files = {
+        path.name: digest_of_file(path.read_bytes())
+        for path in sorted(folder.iterdir())
+        if path.name not in (MARK, LOCK)
+    }
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "files": files}, indent=2) + "\n")
 
 
 def _sources(result: AuditResult) -> str:

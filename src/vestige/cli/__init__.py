@@ -14,14 +14,20 @@ import typer
 from vestige.auditing.stopping import received, stopping_raises
 from vestige.cli.attacks import attacks_command
 from vestige.cli.audit import audit_command
+from vestige.cli.bank import bank_app
 from vestige.cli.compare_defences import compare_defences_command
 from vestige.cli.data import data_app
 from vestige.cli.demo import demo_command
+from vestige.cli.doctor import doctor_command
+from vestige.cli.gate import gate_command
+from vestige.cli.init import init_command
 from vestige.cli.plan import plan_command
 from vestige.cli.printing import Told, cannot_print, complain, is_unprinted, printing
 from vestige.cli.reproduce import reproduce_command
 from vestige.cli.running import KEPT
+from vestige.cli.runs import compare_command, records_command, report_command, view_command
 from vestige.cli.settings import new_spelling
+from vestige.cli.verify import verify_command
 from vestige.core.errors import VestigeError
 
 # Typer has brought its own click along since 0.20; the class it raises is reached through its public child.
@@ -34,7 +40,6 @@ INTERRUPTED = 130
 app = typer.Typer(
     name="vestige",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="How much does a trained classifier give away about the records it was trained on?",
@@ -59,12 +64,21 @@ def _vestige(
 
 
 app.command("audit")(audit_command)
+app.command("init")(init_command)
 app.command("plan")(plan_command)
+app.command("gate")(gate_command)
+app.command("compare")(compare_command)
+app.command("records")(records_command)
+app.command("report")(report_command)
+app.command("view")(view_command)
+app.command("verify")(verify_command)
 app.command("compare-defences")(compare_defences_command)
 app.command("reproduce")(reproduce_command)
 app.command("attacks")(attacks_command)
 app.command("demo")(demo_command)
+app.command("doctor")(doctor_command)
 app.add_typer(data_app)
+app.add_typer(bank_app)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vestige.cli.running import run
-from vestige.cli.settings import Bank, Model, Quiet, Ray, Set, TrustPickle, Within, asked_by
+from vestige.cli.settings import Bank, Model, Quiet, Ray, Set, TrustPickle, Verbose, Within, asked_by
 
 Files = "Files"
 Table = "Columns of a table"
@@ -100,6 +100,14 @@ def audit_command(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What the results call the target (default: target).")] = None,
+    headline_fpr: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            help="The lowest false-positive rate that the finding is about: 0.1, 0.01, 0.001 or 0.0001 (default: the "
+            "lowest that so many nonmembers resolve).",
+        ),
+    ] = None,
     set_: Set = None,
     model: Annotated[
         str | None,
@@ -123,6 +131,7 @@ def audit_command(
     within: Within = None,
     ray: Ray = None,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> int:
     """Audit predictions, or a model: members it was trained on, and nonmembers it was not.
 
@@ -167,4 +176,5 @@ def audit_command(
         ray=ray,
         trust_pickle=trust_pickle,
         quiet=quiet,
+        verbose=verbose,
     )

@@ -31,6 +31,7 @@ def run(
     ray: str | None = None,
     trust_pickle: bool = False,
     quiet: bool = False,
+    verbose: bool = False,
 ) -> int:
     """Audit what was asked for, write the run, print what was found and judge it.
 
@@ -42,6 +43,7 @@ def run(
         ray: Address of a Ray cluster.
         trust_pickle: Whether a model file may be unpickled.
         quiet: Whether nothing is printed but errors.
+        verbose: Whether it is said of every attack what it saw and knew, or what it would need.
 
     Returns:
         The exit code.
@@ -73,7 +75,7 @@ def run(
         from vestige.report import print_result
 
         with printing(f"the run is in {out}"):
-            print_result(result, Console(), str(out / "report.html"))
+            print_result(result, Console(), str(out / "report.html"), verbose=verbose)
     return _gate(policies, result, quiet)
 
 
@@ -126,13 +128,12 @@ def _player(
 
 
 def _gate(policies: list[Any], result: "AuditResult", quiet: bool) -> int:
-    """Judge every policy; a broken one weighs more than an undecided one."""
-    from vestige.auditing.policy import Outcome, judge
+    """Judge every condition."""
+    from vestige.auditing.policy import Outcome, judge, outcome_of
 
     judgements = [judge(policy, result) for policy in policies]
     for judgement in judgements:
         if quiet and judgement.outcome is Outcome.PASSED:
             continue
         complain(f"{judgement.outcome.name.lower()}: {judgement.reason}")
-    outcomes = {judgement.outcome for judgement in judgements}
-    return int(next((o for o in (Outcome.BROKEN, Outcome.UNDECIDED) if o in outcomes), Outcome.PASSED))
+    return int(outcome_of(judgements))

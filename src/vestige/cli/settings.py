@@ -60,6 +60,9 @@ Set = Annotated[
         '\'data.inputs=["age", "dose"]\'; it stands for that of the file. Repeatable.',
     ),
 ]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Say of every attack what it saw and knew, or what it would need.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 _SHARED = {
@@ -69,6 +72,7 @@ _SHARED = {
     "order": "data.order",
     "attack": "attacks.use",
     "name": "options.name",
+    "headline_fpr": "options.headline_fpr",
     "within": "recipe.within",
 }
 _OF_MODELS = _SHARED | {
@@ -90,7 +94,7 @@ _OF_PREDICTIONS = _SHARED | {
     "positive": "data.positive",
 }
 _WITH_RECIPE = ("bank", "within", "ray")
-_BESIDE_FILE = ("file", "out", "set_", "fail_if", "trust_pickle", "quiet", *_WITH_RECIPE)
+_BESIDE_FILE = ("file", "out", "set_", "fail_if", "trust_pickle", "quiet", "verbose", *_WITH_RECIPE)
 
 OLD_SPELLINGS = {
     "--answers": "target.answers",
@@ -135,7 +139,6 @@ def new_spelling(option: str, arguments: Sequence[str]) -> str | None:
 
 def asked_by(context: typer.Context) -> "AuditFile | PredictionsFile":
     """Return the audit that a command line asks for: that of its AUDIT.toml, or of its options."""
-    from vestige.auditing.files.predictions_file import is_of_predictions, predictions_file_of
     from vestige.auditing.files.tables import read_toml
 
     given = context.params
@@ -147,7 +150,25 @@ def asked_by(context: typer.Context) -> "AuditFile | PredictionsFile":
         settings |= {} if given["within"] is None else {"recipe.within": given["within"]}
     else:
         said, folder, name = _of_options(context, settings), Path.cwd(), "the command line"
-    tables = _with_settings(said, settings)
+    return _asked_of(_with_settings(said, settings), folder, name)
+
+
+def asked_again(run: Path, settings: Sequence[str]) -> "AuditFile | PredictionsFile":
+    """Return the audit that a finished run was asked for.
+
+    Args:
+        run: Folder of the run.
+        settings: Entries that have other values, such as places of files, as after `--set`.
+    """
+    from vestige.auditing.files.tables import read_toml
+
+    file = run / "audit.toml"
+    return _asked_of(_with_settings(read_toml(file), _settings(settings)), run.resolve(), file.name)
+
+
+def _asked_of(tables: Mapping[str, Any], folder: Path, name: str) -> "AuditFile | PredictionsFile":
+    from vestige.auditing.files.predictions_file import is_of_predictions, predictions_file_of
+
     if is_of_predictions(tables):
         return predictions_file_of(tables, folder, name)
     from vestige.auditing.files.audit_file import audit_file_of

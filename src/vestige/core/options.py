@@ -35,6 +35,8 @@ class Options(Schema):
         risk_prior: Prior probability of membership in the privacy risk score.
         risk_bins: Histogram bins of the privacy risk score per class.
         min_cell: Groups with fewer members or nonmembers are hidden in the release-safe outputs; 0 shows all.
+        headline_fpr: The lowest false-positive rate that the finding is about, of .1, .01, .001 and .0001: so that two
+            audits of other sizes are about the same rate. If omitted, or not resolved, the lowest that is resolved.
         seed: Seed of the known halves, the folds and the relabellings.
         name: What the results call the target.
     """
@@ -44,6 +46,7 @@ class Options(Schema):
     risk_prior: float = 0.5
     risk_bins: int = 5
     min_cell: int = 10
+    headline_fpr: float | None = None
     seed: int = 0
     name: str = "target"
 
@@ -54,9 +57,12 @@ class Options(Schema):
                 raise InputError(f"Expected 0 or more as {name}, found {getattr(self, name)}.")
         if not 0 < self.risk_prior < 1:
             raise InputError(f"Expected a risk prior between 0 and 1, found {self.risk_prior}.")
+        if self.headline_fpr not in (None, 0.1, 0.01, 0.001, 0.0001):
+            raise InputError(f"Expected 0.1, 0.01, 0.001 or 0.0001 as headline_fpr, found {self.headline_fpr}.")
         if self.risk_bins < 1:
             raise InputError(f"Expected at least 1 risk bin, found {self.risk_bins}.")
 
     def as_text(self) -> dict[str, str | int | float]:
-        """Return every option as a run, TOML and JSON hold it: a member of an enumeration by its name."""
-        return {name: str(value) if isinstance(value, str) else value for name, value in vars(self).items()}
+        """Return every option that is set, as a run, TOML and JSON hold it: a member of an enumeration by its name."""
+        said = {name: value for name, value in vars(self).items() if value is not None}
+        return {name: str(value) if isinstance(value, str) else value for name, value in said.items()}

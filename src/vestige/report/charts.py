@@ -87,16 +87,27 @@ def resolution_floor(rocs: Iterable[RocBand]) -> float:
     return min(banded, default=1.0)
 
 
-def roc_chart(rocs: Sequence[RocBand], leading: str | None, finding: Finding) -> Any:
-    """Draw every attack's ROC on logarithmic axes, the leading attack's band, and what n does not resolve."""
+def roc_chart(rocs: Sequence[RocBand], named: Sequence[str], finding: Finding) -> Any:
+    """Draw ROCs on logarithmic axes: a few attacks in colour with their names, the others thin and grey.
+
+    Args:
+        rocs: Of every attack.
+        named: Attacks in colour, the one with the band first.
+        finding: The headline, which is marked.
+    """
     floor = resolution_floor(rocs)
     start = min(0.01, floor / 6)
-    curves = [point for roc in rocs for point in _curve(roc, start)]
-    names = [wording.attack(roc.attack) for roc in sorted(rocs, key=lambda roc: roc.attack != leading)]
+    in_colour = {roc.attack: _curve(roc, start) for roc in sorted(rocs, key=lambda roc: roc.attack in named)}
+    curves = [point for name in named for point in in_colour.get(name, [])]
+    others = [point for name, points in in_colour.items() if name not in named for point in points]
+    names = [wording.attack(name) for name in named]
     x = alt.X("fpr:Q", title="False-positive rate: nonmembers called members", **_log_axis(start))
     y = alt.Y("tpr:Q", title="True-positive rate: members identified", **_log_axis(start))
     lines = data(curves).mark_line(interpolate="step-after", strokeWidth=1.8, clip=True)
-    band = data([p for p in curves if p["attack"] == wording.attack(leading or "") and p["lower"] is not None])
+    thin = data(others).mark_line(interpolate="step-after", strokeWidth=0.8, clip=True, color="#b8c0c8")
+    band = data(
+        [p for p in curves if p["attack"] == wording.attack(named[0] if named else "") and p["lower"] is not None]
+    )
     layers = [
         *_unresolved(floor, start),
         data([{"fpr": start, "tpr": start}, {"fpr": 1.0, "tpr": 1.0}])
@@ -105,7 +116,9 @@ def roc_chart(rocs: Sequence[RocBand], leading: str | None, finding: Finding) ->
         band.mark_area(interpolate="step-after", opacity=0.16, color=COLOURS[0], clip=True).encode(
             x=x, y=alt.Y("lower:Q"), y2="upper:Q"
         ),
+        thin.encode(x=x, y=y, detail="attack:N"),
         lines.encode(x=x, y=y, **by_name("attack:N", names)),
+        *_names_at_lines(curves, names, max(floor, start), start),
         *_headline(finding, x),
     ]
     return alt.layer(*layers).properties(width=700, height=430)
@@ -259,6 +272,23 @@ def _unresolved(floor: float, start: float) -> list[alt.Chart]:
         .encode(x="from:Q", y="top:Q")
     )
     return [area, label]
+
+
+def _names_at_lines(curves: Sequence[Point], names: list[str], at: float, start: float) -> list[alt.Chart]:
+    """Write each name above its line, where lines begin to be evidence; lines that are close have names in a column."""
+    heights: dict[str, float] = {}
+    for name in names:  # one that finds nobody yet has no line here: the legend names it
+        before = [point["tpr"] for point in curves if point["attack"] == name and point["fpr"] <= at]
+        heights |= {name: math.log(before[-1])} if before else {}
+    room, last, points = -math.log(start) / 22, math.inf, []
+    for name in sorted(heights, key=lambda name: -heights[name]):
+        last = min(heights[name] + room / 2, last - room)
+        points.append({"attack": name, "fpr": at, "tpr": max(math.exp(last), start)})
+    colours = alt.Scale(domain=names, range=[COLOURS[i % len(COLOURS)] for i in range(len(names))])
+    text = data(points).mark_text(align="left", dx=6, fontSize=12, fontWeight=600, stroke="white", strokeWidth=3)
+    written = data(points).mark_text(align="left", dx=6, fontSize=12, fontWeight=600)
+    place = {"x": alt.X("fpr:Q"), "y": alt.Y("tpr:Q"), "text": "attack:N"}
+    return [text.encode(**place), written.encode(**place, color=alt.Color("attack:N", scale=colours, legend=None))]
 
 
 def _headline(finding: Finding, x: alt.X) -> list[alt.Chart]:

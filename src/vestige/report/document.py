@@ -7,14 +7,16 @@ import inspect
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass, replace
+from math import nan
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import to_json
 
+from vestige.core.errors import RunFolderError
 from vestige.core.result import (
     RESULT_DTYPES,
     Adversary,
@@ -168,6 +170,78 @@ def to_document(result: AuditResult) -> ReportDocument:
         "provenance": {name: provenance[name] for name in ProvenancePart.model_fields},
     }
     return ReportDocument.model_validate_json(to_json(said, inf_nan_mode="null"))
+
+
+def read_document(text: bytes, place: str) -> ReportDocument:
+    """Read a document, of this version or an earlier one; its nulls are NaN again where a number is meant.
+
+    Args:
+        text: What `write_json` wrote.
+        place: Where it is from, for errors.
+
+    Raises:
+        RunFolderError: It is of a newer version, or no such document.
+    """
+    try:
+        found = json.loads(text)
+        major, minor = (int(part) for part in found["schema_version"].split("."))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise RunFolderError(f"Expected a report of Vestige in {place}, found something else; audit again.") from None
+    current = ReportDocument.model_fields["schema_version"].default
+    if (major, minor) > tuple(int(part) for part in current.split(".")):
+        raise RunFolderError(
+            f"Expected a report of schema {current} or earlier in {place}, found {major}.{minor}; open it with the "
+            "newer Vestige that wrote it."
+        )
+    try:
+        _fill_in(found)
+        document: ReportDocument = _with_nan(ReportDocument.model_validate_json(json.dumps(found)))
+        return document
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{first['msg']} at {'.'.join(map(str, first['loc']))}"
+    except (KeyError, TypeError, AttributeError) as error:
+        what = f"{type(error).__name__} {error}"
+    raise RunFolderError(f"Expected a report of schema {major}.{minor} in {place}, found {what}; audit again.")
+
+
+def _fill_in(document: dict[str, Any]) -> None:
+    """Give a document of an earlier version what it had not: nothing of the kind."""
+    document["schema_version"] = ReportDocument.model_fields["schema_version"].default
+    empty: dict[str, Any] = {"threat_models": [], "queries": None, "spread": [], "power": [], "groups_left_out": {}}
+    for name, nothing in empty.items():
+        document.setdefault(name, nothing)
+    document["adversary"].setdefault("n_references", 0)
+    document["provenance"] = {"reference_digest": "", "n_records": 0, "n_left_out": 0, "learnt": []} | document[
+        "provenance"
+    ]
+    if document["queries"] is not None:
+        document["queries"].setdefault("n_unanswered", 0)
+    for row in document["results"]:
+        for name, kind in RESULT_DTYPES.items():
+            row.setdefault(name, "" if kind == "str" else None)
+
+
+def _with_nan(value: Any) -> Any:
+    """A part of a document with NaN for null wherever its type is a number."""
+    if isinstance(value, tuple):
+        return tuple(map(_with_nan, value))
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={name: _with_nan(getattr(value, name)) for name in type(value).model_fields})
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    kinds = get_type_hints(type(value), include_extras=True)
+    return replace(
+        value, **{field.name: _number(getattr(value, field.name), kinds[field.name]) for field in fields(value)}
+    )
+
+
+def _number(value: Any, kind: Any) -> Any:
+    if kind == Number:
+        return nan if value is None else value
+    if get_args(kind)[:1] == (Number,):
+        return tuple(nan if one is None else one for one in value)
+    return _with_nan(value)
 
 
 def write_json(result: AuditResult, folder: Path) -> None:

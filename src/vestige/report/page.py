@@ -1,6 +1,7 @@
 """`report.html`: one self-contained page for a person who decides, without scripts, network, ids, inputs or paths."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vestige.core.names import harmless
+from vestige.core.options import Options
 from vestige.core.result import AuditResult, Power, Spread, Status, Validity
 from vestige.report import wording
 from vestige.report.files import replacing
@@ -77,34 +79,92 @@ def render_page(result: AuditResult) -> str:
     """
     rows, risk, finding = Rows(result.results), result.risk, result.finding
     leading = rows.leading(finding)
-    return template("template.html.j2").render(
-        result=result,
-        rows=rows,
-        words=wording,
-        source="a shadow model" if any(name.startswith("shadow_") for name in rows.thresholds) else "a known half",
-        facts=_facts(result, rows),
-        headline_bounds=wording.percent_bounds(Cell(value=finding.tpr, lower=finding.tpr_lb, upper=finding.tpr_ub)),
-        reasons=[check for check in result.preflight.checks if check.validity is not Validity.VALID],
-        checks=sorted(result.preflight.checks, key=lambda check: -list(Validity).index(check.validity)),
-        headline=_headline(rows),
-        notes=_notes(rows),
-        spread=_spread(result.spread),
-        power=_power(result.power),
-        leader=wording.attack(leading or "").lower(),
-        roc_names=wording.listing([wording.attack(roc.attack).lower() for roc in result.rocs]),
-        has_band=any(roc.attack == leading and not all(map(math.isnan, roc.lower)) for roc in result.rocs),
-        rule_names=wording.listing([wording.rule(rule) for rule in [*rows.plain_rules, "oracle"]]),
-        thresholds={
-            wording.rule(rule): list(_lines(rows, rule))
-            for rule in [*rows.plain_rules, "oracle"]
-            if rows.has(rule, "fpr")  # the oracle has nothing but its balanced accuracy
-        },
-        fixed=_fixed(rows),
-        optimism=_optimism(rows),
-        risk=() if risk is None else zip(risk.thresholds, risk.precision, risk.recall, strict=True),
-        slices=_slices(rows, leading),
-        figures=_figures(result, rows, leading),
+    named, shown = best_of_each_access(result, rows), [fpr for fpr in rows.fprs if _is_resolved(rows, fpr)]
+    name = _name(result)
+    return _with_contents(
+        template("template.html.j2").render(
+            name=name,
+            title=f"{name + ': ' if name else ''}{result.validity}, {finding.answer} - membership-inference audit",
+            best=_best(rows),
+            shown_fprs=shown,
+            folded=[wording.rate(float(fpr)) for fpr in rows.fprs if fpr not in shown],
+            n_thin=len(result.rocs) - len(named),
+            result=result,
+            rows=rows,
+            words=wording,
+            source="a shadow model" if any(name.startswith("shadow_") for name in rows.thresholds) else "a known half",
+            facts=_facts(result, rows),
+            headline_bounds=wording.percent_bounds(Cell(value=finding.tpr, lower=finding.tpr_lb, upper=finding.tpr_ub)),
+            reasons=[check for check in result.preflight.checks if check.validity is not Validity.VALID],
+            checks=sorted(result.preflight.checks, key=lambda check: -list(Validity).index(check.validity)),
+            headline=_headline(rows, shown),
+            notes=_notes(rows, shown),
+            spread=_spread(result.spread),
+            power=_power(result.power),
+            drawn_first=wording.attack(named[0] if named else "").lower(),
+            leader=wording.attack(leading or "").lower(),
+            roc_names=wording.listing([wording.attack(roc.attack).lower() for roc in result.rocs]),
+            has_band=any(roc.attack == named[0] and not all(map(math.isnan, roc.lower)) for roc in result.rocs),
+            rule_names=wording.listing([wording.rule(rule) for rule in [*rows.plain_rules, "oracle"]]),
+            thresholds={
+                wording.rule(rule): list(_lines(rows, rule))
+                for rule in [*rows.plain_rules, "oracle"]
+                if rows.has(rule, "fpr")  # the oracle has nothing but its balanced accuracy
+            },
+            fixed=_fixed(rows),
+            optimism=_optimism(rows),
+            risk=() if risk is None else zip(risk.thresholds, risk.precision, risk.recall, strict=True),
+            slices=_slices(rows, leading),
+            figures=_figures(result, rows, leading, named),
+        )
     )
+
+
+_HEADING = re.compile(r'<h2 id="([a-z-]+)">(.*?)</h2>')
+
+
+def _with_contents(page: str) -> str:
+    """Fill in the list of contents from the headings of the page, which are our words."""
+    items = "".join(f'<li><a href="#{place}">{words}</a></li>' for place, words in _HEADING.findall(page))
+    return page.replace("<!-- contents -->", items, 1)
+
+
+def _name(result: AuditResult) -> str:
+    """What the model is called; empty where nobody said it."""
+    names = result.results["target"].unique().tolist() if "target" in result.results else []
+    return "" if names in ([], [Options.name]) else str(names[0])
+
+
+def best_of_each_access(result: AuditResult, rows: Rows) -> list[str]:
+    """Choose the attacks that are drawn in colour: the strongest of each kind of access, the strongest of all first."""
+    references = result.results.groupby("attack")["n_references"].max().fillna(0).to_dict()
+    kinds: dict[str, list[str]] = {}
+    for threat in result.threat_models:
+        kind = "copies" if threat.n_queries > 1 else "references" if references.get(threat.attack) else threat.interface
+        kinds.setdefault(kind, []).append(threat.attack)
+    order = rows.strongest_first(result.finding)
+    chosen = [min((name for name in kind if name in order), key=order.index, default=None) for kind in kinds.values()]
+    return sorted((name for name in chosen if name is not None), key=order.index) or order[:4]
+
+
+def _is_resolved(rows: Rows, fpr: str) -> bool:
+    """Whether any attack has enough nonmembers for a rate."""
+    cells = (rows.get(name, "roc", f"tpr_at_fpr_{fpr}") for name in rows.attacks)
+    return any(cell is not None and cell.status != Status.NOT_RESOLVABLE for cell in cells)
+
+
+def _best(rows: Rows) -> list[tuple[str, str, str, str]]:
+    """The largest area and balanced accuracy of all attacks, with simultaneous bounds."""
+    found = []
+    area, right = rows.get("worst", "roc", "auc"), rows.get("worst", "any", "balanced_accuracy")
+    if area is not None and area.is_ok:
+        found.append(
+            ("AUC", wording.area(area.value), wording.area_bounds(area), "0.5 is guessing; the largest of all")
+        )
+    if right is not None and right.is_ok:
+        words = "correct answers if half are members; 50% is guessing; the largest at an honest threshold"
+        found.append(("Balanced accuracy", wording.percent(right.value), wording.percent_bounds(right), words))
+    return found
 
 
 @cache
@@ -131,7 +191,9 @@ def _facts(result: AuditResult, rows: Rows) -> list[tuple[str, str]]:
     cells = [cell for name in rows.attacks if (cell := rows.get(name, "roc", "auc"))]
     sizes = max(cells, key=lambda cell: cell.n_nonmembers or 0, default=Cell())  # what learns scores half of them
     unit = f"{rows.unit}s"
+    accuracy = _accuracy(rows)
     facts = [
+        *(("Accuracy on " + side, wording.percent(share)) for side, share in accuracy.items()),
         (f"Member {unit}", wording.count(sizes.n_members)),
         (f"Nonmember {unit}", wording.count(sizes.n_nonmembers)),
         ("Records given", wording.count(result.provenance.n_records)),
@@ -140,6 +202,15 @@ def _facts(result: AuditResult, rows: Rows) -> list[tuple[str, str]]:
         ("Vestige", result.provenance.vestige_version),
     ]
     return [(name, value) for name, value in facts if value != "0"]
+
+
+def _accuracy(rows: Rows) -> dict[str, float]:
+    """Accuracy on members and nonmembers: the attack by correctness calls members the records the model is right of."""
+    for rule in rows.plain_rules if rows.unit == "record" else ():
+        right = [rows.get("correctness", rule, metric) or Cell() for metric in ("recall", "fpr")]
+        if all(cell.is_ok for cell in right) and 0 < right[1].value < 1:  # else a rule that calls all, or nobody
+            return {"members": right[0].value, "nonmembers": right[1].value}
+    return {}
 
 
 # --------------------------------------------------------------------------------------------------- the tables
@@ -160,23 +231,20 @@ def _shown(cell: Cell | None, *, is_area: bool = False, count: bool = False, pla
     return Shown(main=main, bounds=bounds, remark=remark, title=cell.definition)
 
 
-def _headline(rows: Rows) -> list[Line]:
-    names = ["worst", *rows.attacks]
-    return [
-        Line(
-            wording.attack(name),
-            (
+def _headline(rows: Rows, fprs: Sequence[str]) -> list[Line]:
+    """Build a line per attack; attacks whose numbers are the same share one."""
+    alike: dict[tuple[bool, tuple[Shown, ...]], list[str]] = {}
+    for name in ["worst", *rows.attacks]:
+        if rows.get(name, "roc", "auc"):
+            cells = (
                 _shown(rows.get(name, "roc", "auc"), is_area=True),
                 *(
                     _shown(rows.get(name, "roc", f"tpr_at_fpr_{fpr}"), count=True, places=wording.digits_at(float(fpr)))
-                    for fpr in rows.fprs
+                    for fpr in fprs
                 ),
-            ),
-            is_worst=name == "worst",
-        )
-        for name in names
-        if rows.get(name, "roc", "auc")
-    ]
+            )
+            alike.setdefault((name == "worst", cells), []).append(wording.attack(name))
+    return [Line(", ".join(names), cells, is_worst=is_worst) for (is_worst, cells), names in alike.items()]
 
 
 def _spread(spread: Sequence[Spread]) -> dict[str, Any]:
@@ -227,9 +295,9 @@ def _fpr_of(metric: str) -> float:
     return float(metric.removeprefix("tpr_at_fpr_"))
 
 
-def _notes(rows: Rows) -> list[str]:
+def _notes(rows: Rows, fprs: Sequence[str]) -> list[str]:
     """List what the grey cells of the headline table need, each once."""
-    cells = (rows.get(name, "roc", f"tpr_at_fpr_{fpr}") for fpr in rows.fprs for name in rows.attacks)
+    cells = (rows.get(name, "roc", f"tpr_at_fpr_{fpr}") for fpr in fprs for name in rows.attacks)
     return list(dict.fromkeys(c.definition for c in cells if c and c.status == Status.NOT_RESOLVABLE and c.definition))
 
 
@@ -301,12 +369,12 @@ def _slice_line(rows: Rows, attack: str, group: str) -> Line:
 # --------------------------------------------------------------------------------------------------- the charts
 
 
-def _figures(result: AuditResult, rows: Rows, leading: str | None) -> dict[str, str]:
+def _figures(result: AuditResult, rows: Rows, leading: str | None, named: Sequence[str]) -> dict[str, str]:
     from vestige.report import charts
 
     draws: dict[str, Callable[[], Any]] = {}
     if result.rocs:
-        draws["roc"] = partial(charts.roc_chart, result.rocs, leading, result.finding)
+        draws["roc"] = partial(charts.roc_chart, result.rocs, named, result.finding)
     if rows.has("oracle", "balanced_accuracy") or rows.plain_rules:
         draws["thresholds"] = partial(charts.thresholds_chart, rows)
     if result.risk is not None:

@@ -81,11 +81,13 @@ class Rows:
 
     def leading(self, finding: Finding) -> str | None:
         """Choose the attack to draw first: the largest TPR at the headline rate, else the largest AUC."""
-        if not self.attacks:
-            return None
+        return next(iter(self.strongest_first(finding)), None)
+
+    def strongest_first(self, finding: Finding) -> list[str]:
+        """Sort the attacks by their TPR at the headline rate, else by their AUC."""
         headline = next((fpr for fpr in self.fprs if float(fpr) == finding.fpr), None)
         metric = "auc" if headline is None else f"tpr_at_fpr_{headline}"
-        return max(self.attacks, key=lambda name: value_or_lowest(self.get(name, "roc", metric)))
+        return sorted(self.attacks, key=lambda name: -value_or_lowest(self.get(name, "roc", metric)))
 
     def worst_first(self, groups: Iterable[str], attack: str) -> list[str]:
         """Choose the groups to show: those with the largest AUC, then those that cannot be shown."""

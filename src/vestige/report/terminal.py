@@ -23,19 +23,23 @@ _LABEL_WIDTH = 11
 _TABLE_WIDTH = 92  # wider, and the eye loses the line
 
 
-def print_result(result: AuditResult, console: Console, page: str | None) -> None:
+def print_result(result: AuditResult, console: Console, page: str | None, *, verbose: bool = False) -> None:
     """Print what an audit found.
 
     Args:
         result: What an audit found. Its table of records is not looked at.
         console: Where to print; without a terminal behind it, plain text comes out.
         page: Where the page is, printed last; None where there is none.
+        verbose: Whether it is said of every attack what it saw and knew, or what it would need.
     """
     _print_answers(result, console)
     console.print()
     rows = Rows(result.results)
-    console.print(_table(rows, result.finding.fpr, min(console.width, _TABLE_WIDTH)))
-    _print_notes(result, rows, console)
+    fprs = _two_rates(rows, result.finding.fpr)
+    console.print(_table(rows, fprs, min(console.width, _TABLE_WIDTH)))
+    _print_notes(result, rows, fprs, console)
+    for note in _every_attack(result) if verbose else _left_out(result):
+        console.print(_text(note), style="dim")
     if page is not None:
         # Never wrapped: a path that is broken over lines cannot be copied.
         console.print(_text(f"Page: {page}"), soft_wrap=True)
@@ -70,29 +74,39 @@ def _answer(answer: str, style: str, why: str) -> Text:
     return Text.assemble((answer, style), harmless(f": {why}") if why else "")
 
 
-def _table(rows: Rows, headline_fpr: float, width: int) -> Table:
-    fprs = _two_rates(rows, headline_fpr)
+def _table(rows: Rows, fprs: list[str], width: int) -> Table:
+    """A line per attack; attacks whose numbers are the same share one."""
     rule = next(iter(sorted(rows.plain_rules, key=lambda name: not name.endswith("per_class"))), None)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", width=width, expand=True)
-    table.add_column("attack", no_wrap=True)
+    table.add_column("attack", overflow="fold")
     table.add_column("AUC", justify="right")
     for fpr in fprs:
         table.add_column(f"TPR in %\nat FPR {wording.rate(float(fpr))}", justify="right")
     if rule:
         short = rule.replace("known_half", "half").replace("_", " ")
         table.add_column(f"bal. acc. in %\n{short}", justify="right")
+    alike: dict[tuple[str, ...], tuple[list[str], list[Text]]] = {}
     for attack in ["worst", *rows.attacks]:
         cells = [_cell(rows.get(attack, "roc", "auc"), is_area=True)]
         cells += [_cell(rows.get(attack, "roc", f"tpr_at_fpr_{fpr}"), wording.digits_at(float(fpr))) for fpr in fprs]
         cells += [_cell(rows.get(attack, rule, "balanced_accuracy"))] if rule else []
-        table.add_row(_text(attack, style="bold" if attack == "worst" else ""), *cells)
+        alike.setdefault((str(attack == "worst"), *map(str, cells)), ([], cells))[0].append(attack)
+    for names, cells in alike.values():
+        table.add_row(_text(", ".join(names), style="bold" if names == ["worst"] else ""), *cells)
     return table
 
 
 def _two_rates(rows: Rows, headline_fpr: float) -> list[str]:
-    """Choose the headline rate and the next lower one; without a headline, the two highest."""
+    """Choose the headline rate, or the highest without one, and the next lower one if an attack resolves it."""
     start = next((i for i, fpr in enumerate(rows.fprs) if float(fpr) == headline_fpr), 0)
-    return rows.fprs[start : start + 2]
+    chosen = rows.fprs[start : start + 2]
+    return [fpr for fpr in chosen if fpr == chosen[0] or not _is_unresolved(rows, fpr)]
+
+
+def _is_unresolved(rows: Rows, fpr: str) -> bool:
+    """Whether no attack has enough nonmembers for a rate."""
+    cells = [rows.get(attack, "roc", f"tpr_at_fpr_{fpr}") for attack in rows.attacks]
+    return all(cell is None or cell.status == Status.NOT_RESOLVABLE for cell in cells)
 
 
 def _cell(cell: Cell | None, places: int = 1, *, is_area: bool = False) -> Text:
@@ -110,28 +124,38 @@ def _cell(cell: Cell | None, places: int = 1, *, is_area: bool = False) -> Text:
     return Text.assemble(value, (f" {bounds.removesuffix('%')}" if bounds else "", "dim"))
 
 
-def _print_notes(result: AuditResult, rows: Rows, console: Console) -> None:
+def _print_notes(result: AuditResult, rows: Rows, fprs: list[str], console: Console) -> None:
     # A check that is VALID and yet warns, or says what was assumed, is seen nowhere else on a terminal.
     notes = [check.message for check in result.preflight.checks if check.message.startswith(("Warning", "Read: "))]
     if rows.get("worst", "roc", "auc"):
         notes.append("worst: the largest over all attacks, its bounds hold for all at once.")
-    fprs = _two_rates(rows, result.finding.fpr)
     cells = [rows.get(attack, "roc", f"tpr_at_fpr_{fpr}") for attack in rows.attacks for fpr in fprs]
     if any(cell and cell.status == Status.NOT_RESOLVABLE for cell in cells):
         notes.append("needs n: resolvable from n nonmembers on, when 10 false positives are expected.")
-    if result.not_run:
-        needs: dict[str, list[str]] = {}
-        for left in result.not_run:
-            needs.setdefault(left.needs, []).append(left.attack)
-        listed = [f"{', '.join(attacks)} (needs {need})" for need, attacks in needs.items()]
-        notes.append(f"Not run: {'; '.join(listed)}.")
-    notes.append(_threats(result))
     if not math.isnan(result.finding.p_value):
         notes.insert(0, f"Familywise p-value: {wording.p_value(result.finding.p_value)}.")
     given, left_out = result.provenance.n_records, result.provenance.n_left_out
     notes.insert(0, f"Records given: {given:,}{f', of which {left_out:,} were left out' if left_out else ''}.")
     for note in notes:
         console.print(_text(note), style="dim")
+
+
+def _left_out(result: AuditResult) -> list[str]:
+    """How many attacks were left out, and where it is said what each needs."""
+    if not result.not_run:
+        return ["What each attack saw and knew: --verbose, or the page."]
+    few = [left.attack for left in result.not_run[:3]]
+    more = f" and {len(result.not_run) - 3} more" if len(result.not_run) > 3 else ""
+    return [f"Not run: {', '.join(few)}{more}; what each needs, and what each attack saw: --verbose, or the page."]
+
+
+def _every_attack(result: AuditResult) -> list[str]:
+    """What each attack that was left out needs, and what each that was played saw and knew."""
+    needs: dict[str, list[str]] = {}
+    for left in result.not_run:
+        needs.setdefault(left.needs, []).append(left.attack)
+    listed = [f"Not run: {', '.join(attacks)} (needs {need})." for need, attacks in needs.items()]
+    return [*listed, _threats(result)]
 
 
 def _threats(result: AuditResult) -> str:

@@ -144,6 +144,26 @@ class Bank:
                 sync_folder(self._journal)  # from here on all of them are in the bank, whatever happens
                 self._publish(ready)
 
+    def remove(self, keys: Collection[str]) -> list[str]:
+        """Remove models; those that another process has claimed stay.
+
+        Returns:
+            Keys of the models that were removed.
+
+        Raises:
+            OutputError: One cannot be removed.
+        """
+        removed = []
+        for key in keys:
+            claim = self.claim([key])
+            if claim is None:
+                continue
+            with claim, self._told("remove a model of the bank"):
+                (self.folder / key / DONE).unlink(missing_ok=True)  # first: from here on it is not in the bank
+                shutil.rmtree(self.folder / key, ignore_errors=True)
+                removed.append(key)
+        return removed
+
     def claim(self, keys: Collection[str]) -> ExitStack | None:
         """Claim all of these keys for training, or none if one of them is claimed already; never waits.
 

@@ -74,7 +74,7 @@ def evaluate(
     curves = _curves(audited)
     rows, worst = _rows(audited, curves, progress)
     progress("testing all attacks together", 0, 1)
-    headline = headline_of(worst)
+    headline = headline_of(worst, options.headline_fpr)
     alike, n_records = comparable_scores(
         units, list(audited.scores.values()), stream(options.seed, "equal numbers of records")
     )

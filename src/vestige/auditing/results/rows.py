@@ -341,10 +341,10 @@ def _by_metric(rows: Iterable[Row]) -> list[list[Row]]:
     return list(grouped.values())
 
 
-def headline_of(worst: list[Row]) -> Headline | None:
-    """The worst attack at the lowest false-positive rate that every attack's nonmembers resolve."""
+def headline_of(worst: list[Row], lowest: float | None = None) -> Headline | None:
+    """The worst attack at the lowest false-positive rate, from `lowest` on, that every attack's nonmembers resolve."""
     at = {row.metric: row for row in worst if row.attack == "worst" and row.group == "all" and row.usable}
-    fpr = min((f for f in FPRS if f"tpr_at_fpr_{f:g}" in at), default=None)
+    fpr = min((f for f in FPRS if f >= (lowest or 0) and f"tpr_at_fpr_{f:g}" in at), default=None)
     if fpr is None:
         return None
     row = at[f"tpr_at_fpr_{fpr:g}"]
