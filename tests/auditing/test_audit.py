@@ -119,7 +119,7 @@ def test_calls_at_shadow_thresholds_equal_the_twins(arrays, with_shadow, attack,
     found = rows(with_shadow, attack=attack, threshold=rule, group="all")
     if rule == "shadow_fpr_0.1":
         measures["tpr"] = measures.pop("recall")
-        for name in ("balanced_accuracy", "precision", "f1"):
+        for name in ("balanced_accuracy", "precision", "f1", "accuracy_at_prior_0.1", "accuracy_at_prior_0.01"):
             measures.pop(name)
     assert set(found["metric"]) == set(measures)
     for each in found.itertuples():
@@ -165,7 +165,11 @@ def test_the_oracle_is_the_best_threshold_and_has_no_interval(arrays, with_shado
         if rule != "shadow_per_class":  # one threshold for all cannot beat the best one
             assert found.value >= elsewhere - 1e-12
     oracle = rows(with_shadow, attack=attack, threshold="oracle")
-    assert set(oracle["metric"]) == {"balanced_accuracy", "p_value"}
+    assert set(oracle["metric"]) == {
+        "balanced_accuracy",
+        "p_value",
+        *(f"accuracy_at_prior_{prior}" for prior in ("0.1", "0.01")),
+    }
     assert oracle["lower"].isna().all()
     assert oracle["upper"].isna().all()
 

@@ -107,6 +107,8 @@ class Calls(NamedTuple):
         for prior in PRIORS:
             accused = prior * tpr + (1 - prior) * fpr
             found[f"precision_at_prior_{prior:g}"] = prior * tpr / accused if accused else math.nan
+            if prior != 0.5:
+                found[f"accuracy_at_prior_{prior:g}"] = prior * tpr + (1 - prior) * (1 - fpr)
         return found
 
 

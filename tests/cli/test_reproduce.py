@@ -38,7 +38,7 @@ def test_the_list_names_every_row_and_what_it_needs():
     states = {tuple(line.split("\t")[:2]): line.split("\t")[-1] for line in lines[1:]}
     assert states["watson2022-table2", "hepatitis-watson"] == "runs here"
     assert states["watson2022-table2", "adult-watson"] == "needs data: adult-watson, in the folder VESTIGE_DATA"
-    assert states["watson2022-figure6", "cifar10-jpeg"] == "not built"
+    assert states["watson2022-figure6", "cifar10-jpeg"] == "needs data: cifar10-jpeg, in the folder VESTIGE_DATA"
 
 
 def test_a_row_runs_on_a_small_file_and_goes_on(tmp_path):
@@ -60,7 +60,7 @@ def test_a_row_runs_on_a_small_file_and_goes_on(tmp_path):
         (("watson2022-table9",), "Expected the name of a row, found watson2022-table9; you may mean"),
         (("--paper", "watson2021"), "Expected the name of a paper, found watson2021; you may mean watson2022"),
         (("watson2022-table2", "--data", "iris"), "Expected one of the data sets german-credit-watson, hepatitis-wats"),
-        (("watson2022-figure6",), "Expected a row that runs here, found watson2022-figure6: not built"),
+        (("watson2022-figure6",), "Expected a row that runs here, found watson2022-figure6: needs data: cifar10"),
         (("watson2022-table2", "--data", "adult"), "found watson2022-table2: needs data: adult-watson, in the folder"),
         (("watson2022-table2", "--scale", "night"), "Expected one of smoke, laptop, paper as the scale, found 'night'"),
         ((), "Expected a row or a paper to run, found none; see vestige reproduce --list"),

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vestige.core.curves import RocBand, ScoreHistogram
 from vestige.core.result import (
     RESULT_DTYPES,
     Adversary,
@@ -20,7 +21,6 @@ from vestige.core.result import (
     Provenance,
     Queries,
     RiskSummary,
-    RocBand,
     Spread,
     ThreatModel,
     Validity,
@@ -199,6 +199,8 @@ def _roc(attack, strength):
         tpr=tuple(tpr.tolist()),
         lower=tuple(np.clip(tpr - half, 0, 1).tolist()),
         upper=tuple(np.clip(tpr + half, 0, 1).tolist()),
+        best_fpr=0.3,
+        best_tpr=_tpr(0.3, strength),
     )
 
 
@@ -332,6 +334,12 @@ def make_rich(classes=CLASSES):
         results=table.frame(),
         records=records,
         rocs=tuple(_roc(attack, strength) for attack, strength in STRENGTH.items()),
+        histograms=(
+            ScoreHistogram(attack="loss", edges=(-1.0, 0.5), members=(900, 1000, 1100), nonmembers=(1100, 1000, 900)),
+            ScoreHistogram(
+                attack="modified_entropy", edges=(-1.0, 0.5), members=(800, 900, 1300), nonmembers=(1300, 900, 800)
+            ),
+        ),
         targets=pd.DataFrame({"model": [0, 1], "attack": ["loss"] * 2, "metric": ["auc"] * 2, "value": [0.61, 0.63]}),
         spread=(
             Spread(

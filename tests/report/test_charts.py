@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from vestige.core.result import RocBand
+from vestige.core.curves import RocBand
 from vestige.report import charts
 from vestige.report.rows import Rows
 

@@ -56,7 +56,7 @@ def test_nan_is_null(minimal, rich, tmp_path):
 def test_the_three_answers_stand_apart(rich, tmp_path):
     write_json(rich, tmp_path)
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["schema_version"] == "1.3"
+    assert report["schema_version"] == "1.4"
     assert report["validity"]["answer"] == "LIMITED"
     assert report["adversary"]["knowledge"] == "one shadow model"
     assert report["finding"]["state"] == "LEAK SHOWN"

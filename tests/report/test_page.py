@@ -67,7 +67,7 @@ def test_it_is_one_well_formed_page(html, page):
     assert html.startswith("<!doctype html>")
     assert page.open == page.problems == []
     assert page.tags.count("h1") == 1
-    assert page.tags.count("svg") == 6
+    assert page.tags.count("svg") == 8
     assert len(html.encode()) < 1_000_000
 
 
@@ -226,7 +226,7 @@ def test_no_record_is_in_it(html):
 
 def test_every_chart_has_words(html):
     charts = re.findall(r'<div class="chart" role="img" aria-label="([^"]+)">', html)
-    assert len(charts) == 6
+    assert len(charts) == 8
     assert all(len(words) > 40 for words in charts)
 
 

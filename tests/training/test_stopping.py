@@ -59,13 +59,21 @@ def test_the_plateau_of_the_paper_lasts_20_epochs():
     [
         ((0.1, 0.2, 0.3), (0, 3)),
         ((0.1, 0.5, 0.4, 0.3), (4, 2)),
-        ((0.1, 0.5, 0.4, 0.6, 0.6, 0.6), (6, 4)),  # of equal ones the first is the peak
-        ((0.5, 0.5, 0.5), (3, 1)),
-        ((0.0, 0.0), (0, 1)),
+        ((0.1, 0.5, 0.4, 0.6, 0.6, 0.6), (0, 6)),  # of equal ones the last is the peak
+        ((0.5, 0.5, 0.4, 0.3), (4, 2)),
+        ((0.5, 0.5, 0.5), (0, 3)),
+        ((0.0, 0.0), (0, 2)),
     ],
 )
 def test_the_validation_accuracy_has_passed_its_peak(values, expected):
     assert end(ValidationPeak(patience=2), accuracies(*values)) == expected
+
+
+def test_no_peak_is_as_good_as_naming_the_commonest_class():
+    rule = ValidationPeak(patience=2)
+    course = [Epoch(1.0, accuracy, commonest=0.6) for accuracy in (0.6, 0.6, 0.5, 0.4, 0.65, 0.6, 0.6)]
+    assert end(rule, course[:4]) == (0, 4)  # goes on, and keeps the last
+    assert end(rule, course) == (7, 5)
 
 
 def test_rules_follow_the_protocol_and_say_what_they_read():

@@ -8,16 +8,18 @@ A file in this folder is found by itself: `from vestige.attacks.lira import lira
 
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.resources import files
+from typing import Any
 
 from vestige.core.attack import Attack
+from vestige.core.custom_attacks import attack_of, guarded
 from vestige.core.errors import InputError
 from vestige.core.messages import nearest
 from vestige.core.signal import KNOWLEDGE
 
-__all__ = ["CATALOGUE", "KNOWLEDGE", "Attack", "bibtex", "named"]
+__all__ = ["CATALOGUE", "KNOWLEDGE", "Attack", "bibtex", "calibrated", "named"]
 
 
 def _found() -> Iterator[Attack]:
@@ -55,6 +57,33 @@ def named(name: str) -> Attack:
     if name not in ours:
         raise InputError(f"Expected an attack of the catalogue, found {name}; {nearest(name, ours)}.")
     return ours[name]
+
+
+def calibrated(score: str | Attack | Callable[..., Any]) -> Attack:
+    """Return the attack that compares a score with what models that never saw the record score.
+
+    Args:
+        score: An attack of ours by its name, a custom attack, or a function from signals to scores. An audit also takes
+            `calibrated_NAME` for one of ours.
+
+    Raises:
+        InputError: There is no such attack, or it is none on a model's answers about one record.
+
+    Example:
+        >>> def margin(probabilities):
+        ...     return probabilities.max(axis=1)
+        >>> calibrated("max_confidence").name, calibrated(margin).name
+        ('calibrated_max_confidence', 'calibrated_margin')
+
+    Source:
+        Watson et al. 2022, eq. 5; see `vestige.attacks.calibration.calibrated`.
+    """
+    from vestige.attacks import calibration
+
+    if isinstance(score, str):
+        return calibration.calibrated(named(score))
+    entry = getattr(score, "attack", score)
+    return calibration.calibrated(entry if isinstance(entry, Attack) else guarded(attack_of(entry)))
 
 
 def bibtex(*names: str) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vestige.attacks._log_means import log_confidence, out_counts
-from vestige.core.attack import attack
+from vestige.core.attack import Attack, attack
 from vestige.core.errors import InputError
 from vestige.core.signal import NOT_TRAINED
 
@@ -189,3 +189,49 @@ def calibrated_boundary_distance(
 
 def _mean_over_draws(score: np.ndarray) -> np.ndarray:
     return np.asarray(score.reshape(len(score), -1).mean(axis=1, dtype=np.float64))
+
+
+def calibrated(attack: Attack) -> Attack:
+    """Return the attack that compares another one's score with what models that never saw the record score.
+
+    Args:
+        attack: Any attack on a model's answers about one record, or its gradients: one of the catalogue or a custom
+            one.
+
+    Returns:
+        The attack `calibrated_NAME`, which an audit with reference models plays.
+
+    Raises:
+        InputError: It has reference models of its own, learns from known members, or asks about copies of a record.
+
+    Example:
+        >>> from vestige.attacks import named
+        >>> found = calibrated(named("modified_entropy"))
+        >>> found.name, found.access
+        ('calibrated_modified_entropy', 'confidence')
+
+    Source:
+        Watson et al. 2022, https://arxiv.org/abs/2111.08440, eq. 5 for any score; references as in `calibration_loss`.
+        With several queries of a record its score is the mean over them, for the target and for every reference.
+    """
+    if attack.needs_references or attack.learns or attack.asks_copies:
+        raise InputError(
+            f"Expected an attack on a model's answers about one record to calibrate, found {attack.name}, which needs "
+            f"{attack.needs}; distances to the boundary are calibrated by calibrated_boundary_distance."
+        )
+    return Attack(
+        name=f"calibrated_{attack.name}",
+        score=_calibrated,
+        definition=f"{attack.definition}, less its mean over models not trained on the record",
+        source="Watson et al. 2022, eq. 5",
+        citations=("watson2022importance", *attack.citations),
+        calibrates=attack,
+    )
+
+
+def _calibrated(
+    plain_score: Float[np.ndarray, " record"],
+    shadow_plain_score: Float[np.ndarray, "model record"],
+    is_in: Bool[np.ndarray, "model record"],
+) -> Float[np.ndarray, " record"]:
+    return calibration_score(plain_score, shadow_plain_score, is_in=is_in)

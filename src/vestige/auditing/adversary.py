@@ -29,6 +29,7 @@ from vestige.auditing.shadows.answers import (
 )
 from vestige.auditing.shadows.checks import checks_of_training, mismatched_recipe
 from vestige.auditing.shadows.defending import behind
+from vestige.auditing.shadows.reference_training import ReferenceTraining
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.shadows.sources import records_to_train_on
 from vestige.auditing.shadows.training import Shadows
@@ -79,9 +80,29 @@ def adversary_models(plan: AuditPlan, answers: TargetAnswers) -> AdversaryModels
         return AdversaryModels(shadow=plan.adversary.predictions)
     if isinstance(plan.adversary, References):
         return _given(plan, plan.adversary, answers)
+    if isinstance(plan.adversary, ReferenceTraining):
+        return _given(plan, _references(plan, plan.adversary, answers), answers)
     if isinstance(plan.adversary, ShadowTraining):
         return _trained(plan, plan.adversary, answers)
     return AdversaryModels()
+
+
+def _references(plan: AuditPlan, training: ReferenceTraining, answers: TargetAnswers) -> References:
+    """Reference models that are trained for this audit."""
+    assert plan.records is not None
+    wanted = any("shadow_gradient_norms" in a.reads or _calibrates_gradients(a) for a in plan.selection.attacks)
+    return training.trained(
+        plan.target,
+        plan.records,
+        gradient_norms=wanted and answers.predictions.output(GradientNorms) is not None,
+        views=plan.querying.views,
+        seed=plan.options.seed,
+        progress=plan.progress,
+    )
+
+
+def _calibrates_gradients(attack: Attack) -> bool:
+    return attack.calibrates is not None and "gradient_norms" in attack.calibrates.reads
 
 
 def _given(plan: AuditPlan, references: References, answers: TargetAnswers) -> AdversaryModels:

@@ -94,6 +94,7 @@ class FinishedAudit(AuditResult):
             ax.plot(bands[attack].fpr, bands[attack].tpr, drawstyle="steps-post", **style)
         band = bands[best[0]]
         ax.fill_between(band.fpr, band.lower, band.upper, step="post", alpha=0.2, color="C0")
+        ax.plot(band.best_fpr, band.best_tpr, "o", mfc="none", color="k")  # the threshold of the best accuracy
         start = min(roc.fpr[0] for roc in self.rocs)
         ax.plot([start, 1], [start, 1], ls="--", color="grey", lw=1)
         ax.set(xscale="log", yscale="log", xlim=(start, 1), ylim=(start, 1.05))

@@ -11,6 +11,7 @@ from vestige.auditing.run_folder import MANIFEST, attacks_and_options, refuse_an
 from vestige.auditing.scoring.observation import digest_of
 from vestige.auditing.selection import ALL, Selection, select
 from vestige.auditing.shadow import Shadow
+from vestige.auditing.shadows.reference_training import Beginning, ReferenceTraining
 from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.shadows.sources import records_to_train_on
 from vestige.core.answer_defence import FittedDefence
@@ -29,7 +30,7 @@ from vestige.core.targets import Access
 from vestige.data import Columns, RecordColumns, read_predictions, read_two_records, references_beside
 from vestige.data.formats.files import FrameLike
 
-Adversary = Shadow | References | ShadowTraining
+Adversary = Shadow | References | ReferenceTraining | ShadowTraining
 """What the adversary has beside the model."""
 
 Attacks = str | Sequence[str | Attack | Callable[..., Any]]
@@ -161,7 +162,8 @@ def _refuse_slips(target: Any, members: Any, adversary: Any) -> None:
         if isinstance(adversary, Recipe):
             cure = "write adversary=vestige.ShadowTraining(recipe) to train models with it"
         raise InputError(
-            f"Expected Shadow, References or ShadowTraining as adversary, found {type(adversary).__name__}; {cure}."
+            "Expected Shadow, References, ReferenceTraining or ShadowTraining as adversary, found "
+            f"{type(adversary).__name__}; {cure}."
         )
     if isinstance(target, Output | list) or (hasattr(target, "shape") and not callable(target)):
         raise InputError(
@@ -204,8 +206,9 @@ def _refuse_without_records(plan: AuditPlan, querying: Querying | None) -> None:
         raise InputError(
             "Expected a shadow model's predictions beside the target's, found records as well; give ShadowTraining."
         )
-    if plan.records is None and (querying is not None or isinstance(plan.adversary, ShadowTraining)):
-        found = "querying" if querying is not None else "ShadowTraining"
+    trains = isinstance(plan.adversary, ShadowTraining | ReferenceTraining)
+    if plan.records is None and (querying is not None or trains):
+        found = "querying" if querying is not None else type(plan.adversary).__name__
         raise InputError(
             f"Expected members and nonmembers beside {found}, found predictions alone; give the records, or leave it "
             "out."
@@ -221,6 +224,11 @@ def _refuse_access(plan: AuditPlan) -> None:
     if plan.querying.access is not Access.LABEL:
         return
     given = plan.adversary
+    if isinstance(given, ReferenceTraining) and (given.by is Beginning.FORGETTING or not plan.querying.label_only):
+        raise InputError(
+            "Expected access to confidences beside references that are trained, found access to labels only; leave "
+            "them out, or train them from scratch beside a BoundarySearch(n_references=1)."
+        )
     if isinstance(given, References) and (
         given.classifiers is None or given.by_forgetting or not plan.querying.label_only
     ):
@@ -270,7 +278,7 @@ def _refuse_defence(plan: AuditPlan) -> None:
             "nor the defender uses, Defended(..., shadow_nonmembers=records), or known=KnowsDefence.TARGETS_OWN.",
         ),
         (
-            fits and isinstance(adversary, References),
+            fits and isinstance(adversary, References | ReferenceTraining),
             f"Expected shadow models that can be asked about other records, to fit {name} to each, found their answers "
             "alone; give ShadowTraining, or Defended(..., known=KnowsDefence.TARGETS_OWN).",
         ),
@@ -289,7 +297,7 @@ def _refuse_defence(plan: AuditPlan) -> None:
 
 def _refuse_unused(plan: AuditPlan) -> None:
     """Refuse what does nothing without reference models."""
-    if isinstance(plan.adversary, References) or plan.n_trained:
+    if isinstance(plan.adversary, References | ReferenceTraining) or plan.n_trained:
         return
     found = "source models alone" if isinstance(plan.adversary, ShadowTraining) else "no training"
     attacks = plan.selection.attacks

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vestige.attacks import CATALOGUE
+from vestige.attacks import CATALOGUE, calibrated
 from vestige.core.attack import Attack
 from vestige.core.custom_attacks import attack_of, guarded, refuse_attack
 from vestige.core.errors import InputError
@@ -17,6 +17,7 @@ from vestige.core.messages import brief, nearest
 from vestige.training.identity import identity_of, named_object, plain
 
 ALL = "all"
+_CALIBRATED = "calibrated_"
 _OURS = {attack.name: attack for attack in CATALOGUE}
 _OF_ALL = tuple(attack.name for attack in CATALOGUE if not attack.learns)  # the others take minutes, and add little
 
@@ -88,11 +89,7 @@ def select(attacks: str | Sequence[str | Attack | Callable[..., Any]] = ALL, fol
         ['loss', 'closeness']
     """
     attacks = (ALL,) if attacks == ALL else attacks
-    if isinstance(attacks, str) or not attacks:
-        raise InputError(
-            f"Expected a list of attacks, found {attacks!r}; give names, functions or module:function, such as "
-            '["all", my_attack].'
-        )
+    _refuse_no_list(attacks)
     chosen: dict[str, Attack] = {}
     own: dict[str, Attack] = {}
     functions: dict[str, Any] = {}
@@ -104,11 +101,11 @@ def select(attacks: str | Sequence[str | Attack | Callable[..., Any]] = ALL, fol
             asked.setdefault(entry, "")
             words.append("all of ours that could be played" if entry == ALL else entry)
             continue
-        if isinstance(entry, str) and ":" not in entry:
-            cure = nearest(entry, (ALL, *_OURS))
-            raise InputError(f"Expected {ALL}, an attack of ours or module:function, found {brief(entry)}; {cure}.")
-        named = named_object(entry, folder) if isinstance(entry, str) else entry
-        named = getattr(named, "attack", named)  # a function of the catalogue
+        named = _found(entry, folder)
+        if isinstance(named, Attack) and named.calibrates is not None:
+            own[named.name], functions[named.name], asked[named.name] = named, named, _digest_of_plain(named.calibrates)
+            words.append(f"{named.name} (sha256 {asked[named.name][:12]})" if asked[named.name] else named.name)
+            continue
         function = named.score if isinstance(named, Attack) else named
         attack = named if isinstance(named, Attack) else attack_of(named)
         if attack.name in _OURS and function is _OURS[attack.name].score:
@@ -128,7 +125,34 @@ def select(attacks: str | Sequence[str | Attack | Callable[..., Any]] = ALL, fol
         asked[entry if isinstance(entry, str) else _place_of(function, attack.name)] = digest
         words.append(f"{attack.name}, a custom attack (sha256 {digest[:12]})")
     of_ours = (chosen[name] for name in _OURS if name in chosen)
-    return Selection((*of_ours, *map(guarded, own.values())), asked, "; ".join(dict.fromkeys(words)))
+    customs = (attack if attack.calibrates is not None else guarded(attack) for attack in own.values())
+    return Selection((*of_ours, *customs), asked, "; ".join(dict.fromkeys(words)))
+
+
+def _found(entry: Any, folder: Path | None) -> Any:
+    """What an entry names: an attack, or a function of a user's."""
+    if isinstance(entry, str) and entry.removeprefix(_CALIBRATED) in _OURS:
+        return calibrated(entry.removeprefix(_CALIBRATED))
+    if isinstance(entry, str) and ":" not in entry:
+        cure = nearest(entry, (ALL, *_OURS))
+        raise InputError(f"Expected {ALL}, an attack of ours or module:function, found {brief(entry)}; {cure}.")
+    named = named_object(entry, folder) if isinstance(entry, str) else entry
+    return getattr(named, "attack", named)  # a function of the catalogue
+
+
+def _refuse_no_list(attacks: Any) -> None:
+    if isinstance(attacks, str) or not attacks:
+        raise InputError(
+            f"Expected a list of attacks, found {attacks!r}; give names, functions or module:function, such as "
+            '["all", my_attack].'
+        )
+
+
+def _digest_of_plain(attack: Attack) -> str:
+    """Digest of a custom attack that is calibrated, the options of one of ours."""
+    if attack.name in _OURS:
+        return json.dumps(plain(attack.options), sort_keys=True) if attack.options else ""
+    return _digest_of(inspect.unwrap(attack.score), attack)
 
 
 def _refuse_custom(attack: Attack) -> None:

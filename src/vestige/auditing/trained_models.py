@@ -22,7 +22,7 @@ from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records, joined
 from vestige.core.targets import ModelSource
-from vestige.core.views import MirrorAndShifts
+from vestige.core.views import Views
 from vestige.data.sets.designs import balanced_groups
 from vestige.targets.opening import open_target
 from vestige.training.bank import Bank
@@ -63,7 +63,7 @@ def cost_of(
 
 
 def cost_of_training(
-    recipe: Recipe, pool: Records, training: ShadowTraining, seed: int, bank: Bank, views: MirrorAndShifts | None
+    recipe: Recipe, pool: Records, training: ShadowTraining, seed: int, bank: Bank, views: Views | None
 ) -> Estimate:
     """Measure what training shadow models on a pool of records will cost; errors as `cost_of`."""
     plan = _plan(recipe, pool, training, seed, Strategy(), training.n_models, views=views)
@@ -115,7 +115,7 @@ def trained(
     run: Path,
     seed: int,
     progress: Progress,
-    views: MirrorAndShifts | None,
+    views: Views | None,
     *,
     with_gradients: bool = False,
 ) -> Shadows:

@@ -105,6 +105,7 @@ def _player(
     options, likelihood = asked.options, asked.likelihood_ratio
     settings: dict[str, Any] = {"attacks": selection, "likelihood": likelihood, "run": out, "options": options}
     if isinstance(asked, PredictionsFile):
+        references: Any
         target, shadow, references = asked.predictions()
         members = nonmembers = None
         other: Shadow | ShadowTraining | None = None if shadow is None else Shadow(shadow)
@@ -117,7 +118,7 @@ def _player(
     else:
         target, settings["querying"] = asked.model(trust_pickle=trust_pickle), asked.querying()
         members, nonmembers = asked.records()
-        references, other = asked.references(members.classes), training
+        references, other = asked.reference_models(members.classes), training
     if references is not None and other is not None:
         name = "a shadow" if isinstance(other, Shadow) else "training"
         raise InputError(

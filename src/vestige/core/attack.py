@@ -42,6 +42,8 @@ class Attack:
         fit: For an attack that learns from reference models: from the same signals and options to what it learnt, which
             `score` takes as `fitted`; an audit records it. None elsewhere.
         options: Options that differ from their defaults, see `with_options`.
+        calibrates: The attack whose scores of the target and of reference models it compares, as `plain_score` and
+            `shadow_plain_score`; None for all others.
 
     Raises:
         InputError: A parameter without a default is no signal.
@@ -57,6 +59,7 @@ class Attack:
     monotone: bool = False
     fit: Callable[..., Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    calibrates: "Attack | None" = None
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.reads if not signals_of([name])]
@@ -83,12 +86,14 @@ class Attack:
     @property
     def access(self) -> str:
         """The weakest access that allows it: `label`, `loss`, `confidence` or `gradients`."""
-        return strongest(signal.access for signal in self.signals)
+        own = [signal.access for signal in self.signals]
+        return strongest(own if self.calibrates is None else [*own, self.calibrates.access])
 
     @property
     def knowledge(self) -> tuple[str, ...]:
         """What else the adversary must know, see `core.signal.KNOWLEDGE`."""
         known = {word for signal in self.signals for word in signal.knowledge}
+        known |= set() if self.calibrates is None else set(self.calibrates.knowledge)
         return tuple(word for word in KNOWLEDGE if word in known)
 
     @property

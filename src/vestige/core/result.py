@@ -6,16 +6,13 @@ Frozen values only: `auditing` makes them, `report` writes them and computes not
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
 import pandas as pd
 
+from vestige.core.curves import RocBand, ScoreHistogram
 from vestige.core.messages import money, percent
-from vestige.core.schema import Schema, Written
-
-Number = Annotated[float, Written(float | None)]
-"""A number of the report, which has null for NaN."""
-Count = Annotated[int, Written(int, {"ge": 0})]
+from vestige.core.schema import Count, Number, Schema
 
 RESULT_DTYPES: Mapping[str, str] = {
     "attack": "str",
@@ -236,25 +233,6 @@ class Finding(Schema):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RocBand(Schema):
-    """A ROC thinned for drawing, with its pointwise 95 % band where it is resolvable.
-
-    Attributes:
-        attack: Name of the attack.
-        fpr: False-positive rates, rising.
-        tpr: True-positive rate at each.
-        lower: Lower band; NaN below the resolution floor.
-        upper: Upper band; NaN below the resolution floor.
-    """
-
-    attack: str
-    fpr: tuple[Number, ...]
-    tpr: tuple[Number, ...]
-    lower: tuple[Number, ...]
-    upper: tuple[Number, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class RiskSummary(Schema):
     """The privacy risk score over all units: how it is spread, and whether it means what it says.
 
@@ -446,6 +424,7 @@ class AuditResult:
         risk: The privacy risk score's summary; None where the class probabilities are not known.
         not_run: Attacks left out and what they need.
         provenance: What the numbers stand on.
+        histograms: The scores of every attack in bins, which may be released.
     """
 
     preflight: Preflight
@@ -462,6 +441,7 @@ class AuditResult:
     risk: RiskSummary | None
     not_run: tuple[NotRun, ...]
     provenance: Provenance
+    histograms: tuple[ScoreHistogram, ...] = ()
 
     @property
     def validity(self) -> Validity:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from vestige.core.errors import InputError
 
@@ -36,6 +36,11 @@ class Written:
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """Let a file be read and written as the kind."""
         return handler.generate_schema(self.kind) | self.limits
+
+
+Number = Annotated[float, Written(float | None)]
+"""A number of the report, which has null for NaN."""
+Count = Annotated[int, Written(int, {"ge": 0})]
 
 
 def set_choices(holder: Any, **kinds: type[StrEnum]) -> None:

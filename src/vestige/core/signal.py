@@ -87,6 +87,8 @@ SIGNALS = {
             "shadow_max_log_p", _R, "confidence", ("train", "data"),
             f"{_CLASSES}, of the model and of shadow models not trained on the audited records",
         ),
+        Signal("shadow_plain_score", _R, "label", ("train", "data"), f"an attack's scores under {NOT_TRAINED}"),
+        Signal("plain_score", _R, "label", ("train", "data"), "an attack's scores of the model"),
         Signal(
             "shadow_agreement", _C, "label", _ALL,
             "predicted labels of noisy or augmented copies, of the model and of shadow models trained on random halves",

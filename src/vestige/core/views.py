@@ -1,16 +1,96 @@
-"""`MirrorAndShifts`: changed copies of an image that a model is asked about besides the image itself."""
+"""`MirrorAndShifts` and `PipelineDraws`: changed copies of a record that a model is asked about besides the record."""
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Num
 
 from vestige.core.errors import InputError
 from vestige.core.schema import Schema, Written
+from vestige.core.seeds import stream
 
 _FEW = (1, 2, 3, 4)  # channels that an image may have, where its axes are told apart by their length
+
+
+@runtime_checkable
+class Views(Protocol):
+    """How every record is changed, the same for all models that are asked."""
+
+    @property
+    def n_views(self) -> int:
+        """Queries about each record, the record itself among them."""
+
+    def others(self, images: Any) -> Iterator[Num[np.ndarray, "record ..."]]:
+        """Yield all views but the record itself, one after the other, each of all records."""
+
+
+@dataclass(frozen=True)
+class PipelineDraws:
+    """The record, and random copies of it as the training pipeline makes them.
+
+    Attributes:
+        augment: The pipeline: from a batch of inputs, as they are in the records, and a NumPy generator to the batch
+            changed at random, of the same shape and dtype. It takes all of its randomness from the generator.
+        n_draws: Copies of every record.
+        seed: Of the draws, which are the same for every model.
+
+    Raises:
+        InputError: There is no pipeline, or no draw.
+
+    Example:
+        >>> def louder(batch, rng):
+        ...     return batch + rng.random((len(batch), 1))
+        >>> views = PipelineDraws(louder, n_draws=2)
+        >>> views.n_views, [draw.shape for draw in views.others(np.zeros((3, 1)))]
+        (3, [(3, 1), (3, 1)])
+
+    Source:
+        Watson et al. 2022, published code: ten draws of the training augmentation, over which scores are averaged.
+        Deviation: the record as it is counts as one more, because attacks on one query read that.
+    """
+
+    augment: Callable[[np.ndarray, np.random.Generator], Any]
+    n_draws: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        pipeline: Any = self.augment
+        if not callable(pipeline) or self.n_draws < 1:
+            found = f"{self.n_draws} draws" if callable(pipeline) else repr(pipeline)
+            raise InputError(
+                f"Expected a function from a batch and a generator to a batch, and at least 1 draw of it, found "
+                f"{found}; give the pipeline that training used."
+            )
+
+    @property
+    def n_views(self) -> int:
+        """Queries about each record, the record itself among them."""
+        return 1 + self.n_draws
+
+    def others(self, images: Any) -> Iterator[Num[np.ndarray, "record ..."]]:
+        """Yield the draws, each of all records; in which order records stand decides nothing.
+
+        Raises:
+            InputError: They are no array, or the pipeline does not return a batch like the one it was given.
+        """
+        if not isinstance(images, np.ndarray):
+            raise InputError("Expected inputs as an array for draws of a pipeline, found a table; leave the views out.")
+        keys = [hashlib.sha256(row.tobytes()).digest() for row in images]
+        order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+        for number in range(self.n_draws):
+            found = self.augment(images[order], stream(self.seed, f"draw {number} of the pipeline"))
+            if not isinstance(found, np.ndarray) or (found.shape, found.dtype) != (images.shape, images.dtype):
+                raise InputError(
+                    f"Expected the pipeline to return an array of {images.dtype} of shape {images.shape}, found "
+                    f"{getattr(found, 'dtype', type(found).__name__)} of shape {getattr(found, 'shape', None)}; it "
+                    "takes inputs as they are in the records, and must return such."
+                )
+            draw = np.empty_like(found)
+            draw[order] = found
+            yield draw
 
 
 @dataclass(frozen=True)

@@ -126,11 +126,34 @@ def balanced_accuracy_bounds(
     Source:
         Newcombe 1998, method 10.
     """
+    return accuracy_bounds(true_positives, n_members, false_positives, n_nonmembers, 0.5, level)
+
+
+def accuracy_bounds(
+    true_positives: Count,
+    n_members: Count,
+    false_positives: Count,
+    n_nonmembers: Count,
+    prior: float,
+    level: float = 0.95,
+) -> Bounds:
+    """Interval of `prior TPR + (1 - prior) (1 - FPR)`, the accuracy where such a share are members.
+
+    Example:
+        >>> [round(float(b), 3) for b in accuracy_bounds(80, 100, 30, 100, prior=0.1)]
+        [0.623, 0.783]
+
+    Source:
+        As of `balanced_accuracy_bounds`, each side with its own weight.
+    """
     t, f = np.asarray(true_positives) / n_members, np.asarray(false_positives) / n_nonmembers
     t_lb, t_ub = rate_bounds(true_positives, n_members, level)
     f_lb, f_ub = rate_bounds(false_positives, n_nonmembers, level)
-    centre = (t + 1 - f) / 2
-    return Bounds(centre - np.hypot(t - t_lb, f_ub - f) / 2, centre + np.hypot(t_ub - t, f - f_lb) / 2)
+    of_t, of_f = prior, 1 - prior
+    centre = of_t * t + of_f * (1 - f)
+    return Bounds(
+        centre - np.hypot(of_t * (t - t_lb), of_f * (f_ub - f)), centre + np.hypot(of_t * (t_ub - t), of_f * (f - f_lb))
+    )
 
 
 def _ratio_bounds(top: Count, top_b: Bounds, bottom: Count, bottom_b: Bounds) -> Bounds:

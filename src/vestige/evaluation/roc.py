@@ -160,13 +160,16 @@ def point_at_fpr(curve: Roc, fpr: float) -> int:
     return int(np.searchsorted(curve.false_positives, allowed, side="right")) - 1
 
 
-def best_point(curve: Roc) -> int:
+def best_point(curve: Roc, prior: float = 0.5) -> int:
     """Index of the first point of largest `TPR - FPR`; on the target itself, the oracle threshold.
 
-    Compared in whole numbers: as rates, equally good points could differ by a rounding.
+    Compared in whole numbers: as rates, equally good points could differ by a rounding. With another share of members
+    than a half, the first point of the largest accuracy `prior TPR + (1 - prior) (1 - FPR)`.
 
     Example:
         >>> best_point(roc(np.array([3.0, 2.0]), np.array([2.0, 1.0])))
         1
     """
+    if prior != 0.5:
+        return int(np.argmax(np.round(prior * curve.tpr - (1 - prior) * curve.fpr, 12)))
     return int(np.argmax(curve.true_positives * curve.n_nonmembers - curve.false_positives * curve.n_members))

@@ -23,6 +23,7 @@ from vestige.papers.inputs import (
 from vestige.papers.losses import cross_entropy_after_softmax
 from vestige.papers.networks.convolutional import smallnet, two_convolutions
 from vestige.papers.networks.perceptron import perceptron
+from vestige.papers.networks.resnet import ResNet18
 from vestige.papers.schedules import HalfCosine
 from vestige.training.stopping import ValidationPeak
 from vestige.training.torch_recipe import TorchRecipe, cross_entropy
@@ -170,6 +171,20 @@ def cifar_recipe(n_classes: int = 10, *, augment: bool = False, epochs: int = 10
         augment=InTurn((FilledCrop(black(mean, std), padding=4), Mirror())) if augment else None,
         preprocess=functools.partial(standardised, mean=mean, std=std),
     )
+
+
+def imagenet_recipe(*, epochs: int = 50) -> TorchRecipe:
+    """Return how the network of ImageNet is trained, on 320,291 images.
+
+    Args:
+        epochs: 50 to 200.
+
+    Source:
+        Watson et al., section 4.1: ResNet-18, and the optimiser of CIFAR. Ours: images of 64 x 64 pixels, so without
+        the stride of the first convolution but with its pooling, 50 epochs of 256, standardised by 0.5 and 0.5; no size
+        of an image and no augmentation is published.
+    """
+    return replace(cifar_recipe(epochs=epochs), network=functools.partial(ResNet18, 1000), batch_size=256)
 
 
 def forgetting_recipe(recipe: TorchRecipe, *, epochs: int = 20) -> TorchRecipe:

@@ -10,7 +10,8 @@ from typing import Any
 
 import altair as alt
 
-from vestige.core.result import Finding, RiskSummary, RocBand
+from vestige.core.curves import RocBand, ScoreHistogram
+from vestige.core.result import Finding, RiskSummary
 from vestige.report import wording
 from vestige.report.renderer import RENDERER
 from vestige.report.rows import Cell, Rows, value_or_lowest
@@ -119,9 +120,51 @@ def roc_chart(rocs: Sequence[RocBand], named: Sequence[str], finding: Finding) -
         thin.encode(x=x, y=y, detail="attack:N"),
         lines.encode(x=x, y=y, **by_name("attack:N", names)),
         *_names_at_lines(curves, names, max(floor, start), start),
+        *_best(rocs, named, start, x),
         *_headline(finding, x),
     ]
     return alt.layer(*layers).properties(width=700, height=430)
+
+
+def precision_chart(band: RocBand, priors: Sequence[float]) -> Any:
+    """Draw an attack's precision against its recall, a line per share of members among those suspected.
+
+    The mark on each is the threshold of the best balanced accuracy.
+    """
+    names = [f"{wording.rate(prior)} are members" for prior in priors]
+    points = [
+        {"of": name, "recall": recall, "precision": precision}
+        for name, prior in zip(names, priors, strict=True)
+        for recall, precision in zip(band.tpr, band.precision(prior), strict=True)
+        if not math.isnan(precision)
+    ]
+    best = [
+        {"of": name, "recall": band.best_tpr, "precision": band.best_precision(prior)}
+        for name, prior in zip(names, priors, strict=True)
+        if not math.isnan(band.best_precision(prior))
+    ]
+    scale, axis = alt.Scale(domain=[0, 1]), alt.Axis(labelExpr=_PERCENT, tickCount=5)
+    x = alt.X("recall:Q", title="Recall: members identified", scale=scale, axis=axis)
+    y = alt.Y("precision:Q", title="Precision", scale=scale, axis=axis)
+    lines = data(points).mark_line(strokeWidth=1.8, clip=True).encode(x=x, y=y, **by_name("of:N", names))
+    marks = data(best).mark_point(color=INK, size=60, strokeWidth=1.5, opacity=1).encode(x=x, y=y)
+    return alt.layer(lines, *([marks] if best else [])).properties(width=300, height=260)
+
+
+def scores_chart(histogram: ScoreHistogram) -> Any:
+    """Draw the share of members and of nonmembers in each bin of an attack's scores."""
+    sides = {"members": histogram.members, "nonmembers": histogram.nonmembers}
+    width = (histogram.edges[-1] - histogram.edges[0]) / max(len(histogram.edges) - 1, 1) or 1.0
+    ends = [histogram.edges[0] - width, *histogram.edges, histogram.edges[-1] + width]
+    points = [
+        {"side": side, "score": ends[place], "share": counts[min(place, len(counts) - 1)] / max(sum(counts), 1)}
+        for side, counts in sides.items()
+        for place in range(len(ends))
+    ]
+    x = alt.X("score:Q", title="Score: higher means member", scale=alt.Scale(zero=False, nice=False))
+    y = alt.Y("share:Q", title="Share of the side in the bin", axis=alt.Axis(labelExpr=_PERCENT, tickCount=5))
+    lines = data(points).mark_line(interpolate="step-after", strokeWidth=1.8)
+    return lines.encode(x=x, y=y, **by_name("side:N", list(sides))).properties(width=300, height=260)
 
 
 def thresholds_chart(rows: Rows) -> Any:
@@ -289,6 +332,16 @@ def _names_at_lines(curves: Sequence[Point], names: list[str], at: float, start:
     written = data(points).mark_text(align="left", dx=6, fontSize=12, fontWeight=600)
     place = {"x": alt.X("fpr:Q"), "y": alt.Y("tpr:Q"), "text": "attack:N"}
     return [text.encode(**place), written.encode(**place, color=alt.Color("attack:N", scale=colours, legend=None))]
+
+
+def _best(rocs: Sequence[RocBand], named: Sequence[str], start: float, x: alt.X) -> list[alt.Chart]:
+    """Mark the leading attack's threshold of the best balanced accuracy."""
+    points = [{"fpr": roc.best_fpr, "tpr": roc.best_tpr} for roc in rocs if roc.attack in named[:1]]
+    points = [point for point in points if point["fpr"] >= start and point["tpr"] >= start]
+    marks: list[alt.Chart] = []
+    if points:
+        marks.append(data(points).mark_point(color=INK, size=60, strokeWidth=1.5, opacity=1).encode(x=x, y="tpr:Q"))
+    return marks
 
 
 def _headline(finding: Finding, x: alt.X) -> list[alt.Chart]:

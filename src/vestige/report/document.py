@@ -16,27 +16,25 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import to_json
 
+from vestige.core.curves import RocBand, ScoreHistogram
 from vestige.core.errors import RunFolderError
 from vestige.core.result import (
     RESULT_DTYPES,
     Adversary,
     AuditResult,
     Check,
-    Count,
     Finding,
     NotRun,
-    Number,
     Power,
     Provenance,
     Queries,
     RiskSummary,
-    RocBand,
     Spread,
     Status,
     ThreatModel,
     Validity,
 )
-from vestige.core.schema import Written
+from vestige.core.schema import Count, Number, Written
 from vestige.report.files import replacing
 
 SCHEMA_ID = "urn:vestige:report:1"
@@ -130,9 +128,10 @@ class ReportDocument(_Part):
         risk: The privacy risk score; null where the class probabilities are not known.
         not_run: Attacks left out.
         provenance: What the numbers stand on.
+        histograms: The scores of every attack in bins.
     """
 
-    schema_version: Literal["1.3"] = "1.3"
+    schema_version: Literal["1.4"] = "1.4"
     validity: ValidityPart
     adversary: Adversary
     threat_models: tuple[ThreatModel, ...]
@@ -146,6 +145,7 @@ class ReportDocument(_Part):
     risk: RiskSummary | None
     not_run: tuple[NotRun, ...]
     provenance: Annotated[Any, Written(ProvenancePart)]
+    histograms: tuple[ScoreHistogram, ...]
 
 
 def to_document(result: AuditResult) -> ReportDocument:
@@ -208,7 +208,8 @@ def read_document(text: bytes, place: str) -> ReportDocument:
 def _fill_in(document: dict[str, Any]) -> None:
     """Give a document of an earlier version what it had not: nothing of the kind."""
     document["schema_version"] = ReportDocument.model_fields["schema_version"].default
-    empty: dict[str, Any] = {"threat_models": [], "queries": None, "spread": [], "power": [], "groups_left_out": {}}
+    lists = ("threat_models", "spread", "power", "histograms")
+    empty: dict[str, Any] = {"queries": None, "groups_left_out": {}, **{name: [] for name in lists}}
     for name, nothing in empty.items():
         document.setdefault(name, nothing)
     document["adversary"].setdefault("n_references", 0)
@@ -265,7 +266,7 @@ def json_schema() -> dict[str, Any]:
 
     Example:
         >>> json_schema()["properties"]["schema_version"]["const"]
-        '1.3'
+        '1.4'
     """
     schema = ReportDocument.model_json_schema(mode="serialization")
     for name, part in (("ReportDocument", schema), *schema["$defs"].items()):

@@ -375,6 +375,11 @@ def _figures(result: AuditResult, rows: Rows, leading: str | None, named: Sequen
     draws: dict[str, Callable[[], Any]] = {}
     if result.rocs:
         draws["roc"] = partial(charts.roc_chart, result.rocs, named, result.finding)
+        band = next((roc for roc in result.rocs if roc.attack == leading), result.rocs[0])
+        draws["precision"] = partial(charts.precision_chart, band, tuple(map(float, PRIORS)))
+    histogram = next((one for one in result.histograms if one.attack == leading and one.edges), None)
+    if histogram is not None:
+        draws["scores"] = partial(charts.scores_chart, histogram)
     if rows.has("oracle", "balanced_accuracy") or rows.plain_rules:
         draws["thresholds"] = partial(charts.thresholds_chart, rows)
     if result.risk is not None:

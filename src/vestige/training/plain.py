@@ -104,7 +104,8 @@ def train(
             batches = recipe.batches(len(labels), n_used, order)
             loss = run.epoch((inputs, labels, answers), batches, course.n_epochs)
             check_finite(network.named_parameters(), network.named_buffers(), course.n_epochs + 1)
-            going = course.goes_on(Epoch(loss, accuracy(classifier, held_out)), lambda: state_of(network))
+            told = Epoch(loss, accuracy(classifier, held_out), share_of_commonest(held_out))
+            going = course.goes_on(told, lambda: state_of(network))
     return course.model(classifier, None, records.n_classes, seed)
 
 
@@ -294,6 +295,11 @@ def set_rates(optimiser: torch.optim.Optimizer, rates: Sequence[float | Tensor],
 
 
 @torch.no_grad()
+def share_of_commonest(held_out: tuple[Tensor, Tensor] | None) -> float:
+    """Return the share of the records that are of their commonest class; NaN without records."""
+    return float("nan") if held_out is None else int(held_out[1].bincount().max()) / held_out[1].numel()
+
+
 def accuracy(classifier: Classifier, held_out: tuple[Tensor, Tensor] | None) -> float:
     """Return the accuracy in evaluation mode; NaN without records."""
     if held_out is None:

@@ -34,7 +34,16 @@ from vestige.training.classifier import (
     trained_weights,
 )
 from vestige.training.defences import Data, Defence
-from vestige.training.plain import ANSWER_BATCH, Course, State, batch_of, check_options, held_out_of, set_rates
+from vestige.training.plain import (
+    ANSWER_BATCH,
+    Course,
+    State,
+    batch_of,
+    check_options,
+    held_out_of,
+    set_rates,
+    share_of_commonest,
+)
 from vestige.training.pretrained import Still
 from vestige.training.stacked_layers import Direct, Masks, Weights, sees_others, stacked_network
 from vestige.training.stopping import Epoch
@@ -141,7 +150,8 @@ def train_stack(
         while going:
             if len(going) < len(stack.runs):
                 stack = stack.only(going)
-            epochs = map(Epoch, stack.epoch(data, records.n_classes), stack.accuracies(held_out))
+            losses, accuracies = stack.epoch(data, records.n_classes), stack.accuracies(held_out)
+            epochs = map(Epoch, losses, accuracies, repeat(share_of_commonest(held_out)))
             ended = list(map(stack.ended, range(len(stack.runs)), epochs, repeat(records.n_classes)))
             done |= {run.index: end for run, end in zip(stack.runs, ended, strict=True) if end is not None}
             going = [place for place, end in enumerate(ended) if end is None]

@@ -15,10 +15,12 @@ class Epoch:
     Attributes:
         loss: Mean training loss over the epoch, as training saw it [nats].
         validation_accuracy: Share of the validation records classified rightly; NaN without any.
+        commonest: Share of the validation records that are of their commonest class; NaN without any.
     """
 
     loss: float
     validation_accuracy: float
+    commonest: float = math.nan
 
 
 @runtime_checkable
@@ -73,11 +75,16 @@ class LossPlateau:
 class ValidationPeak:
     """Stop when the validation accuracy has passed its peak; the weights at the peak are kept.
 
+    Of equal peaks the last is the peak: the first ones come of weights that have hardly learnt anything. For the same
+    reason an epoch that is no better than to name the commonest class of the validation records is never one; if none
+    is better, training goes on to its end, and the last weights are kept.
+
     Attributes:
-        patience: Epochs without a higher accuracy after which training ends.
+        patience: Epochs below the peak after which training ends.
 
     Source:
-        Watson et al. 2022, section 4.1: references stop where the validation accuracy peaks.
+        Watson et al. 2022, section 4.1: references stop where the validation accuracy peaks. Ours: which of equal
+        peaks, and the commonest class.
     """
 
     patience: int = 10
@@ -92,9 +99,10 @@ class ValidationPeak:
         return len(epochs) - self.best(epochs) >= self.patience
 
     def best(self, epochs: list[Epoch]) -> int:
-        """The first epoch with the highest validation accuracy."""
-        accuracies = [epoch.validation_accuracy for epoch in epochs]
-        return accuracies.index(max(accuracies)) + 1
+        """The last epoch with the highest validation accuracy; the last of all if none beats the commonest class."""
+        learnt = [epoch.validation_accuracy for epoch in epochs if not epoch.validation_accuracy <= epoch.commonest]
+        peak = max(learnt, default=math.nan)
+        return max((i for i, epoch in enumerate(epochs, 1) if epoch.validation_accuracy == peak), default=len(epochs))
 
 
 def matched_epoch(accuracies: Mapping[int, tuple[float, ...]], like: tuple[float, ...]) -> int:

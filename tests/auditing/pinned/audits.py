@@ -342,7 +342,10 @@ def numbers_of(result: AuditResult) -> dict[str, np.ndarray]:
     """Return a result's three tables: numbers by column, and for each row the words that say what it is."""
     found = {}
     for name in ("results", "records", "targets"):
-        table = getattr(result, name).reset_index(drop=True)
+        table = getattr(result, name)
+        if name == "results":  # accuracies at other priors came after the numbers were stored
+            table = table[~table["metric"].str.startswith("accuracy_at_prior_")]
+        table = table.reset_index(drop=True)
         keys = [column for column in table.columns if column in KEYS and column != "status"]
         found[f"{name}:key"] = np.array(["|".join(map(str, row)) for row in table[keys].itertuples(index=False)])
         for column in table.columns:

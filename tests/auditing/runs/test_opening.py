@@ -117,7 +117,7 @@ def test_a_newer_schema_is_said(run, tmp_path):
         open_run(newer)
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
+@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2", "1.3"])
 def test_a_run_of_an_older_schema_opens(tmp_path, version):
     older = copied(OLDER / version, tmp_path / "run")
     text = gzip.decompress((older / "report.json.gz").read_bytes())

@@ -12,7 +12,8 @@ from vestige.auditing.shadows.auxiliary_references import references_from_scratc
 from vestige.core.records import Records
 from vestige.papers.networks.perceptron import perceptron
 from vestige.papers.reproduction.row import Scale
-from vestige.papers.reproduction.rows import watson as rows
+from vestige.papers.reproduction.rows.watson import games as rows
+from vestige.papers.reproduction.rows.watson.tables import Setting, tables_trial
 from vestige.papers.reproduction.verdicts import prediction_of
 from vestige.training.torch_recipe import TorchRecipe
 
@@ -34,7 +35,8 @@ def records():
 
 
 def measured(records, seeds, recipe=RECIPE):
-    found = [rows.tables_trial(N_POOL, lambda: recipe, records, Scale.LAPTOP, seed) for seed in seeds]
+    setting = Setting(n_pool=N_POOL, recipe=lambda: recipe)
+    found = [tables_trial(setting, records, Scale.LAPTOP, seed) for seed in seeds]
     return {name: [trial[name] for trial in found] for name in found[0]}
 
 
@@ -55,14 +57,14 @@ def test_honest_runs_leave_nearly_all_numbers_inside(records, published):
 
 
 def test_a_swapped_sign_is_seen(records, published, monkeypatch):
-    whole = rows.audited
+    whole = rows.Played.audited
 
-    def swapped(*given):
-        found = whole(*given)
-        scores = found.records.assign(loss=-found.records["loss"])
+    def swapped(*given, **more):
+        found = whole(*given, **more)
+        scores = found.records.assign(loss=-found.records["loss"]) if more["plain"] else found.records
         return replace(found, records=scores)
 
-    monkeypatch.setattr(rows, "audited", swapped)
+    monkeypatch.setattr(rows.Played, "audited", swapped)
     assert "accuracy: loss" in red(records, published)
 
 

@@ -18,7 +18,11 @@ ITEMS = {
         *(f"figure{i}" for i in range(1, 12)),
         *("appendix-d", "appendix-e", "section-5.5"),
     ],
-    Paper.WATSON: [*(f"table{i}" for i in range(1, 5)), *(f"figure{i}" for i in range(1, 7))],
+    Paper.WATSON: [
+        *(f"table{i}" for i in range(1, 5)),
+        *("table2-augmented", "table3-augmented"),
+        *(f"figure{i}" for i in range(1, 7)),
+    ],
 }
 """Every table and figure with numbers of the papers."""
 
@@ -39,7 +43,7 @@ def test_a_row_is_one_item_on_one_data_set():
 )
 def test_claims_and_exceptions_are_about_numbers_of_the_row(row: Row):
     published = row.published or {}
-    assert published
+    assert published or row.claims
     assert all(0 <= value <= 1 for value in published.values())
     assert set(row.inconsistent or {}) <= set(published)
     for claim in row.claims:  # no claim is put into a paper's mouth that its own numbers deny

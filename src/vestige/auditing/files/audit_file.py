@@ -8,8 +8,9 @@ from typing import Any
 from vestige.auditing.files.defence_file import DefenceTable
 from vestige.auditing.files.label_only_file import LabelOnlyTable
 from vestige.auditing.files.tables import SharedTables, as_table, read_tables, read_toml
-from vestige.auditing.files.target_file import EndpointTable, TargetTable, called, is_address, model_of
+from vestige.auditing.files.target_file import DrawsTable, EndpointTable, TargetTable, called, is_address, model_of
 from vestige.auditing.querying.settings import Querying
+from vestige.auditing.shadows.reference_training import Beginning, ReferenceTraining
 from vestige.auditing.shadows.settings import SAME, ShadowTraining
 from vestige.core.answer_defence import AnswerDefence
 from vestige.core.errors import InputError, refuse_if
@@ -21,6 +22,7 @@ from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.core.references import References
 from vestige.core.schema import Schema
+from vestige.core.views import PipelineDraws
 from vestige.data import Columns, RecordColumns, read_predictions, read_references
 from vestige.data.records.images import read_image_folders
 from vestige.data.records.reading import read_alike
@@ -74,6 +76,22 @@ class ReferenceTable(Schema):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReferencesTable(Schema):
+    """`[references]`: reference models that are trained on the adversary's own records, see `ReferenceTraining`.
+
+    `train` and `others` are `module:name` of recipes; `records` and `validation` name records as `[data]` does.
+    """
+
+    train: str
+    records: str
+    validation: str | None = None
+    by: Beginning = Beginning.SCRATCH
+    n_models: int = 1
+    share: float = 1.0
+    others: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AuditFile(SharedTables):
     """What an audit file says of the audit of a model or of a recipe.
 
@@ -89,6 +107,7 @@ class AuditFile(SharedTables):
         recipe: How to train shadow models: `same`, or `module:name` of a recipe or of a function
             `fit(inputs, labels, *, seed)`; none if only the model itself is to be asked.
         reference: Reference models that are there: an npz file, a Zarr group or the folder of a run; none if omitted.
+        references: Reference models that are trained for the audit, from scratch or by forgetting; none if omitted.
         label_only: What label-only attacks ask; nothing if omitted.
         defence: Defences to compare; an audit has none.
     """
@@ -99,6 +118,7 @@ class AuditFile(SharedTables):
     endpoint: EndpointTable | None = None
     recipe: RecipeTable | None = None
     reference: ReferenceTable | None = None
+    references: ReferencesTable | None = None
     label_only: LabelOnlyTable | None = None
     defence: list[DefenceTable] = field(default_factory=list)
 
@@ -124,11 +144,15 @@ class AuditFile(SharedTables):
         named = [] if target is None else [target.model, target.factory]
         named += [data.members, data.nonmembers, data.records, *self.attacks.use]
         named += [] if self.recipe is None else [self.recipe.train, self.recipe.records]
+        part = self.references
+        named += [] if part is None else [part.train, *part.others, part.records, part.validation]
         pipeline = None if self.label_only is None else self.label_only.augmentations
         named += [] if pipeline is None else [pipeline.augment]
+        draws = None if target is None else target.views
+        named += [draws.augment] if isinstance(draws, DrawsTable) else []
         front = None if target is None else target.defence
         named += [] if front is None else [front.use, front.nonmembers, front.shadow_nonmembers]
-        named += [data.pool, *(part.use for part in self.defence)]
+        named += [data.pool, *(defence.use for defence in self.defence)]
         is_code = (name for name in named if name and ":" in name and "://" not in name)
         return [name for name in dict.fromkeys(is_code) if not (self.folder / name).exists()]
 
@@ -142,12 +166,14 @@ class AuditFile(SharedTables):
         target = self._target_part()
         front = target.defence
         probes = () if self.label_only is None else self.label_only.probes(self._named)
+        views = target.views
+        drawn = PipelineDraws(self._named(views.augment), views.n_draws) if isinstance(views, DrawsTable) else views
         return Querying(
             access=target.access,
             inputs=self.inputs,
             budget=target.budget,
             price=target.price,
-            views=target.views,
+            views=drawn,
             label_only=probes,
             defence=None if front is None else front.defended(self._named, lambda name: self._records(name)[0]),
         )
@@ -273,16 +299,39 @@ class AuditFile(SharedTables):
             imitators=part.imitators,
         )
 
-    def references(self, classes: Sequence[str] | None) -> References | None:
-        """Return the reference models that it names, if it names any.
+    def reference_models(self, classes: Sequence[str] | None) -> References | ReferenceTraining | None:
+        """Return the reference models that it names, or how they are trained; None if it says nothing of them.
 
         Args:
             classes: Class names of the records.
 
         Raises:
-            InputError: It is no such file or folder.
+            InputError: It is no such file or folder, names no recipe or records, or has both tables.
         """
-        return None if self.reference is None else read_references(self.folder / self.reference.file, classes=classes)
+        part = self.references
+        if part is None:
+            stored = self.reference
+            return None if stored is None else read_references(self.folder / stored.file, classes=classes)
+        if self.reference is not None:
+            raise InputError("Expected [reference] or [references], found both; leave one out.")
+        names = [part.records] if part.validation is None else [part.records, part.validation]
+        records = self._records(*names)
+        recipe, *others = (self._recipe_named(name) for name in (part.train, *part.others))
+        return ReferenceTraining(
+            recipe=recipe,
+            records=records[0],
+            validation=None if part.validation is None else records[1],
+            by=part.by,
+            n_models=part.n_models,
+            share=part.share,
+            others=others,
+        )
+
+    def _recipe_named(self, name: str) -> Recipe:
+        recipe = self._named(name)
+        if not isinstance(recipe, Recipe):
+            raise InputError(f"Expected a recipe from {name}, found {type(recipe).__name__}; give such as TorchRecipe.")
+        return recipe
 
     def _recipe(self, part: RecipeTable) -> Recipe:
         recipe = self._named(part.train)
@@ -338,7 +387,7 @@ def _refuse_halves(file: AuditFile, name: str) -> None:
     data, of_model = file.data, file.target is not None
     sides = [side for side in ("members", "nonmembers") if getattr(data, side) is not None]
     lacking = "members" if "members" not in sides else "nonmembers"
-    needless = [part for part in ("reference", "endpoint") if getattr(file, part) is not None]
+    needless = [part for part in ("reference", "references", "endpoint") if getattr(file, part) is not None]
     problems = (
         (
             of_model and data.records is not None,

@@ -13,7 +13,7 @@ from vestige.core.outputs import Logits, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.schema import Schema, Written
 from vestige.core.targets import Access
-from vestige.core.views import MirrorAndShifts
+from vestige.core.views import MirrorAndShifts, PipelineDraws
 from vestige.targets.answer_format import AnswerFormat, Kind
 from vestige.targets.files.model_file import ModelFile
 from vestige.targets.http.endpoint import Endpoint, Limits
@@ -21,6 +21,14 @@ from vestige.targets.opening import DeclaredModel, is_torch_module
 
 _KINDS: Mapping[str, Kind] = {"probabilities": Probabilities, "logits": Logits, "labels": PredictedLabels}
 _TABLES = (".csv", ".gz", ".parquet", ".npz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawsTable(Schema):
+    """Views that are draws of the pipeline that training used: `module:function`, and how many."""
+
+    augment: str
+    n_draws: int = PipelineDraws.n_draws
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +44,8 @@ class TargetTable(Schema):
         output: Which of the model's outputs holds its answers.
         budget: The most queries that may be sent.
         price: Price of 1,000 queries.
-        views: Changed copies of each image that are asked about too.
+        views: Changed copies of each record that are asked about too: shifts and mirrors of an image, or draws of the
+            training pipeline.
         defence: What stands in front of the model and changes its answers.
     """
 
@@ -48,7 +57,7 @@ class TargetTable(Schema):
     output: str | None = None
     budget: int | None = None
     price: float | None = None
-    views: MirrorAndShifts | None = None
+    views: MirrorAndShifts | DrawsTable | None = None
     defence: FrontTable | None = None
 
 

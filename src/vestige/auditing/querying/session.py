@@ -38,7 +38,7 @@ from vestige.core.records import Records, joined, with_classes
 from vestige.core.result import Check, Queries, Validity
 from vestige.core.seeds import stream
 from vestige.core.targets import Access, Answers, GradientModel, LabelTarget, QueryableModel, RemoteModel
-from vestige.core.views import MirrorAndShifts, with_views
+from vestige.core.views import Views, with_views
 from vestige.evaluation import preflight
 from vestige.targets.access import (
     ASK_FOR_LABELS,
@@ -236,7 +236,7 @@ class TargetSession:
                 model = MeteredGradients(self.meter, _LAST_LAYER)
                 yield LastLayerGradients(model.last_layer_gradients(inputs, labels, records))
 
-    def _views(self, first: Answers, views: MirrorAndShifts) -> Logits | Probabilities:
+    def _views(self, first: Answers, views: Views) -> Logits | Probabilities:
         """Answers to all views of each record, the record itself first; a view of all records at a time."""
         model, records = MeteredConfidences(self.meter, _VIEWS), np.arange(self.pool.n_records)
         table = first.whole()

@@ -11,7 +11,7 @@ from vestige.core.answer_defence import AnswerDefence
 from vestige.core.errors import refuse_if, refusing
 from vestige.core.inputs import InputSpace
 from vestige.core.targets import Access
-from vestige.core.views import MirrorAndShifts
+from vestige.core.views import MirrorAndShifts, Views
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,9 +28,10 @@ class Querying:
             process was killed, may have been answered and are spent, and so is each request that is sent again.
         price: Price of 1,000 queries. With a price or a budget, answers are kept and equal inputs asked once, as they
             are for a model that is far away.
-        views: Changed copies of each image that the model is asked about besides the image itself, and shadow models
-            too: attacks with shadow models read all of them, others the image. Only with training, or with references
-            that were asked the same views.
+        views: Changed copies of each record that the model is asked about besides the record itself, and shadow models
+            too: `MirrorAndShifts` of an image, or `PipelineDraws` of the training augmentation. Attacks with shadow
+            models read all of them, others the record. Only with training, or with references that were asked the same
+            views.
         label_only: What label-only attacks ask, each kind once: `NoisyCopies`, `Augmentations`, `Translations`,
             `Rotations`, `BoundarySearch`, `CombinedDistances` or `SettledSearch`. They cost as many queries a record
             as each says. Strengths are chosen on shadow models.
@@ -44,14 +45,14 @@ class Querying:
     inputs: InputSpace = field(default_factory=InputSpace)
     budget: int | None = None
     price: float | None = None
-    views: MirrorAndShifts | None = None
+    views: Views | None = None
     label_only: tuple[Probe, ...] = ()
     defence: AnswerDefence | Defended | None = None
 
     def __post_init__(self) -> None:
         with refusing(ValueError, f"Expected one of {', '.join(Access)} as access, found {self.access!r}."):
             object.__setattr__(self, "access", Access(self.access))  # a plain "label" is as good
-        if self.views is not None and self.views.channels is None and self.inputs.channels_first:
+        if isinstance(self.views, MirrorAndShifts) and self.views.channels is None and self.inputs.channels_first:
             object.__setattr__(self, "views", replace(self.views, channels="last"))  # in the records; that is declared
         kinds = [type(probe).__name__ for probe in self.label_only]
         is_whole = isinstance(self.budget, Integral) and not isinstance(self.budget, bool)

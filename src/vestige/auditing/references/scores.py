@@ -18,6 +18,7 @@ from vestige.auditing.references.phi import (
     left_without,
     reference_phi,
 )
+from vestige.auditing.references.plain_scores import plain_signals, with_plain_scores
 from vestige.auditing.references.ways_of_lira import decided, ways_of_lira
 from vestige.core.attack import Attack
 from vestige.core.digests import digest_of_columns
@@ -111,6 +112,7 @@ def score_with(
         InputError: Records, classes or answers of target and references do not fit, or not the statistic of LiRA.
     """
     observed = reference_phi(references, target, Statistic((likelihood or LikelihoodRatio()).statistic))
+    observed = with_plain_scores(observed, references, target, attacks)
     if imitators is not None:  # certain answers stand where those of the other models do
         clipped = np.clip(imitators.phi, -observed.limit, observed.limit)
         observed = replace(observed, imitators=replace(imitators, phi=clipped))
@@ -208,7 +210,7 @@ def play_attacks(
         try:
             scores[attack.name] = _score(attack, observed, likelihood, (learnt or {}).get(attack.name))
         except InputError as error:  # such as too few models on one side of some record
-            if attack.name not in _OURS:
+            if attack.name not in _OURS and attack.calibrates is None:
                 raise  # a custom attack that fails ends the audit by its name
             not_run.append(NotRun(attack.name, what_is_needed(str(error))))
     return scores, tuple(not_run)
@@ -225,6 +227,8 @@ def learnt_of(attacks: Sequence[Attack], observed: ReferencePhi) -> dict[str, An
 
 
 def _score(attack: Attack, observed: ReferencePhi, likelihood: LikelihoodRatio, learnt: Any = None) -> np.ndarray:
+    if attack.calibrates is not None:
+        return attack.play(plain_signals(attack, observed))
     if not set(attack.reads) <= set(observed.signals):
         raise InputError(f"Expected {attack.needs}, found none.")
     if not set(attack.reads) & set(OF_QUERIES):

@@ -39,14 +39,16 @@ from vestige.auditing.results.rows import (
     p_value_row,
     worst_rows,
 )
+from vestige.core.curves import RocBand, ScoreHistogram
 from vestige.core.names import encodable, harmless, harmless_names
 from vestige.core.progress import Progress
-from vestige.core.result import Check, Power, Preflight, Queries, RocBand, Spread, Validity
+from vestige.core.result import Check, Power, Preflight, Queries, Spread, Validity
 from vestige.core.seeds import stream
+from vestige.evaluation.histograms import histogram_of
 from vestige.evaluation.intervals import tpr_at_fpr_bounds
 from vestige.evaluation.permutation import familywise_test
 from vestige.evaluation.record_numbers import comparable_scores
-from vestige.evaluation.roc import Roc, point_at_fpr, roc
+from vestige.evaluation.roc import Roc, best_point, point_at_fpr, roc
 from vestige.evaluation.thresholds import decide
 from vestige.evaluation.verdict import find, tail_fpr
 
@@ -104,6 +106,7 @@ def evaluate(
         risk=summary,
         not_run=not_run_of(audited),
         provenance=provenance_of(audited),
+        histograms=_histograms(curves, max(options.min_cell, 1)),
     )
 
 
@@ -206,9 +209,25 @@ def _bands(curves: Mapping[str, Roc]) -> tuple[RocBand, ...]:
                 tpr=tuple(tpr),
                 lower=tuple(bounds.lower.tolist()),
                 upper=tuple(bounds.upper.tolist()),
+                best_fpr=curve.rates_at(best_point(curve))[1],
+                best_tpr=curve.rates_at(best_point(curve))[0],
             )
         )
     return tuple(bands)
+
+
+def _histograms(curves: Mapping[str, Roc], fewest: int) -> tuple[ScoreHistogram, ...]:
+    """Each attack's scores in bins of so many units at least."""
+    found = {attack: histogram_of(curve, fewest=fewest) for attack, curve in curves.items()}
+    return tuple(
+        ScoreHistogram(
+            attack=attack,
+            edges=tuple(of_attack.edges.tolist()),
+            members=tuple(of_attack.members.tolist()),
+            nonmembers=tuple(of_attack.nonmembers.tolist()),
+        )
+        for attack, of_attack in found.items()
+    )
 
 
 def _records(audited: AuditInputs, risk: np.ndarray | None) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from vestige.evaluation.intervals import (
     NO_INTERVAL,
     Bounds,
     Interval,
+    accuracy_bounds,
     auc_interval,
     balanced_accuracy_bounds,
     bonferroni,
@@ -134,6 +135,13 @@ def oracle_rows(attack: str, curve: Roc) -> Iterator[Row]:
         false_positives=false_positives,
     )
     yield accuracy
+    for prior in PRIORS[1:]:
+        best = best_point(curve, prior)
+        found = Counts(int(curve.true_positives[best]), m, int(curve.false_positives[best]), n)
+        metric = f"accuracy_at_prior_{prior:g}"
+        words = f"largest {_ACCURACY_AT[metric].definition}, over all thresholds on the target itself: optimistic"
+        value, wrong = _ACCURACY_AT[metric].value(found), found.false_positives
+        yield replace(accuracy, metric=metric, value=value, definition=words, false_positives=wrong)
     definition = "one-sided Kolmogorov-Smirnov test of members against nonmembers"
     p_value = ks_p_value(curve)
     yield replace(accuracy, metric="p_value", value=p_value, definition=definition, false_positives=None)
@@ -197,6 +205,19 @@ _PRECISION_AT = {
     f"precision_at_prior_{prior:g}": precision(f"precision where {prior:g} of the population are members", prior)
     for prior in PRIORS
 }
+
+
+def accuracy(prior: float) -> Metric:
+    """Share of right calls where this share of the population are members."""
+
+    def value(c: Counts) -> float:
+        return prior * c.true_positives / c.n_members + (1 - prior) * (1 - c.false_positives / c.n_nonmembers)
+
+    words = f"share of right calls where {prior:g} of the population are members"
+    return Metric(words, value, lambda c, level: accuracy_bounds(*c, prior, level))
+
+
+_ACCURACY_AT = {f"accuracy_at_prior_{prior:g}": accuracy(prior) for prior in PRIORS[1:]}  # at a half it is balanced
 METRICS = {
     "balanced_accuracy": Metric("(TPR + TNR) / 2", _balanced, lambda c, level: balanced_accuracy_bounds(*c, level)),
     "precision": precision("share of members among those called members, at this sample's ratio"),
@@ -204,6 +225,7 @@ METRICS = {
     "f1": Metric("2 TP / (2 TP + FP + FN), at this sample's ratio", _f1, lambda c, level: f1_bounds(*c, level)),
     "fpr": _fpr("share of the nonmembers called members"),
     **_PRECISION_AT,
+    **_ACCURACY_AT,
 }
 """Metrics of a threshold from elsewhere: to add one, add a row here, and its interval in `evaluation.intervals`."""
 

@@ -59,7 +59,7 @@ def open_run(folder: str | Path) -> FinishedAudit:
     )
 
 
-_SAME = ("adversary", "threat_models", "finding", "rocs", "spread", "power", "risk", "not_run")
+_SAME = ("adversary", "threat_models", "finding", "rocs", "histograms", "spread", "power", "risk", "not_run")
 """What a document has as the result has it."""
 
 

@@ -1,6 +1,7 @@
 """Reference models trained on the adversary's own records: from new weights, or from the target's by forgetting."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -14,7 +15,22 @@ from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records, joined
 from vestige.core.references import References
 from vestige.core.seeds import stream
+from vestige.core.views import Views
 from vestige.targets.opening import open_target
+
+
+class AskedOptions(TypedDict, total=False):
+    """How models that are there are asked; everything may be left out.
+
+    Attributes:
+        gradient_norms: Whether to observe gradients too; needs torch models.
+        views: Changed copies of each audited record that are asked about too.
+        training: How they were trained, in a sentence that may be released.
+    """
+
+    gradient_norms: bool
+    views: Views | None
+    training: str
 
 
 class ReferenceOptions(TypedDict, total=False):
@@ -25,6 +41,7 @@ class ReferenceOptions(TypedDict, total=False):
         share: Share of the auxiliary records that each is trained on, drawn for each anew; 1 if omitted.
         validation: Records for a rule of stopping that needs some; none of them audited.
         gradient_norms: Whether to observe gradients too; needs torch models.
+        views: Changed copies of each audited record that are asked about too, as in the audit's `Querying`.
         seed: Of the models' seeds and of the draws; 0 if omitted.
         progress: Called after every model.
     """
@@ -33,6 +50,7 @@ class ReferenceOptions(TypedDict, total=False):
     share: float
     validation: Records | None
     gradient_norms: bool
+    views: Views | None
     seed: int
     progress: Progress
 
@@ -120,6 +138,55 @@ def references_by_forgetting(
     return _trained(recipe, auxiliary, members, nonmembers, model, options)
 
 
+def references_from_models(
+    models: Sequence[Any], members: Records, nonmembers: Records, **options: Unpack[AskedOptions]
+) -> References:
+    """Ask models that are there, and that saw none of the audited records, about these.
+
+    So the audited model itself serves as the reference of a model that is trained on the adversary's records in its
+    place: thresholds set there are Watson et al.'s, without a further model and without halving those records.
+
+    Args:
+        models: Torch modules, fitted estimators or functions, all of one kind of answers.
+        members: The audited records, with ids or in the order of the audit.
+        nonmembers: The others.
+        options: `gradient_norms` and `views`, see `ReferenceOptions`, and `training`, a sentence for the results.
+
+    Raises:
+        InputError: There is no model.
+        UnsupportedModelError: One is no classifier that could be asked, or has no gradients.
+
+    Example:
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> model = GaussianNB().fit([[0.0], [0.1], [1.0], [1.1]], [0, 0, 1, 1])
+        >>> some, others = (Records(np.array([[x], [x + 1]]), [0, 1], ids=[i, i + 1]) for i, x in ((0, 0.2), (2, 0.3)))
+        >>> references_from_models([model], some, others).n_models
+        1
+
+    Source:
+        Watson et al. 2022, section 4.1, which does not say what calibrates the model that thresholds are set on.
+    """
+    if not models:
+        raise InputError("Expected at least 1 model as reference, found none.")
+    audited = joined(members, nonmembers)
+    gradient_norms, views = options.get("gradient_norms", False), options.get("views")
+    found = [
+        answers_of(Model(model, audited.n_classes, seed=0), audited, views, gradient_norms=gradient_norms)
+        for model in models
+    ]
+    kind = Logits if LOGITS in found[0] else Probabilities
+    return References(
+        kind,
+        np.stack([answers[kind.kind] for answers in found]),
+        np.zeros((len(models), audited.n_records), dtype=bool),
+        ids=audited.ids,
+        labels=audited.labels,
+        gradient_norms=np.stack([answers[GRADIENT_NORMS] for answers in found]) if gradient_norms else None,
+        training=options.get("training", ""),
+        classifiers=list(models),
+    )
+
+
 def _trained(
     recipe: Recipe, auxiliary: Records, members: Records, nonmembers: Records, model: Any, options: ReferenceOptions
 ) -> References:
@@ -128,6 +195,7 @@ def _trained(
     if unknown:
         raise TypeError(f"Expected options of reference models, found {unknown[0]}; see ReferenceOptions.")
     seed, validation, progress = options.get("seed", 0), options.get("validation"), options.get("progress", silent)
+    views = options.get("views")
     audited = joined(members, nonmembers)
     refuse_shared("auxiliary", auxiliary, audited)
     if validation is not None:
@@ -135,19 +203,22 @@ def _trained(
     everybody = joined(auxiliary, audited)  # with one count of classes for all
     audited = everybody.take(np.arange(auxiliary.n_records, everybody.n_records))
     start = None if model is None else Model(model, everybody.n_classes, seed=seed)
-    answers, norms, accuracies, epochs, classifiers = [], [], [], [], []
+    answers, norms, accuracies, epochs, classifiers, seconds = [], [], [], [], [], 0.0
     kind: type[Logits] | type[Probabilities] = Logits
     draws = _draws(auxiliary.n_records, options.get("n_models", 1), options.get("share", 1.0), seed)
     for number, rows in enumerate(draws):
         progress("training reference models", number, len(draws))
         own = everybody.take(rows)
         model_seed = int(stream(seed, f"reference model {number}").integers(2**31))
+        begun = time.perf_counter()
         trained = recipe.fit(own, seed=model_seed, start=start, validation=validation)
-        found = answers_of(trained, audited, gradient_norms=options.get("gradient_norms", False))
+        seconds += time.perf_counter() - begun
+        found = answers_of(trained, audited, views, gradient_norms=options.get("gradient_norms", False))
         kind = Logits if LOGITS in found else Probabilities
         answers.append(found[kind.kind])
         norms += [found[name] for name in found if name == GRADIENT_NORMS]
-        accuracies.append([_accuracy(trained, own), *_on_both_sides(answers[-1], audited.labels, members.n_records)])
+        as_they_are = answers[-1] if views is None else answers[-1][:, 0]
+        accuracies.append([_accuracy(trained, own), *_on_both_sides(as_they_are, audited.labels, members.n_records)])
         epochs.append(trained.epoch)
         classifiers.append(trained.classifier)
     progress("training reference models", len(draws), len(draws))
@@ -155,8 +226,8 @@ def _trained(
     for_epochs = f", {np.mean(epochs):.3g} epochs on average" if any(epochs) else ""
     said = (
         f"{len(draws)} from {begun_with}, on {draws[0].size:,} of {auxiliary.n_records:,} records that are "
-        f"not audited{for_epochs}; mean accuracy {_said(np.mean(accuracies, axis=0))} (their own records, the target's "
-        "members, its nonmembers)"
+        f"not audited{for_epochs}, {seconds / len(draws):.2g} seconds each; mean accuracy "
+        f"{_said(np.mean(accuracies, axis=0))} (their own records, the target's members, its nonmembers)"
     )
     if start is not None:
         of_target = open_target(start.classifier, audited.n_classes).answers(audited.inputs).whole()

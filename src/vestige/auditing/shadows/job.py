@@ -14,7 +14,7 @@ from vestige.core.outputs import Logits
 from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
 from vestige.core.targets import GradientModel
-from vestige.core.views import MirrorAndShifts, with_views
+from vestige.core.views import Views, with_views
 from vestige.targets.opening import open_target
 from vestige.training.strategies import train_group
 
@@ -103,7 +103,7 @@ def _observed(plan: ShadowPlan, number: int, get: Callable[[], Model], dump: Rec
 
 
 def answers_of(
-    model: Model, records: Records, views: MirrorAndShifts | None = None, *, gradient_norms: bool = False
+    model: Model, records: Records, views: Views | None = None, *, gradient_norms: bool = False
 ) -> dict[str, np.ndarray]:
     """Return what a trained model answers about records, by variable of the store.
 

@@ -19,8 +19,9 @@ from vestige.core.half_written import half_written, remove_left_behind, writable
 from vestige.core.recipe import Model, Recipe
 from vestige.core.records import Records
 from vestige.core.seeds import stream
-from vestige.core.views import MirrorAndShifts
+from vestige.core.views import Views
 from vestige.data.signals.layout import AT_THE_END, ModelTable
+from vestige.training.identity import plain
 from vestige.training.model_key import ModelKey
 from vestige.training.strategies import Strategy
 
@@ -56,7 +57,7 @@ class ShadowPlan:
     n_asked: int
     checkpoints: tuple[int, ...] = ()
     gradient_norms: bool = False
-    views: MirrorAndShifts | None = None
+    views: Views | None = None
     share: Fraction = Fraction(1, 2)
     epoch: int | None = None
     sources: bool = False
@@ -126,7 +127,7 @@ class ShadowPlan:
             "checkpoints": list(self.checkpoints),
             "gradient_norms": self.gradient_norms,
         }
-        asked |= {} if self.views is None else {"views": asdict(self.views)}
+        asked |= {} if self.views is None else {"views": plain(vars(self.views))}
         return asked | ({} if self.share == Fraction(1, 2) else {"share": str(self.share)})
 
 
