@@ -39,7 +39,7 @@ def test_the_names_are_those_of_the_issues():
         "learnt_ratio_with_imitators", "learnt_ratio", "lira_online", "lira_offline", "lira_offline_two_sided",
         "lira_in_only", "rmia_online", "rmia_offline",
         "rotations", "translations", "random_augmentations",
-        "boundary_distance", "settled_boundary_distance", "calibrated_boundary_distance",
+        "boundary_distance", "settled_boundary_distance", "white_box_distance", "calibrated_boundary_distance",
         "combined_distance", "label_only_likelihood_ratio", "label_only_learnt_ratio", "noise_robustness",
         "attack_p", "forest_memguard", "nn_shokri", "nn_nasr", "nn_nasr_logits", "nn_memguard", "nn_memguard_rounded",
         "nn_augmentation", "nn_combined_distance", "nn_memguard_adversarial", "quantile_regression_gaussian",

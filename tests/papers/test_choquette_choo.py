@@ -113,3 +113,11 @@ def test_flips_are_left_to_right_unless_asked():
         assert recipe.augment is not None
         mirror = recipe.augment.steps[0]  # type: ignore[attr-defined]
         assert torch.equal(mirror(rows, torch.Generator().manual_seed(0)), rows) is not upside_down
+
+
+def test_the_small_networks_for_processors_have_the_parameters_of_their_layers():
+    convolutions = [3 * 9 * 8 + 8, 8 * 9 * 8 + 8, 8 * 9 * 16 + 16, 16 * 9 * 16 + 16]
+    small = choquette_choo.small_cifar_recipe().network()
+    assert n_parameters(small) == sum(convolutions) + linear(16 * 6 * 6, 64) + linear(64, 10) == 41_874
+    assert n_parameters(choquette_choo.small_fixmatch_network()) == 78_186
+    assert choquette_choo.small_fixmatch_recipe(regularised=False).augment is None

@@ -58,3 +58,22 @@ def settled_boundary_distance(settled_distances: Float[np.ndarray, " record"]) -
         Choquette-Choo et al. 2021, section 3.4; when a search ends is ours.
     """
     return boundary_distance(settled_distances)
+
+
+@attack(
+    definition="L2 distance to the nearest input found by its gradients that is decided otherwise",
+    source="Choquette-Choo et al. 2021, section 3.4",
+    cites="choquettechoo2021labelonly",
+    monotone=True,
+)
+def white_box_distance(gradient_distances: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
+    """Score each record by `boundary_distance`, of distances that whoever knows the parameters found by gradients.
+
+    Example:
+        >>> white_box_distance(np.array([0.0, 0.75, np.inf]))
+        array([0.0e+00, 7.5e-01, 1.0e+30])
+
+    Source:
+        Choquette-Choo et al. 2021, section 3.4: the idealised baseline of the label-only distance.
+    """
+    return boundary_distance(gradient_distances)

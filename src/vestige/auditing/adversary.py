@@ -148,7 +148,7 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
         defences = defences_of(shadows, bank, answers.defence, labels_only=by_labels)
         if training.has_sources:
             shadow = pooled_answers(shadows, labels_only=by_labels, defences=defences)
-            labels = pooled_labels(shadows, bank, defences)
+            labels = pooled_labels(shadows, bank, defences, n_asked_about=training.n_asked_about)
             found = AdversaryModels(shadow=shadow, labels=labels, checks=checks, embeddings=embeddings)
             return replace(found, n_sources=len(shadows.member))
         if predictions.ids is None:

@@ -218,5 +218,6 @@ def _labels(
         wanted={attack.name: attack for attack in plan.selection.attacks if attack.asks_copies},
         seed=plan.options.seed,
         progress=plan.progress,
+        margins=model.margins if plan.querying.access is Access.GRADIENTS else None,
     )
     return label_results(plan.querying.label_only, question)

@@ -40,6 +40,7 @@ def _queries(attack: "Attack") -> str:
     from vestige.auditing.label_only.augmentations import Augmentations
     from vestige.auditing.label_only.boundary_search import BoundarySearch
     from vestige.auditing.label_only.combined_distances import CombinedDistances
+    from vestige.auditing.label_only.gradient_search import GradientSearch
     from vestige.auditing.label_only.noisy_copies import NoisyCopies
     from vestige.auditing.label_only.settled_search import SettledSearch
 
@@ -51,6 +52,7 @@ def _queries(attack: "Attack") -> str:
         "boundary_distances": f"up to {BoundarySearch.n_queries:,}",
         "signed_distances": f"up to {BoundarySearch.n_queries:,}",
         "copy_distances": f"up to {CombinedDistances.n_queries} (4 d + 1)",
+        "gradient_distances": f"up to {GradientSearch().n_queries:,}",
         "settled_distances": f"up to {SettledSearch.n_queries:,}",
     }
     return next((queries for signal, queries in asked.items() if signal in attack.reads), "1")

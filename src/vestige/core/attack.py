@@ -103,7 +103,7 @@ class Attack:
 
     @property
     def asks_copies(self) -> bool:
-        """Whether it reads labels of changed copies of each record, so that the model must be asked for them."""
+        """Whether it reads labels, or gradients, of changed copies of each record, so that the model must be asked."""
         return any(signal.family is Family.COPIES for signal in self.signals)
 
     @property

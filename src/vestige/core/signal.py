@@ -23,7 +23,7 @@ class Family(StrEnum):
     KNOWN = "known"
     """Records whose membership is known, to learn from."""
     COPIES = "copies"
-    """Labels of changed copies of each record."""
+    """Labels of changed copies of each record, or gradients there."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,10 @@ SIGNALS = {
         Signal("boundary_distances", _C, "label", _ALL, _DISTANCES),
         Signal("signed_distances", _C, "label", _ALL, _DISTANCES),
         Signal("copy_distances", _C, "label", _ALL, _DISTANCES),
+        Signal(
+            "gradient_distances", _C, "gradients", (*_ALL, "model"),
+            "distances to the decision boundary, found with access to the gradients of a torch module",
+        ),
         Signal(
             "settled_distances", _C, "label", _ALL,
             "distances to the decision boundary, ended as soon as a shadow model's threshold is settled",

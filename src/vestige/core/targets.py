@@ -80,6 +80,27 @@ class EmbeddingModel(QueryableModel, Protocol):
         """
 
 
+@runtime_checkable
+class MarginModel(QueryableModel, Protocol):
+    """A model whose gradients in its inputs can be read."""
+
+    def margins(
+        self, inputs: Any, labels: Int[np.ndarray, " record"]
+    ) -> tuple[Float[np.ndarray, " record"], Float[np.ndarray, "record feature"]]:
+        """Return by how much the logit of each input's class is above the largest other one, and that one's gradient.
+
+        Args:
+            inputs: An array, of any shape behind the records.
+            labels: A class for each.
+
+        Returns:
+            The margin, below 0 where the model decides otherwise, and its gradient in the input, flattened.
+
+        Raises:
+            TargetError: It fails, or a number is not finite.
+        """
+
+
 @dataclass(frozen=True, eq=False)
 class AnswerBatch:
     """Some of the answers that were asked for, as they arrived.
@@ -197,3 +218,13 @@ class GradientTarget(ConfidenceTarget, Protocol):
         self, inputs: Any, labels: Int[np.ndarray, " query"], records: Int[np.ndarray, " query"]
     ) -> Float[np.ndarray, "query input class"]:
         """Return that gradient in the weights of the last layer."""
+
+
+@runtime_checkable
+class MarginTarget(Protocol):
+    """What an attack gets that follows a model's gradients in its inputs."""
+
+    def margins(
+        self, inputs: Any, labels: Int[np.ndarray, " query"], records: Int[np.ndarray, " query"]
+    ) -> tuple[Float[np.ndarray, " query"], Float[np.ndarray, "query feature"]]:
+        """Return margins and gradients as `MarginModel.margins`; `records` and errors as `LabelTarget.labels`."""

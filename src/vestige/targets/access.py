@@ -127,6 +127,11 @@ class MeteredGradients(MeteredConfidences):
         meter, attack = _ASKED[self]
         return meter.last_layer_gradients(inputs, labels, records, attack)
 
+    def margins(self, inputs: Any, labels: np.ndarray, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return by how much the logit of each label is above the others, and that margin's gradient in the input."""
+        meter, attack = _ASKED[self]
+        return meter.margins(inputs, labels, records, attack)
+
 
 def _labels_or_why_not(view: MeteredLabels, inputs: Any, records: np.ndarray) -> np.ndarray | TargetError:
     """Return labels, or an error that tells nothing of the answers and comes from nowhere."""

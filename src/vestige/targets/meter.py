@@ -15,7 +15,7 @@ from vestige.core.errors import ArtefactError, BudgetError, InputError, TargetEr
 from vestige.core.outputs import PredictedLabels
 from vestige.core.progress import Progress, silent
 from vestige.core.sparse import bytes_of_rows
-from vestige.core.targets import Answers, GradientModel, QueryableModel, RemoteModel
+from vestige.core.targets import Answers, GradientModel, MarginModel, QueryableModel, RemoteModel
 from vestige.targets.answer_format import KINDS
 from vestige.targets.ledger import KEY_BYTES, Ledger
 
@@ -137,6 +137,27 @@ class Meter:
             batches.append(batch)
         self._ledger.note(attack, records)
         return np.concatenate(batches) if batches else np.empty((0, 0, 0), dtype=np.float32)
+
+    def margins(
+        self, inputs: Any, labels: np.ndarray, records: np.ndarray, attack: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return margins and their gradients in the inputs; each is a query, and none is kept.
+
+        Raises:
+            UnsupportedModelError: The model gives no such gradients.
+            BudgetError: There is no budget; nothing was asked.
+            TargetError: A number is not finite.
+        """
+        if not isinstance(self._model, MarginModel):
+            raise UnsupportedModelError(
+                "Expected a torch module that takes records as they are for gradients in its inputs, found another; "
+                "give records as it takes them, or leave white_box_distance out."
+            )
+        records = _checked_records(records, len(inputs), self._ledger.n_records)
+        self._ledger.take(len(inputs))
+        found = self._model.margins(inputs, labels)
+        self._ledger.note(attack, records)
+        return found
 
     def _with_gradients(self) -> GradientModel:
         if not isinstance(self._model, GradientModel):

@@ -15,6 +15,7 @@ from vestige.core.targets import (
     Answers,
     EmbeddingModel,
     GradientModel,
+    MarginModel,
     QueryableModel,
     RemoteModel,
 )
@@ -43,6 +44,8 @@ def prepared_model(model: QueryableModel, space: InputSpace) -> QueryableModel:
 
     if isinstance(model, GradientModel):
         changed = _ChangedEmbeddings if isinstance(model, EmbeddingModel) else _ChangedGradients
+        if isinstance(model, MarginModel) and space.changes_nothing:  # else it is no gradient in the records
+            changed = _ChangedMargins
         return changed(model, prepared, _as_they_are)
     return changed_model(model, before=prepared)
 
@@ -109,6 +112,15 @@ class _ChangedEmbeddings(_ChangedGradients):
         """Return the last layer's inputs of the model behind."""
         features: ndarray = self._model.last_layer_inputs(self._before(inputs))
         return features
+
+
+class _ChangedMargins(_ChangedEmbeddings):
+    def margins(
+        self, inputs: Any, labels: Int[ndarray, " record"]
+    ) -> tuple[Float[ndarray, " record"], Float[ndarray, "record feature"]]:
+        """Return the margins of the model behind, which is given the inputs as they are."""
+        found: tuple[ndarray, ndarray] = self._model.margins(self._before(inputs), labels)
+        return found
 
 
 class _ChangedRemote(_Changed):

@@ -343,3 +343,37 @@ def test_models_without_a_last_layer_have_no_features(tmp_path):
         precision_of_outliers(result, "loss", -1.0)
     with pytest.raises(InputError, match="Expected features beside an audit without trained models"):
         precision_of_outliers(audit(tree(members), members, nonmembers), "loss", -1.0)
+
+
+# ------------------------------------------------------------------------------------------------- some records
+
+
+@pytest.mark.parametrize("n_sources", [1, 2])
+def test_thresholds_of_label_only_attacks_are_set_on_the_records_that_sources_are_asked_about(n_sources, tmp_path):
+    members, nonmembers = sides()
+    own, recipe = noise(seed=3), torch_recipe(epochs=30)
+    model = recipe.fit(members, seed=0).classifier
+    asking = Querying(label_only=(NoisyCopies(20, choices=(NoiseStrength(gaussian=0.2),)),))
+    attacks = ["noise_robustness", "confidence"]
+
+    def found(**options: Any) -> Any:
+        training = ShadowTraining(recipe, records=own, n_sources=n_sources, bank=tmp_path / "bank", **options)
+        return audit(model, members, nonmembers, adversary=training, attacks=attacks, querying=asking)
+
+    whole, some, every = found(), found(n_asked_about=10), found(n_asked_about=N)
+    for one in (some, every):
+        assert (one.records == whole.records).all(axis=None)
+    pd.testing.assert_frame_equal(every.results, whole.results)
+    of_confidence = [one.results.query("attack == 'confidence'") for one in (some, whole)]
+    pd.testing.assert_frame_equal(*of_confidence)
+    accuracy = "attack == 'noise_robustness' and threshold == 'shadow_strict' and metric == 'balanced_accuracy'"
+    values = [one.results.query(f"{accuracy} and group == 'all'")["value"].iloc[0] for one in (some, whole)]
+    assert all(0 <= value <= 1 for value in values)
+
+
+def test_what_learns_from_copies_of_source_records_needs_all_of_them_and_sources_need_records(tmp_path):
+    with pytest.raises(InputError, match="n_asked_about"):
+        ShadowTraining(TREE, n_asked_about=2)
+    for wrong in (0, 3, N + 2):
+        with pytest.raises(InputError, match="even number"):
+            ShadowTraining(TREE, records=noise(seed=3), n_asked_about=wrong)

@@ -65,6 +65,7 @@ class RecipeTable(Schema):
     epoch: int | None = None
     records: str | None = None
     n_sources: int | None = None
+    n_asked_about: int | None = None
     imitators: Imitation | None = None
 
 
@@ -296,6 +297,7 @@ class AuditFile(SharedTables):
             epoch=part.epoch,
             records=None if part.records is None else self._records(part.records)[0],
             n_sources=part.n_sources,
+            n_asked_about=part.n_asked_about,
             imitators=part.imitators,
         )
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from vestige.auditing.label_only.augmentations import Augmentations
 from vestige.auditing.label_only.boundary_search import BoundarySearch
 from vestige.auditing.label_only.combined_distances import CombinedDistances
+from vestige.auditing.label_only.gradient_search import GradientSearch
 from vestige.auditing.label_only.noisy_copies import NoisyCopies
 from vestige.auditing.label_only.probe import Probe
 from vestige.auditing.label_only.rotations import Rotations
@@ -86,6 +87,14 @@ class SettledTable(_Search):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WhiteBoxTable(Schema):
+    """The search along gradients, with `access = "gradients"`."""
+
+    n_steps: int = GradientSearch.n_steps
+    n_searches: int = GradientSearch.n_searches
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelOnlyTable(Schema):
     """What label-only attacks ask, each kind if it is named.
 
@@ -97,6 +106,7 @@ class LabelOnlyTable(Schema):
         boundary: The search for the decision boundary.
         combined: The same around shifted copies.
         settled: The same, ended as soon as a verdict stands.
+        white_box: The search along gradients, of which these fall short.
     """
 
     noise: NoiseTable | None = None
@@ -106,6 +116,7 @@ class LabelOnlyTable(Schema):
     boundary: BoundaryTable | None = None
     combined: CombinedTable | None = None
     settled: SettledTable | None = None
+    white_box: WhiteBoxTable | None = None
 
     def probes(self, named: Callable[[str], Any]) -> tuple[Probe, ...]:
         """Return them.
@@ -132,4 +143,6 @@ class LabelOnlyTable(Schema):
         for table, search in searches:
             if table is not None:
                 asked.append(search(**vars(table) | {"estimator": _ESTIMATORS[table.estimator]}))
+        if self.white_box is not None:
+            asked.append(GradientSearch(n_steps=self.white_box.n_steps, n_searches=self.white_box.n_searches))
         return tuple(asked)

@@ -3,6 +3,7 @@
 from .augmentations import Augmentations
 from .boundary_search import BoundarySearch
 from .combined_distances import CombinedDistances
+from .gradient_search import GradientSearch
 from .noisy_copies import NoisyCopies
 from .rotations import Rotations
 from .settled_search import SettledSearch
@@ -12,6 +13,7 @@ __all__ = [
     "Augmentations",
     "BoundarySearch",
     "CombinedDistances",
+    "GradientSearch",
     "NoisyCopies",
     "Rotations",
     "SettledSearch",

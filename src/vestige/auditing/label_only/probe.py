@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from vestige.attacks.learnt_ratio import FEWEST_MODELS
-from vestige.auditing.label_only.question import LabelQuestion, LabelResults
-from vestige.auditing.played import together
+from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
+from vestige.auditing.played import Played, PlayedAttacks, together
 from vestige.core.attack import Attack
 from vestige.core.columns import is_sparse
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
+from vestige.core.result import NotRun
 
 RATIO = "label_only_likelihood_ratio"
 """The attack that any kind of copies, and a boundary search, can feed."""
@@ -89,10 +90,32 @@ def label_results(probes: Sequence[Probe], question: LabelQuestion) -> LabelResu
         probe.play(replace(question, wanted={name: question.wanted[name] for name in names}))
         for probe, names in served(probes, question.wanted)
     ]
+    attacks = together(one.attacks for one in results)
+    copies = {name: of_name for one in results for name, of_name in one.copies.items()}
+    if question.shadows is not None and question.shadows.rows is not None:
+        attacks, copies = _of_some(attacks, copies, question.shadows), {}
     return LabelResults(
-        attacks=together(one.attacks for one in results),
-        copies={name: copies for one in results for name, copies in one.copies.items()},
+        attacks=attacks,
+        copies=copies,
         is_in=None if question.shadows is None or question.shadows.pool is not None else question.shadows.member,
+    )
+
+
+def _of_some(attacks: PlayedAttacks, copies: Collection[str], shadows: ShadowLabels) -> PlayedAttacks:
+    """Attacks whose thresholds are set on some records of the source models; those that learn of them are not run."""
+
+    def among_all(one: Played) -> Played:
+        if one.known_scores is None:
+            return one
+        scores = np.full(shadows.n_rows, np.nan)
+        scores[shadows.rows] = one.known_scores
+        return replace(one, known_scores=scores)
+
+    needs = "source models that are asked about all of their records (no n_asked_about)"
+    return replace(
+        attacks,
+        played=tuple(among_all(one) for one in attacks.played),
+        not_run=(*attacks.not_run, *(NotRun(name, needs) for name in copies)),
     )
 
 

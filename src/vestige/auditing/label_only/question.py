@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
+from jaxtyping import Int
 
 from vestige.auditing.played import PlayedAttacks
 from vestige.auditing.scoring.learnt_scores import Copies
@@ -12,7 +13,7 @@ from vestige.core.attack import Attack
 from vestige.core.inputs import InputSpace
 from vestige.core.progress import Progress
 from vestige.core.records import Records
-from vestige.core.targets import LabelTarget
+from vestige.core.targets import LabelTarget, MarginTarget
 
 Asked = TypeVar("Asked")
 
@@ -27,6 +28,11 @@ class ShadowLabels:
         targets: Begins to go through the models, in order, each as a `LabelTarget`.
         training: How they were trained, in a sentence for a definition; empty where the result says it elsewhere.
         pool: Records of their own that they are asked about; None if it is the audited ones.
+        margins: Begins to go through the models as `targets` does, for an attack that knows their parameters; None if
+            they cannot be asked so.
+        rows: Which of the records that the models answered about, one model after the other, `pool` is; None if it is
+            all of them.
+        n_rows: How many records they answered about, over all models; counted only beside `rows`.
     """
 
     member: np.ndarray
@@ -35,6 +41,9 @@ class ShadowLabels:
     _: KW_ONLY
     training: str = ""
     pool: Records | None = None
+    margins: Callable[[], Iterator[MarginTarget]] | None = None
+    rows: Int[np.ndarray, " asked"] | None = None
+    n_rows: int = 0
 
     @property
     def has_source(self) -> bool:
@@ -63,6 +72,7 @@ class LabelQuestion:
         wanted: The attacks that may be played, by name.
         seed: Of noise and directions, the same for every model.
         progress: Told what is asked.
+        margins: Gives the audited model with its gradients, to an attack of that name; None without access to them.
     """
 
     target: Callable[[str], LabelTarget]
@@ -73,6 +83,7 @@ class LabelQuestion:
     wanted: Mapping[str, Attack]
     seed: int
     progress: Progress
+    margins: Callable[[str], MarginTarget] | None = None
 
     @property
     def trained_on_halves(self) -> ShadowLabels | None:

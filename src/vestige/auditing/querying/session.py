@@ -37,7 +37,7 @@ from vestige.core.progress import Progress
 from vestige.core.records import Records, joined, with_classes
 from vestige.core.result import Check, Queries, Validity
 from vestige.core.seeds import stream
-from vestige.core.targets import Access, Answers, GradientModel, LabelTarget, QueryableModel, RemoteModel
+from vestige.core.targets import Access, Answers, GradientModel, LabelTarget, MarginTarget, QueryableModel, RemoteModel
 from vestige.core.views import Views, with_views
 from vestige.evaluation import preflight
 from vestige.targets.access import (
@@ -274,6 +274,10 @@ class TargetSession:
     def labels(self, attack: str) -> LabelTarget:
         """Return the model by labels alone, to an attack of that name."""
         return MeteredLabels(self._by_label, attack)
+
+    def margins(self, attack: str) -> MarginTarget:
+        """Return the model with its gradients, to an attack of that name."""
+        return MeteredGradients(self.meter, attack)
 
     @property
     def queries(self) -> Queries:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from numbers import Integral, Real
 
+from vestige.auditing.label_only.gradient_search import GradientSearch
 from vestige.auditing.label_only.probe import Probe
 from vestige.auditing.querying.defended import Defended
 from vestige.core.answer_defence import AnswerDefence
@@ -33,8 +34,9 @@ class Querying:
             models read all of them, others the record. Only with training, or with references that were asked the same
             views.
         label_only: What label-only attacks ask, each kind once: `NoisyCopies`, `Augmentations`, `Translations`,
-            `Rotations`, `BoundarySearch`, `CombinedDistances` or `SettledSearch`. They cost as many queries a record
-            as each says. Strengths are chosen on shadow models.
+            `Rotations`, `BoundarySearch`, `CombinedDistances` or `SettledSearch`; and, with access to gradients, what
+            they fall short of: `GradientSearch`. They cost as many queries a record as each says. Strengths
+            are chosen on shadow models.
         defence: What stands in front of the model and changes its answers: a value of `vestige.defences`, or a
             `Defended` that says what the adversary knows of it and what it is fitted to. All that is asked, counted and
             kept is what the defended model answers; the adversary's models are defended likewise unless `Defended` says
@@ -62,6 +64,11 @@ class Querying:
                 self.defence is not None and self.access is Access.GRADIENTS,
                 "Expected access to confidences or labels beside a defence of answers, found gradients, which it "
                 "leaves undefended; ask for access confidence, or leave the defence out.",
+            ),
+            (
+                self.access is not Access.GRADIENTS and any(isinstance(one, GradientSearch) for one in self.label_only),
+                "Expected access to gradients beside a GradientSearch, found less; ask for access gradients, or take a "
+                "BoundarySearch.",
             ),
             (
                 len(set(kinds)) < len(kinds),

@@ -182,11 +182,15 @@ def _operating_points(audited: AuditInputs, scored: Scored, attack: str) -> Iter
     known = tuple(part for part in audited.known if (part.attacked & scored.records).any())
     if attack not in audited.known_scores or not known:
         return
+    scores = audited.known_scores[attack]
+    asked = ~np.isnan(scores)
+    if audited.shadow is not None and not asked.all():  # of a source model that was asked about some of its records
+        known = tuple(part.among(asked) for part in known)
     for point in operating_points(
         attack,
         audited.source,
         known,
-        audited.known_scores[attack],
+        scores,
         audited.target.labels,
         audited.target.predictions.n_classes,
         audited.options.arithmetic,

@@ -1,7 +1,7 @@
 """Where the thresholds come from: a shadow model, the other half of the target's own records, or the attack itself."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -34,12 +34,16 @@ class Known:
 
     units: Units
     labels: Int[np.ndarray, " known"]
-    records: Bool[np.ndarray, " record"] | None
+    records: Bool[np.ndarray, " scored"] | None
     attacked: Bool[np.ndarray, " record"]
 
     def of(self, scores: Float[np.ndarray, " record"]) -> Float[np.ndarray, " known"]:
         """The known records' scores."""
         return scores if self.records is None else scores[self.records]
+
+    def among(self, records: Bool[np.ndarray, " record"]) -> "Known":
+        """Those of the known records of a shadow model, all of whose are known, that it was asked about."""
+        return replace(self, units=self.units.restricted(records), labels=self.labels[records], records=records)
 
 
 @dataclass(frozen=True)

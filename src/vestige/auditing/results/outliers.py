@@ -73,6 +73,40 @@ def precision_of_outliers(
     return precision_on_outliers(called[scored], member[scored], found.is_outlier[scored])
 
 
+def called_above(result: AuditResult, attack: str, threshold: str = "shadow_strict") -> float:
+    """Return a score above which are exactly the records that a rule of the results called members.
+
+    Args:
+        result: A finished audit of records, not of people.
+        attack: Whose scores.
+        threshold: The rule, such as `shadow_strict`; not one per class.
+
+    Raises:
+        InputError: Results have no such rule of the attack.
+
+    Example:
+        >>> from vestige import Predictions, Shadow, audit
+        >>> member = np.arange(4) < 2
+        >>> one, other = (
+        ...     Predictions(np.column_stack([p, 1 - p]), np.zeros(4, int), member)
+        ...     for p in (np.array([0.9, 0.8, 0.3, 0.7]), np.array([0.9, 0.6, 0.2, 0.75]))
+        ... )
+        >>> result = audit(other, adversary=Shadow(one), attacks=["confidence"])
+        >>> called_above(result, "confidence")
+        0.6
+    """
+    table = result.results
+    of_rule = table[(table["attack"] == attack) & (table["threshold"] == threshold) & (table["group"] == "all")]
+    recall = of_rule[of_rule["metric"] == "recall"]
+    if recall.empty:
+        raise InputError(f"Expected {threshold} of {attack} in the results, found none; name another rule.")
+    row = recall.iloc[0]
+    false_positives = of_rule["false_positives"].dropna().iloc[0]
+    n_called = round(row["value"] * row["n_members"]) + int(false_positives)
+    scores = np.sort(result.records[attack].to_numpy())[::-1]
+    return float(scores[n_called]) if n_called < scores.size else -np.inf
+
+
 def _features_of(result: AuditResult, features: np.ndarray | None, ids: np.ndarray | None) -> np.ndarray:
     """The features of every record of a result: those that are given, or those of the first trained model."""
     if features is None:

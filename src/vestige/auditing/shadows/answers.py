@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from vestige.auditing.label_only.question import ShadowLabels
 from vestige.auditing.querying.defended import Defended, KnowsDefence
@@ -23,8 +23,8 @@ from vestige.core.recipe import Model
 from vestige.core.records import Records
 from vestige.core.references import References
 from vestige.core.seeds import stream
-from vestige.core.targets import LabelTarget
-from vestige.targets.access import MeteredLabels, embeddings_of, labels_only, predicted_labels
+from vestige.core.targets import LabelTarget, MarginTarget
+from vestige.targets.access import MeteredGradients, MeteredLabels, embeddings_of, labels_only, predicted_labels
 from vestige.targets.ledger import Ledger
 from vestige.targets.meter import Meter
 from vestige.targets.opening import open_target
@@ -138,6 +138,13 @@ def asked_for_labels(classifier: Any, records: Records, defence: AnswerDefence |
         yield MeteredLabels(Meter(model, ledger), "shadow models")
 
 
+@contextmanager
+def asked_for_margins(classifier: Any, records: Records) -> Iterator[MarginTarget]:
+    """Open one of the adversary's models as an attack asks it that knows its parameters."""
+    with closing(Ledger(None, records.n_records)) as ledger:
+        yield MeteredGradients(Meter(open_target(classifier, records.n_classes), ledger), "shadow models")
+
+
 def labels_of_shadows(shadows: Shadows, bank: Bank, defences: Sequence[AnswerDefence] | None = None) -> ShadowLabels:
     """Return the models that are done, each by its labels, from the bank, behind defences if there are some."""
     plan = shadows.plan
@@ -148,7 +155,12 @@ def labels_of_shadows(shadows: Shadows, bank: Bank, defences: Sequence[AnswerDef
             with asked_for_labels(model.classifier, plan.records, front) as target:
                 yield target
 
-    return ShadowLabels(shadows.member, plan.drawn_together[shadows.done], targets)
+    def margins() -> Iterator[MarginTarget]:
+        for model in models_read(shadows, bank, "attacks by gradients"):
+            with asked_for_margins(model.classifier, plan.records) as target:
+                yield target
+
+    return ShadowLabels(shadows.member, plan.drawn_together[shadows.done], targets, margins=margins)
 
 
 def labels_of_references(
@@ -217,16 +229,24 @@ def pooled_answers(
     )
 
 
-def pooled_labels(shadows: Shadows, bank: Bank, defences: Sequence[AnswerDefence] | None = None) -> ShadowLabels:
+def pooled_labels(
+    shadows: Shadows, bank: Bank, defences: Sequence[AnswerDefence] | None = None, *, n_asked_about: int | None = None
+) -> ShadowLabels:
     """Return all source models as one that is asked by labels: each about its own copy of their records.
 
     Label-only attacks choose strengths and thresholds on the first shadow model. This one has `n_sources` times the
     records, and passes a query on to the model that the record's number belongs to.
+
+    Args:
+        shadows: The models that are done.
+        bank: Where they are.
+        defences: What stands in front of each; nothing if omitted.
+        n_asked_about: Records that each is asked about, half of them its members; all if omitted.
     """
     own, n_models = shadows.plan.records, len(shadows.member)
     fronts: Sequence[AnswerDefence | None] = defences or [None] * n_models
-    rows = np.tile(np.arange(own.n_records), n_models)
-    pool = replace(own, ids=None, subjects=None).take(rows)
+    rows = np.arange(own.n_records * n_models) if n_asked_about is None else _rows_asked(shadows, n_asked_about)
+    pool = replace(own, ids=None, subjects=None).take(rows % own.n_records)
 
     def targets() -> Iterator[LabelTarget]:
         with ExitStack() as stack:
@@ -235,9 +255,28 @@ def pooled_labels(shadows: Shadows, bank: Bank, defences: Sequence[AnswerDefence
                 stack.enter_context(asked_for_labels(model.classifier, own, front))
                 for model, front in zip(models, fronts, strict=True)
             ]
-            yield _Pooled(asked, own.n_records, own.n_classes)
+            yield _Pooled(asked, rows, own.n_records, own.n_classes)
 
-    return ShadowLabels(shadows.member.reshape(1, -1), None, targets, pool=pool)
+    def margins() -> Iterator[MarginTarget]:
+        with ExitStack() as stack:
+            models = models_read(shadows, bank, "attacks by gradients")
+            asked = [stack.enter_context(asked_for_margins(model.classifier, own)) for model in models]
+            yield _PooledMargins(asked, rows, own.n_records)
+
+    asked_about = None if n_asked_about is None else rows
+    member = shadows.member.reshape(1, -1)[:, rows]
+    return ShadowLabels(member, None, targets, pool=pool, margins=margins, rows=asked_about, n_rows=shadows.member.size)
+
+
+def _rows_asked(shadows: Shadows, n_asked_about: int) -> Int[np.ndarray, " row"]:
+    """The records that each model is asked about, as numbers among those of all models one after the other."""
+    rows = []
+    for number, member in enumerate(shadows.member):
+        rng = stream(shadows.plan.seed, f"records that source model {number} is asked about")
+        half = n_asked_about // 2
+        sides = (rng.permutation(np.flatnonzero(side))[:half] for side in (member, ~member))
+        rows.append(number * member.size + np.sort(np.concatenate(list(sides))))
+    return np.concatenate(rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,18 +284,40 @@ class _Pooled:
     """Several models as one, of which each answers for the records of its own block of numbers."""
 
     models: Sequence[LabelTarget]
+    places: Int[np.ndarray, " record"]
     n_records: int
     n_classes: int
 
     def labels(self, inputs: Any, records: Int[np.ndarray, " query"]) -> Int[np.ndarray, " query"]:
         """Ask each model about the inputs that belong to its records."""
-        found = np.empty(len(records), dtype=np.int64)
+        found, places = np.empty(len(records), dtype=np.int64), self.places[records]
         for number, model in enumerate(self.models):
-            rows = np.flatnonzero(records // self.n_records == number)
+            rows = np.flatnonzero(places // self.n_records == number)
             if rows.size:
                 some = inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows]
-                found[rows] = model.labels(some, records[rows] % self.n_records)
+                found[rows] = model.labels(some, places[rows] % self.n_records)
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class _PooledMargins:
+    """The same, asked for gradients in the inputs."""
+
+    models: Sequence[MarginTarget]
+    places: Int[np.ndarray, " record"]
+    n_records: int
+
+    def margins(
+        self, inputs: Any, labels: Int[np.ndarray, " query"], records: Int[np.ndarray, " query"]
+    ) -> tuple[Float[np.ndarray, " query"], Float[np.ndarray, "query feature"]]:
+        """Ask each model about the inputs that belong to its records."""
+        margins, slopes = np.empty(len(inputs)), np.empty((len(inputs), int(np.prod(inputs.shape[1:]))))
+        places = self.places[records]
+        for number, model in enumerate(self.models):
+            rows = np.flatnonzero(places // self.n_records == number)
+            if rows.size:
+                margins[rows], slopes[rows] = model.margins(inputs[rows], labels[rows], places[rows] % self.n_records)
+        return margins, slopes
 
 
 def embeddings_of_first(shadows: Shadows, bank: Bank, audited: Records) -> tuple[np.ndarray, np.ndarray]:

@@ -56,6 +56,9 @@ class ShadowTraining:
         n_sources: How many source models, 1 if omitted, in place of `n_models`. Their answers are pooled: one threshold
             is set on the answers of all of them together, each record counted once for every model, as a member of
             those that were trained on it; it is not a mean of one threshold per model.
+        n_asked_about: How many of its records label-only attacks ask each source model about, which takes a search as
+            long as the target does: an even number, half of them its members, drawn by the seed. Strengths and
+            thresholds are set on these. All if omitted; attacks that learn from copies need all.
         imitators: How to train models that learn to answer as the target does, on its answers about the audited
             records, which were paid for already; None trains none. Two of the shadow models are imitated as well, to
             learn what imitators are worth, so that three times as many models are trained. They read class by class
@@ -77,6 +80,7 @@ class ShadowTraining:
     epoch: int | None = None
     records: Any = None
     n_sources: int | None = None
+    n_asked_about: int | None = None
     imitators: Imitation | None = None
 
     def __post_init__(self) -> None:
@@ -104,15 +108,22 @@ class ShadowTraining:
 
     def _settle_sources(self) -> None:
         if self.records is None:
-            _refuse(
-                self.n_sources is not None,
-                f"Expected records of their own for source models, found n_sources {self.n_sources} alone; give "
-                "records, or n_models for models trained on the audited records.",
-            )
+            for said, count in (("n_sources", self.n_sources), ("n_asked_about", self.n_asked_about)):
+                _refuse(
+                    count is not None,
+                    f"Expected records of their own for source models, found {said} {count} alone; give "
+                    "records, or n_models for models trained on the audited records.",
+                )
             return
         own = as_records(self.records, "records of source models")
         n_sources = 1 if self.n_sources is None else self.n_sources
         _refuse(n_sources < 1, f"Expected 1 source model or more, found {n_sources}.")
+        _refuse(
+            self.n_asked_about is not None
+            and not (0 < self.n_asked_about <= own.n_records and self.n_asked_about % 2 == 0),
+            f"Expected an even number of records, up to the {own.n_records:,} there are, that source models are asked "
+            f"about, found {self.n_asked_about}.",
+        )
         _refuse(
             self.n_models not in (N_MODELS, n_sources),
             f"Expected n_sources beside records of source models, found n_models {self.n_models}; say how many there "

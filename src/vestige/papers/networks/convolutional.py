@@ -25,7 +25,13 @@ def two_blocks(n_classes: int = 8, *, n_channels: int = 1, size: int = 64) -> nn
 
 
 def four_convolutions(
-    n_classes: int = 10, *, n_channels: int = 3, size: int = 32, dropout: float = 0.0
+    n_classes: int = 10,
+    *,
+    n_channels: int = 3,
+    size: int = 32,
+    dropout: float = 0.0,
+    width: int = 32,
+    hidden: int = 512,
 ) -> nn.Sequential:
     """Return Choquette-Choo et al.'s CNN, of 1.25 million parameters.
 
@@ -37,6 +43,8 @@ def four_convolutions(
         n_channels: Of the images: 3 for CIFAR, 1 for MNIST.
         size: Their height and width [pixels]: 32 or 28.
         dropout: Share left out after the second pooling and after the layer of 512: Choquette-Choo et al.'s defence.
+        width: Channels of the first pair; the second has twice as many.
+        hidden: Width of the layer before the logits.
 
     Source:
         Choquette-Choo et al., appendix B.1, which speaks of one pooling between the pairs and 1.2 million parameters;
@@ -44,10 +52,11 @@ def four_convolutions(
         default.
     """
     layers = [
-        nn.Conv2d(n_channels, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Dropout(dropout), nn.Flatten(), nn.Linear(64 * (((size - 2) // 2 - 2) // 2) ** 2, 512), nn.ReLU(),
-        nn.Dropout(dropout), nn.Linear(512, n_classes),
+        nn.Conv2d(n_channels, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.Conv2d(2 * width, 2 * width, 3), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Dropout(dropout), nn.Flatten(),
+        nn.Linear(2 * width * (((size - 2) // 2 - 2) // 2) ** 2, hidden), nn.ReLU(),
+        nn.Dropout(dropout), nn.Linear(hidden, n_classes),
     ]  # fmt: skip
     return glorot_uniform(nn.Sequential(*layers))
 

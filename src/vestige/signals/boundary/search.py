@@ -96,9 +96,7 @@ def found_by(
     _check(inputs, labels, records)
     is_short = inputs.dtype.itemsize <= (4 if inputs.dtype.kind == "f" else 2)  # float32 holds all of its values
     dtype = np.dtype(np.float32 if is_short else np.float64)
-    low, high = (np.broadcast_to(np.asarray(side, dtype), inputs.shape[1:]).reshape(-1) for side in bounds)
-    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all() and (low < high).any()):
-        raise InputError("Expected finite bounds, low below high, found others; give those of InputSpace.bounds.")
+    low, high = spread_over(bounds, inputs.shape[1:], dtype)
     size = max(1, _GROUP_NUMBERS // max(1, low.size))
     parts = []
     for first in range(0, len(inputs), size):
@@ -120,6 +118,20 @@ def found_by(
             "input changed its class when it was asked about again; switch dropout and random transforms off."
         )
     return BoundaryDistances(budgets=settings.budgets, **whole)
+
+
+def spread_over(
+    bounds: tuple[Any, Any], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> tuple[Float[np.ndarray, " feature"], Float[np.ndarray, " feature"]]:
+    """Return the least and the largest value of every feature.
+
+    Raises:
+        InputError: They are not finite, or there is no room between them.
+    """
+    low, high = (np.broadcast_to(np.asarray(side, dtype), shape).reshape(-1) for side in bounds)
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all() and (low < high).any()):
+        raise InputError("Expected finite bounds, low below high, found others; give those of InputSpace.bounds.")
+    return low, high
 
 
 class Search:

@@ -137,6 +137,33 @@ class TorchTarget:
             check_finite(numbers, "gradients")
             yield numbers
 
+    def margins(
+        self, inputs: Any, labels: Int[np.ndarray, " record"]
+    ) -> tuple[Float[np.ndarray, " record"], Float[np.ndarray, "record feature"]]:
+        """Return by how much the logit of each input's class is above the largest other one, and the gradient of that.
+
+        The module is in evaluation mode meanwhile, whatever mode it is in.
+
+        Raises:
+            TargetError: The module does not give one logit per record and class, or a number is not finite.
+        """
+        values, slopes = np.empty(len(inputs)), np.empty((len(inputs), int(np.prod(np.shape(inputs)[1:]))))
+        size = _rows_within(inputs, _NUMBERS, (_IMAGES, _BATCH[1]))
+        with _for_gradients(self.module):
+            y = self._classes_of(labels)
+            for start in range(0, len(inputs), size):
+                rows = slice(start, start + size)
+                given = self._tensor(inputs[rows]).requires_grad_(True)
+                logits = self._logits(given, len(given)).double()
+                own = y[rows, None]
+                others = logits.scatter(1, own, -torch.inf).amax(dim=1)
+                margin = logits.gather(1, own)[:, 0] - others
+                slopes[rows] = torch.autograd.grad(margin.sum(), given)[0].flatten(1).cpu().numpy()
+                values[rows] = margin.detach().cpu().numpy()
+        check_finite(values, "margins")
+        check_finite(slopes, "gradients in the inputs")
+        return values, slopes
+
     def last_layer_inputs(self, inputs: Any) -> Float[np.ndarray, "record feature"]:
         """Return what the last linear layer is given for each record: its embedding, not scaled.
 
