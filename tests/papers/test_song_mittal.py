@@ -111,3 +111,17 @@ def test_the_adversarial_recipes(make, n_records, n_features, hidden, steps):
     assert is_reusable(it.identity())
     model = replace(it, base=replace(it.base, epochs=1)).fit(records, seed=0)
     assert len(model.history["attacker_accuracy"]) == 1
+
+
+def test_cars_are_not_trained_without_the_pretrained_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("VESTIGE_DATA", str(tmp_path))
+    with pytest.raises(InputError, match="resnet50"):
+        song_mittal.cars_recipe()
+
+
+def test_the_networks_of_cifar100_are_those_of_figure_4():
+    assert list(song_mittal.CIFAR100_NETWORKS) == ["DenseNet", "AlexNet", "VGG", "ResNet", "Wide ResNet"]
+    small = song_mittal.CIFAR100_NETWORKS["AlexNet"]
+    recipe = song_mittal.cifar100_recipe(small)
+    assert recipe.epochs == 200
+    assert small().eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 100)

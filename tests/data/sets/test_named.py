@@ -71,7 +71,7 @@ def test_what_is_not_there(monkeypatch, tmp_path):
 
 def test_an_unknown_name():
     refused(lambda: load("adutl"), "Expected one of mnist, cifar10", "found 'adutl'", "you may mean adult")
-    refused(lambda: named_set("imagenet"), "found 'imagenet'")
+    refused(lambda: named_set("imagenette"), "found 'imagenette'", "you may mean imagenet")
 
 
 def test_other_forms_of_the_same_files(tmp_path):

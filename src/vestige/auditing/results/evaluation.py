@@ -26,7 +26,7 @@ from vestige.auditing.results.every_target import (
 from vestige.auditing.results.inputs import AuditInputs, Scored
 from vestige.auditing.results.operating_points import OperatingPoint, Rule, natural_point, operating_points
 from vestige.auditing.results.partitions import partitions_of
-from vestige.auditing.results.risk_of_records import risk_of
+from vestige.auditing.results.risk_of_records import reliability_of_learnt, risk_of
 from vestige.auditing.results.rows import (
     Counts,
     Row,
@@ -82,7 +82,7 @@ def evaluate(
     )
     test = familywise_test(alike, units.member, tail_fpr(headline), stream(options.seed, "relabel"), strata=n_records)
     of_targets, spread = _of_targets(audited, in_turn or audited.references, progress)
-    risk, summary, of_risk = risk_of(audited)
+    (risk, summary, of_risk), learnt = risk_of(audited), reliability_of_learnt(audited)
     progress("checking the test itself", 0, 1)
     every_check = (*checks_of(audited, curves), *checks)
     inverted = any(c.name == "inverted_scores" and c.validity is not Validity.VALID for c in every_check)
@@ -97,7 +97,7 @@ def evaluate(
         threat_models=threat_models_of(audited),
         queries=queries,
         finding=finding,
-        results=_table(audited, [*rows, *worst, p_value_row(test.p_value, curves), *of_risk]),
+        results=_table(audited, [*rows, *worst, p_value_row(test.p_value, curves), *of_risk, *learnt]),
         records=_records(audited, risk),
         rocs=_bands(curves),
         targets=table_of_targets(of_targets),

@@ -1,10 +1,11 @@
-"""The privacy risk score of every record, and what may be shown of it."""
+"""The privacy risk score of every record, what may be shown of it, and whether networks' probabilities mean as much."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from vestige.auditing.results.inputs import AuditInputs
 from vestige.auditing.results.operating_points import Rule
@@ -80,7 +81,7 @@ def risk_of(audited: AuditInputs) -> tuple[np.ndarray | None, RiskSummary | None
     return (
         risk,
         summary,
-        [*_rmse_rows(audited.source, units, fit), *(row for t, c in calls for row in _rows_at(t, c, audited))],
+        [*_rmse_rows(_NAME, audited.source, units, fit), *(row for t, c in calls for row in _rows_at(t, c, audited))],
     )
 
 
@@ -114,11 +115,34 @@ def _rows_at(threshold: float, counts: Counts, audited: AuditInputs) -> Iterator
         yield row
 
 
-def _rmse_rows(source: str, units: Units, fit: Reliability) -> Iterator[Row]:
+def reliability_of_learnt(audited: AuditInputs) -> Iterator[Row]:
+    """Compare the probability that each attack which learns from known members gives with the share of members.
+
+    Their scores are log-odds of membership where half of the records are members.
+
+    Source:
+        Song & Mittal 2021, section 4.2.1 and figure 3b, of the network of Nasr et al. 2018.
+    """
+    learn = {
+        one.attack.name: one
+        for one in audited.attacks.played
+        if "known_member" in one.attack.reads and one.attack.natural_threshold == 0
+    }
+    prior = audited.options.risk_prior
+    shift = np.log(prior / (1 - prior))
+    for scored in audited.scored:
+        for name in (name for name in scored.attacks if name in learn):
+            units = scored.units
+            probability = expit(units.score(scored.of(audited.scores[name])) + shift)
+            yield from _rmse_rows(name, learn[name].learned_on, units, reliability(probability, units.member, prior))
+
+
+def _rmse_rows(attack: str, source: str, units: Units, fit: Reliability) -> Iterator[Row]:
+    what = "risk" if attack == _NAME else "probability"
     for metric, value, weights in (("rmse", fit.rmse, "unweighted"), ("rmse_weighted", fit.rmse_weighted, "by units")):
-        definition = f"mean risk against share of members over ten equal bins, {weights}"
+        definition = f"mean {what} against share of members over ten equal bins, {weights}"
         yield Row(
-            attack=_NAME,
+            attack=attack,
             threshold=source,
             metric=metric,
             group="all",

@@ -1,4 +1,4 @@
-"""Images: a folder per class, or Parquet files as on the Hugging Face hub; nothing is resized or converted silently."""
+"""Images: a folder per class, or Parquet files as on the Hugging Face hub; nothing is resized or converted unasked."""
 
 import importlib.util
 import io
@@ -27,14 +27,62 @@ _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".
 _N_BATCH = 2048  # encoded images held at once, and between two signs of life
 _N_CHUNK = 256  # images a thread takes at once
 _CHANNELS = {1: "grey", 3: "colour"}
+Decode = Callable[[bytes, str], np.ndarray]
+"""Bytes of an image, and what it is called in messages -> height x width x channel, uint8."""
+
 _PLAIN = {"mode L": "L", "mode RGB": "RGB", "mode 1": "L", "mode P": "RGB"}  # what is read or written as without loss
 
 
-def read_image_folder(folder: PathLike, *, n_threads: int = 2, progress: Progress = silent) -> Records:
+def as_it_is(content: bytes, where: str) -> np.ndarray:
+    """Return a grey or RGB image of 8 bits as it is.
+
+    Raises:
+        InputError: It cannot be decoded, or would have to be converted.
+    """
+
+    def pixels(image: Any) -> np.ndarray:
+        image.load()
+        mode = "an animation" if getattr(image, "is_animated", False) else f"mode {image.mode}"
+        plain = _PLAIN.get(mode) if "transparency" not in image.info or image.mode != "P" else None
+        if plain is None:
+            raise InputError(
+                f"{where}: Expected a grey or RGB image of 8 bits, found {mode}; convert the images first, for example "
+                "with Pillow's Image.convert('RGB')."
+            )
+        return np.asarray(image if plain == image.mode else image.convert(plain))
+
+    return _decoded(content, where, pixels)
+
+
+def scaled(content: bytes, where: str, *, size: int, mode: str) -> np.ndarray:
+    """Return the central square of an image of any kind, scaled and converted.
+
+    Args:
+        content: The encoded image.
+        where: What it is called in messages.
+        size: Height and width of what is returned [pixels].
+        mode: `L`, grey, or `RGB`, as Pillow calls them.
+
+    Raises:
+        InputError: It cannot be decoded.
+    """
+    from PIL import Image, ImageOps
+
+    def pixels(image: Any) -> np.ndarray:
+        image.draft(None, (2 * size, 2 * size))  # a JPEG is decoded at a fraction of its size: as good, and faster
+        return np.asarray(ImageOps.fit(image.convert(mode), (size, size), Image.Resampling.BILINEAR))
+
+    return _decoded(content, where, pixels)
+
+
+def read_image_folder(
+    folder: PathLike, *, decode: Decode = as_it_is, n_threads: int = 2, progress: Progress = silent
+) -> Records:
     """Read `folder/class/image.png`, where any format of still images will do.
 
     Args:
         folder: The folder that holds the folders of the classes. Hidden files and folders are passed over.
+        decode: Makes an array of an encoded image: as it is if omitted, or `scaled`.
         n_threads: How many images are decoded at once; worth it for large ones.
         progress: Told after every batch.
 
@@ -68,18 +116,33 @@ def read_image_folder(folder: PathLike, *, n_threads: int = 2, progress: Progres
         )
     paths = [path for found in images.values() for path in found]
     ids = [path.relative_to(root).as_posix() for path in paths]
-    inputs = stack_images(
+    inputs = read_images(paths, ids, decode=decode, n_threads=n_threads, progress=progress)
+    labels = np.array([path.parent.name for path in paths])
+    others = [f"{name}/{f.name}" for name, found in files.items() for f in found if not _is_image(f)]
+    notes = (f"Left out, as their endings are no images': {few(others)}.",) if others else ()
+    return Records(inputs, labels, ids=ids, classes=list(images), notes=notes)
+
+
+def read_images(
+    paths: Sequence[Path], ids: Sequence[str], *, decode: Decode, n_threads: int = 2, progress: Progress = silent
+) -> np.ndarray:
+    """Read images, each of which goes by its id in messages.
+
+    Returns:
+        uint8, record x height x width x channel.
+
+    Raises:
+        InputError: As `stack_images`.
+    """
+    return stack_images(
         (paths[i : i + _N_BATCH] for i in range(0, len(paths), _N_BATCH)),
         len(paths),
         load=_content,
         where=ids.__getitem__,
         n_threads=n_threads,
         progress=progress,
+        decode=decode,
     )
-    labels = np.array([path.parent.name for path in paths])
-    others = [f"{name}/{f.name}" for name, found in files.items() for f in found if not _is_image(f)]
-    notes = (f"Left out, as their endings are no images': {few(others)}.",) if others else ()
-    return Records(inputs, labels, ids=ids, classes=list(images), notes=notes)
 
 
 def read_image_folders(folders: Sequence[Path]) -> list[Records]:
@@ -251,6 +314,7 @@ def stack_images(
     where: Callable[[int], str],
     n_threads: int,
     progress: Progress,
+    decode: Decode = as_it_is,
 ) -> np.ndarray:
     """Decode images into one array.
 
@@ -261,6 +325,7 @@ def stack_images(
         where: What an image is called in messages, by its position.
         n_threads: How many images are decoded at once.
         progress: Told after every batch.
+        decode: Makes an array of an encoded image.
 
     Returns:
         uint8, record x height x width x channel (1 grey, 3 colour).
@@ -276,7 +341,7 @@ def stack_images(
 
     def fill(batch: Sequence[T], first: int) -> None:
         for i, item in enumerate(batch[first : first + _N_CHUNK], done + first):
-            image = _decoded(load(item, where(i)), where(i))
+            image = decode(load(item, where(i)), where(i))
             if image.shape != images.shape[1:]:
                 raise InputError(
                     f"{where(i)}: Expected images of one size, found {_size(image)} beside {_size(images[0])} in "
@@ -288,7 +353,7 @@ def stack_images(
     with ThreadPoolExecutor(n_threads) as executor:
         for batch in batches:
             if done == 0:
-                images = np.empty((n, *_decoded(load(batch[0], where(0)), where(0)).shape), np.uint8)
+                images = np.empty((n, *decode(load(batch[0], where(0)), where(0)).shape), np.uint8)
             # Raises the first complaint in the order of the records.
             list(executor.map(partial(fill, batch), range(0, len(batch), _N_CHUNK)))
             done += len(batch)
@@ -296,28 +361,20 @@ def stack_images(
     return images
 
 
-def _decoded(content: bytes, where: str) -> np.ndarray:
+def _decoded(content: bytes, where: str, pixels: Callable[[Any], np.ndarray]) -> np.ndarray:
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            mode = "an animation" if getattr(image, "is_animated", False) else f"mode {image.mode}"
-            plain = _PLAIN.get(mode) if "transparency" not in image.info or image.mode != "P" else None
-            pixels = None if plain is None else np.asarray(image if plain == image.mode else image.convert(plain))
-    except MemoryError:
+            found = pixels(image)
+    except (MemoryError, InputError):
         raise
     except Exception as error:  # a decoder raises whatever damaged bytes make it happen upon
         raise InputError(
             f"{where}: Expected an image, found one that cannot be decoded ({type(error).__name__}); replace it or "
             "leave the record out."
         ) from None
-    if pixels is None:
-        raise InputError(
-            f"{where}: Expected a grey or RGB image of 8 bits, found {mode}; convert the images first, for example "
-            "with Pillow's Image.convert('RGB')."
-        )
-    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+    return found[..., np.newaxis] if found.ndim == 2 else found
 
 
 def _size(image: np.ndarray) -> str:

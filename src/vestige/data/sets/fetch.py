@@ -35,6 +35,7 @@ class Found(Enum):
     PRESENT = "was there, checksum as published"
     DOWNLOADED = "downloaded, checksum as published"
     UNCHANGED = "was there, checksum as recorded before"
+    FOLDER = "was there, a folder, not checked"
     RECORDED = "kept, no checksum is published: this one is recorded"
 
 
@@ -97,6 +98,8 @@ def fetch_set(
 def _file(file: SourceFile, root: Path, progress: Progress) -> FetchedFile:
     path, record = root / file.path, root / f"{file.path}.sha256"
     known, is_new = file.sha256, not path.exists()
+    if path.is_dir():
+        return FetchedFile(path, Found.FOLDER)
     if known is None and record.exists():  # as sha256sum writes it; also if the file was removed, what is known was not
         known = (record.read_text(encoding="utf-8").split() or [""])[0]
     if is_new and file.url is not None:
