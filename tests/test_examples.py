@@ -1,5 +1,6 @@
 """Every example runs as it says: make.py, vestige plan and audit, audit.py; an own attack; and labels alone."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -141,13 +142,15 @@ def printed_by(name: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_an_own_attack_keeps_the_laws_and_is_audited(tmp_path):
+def test_an_own_attack_keeps_the_laws_is_audited_and_is_a_feature_of_the_learnt_ratio(tmp_path):
     printed = printed_by("own_attack.py", tmp_path)
     assert "margin keeps the laws" in printed
     assert "LEAK SHOWN" in printed
     results = pd.read_parquet(tmp_path / "RUN" / "results.parquet")
     ours = results[results["attack"] == "entropy"]
     assert len(results[results["attack"] == "margin"]) == len(ours) > 20
+    (learnt,) = json.loads((tmp_path / "RUN" / "report.json").read_text())["provenance"]["learnt"]
+    assert (learnt["attack"], learnt["features"][-1]["name"]) == ("learnt_ratio", "margin")
 
 
 def test_an_audit_by_labels_alone_chooses_everything_on_shadow_models(tmp_path):

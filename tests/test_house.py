@@ -206,6 +206,8 @@ MANY_PARAMETERS = {
     "white_box_gradient",
     "fit_with_imitators",
     "learnt_ratio_with_imitators",
+    "label_only_learnt_ratio_with_imitators",
+    "_fit_to_labels",
 }
 """The same, and an attack whose parameters are its signals."""
 

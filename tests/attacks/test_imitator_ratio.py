@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import expit
+from scipy.stats import norm
 
+from vestige.attacks import named
 from vestige.attacks._predictive import log_density, predictives
-from vestige.attacks.imitator_ratio import fit_with_imitators, imitator_ratio, learnt_ratio_with_imitators
-from vestige.attacks.learnt_ratio import learnt_ratio
+from vestige.attacks.imitator_ratio import (
+    fit_with_imitators,
+    imitator_ratio,
+    label_only_learnt_ratio_with_imitators,
+    learnt_ratio_with_imitators,
+)
+from vestige.attacks.learnt_ratio import label_only_learnt_ratio, learnt_ratio
 from vestige.core.errors import InputError
 from vestige.data.sets.designs import complementary_pairs
 from vestige.evaluation.roc import roc
@@ -182,3 +190,46 @@ def test_what_is_refused_with_imitators():
     given, _ = drawn_with_players(50, n_shadows=6)
     with pytest.raises(InputError, match="Expected 6 shadow models or more"):
         learnt_ratio_with_imitators(*given)
+
+
+# ------------------------------------------------------------------------------------------------ of labels alone
+
+
+def shares_of(seed=0, gap=2.0, n=500):
+    """As `drawn_with_players`: of 100 copies of each record the share that gets its class, on the normal's scale."""
+    given, member = drawn_with_players(n, seed=seed, gap=gap)
+    rng = np.random.default_rng(seed + 1000)
+
+    def asked(phi):
+        return norm.ppf((rng.binomial(100, expit(phi)) + 0.5) / 101)
+
+    phi, theirs, is_in, copied, copies, of_players, imitated = given
+    answers = asked(phi[:, 0]), asked(theirs[:, :, 0]), is_in, asked(copied), copies, asked(of_players), imitated
+    return answers, member
+
+
+def test_of_labels_the_score_is_that_of_shares_in_the_place_of_phi():
+    given, _ = shares_of()
+    own, theirs, *rest = given
+    wanted = learnt_ratio_with_imitators(own[:, None], theirs[:, :, None], *rest)
+    np.testing.assert_array_equal(label_only_learnt_ratio_with_imitators(*given), wanted)
+    attack = named("label_only_learnt_ratio_with_imitators")
+    weights = attack.learn(dict(zip(attack.reads, given, strict=True)))
+    np.testing.assert_array_equal(label_only_learnt_ratio_with_imitators(*given, fitted=weights), wanted)
+
+
+def test_of_labels_members_score_higher_and_higher_than_without_imitators():
+    given, member = shares_of(gap=1.0, n=1_500)
+    scores = label_only_learnt_ratio_with_imitators(*given), label_only_learnt_ratio(*given[:3])
+    aucs = [roc(s[member], s[~member]).auc for s in scores]
+    assert aucs[0] > aucs[1] + 0.005
+    assert aucs[0] > 0.7
+
+
+def test_of_labels_chance_where_nothing_leaks():
+    aucs = []
+    for seed in range(40):
+        given, member = shares_of(seed=seed, gap=0.0)
+        scores = label_only_learnt_ratio_with_imitators(*given)
+        aucs.append(roc(scores[member], scores[~member]).auc)
+    assert abs(np.mean(aucs) - 0.5) < 3 * np.std(aucs, ddof=1) / np.sqrt(40)

@@ -2,15 +2,23 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from scipy import special
 
-from vestige.attacks._log_means import log_confidence, log_mean_confidence
+from vestige.attacks._log_means import log_confidence, log_mean_confidence, log_mean_out_confidence, out_counts
 from vestige.attacks._phi import check_phi
-from vestige.attacks._predictive import Predictive, log_density, predictives
+from vestige.attacks._predictive import (
+    Predictive,
+    log_density,
+    pooled_variance,
+    predictive_out,
+    predictives,
+    side_moments,
+)
 from vestige.attacks._row_order import order_of_contents
 from vestige.core.attack import Attack
 from vestige.core.custom_attacks import attack_of
@@ -31,7 +39,20 @@ FEATURES = (
     "in_residual",
 )
 """What is combined, in this order: three scores; the target's phi; means and residuals of the predictive densities."""
+OFFLINE_FEATURES = (
+    "phi",
+    "log_confidence",
+    "calibrated_loss",
+    "base_score",
+    "out_residual",
+    "out_mean",
+    "log_out_scale",
+    "attack_r",
+)
+"""What is combined where no model was trained on the audited records: the same of OUT models alone."""
 
+_LEAST, _LEAST_BETWEEN, _SHAPE = 1e-3, 0.1, 4.0  # floors and prior, as of `empirical_bayes_offline`
+_WINDOWS = 8  # of OUT models, of which as many are taken at once as a point of the pool has
 _FEWEST_DRAWS = 3  # pairs, groups or single models: one is played, two remain
 _MOST_ROWS = 100_000  # that weights are fitted to: some seventy weights need no more
 _CLIP = 4.0  # standard deviations of a feature: heavy tails would decide the products
@@ -99,8 +120,63 @@ def fit_learnt_ratio(
     Raises:
         InputError: As of `learnt_ratio`.
     """
+    names = (*FEATURES, *(_as_attack(one).name for one in also))
+    features = partial(features_of, also=also)
+    _check(query_phi, shadow_query_phi, penalty)
+    return _taught(names, features, shadow_query_phi, is_in, penalty, groups, subjects)
+
+
+def fit_offline(
+    pool_phi: Float[np.ndarray, "model point query"],
+    pool_is_in: Bool[np.ndarray, "model point"],
+    *,
+    penalty: float = 10.0,
+    groups: Int[np.ndarray, " model"] | None = None,
+) -> LearntWeights:
+    """Fit the weights of `learnt_ratio_offline`; no answer about an audited record is read.
+
+    Raises:
+        InputError: As of `learnt_ratio_offline`.
+    """
+    _check(pool_phi[0], pool_phi, penalty)
+    return _taught(OFFLINE_FEATURES, offline_features_of, pool_phi, pool_is_in, penalty, groups, None)
+
+
+def n_out_of_a_point(pool_is_in: Bool[np.ndarray, "model point"], groups: np.ndarray | None) -> int:
+    """Return how many OUT models a point of the pool has, in the mean, while one model is played."""
+    kept = [remaining(pool_is_in, groups, model) for model in range(len(pool_is_in))]
+    return round(float(np.mean([(~pool_is_in[some]).sum(axis=0).mean() for some in kept])))
+
+
+def out_models(
+    theirs: Float[np.ndarray, "model record query"], is_in: Bool[np.ndarray, "model record"], n_taken: int
+) -> Iterator[Float[np.ndarray, "taken record query"]]:
+    """Yield what so many OUT models of each record answer, taken as they follow each other, from eight places on.
+
+    A record that fewer answered has NaN in their place.
+    """
+    out = ~(is_in | np.isnan(theirs).any(axis=2))
+    order, n_out = np.argsort(~out, axis=0, kind="stable"), out_counts(~out)
+    n_windows = 1 if n_taken >= n_out.max() else min(_WINDOWS, int(n_out.max()))
+    for window in range(n_windows):
+        steps = np.arange(min(n_taken, n_out.max()))[:, None]
+        places = (window * n_out // n_windows + steps) % n_out
+        taken = np.take_along_axis(theirs, np.take_along_axis(order, places, axis=0)[:, :, None], axis=0)
+        yield np.where((steps < n_out)[:, :, None], taken, np.nan)
+
+
+def _taught(
+    names: tuple[str, ...],
+    features: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    shadow_query_phi: np.ndarray,
+    is_in: np.ndarray,
+    penalty: float,
+    groups: np.ndarray | None,
+    subjects: np.ndarray | None,
+) -> LearntWeights:
+    """Weights of features that each model has as the target of those that were not drawn with it."""
     every_kept = [remaining(is_in, groups, model) for model in range(len(is_in))]
-    _check(query_phi, shadow_query_phi, every_kept, penalty)
+    _check_draws(every_kept)
     counts = is_in.sum(axis=0)
     counts_would_tell = bool((counts == counts[0]).all())
     chosen = _chosen(shadow_query_phi, is_in)
@@ -112,8 +188,7 @@ def fit_learnt_ratio(
         if counts_would_tell and kept.sum() == len(is_in) - 1:
             others, others_in = _with_even_counts(others, others_in, sides[model], model)
         found = answered[model]
-        rows.append(features_of(theirs[model][found], others[:, found], others_in[:, found], also))
-    names = (*FEATURES, *(_as_attack(one).name for one in also))
+        rows.append(features(theirs[model][found], others[:, found], others_in[:, found]))
     of_rows = np.broadcast_to(weights, answered.shape)[answered]
     return fitted_to(names, np.concatenate(rows), sides[answered], of_rows, penalty, len(is_in))
 
@@ -131,6 +206,37 @@ def features_of(
     queries = range(phi.shape[1])
     of_queries = [_of_query(phi[:, q], theirs[:, :, q], is_in, also) for q in queries]
     return np.asarray(sum(of_queries) / len(of_queries))
+
+
+def offline_features_of(
+    phi: Float[np.ndarray, "record query"],
+    theirs: Float[np.ndarray, "model record query"],
+    is_in: Bool[np.ndarray, "model record"],
+) -> Float[np.ndarray, "record feature"]:
+    """Return `OFFLINE_FEATURES`, of OUT models alone; arguments as of `learnt_ratio`."""
+    queries = range(phi.shape[1])
+    return np.asarray(sum(_offline_of_query(phi[:, q], theirs[:, :, q], is_in) for q in queries) / len(queries))
+
+
+def _offline_of_query(phi: np.ndarray, theirs: np.ndarray, is_in: np.ndarray) -> Float[np.ndarray, "record feature"]:
+    phi, out = phi.astype(np.float64), ~(is_in | np.isnan(theirs))
+    n_out, filled, own = out_counts(~out), np.where(out, theirs, 0.0), log_confidence(phi)
+    moments = side_moments(theirs, out, "not trained on")
+    if not (moments.counts > 1).any():
+        raise InputError("Expected 2 models that were not trained on some record, found 1 of each; train more models.")
+    of_out = predictive_out(moments, max(pooled_variance(moments), _LEAST**2), _SHAPE, _LEAST_BETWEEN)
+    of_others = sum(np.where(side, log_confidence(row), 0.0) for row, side in zip(filled, out, strict=True))
+    columns = [
+        phi,
+        own,
+        own - of_others / n_out,
+        own - log_mean_out_confidence(filled, ~out),
+        (phi - of_out.mean) / of_out.scale,
+        of_out.mean,
+        np.log(of_out.scale),
+        ((filled <= phi) & out).sum(axis=0) / n_out,
+    ]
+    return np.stack(columns, axis=1)
 
 
 def _of_query(
@@ -223,12 +329,13 @@ def weights_of(subjects: np.ndarray | None, n: int) -> Float[np.ndarray, " recor
     return np.asarray(1.0 / counts[whose])
 
 
-def _check(
-    phi: np.ndarray, theirs: np.ndarray, every_kept: Sequence[Bool[np.ndarray, " model"]], penalty: float
-) -> None:
+def _check(phi: np.ndarray, theirs: np.ndarray, penalty: float) -> None:
     check_phi(phi, theirs)
     if not penalty > 0:
         raise InputError(f"Expected a penalty above 0, found {penalty:g}; 10 is the default.")
+
+
+def _check_draws(every_kept: Sequence[Bool[np.ndarray, " model"]]) -> None:
     n_draws = len({bytes(kept) for kept in every_kept})
     if len(every_kept) < FEWEST_MODELS or n_draws < _FEWEST_DRAWS:
         raise InputError(

@@ -237,6 +237,99 @@ def learnt_ratio_with_imitators(
     return fitted.of_imitators.log_odds(_features(*answers, fitted.of_shadows))
 
 
+# ------------------------------------------------------------------------------------------------ of labels alone
+
+
+def _fit_to_labels(
+    agreement: Float[np.ndarray, " record"],
+    shadow_agreement: Float[np.ndarray, "model record"],
+    is_in: Bool[np.ndarray, "model record"],
+    imitator_agreement: Float[np.ndarray, "imitator record"],
+    imitator_is_in: Bool[np.ndarray, "imitator record"],
+    shadow_imitator_agreement: Float[np.ndarray, "imitated imitator record"],
+    imitated: Int[np.ndarray, " imitated"],
+    *,
+    penalty: float = 1.0,
+    groups: Int[np.ndarray, " model"] | None = None,
+    subjects: Shaped[np.ndarray, " record"] | None = None,
+) -> WeightsWithImitators:
+    """Fit the weights of `label_only_learnt_ratio_with_imitators`; no answer of the target is read.
+
+    Raises:
+        InputError: As of `learnt_ratio_with_imitators`.
+    """
+    of_models = agreement[:, None], shadow_agreement[:, :, None], is_in
+    of_imitators = imitator_agreement, imitator_is_in, shadow_imitator_agreement, imitated
+    return fit_with_imitators(*of_models, *of_imitators, penalty=penalty, groups=groups, subjects=subjects)
+
+
+@attack(
+    definition="log-odds of membership by the label-only learnt ratio and by imitators that learn labels of copies",
+    source="ours; after Du et al. 2026 (IMIA)",
+    cites="du2026imitative",
+    needs="access to labels only, noisy or augmented copies of each record, 8 shadow models or more that torch trains "
+    "on random halves, and imitators of the model (ShadowTraining(imitators=Imitation()))",
+    natural_threshold=0.0,
+    fit=_fit_to_labels,
+)
+def label_only_learnt_ratio_with_imitators(
+    agreement: Float[np.ndarray, " record"],
+    shadow_agreement: Float[np.ndarray, "model record"],
+    is_in: Bool[np.ndarray, "model record"],
+    imitator_agreement: Float[np.ndarray, "imitator record"],
+    imitator_is_in: Bool[np.ndarray, "imitator record"],
+    shadow_imitator_agreement: Float[np.ndarray, "imitated imitator record"],
+    imitated: Int[np.ndarray, " imitated"],
+    *,
+    penalty: float = 1.0,
+    groups: Int[np.ndarray, " model"] | None = None,
+    subjects: Shaped[np.ndarray, " record"] | None = None,
+    fitted: WeightsWithImitators | None = None,
+) -> Float[np.ndarray, " record"]:
+    """Score each record by `learnt_ratio_with_imitators` of a label-only signal, such as the share of correct copies.
+
+    Args:
+        agreement: As of `label_only_learnt_ratio`.
+        shadow_agreement: That of every shadow model, asked about the same copies.
+        is_in: Whether each shadow model was trained on each record.
+        imitator_agreement: That of imitators, which learnt how often the target gave each class to a record's copies.
+        imitator_is_in: Which records the imitators were trained on, the same of every imitated model.
+        shadow_imitator_agreement: That of the imitators of each imitated shadow model.
+        imitated: Which shadow models these are.
+        penalty: As of `learnt_ratio_with_imitators`.
+        groups: As of `learnt_ratio`.
+        subjects: As of `learnt_ratio`.
+        fitted: Weights; fitted if omitted.
+
+    Returns:
+        As of `learnt_ratio_with_imitators`.
+
+    Raises:
+        InputError: As of `learnt_ratio_with_imitators`.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> is_in = np.stack([half := rng.random((5, 500)) < 0.5, ~half], axis=1).reshape(10, 500)
+        >>> own = rng.normal(size=(10, 500))  # what each model's training adds to its answers
+        >>> shares = is_in + own
+        >>> copies = np.stack([own[0], own[0] + 0.1]), np.stack([own[[2, 4]], own[[2, 4]] + 0.1], axis=1)
+        >>> sides = np.stack([half := rng.random(500) < 0.5, ~half])
+        >>> given = shares[0], shares[2:], is_in[2:], copies[0], sides, copies[1], np.array([0, 2])
+        >>> scores = label_only_learnt_ratio_with_imitators(*given)
+        >>> bool(scores[is_in[0]].mean() > scores[~is_in[0]].mean() + 1)
+        True
+
+    Source:
+        Ours, on the copies of Choquette-Choo et al. 2021; imitators after Du et al. 2026 (IMIA), which learn from
+        confidences there.
+    """
+    of_models = agreement[:, None], shadow_agreement[:, :, None], is_in
+    of_imitators = imitator_agreement, imitator_is_in, shadow_imitator_agreement, imitated
+    return learnt_ratio_with_imitators(
+        *of_models, *of_imitators, penalty=penalty, groups=groups, subjects=subjects, fitted=fitted
+    )
+
+
 def _features(
     query_phi: np.ndarray,
     shadow_query_phi: np.ndarray,

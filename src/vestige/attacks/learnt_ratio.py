@@ -11,10 +11,31 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from vestige.attacks._learnt import FEATURES, FEWEST_MODELS, LearntWeights, features_of, fit_learnt_ratio
+from vestige.attacks._learnt import (
+    FEATURES,
+    FEWEST_MODELS,
+    OFFLINE_FEATURES,
+    LearntWeights,
+    features_of,
+    fit_learnt_ratio,
+    fit_offline,
+    n_out_of_a_point,
+    offline_features_of,
+    out_models,
+)
+from vestige.attacks._phi import check_phi
 from vestige.core.attack import Attack, attack
 
-__all__ = ["FEATURES", "FEWEST_MODELS", "LearntWeights", "fit_learnt_ratio", "label_only_learnt_ratio", "learnt_ratio"]
+__all__ = [
+    "FEATURES",
+    "FEWEST_MODELS",
+    "OFFLINE_FEATURES",
+    "LearntWeights",
+    "fit_learnt_ratio",
+    "label_only_learnt_ratio",
+    "learnt_ratio",
+    "learnt_ratio_offline",
+]
 
 
 @attack(
@@ -82,6 +103,94 @@ def learnt_ratio(
             query_phi, shadow_query_phi, is_in, penalty=penalty, also=also, groups=groups, subjects=subjects
         )
     return fitted.log_odds(features_of(query_phi, shadow_query_phi, is_in, also))
+
+
+def _fit_offline(
+    query_phi: Float[np.ndarray, "record query"],
+    shadow_query_phi: Float[np.ndarray, "model record query"],
+    is_in: Bool[np.ndarray, "model record"],
+    pool_phi: Float[np.ndarray, "model point query"],
+    pool_is_in: Bool[np.ndarray, "model point"],
+    *,
+    penalty: float = 10.0,
+    groups: Int[np.ndarray, " model"] | None = None,
+) -> LearntWeights:
+    """Fit the weights of `learnt_ratio_offline`; of the audited records nothing is read.
+
+    Raises:
+        InputError: As of `learnt_ratio_offline`.
+    """
+    return fit_offline(pool_phi, pool_is_in, penalty=penalty, groups=groups)
+
+
+@attack(
+    definition="log-odds of membership by scores of OUT models, combined as shadow models teach on their own pool",
+    source="ours; related: He et al. 2024 (RAPID)",
+    cites="he2024rapid",
+    needs=f"{FEWEST_MODELS} shadow models or more, trained on random halves of a pool of other records, and their "
+    "answers about this pool and about the audited records",
+    natural_threshold=0.0,
+    fit=_fit_offline,
+)
+def learnt_ratio_offline(
+    query_phi: Float[np.ndarray, "record query"],
+    shadow_query_phi: Float[np.ndarray, "model record query"],
+    is_in: Bool[np.ndarray, "model record"],
+    pool_phi: Float[np.ndarray, "model point query"],
+    pool_is_in: Bool[np.ndarray, "model point"],
+    *,
+    penalty: float = 10.0,
+    groups: Int[np.ndarray, " model"] | None = None,
+    fitted: LearntWeights | None = None,
+) -> Float[np.ndarray, " record"]:
+    """Score each record by log-odds of membership from OUT models; their own pool taught how to combine scores.
+
+    As `learnt_ratio`, where no model was trained on the audited records: each model is played as the target of the
+    others on the pool, where its members are known, by what models say that were not trained on the point. Models are
+    trained once for any number of targets. A point of the pool has fewer OUT models than an audited record: as many as
+    it has are taken at once of the record's, eight times in turn, and the log-odds averaged.
+
+    Args:
+        query_phi: The target's logit-scaled confidence in the true class [logit], finite; features are means over
+            queries.
+        shadow_query_phi: That of every shadow model [logit]; NaN where a model did not answer.
+        is_in: Whether each shadow model was trained on each record; these models are left out.
+        pool_phi: What the shadow models answered about the points of their pool [logit].
+        pool_is_in: Whether each was trained on each point.
+        penalty: As of `learnt_ratio`.
+        groups: As of `learnt_ratio`.
+        fitted: Weights; fitted if omitted.
+
+    Returns:
+        Log-odds, for as large a share of members as the pool has [nats]; higher means member.
+
+    Raises:
+        InputError: Fewer than 6 shadow models or 3 pairs or groups, a record or point without OUT model, or some phi
+            or option is impossible.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> pool_is_in = np.stack([half := rng.random((4, 500)) < 0.5, ~half], axis=1).reshape(8, 500)
+        >>> pool_phi = np.where(pool_is_in, 3.0, 0.0) + rng.normal(size=(8, 500))
+        >>> member, theirs = np.arange(200) < 100, rng.normal(size=(8, 200, 1))
+        >>> phi = np.where(member, 3.0, 0.0) + rng.normal(size=200)
+        >>> none = np.zeros((8, 200), dtype=bool)
+        >>> scores = learnt_ratio_offline(phi[:, None], theirs, none, pool_phi[:, :, None], pool_is_in)
+        >>> bool(scores[member].mean() > scores[~member].mean() + 1)
+        True
+
+    Source:
+        Ours, as `learnt_ratio`.
+    """
+    check_phi(query_phi, shadow_query_phi)
+    if fitted is None:
+        fitted = fit_offline(pool_phi, pool_is_in, penalty=penalty, groups=groups)
+    n_taken = n_out_of_a_point(pool_is_in, groups)
+    scores = [
+        fitted.log_odds(offline_features_of(query_phi, theirs, np.zeros(theirs.shape[:2], dtype=bool)))
+        for theirs in out_models(shadow_query_phi, is_in, n_taken)
+    ]
+    return np.asarray(sum(scores) / len(scores))
 
 
 def _fit_to_labels(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vestige.auditing.label_only.question import ShadowLabels
+from vestige.auditing.label_only.question import LabelImitators, ShadowLabels
 from vestige.auditing.plan import AuditPlan
 from vestige.auditing.querying.defended import KnowsDefence
 from vestige.auditing.querying.session import TargetAnswers
@@ -157,6 +157,8 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
         if by_labels:  # phi of the target is not seen
             shadow = pooled_answers(shadows, labels_only=True, n_models=1, defences=defences)
             shadow = replace(shadow, ids=predictions.ids)
+            if training.imitators is not None:
+                labels = replace(labels, imitators=_label_imitators(shadows, training, run, begun, plan.progress))
             return AdversaryModels(shadow=shadow, labels=labels, checks=checks, embeddings=embeddings)
         references, imitators = references_of(shadows, answers.views), None
         if defences is not None:
@@ -183,6 +185,15 @@ def _imitated(
     answers = predictions.output(Logits) or predictions.output(Probabilities)
     assert answers is not None  # a model answers class by class unless only its labels are seen
     return imitated(shadows, answers, training, run, begun + training.seconds, progress)
+
+
+def _label_imitators(
+    shadows: Shadows, training: ShadowTraining, run: Path | None, begun: float, progress: Progress
+) -> LabelImitators:
+    """Imitators of a model of which only labels are seen, in the time that training left."""
+    from vestige.auditing.shadows.imitators import label_imitators
+
+    return label_imitators(shadows, training, run, begun + training.seconds - time.monotonic(), progress)
 
 
 def _votes(classifier: object) -> bool:

@@ -209,13 +209,18 @@ def _labels(
     """The label-only attacks, with strengths that are chosen on shadow models; None if none is asked for."""
     if not plan.querying.label_only:
         return None
+    imitates = models.labels is not None and models.labels.imitators is not None
     question = LabelQuestion(
         target=model.labels,
         predicted=answers.predicted,
         pool=model.pool,
         space=plan.querying.inputs,
         shadows=models.labels,
-        wanted={attack.name: attack for attack in plan.selection.attacks if attack.asks_copies},
+        wanted={
+            attack.name: attack
+            for attack in plan.selection.attacks
+            if attack.asks_copies and (imitates or "imitator_agreement" not in attack.reads)
+        },
         seed=plan.options.seed,
         progress=plan.progress,
         margins=model.margins if plan.querying.access is Access.GRADIENTS else None,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from vestige.auditing.label_only.probe import IMITATED
 from vestige.auditing.querying.defended import KnowsDefence
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.run_folder import MANIFEST, attacks_and_options, refuse_another
@@ -248,15 +249,16 @@ def _refuse_imitators(plan: AuditPlan) -> None:
     if not (isinstance(plan.adversary, ShadowTraining) and plan.adversary.imitators):
         return
     querying = plan.querying
+    by_labels = querying.access is Access.LABEL
     for is_so, found in (
-        (querying.access is Access.LABEL, "labels only"),
+        (by_labels and all(IMITATED not in one.attacks for one in querying.label_only), "no drawn copies with labels"),
         (querying.views is not None, "several views of a record"),
         (querying.defence is not None, "a defence of answers"),
     ):
         if is_so:
             raise InputError(
-                f"Expected undefended confidences of one query per record for imitators, found {found}; leave out the "
-                "imitators."
+                "Expected undefended confidences of one query per record for imitators, or labels of drawn copies "
+                f"(NoisyCopies, Augmentations), found {found}; leave out the imitators."
             )
 
 

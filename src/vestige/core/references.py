@@ -25,7 +25,8 @@ class References:
             that of records if each record was asked for in several, the record as it is first. An array, or a
             `BlockTable` that is read a model at a time. NaN where a model did not answer.
         member: 1 where the model was trained on the record, 0 where it was not, models x records.
-        ids: One unique id per record, by which they are matched with the audited ones; other records are welcome.
+        ids: One unique id per record, by which they are matched with the audited ones; other records are welcome:
+            a population that the target answered about too, or the pool of models that saw no audited record.
             None if the records are the audited ones in the same order.
         labels: True class of each record, 0..K-1; needed only for records that are not audited.
         target: What the audited model answered about the same records, as `answers` without the axis of models:

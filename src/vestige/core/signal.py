@@ -66,6 +66,8 @@ _TRUE_CLASS = "loss, phi, probabilities or logits"
 _GRADIENTS = "access to the gradients of a torch module"
 _MODELS = "shadow models trained on random halves of the audited records"
 _IMITATORS = "shadow models that torch trains, and imitators of the model"
+_LABEL_IMITATORS = "predicted labels of noisy or augmented copies, shadow models that torch trains, and imitators"
+_POOL = "shadow models of a pool of other records, and their answers about these"
 _POPULATION = "shadow models and records of a population"
 _DISTANCES = "distances to the decision boundary, found from labels alone"
 _ALL = ("train", "data", "label")
@@ -79,6 +81,8 @@ SIGNALS = {
         Signal("population_phi", _R, "loss", _ALL, _POPULATION),
         Signal("population_shadow_phi", _R, "loss", _ALL, _POPULATION),
         Signal("population_is_in", _R, "label", ("train", "data"), _POPULATION),
+        Signal("pool_phi", _R, "loss", _ALL, _POOL),
+        Signal("pool_is_in", _R, "label", ("train", "data"), _POOL),
         Signal(
             "shadow_gradient_norms", _R, "gradients", (*_ALL, "model"),
             "gradient norms of the target and of torch models not trained on the audited records",
@@ -87,6 +91,8 @@ SIGNALS = {
             "shadow_max_log_p", _R, "confidence", ("train", "data"),
             f"{_CLASSES}, of the model and of shadow models not trained on the audited records",
         ),
+        Signal("imitator_agreement", _C, "label", _ALL, _LABEL_IMITATORS),
+        Signal("shadow_imitator_agreement", _C, "label", _ALL, _LABEL_IMITATORS),
         Signal("shadow_plain_score", _R, "label", ("train", "data"), f"an attack's scores under {NOT_TRAINED}"),
         Signal("plain_score", _R, "label", ("train", "data"), "an attack's scores of the model"),
         Signal(

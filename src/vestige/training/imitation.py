@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from vestige.core.errors import InputError
 from vestige.core.schema import Schema
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _FLOOR = 1e-9  # of a probability whose logarithm is taken: an exact zero tells no more than that it is small
+_PRIOR = 0.1  # copies: added to the count of every class
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,19 @@ def logits_of(probabilities: Any) -> Float[np.ndarray, "record class"]:
     """
     logs = np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), _FLOOR))
     return np.asarray(logs - logs.mean(axis=1, keepdims=True))
+
+
+def logits_of_counts(counts: Int[np.ndarray, "record class"]) -> Float[np.ndarray, "record class"]:
+    """Return logits that stand for how often a model gave each class to copies of a record.
+
+    A tenth of a copy is added to every class, so that a class that was never given is unlikely, and not impossible.
+
+    Example:
+        >>> logits_of_counts(np.array([[10, 0]])).round(2).tolist()
+        [[2.31, -2.31]]
+    """
+    shares = (counts + _PRIOR) / (counts + _PRIOR).sum(axis=1, keepdims=True)
+    return logits_of(shares)
 
 
 def _centred(logits: "Tensor") -> "Tensor":

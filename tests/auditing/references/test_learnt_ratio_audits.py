@@ -11,6 +11,7 @@ from tests.auditing.test_reference_audits import drawn, predictions
 import vestige
 from vestige import References, audit
 from vestige.attacks import named
+from vestige.attacks.learnt_ratio import learnt_ratio_offline
 from vestige.auditing.references.scores import score_with
 from vestige.core.outputs import Phi
 
@@ -39,6 +40,39 @@ def test_its_scores_do_not_depend_on_the_target_s_membership():
         for side in (member, np.random.default_rng(1).permutation(member))
     ]
     assert (scores[0] == scores[1]).all()
+
+
+def with_pool(n_models=8):
+    """Models that were trained on halves of a pool, not on audited records, and their answers about both."""
+    phi, member, pool_phi, pool_is_in = drawn(n_models)
+    theirs = np.random.default_rng(9).normal(size=(n_models, member.size))
+    answers, is_in = np.hstack([theirs, pool_phi]), np.hstack([np.zeros_like(pool_is_in), pool_is_in])
+    return phi, member, References(Phi, answers, is_in, ids=np.arange(2 * member.size)), (theirs, pool_phi, pool_is_in)
+
+
+def test_without_in_models_it_is_taught_by_the_models_own_pool():
+    phi, member, references, (theirs, pool_phi, pool_is_in) = with_pool()
+    target = predictions(phi, member, ids=np.arange(member.size))
+    result = audit(target, adversary=references)
+    assert row(result, attack="learnt_ratio_offline", metric="auc", group="all").value > 0.7
+    (learnt,) = result.provenance.learnt
+    assert (learnt.attack, learnt.n_models, learnt.n_rows) == ("learnt_ratio_offline", 8, pool_is_in.size)
+    found = score_with(references, target).attacks.scores
+    nobody = np.zeros_like(theirs, dtype=bool)
+    plain = learnt_ratio_offline(phi[:, None], theirs[..., None], nobody, pool_phi[..., None], pool_is_in)
+    np.testing.assert_array_equal(found["learnt_ratio_offline"], plain)
+    assert "learnt_ratio" not in found
+    other = predictions(phi, np.random.default_rng(1).permutation(member), ids=np.arange(member.size))
+    turned = score_with(references, other).attacks.scores["learnt_ratio_offline"]
+    np.testing.assert_array_equal(turned, plain)
+
+
+def test_with_in_models_or_without_a_pool_it_is_not_played():
+    phi, member, shadow_phi, is_in = drawn(8)
+    for sides in (is_in, np.zeros_like(is_in)):
+        result = audit(predictions(phi, member), adversary=References(Phi, shadow_phi, sides))
+        (needs,) = [left.needs for left in result.not_run if left.attack == "learnt_ratio_offline"]
+        assert needs.startswith("6 shadow models or more, trained on random halves of a pool of other records")
 
 
 def test_records_in_another_order_and_more_queries():

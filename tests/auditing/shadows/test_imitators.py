@@ -8,16 +8,22 @@ import pandas as pd
 import pytest
 from tests.auditing.small_models import table, torch_recipe
 
-from vestige import ShadowTraining, SklearnRecipe, audit, audit_recipe
+from vestige import Querying, ShadowTraining, SklearnRecipe, audit, audit_recipe
+from vestige.attacks.imitator_ratio import label_only_learnt_ratio_with_imitators
 from vestige.auditing import adversary
-from vestige.auditing.label_only import NoisyCopies
-from vestige.auditing.querying.settings import Querying
+from vestige.auditing.label_only import BoundarySearch, NoisyCopies, imitated
+from vestige.auditing.references.phi import Imitated
 from vestige.auditing.shadows import imitators as module
 from vestige.auditing.shadows.training import train_shadows
 from vestige.auditing.trained_models import cost_of
 from vestige.core.errors import InputError, TrainingError
+from vestige.core.inputs import InputSpace
+from vestige.core.records import joined
+from vestige.core.seeds import stream
 from vestige.core.views import MirrorAndShifts
 from vestige.data.signals.store import SignalStore
+from vestige.signals.label_only.agreement import agreement
+from vestige.signals.label_only.noise import Noise, NoiseStrength
 from vestige.signals.phi import phi_from_logits
 from vestige.training.imitation import Imitation
 from vestige.training.stopping import LossPlateau
@@ -171,6 +177,109 @@ def test_the_plan_knows_their_cost(tmp_path):
         cost_of(*given[:3], replace(given[3], within=0.01), 0, Querying())
 
 
+# ------------------------------------------------------------------------------------------------- of labels alone
+
+LABELS, STRENGTH = "label_only_learnt_ratio_with_imitators", NoiseStrength(gaussian=0.1)
+
+
+def of_labels(folder: Any, n_members: int = 60, run: Any = None, **options: Any) -> Any:
+    """An audit by labels alone of 120 records, of which the first so many are said to be members."""
+    pool = joined(MEMBERS, NONMEMBERS)
+    sides = pool.take(np.arange(n_members)), pool.take(np.arange(n_members, pool.n_records))
+    querying = Querying(access="label", label_only=(NoisyCopies(20, (STRENGTH,)),))
+    adversary = training(folder, **options)
+    return audit(
+        classifier(),
+        *sides,
+        adversary=adversary,
+        attacks=["label_only_likelihood_ratio", LABELS],
+        querying=querying,
+        run=run,
+    )
+
+
+def test_of_labels_alone_imitators_are_those_of_a_plain_loop(tmp_path, monkeypatch):
+    seen: list[Any] = []
+
+    def kept(question, own, theirs, **told):
+        played = play(question, own, theirs, **told)
+        seen.append((question, own, theirs, told, played))
+        return played
+
+    def noted(*given):
+        seen.append(Imitated(*given))
+        return seen[-1]
+
+    play = imitated.played_with_imitators
+    monkeypatch.setattr("vestige.auditing.label_only.copies.played_with_imitators", kept)
+    monkeypatch.setattr(imitated, "Imitated", noted)
+    result = of_labels(tmp_path, run=tmp_path / "run")
+    found, (question, own, theirs, _, played) = seen
+    assert said_of(result).startswith("12 of 12 imitators of the target and of 2 shadow models")
+    assert LABELS in set(result.results.attack)
+    pool, n = question.pool, question.pool.n_records
+    copies = Noise(InputSpace(), pool.inputs, STRENGTH, seed=0).copies(pool.inputs, np.arange(n), 0, 20)
+
+    def classes_of(model: Any) -> Any:
+        return model(_tensor(copies)).argmax(dim=1).numpy().reshape(n, 20)
+
+    assert found.models.tolist() == [0, 2]
+    seeds = [int(stream(0, f"shadow model {place}").integers(2**31)) for place in (0, 2)]
+    halves = (pool.take(np.flatnonzero(question.shadows.member[place])) for place in (0, 2))
+    players = [torch_recipe(epochs=4).fit(half, seed=seed).classifier for half, seed in zip(halves, seeds, strict=True)]
+    seed = int(stream(0, "imitators").integers(2**31))
+    recipe = replace(torch_recipe(epochs=4), imitation=Imitation(n_pairs=2))
+    for model, signal in zip((classifier(), *players), found.phi, strict=True):
+        given = classes_of(model)
+        counts = np.stack([(given == c).sum(axis=1) for c in range(pool.n_classes)], axis=1)
+        taught = pool.answered(np.log(counts + 0.1) - np.log(counts + 0.1).mean(axis=1, keepdims=True))
+        for number, half in enumerate(found.is_in):
+            own_seed = int(stream(seed, f"shadow model {number}").integers(2**31))
+            copy = recipe.fit(taught.take(np.flatnonzero(half)), seed=own_seed).classifier
+            right = classes_of(copy) == pool.labels[:, None]
+            assert (
+                np.abs(signal[number] - agreement(right)).mean() < 0.01
+            )  # a copy at the boundary may fall differently
+    scores = label_only_learnt_ratio_with_imitators(
+        own, theirs, question.shadows.member, found.phi[0], found.is_in, found.phi[1:], found.models,
+        groups=question.shadows.groups,
+    )  # fmt: skip
+    np.testing.assert_array_equal(played.played[0].scores, scores)
+
+
+def test_of_labels_alone_nothing_is_asked_of_the_target_for_imitators(tmp_path):
+    n_sent = [of_labels(tmp_path, imitators=given).queries.n_sent for given in (None, Imitation(n_pairs=2))]
+    assert n_sent[0] == n_sent[1]
+
+
+def test_of_labels_alone_who_is_a_member_decides_no_score(tmp_path, monkeypatch):
+    seen: list[Any] = []
+
+    def kept(*given, **told):
+        seen.append(imitated.played_with_imitators(*given, **told))
+        return seen[-1]
+
+    monkeypatch.setattr("vestige.auditing.label_only.copies.played_with_imitators", kept)
+    for n_members in (60, 40):
+        of_labels(tmp_path, n_members)
+    np.testing.assert_array_equal(*(one.played[0].scores for one in seen))
+
+
+def test_of_labels_alone_too_few_models_or_no_time_is_said(tmp_path, monkeypatch):
+    few = of_labels(tmp_path, n_models=6)
+    assert LABELS in {one.attack for one in few.not_run}
+
+    def none(*_, **__):
+        raise TrainingError("Expected at least one imitator in the time there was, found none; give it more time.")
+
+    monkeypatch.setattr(module, "train_shadows", none)
+    result = of_labels(tmp_path)
+    assert said_of(result).startswith("No imitators were played: Expected at least one imitator in the time")
+    assert LABELS in {one.attack for one in result.not_run}
+    without = of_labels(tmp_path, imitators=None)
+    assert LABELS in {one.attack for one in without.not_run}
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -180,7 +289,7 @@ def test_the_plan_knows_their_cost(tmp_path):
         (lambda f: training(f, checkpoints=(1, 2), epoch=2), "Expected shadow models that are trained on audited"),
         (lambda f: training(f, imitators=Imitation(n_pairs=0)), "Expected 1 pair of imitators or more"),
         (lambda f: audit_recipe(MEMBERS, training(f)), "Expected no imitators for the audit of a recipe"),
-        (lambda f: _asked(f, access="label", label_only=(NoisyCopies(),)), "found labels only"),
+        (lambda f: _asked(f, access="label", label_only=(BoundarySearch(),)), "found no drawn copies with labels"),
         (lambda f: _asked(f, views=MirrorAndShifts()), "found several views of a record"),
     ],
 )  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from vestige.auditing.label_only.copies import DrawnCopies
-from vestige.auditing.label_only.probe import LEARNT, RATIO, all_records
+from vestige.auditing.label_only.probe import IMITATED, LEARNT, RATIO, all_records
 from vestige.core.errors import InputError
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
@@ -46,8 +46,8 @@ class Augmentations(DrawnCopies):
 
     @property
     def attacks(self) -> tuple[str, ...]:
-        """`random_augmentations`, and the likelihood ratio and the learnt ratio of copies."""
-        return ("random_augmentations", RATIO, LEARNT)
+        """`random_augmentations`, the likelihood ratio and the learnt ratio of copies, and that with imitators."""
+        return ("random_augmentations", RATIO, LEARNT, IMITATED)
 
     def strengths(self, pool: Records, space: InputSpace) -> tuple[str, ...]:
         """Return the pipeline's name: it is as strong as it was in training, and nothing is chosen."""

@@ -1,7 +1,7 @@
 """Probes that ask about copies of every record: a strength is chosen on shadow models, then the target is asked."""
 
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from vestige.attacks import named
+from vestige.auditing.label_only.imitated import WITHOUT_IMITATORS, Tally, played_with_imitators
 from vestige.auditing.label_only.likelihood import (
     TOO_FEW,
     TOO_FEW_TO_LEARN,
@@ -17,9 +18,9 @@ from vestige.auditing.label_only.likelihood import (
     played_ratio,
     ratio_scores,
 )
-from vestige.auditing.label_only.probe import FEWEST, LEARNT, Probe, score
+from vestige.auditing.label_only.probe import FEWEST, IMITATED, LEARNT, Probe, score
 from vestige.auditing.label_only.question import LabelQuestion, LabelResults, ShadowLabels
-from vestige.auditing.played import Played, PlayedAttacks
+from vestige.auditing.played import Played, PlayedAttacks, together
 from vestige.auditing.references.scores import partners_of
 from vestige.auditing.scoring.learnt_scores import Copies
 from vestige.core.errors import InputError
@@ -72,13 +73,18 @@ class CopiesOfRecords(Probe):
         strengths = self.strengths(question.pool, question.space)
         shadows = question.trained_on_halves
         ratio = allows_ratio(shadows, question.wanted)
-        learns = LEARNT in question.wanted and allows_ratio(shadows, (LEARNT,))
+        learns = any(name in question.wanted and allows_ratio(shadows, (name,)) for name in (LEARNT, IMITATED))
         every = (*strengths, *(self.also_strengths(question.pool, question.space) if learns else ()))
         of_source, agreements = self._asked_shadows(every, question, ratio=ratio)
 
+        tallies: dict[int, Tally] = {}
+
         def asked(place: int, attack: str) -> np.ndarray:
             question.progress(f"asking the target: {attack.replace('_', ' ')}", 0, 1)
-            return self.ask(question.target(attack), question.pool, question.space, every[place], question.seed)
+            target = question.target(attack)
+            if shadows is not None and shadows.imitators is not None:
+                target = tallies[place] = Tally(target, question.pool)
+            return self.ask(target, question.pool, question.space, every[place], question.seed)
 
         played: list[Played] = []
         copies: dict[str, Copies] = {}
@@ -98,22 +104,25 @@ class CopiesOfRecords(Probe):
                 for name in counted
                 if question.wanted[name].learns
             }
-        ways = {left: way for left, way in _RATIOS.items() if left.attack in question.wanted}
+        left = tuple(one for one in (*_RATIOS, WITHOUT_IMITATORS) if one.attack in question.wanted)
+        compared = PlayedAttacks(not_run=left)
         if ratio and shadows is not None:
             place = _ratio_strength(question, agreements, shadows)
             same = bool(counted) and place == chosen
-            correct = asked(chosen, counted[0]) if same else asked(place, next(iter(ways)).attack)
-            definition = (
-                f"strength {every[place]}, of {len(every)}, by the TPR at 1 % FPR of every shadow model in "
-                f"turn as target; share of {correct.shape[1]} copies on the probit scale"
-            )
-            signals, n_queries = (agreement(correct), agreements[place]), correct.shape[1]
-            for left, way in tuple(ways.items()):
-                one = way(question, *signals, n_queries=n_queries, definition=definition)
-                if one is not None:
-                    played.append(one)
-                    del ways[left]
-        return LabelResults(attacks=PlayedAttacks(played=tuple(played), not_run=tuple(ways)), copies=copies)
+            correct = asked(chosen, counted[0]) if same else asked(place, left[0].attack)
+            told = {
+                "n_queries": correct.shape[1],
+                "definition": f"strength {every[place]}, of {len(every)}, by the TPR at 1 % FPR of every shadow model "
+                f"in turn as target; share of {correct.shape[1]} copies on the probit scale",
+            }
+            imitated = None
+            if place in tallies:
+                ask = partial(
+                    self.ask, pool=question.pool, space=question.space, strength=every[place], seed=question.seed
+                )
+                imitated = partial(played_with_imitators, counts=tallies[place].counts, ask=ask)
+            compared = _compared(question, agreement(correct), agreements[place], told, imitated)
+        return LabelResults(attacks=together([PlayedAttacks(played=tuple(played)), compared]), copies=copies)
 
     def _asked_shadows(
         self, strengths: Sequence[Any], question: LabelQuestion, *, ratio: bool
@@ -187,6 +196,27 @@ class DrawnCopies(CopiesOfRecords):
         """Return scores after fewer draws: how many are correct."""
         budgets = tuple(n for n in _DRAWS if n <= correct.shape[1]) or (correct.shape[1],)
         return budgets, prefix_counts(correct, budgets).T
+
+
+def _compared(
+    question: LabelQuestion,
+    own: np.ndarray,
+    theirs: np.ndarray,
+    told: dict[str, Any],
+    imitated: Callable[..., PlayedAttacks] | None,
+) -> PlayedAttacks:
+    """The ratios that are wanted, of the target's signal and the shadow models'."""
+    found = []
+    for left, way in _RATIOS.items():
+        if left.attack in question.wanted:
+            one = way(question, own, theirs, **told)
+            found.append(PlayedAttacks(not_run=(left,)) if one is None else PlayedAttacks(played=(one,)))
+    if IMITATED in question.wanted:
+        if imitated is not None and len(theirs) >= FEWEST[IMITATED]:
+            found.append(imitated(question, own, theirs, **told))
+        else:
+            found.append(PlayedAttacks(not_run=(WITHOUT_IMITATORS,)))
+    return together(found)
 
 
 def _ratio_strength(question: LabelQuestion, agreements: Sequence[np.ndarray], shadows: ShadowLabels) -> int:

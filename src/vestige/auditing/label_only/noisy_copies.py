@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from vestige.auditing.label_only.copies import DrawnCopies
-from vestige.auditing.label_only.probe import LEARNT, RATIO, all_records
+from vestige.auditing.label_only.probe import IMITATED, LEARNT, RATIO, all_records
 from vestige.core.inputs import InputSpace
 from vestige.core.records import Records
 from vestige.core.targets import LabelTarget
@@ -42,8 +42,8 @@ class NoisyCopies(DrawnCopies):
 
     @property
     def attacks(self) -> tuple[str, ...]:
-        """`noise_robustness`, and the likelihood ratio and the learnt ratio of copies."""
-        return ("noise_robustness", RATIO, LEARNT)
+        """`noise_robustness`, the likelihood ratio and the learnt ratio of copies, and the latter with imitators."""
+        return ("noise_robustness", RATIO, LEARNT, IMITATED)
 
     def strengths(self, pool: Records, space: InputSpace) -> tuple[NoiseStrength, ...]:
         """Return the strengths to choose from."""

@@ -22,7 +22,10 @@ RATIO = "label_only_likelihood_ratio"
 LEARNT = "label_only_learnt_ratio"
 """The attack that copies can feed, too, where there are more shadow models."""
 
-FEWEST = {RATIO: 4, LEARNT: FEWEST_MODELS}
+IMITATED = "label_only_learnt_ratio_with_imitators"
+"""The same with imitators: a shadow model that plays the target is judged by the learnt ratio of the others."""
+
+FEWEST = {RATIO: 4, LEARNT: FEWEST_MODELS, IMITATED: FEWEST_MODELS + 2}
 """Models of a ratio that leaves one and its partner out."""
 
 

@@ -1,6 +1,6 @@
 """What crosses the steps of the label-only attacks of an audit: who is asked, about what, and what was observed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import TypeVar
 
@@ -13,9 +13,27 @@ from vestige.core.attack import Attack
 from vestige.core.inputs import InputSpace
 from vestige.core.progress import Progress
 from vestige.core.records import Records
+from vestige.core.result import Check
 from vestige.core.targets import LabelTarget, MarginTarget
 
 Asked = TypeVar("Asked")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelImitators:
+    """What trains imitators of the target and of some shadow models, from the labels of noisy copies.
+
+    Attributes:
+        is_in: Which records each of one model's imitators is trained on, the same of every imitated model.
+        models: Which shadow models are imitated beside the target.
+        train: From how often each class was given to the copies of a record, by the target and by each of these models
+            (record x class), to the imitators of each, in the same order: their numbers among the rows of `is_in`, and
+            the models; none at all if none could be trained. And what a reader should know of their training.
+    """
+
+    is_in: np.ndarray
+    models: np.ndarray
+    train: Callable[[Sequence[np.ndarray]], tuple[list[tuple[np.ndarray, "ShadowLabels"]], tuple[Check, ...]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +51,7 @@ class ShadowLabels:
         rows: Which of the records that the models answered about, one model after the other, `pool` is; None if it is
             all of them.
         n_rows: How many records they answered about, over all models; counted only beside `rows`.
+        imitators: What trains imitators; None where none are wanted.
     """
 
     member: np.ndarray
@@ -44,6 +63,7 @@ class ShadowLabels:
     margins: Callable[[], Iterator[MarginTarget]] | None = None
     rows: Int[np.ndarray, " asked"] | None = None
     n_rows: int = 0
+    imitators: LabelImitators | None = None
 
     @property
     def has_source(self) -> bool:

@@ -128,7 +128,13 @@ class ReferencePhi:
         phi, theirs = self.phi, self.shadow_phi
         of_queries = {"query_phi": phi, "shadow_query_phi": theirs}
         of_imitators = {} if self.imitators is None else self.imitators.signals()
-        return {"statistic": phi, "shadow_statistic": theirs, **of_queries, **of_imitators, **self.answers}
+        of_pool = {}
+        if self.answers["population_is_in"].any() and not self.is_in.any():  # nothing else is known of IN models
+            of_pool = {
+                "pool_phi": self.answers["population_shadow_phi"],
+                "pool_is_in": self.answers["population_is_in"],
+            }
+        return {"statistic": phi, "shadow_statistic": theirs, **of_queries, **of_imitators, **of_pool, **self.answers}
 
     def of_query(self, query: int) -> dict[str, np.ndarray]:
         """The signals of one query; without a population the audited records stand for it."""
@@ -209,7 +215,10 @@ def reference_phi(references: References, target: Predictions, statistic: Statis
     observed = _of_target(references, target, columns, labels, n, hinge=hinge)
     of_classes = references.kind is not Phi and "max_log_p" in observed
     observed = observed if of_classes else {"phi": observed["phi"]}
-    theirs = {name: np.empty((references.n_models, *values.shape)) for name, values in observed.items()}
+    theirs = {
+        name: np.empty((references.n_models, columns.size if name == "phi" else len(values), *values.shape[1:]))
+        for name, values in observed.items()
+    }
     for number, answers in enumerate(references.models()):  # read once, a model at a time
         of_model = {"phi": _phi(references.kind, answers[columns], labels, references.n_queries, f"model {number}")}
         if of_classes:
@@ -317,9 +326,10 @@ def _matched(references: References, target: Predictions) -> tuple[Int[np.ndarra
             f"{int(missing.sum()):,} of {n:,}, such as {few([str(i) for i in ours[missing][:3]])}; ask the reference "
             "models about them, or leave them out of the audit."
         )
-    known = references.target is not None and (references.kind is Phi or references.labels is not None)
-    others = np.setdiff1d(np.arange(theirs.size), order) if known else nobody
-    return order, others, True
+    others = np.setdiff1d(np.arange(theirs.size), order)
+    # Of no use but as a population that the target answered about, or as the pool of models that saw no audited record.
+    used = references.target is not None or not references.member[:, order].any()
+    return order, others if used and (references.kind is Phi or references.labels is not None) else nobody, True
 
 
 def _same_labels(theirs: np.ndarray, ours: np.ndarray) -> None:

@@ -221,8 +221,10 @@ def learnt_of(attacks: Sequence[Attack], observed: ReferencePhi) -> dict[str, An
     learnt = {}
     for attack in attacks:
         if attack.fit is not None and set(attack.reads) <= set(observed.signals):
+            provided = {"groups": observed.groups, "subjects": observed.subjects}
+            taken = {name: value for name, value in provided.items() if name in attack.takes}
             with suppress(InputError):
-                learnt[attack.name] = attack.learn(observed.signals, groups=observed.groups, subjects=observed.subjects)
+                learnt[attack.name] = attack.learn(observed.signals, **taken)
     return learnt
 
 

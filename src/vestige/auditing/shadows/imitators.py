@@ -1,17 +1,20 @@
 """Imitators of the target, and of the shadow models that play it: trained on their answers, and asked."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Int
 
+from vestige.auditing.label_only.question import LabelImitators, ShadowLabels
 from vestige.auditing.references.phi import Imitated
 from vestige.auditing.run_folder import FAILURES, alone
-from vestige.auditing.shadows.answers import models_read
+from vestige.auditing.shadows.answers import labels_of_shadows, models_read
 from vestige.auditing.shadows.plan import ShadowPlan, planned
 from vestige.auditing.shadows.settings import N_PLAYERS, ShadowTraining
 from vestige.auditing.shadows.training import Shadows, train_shadows
@@ -23,7 +26,7 @@ from vestige.core.seeds import stream
 from vestige.data.sets.designs import complementary_pairs
 from vestige.signals.phi import phi_of
 from vestige.training.bank import Bank
-from vestige.training.imitation import Imitation, logits_of
+from vestige.training.imitation import Imitation, logits_of, logits_of_counts
 from vestige.training.strategies import Strategy, groups_of
 from vestige.training.torch_recipe import TorchRecipe
 
@@ -60,23 +63,74 @@ def imitated(
         OutputError: Bank or run cannot be written.
     """
     assert training.imitators is not None
-    players = _players(shadows)
+    plan, kind, players = shadows.plan, shadows.output, _players(shadows)
+    of_players = (kind(shadows.store.read(shadows.kind, rows=[plan.row_read(player)])[0]) for player in players)
+    logits = (one.whole() if isinstance(one, Logits) else logits_of(one.whole()) for one in (answers, *of_players))
+    labels = np.asarray(plan.records.labels)
+    found, n_done = [], 0
     try:
-        found = list(_phi_of_all(shadows, answers, players, training, run, until, progress))
+        for copies in _of_each(shadows, logits, training, run, until, progress):
+            phi = np.full(copies.done.shape + labels.shape, np.nan)
+            for number, row in zip(np.flatnonzero(copies.done), copies.rows_read(), strict=True):
+                phi[number] = phi_of(copies.output, copies.store.read(copies.kind, rows=[row])[0], labels)
+            found.append(phi)
+            n_done += int(copies.done.sum())
     except TrainingError as error:
-        message = f"No imitators were played: {error}"
-        return None, [Check("imitators", Validity.LIMITED, message, "Give more time, or mend the recipe.")]
-    member = _halves(shadows.plan, training.imitators)
-    n_done, n_wanted = sum(int((~np.isnan(phi).all(axis=1)).sum()) for phi in found), len(found) * len(member)
-    check = Check(
+        return None, [_none(error)]
+    member = _halves(plan, training.imitators)
+    return Imitated(np.stack(found), member, _places(shadows)), [_told(n_done, len(member), players)]
+
+
+def label_imitators(
+    shadows: Shadows, training: ShadowTraining, run: Path | None, seconds: float, progress: Progress
+) -> LabelImitators:
+    """Return what trains imitators of the target and of two shadow models on the labels of their noisy copies.
+
+    Args:
+        shadows: The shadow models.
+        training: As of `imitated`.
+        run: The run's folder; None if nothing is kept but the models in the bank.
+        seconds: How long training may take.
+        progress: Told after every model.
+    """
+    assert training.imitators is not None
+    member, players, bank = _halves(shadows.plan, training.imitators), _players(shadows), Bank(training.bank)
+
+    def train(
+        counts: Sequence[np.ndarray],
+    ) -> tuple[list[tuple[np.ndarray, ShadowLabels]], tuple[Check, ...]]:
+        logits, until = (logits_of_counts(one) for one in counts), time.monotonic() + seconds
+        with nullcontext(run) if run is not None else TemporaryDirectory(prefix="vestige-") as folder:
+            try:
+                every = list(_of_each(shadows, logits, training, Path(folder), until, progress))
+            except TrainingError as error:
+                return [], (_none(error),)
+        n_done = sum(int(copies.done.sum()) for copies in every)
+        found = [(np.flatnonzero(copies.done), labels_of_shadows(copies, bank)) for copies in every]
+        return found, (_told(n_done, len(member), players),)
+
+    return LabelImitators(is_in=member, models=_places(shadows), train=train)
+
+
+def _none(error: TrainingError) -> Check:
+    message = f"No imitators were played: {error}"
+    return Check("imitators", Validity.LIMITED, message, "Give more time, or mend the recipe.")
+
+
+def _told(n_done: int, n_of_each: int, players: list[int]) -> Check:
+    n_wanted = n_of_each * (1 + len(players))
+    return Check(
         "imitators",
         Validity.VALID if n_done == n_wanted else Validity.LIMITED,
         f"{n_done} of {n_wanted} imitators of the target and of {len(players)} shadow models, each trained on a random "
         "half of the records: on labels, later also on what the imitated model answered.",
         "" if n_done == n_wanted else f"Give more time, or read {FAILURES} in the run's folder {FOLDER}.",
     )
-    places = np.searchsorted(np.flatnonzero(shadows.done), players)
-    return Imitated(np.stack(found), member, places), [check]
+
+
+def _places(shadows: Shadows) -> Int[np.ndarray, " player"]:
+    """Which of the models that are done are imitated."""
+    return np.searchsorted(np.flatnonzero(shadows.done), _players(shadows))
 
 
 def _players(shadows: Shadows) -> list[int]:
@@ -95,27 +149,23 @@ def _halves(plan: ShadowPlan, imitation: Imitation) -> Bool[np.ndarray, "imitato
     return complementary_pairs(n, plan.records.n_records, seed=_seed(plan), subjects=plan.records.subjects)
 
 
-def _phi_of_all(
+def _of_each(
     shadows: Shadows,
-    answers: Logits | Probabilities,
-    players: list[int],
+    logits: Iterable[np.ndarray],
     training: ShadowTraining,
     run: Path,
     until: float,
     progress: Progress,
-) -> Iterator[Float[np.ndarray, "imitator record"]]:
-    """Phi of the target's imitators, then of those of each player; NaN of those that were not trained."""
+) -> Iterator[Shadows]:
+    """The target's imitators, then those of each player, from the logits that each is to learn."""
     assert training.imitators is not None
-    recipe = _recipe(shadows, Bank(training.bank), training.imitators)
-    plan, kind = shadows.plan, shadows.output
-    rows = (shadows.store.read(shadows.kind, rows=[plan.row_read(player)])[0] for player in players)
-    every = chain([answers], (kind(row) for row in rows))
-    for name, one in zip(("target", *(f"shadow-{player}" for player in players)), every, strict=True):
-        logits = one.whole() if isinstance(one, Logits) else logits_of(one.whole())
+    recipe, plan = _recipe(shadows, Bank(training.bank), training.imitators), shadows.plan
+    names = ("target", *(f"shadow-{player}" for player in _players(shadows)))
+    for name, one in zip(names, logits, strict=True):
         of_imitators = replace(
             plan,
             recipe=recipe,
-            records=plan.records.answered(logits),
+            records=plan.records.answered(one),
             member=_halves(plan, training.imitators),
             seed=_seed(plan),
             n_asked=2 * training.imitators.n_pairs,
@@ -123,13 +173,7 @@ def _phi_of_all(
             gradient_norms=False,
             share=Fraction(1, 2),
         )
-        copies = _trained(of_imitators, training, run / FOLDER / name, until, progress)
-        phi = np.full(of_imitators.member.shape, np.nan)
-        for number, row in zip(np.flatnonzero(copies.done), copies.rows_read(), strict=True):
-            phi[number] = phi_of(
-                copies.output, copies.store.read(copies.kind, rows=[row])[0], np.asarray(plan.records.labels)
-            )
-        yield phi
+        yield _trained(of_imitators, training, run / FOLDER / name, until, progress)
 
 
 def _recipe(shadows: Shadows, bank: Bank, imitation: Imitation) -> TorchRecipe:
