@@ -29,7 +29,9 @@ ITEMS = {
 }
 """Every table and figure with numbers of the papers."""
 
-IN_SECONDS = ("location30", "german-credit-watson", "hepatitis-watson", "adult-choquette-choo")
+IN_SECONDS = ("german-credit-watson", "hepatitis-watson")
+AT_LENGTH = ("location30", "adult-choquette-choo", "mnist")
+"""Data sets whose rows run in seconds, and those whose rows take minutes together."""
 
 
 @pytest.mark.parametrize("paper", Paper)
@@ -57,8 +59,11 @@ def test_claims_and_exceptions_are_about_numbers_of_the_row(row: Row):
 
 @pytest.mark.parametrize(
     "row",
-    [row for row in ROWS if row.is_runnable and row.data in IN_SECONDS],
-    ids=lambda row: f"{row.name}-{row.data}",
+    [
+        pytest.param(row, id=f"{row.name}-{row.data}", marks=[pytest.mark.slow] if row.data in AT_LENGTH else [])
+        for row in ROWS
+        if row.is_runnable and row.data in IN_SECONDS + AT_LENGTH
+    ],
 )
 def test_a_row_runs_at_the_scale_smoke_and_measures_what_was_published(row: Row, tmp_path, monkeypatch):
     monkeypatch.setenv("VESTIGE_BANK", str(tmp_path))

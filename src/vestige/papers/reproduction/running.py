@@ -103,7 +103,8 @@ def result_of(row: Row, scale: Scale, digest: str, trials: Sequence[Mapping[str,
     """
     measured = list(trials[0]["measured"]) if trials else []
     named = {*(row.published or {}), *(name for claim in row.claims for name in (claim.better, claim.other))}
-    names = [name for name in measured if not named or name in named or is_of_figure(name)]
+    # Without a published number beside it, whatever a trial measured is shown.
+    names = [name for name in measured if not row.published or name in named or is_of_figure(name)]
     return {
         "paper": str(row.paper),
         "item": row.item,
