@@ -17,7 +17,7 @@ from vestige import Attack, Options, Predictions, Records, References, Shadow, S
 from vestige.attacks import CATALOGUE, bibtex
 from vestige.attacks.calibration import calibration_loss
 from vestige.auditing.files.audit_file import audit_file_of
-from vestige.auditing.policy import parse_policy
+from vestige.auditing.policy import Limit, parse_policy
 from vestige.auditing.selection import select
 from vestige.auditing.shadows import cost as planning
 from vestige.core.errors import InputError, RunFolderError
@@ -321,6 +321,7 @@ def test_an_attack_that_writes_to_what_others_read_is_stopped():
 
 def test_a_policy_may_name_it():
     policy = parse_policy("our_loss2:auc.upper > 0.6", ["our_loss2"])
+    assert isinstance(policy, Limit)
     assert policy.attack == "our_loss2"
     with pytest.raises(InputError, match="found our_loss2"):
         parse_policy("our_loss2:auc.upper > 0.6")

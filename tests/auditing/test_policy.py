@@ -7,7 +7,7 @@ import pytest
 from tests.auditing.planted import logits_of, predictions, row, rows
 
 from vestige import Predictions, audit
-from vestige.auditing.policy import METRICS, Outcome, judge, parse_policy
+from vestige.auditing.policy import METRICS, Limit, Outcome, judge, parse_policy
 from vestige.core.errors import InputError
 from vestige.core.outputs import Logits
 from vestige.core.result import Check, Preflight, Validity
@@ -49,13 +49,16 @@ GOOD = [
 @pytest.mark.parametrize(("text", "expected"), GOOD)
 def test_a_condition_is_read(text, expected):
     policy = parse_policy(text)
+    assert isinstance(policy, Limit)
     assert (policy.attack, policy.metric, policy.bound, policy.comparison, policy.limit) == expected
     assert policy.text == text.strip()
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_a_gate_can_name_is_in_the_table(leaking, metric):
-    assert parse_policy(f"{metric}.upper > 0.5").metric == metric
+    policy = parse_policy(f"{metric}.upper > 0.5")
+    assert isinstance(policy, Limit)
+    assert policy.metric == metric
     assert len(leaking.results[(leaking.results["metric"] == metric) & (leaking.results["attack"] == "worst")])
 
 

@@ -94,5 +94,23 @@ def test_a_mistake_in_the_noise_is_found(audited, mistake, tmp_path, monkeypatch
 def test_nothing_is_said_where_nothing_is_promised(tmp_path):
     assert of_recipe(recipe(noise=0.0), tmp_path) is None
     assert of_recipe(replace(recipe(noise=4.0), defences=()), tmp_path) is None
-    people = labelled(subjects=np.arange(N) // 2)  # two records each: epsilon is of one
-    assert of_recipe(recipe(noise=4.0), tmp_path, people) is None
+
+
+def test_of_people_more_is_allowed_than_of_records(tmp_path):
+    records, people = labelled(), labelled(subjects=np.arange(N) // 2)  # two records each
+    found = [of_recipe(recipe(noise=4.0), tmp_path, given) for given in (records, people)]
+    assert found[0] is not None
+    assert found[1] is not None
+    assert "of people up to 2 are there" in found[1].message
+    assert found[1].validity is Validity.VALID
+
+
+@pytest.mark.parametrize("mistake", [None, no_noise])
+def test_every_model_in_turn_is_held_to_the_promise(mistake, tmp_path, monkeypatch):
+    if mistake is not None:
+        monkeypatch.setattr(PrivateGradients, "add_noise", mistake)
+    training = ShadowTraining(recipe(noise=4.0), n_models=6, bank=tmp_path / "bank")
+    result = audit_recipe(labelled(), training, attacks=["empirical_bayes_online"], progress=silent)
+    (found,) = (check for check in result.preflight.checks if check.name == "promised_privacy_in_turn")
+    assert found.message.startswith("Of 3 models together, one of each draw of training sets: The training promises")
+    assert found.validity is (Validity.VALID if mistake is None else Validity.LIMITED)

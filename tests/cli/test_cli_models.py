@@ -267,6 +267,32 @@ def test_shadow_models_are_trained_like_the_model(vestige, own):
     assert said["recipe"]["n_shadows"] == 6
 
 
+def test_why_records_are_at_risk_is_planned_and_written_for_the_owner_alone(vestige, own):
+    why = '[recipe]\ntrain = "clinic_models:fit"\nn_shadows = 4\n[why_at_risk]\nn_retrained = 3'
+    path = audit_toml(own, {"model": "clinic_models:forest"}, more=why)
+    planned = vestige("plan", path, "--bank", own / "bank")
+    assert planned.code == 0, planned
+    assert "Training without a record each: 4 models, " in planned.out
+    done = vestige("audit", path, "--out", own / "run", "--bank", own / "bank")
+    assert done.code == 0, done
+    assert "Why records are at risk, for you alone: " in done.out
+    written = {one.name: one for one in (own / "run" / "why").iterdir()}
+    assert set(written) == {"why.html", "classes.csv", "sensitivity.csv"}
+    assert {one.stat().st_mode & 0o777 for one in written.values()} == {0o600}
+    assert len(pd.read_csv(written["sensitivity.csv"])) == 3
+    again = own / "run" / "audit.toml"
+    assert vestige("audit", again, "--out", own / "run", "--bank", own / "bank", "-q") == (0, "", "")
+    for more, message in (
+        ("[why_at_risk]\nn_retrained = 3", "Expected [recipe] with train = module:name for n_retrained"),
+        ('[recipe]\ntrain = "same"\n[why_at_risk]\nn_retrained = 3', "Expected [recipe] with train = module:name"),
+        ("[why_at_risk]\nn_retrained = -1", "Expected n_retrained of 0 or more"),
+    ):
+        refused = vestige(
+            "audit", audit_toml(own, {"model": "clinic_models:forest"}, more=more), "--out", own / "other"
+        )
+        assert (refused.code, message in refused.err) == (2, True), refused
+
+
 def test_source_models_are_trained_on_records_of_a_file(vestige, made, own):
     save(own, "own", 2)
     recipe = '[recipe]\ntrain = "same"\nrecords = "own.csv"\n[paths]\nrelative_to = "."'

@@ -79,6 +79,14 @@ def test_a_purifier_does_not_help_against_an_adversary_who_has_one():
     assert abs(np.mean(difference)) < 0.02
 
 
+def test_a_purifier_leaves_the_distance_attack_what_it_had():
+    runs = [run["distance"] for run in LEARNT if "distance" in run]
+    assert runs
+    for run in runs:
+        assert run["purifier"]["noise_robustness"] > run["purifier"]["correctness"] + 0.05
+        assert abs(run["purifier"]["noise_robustness"] - run["undefended"]["noise_robustness"]) < 0.03
+
+
 def test_which_defences_look_masked_in_an_audit():
     """As published with all its noise or a good part of it, and the strongest form; `TopK` and others do not."""
     for run in LEARNT:

@@ -22,8 +22,8 @@ from vestige.data.sets.named import load
 from vestige.data.sets.paper_designs import watson_quarters
 from vestige.evaluation.roc import best_point, roc
 from vestige.evaluation.thresholds import balanced_accuracy_threshold
+from vestige.evaluation.trials import mean_of
 from vestige.papers import watson
-from vestige.papers.reproduction.verdicts import mean_of
 from vestige.training.strategies import Strategy
 
 POOL = 800

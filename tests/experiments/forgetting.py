@@ -25,8 +25,8 @@ from vestige.core.records import Records, joined
 from vestige.data.sets.named import load
 from vestige.data.sets.paper_designs import PublicGame, QuarterSplit, watson_public_game, watson_quarters
 from vestige.evaluation.roc import roc
+from vestige.evaluation.trials import mean_of
 from vestige.papers import watson
-from vestige.papers.reproduction.verdicts import mean_of
 from vestige.signals.phi import phi_from_logits
 from vestige.targets.opening import open_target
 from vestige.training.stacked import train_stack

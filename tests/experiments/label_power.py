@@ -28,7 +28,7 @@ from vestige.attacks.learnt_ratio import label_only_learnt_ratio
 from vestige.core.inputs import InputSpace
 from vestige.core.seeds import stream
 from vestige.evaluation.strength import choose_on_shadows
-from vestige.papers.reproduction.verdicts import mean_of
+from vestige.evaluation.trials import mean_of
 from vestige.signals.label_only.agreement import agreement
 from vestige.signals.label_only.mixtures import Mixtures, MixtureStrength
 from vestige.signals.label_only.noise import Noise, NoiseStrength

@@ -27,7 +27,7 @@ from vestige.core.digests import digest_of_columns
 from vestige.core.seeds import stream
 from vestige.data.sets.named import load
 from vestige.evaluation.intervals import is_resolvable
-from vestige.papers.reproduction.verdicts import mean_of
+from vestige.evaluation.trials import mean_of
 from vestige.signals.phi import limit_of
 
 ROOT = Path(__file__).parents[2]

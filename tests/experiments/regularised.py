@@ -8,7 +8,6 @@ tests.experiments.defences --page` writes the page of what is stored.
 import argparse
 import functools
 import json
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +22,8 @@ from torch import nn
 
 from vestige import ShadowTraining, silent
 from vestige.auditing.comparison.compare import compare_defences
-from vestige.auditing.comparison.family import UNDEFENDED
 from vestige.auditing.comparison.rates import RATE
+from vestige.auditing.comparison.table import LESS_THAN
 from vestige.core.records import Records
 from vestige.core.seeds import stream
 from vestige.data.sets.named import load
@@ -102,41 +101,40 @@ def run(data: str, keep: Path) -> None:
         f"{setting.n_reference:,} reference records",
         "sentences": found.sentences,
         "failures": dict(found.failures),
-        "beside": beside(found.table, found.sentences),
+        "beside": beside(found.table),
         "seconds": round(time.perf_counter() - begun),
         "processor_seconds": round(time.process_time() - processor),
     } | circumstances()
     (STORED / f"regularised-{data}.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
-_GAIN = re.compile(r"Better than early stopping, epoch (\d+) at test accuracy [\d.]+: \w+, by (\S+) \[(\S+), (\S+)\]")
+_GAIN = f"{RATE}{LESS_THAN}early stopping, epoch "
 
 
-def beside(table: pd.DataFrame, sentences: Sequence[str]) -> list[dict[str, Any]]:
+def beside(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Read what the comparison says of each strength and the first epoch that is at least as accurate.
 
     No epoch stands beside a strength where none is as accurate.
     """
     found = []
-    for sentence in sentences:
-        name = sentence.split(":")[0]
-        if name == UNDEFENDED:
-            continue
+    for name in (n for n in table.defence.unique() if n.startswith("strength")):
+        rows = table[table.defence == name]
         ours, accuracy, attack = _strongest(table, name)
         entry: dict[str, Any] = {"defence": name, "test_accuracy": round(accuracy, 4)}
-        if told := _GAIN.search(sentence):
-            epoch, *gain = told.groups()
+        gain: Any
+        for gain in rows[rows.metric.str.startswith(_GAIN)].itertuples():
+            epoch = int(gain.metric.removeprefix(_GAIN))
             theirs, epoch_accuracy, other = _strongest(table, f"early stopping, epoch {epoch}")
             if epoch_accuracy >= accuracy:
-                entry |= {"epoch": int(epoch), "epoch_accuracy": round(epoch_accuracy, 4), "attacks": [attack, other]}
-                entry |= {"rates": [round(ours, 4), round(theirs, 4)], "gain": [float(one) for one in gain]}
+                entry |= {"epoch": epoch, "epoch_accuracy": round(epoch_accuracy, 4), "attacks": [attack, other]}
+                entry |= {"rates": [round(ours, 4), round(theirs, 4)], "gain": [gain.value, gain.lower, gain.upper]}
         found.append(entry)
     return found
 
 
 def _strongest(table: pd.DataFrame, defence: str) -> tuple[float, float, str]:
     """Rate, test accuracy and name of the adaptive attack that finds the most members at 1 % false positives."""
-    of_defence = table[(table.defence == defence) & (table.metric == RATE) & (table.adversary != "unaware")]
+    of_defence = table[(table.defence == defence) & (table.metric == RATE) & table.adversary.isin(["adaptive", "any"])]
     best: Any = of_defence.sort_values("value").iloc[-1]
     return float(best["value"]), float(best["test_accuracy"]), str(best["attack"])
 

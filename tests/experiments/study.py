@@ -28,8 +28,9 @@ from tests.experiments.verdicts import claim_row, judged
 
 from vestige.core.records import Records
 from vestige.evaluation.intervals import is_resolvable
+from vestige.evaluation.trials import LEVEL, mean_of
 from vestige.papers.reproduction.running import as_text
-from vestige.papers.reproduction.verdicts import LEVEL, MARGIN, mean_of
+from vestige.papers.reproduction.verdicts import MARGIN
 
 HERE = Path(__file__).parent
 SEED = 0

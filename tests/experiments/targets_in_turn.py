@@ -14,7 +14,8 @@ from vestige.attacks.lira import lira_offline, lira_online
 from vestige.attacks.rmia import rmia_online
 from vestige.core.likelihood_ratio import Variance
 from vestige.evaluation.roc import point_at_fpr, roc
-from vestige.papers.reproduction.verdicts import Mean, Relation, agrees
+from vestige.evaluation.trials import Mean
+from vestige.papers.reproduction.verdicts import Relation, agrees
 
 FPRS = (0.01, 0.001)
 METRICS = ("auc", *(f"tpr_at_fpr_{fpr:g}" for fpr in FPRS))

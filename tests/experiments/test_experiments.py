@@ -15,7 +15,8 @@ from tests.experiments.tables import all_tables
 from tests.experiments.targets_in_turn import ATTACKS, METRICS, finding, play, shadows_of
 
 from vestige.data.sets.named import data_folder, named_set
-from vestige.papers.reproduction.verdicts import FEWEST, Mean, Verdict, mean_of
+from vestige.evaluation.trials import Mean, mean_of
+from vestige.papers.reproduction.verdicts import FEWEST, Verdict
 
 STORED = studies()
 PLAYED = {name: study for name, study in STORED.items() if name in SETTINGS}

@@ -23,7 +23,8 @@ from tests.experiments.shadow_answers import Answers, in_pairs
 from tests.experiments.targets_in_turn import METRICS
 from tests.experiments.verdicts import judged
 
-from vestige.papers.reproduction.verdicts import FEWEST, MARGIN, Verdict, mean_of
+from vestige.evaluation.trials import mean_of
+from vestige.papers.reproduction.verdicts import FEWEST, MARGIN, Verdict
 
 STORED = stored()
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vestige.papers.reproduction.verdicts import FEWEST, Judged, Mean, Verdict, evidence, mean_of, verdicts
+from vestige.evaluation.trials import Mean, mean_of
+from vestige.papers.reproduction.verdicts import FEWEST, Judged, Verdict, evidence, verdicts
 
 
 def claim_row(what: dict[str, Any], relation: str, differences: Any, **conditions: Any) -> dict[str, Any]:

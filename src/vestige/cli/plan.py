@@ -40,9 +40,27 @@ def plan_command(
     training = training_of(asked, bank, ray)
     modules = asked.modules()
     code = [f"Runs code of yours, as the audit does: {few(modules)}."] if modules else []
-    for line in (*code, *_lines(asked, selection, training, trust_pickle)):
+    for line in (*code, *_lines(asked, selection, training, trust_pickle), *_retraining(asked, training, bank)):
         print(line)
     return 0
+
+
+def _retraining(asked: "AuditFile", training: "ShadowTraining | None", bank: Path | None) -> list[str]:
+    """What training again costs, a record left out each; members of an audited recipe are those of its first model."""
+    from vestige.auditing.risk_causes.retraining import cost_of_retraining
+    from vestige.auditing.trained_models import design
+
+    again = asked.retraining(bank)
+    if again is None or training is None:
+        return []
+    seed = asked.options.seed
+    if asked.is_of_recipe:
+        pool = asked.all_records()
+        first = design(training.fraction.denominator, pool, seed, training.fraction)[0]
+        members = pool.take(first.nonzero()[0])
+    else:
+        members = asked.records()[0]
+    return [f"Training without a record each: {cost_of_retraining(members, again, seed)}."]
 
 
 def _lines(

@@ -66,6 +66,9 @@ def run(
             result = played(progress)
             progress("writing the run", 0, 1)
             write(result, out, tables)
+            why = None if isinstance(asked, PredictionsFile) else asked.why(result, progress, bank, trust_pickle)
+            if why is not None:
+                why.save(out / "why")
     except BaseException:
         KEPT.append(what_is_kept(out))  # for a command that is interrupted
         raise
@@ -76,6 +79,8 @@ def run(
 
         with printing(f"the run is in {out}"):
             print_result(result, Console(), str(out / "report.html"), verbose=verbose)
+            if why is not None:
+                print(f"{why}\nWhy records are at risk, for you alone: {out / 'why' / 'why.html'}")
     return _gate(policies, result, quiet)
 
 

@@ -4,6 +4,7 @@ A curve is held as counts, not rates, so that nothing is lost to rounding, and i
 *distinct* score, so that ties can never be split by the order of the records.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -173,3 +174,21 @@ def best_point(curve: Roc, prior: float = 0.5) -> int:
     if prior != 0.5:
         return int(np.argmax(np.round(prior * curve.tpr - (1 - prior) * curve.fpr, 12)))
     return int(np.argmax(curve.true_positives * curve.n_nonmembers - curve.false_positives * curve.n_members))
+
+
+def pooled(curves: Sequence[Roc]) -> Roc:
+    """Return the curve of all units behind several curves, whose scores mean the same.
+
+    Example:
+        >>> one, two = roc(np.array([3.0, 1.0]), np.array([2.0])), roc(np.array([2.0]), np.array([0.0]))
+        >>> pooled([one, two]).true_positives, pooled([one, two]).false_positives
+        (array([0, 1, 2, 3, 3]), array([0, 0, 1, 1, 2]))
+    """
+    falling, place = np.unique(-np.concatenate([one.thresholds[1:] for one in curves]), return_inverse=True)
+    counts = []
+    for side in ("true_positives", "false_positives"):
+        at = np.concatenate([np.diff(getattr(one, side)) for one in curves])
+        total = np.zeros(falling.size + 1, dtype=np.int64)
+        np.add.at(total, place + 1, at)
+        counts.append(total.cumsum())
+    return Roc(np.append(np.inf, -falling), *counts)

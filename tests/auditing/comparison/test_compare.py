@@ -15,7 +15,6 @@ from vestige.auditing.comparison.compare import compare_defences
 from vestige.auditing.comparison.family import UNDEFENDED, Family
 from vestige.auditing.comparison.rates import (
     curve_of,
-    interval,
     measures_of,
     of_pairs,
     rates_of_the_worst,
@@ -31,6 +30,7 @@ from vestige.core.progress import silent
 from vestige.core.references import References
 from vestige.data.sets.designs import complementary_pairs
 from vestige.defences import LabelsOnly, StrongestMemGuard, TopK
+from vestige.evaluation.trials import mean_of
 from vestige.training.dp_sgd import DPSGD
 from vestige.training.strategies import Measured, Strategy
 
@@ -139,7 +139,7 @@ def test_the_worst_records_are_those_that_are_at_risk():
 
 def test_intervals_are_over_pairs():
     assert of_pairs({0: 0.2, 1: 0.4, 2: 0.6}, {0: 0, 1: 0, 2: 1}) == pytest.approx({0: 0.3, 1: 0.6})
-    one = interval([0.4])
+    one = mean_of([0.4])
     assert (one.value, np.isnan(one.lower)) == (0.4, True)
 
 
@@ -198,8 +198,11 @@ def test_strength_zero_is_no_defence(tmp_path):
     }
     for name in ("nothing", "same", "fitted"):
         own = rows[name][rows[name].index.get_level_values(0) != "unaware"]
+        gain = own.index.get_level_values(2).str.contains(", less than ")
+        assert (own[gain].value == 0).all()
+        own = own[~gain]
         np.testing.assert_array_equal(own.value, rows[UNDEFENDED].loc[own.index].value)
-        assert (rows[name].difference == 0).all()
+        assert (rows[name].difference.dropna() == 0).all()
     assert [said.split(":")[0] for said in found.sentences if "It changed no answer" in said] == ["nothing", "fitted"]
 
 
@@ -229,7 +232,12 @@ def test_early_stopping_stands_beside_each_defence(tmp_path):
     assert any(name.startswith("early stopping, epoch ") or name == UNDEFENDED for name in names)
     (_, said) = found.sentences
     assert said.startswith("smaller: the strongest adaptive attack (")
-    assert "Better than " in said
+    row = found.table[found.table.metric.str.contains(", less than ")].iloc[0]
+    other = row.metric.split(", less than ")[1].replace("none", "no defence")
+    assert f"Better than {other} at test accuracy" in said
+    assert f", by {row.value:+.3f} [{row.lower:+.3f}, {row.upper:+.3f}]." in said
+    assert (row.defence, row.adversary) == ("smaller", "adaptive")
+    assert "the gain on undefended models at the first epoch" in found._repr_html_()
     assert str(found).splitlines() == [*found.sentences, *found.notes]
     assert found.notes == (WITHOUT_DP,)
 

@@ -20,11 +20,11 @@ def fixed_times(monkeypatch):
 
 
 def test_every_part_is_counted(tmp_path):
-    """6 models of 3 recipes; attacked by two kinds of adversaries, those of early stopping by one; 1 s everywhere."""
+    """6 models of 3 recipes; attacked by three kinds of adversaries, those of early stopping by two; 1 s each."""
     training = ShadowTraining(torch_recipe(epochs=4), n_models=6, bank=tmp_path / "bank")
     defences = {"a": torch_recipe(epochs=2), "b": torch_recipe(epochs=3), "top": TopK(2)}
     lines = lines_of_cost(table(120), training, defences, 0)
-    of_models, of_attacks, of_answers = 3 * 6 * 10.0, 6.0 * ((1 + 3 + 2) + 3), 6.0
+    of_models, of_attacks, of_answers = 3 * 6 * 10.0, 6.0 * (2 * (1 + 3 + 2) + 3), 6.0
     assert lines[-3] == f"All models: {duration(of_models)}."
     assert lines[-2].startswith(
         f"Attacks on each model in turn: {duration(of_attacks)}, and defending answers: {duration(of_answers)}"
@@ -38,7 +38,7 @@ def test_more_records_take_longer_and_defences_are_fitted(tmp_path):
     """Only 4,000 records are attacked to measure; answers take a constant, for the clock does not see how many."""
     training = ShadowTraining(torch_recipe(epochs=1), n_models=6, bank=tmp_path / "bank")
     lines = lines_of_cost(table(8_000), training, {"guard": MemGuard()}, 0)
-    assert f"Attacks on each model in turn: {duration(6.0 * (2 + 1) * 2)}, and defending" in lines[-2]
+    assert f"Attacks on each model in turn: {duration(6.0 * (2 * 2 + 1) * 2)}, and defending" in lines[-2]
     assert f"defending answers: {duration(6.0)};" in lines[-2]
 
 

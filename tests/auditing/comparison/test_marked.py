@@ -10,7 +10,7 @@ from tests.auditing.small_models import table, torch_recipe
 
 from vestige import SklearnRecipe, silent
 from vestige.auditing.comparison.compare import compare_defences
-from vestige.auditing.comparison.marked import CANARIES, OUTLIERS, Marked, measures_of_marked, mislabelled
+from vestige.auditing.comparison.marked import CANARIES, OUTLIERS, Marked, Sources, measures_of_marked, mislabelled
 from vestige.auditing.comparison.measured import compared as measured
 from vestige.auditing.comparison.over_records import precision
 from vestige.auditing.comparison.rates import Scored, curve_of
@@ -48,6 +48,7 @@ def test_planted_records_stand_out_in_every_number():
     assert set(found["tpr_at_fpr_0.01, canaries"].of_pairs) == {0, 1, 2, 3}
     assert found["precision, outliers"].over_pairs.value > 0.75
     assert found["precision gain, outliers"].over_pairs.lower > 0.2
+    assert set(found["precision gain, outliers, source threshold"].of_pairs) == {1, 2, 3}
     assert found["tpr_at_fpr_0.01, canaries"].over_pairs.value > 0.6
     assert found["tpr_at_fpr_0.01"].over_pairs.value < 0.05
 
@@ -61,6 +62,29 @@ def test_a_rate_of_some_is_at_the_threshold_of_all():
     threshold = outside[int(0.01 * (~side).sum())]
     assert found["tpr_at_fpr_0.01, outliers"].value == (scored.scores[side & some] > threshold).mean()
     assert measures_of_marked(scored, curve_of(scored), Marked(OUTLIERS, some, frozenset({0}))) == {}
+
+
+def test_a_source_model_s_threshold_is_that_of_the_pair_before():
+    """Scores of every model stand 10 higher than those of the pair before: everybody is called."""
+    rng, sources = np.random.default_rng(0), Sources()
+    side, some = rng.random(400) < 0.5, rng.random(400) < 0.2
+    all_of = [Scored("loss", m, rng.normal(size=400) + side + 10 * (m // 2), side) for m in range(4)]
+    for m, scored in enumerate(all_of):
+        sources.enter(scored, curve_of(scored), m // 2)
+    assert sources.threshold("loss", 0) is None
+    assert sources.threshold("other", 1) is None
+    at = sources.threshold("loss", 1)
+    last = all_of[1].scores
+    accuracies = [(last > t)[side].mean() - (last > t)[~side].mean() for t in np.sort(last)]
+    assert at is not None
+    assert (last > at)[side].mean() - (last > at)[~side].mean() == pytest.approx(max(accuracies))
+    found = measures_of_marked(all_of[2], curve_of(all_of[2]), Marked(OUTLIERS, some), at)
+    assert found["precision, outliers, source threshold"].value == pytest.approx(0.5)
+    assert found["precision gain, outliers, source threshold"].value == pytest.approx(0.0)
+    own = precision(all_of[2].scores > at + 10, side, some)
+    moved = measures_of_marked(all_of[2], curve_of(all_of[2]), Marked(OUTLIERS, some), at + 10)
+    assert own is not None
+    assert moved["precision, outliers, source threshold"].value == own.value
 
 
 def test_canaries_have_other_labels_and_nothing_else_changes():

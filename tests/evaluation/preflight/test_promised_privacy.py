@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import norm
 
 from vestige.core.result import Validity
-from vestige.evaluation.preflight.promised_privacy import LEVEL, RATES, promised_privacy
-from vestige.evaluation.roc import roc
+from vestige.evaluation.preflight.promised_privacy import LEVEL, RATES, for_people, promised_privacy
+from vestige.evaluation.roc import pooled, roc
 from vestige.training.dp_sgd import DPSGD
 
 PROMISED = DPSGD(1.0, noise=1.0, delta=0.01).privacy(n_records=10, share=1.0, n_steps=1)
@@ -28,6 +28,24 @@ def test_the_best_attack_that_is_allowed_is_not_flagged_and_a_better_one_is():
     honest = [checked(1.0, seed, n_attacks=3).validity for seed in range(300)]
     assert honest.count(Validity.LIMITED) <= 300 * LEVEL + 3 * np.sqrt(300 * LEVEL)
     assert {checked(1.6, seed, n_attacks=3).validity for seed in range(20)} == {Validity.LIMITED}
+
+
+def test_models_counted_together_find_what_one_does_not_and_flag_no_more_honest_ones():
+    def together(mean, seed, n_models):
+        rng = np.random.default_rng(seed)
+        one = [roc(rng.normal(mean, size=200), rng.normal(size=200)) for _ in range(n_models)]
+        found = promised_privacy({"attack": pooled(one)}, gaussian, "epsilon 1")
+        return found is not None and found.validity is Validity.LIMITED
+
+    assert sum(together(1.0, seed, 8) for seed in range(200)) <= 200 * LEVEL + 3 * np.sqrt(200 * LEVEL)
+    assert sum(together(1.45, seed, 8) for seed in range(20)) > sum(together(1.45, seed, 1) for seed in range(20)) + 5
+
+
+def test_what_is_allowed_of_people_is_that_of_so_many_steps():
+    """Gaussian differential privacy of mu for a record is one of k * mu for k of them."""
+    for k in (1, 2, 5):
+        allowed = for_people(gaussian, k)
+        assert [allowed(rate) for rate in RATES] == pytest.approx([norm.cdf(norm.ppf(rate) + k) for rate in RATES])
 
 
 def test_what_it_says():

@@ -29,8 +29,9 @@ from vestige.data.sets.designs import complementary_pairs
 from vestige.data.sets.named import load
 from vestige.evaluation.roc import point_at_fpr, roc
 from vestige.evaluation.strength import choose_on_shadows, choose_on_source
+from vestige.evaluation.trials import mean_of
 from vestige.papers import choquette_choo
-from vestige.papers.reproduction.verdicts import FEWEST, mean_of
+from vestige.papers.reproduction.verdicts import FEWEST
 from vestige.signals import phi_from_logits
 from vestige.signals.label_only.agreement import agreement
 from vestige.signals.label_only.noise import NoiseStrength, noise_labels

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from tests.experiments.verdicts import claim_row, judged, marked, reasons
 
+from vestige.evaluation.trials import mean_of
 from vestige.papers.reproduction.verdicts import (
     FEWEST,
     MARGIN,
@@ -15,7 +16,6 @@ from vestige.papers.reproduction.verdicts import (
     Verdict,
     enough_trials,
     evidence,
-    mean_of,
     verdicts,
 )
 

@@ -14,6 +14,7 @@ from jaxtyping import Bool
 from vestige.attacks import named
 from vestige.auditing.comparison.cost import checkpoints_of
 from vestige.auditing.comparison.family import EARLY, UNDEFENDED, Family, beside, family_of, test_accuracy
+from vestige.auditing.comparison.known_half import KnownHalf
 from vestige.auditing.comparison.marked import CANARIES, Marked, Mislabelled, outliers_of
 from vestige.auditing.comparison.measured import Compared, compared
 from vestige.auditing.comparison.rates import ATTACKS
@@ -88,8 +89,7 @@ def compare_defences(
     """Compare defences: train models under each on the same halves of the records, and attack each model in turn.
 
     Every number is a mean over models, with an interval over pairs of them. Model k of every defence is trained on the
-    same records, so that differences are paired. Nothing is inserted into the data, unless `mislabelled` records are
-    given. Outliers are looked at by themselves where models have a last layer of weights.
+    same records, so that differences are paired. Outliers are looked at where models have a last layer of weights.
 
     Args:
         records: As of `audit_recipe`, or with canaries, from `comparison.marked.mislabelled`; halves are exchangeable.
@@ -98,7 +98,8 @@ def compare_defences(
         defences: By name: a recipe, which trains models under the defence, or a defence of answers, which stands before
             the models without one.
         pool: The third pool: the defender's own records, for defences that are fitted; none of them among `records`.
-        attacks: Names of attacks, or attacks, on losses or reference models; the gap attack is always played.
+        attacks: Names of attacks, or attacks, on losses or reference models, or that learn from known members, half of
+            the target's own; the gap attack is always played.
         run: Folder for what models answer, the table and the page; nothing is kept if omitted.
         options: Its seed is that of training sets and models.
         progress: As of `audit`.
@@ -109,8 +110,7 @@ def compare_defences(
     Raises:
         InputError: Fewer than 6 models; a name that is no folder's; no defence; a fitted one without a third pool.
         TrainingError: No undefended model could be trained; defences whose models fail are among the `failures`.
-        RunFolderError: `run` holds other models.
-        OutputError: Something cannot be written.
+        RunFolderError, OutputError: `run` holds other models, or something cannot be written.
 
     Source:
         Ours, after Aerni et al. 2024 (adaptive attacks, records at risk) and Song & Mittal 2021, figure 2.
@@ -119,14 +119,15 @@ def compare_defences(
     whole, third = as_records(given, "records"), None if pool is None else as_records(pool, "pool")
     _refuse(defences, training, whole, third)
     played = [one if isinstance(one, Attack) else named(one) for one in attacks]
+    half = KnownHalf(played, (options or Options()).seed)
     with (
         progress_bar() if progress is None else nullcontext(progress) as shown,
         nullcontext(Path(run)) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as place,
     ):
-        seed = (options or Options()).seed
         common = _Common(
-            records=whole, pool=third, training=training, folder=Path(place), seed=seed, say=shown, canaries=canaries
-        )
+            records=whole, pool=third, training=training, folder=Path(place), seed=half.seed, say=shown,
+            canaries=canaries, knows_half=half,
+        )  # fmt: skip
         families, failures, marked, notes = common.families(defences)
         found = compared(families, played, shown, marked)
     notes += [] if canaries is None else [str(records)]
@@ -171,6 +172,7 @@ class _Common:
     seed: int
     say: Progress
     canaries: Bool[np.ndarray, " record"] | None
+    knows_half: KnownHalf
 
     @property
     def counted(self) -> Bool[np.ndarray, " record"] | None:
@@ -183,7 +185,7 @@ class _Common:
         """Models under no defence, each, and stopped early; why some failed; records apart; and what is to be said."""
         recipe = refuse_recipe_without_model(self.training)
         undefended = self.shadows_of(UNDEFENDED, recipe, checkpoints_of(recipe))
-        families, failures = {UNDEFENDED: family_of(UNDEFENDED, undefended, counted=self.counted)}, {}
+        families, failures = {UNDEFENDED: self.observed(UNDEFENDED, undefended)}, {}
         for name, defence in defences.items():
             try:
                 families[name] = self.family_of(name, defence, undefended)
@@ -193,7 +195,7 @@ class _Common:
         known = [outliers] if self.canaries is None else [outliers, Marked(CANARIES, self.canaries)]
         marked = [one for one in known if isinstance(one, Marked)]
         notes = [one for one in known if isinstance(one, str)]
-        return families | _early(undefended, families, self.say), failures, marked, notes
+        return families | _early(undefended, families, self), failures, marked, notes
 
     def shadows_of(self, name: str, recipe: Recipe, checkpoints: Sequence[int] = ()) -> Shadows:
         training = replace(self.training, recipe=recipe, checkpoints=checkpoints, epoch=None)
@@ -205,24 +207,27 @@ class _Common:
 
     def family_of(self, name: str, defence: Recipe | AnswerDefence, undefended: Shadows) -> Family:
         if isinstance(defence, Recipe):
-            return family_of(name, self.shadows_of(name, defence), counted=self.counted)
-        bank = Bank(self.training.bank)
-        return family_of(name, undefended, defence, bank=bank, pool=self.pool, counted=self.counted)
+            return self.observed(name, self.shadows_of(name, defence))
+        return self.observed(name, undefended, defence)
+
+    def observed(self, name: str, shadows: Shadows, defence: AnswerDefence | None = None) -> Family:
+        bank, half = Bank(self.training.bank), self.knows_half
+        return family_of(name, shadows, defence, bank=bank, pool=self.pool, counted=self.counted, knows_half=half)
 
 
-def _early(undefended: Shadows, families: Mapping[str, Family], progress: Progress) -> dict[str, Family]:
+def _early(undefended: Shadows, families: Mapping[str, Family], common: _Common) -> dict[str, Family]:
     """The undefended models at the first epoch that is at least as accurate as each defence.
 
     Test accuracy rises, and falls again while records are learnt by heart: of two epochs as accurate, the earlier one
     gives away less. Where none is as accurate, the most accurate one stands beside the defence.
     """
-    checkpoints, counted = undefended.plan.checkpoints, families[UNDEFENDED].counted
+    checkpoints = undefended.plan.checkpoints
     if not checkpoints:
         return {}
     accuracies = {}
     for done, epoch in enumerate(checkpoints):
-        progress("early stopping: reading checkpoints", done, len(checkpoints))
-        accuracies[epoch] = test_accuracy(_at(undefended, epoch), counted)
+        common.say("early stopping: reading checkpoints", done, len(checkpoints))
+        accuracies[epoch] = test_accuracy(_at(undefended, epoch), common.counted)
     last: int = undefended.plan.recipe.epochs  # type: ignore[attr-defined]  # the recipe counts epochs
     accuracies[last] = float(families[UNDEFENDED].test_accuracy.mean())
     at, found = {last: families[UNDEFENDED]}, {}
@@ -231,7 +236,7 @@ def _early(undefended: Shadows, families: Mapping[str, Family], progress: Progre
         most = max(accuracies, key=accuracies.__getitem__)
         epoch = next((epoch for epoch in sorted(accuracies) if accuracies[epoch] >= own), most)
         if epoch not in at:
-            at[epoch] = family_of(f"{EARLY}, epoch {epoch}", _at(undefended, epoch), counted=counted)
+            at[epoch] = common.observed(f"{EARLY}, epoch {epoch}", _at(undefended, epoch))
         found[beside(name)] = at[epoch]
     return found
 

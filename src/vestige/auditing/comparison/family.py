@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+from vestige.auditing.comparison.known_half import Halves, KnownHalf
 from vestige.auditing.comparison.risk_scores import Entropies, entropies_of
 from vestige.auditing.querying.session import predictions_of
 from vestige.auditing.references.phi import ReferencePhi, reference_phi
@@ -42,6 +43,8 @@ class Family:
         entropies: Modified entropies of what they answered; None if labels alone are answered.
         subjects: Whose record each is; None without people.
         counted: Records whose accuracy is the models' use; None for all.
+        halves: What an adversary learns from half of each model's records; None if labels alone are answered, or nobody
+            does.
         n_changed: Answers that a defence of answers changed; None where there is none, or labels alone are answered.
     """
 
@@ -54,6 +57,7 @@ class Family:
     entropies: Entropies | None = None
     subjects: Shaped[np.ndarray, " record"] | None = None
     counted: Bool[np.ndarray, " record"] | None = None
+    halves: Halves | None = None
     n_changed: int | None = None
 
     @property
@@ -79,6 +83,7 @@ def family_of(
     bank: Bank | None = None,
     pool: Records | None = None,
     counted: Bool[np.ndarray, " record"] | None = None,
+    knows_half: KnownHalf | None = None,
 ) -> Family:
     """Return what trained models answer, behind a defence of answers if there is one.
 
@@ -91,6 +96,7 @@ def family_of(
         bank: Where the models are, to ask them about the third pool.
         pool: The third pool: records of the defender, none of them audited.
         counted: Records whose accuracy is the models' use; all if omitted.
+        knows_half: Learns from half of each model's records; nobody does if omitted.
 
     Raises:
         InputError: Answers do not fit the defence.
@@ -104,14 +110,15 @@ def family_of(
         answers = [front(one) for front, one in zip(fronts, raw, strict=True)]
     of_labels = isinstance(answers[0], PredictedLabels)
     predicted = [a.whole() if of_labels else a.whole().argmax(axis=1) for a in answers]
-    observed = entropies = None
+    observed = entropies = halves = None
+    numbers = np.flatnonzero(shadows.done)
     if not of_labels:
         entropies = entropies_of(answers, np.asarray(records.labels), records.n_classes)
         groups = shadows.plan.drawn_together[shadows.done]
         references = References(type(answers[0]), np.stack([a.whole() for a in answers]), member, groups=groups)
         target = replace(predictions_of([answers[0]], records, member[0]), ids=None)
         observed = reference_phi(references, target)
-    numbers = np.flatnonzero(shadows.done)
+        halves = None if knows_half is None else knows_half.of(answers, records, member, numbers)
     return Family(
         name=name,
         numbers=numbers,
@@ -122,6 +129,7 @@ def family_of(
         entropies=entropies,
         subjects=records.subjects,
         counted=counted,
+        halves=halves,
         n_changed=None if defence is None or of_labels else sum(map(_n_changed, raw, answers)),
     )
 

@@ -1,6 +1,6 @@
 """Records that a comparison looks at by themselves: outliers, and canaries that are mislabelled on purpose."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool
@@ -15,9 +15,11 @@ from vestige.core.seeds import stream
 from vestige.evaluation.intervals import is_resolvable
 from vestige.evaluation.outliers import find_outliers
 from vestige.evaluation.roc import Roc
+from vestige.evaluation.thresholds import KnownScores, strict_thresholds
 from vestige.training.bank import Bank
 
 CANARIES, OUTLIERS = "canaries", "outliers"
+AT_SOURCE = ", source threshold"
 _NATURAL = {GAP: 0.5, RATIO: 0.0}  # right, and more likely a member than not
 
 
@@ -112,23 +114,58 @@ def outliers_of(undefended: Shadows, bank: Bank) -> Marked | str:
     return Marked(OUTLIERS, found.is_outlier, frozenset(own.tolist()))
 
 
-def measures_of_marked(scored: Scored, curve: Roc, marked: Marked) -> dict[str, Measure]:
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Thresholds that attacks would set on models that are not the target: the source models of label-only attacks.
+
+    Attributes:
+        entered: By attack and by number of the pair of a model, its threshold; the last one of a pair counts.
+    """
+
+    entered: dict[str, dict[int, float]] = field(default_factory=dict)
+
+    def enter(self, scored: Scored, curve: Roc, draw: int) -> None:
+        """Set an attack's threshold on one model: the strict one of the best accuracy, as audits have it."""
+        members, nonmembers = scored.scores[scored.side], scored.scores[~scored.side]
+        found = strict_thresholds(KnownScores(members, nonmembers, curve))
+        self.entered.setdefault(scored.attack, {})[draw] = float(found.values[0])
+
+    def threshold(self, attack: str, draw: int) -> float | None:
+        """Return the threshold of the pair before a target's; None for the first pair."""
+        earlier = [other for other in self.entered.get(attack, {}) if other < draw]
+        return self.entered[attack][max(earlier)] if earlier else None
+
+
+def measures_of_marked(
+    scored: Scored, curve: Roc, marked: Marked, at_source: float | None = None
+) -> dict[str, Measure]:
     """Return how many of the marked members are found, at the threshold of all, and how precise calls of them are.
 
     Args:
         scored: What an attack says of one model.
         curve: The model's ROC.
         marked: Records that are looked at by themselves.
+        at_source: Threshold that was set on a source model; None without one. The gap attack needs none.
+
+    Source:
+        Choquette-Choo et al. 2021, section 7: precision at a source model's threshold. It is not set anew for the
+        outliers, which the paper leaves open.
     """
     side, found = scored.side, dict[str, Measure]()
     if scored.model in marked.not_judged_by:
         return found
     if scored.attack != GAP and is_resolvable(FPRS[0], curve.n_nonmembers) and (side & marked.records).any():
         found[f"{RATE}, {marked.name}"] = rate(curve, FPRS[0], scored.scores, side, marked.records)
-    if scored.attack in _NATURAL:
-        called = scored.scores > _NATURAL[scored.attack]
+    own = _NATURAL.get(scored.attack)
+    for threshold, where in ((own, ""), (None if scored.attack == GAP else at_source, AT_SOURCE)):
+        if threshold is None:
+            continue
+        called = scored.scores > threshold
         some, everyone = (precision(called, side, rows) for rows in (marked.records, np.ones_like(side)))
         if some is not None and everyone is not None:
-            found |= {f"precision, all beside {marked.name}": everyone, f"precision, {marked.name}": some}
-            found[f"precision gain, {marked.name}"] = some.less(everyone)
+            found |= {
+                f"precision, all beside {marked.name}{where}": everyone,
+                f"precision, {marked.name}{where}": some,
+                f"precision gain, {marked.name}{where}": some.less(everyone),
+            }
     return found

@@ -9,15 +9,15 @@ import numpy as np
 from jaxtyping import Float
 
 from vestige.auditing.comparison.family import EARLY, UNDEFENDED, Family
-from vestige.auditing.comparison.marked import Marked, measures_of_marked
+from vestige.auditing.comparison.known_half import measures_in_turn
+from vestige.auditing.comparison.marked import Marked, Sources, measures_of_marked
 from vestige.auditing.comparison.over_records import Measure
 from vestige.auditing.comparison.rates import (
+    FPRS,
     RATE,
     RATIO,
-    Interval,
     Scored,
     curve_of,
-    interval,
     measures_of,
     of_pairs,
     rates_of_the_worst,
@@ -27,8 +27,11 @@ from vestige.auditing.comparison.rising import Risks, mean_risk, rising, risks_o
 from vestige.auditing.comparison.risk_scores import PRIVACY_RISK, risk_in_turn
 from vestige.core.attack import Attack
 from vestige.core.progress import Progress
+from vestige.evaluation.trials import Mean, mean_of
+from vestige.signals.losses import losses_from_phi
 
 RISK, RISK_OF_RISING = "risk", "risk, records at rising risk"
+KNOWN_HALF = "known half"
 SHARE_RISING = "share of records at rising risk"
 
 
@@ -56,18 +59,18 @@ class Found:
         return np.asarray(self.influence - other.influence)
 
     @property
-    def over_pairs(self) -> Interval:
+    def over_pairs(self) -> Mean:
         """The number, with its interval over pairs."""
         if self.at_once is not None:
-            return Interval(round(self.at_once, 5), math.nan, math.nan)
-        return interval(list(self.of_pairs.values()))
+            return Mean(round(self.at_once, 5), math.nan, math.nan)
+        return mean_of(list(self.of_pairs.values())).rounded()
 
-    def more_than(self, other: "Found") -> Interval:
+    def more_than(self, other: "Found") -> Mean:
         """How much more it is than another number, pair by pair, with its interval over pairs."""
         both = sorted(set(self.of_pairs) & set(other.of_pairs))
         if not both:
-            return Interval(math.nan, math.nan, math.nan)
-        return interval([self.of_pairs[draw] - other.of_pairs[draw] for draw in both])
+            return Mean(math.nan, math.nan, math.nan)
+        return mean_of([self.of_pairs[draw] - other.of_pairs[draw] for draw in both]).rounded()
 
 
 OfAttacks = Mapping[str, Mapping[str, Found]]
@@ -118,7 +121,7 @@ def compared(
     found: dict[str, Compared] = {}
     of_undefended: dict[int, dict[str, Any]] = {}
     undefended = families[UNDEFENDED]
-    risks = risks_of(undefended)
+    risks, sources = risks_of(undefended), Sources()
     for done, (name, family) in enumerate(families.items()):
         progress("attacking each model in turn", done, len(families))
         same = next((one for one in found.values() if one.family is family), None)
@@ -126,7 +129,8 @@ def compared(
             found[name] = same
             continue
         learnt = of_undefended if name == UNDEFENDED else None
-        all_adaptive = _measured(scores_in_turn(family, family, attacks, learnt), family, marked)
+        own_sources = sources if name == UNDEFENDED else Sources()
+        all_adaptive = _measured(scores_in_turn(family, family, attacks, learnt), family, marked, own_sources)
         adaptive, alone = _split(all_adaptive, attacks)
         of_ratio = adaptive.setdefault(RATIO, {})
         of_ratio |= _of_the_worst(family)
@@ -134,22 +138,30 @@ def compared(
         adaptive[PRIVACY_RISK] = _risk_scores(family)
         by_adversary: dict[str, OfAttacks] = {"adaptive": {k: v for k, v in adaptive.items() if v}, "any": alone}
         if name != UNDEFENDED and not name.startswith(EARLY):
-            unaware = _measured(scores_in_turn(family, undefended, attacks, of_undefended), family, marked)
+            unaware = _measured(scores_in_turn(family, undefended, attacks, of_undefended), family, marked, sources)
             by_adversary["unaware"], _ = _split(unaware, attacks)
+        if family.halves is not None:
+            by_adversary[KNOWN_HALF] = _known_half(family)
         found[name] = Compared(family=family, by_adversary=by_adversary)
     return found
 
 
-def _measured(scored: Iterable[Scored], family: Family, marked: Sequence[Marked]) -> dict[str, dict[str, Found]]:
+def _measured(
+    scored: Iterable[Scored], family: Family, marked: Sequence[Marked], sources: Sources
+) -> dict[str, dict[str, Found]]:
+    """What attacks find of a family; the sources are of the adversary's models, and are entered if they are these."""
     sums: dict[str, dict[str, _Sum]] = {}
+    is_own, draws = not sources.entered, _draws(family)
     for one in scored:
-        curve = curve_of(one)
+        curve, draw = curve_of(one), draws[one.model]
         measures = measures_of(one, curve)
+        if marked and is_own:
+            sources.enter(one, curve, draw)
+        at_source = sources.threshold(one.attack, draw)
         for some in marked:
-            measures |= measures_of_marked(one, curve, some)
+            measures |= measures_of_marked(one, curve, some, at_source)
         for metric, measure in measures.items():
             sums.setdefault(one.attack, {}).setdefault(metric, _Sum()).add(one.model, measure)
-    draws = _draws(family)
     return {attack: {m: total.found(draws) for m, total in metrics.items()} for attack, metrics in sums.items()}
 
 
@@ -174,6 +186,23 @@ def _risk_scores(family: Family) -> dict[str, Found]:
             for metric, measure in measures.items():
                 sums.setdefault(metric, _Sum()).add(int(family.numbers[place]), measure)
     return {metric: total.found(_draws(family)) for metric, total in sums.items()}
+
+
+def _known_half(family: Family) -> dict[str, dict[str, Found]]:
+    """What is learnt from half of each model's own records: by attacks that learn, and by thresholds of classes."""
+    assert family.halves is not None
+    assert family.entropies is not None
+    assert family.observed is not None
+    entropies, phi = family.entropies, family.observed.shadow_phi[:, :, 0]
+    by_threshold = {"loss": -losses_from_phi(phi), "modified_entropy": -entropies.of_models}
+    labels, n_classes = entropies.labels, entropies.n_classes
+    sums: dict[str, dict[str, _Sum]] = {}
+    in_turn = measures_in_turn(family.halves, family.is_in, by_threshold, labels, n_classes, FPRS)
+    for attack, place, measures in in_turn:
+        for metric, measure in measures.items():
+            sums.setdefault(attack, {}).setdefault(metric, _Sum()).add(int(family.numbers[place]), measure)
+    draws = _draws(family)
+    return {attack: {m: total.found(draws) for m, total in metrics.items()} for attack, metrics in sums.items()}
 
 
 def _of_the_worst(family: Family) -> dict[str, Found]:

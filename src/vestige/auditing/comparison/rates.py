@@ -1,7 +1,7 @@
 """How well attacks find the members of models under a defence, each in turn the target."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +21,8 @@ from vestige.signals.losses import losses_from_phi
 
 GAP = "correctness"
 """The attack that calls members what the model is right about; its area is 1/2 + gap / 2."""
-ATTACKS = ("loss", "lira_online", "empirical_bayes_online", "learnt_ratio")
-"""What is played beside the gap attack, unless other attacks are asked for."""
+ATTACKS = ("loss", "lira_online", "empirical_bayes_online", "learnt_ratio", "nn_nasr", "forest_memguard")
+"""What is played beside the gap attack, unless other attacks are asked for; the last two learn from known members."""
 FPRS = (0.01, 0.001)
 RATE = "tpr_at_fpr_0.01"
 RATIO = "empirical_bayes_online"
@@ -31,32 +31,6 @@ WORST = 0.01
 """Share of the records that are the most at risk."""
 
 _FEWEST = 8  # models from which on a half of them tells risks and the other half judges
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over pairs of models, with Student's interval of 95 %; NaN bounds of one pair."""
-
-    value: float
-    lower: float
-    upper: float
-
-
-def interval(values: Sequence[float] | np.ndarray) -> Interval:
-    """Return the mean of independent values and its interval.
-
-    Example:
-        >>> interval([1.0, 2.0, 3.0])
-        Interval(value=2.0, lower=-0.48414, upper=4.48414)
-    """
-    from scipy.stats import t
-
-    found = np.asarray(values, dtype=np.float64)
-    mean = float(found.mean())
-    if found.size < 2:
-        return Interval(round(mean, 5), float("nan"), float("nan"))
-    half = float(t.ppf(0.975, found.size - 1)) * float(found.std(ddof=1)) / np.sqrt(found.size)
-    return Interval(round(mean, 5), round(float(mean - half), 5), round(float(mean + half), 5))
 
 
 def of_pairs(values: Mapping[int, float], draws: Mapping[int, int]) -> dict[int, float]:

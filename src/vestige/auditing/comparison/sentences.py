@@ -55,12 +55,24 @@ def _strongest(one: Compared) -> tuple[str, Found, str]:
     return attack, metrics[metric], metric
 
 
-def _better(one: Compared, other: Compared, its_name: str) -> str:
-    """Whether less is found of one family than of another, by how much."""
-    (_, rates, metric), (_, theirs, their_metric) = _strongest(one), _strongest(other)
+def gain_on(one: Compared, other: Compared) -> tuple[str, str, Found]:
+    """Return how much less is found of one family than of another, by the strongest adaptive attack on either.
+
+    Returns:
+        The attack on the first and the metric, and the difference, pair by pair: above 0 where less is found of it.
+    """
+    (attack, rates, metric), (_, theirs, their_metric) = _strongest(one), _strongest(other)
     if their_metric != metric:  # labels alone resolve no rate: compare the areas of the gap attack
         rates, theirs = (family.by_adversary["any"][GAP]["auc"] for family in (one, other))
-    gain = theirs.more_than(rates)
+        attack, metric = GAP, "auc"
+    both = sorted(set(theirs.of_pairs) & set(rates.of_pairs))
+    more = {draw: theirs.of_pairs[draw] - rates.of_pairs[draw] for draw in both}
+    return attack, metric, Found(more, theirs.change_of_record(rates))
+
+
+def _better(one: Compared, other: Compared, its_name: str) -> str:
+    """Whether less is found of one family than of another, by how much."""
+    gain = gain_on(one, other)[2].over_pairs
     is_decided = gain.lower > 0 or gain.upper < 0
     verdict = "undecided" if not is_decided else "yes" if gain.value > 0 else "no"
     return (

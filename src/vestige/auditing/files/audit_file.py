@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vestige.auditing.files.defence_file import DefenceTable
 from vestige.auditing.files.label_only_file import LabelOnlyTable
 from vestige.auditing.files.tables import SharedTables, as_table, read_tables, read_toml
 from vestige.auditing.files.target_file import DrawsTable, EndpointTable, TargetTable, called, is_address, model_of
+from vestige.auditing.files.why_file import WhyTable
 from vestige.auditing.querying.settings import Querying
 from vestige.auditing.shadows.reference_training import Beginning, ReferenceTraining
 from vestige.auditing.shadows.settings import SAME, ShadowTraining
@@ -18,9 +19,11 @@ from vestige.core.inputs import InputSpace
 from vestige.core.jobs import Executor
 from vestige.core.messages import seconds_of
 from vestige.core.predictions import Predictions
+from vestige.core.progress import Progress
 from vestige.core.recipe import Recipe
 from vestige.core.records import Records
 from vestige.core.references import References
+from vestige.core.result import AuditResult
 from vestige.core.schema import Schema
 from vestige.core.views import PipelineDraws
 from vestige.data import Columns, RecordColumns, read_predictions, read_references
@@ -29,6 +32,10 @@ from vestige.data.records.reading import read_alike
 from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.identity import named_object
 from vestige.training.imitation import Imitation
+
+if TYPE_CHECKING:
+    from vestige.auditing.risk_causes.retraining import Retraining
+    from vestige.auditing.risk_causes.why import RiskCauses
 
 _FILES, _FOLDERS, _OBJECTS = "files", "folders of images", "records of Python"  # what holds records
 _SIDES = ("members", "nonmembers", "records", "pool")
@@ -111,6 +118,7 @@ class AuditFile(SharedTables):
         references: Reference models that are trained for the audit, from scratch or by forgetting; none if omitted.
         label_only: What label-only attacks ask; nothing if omitted.
         defence: Defences to compare; an audit has none.
+        why_at_risk: What goes with the risk of records, for the owner of the run alone; nothing if omitted.
     """
 
     target: TargetTable | None = None
@@ -122,6 +130,7 @@ class AuditFile(SharedTables):
     references: ReferencesTable | None = None
     label_only: LabelOnlyTable | None = None
     defence: list[DefenceTable] = field(default_factory=list)
+    why_at_risk: WhyTable | None = None
 
     def model(self, *, trust_pickle: bool = False) -> Any:
         """Return the target: an object of Python, a model source, or predictions.
@@ -301,6 +310,37 @@ class AuditFile(SharedTables):
             imitators=part.imitators,
         )
 
+    def retraining(self, bank: str | Path | None) -> "Retraining | None":
+        """Return how models are trained again without a record each; None if none is."""
+        from vestige.auditing.risk_causes.retraining import Retraining
+
+        part, why = self.recipe, self.why_at_risk
+        if part is None or why is None or not why.n_retrained:
+            return None
+        return Retraining(self._recipe(part), seed=self.options.seed, n_records=why.n_retrained, bank=bank)
+
+    def why(
+        self, result: AuditResult, progress: Progress, bank: str | Path | None = None, trust_pickle: bool = False
+    ) -> "RiskCauses | None":
+        """Look for what goes with the risk of a finished audit's records; None if that is not asked for.
+
+        Raises:
+            InputError, UnsupportedModelError, TrainingError, ArtefactError, OutputError: As `why_at_risk`.
+        """
+        from vestige.auditing.risk_causes.why import why_at_risk
+
+        asked = self.why_at_risk
+        if asked is None:
+            return None
+        return why_at_risk(
+            result,
+            *((self.all_records(),) if self.is_of_recipe else self.records()),
+            model=self.model(trust_pickle=trust_pickle) if asked.picture else None,
+            retraining=self.retraining(bank),
+            seed=self.options.seed,
+            progress=progress,
+        )
+
     def reference_models(self, classes: Sequence[str] | None) -> References | ReferenceTraining | None:
         """Return the reference models that it names, or how they are trained; None if it says nothing of them.
 
@@ -417,6 +457,17 @@ def _refuse_halves(file: AuditFile, name: str) -> None:
         (
             not of_model and needless,
             f"Expected no [{''.join(needless[:1])}] in the audit of a recipe, found one; leave it out.",
+        ),
+        (
+            file.why_at_risk is not None
+            and file.why_at_risk.n_retrained > 0
+            and (file.recipe is None or file.recipe.train == SAME),
+            "Expected [recipe] with train = module:name for n_retrained of [why_at_risk], found none; name the recipe "
+            "that the model was trained by, or leave n_retrained out.",
+        ),
+        (
+            file.why_at_risk is not None and file.why_at_risk.picture and not of_model,
+            "Expected [target] for the picture of [why_at_risk], found the audit of a recipe; leave picture out.",
         ),
         (
             not of_model and not file.inputs.declares_nothing,

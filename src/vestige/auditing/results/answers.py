@@ -17,7 +17,7 @@ from vestige.core.predictions import Predictions
 from vestige.core.result import Adversary, Check, NotRun, Provenance, ThreatModel, Validity
 from vestige.core.signal import KNOWLEDGE
 from vestige.evaluation import preflight
-from vestige.evaluation.roc import Roc, roc
+from vestige.evaluation.roc import Roc, pooled, roc
 from vestige.evaluation.units import on_both_sides
 from vestige.signals.losses import losses_from_phi
 
@@ -114,13 +114,33 @@ def _masked(audited: AuditInputs, curves: Mapping[str, Roc]) -> Check | None:
 
 
 def _promised(audited: AuditInputs, curves: Mapping[str, Roc]) -> Check | None:
-    """Whether attacks find more than differential privacy allows; it promises nothing about people of many records."""
-    privacy = audited.privacy
-    if privacy is None or not math.isfinite(privacy.epsilon) or audited.target.predictions.subjects is not None:
+    """Whether attacks find more than differential privacy allows, of records or of people."""
+    privacy, subjects = audited.privacy, audited.target.predictions.subjects
+    if privacy is None or not math.isfinite(privacy.epsilon):
         return None
-    return preflight.promised_privacy(
-        curves, privacy.most_tpr, f"epsilon {privacy.epsilon:.3g} at delta {privacy.delta:.2g}"
-    )
+    most = 1 if subjects is None else int(np.unique(subjects, return_counts=True)[1].max())
+    promise = f"epsilon {privacy.epsilon:.3g} at delta {privacy.delta:.2g}"
+    if most > 1:
+        promise += f" for a record, and of people up to {most:,} are there"
+    return preflight.promised_privacy(curves, preflight.for_people(privacy.most_tpr, most), promise)
+
+
+def promised_in_turn(audited: AuditInputs, of_draws: Mapping[str, Mapping[int, Roc]]) -> Check | None:
+    """Say the same of every model in turn, one of each draw, because training sets of one draw decide each other.
+
+    Their units are counted together: that trainings of other draws say nothing of each other, though they share the
+    models that score them, is taken to be so.
+
+    Args:
+        audited: What was audited.
+        of_draws: By attack and number of the draw, the ROC of one of its models.
+    """
+    found = _promised(audited, {attack: pooled(list(curves.values())) for attack, curves in of_draws.items()})
+    if found is None:
+        return None
+    n = max(len(curves) for curves in of_draws.values())
+    message = f"Of {n} models together, one of each draw of training sets: {found.message}"
+    return replace(found, name="promised_privacy_in_turn", message=message)
 
 
 def _checks_of_shadow(audited: AuditInputs) -> list[Check | None]:

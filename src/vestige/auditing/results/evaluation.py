@@ -13,6 +13,7 @@ from vestige.auditing.results.answers import (
     checks_of,
     not_run_of,
     not_tested_of,
+    promised_in_turn,
     provenance_of,
     threat_models_of,
 )
@@ -81,10 +82,10 @@ def evaluate(
         units, list(audited.scores.values()), stream(options.seed, "equal numbers of records")
     )
     test = familywise_test(alike, units.member, tail_fpr(headline), stream(options.seed, "relabel"), strata=n_records)
-    of_targets, spread = _of_targets(audited, in_turn or audited.references, progress)
+    of_targets, spread, promised = _of_targets(audited, in_turn or audited.references, progress)
     (risk, summary, of_risk), learnt = risk_of(audited), reliability_of_learnt(audited)
     progress("checking the test itself", 0, 1)
-    every_check = (*checks_of(audited, curves), *checks)
+    every_check = (*checks_of(audited, curves), *promised, *checks)
     inverted = any(c.name == "inverted_scores" and c.validity is not Validity.VALID for c in every_check)
     fewest = min(curves.values(), key=lambda curve: curve.n_nonmembers)
     finding = find(
@@ -121,16 +122,24 @@ def _table(audited: AuditInputs, rows: Sequence[Row]) -> pd.DataFrame:
 
 def _of_targets(
     audited: AuditInputs, models: ReferenceScores | None, progress: Progress
-) -> tuple[tuple[TargetValue, ...], tuple[Spread, ...]]:
-    """Every reference model in turn as the target."""
+) -> tuple[tuple[TargetValue, ...], tuple[Spread, ...], list[Check]]:
+    """Every reference model in turn as the target, and whether all of them keep what their training promises."""
     if models is None:
-        return (), ()
+        return (), (), []
     how = audited.target.predictions.subjects, audited.options.subject_score
-    values = values_of_targets(models, *how, progress)
+    groups = models.observed.groups
+    draws = np.arange(len(models.observed.is_in)) // 2 if groups is None else groups  # neighbours are partners
+    of_draws: dict[str, dict[int, Roc]] = {}
+
+    def seen(model: int, attack: str, curve: Roc) -> None:
+        of_draws.setdefault(attack, {}).setdefault(int(draws[model]), curve)
+
+    values = values_of_targets(models, *how, progress, None if audited.privacy is None else seen)
+    promised = promised_in_turn(audited, of_draws) if of_draws else None
     # Without a block of exact halves the counts of what remains would tell: such spreads have no interval.
     exact = models.observed.halves is not None
     effects = () if exact else effects_of_references(models, *how, values, progress)
-    return values, spread_of(values, models.observed, effects)
+    return values, spread_of(values, models.observed, effects), [] if promised is None else [promised]
 
 
 def _rows(audited: AuditInputs, curves: Mapping[str, Roc], progress: Progress) -> tuple[list[Row], list[Row]]:

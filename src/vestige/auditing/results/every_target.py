@@ -1,6 +1,6 @@
 """Every reference model in turn as the target: what training again, on another half, does to each attack's numbers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,11 @@ from vestige.core.result import Spread, Validity
 from vestige.core.seeds import stream
 from vestige.evaluation.intervals import is_resolvable
 from vestige.evaluation.preflight.records_per_subject import comparable_people
-from vestige.evaluation.roc import point_at_fpr, roc
+from vestige.evaluation.roc import Roc, point_at_fpr, roc
 from vestige.evaluation.units import make_units, on_both_sides
+
+Seen = Callable[[int, str, Roc], None]
+"""Told the number of a model, an attack, and its ROC on the model."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,11 @@ _AT_CHANCE = 0.05  # distance from 0.5 of the mean AUC of a score that only coun
 
 
 def values_of_targets(
-    references: ReferenceScores, subjects: np.ndarray | None, combine: SubjectScore, progress: Progress
+    references: ReferenceScores,
+    subjects: np.ndarray | None,
+    combine: SubjectScore,
+    progress: Progress,
+    seen: Seen | None = None,
 ) -> tuple[TargetValue, ...]:
     """Play every attack on reference models, each scored by the others without those that were drawn with it.
 
@@ -78,6 +85,7 @@ def values_of_targets(
         subjects: Whose record it is, if numbers are about people.
         combine: How a subject's score is made.
         progress: Told after every model.
+        seen: Given the ROC of every attack on every model; nobody if omitted.
 
     Returns:
         AUC and TPR at every false-positive rate that the records resolve, per target and attack; none if too few
@@ -96,7 +104,7 @@ def values_of_targets(
     if partner is not None and _is_plain(references.likelihood):
         for attack in (a for a in attacks if a.score is lira_online):
             for model, scores in enumerate(_lira_of_all(observed, partner, references.likelihood)):
-                values.extend(_values(model, {attack.name: scores}, is_in[model], subjects, combine))
+                values.extend(_values(model, {attack.name: scores}, is_in[model], subjects, combine, seen))
         attacks = tuple(a for a in attacks if a.score is not lira_online)
     # Of models whose groups are not known neighbours belong together, because partners stand side by side.
     groups = np.arange(len(turns)) // 2 if observed.groups is None else observed.groups[[m for m, _ in turns]]
@@ -104,7 +112,7 @@ def values_of_targets(
     for done, (model, others) in enumerate(turns):
         progress("every model in turn as the target", done, len(turns))
         scores, _ = play_attacks(attacks, observed.with_target(model, others), references.likelihood)
-        values.extend(_values(model, scores, is_in[model], subjects, combine))
+        values.extend(_values(model, scores, is_in[model], subjects, combine, seen))
     return tuple(values)
 
 
@@ -242,6 +250,7 @@ def _values(
     member: Bool[np.ndarray, " record"],
     subjects: np.ndarray | None,
     combine: SubjectScore,
+    seen: Seen | None = None,
 ) -> Iterator[TargetValue]:
     keep = np.ones(member.size, dtype=bool) if subjects is None else ~on_both_sides(subjects, member)
     if not member[keep].any() or member[keep].all():
@@ -253,6 +262,8 @@ def _values(
     for attack, of_records in scores.items():
         s = units.score(of_records[keep])
         curve = roc(s[units.member], s[~units.member])
+        if seen is not None:
+            seen(model, attack, curve)
         yield TargetValue(model, attack, "auc", curve.auc)
         for fpr in FPRS:
             if is_resolvable(fpr, curve.n_nonmembers):

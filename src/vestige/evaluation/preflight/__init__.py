@@ -4,7 +4,8 @@ One check per file, each a pure function returning a `Check` with its numbers, a
 says never depends on the order of the rows. Those that test a hypothesis each flag at most their `LEVEL` of honest
 random splits: `blind_inputs` 1 %; `blind_labels`, `blind_order`, `inverted_scores`, `masked_answers` and
 `reference_counts` 0.5 % each; `shadow_training` 0.3 %, `duplicates` 0.2 % and 0.1 % (repeats within a side),
-`equal_predictions` and `records_per_subject` 0.2 % each, `accuracy_below_chance`, `promised_privacy`,
+`equal_predictions` and `records_per_subject` 0.2 % each, `accuracy_below_chance`, `promised_privacy` (of
+the target, and of every model in turn),
 `reference_membership` and `unrecognised_classes` 0.1 % each: faults that the last ones look for are far beyond any
 level. All together flag at most 5 %, where all are run; others count.
 """
@@ -18,7 +19,7 @@ from vestige.evaluation.preflight.duplicates import duplicates
 from vestige.evaluation.preflight.equal_predictions import equal_predictions
 from vestige.evaluation.preflight.inverted_scores import inverted_scores
 from vestige.evaluation.preflight.masked_answers import masked_answers, n_classes_told
-from vestige.evaluation.preflight.promised_privacy import promised_privacy
+from vestige.evaluation.preflight.promised_privacy import for_people, promised_privacy
 from vestige.evaluation.preflight.records_per_subject import records_per_subject
 from vestige.evaluation.preflight.reference_counts import reference_counts
 from vestige.evaluation.preflight.reference_membership import reference_membership
@@ -40,6 +41,7 @@ __all__ = [
     "constant_answers",
     "duplicates",
     "equal_predictions",
+    "for_people",
     "inverted_scores",
     "masked_answers",
     "n_classes_told",

@@ -23,7 +23,7 @@ def promised_privacy(
     """Compare what every attack finds for certain with what the promise allows, at several false-positive rates.
 
     Args:
-        curves: The ROC of every attack, over records: the promise is about one record, not about all of a person.
+        curves: The ROC of every attack, over records, or over people with what is allowed of these (`for_people`).
         most_tpr: The largest true-positive rate that the promise allows at a false-positive rate; None without one.
         promise: In words.
 
@@ -66,3 +66,28 @@ def promised_privacy(
         "Look for a mistake in the training (noise, clip, size of a batch, accounting), and whether the model was "
         "trained by this recipe, on members and nonmembers of one pool.",
     )
+
+
+def for_people(most_tpr: Callable[[float], float], n_records: int) -> Callable[[float], float]:
+    """Return what a promise about one record allows to be found of people who have up to so many records.
+
+    Args:
+        most_tpr: The largest true-positive rate about one record at a false-positive rate.
+        n_records: Records of a person at most.
+
+    Example:
+        >>> for_people(lambda fpr: min(1.0, 2 * fpr), 3)(0.01)
+        0.08
+
+    Source:
+        Dong, Roth & Su 2022, theorem 2.14: each record of a person is one step to a neighbour.
+    """
+
+    def allowed(fpr: float) -> float:
+        for _ in range(n_records):
+            if fpr >= 1:
+                break
+            fpr = most_tpr(fpr)
+        return fpr
+
+    return allowed

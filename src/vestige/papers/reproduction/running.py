@@ -14,9 +14,10 @@ from typing import Any
 from vestige.core.errors import InputError, OutputError
 from vestige.core.progress import Progress, silent
 from vestige.data.sets.named import load
+from vestige.evaluation.trials import Mean, mean_of
 from vestige.papers.reproduction.figures import is_of_figure
 from vestige.papers.reproduction.row import Row, Scale
-from vestige.papers.reproduction.verdicts import Evidence, Judged, Mean, evidence, mean_of, prediction_of, verdicts
+from vestige.papers.reproduction.verdicts import Evidence, Judged, evidence, prediction_of, verdicts
 from vestige.report.files import replacing
 
 N_SMOKE = 2  # trials at the scale smoke: two show that a second one differs from the first

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf, sqrt
-from typing import Any
 
 import numpy as np
 
-LEVEL = 0.95
+from vestige.evaluation.trials import LEVEL, Mean, mean_of, student_quantile
+
 FEWEST = 5
 """Trials that a verdict needs."""
 MARGIN = 0.005
@@ -49,30 +49,6 @@ class Verdict(StrEnum):
     NOT_COMPARABLE = "not comparable"
 
 
-@dataclass(frozen=True)
-class Mean:
-    """A mean over independent trials with Student's interval."""
-
-    value: float
-    lower: float
-    upper: float
-
-
-def mean_of(values: Sequence[float] | np.ndarray) -> Mean:
-    """Return mean and 95 % interval; NaN bounds of one trial.
-
-    Example:
-        >>> mean_of([1.0, 2.0, 3.0]).value
-        2.0
-    """
-    found = np.asarray(values, dtype=np.float64)
-    mean = float(found.mean())
-    half = float("nan")
-    if found.size > 1:
-        half = float(_quantile(found.size)) * float(found.std(ddof=1)) / sqrt(found.size)
-    return Mean(mean, mean - half, mean + half)
-
-
 def prediction_of(values: Sequence[float] | np.ndarray, n_published: int = 1) -> Mean:
     """Return the mean of trials, and between which bounds the mean of other runs lies with 95 %.
 
@@ -92,14 +68,8 @@ def prediction_of(values: Sequence[float] | np.ndarray, n_published: int = 1) ->
     mean = float(found.mean())
     if found.size < 2:
         return Mean(mean, float("nan"), float("nan"))
-    half = float(_quantile(found.size)) * float(found.std(ddof=1)) * sqrt(1 / n_published + 1 / found.size)
+    half = float(student_quantile(found.size)) * float(found.std(ddof=1)) * sqrt(1 / n_published + 1 / found.size)
     return Mean(mean, mean - half, mean + half)
-
-
-def _quantile(n: Any) -> Any:
-    from scipy.stats import t
-
-    return t.ppf((1 + LEVEL) / 2, n - 1)
 
 
 def agrees(relation: Relation, difference: Mean) -> bool:
@@ -179,12 +149,12 @@ def enough_trials(relation: Relation, difference: Mean, n_trials: int, fewest: i
     """Return the trials that decide if mean and spread stay as they are, on either side; two sets to contradict."""
     if n_trials < 2:
         return None
-    spread = (difference.upper - difference.value) * sqrt(n_trials) / _quantile(n_trials)
+    spread = (difference.upper - difference.value) * sqrt(n_trials) / student_quantile(n_trials)
     value, (low, high) = difference.value, relation.limits
     sets = 1 if low <= value <= high else 2
     distance = min(abs(value - limit) for limit in (low, high))
     sizes = np.arange(fewest, MOST // sets + 1)
-    decided = np.flatnonzero(_quantile(sizes) * spread / np.sqrt(sizes) < distance)
+    decided = np.flatnonzero(student_quantile(sizes) * spread / np.sqrt(sizes) < distance)
     return int(sets * sizes[decided[0]]) if decided.size else None
 
 
