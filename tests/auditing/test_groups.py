@@ -26,6 +26,7 @@ from vestige.core.recipe import Recipe
 from vestige.core.references import References
 from vestige.core.result import AuditResult, Check, Validity
 from vestige.data.predictions.references import read_references
+from vestige.data.sets.designs import fixed_size_subsets
 from vestige.training.bank import Bank
 from vestige.training.function_recipe import FunctionRecipe
 from vestige.training.sklearn_recipe import SklearnRecipe
@@ -202,3 +203,42 @@ def test_an_audit_with_a_share_from_plan_to_report_and_again(tmp_path):
     assert {s.n_targets for s in first.spread if s.attack == "lira_online"} == {18}
     with pytest.raises(RunFolderError, match='same share, found "5/6" there and none here'):
         played("1/2", 8)
+
+
+def test_sets_that_are_drawn_alone_are_of_one_size_and_belong_to_no_group(tmp_path):
+    members, nonmembers = (table(N, seed=seed, ids=np.arange(N) + 100 * seed) for seed in (0, 1))
+    model = _bayes().fit(members.inputs, members.labels)
+    training = ShadowTraining(
+        SklearnRecipe(_bayes()), n_models=16, share="5/6", drawn_alone=True, bank=tmp_path / "bank"
+    )
+    assert training.group_size == 1
+    found = audit(model, members, nonmembers, adversary=training, run=tmp_path / "run", attacks=["loss"])
+    references = read_references(tmp_path / "run")
+    np.testing.assert_array_equal(
+        references.member, fixed_size_subsets(16, 2 * N, fraction=5 / 6, seed=0)
+    )  # Carlini et al.'s design: every set of 5/6, each record in another number of models
+    assert references.groups.tolist() == list(range(16))
+    said = {check.name: check.message for check in found.preflight.checks}["shadow_models"]
+    assert said.startswith("16 shadow models on random 5/6 of the 120 audited records, each drawn on its own: ")
+    with pytest.raises(RunFolderError, match="same drawn_alone"):
+        audit(
+            model, members, nonmembers, run=tmp_path / "run", attacks=["loss"],
+            adversary=ShadowTraining(SklearnRecipe(_bayes()), n_models=18, share="5/6", bank=tmp_path / "bank"),
+        )  # fmt: skip
+
+
+def test_sets_that_are_drawn_alone_tell_nothing_of_a_target_of_others():
+    """Any number of models will do, and a score that counts IN models is at chance: the target is in no group."""
+    found = _nothing()
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        member = design(21, table(N), seed, alone=True)
+        phi = 2 * rng.normal(size=N) + rng.normal(size=(21, N)) + 2 * member
+        target = target_of(rng.normal(size=N), rng.permutation(N) < N // 2)
+        scores = score_with(References(Phi, phi, member, groups=np.arange(21)), target, ATTACKS)
+        assert scores.definitions["reference models"].endswith("scored without itself")
+        for played in scores.attacks.played:
+            found.setdefault(played.attack.name, []).append(auc(played.scores, target.member))
+    assert {"lira_online", "counting_in_models"} <= set(found)
+    for name, values in found.items():
+        assert np.mean(values) == pytest.approx(0.5, abs=4 * np.std(values) / np.sqrt(len(values))), name

@@ -94,6 +94,13 @@ def test_epsilon_falls_with_noise_and_rises_with_steps():
     assert epsilon_of(0.0, 0.02, 5, 1e-4) == gaussian_epsilon_of(0.0, 0.02, 5, 1e-4) == math.inf
 
 
+@pytest.mark.parametrize("noise", [0.001, 0.03, 0.1, 0.15])
+def test_next_to_no_noise_has_a_bound_and_no_central_limit(noise):
+    assert 100 < epsilon_of(noise, 0.05, 1_200, 5e-4) < math.inf
+    assert gaussian_epsilon_of(noise, 0.05, 1_200, 5e-4) == math.inf
+    assert 1e9 < gaussian_epsilon_of(0.2, 0.05, 1_200, 5e-4) < 1e12
+
+
 @pytest.mark.parametrize("epsilon", [0.1, 1.0, 10.0, 100.0, 1000.0])
 def test_noise_is_found_within_a_percent(epsilon):
     noise = noise_for(epsilon, 0.01, 3_000, 1e-4)

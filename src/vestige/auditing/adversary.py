@@ -26,6 +26,7 @@ from vestige.auditing.shadows.answers import (
     pooled_answers,
     pooled_labels,
     references_of,
+    with_earlier_copies,
 )
 from vestige.auditing.shadows.checks import checks_of_training, mismatched_recipe
 from vestige.auditing.shadows.defending import behind
@@ -36,6 +37,7 @@ from vestige.auditing.shadows.training import Shadows
 from vestige.auditing.trained_models import trained
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
+from vestige.core.messages import few
 from vestige.core.outputs import GradientNorms, Logits, PredictedLabels, Probabilities
 from vestige.core.predictions import Predictions
 from vestige.core.progress import Progress
@@ -134,6 +136,12 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
     recipe, audited, predictions = training.recipe_like(answers.classifier), answers.pool, answers.predictions
     assert audited is not None  # the plan has records
     pool, bank = records_to_train_on(training, audited), Bank(training.bank)
+    sees_labels_alone = predictions.output(PredictedLabels) is not None
+    if training.earlier and (answers.views is not None or answers.defence is not None or sees_labels_alone):
+        raise InputError(
+            "Expected no views, no defence and more than labels beside earlier copies of the target, found otherwise; "
+            "leave out the copies or those."
+        )
     run, seed, begun = plan.folder, plan.options.seed, time.monotonic()
     with nullcontext(run) if run is not None else tempfile.TemporaryDirectory(prefix="vestige-") as folder:
         signal = "gradient_norms" if training.has_sources else "shadow_gradient_norms"
@@ -144,23 +152,25 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
         )  # fmt: skip
         checks = (*checks_of_training(shadows), *mismatched_recipe(answers.classifier, recipe))
         embeddings = partial(embeddings_of_first, shadows, bank, audited)
-        by_labels = predictions.output(PredictedLabels) is not None
-        defences = defences_of(shadows, bank, answers.defence, labels_only=by_labels)
+        defences = defences_of(shadows, bank, answers.defence, labels_only=sees_labels_alone)
         if training.has_sources:
-            shadow = pooled_answers(shadows, labels_only=by_labels, defences=defences)
+            shadow = pooled_answers(shadows, labels_only=sees_labels_alone, defences=defences)
             labels = pooled_labels(shadows, bank, defences, n_asked_about=training.n_asked_about)
             found = AdversaryModels(shadow=shadow, labels=labels, checks=checks, embeddings=embeddings)
             return replace(found, n_sources=len(shadows.member))
         if predictions.ids is None:
             predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
         labels = labels_of_shadows(shadows, bank, defences)
-        if by_labels:  # phi of the target is not seen
+        if sees_labels_alone:  # phi of the target is not seen
             shadow = pooled_answers(shadows, labels_only=True, n_models=1, defences=defences)
             shadow = replace(shadow, ids=predictions.ids)
             if training.imitators is not None:
                 labels = replace(labels, imitators=_label_imitators(shadows, training, run, begun, plan.progress))
             return AdversaryModels(shadow=shadow, labels=labels, checks=checks, embeddings=embeddings)
         references, imitators = references_of(shadows, answers.views), None
+        if training.earlier:
+            references = with_earlier_copies(shadows, predictions, training.earlier)
+            checks = (*checks, _read_with_earlier(training))
         if defences is not None:
             references = behind(references, defences)
         if training.imitators is not None:
@@ -174,6 +184,15 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
             )
             scores = replace(scores, attacks=replace(scores.attacks, checks=noted))
         return AdversaryModels(shadow=scores.shadow, scores=scores, labels=labels, embeddings=embeddings)
+
+
+def _read_with_earlier(training: ShadowTraining) -> Check:
+    epochs = few([str(epoch) for epoch in training.checkpoints], 20)
+    message = (
+        f"The adversary has copies of the target after epochs {epochs} too: attacks with shadow models read each "
+        "record's answers at the end and at these epochs."
+    )
+    return Check("earlier_copies", Validity.VALID, message)
 
 
 def _imitated(

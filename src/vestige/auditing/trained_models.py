@@ -23,7 +23,7 @@ from vestige.core.recipe import Recipe
 from vestige.core.records import Records, joined
 from vestige.core.targets import ModelSource
 from vestige.core.views import Views
-from vestige.data.sets.designs import balanced_groups
+from vestige.data.sets.designs import balanced_groups, fixed_size_subsets
 from vestige.targets.opening import open_target
 from vestige.training.bank import Bank
 from vestige.training.strategies import Strategy, groups_of
@@ -71,12 +71,19 @@ def cost_of_training(
     return estimate(plan, bank, executor=training.executor, within=training.seconds, n_imitators=n_imitators)
 
 
-def design(n_models: int, pool: Records, seed: int, share: Fraction = HALF) -> Bool[np.ndarray, "model record"]:
+def design(
+    n_models: int, pool: Records, seed: int, share: Fraction = HALF, *, alone: bool = False
+) -> Bool[np.ndarray, "model record"]:
     """Return who is in the training set of which shadow model, every record equally often in each group of models.
 
-    With a share of 1/2 a group is a pair: a random half, and the other half.
+    With a share of 1/2 a group is a pair: a random half, and the other half. `alone` draws each set on its own.
     """
-    return balanced_groups(n_models, pool.n_records, share=share, seed=seed, subjects=pool.subjects)
+    if alone:
+        return fixed_size_subsets(
+            n_models, pool.n_records, fraction=float(share), seed=seed, subjects=pool.subjects
+        )  # fmt: skip
+    n_drawn = -(-n_models // share.denominator) * share.denominator  # sources may end in a group
+    return balanced_groups(n_drawn, pool.n_records, share=share, seed=seed, subjects=pool.subjects)[:n_models]
 
 
 def _plan(
@@ -90,8 +97,7 @@ def _plan(
 ) -> ShadowPlan:
     """The plan of so many models, without groups."""
     refuse_audited_reference(recipe, pool)
-    size = training.fraction.denominator
-    member = design(-(-n_models // size) * size, pool, seed, training.fraction)[:n_models]  # sources may end in a group
+    member = design(n_models, pool, seed, training.fraction, alone=training.drawn_alone)
     return ShadowPlan(
         recipe=recipe,
         records=pool,
@@ -104,6 +110,7 @@ def _plan(
         share=training.fraction,
         epoch=training.epoch,
         sources=training.has_sources,
+        drawn_alone=training.drawn_alone,
         **observed,
     )
 

@@ -120,6 +120,10 @@ def renyi(order: float, noise: float, share: float) -> float:
     return max((largest + math.log(total)) / (order - 1), 0.0)
 
 
+_NO_NOISE = 1 / 700  # its square: below it, numbers end
+_LARGEST_MU = 1e6  # epsilon is about half of its square: beyond it there is no digit left for delta
+
+
 @lru_cache(maxsize=4096)
 def epsilon_of(noise: float, share: float, n_steps: int, delta: float) -> float:
     """Return the epsilon of so many steps [nats], the least over orders; infinite without noise.
@@ -145,9 +149,9 @@ def epsilon_of(noise: float, share: float, n_steps: int, delta: float) -> float:
 
 def gaussian_epsilon_of(noise: float, share: float, n_steps: int, delta: float) -> float:
     """Return epsilon by the central limit of Gaussian differential privacy [nats]; arguments as of `epsilon_of`."""
-    if noise == 0:
+    mu = math.inf if noise**2 < _NO_NOISE else share * math.sqrt(n_steps) * math.sqrt(math.expm1(noise**-2))
+    if mu > _LARGEST_MU:
         return math.inf
-    mu = share * math.sqrt(n_steps) * math.sqrt(math.expm1(noise**-2))
 
     def excess(epsilon: float) -> float:
         other = math.exp(min(epsilon + float(norm.logcdf(-epsilon / mu - mu / 2)), 0.0))

@@ -116,7 +116,7 @@ def _attack_one(family: Family, attacks: Sequence[Attack], learnt: dict[int, dic
 
 def _imitated(n: int, training: ShadowTraining) -> Family:
     """Models that answer at random, in the design of the comparison."""
-    rng, size = np.random.default_rng(0), training.group_size
+    rng, size = np.random.default_rng(0), training.fraction.denominator
     is_in = balanced_groups(-(-training.n_models // size) * size, n, share=training.fraction, seed=0)
     phi, draws = rng.normal(size=is_in.shape) + is_in, np.arange(len(is_in)) // size
     target = Predictions([Phi(phi[0])], labels=np.zeros(n, dtype=np.int64), member=is_in[0])

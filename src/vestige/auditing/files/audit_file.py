@@ -74,6 +74,8 @@ class RecipeTable(Schema):
     n_sources: int | None = None
     n_asked_about: int | None = None
     imitators: Imitation | None = None
+    drawn_alone: bool = False
+    earlier: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class AuditFile(SharedTables):
         target, data = self.target, self.data
         named = [] if target is None else [target.model, target.factory]
         named += [data.members, data.nonmembers, data.records, *self.attacks.use]
-        named += [] if self.recipe is None else [self.recipe.train, self.recipe.records]
+        named += [] if self.recipe is None else [self.recipe.train, self.recipe.records, *self.recipe.earlier]
         part = self.references
         named += [] if part is None else [part.train, *part.others, part.records, part.validation]
         pipeline = None if self.label_only is None else self.label_only.augmentations
@@ -308,6 +310,8 @@ class AuditFile(SharedTables):
             n_sources=part.n_sources,
             n_asked_about=part.n_asked_about,
             imitators=part.imitators,
+            drawn_alone=part.drawn_alone,
+            earlier=[self._named(name) for name in part.earlier],
         )
 
     def retraining(self, bank: str | Path | None) -> "Retraining | None":

@@ -75,11 +75,11 @@ class ReferenceScores:
 
     @cached_property
     def privacy_score(self) -> np.ndarray | None:
-        """How far apart each record's IN and OUT models stand, by the first query; None with too few of either."""
+        """How far apart each record's IN and OUT models are in the statistic, of the first query; None with too few."""
         seen = self.observed
         if fewest_on_a_side(seen.is_in) < 2 or np.isnan(seen.shadow_phi).any():
             return None
-        return privacy_score(seen.shadow_phi[:, :, 0], seen.is_in)
+        return privacy_score(seen.signals["shadow_statistic"][:, :, 0], seen.is_in)
 
     @property
     def n_models(self) -> int:
@@ -356,21 +356,28 @@ def _definition(
         )
         words += f"; {observed.phi.shape[1]} queries a record, {how}"
     if first is not None:
-        words += f"; thresholds from reference model {first}, scored without itself and {_along(observed, first)}"
+        words += f"; thresholds from reference model {first}, scored without itself{_along(observed, first)}"
     return words
 
 
 def _along(observed: ReferencePhi, model: int) -> str:
     """Who is left out with a model, in words."""
     size = 2 if observed.groups is None else int((observed.groups == observed.groups[model]).sum())
-    return "its partner" if size <= 2 else f"the {size - 1} models drawn with it"
+    if size == 1:
+        return ""
+    return " and its partner" if size == 2 else f" and the {size - 1} models drawn with it"
 
 
 def _definitions(likelihood: LikelihoodRatio) -> dict[str, str]:
     center = "means of models, not medians" if likelihood.center == "mean" else "medians of models, not means"
     floor = "" if likelihood.min_std == LikelihoodRatio().min_std else f", at least {likelihood.min_std:g}"
     lira = f"{center}; standard deviations around the means, not corrected for the number of models{floor}"
-    return {"lira": lira, **_DEFINITIONS}
+    found = {"lira": lira, **_DEFINITIONS}
+    if likelihood.statistic != Statistic.LOGIT:
+        found["privacy_score"] = found["privacy_score"].replace(
+            "phi", _OF_PRIVACY_SCORE[Statistic(likelihood.statistic)]
+        )
+    return found
 
 
 _STATISTICS = {
@@ -378,6 +385,7 @@ _STATISTICS = {
     Statistic.HINGE: "LiRA on the true class's logit less the largest other, other attacks on phi = log(p / (1 - p))",
     Statistic.LOSS: "LiRA on log p of the true class, other attacks on phi = log(p / (1 - p))",
 }
+_OF_PRIVACY_SCORE = {Statistic.HINGE: "the logits' difference", Statistic.LOSS: "loss"}
 _SPREADS = {
     Variance.PER_RECORD: "their own",
     Variance.POOLED: "one pooled residual",

@@ -15,7 +15,8 @@ from vestige.auditing.shadows.defending import pooled
 from vestige.auditing.shadows.job import GRADIENT_NORMS
 from vestige.auditing.shadows.training import Shadows
 from vestige.core.answer_defence import AnswerDefence, FittedDefence
-from vestige.core.errors import TrainingError
+from vestige.core.blocks import BlockTable
+from vestige.core.errors import InputError, TrainingError
 from vestige.core.ids import id_texts
 from vestige.core.outputs import GradientNorms, Logits, Output, Probabilities
 from vestige.core.predictions import Predictions
@@ -53,6 +54,51 @@ def references_of(shadows: Shadows, views: Logits | Probabilities | None = None)
         target_kind=None if views is None else type(views),
         groups=plan.drawn_together[shadows.done],
     )
+
+
+def with_earlier_copies(shadows: Shadows, target: Predictions, earlier: Sequence[Any]) -> References:
+    """Return the models that are done, with their answers at the end and at every checkpoint as queries about a record.
+
+    Args:
+        shadows: The trained models.
+        target: The target's answers about the records they are trained on, in that order.
+        earlier: Copies of the target after as many epochs as each checkpoint.
+
+    Raises:
+        InputError: A copy answers with something else than the target does.
+    """
+    plan = shadows.plan
+    last = target.output(Logits) or target.output(Probabilities)
+    copies: list[Any] = [
+        open_target(copy.classifier if isinstance(copy, Model) else copy, target.n_classes).answers(plan.records.inputs)
+        for copy in earlier
+    ]
+    assert last is not None  # of a label-only adversary, earlier copies are refused
+    if any(type(copy) is not type(last) for copy in copies):
+        found = ", ".join(sorted({type(copy).__name__ for copy in copies}))
+        raise InputError(
+            f"Expected earlier copies that answer as the target does, with logits or probabilities, found {found} "
+            f"beside {type(last).__name__}; give copies of the same model."
+        )
+    of_target = np.stack([last.whole(), *(copy.whole() for copy in copies)], axis=1)
+    rows = [row for i in np.flatnonzero(shadows.done) for row in np.roll(plan.rows_of(int(i)), 1).tolist()]
+    answers = _CopyByCopy(shadows.store.table(shadows.kind, rows), 1 + len(copies))
+    return replace(references_of(shadows), answers=answers, target=of_target, target_kind=type(last))
+
+
+class _CopyByCopy:
+    """A table of a row per copy of a model as one of a row per model: model x record x copy x class."""
+
+    def __init__(self, table: BlockTable, n_copies: int) -> None:
+        self._table, self._n_copies = table, n_copies
+        self.name, self.dtype = table.name, table.dtype
+        n_rows, n_records, *others = table.shape
+        self.shape = (n_rows // n_copies, n_records, n_copies, *others)
+
+    def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
+        """Yield consecutive blocks of at most `n_rows` models."""
+        for block in self._table.blocks(n_rows * self._n_copies):
+            yield np.moveaxis(block.reshape(-1, self._n_copies, *block.shape[1:]), 1, 2)
 
 
 def models_read(shadows: Shadows, bank: Bank, what: str) -> Iterator[Model]:

@@ -21,7 +21,8 @@ def checks_of_training(shadows: Shadows) -> list[Check]:
     when = "" if plan.epoch is None else f"; as they were after epoch {plan.epoch}"
     said = (
         f"{n_done} {kind} on random {'halves' if plan.share.denominator == 2 else plan.share} of the "
-        f"{plan.records.n_records:,} {whose}: {plan.strategy}{when}."
+        f"{plan.records.n_records:,} {whose}{', each drawn on its own' if plan.drawn_alone else ''}: "
+        f"{plan.strategy}{when}."
     )
     checks = [Check("shadow_models", Validity.VALID, said)]
     if shadows.mended:

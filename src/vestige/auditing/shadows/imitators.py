@@ -172,6 +172,7 @@ def _of_each(
             checkpoints=(),
             gradient_norms=False,
             share=Fraction(1, 2),
+            drawn_alone=False,
         )
         yield _trained(of_imitators, training, run / FOLDER / name, until, progress)
 

@@ -46,6 +46,7 @@ class ShadowPlan:
         share: Share of the records that each is trained on.
         epoch: Which of the checkpoints is read; the end of training if None. It decides no model.
         sources: Whether the records are the models' own, and none of them is audited.
+        drawn_alone: Whether each training set was drawn on its own.
     """
 
     recipe: Recipe
@@ -61,16 +62,22 @@ class ShadowPlan:
     share: Fraction = Fraction(1, 2)
     epoch: int | None = None
     sources: bool = False
+    drawn_alone: bool = False
 
     @property
     def group_size(self) -> int:
         """Models that are trained all or not at all."""
-        return 1 if self.sources else self.share.denominator
+        return 1 if self.sources else self.n_together
+
+    @property
+    def n_together(self) -> int:
+        """Models whose training sets were drawn together."""
+        return 1 if self.drawn_alone else self.share.denominator
 
     @property
     def drawn_together(self) -> Int[np.ndarray, " model"]:
         """Number of the group whose training sets were drawn together, for each model."""
-        return np.asarray(np.arange(self.n_models) // self.share.denominator)
+        return np.asarray(np.arange(self.n_models) // self.n_together)
 
     @property
     def n_models(self) -> int:
@@ -128,7 +135,8 @@ class ShadowPlan:
             "gradient_norms": self.gradient_norms,
         }
         asked |= {} if self.views is None else {"views": plain(vars(self.views))}
-        return asked | ({} if self.share == Fraction(1, 2) else {"share": str(self.share)})
+        asked |= {} if self.share == Fraction(1, 2) else {"share": str(self.share)}
+        return asked | ({"drawn_alone": True} if self.drawn_alone else {})
 
 
 def planned(
@@ -192,7 +200,7 @@ def _digest_of(text: Any) -> str:
 
 
 def _same(folder: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    said_first = ("views", "share")  # they decide others, such as who is in which training set
+    said_first = ("views", "share", "drawn_alone")  # they decide others, such as who is in which training set
     for name in dict.fromkeys((*said_first, *asked, *there)):
         if there.get(name) != asked.get(name):
             raise RunFolderError(

@@ -37,6 +37,10 @@ class ShadowTraining:
             groups of q.
         share: Share of the records that each is trained on, such as `"5/6"`: every record is then in 5 of 6 models.
             1/2 if omitted.
+        drawn_alone: Whether each training set, a share of the records in number, is drawn on its own, so that any
+            number of models will do; else they are drawn in groups in which every record is equally often. For a target
+            of others, which belongs to no group: the counts of a record's models then say nothing of it in either way,
+            and differ from record to record. With few models some records are in all of them or in none.
         within: Time limit [s]; fewer models are trained if all do not fit. None for no limit.
         bank: Folder where models are kept for other runs; VESTIGE_BANK or the user's cache if omitted.
         executor: Backend that runs the training jobs; the processors of this machine if omitted.
@@ -64,8 +68,16 @@ class ShadowTraining:
             learn what imitators are worth, so that three times as many models are trained. They read class by class
             what the target answers: a target that answers with labels alone has none.
 
+        earlier: Copies of the target from its own training, as models or as what answers, one after each of the
+            checkpoints in their order, such as `checkpoints` of a `Model`: for an adversary who saw the intermediate
+            models. Attacks with reference models then read what target and shadow models answered about a record at
+            the end and at each checkpoint, as several queries about it. The copies are the adversary's: no budget
+            counts what they are asked.
+
     Source:
-        Source models: Choquette-Choo et al. 2021, section 4; pooled over several: their figure 7.
+        Intermediate models: asked for by Carlini et al. 2022, conclusion.
+        Source models: Choquette-Choo et al. 2021, section 4; pooled over several: their figure 7. Training sets drawn
+        on their own: Carlini et al. 2022, figure 12, with 256 models of 5/6 of the records.
     """
 
     recipe: Recipe | str
@@ -82,6 +94,8 @@ class ShadowTraining:
     n_sources: int | None = None
     n_asked_about: int | None = None
     imitators: Imitation | None = None
+    drawn_alone: bool = False
+    earlier: Sequence[Any] = ()
 
     def __post_init__(self) -> None:
         if not (isinstance(self.recipe, Recipe) or self.recipe == SAME):
@@ -141,9 +155,9 @@ class ShadowTraining:
             "vestige.TorchRecipe, or leave out the imitators.",
         )
         _refuse(
-            self.has_sources or self.epoch is not None,
+            self.has_sources or self.epoch is not None or bool(self.earlier),
             "Expected shadow models that are trained on audited records to the end beside imitators, found source "
-            "models or a checkpoint; leave out the imitators.",
+            "models, a checkpoint or earlier copies; leave out the imitators.",
         )
 
     def _settle_checkpoints(self) -> None:
@@ -157,6 +171,14 @@ class ShadowTraining:
         _refuse(
             list(checkpoints) != sorted({e for e in checkpoints if 1 <= e <= (epochs or 0)}),
             f"Expected checkpoints that rise, within 1..{epochs}, the recipe's epochs, found {list(checkpoints)}.",
+        )
+        object.__setattr__(self, "earlier", tuple(self.earlier))
+        _refuse(
+            bool(self.earlier)
+            and (len(self.earlier) != len(checkpoints) or self.epoch is not None or self.has_sources),
+            f"Expected an earlier copy of the target for each of the {len(checkpoints)} checkpoints, all of which are "
+            f"read, of models trained on audited records, found {len(self.earlier)}; name as many checkpoints, no "
+            "epoch and no records of source models.",
         )
         _refuse(
             self.epoch is not None and self.epoch not in checkpoints,
@@ -186,7 +208,7 @@ class ShadowTraining:
     @property
     def group_size(self) -> int:
         """Models that are trained all or not at all: those drawn together; a source model stands alone."""
-        return 1 if self.has_sources else self.fraction.denominator
+        return 1 if self.has_sources or self.drawn_alone else self.fraction.denominator
 
     @property
     def seconds(self) -> float:

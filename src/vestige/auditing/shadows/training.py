@@ -201,8 +201,8 @@ class _Bookkeeping:
         plan = self.plan
         member = np.repeat(plan.member, len(plan.checkpoints) + 1, axis=0)
         made_from = {"data": plan.records.digest, "models": digest_of_columns({"keys": np.array(self.keys)})}
-        if plan.share.denominator != 2:  # of pairs, partners are told by their training sets
-            made_from[DRAWN_TOGETHER] = str(plan.share.denominator)
+        if plan.n_together != 2:  # of pairs, partners are told by their training sets
+            made_from[DRAWN_TOGETHER] = str(plan.n_together)
         return SignalLayout(plan.table(), member, variables, ids=plan.records.ids, made_from=made_from)
 
     def tasks(self, claims: ExitStack) -> Iterator[Task]:
