@@ -56,3 +56,12 @@ def test_all_points_are_kept_although_few_are_published_and_the_page_shows_them(
     (page,) = write_pages([Paper.WATSON], [ROW], tmp_path, tmp_path / "pages")
     assert f"]({picture_place(ROW)})" in page.read_text()
     assert (page.parent / picture_place(ROW)).read_text().startswith("<svg")
+
+
+def test_many_lines_are_drawn_in_panels_by_the_end_of_their_names():
+    names = [f"{what}, {model}" for what in ("risk", "share", "network") for model in ("none", "early", "late")]
+    numbers = [{"name": f"{name} @ {place}", "value": 0.5} for name in names for place in (1, 2)]
+    drawn = picture_of(ROW, numbers)
+    for model in ("none", "early", "late"):
+        assert len(re.findall(rf">{model}</text>", drawn)) == 1
+    assert len(re.findall(r">risk, none</text>", drawn)) == 1  # one legend each

@@ -11,6 +11,7 @@ from vestige.papers.reproduction.row import Row
 from vestige.report.charts import by_name, data, to_svg
 
 _AT = " @ "
+_MOST_LINES = 7  # in one chart
 
 Numbers = Sequence[Mapping[str, Any]]
 """Numbers of a result, each with a name, a value and, where there are several trials, bounds."""
@@ -75,15 +76,40 @@ def picture_of(row: Row, numbers: Numbers) -> str:
         if measured
         else alt.X("at:N", title=None, sort=places)
     )
-    y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
+    panels = _panels(names)
+    charts = [_lines([p for p in points if p["name"] in of_panel], of_panel, x) for of_panel in panels.values()]
+    if len(panels) > 1:
+        charts = [chart.properties(title=title) for chart, title in zip(charts, panels, strict=True)]
+    drawn = (
+        charts[0]
+        if len(charts) == 1
+        else alt.vconcat(*charts).resolve_scale(color="independent", strokeDash="independent")
+    )
+    return to_svg(drawn.properties(background="white"), f"{row.item}-{row.data}")
+
+
+def _panels(names: list[str]) -> dict[str, list[str]]:
+    """Lines that are drawn together: all of them, or of many those whose names end alike, `risk, none` with `none`."""
+    if len(names) <= _MOST_LINES:
+        return {"": names}
+    panels: dict[str, list[str]] = {}
+    for name in names:
+        panels.setdefault(name.partition(", ")[2], []).append(name)
+    return panels
+
+
+def _lines(points: list[dict[str, Any]], names: list[str], x: alt.X) -> Any:
+    """Lines with their intervals."""
     look = by_name("name:N", names)
     layers = [
-        data(points).mark_line(strokeWidth=1.8, point={"filled": True, "size": 35}).encode(x=x, y=y, **look),
+        data(points)
+        .mark_line(strokeWidth=1.8, point={"filled": True, "size": 35})
+        .encode(x=x, y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)), **look),
         data([one for one in points if "lower" in one])
         .mark_rule(strokeWidth=1.2)
         .encode(x=x, y="lower:Q", y2="upper:Q", color=look["color"]),
     ]
-    return to_svg(alt.layer(*layers).properties(width=560, height=300), f"{row.item}-{row.data}")
+    return alt.layer(*layers).properties(width=560, height=300)
 
 
 def _scale(places: Sequence[str]) -> alt.Scale:
