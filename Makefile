@@ -14,7 +14,7 @@ QUICK := tests/core tests/attacks tests/testing tests/test_house.py \
 NOT_QUICK := front_door or signal_store or by_the_default_network or literal_quadratic or other_types_reach
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick slow coverage check lint types contracts doctest bench format clean
+.PHONY: help venv demo test quick slow browser coverage check lint types contracts doctest bench format clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,9 @@ coverage: $(VENV)/.installed ## run the tests and list the lines of src that non
 
 slow: $(VENV)/.installed ## run the slow tests, which the other targets leave out
 	$(BIN)/python -m pytest -n $(JOBS) -m slow
+
+browser: $(VENV)/.installed-browser ## look at the pages in Debian's chromium
+	$(BIN)/python -m pytest -m browser tests/browser
 
 gpu: $(VENV)/.installed ## where there is a CUDA device: test on it and measure it, under 8 minutes
 	$(BIN)/python -m benchmarks.gpu
@@ -78,6 +81,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing Vestige and its tools into $(VENV) (a minute or two, once)"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-browser: $(VENV)/.installed
+	$(PIP) --editable '.[dev,browser]'
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed
