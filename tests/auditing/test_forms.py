@@ -264,7 +264,10 @@ def test_things_of_other_types_are_answered_in_one_line_each():
     said = done.stdout.splitlines()
     assert len(said) == 5
     cure = "write adversary=vestige.ShadowTraining(recipe) to train models with it."
-    assert said[0] == f"Expected Shadow, References or ShadowTraining as adversary, found TorchRecipe; {cure}"
+    assert (
+        said[0]
+        == f"Expected Shadow, References, ReferenceTraining or ShadowTraining as adversary, found TorchRecipe; {cure}"
+    )
     assert said[1].endswith(f"found SklearnRecipe; {cure}")
     assert said[2].endswith("found Linear; such as adversary=vestige.Shadow(predictions).")
     assert "found a str itself" in said[3]

@@ -15,6 +15,7 @@ def test_the_defaults_are_the_documented_ones():
         "risk_prior": 0.5,
         "risk_bins": 5,
         "min_cell": 10,
+        "headline_fpr": None,
         "seed": 0,
         "name": "target",
     }
@@ -41,3 +42,11 @@ def test_a_histogram_has_a_bin():
 def test_options_do_not_change():
     with pytest.raises(FrozenInstanceError):
         Options().seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("fpr", [0.0, 0.05, 1.0, float("nan")])
+def test_a_headline_is_at_a_rate_that_results_have(fpr):
+    with pytest.raises(InputError, match=r"Expected 0\.1, 0\.01, 0\.001 or 0\.0001 as headline_fpr, found"):
+        Options(headline_fpr=fpr)
+    assert "headline_fpr" not in Options().as_text()
+    assert Options(headline_fpr=0.1).as_text()["headline_fpr"] == 0.1

@@ -283,8 +283,8 @@ def test_in_float32_to_its_rounding(network):
 )
 def test_optimisers_with_models_that_end_at_different_epochs(optimiser):
     """What an optimiser remembers goes on with the models that are left, also of a weight that nothing uses."""
-    validation = table(n=40, seed=9)
-    it = in_double(Tied, optimiser=optimiser, epochs=8, stop=ValidationPeak(patience=2))
+    validation = table(n=201, seed=5)
+    it = in_double(Tied, optimiser=optimiser, epochs=24, stop=ValidationPeak(patience=1))
     stack = agree(it, table(), membership(17, 20, 23, 24), tolerance=1e-10, validation=validation)
     assert len({len(model.history["loss"]) for model in stack}) > 1
 

@@ -206,13 +206,13 @@ def _first_problem(error: ValidationError, kind: type, said: Mapping[str, Any]) 
 def _place(problem: Any, said: Any) -> tuple[list[str], Any]:
     """Where a problem is in what the user wrote, and what stands there.
 
-    Further on, pydantic names the types that it tried.
+    In between, pydantic names the types that it tried.
     """
     written: list[str] = []
     for part in problem["loc"]:
         is_there = part in (said if isinstance(said, Mapping) else range(len(said)) if isinstance(said, list) else ())
         if not is_there and problem["type"] != "missing":
-            break
+            continue
         written.append(str(part))
         said = said[part] if is_there else None
     return written, said

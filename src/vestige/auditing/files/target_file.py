@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from pydantic import Discriminator, Tag
+
 from vestige.auditing.files.defence_file import FrontTable
 from vestige.core.errors import InputError, refuse_if
 from vestige.core.messages import seconds_of
@@ -29,6 +31,13 @@ class DrawsTable(Schema):
 
     augment: str
     n_draws: int = PipelineDraws.n_draws
+
+
+_Views = Annotated[
+    Annotated[MirrorAndShifts, Tag("shifts")] | Annotated[DrawsTable, Tag("draws")],
+    Discriminator(lambda said: "draws" if isinstance(said, DrawsTable) or "augment" in said else "shifts"),
+]
+"""Views by what a table of them says: a function that draws, or shifts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +66,7 @@ class TargetTable(Schema):
     output: str | None = None
     budget: int | None = None
     price: float | None = None
-    views: MirrorAndShifts | DrawsTable | None = None
+    views: _Views | None = None
     defence: FrontTable | None = None
 
 

@@ -17,6 +17,7 @@ from vestige.core.predictions import Predictions
 from vestige.core.result import Adversary, Check, NotRun, Provenance, ThreatModel, Validity
 from vestige.core.signal import KNOWLEDGE
 from vestige.evaluation import preflight
+from vestige.evaluation.preflight.promised_privacy import for_people
 from vestige.evaluation.roc import Roc, pooled, roc
 from vestige.evaluation.units import on_both_sides
 from vestige.signals.losses import losses_from_phi
@@ -122,7 +123,7 @@ def _promised(audited: AuditInputs, curves: Mapping[str, Roc]) -> Check | None:
     promise = f"epsilon {privacy.epsilon:.3g} at delta {privacy.delta:.2g}"
     if most > 1:
         promise += f" for a record, and of people up to {most:,} are there"
-    return preflight.promised_privacy(curves, preflight.for_people(privacy.most_tpr, most), promise)
+    return preflight.promised_privacy(curves, for_people(privacy.most_tpr, most), promise)
 
 
 def promised_in_turn(audited: AuditInputs, of_draws: Mapping[str, Mapping[int, Roc]]) -> Check | None:

@@ -19,7 +19,7 @@ from vestige.evaluation.preflight.duplicates import duplicates
 from vestige.evaluation.preflight.equal_predictions import equal_predictions
 from vestige.evaluation.preflight.inverted_scores import inverted_scores
 from vestige.evaluation.preflight.masked_answers import masked_answers, n_classes_told
-from vestige.evaluation.preflight.promised_privacy import for_people, promised_privacy
+from vestige.evaluation.preflight.promised_privacy import promised_privacy
 from vestige.evaluation.preflight.records_per_subject import records_per_subject
 from vestige.evaluation.preflight.reference_counts import reference_counts
 from vestige.evaluation.preflight.reference_membership import reference_membership
@@ -41,7 +41,6 @@ __all__ = [
     "constant_answers",
     "duplicates",
     "equal_predictions",
-    "for_people",
     "inverted_scores",
     "masked_answers",
     "n_classes_told",
