@@ -84,7 +84,7 @@ class Row:
         deviations: How a trial differs from what the paper says, or from its code where they disagree.
         inconsistent: Published numbers that do not fit others of the same source, and why: no verdict is made of them.
         n_trials: Trials at the scales `laptop` and `paper`.
-        seconds: Of a trial at `laptop` on one core, measured; 0 where none was.
+        seconds: Of a trial at `laptop` on one core: measured, or an estimate where none has run; 0 if unknown.
         gpu_hours: Estimate of what the row takes where it is out of reach for processors; 0 elsewhere.
     """
 
