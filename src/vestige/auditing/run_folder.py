@@ -191,32 +191,6 @@ def write(result: AuditResult, folder: Path, asked: Mapping[str, Any] | None = N
         _move(partial, folder)
 
 
-def write_page_anew(result: AuditResult, folder: Path) -> Path:
-    """Write the page of a finished run anew, and its digest.
-
-    Args:
-        result: The run, as it was read from the folder.
-        folder: Of the run.
-
-    Returns:
-        Path of the page.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    from vestige.report import write_page
-    from vestige.report.files import replacing
-
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    write_page(result, folder)
-    page = folder / "report.html"
-    if "files" in manifest:
-        manifest["files"][page.name] = digest_of_file(page.read_bytes())
-        with replacing(folder / MANIFEST) as file:
-            file.write((json.dumps(manifest, indent=2) + "\n").encode())
-    return page
-
-
 def digest_of_file(content: bytes) -> str:
     """Return the digest by which a manifest knows a file."""
     return hashlib.sha256(content).hexdigest()

@@ -44,15 +44,17 @@ def gate_command(
     """  # noqa: D301 - typer's own mark for lines to keep
     from vestige.auditing.policy import judge, outcome_of, read_policy
     from vestige.auditing.runs.opening import open_run
+    from vestige.report.files import replacing
 
     opened = open_run(run)
     played = opened.results["attack"].unique().tolist()
     judged = [(one, judge(one, opened)) for one in read_policy(policy, played)]
     outcome = outcome_of([judgement for _, judgement in judged])
     if junit is not None:
-        _write(junit, _junit(judged, run.name), "w")
+        with replacing(junit) as file:
+            file.write(_junit(judged, run.name).encode())
     if markdown is not None:
-        _write(markdown, _markdown(judged, outcome, str(opened)), "a")
+        _append(markdown, _markdown(judged, outcome, str(opened)))
     with printing("the exit code says it too"):
         if as_json:
             rules = [{"rule": p.text, "outcome": j.outcome.name.lower(), "reason": j.reason} for p, j in judged]
@@ -63,11 +65,11 @@ def gate_command(
     return int(outcome)
 
 
-def _write(path: Path, text: str, mode: str) -> None:
+def _append(path: Path, text: str) -> None:
     from vestige.core.errors import OutputError
 
     try:
-        with path.open(mode, encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
         raise OutputError(f"Expected to write {path}, found {error.strerror}; name another place.") from None

@@ -19,8 +19,7 @@ def report_command(run: Run, quiet: Quiet = False, verbose: Verbose = False) -> 
     """Write a run's report.html anew, such as that of an earlier Vestige, and print what it says; no number changes."""
     from rich.console import Console
 
-    from vestige.auditing.run_folder import write_page_anew
-    from vestige.auditing.runs.opening import open_run
+    from vestige.auditing.runs.opening import open_run, write_page_anew
     from vestige.report import print_result
 
     opened = open_run(run)

@@ -79,7 +79,7 @@ def render_page(result: AuditResult) -> str:
     """
     rows, risk, finding = Rows(result.results), result.risk, result.finding
     leading = rows.leading(finding)
-    named, shown = best_of_each_access(result, rows), [fpr for fpr in rows.fprs if _is_resolved(rows, fpr)]
+    named, shown = best_of_each_access(result, rows), [fpr for fpr in rows.fprs if rows.resolves(fpr)]
     name = _name(result)
     return _with_contents(
         template("template.html.j2").render(
@@ -145,12 +145,6 @@ def best_of_each_access(result: AuditResult, rows: Rows) -> list[str]:
     order = rows.strongest_first(result.finding)
     chosen = [min((name for name in kind if name in order), key=order.index, default=None) for kind in kinds.values()]
     return sorted((name for name in chosen if name is not None), key=order.index) or order[:4]
-
-
-def _is_resolved(rows: Rows, fpr: str) -> bool:
-    """Whether any attack has enough nonmembers for a rate."""
-    cells = (rows.get(name, "roc", f"tpr_at_fpr_{fpr}") for name in rows.attacks)
-    return any(cell is not None and cell.status != Status.NOT_RESOLVABLE for cell in cells)
 
 
 def _best(rows: Rows) -> list[tuple[str, str, str, str]]:

@@ -69,6 +69,11 @@ class Rows:
         """Whether any attack has this row over all records."""
         return any(self.get(attack, threshold, metric) for attack in self.attacks)
 
+    def resolves(self, fpr: str) -> bool:
+        """Whether any attack has enough nonmembers for a rate."""
+        cells = (self.get(attack, "roc", f"tpr_at_fpr_{fpr}") for attack in self.attacks)
+        return any(cell is not None and cell.status != Status.NOT_RESOLVABLE for cell in cells)
+
     @property
     def plain_rules(self) -> list[str]:
         """Threshold rules that aim at the best balanced accuracy."""

@@ -100,13 +100,7 @@ def _two_rates(rows: Rows, headline_fpr: float) -> list[str]:
     """Choose the headline rate, or the highest without one, and the next lower one if an attack resolves it."""
     start = next((i for i, fpr in enumerate(rows.fprs) if float(fpr) == headline_fpr), 0)
     chosen = rows.fprs[start : start + 2]
-    return [fpr for fpr in chosen if fpr == chosen[0] or not _is_unresolved(rows, fpr)]
-
-
-def _is_unresolved(rows: Rows, fpr: str) -> bool:
-    """Whether no attack has enough nonmembers for a rate."""
-    cells = [rows.get(attack, "roc", f"tpr_at_fpr_{fpr}") for attack in rows.attacks]
-    return all(cell is None or cell.status == Status.NOT_RESOLVABLE for cell in cells)
+    return [fpr for fpr in chosen if fpr == chosen[0] or rows.resolves(fpr)]
 
 
 def _cell(cell: Cell | None, places: int = 1, *, is_area: bool = False) -> Text:

@@ -45,7 +45,7 @@ def open_run(folder: str | Path) -> FinishedAudit:
         True
     """
     folder = Path(folder)
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     contents = {name: _content(folder, name, manifest) for name in _NEEDED}
     document = read_document(contents["report.json"], str(folder / "report.json"))
     return FinishedAudit(
@@ -59,12 +59,42 @@ def open_run(folder: str | Path) -> FinishedAudit:
     )
 
 
+def write_page_anew(result: FinishedAudit, folder: Path) -> Path:
+    """Write the page of a finished run anew, and its digest.
+
+    Args:
+        result: The run, as it was read from the folder.
+        folder: Of the run.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    from vestige.report import write_page
+    from vestige.report.files import replacing
+
+    manifest = manifest_of(folder)
+    write_page(result, folder)
+    page = folder / "report.html"
+    if "files" in manifest:
+        manifest["files"][page.name] = digest_of_file(page.read_bytes())
+        with replacing(folder / MANIFEST) as file:
+            file.write((json.dumps(manifest, indent=2) + "\n").encode())
+    return page
+
+
 _SAME = ("adversary", "threat_models", "finding", "rocs", "histograms", "spread", "power", "risk", "not_run")
 """What a document has as the result has it."""
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a finished run, or why there is none."""
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a finished run.
+
+    Raises:
+        RunFolderError: There is no such run, or it is not finished.
+    """
     if not folder.is_dir():
         raise RunFolderError(f"Expected the folder of a run, found none at {folder}; vestige audit --out makes one.")
     if not (folder / MANIFEST).is_file():

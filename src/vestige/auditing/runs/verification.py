@@ -11,7 +11,7 @@ import pandas as pd
 
 from vestige.auditing.finished import FinishedAudit
 from vestige.auditing.run_folder import MANIFEST, digest_of_file
-from vestige.auditing.runs.opening import open_run
+from vestige.auditing.runs.opening import manifest_of, open_run
 from vestige.auditing.runs.scored_units import attacks_of, scored_units
 from vestige.core.errors import RunFolderError
 from vestige.core.records import Records, joined
@@ -76,7 +76,7 @@ class _Different(Exception):
 
 def _files(folder: Path) -> Iterator[str]:
     """Every file that was written is there as it was written."""
-    written = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("files")
+    written = manifest_of(folder).get("files")
     if written is None:
         yield "This run is of before manifests had digests: its files could not be checked."
         return

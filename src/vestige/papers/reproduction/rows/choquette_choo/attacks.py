@@ -40,6 +40,7 @@ from vestige.papers.reproduction.rows.choquette_choo.images import (
 from vestige.papers.reproduction.verdicts import Relation
 from vestige.signals.boundary import hop_skip_jump
 from vestige.signals.label_only.noise import NoiseStrength
+from vestige.training.torch_recipe import TorchRecipe
 
 _DISTANCES = {"boundary distance": "boundary_distance", "combined": "combined_distance"}
 _NOISE = tuple(NoiseStrength(gaussian=k / 100) for k in (2, 4, 6, 10))
@@ -56,11 +57,10 @@ def searched_attacks(game: Game, target: Model, recipe: Recipe) -> FinishedAudit
 
 
 def table1_trial(
-    recipe: Callable[[], Recipe], sizes: dict[Scale, Size], records: Records, scale: Scale, seed: int
+    recipe: Callable[[], TorchRecipe], sizes: dict[Scale, Size], records: Records, scale: Scale, seed: int
 ) -> dict[str, float]:
     """Every attack, and confidence behind the strongest MemGuard, which leaves label-only attacks as they are."""
-    how = recipe()
-    how = short(how, scale) if scale is Scale.SMOKE else how  # type: ignore[arg-type]
+    how = short(recipe(), scale)
     game = game_of(records, sizes[scale], seed)
     target = game.fit(how)
     cheap = cheap_attacks(game, target, how, (1, 2, 3), (2.0, 4.0, 8.0, 12.0))
