@@ -10,6 +10,7 @@ from vestige.auditing.runs.scored_units import ScoredUnits, attacks_of, scored_u
 from vestige.core.errors import InputError
 from vestige.core.messages import percent
 from vestige.evaluation.intervals import precision_bounds, rate_bounds
+from vestige.report.rows import Rows
 
 
 def members_at_risk(audited: FinishedAudit, *, attack: str | None = None, prior: float = 0.5) -> pd.DataFrame:
@@ -57,10 +58,11 @@ def leading_attack(audited: FinishedAudit) -> str:
     Raises:
         InputError: No attack was played, or the run has no records.
     """
-    best = next((name for name in audited.summary().index if name in attacks_of(audited)), None)
+    order = Rows(audited.results).strongest_first(audited.finding)  # as the page has it
+    best = next((name for name in order if name in attacks_of(audited)), None)
     if best is None:
         raise InputError("Expected records with scores of an attack, found none; the run needs its records.parquet.")
-    return str(best)
+    return best
 
 
 def _rates(units: ScoredUnits, at: np.ndarray, prior: float) -> dict[str, np.ndarray]:
