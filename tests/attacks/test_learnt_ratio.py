@@ -86,6 +86,14 @@ def test_the_order_of_records_and_of_pairs_does_not_matter():
     np.testing.assert_allclose(learnt_ratio(phi, theirs[models], is_in[models]), scores, atol=1e-6)
 
 
+def test_the_order_of_models_does_not_matter_where_none_has_a_complement():
+    rng = np.random.default_rng(0)
+    is_in = np.stack([rng.permuted(np.arange(8) < 4) for _ in range(300)], axis=1)
+    theirs, phi = rng.normal(size=(8, 300, 1)) + 2 * is_in[:, :, None], rng.normal(size=(300, 1))
+    scores, models = learnt_ratio(phi, theirs, is_in), rng.permutation(8)
+    np.testing.assert_allclose(learnt_ratio(phi, theirs[models], is_in[models]), scores, atol=1e-6)
+
+
 def test_records_that_are_fitted_to_are_the_same_in_any_order(monkeypatch):
     monkeypatch.setattr(module, "_MOST_ROWS", 800)
     phi, theirs, is_in, member = drawn()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vestige.attacks._learnt import fit_offline, offline_features_of
+from vestige.attacks._learnt import fit_offline, offline_features_of, order_of_models
 from vestige.attacks.attack_r import attack_r
 from vestige.attacks.base_score import base_score_offline
 from vestige.attacks.calibration import calibration_loss
@@ -75,17 +75,19 @@ def test_as_many_out_models_are_taken_at_once_as_a_point_has():
     given, _ = drawn(100)
     phi, theirs, is_in, of_pool, sides = given
     weights = fit_offline(of_pool, sides)
-    taken = [[(first + step) % 8 for step in range(3)] for first in range(8)]  # 8 models less a pair, half of them OUT
+    order = order_of_models(of_pool)
+    taken = [order[[(first + step) % 8 for step in range(3)]] for first in range(8)]  # of 6 others half
     plain = [weights.log_odds(offline_features_of(phi, theirs[some], is_in[some])) for some in taken]
     np.testing.assert_allclose(learnt_ratio_offline(*given), np.mean(plain, axis=0), rtol=1e-9)
 
 
-def test_order_of_records_and_points_does_not_matter():
+def test_order_of_records_points_and_models_does_not_matter():
     given, _ = drawn(100)
     phi, theirs, is_in, of_pool, sides = given
     rng = np.random.default_rng(5)
-    rows, points = rng.permutation(100), rng.permutation(100)
-    turned = phi[rows], theirs[:, rows], is_in, of_pool[:, points], sides[:, points]
+    rows, points, models = rng.permutation(100), rng.permutation(100), rng.permutation(8)
+    of_pool_turned = of_pool[models][:, points], sides[models][:, points]
+    turned = phi[rows], theirs[models][:, rows], is_in[models], *of_pool_turned
     np.testing.assert_allclose(learnt_ratio_offline(*turned), learnt_ratio_offline(*given)[rows], atol=1e-8)
 
 

@@ -23,7 +23,9 @@ from vestige.attacks.learnt_ratio import learnt_ratio_offline
 from vestige.core.digests import digest_of_columns
 from vestige.core.seeds import stream
 
-N_MODELS, N_PAIRS = (8, 16, 64), 9
+N_PAIRS = 9
+N_MODELS = {"location30": (8, 16, 64), "adult": (8, 16, 64), "mnist": (8, 16, 32)}
+"""Data sets, and how many models the attacks have: half as many as were trained without a pair, at most."""
 OTHERS: Mapping[str, Attack] = {
     name: ATTACKS[name]
     for name in (
@@ -66,7 +68,7 @@ def run(name: str, folder: Path) -> None:
     half = stream(0, "pool of shadow models").permutation(phi.shape[1]) < phi.shape[1] // 2
     found: dict[str, list[np.ndarray]] = {}
     for pair in range(N_PAIRS):
-        for n in N_MODELS:
+        for n in N_MODELS[name]:
             for attack, rates in rates_of_pair(pair, n, phi, is_in, half).items():
                 found.setdefault(f"{attack}, {n}", []).append(np.round(rates, 5))
         rows = [
@@ -77,7 +79,7 @@ def run(name: str, folder: Path) -> None:
             "data": name,
             "words": SETS[name][0],
             "published": None,
-            "configuration": {"n_models": list(N_MODELS), "n_pairs": pair + 1, "seed": 0},
+            "configuration": {"n_models": list(N_MODELS[name]), "n_pairs": pair + 1, "seed": 0},
             "digest": digest_of_columns({"phi": answers.phi, "is_in": is_in}),
         }
         written(head | circumstances() | {"rows": rows}, STORED / f"offline-{name}.json")
@@ -86,7 +88,7 @@ def run(name: str, folder: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.experiments.offline_power", description=__doc__)
-    parser.add_argument("name", choices=("location30", "adult"))
+    parser.add_argument("name", choices=N_MODELS)
     parser.add_argument("--keep", type=Path, required=True, help="where answers of models are kept")
     asked = parser.parse_args()
     run(asked.name, asked.keep)

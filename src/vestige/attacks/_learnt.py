@@ -148,6 +148,13 @@ def n_out_of_a_point(pool_is_in: Bool[np.ndarray, "model point"], groups: np.nda
     return round(float(np.mean([(~pool_is_in[some]).sum(axis=0).mean() for some in kept])))
 
 
+def order_of_models(theirs: Float[np.ndarray, "model record query"]) -> Int[np.ndarray, " model"]:
+    """Return the models in an order of their answers, wherever they stand, that follows no size of the answers."""
+    values = np.sort(theirs.reshape(len(theirs), -1).astype(np.float64), axis=1)  # sums of a row in any order are equal
+    means = np.nansum(values, axis=1) / np.maximum(1, (~np.isnan(values)).sum(axis=1))
+    return np.asarray(np.argsort(means, kind="stable")[np.random.default_rng(0).permutation(len(means))])
+
+
 def out_models(
     theirs: Float[np.ndarray, "model record query"], is_in: Bool[np.ndarray, "model record"], n_taken: int
 ) -> Iterator[Float[np.ndarray, "taken record query"]]:
@@ -178,7 +185,12 @@ def _taught(
     every_kept = [remaining(is_in, groups, model) for model in range(len(is_in))]
     _check_draws(every_kept)
     counts = is_in.sum(axis=0)
-    counts_would_tell = bool((counts == counts[0]).all())
+    alone = any(kept.sum() == len(is_in) - 1 for kept in every_kept)
+    counts_would_tell = alone and bool((counts == counts[0]).all())
+    if counts_would_tell:  # which further model is left out follows their order
+        order = order_of_models(shadow_query_phi)
+        shadow_query_phi, is_in = shadow_query_phi[order], is_in[order]
+        every_kept = [every_kept[model][order] for model in order]
     chosen = _chosen(shadow_query_phi, is_in)
     theirs, sides = shadow_query_phi[:, chosen], is_in[:, chosen]
     weights = weights_of(subjects, len(is_in[0]))[chosen]

@@ -21,6 +21,7 @@ from vestige.attacks._learnt import (
     fit_offline,
     n_out_of_a_point,
     offline_features_of,
+    order_of_models,
     out_models,
 )
 from vestige.attacks._phi import check_phi
@@ -148,7 +149,8 @@ def learnt_ratio_offline(
     As `learnt_ratio`, where no model was trained on the audited records: each model is played as the target of the
     others on the pool, where its members are known, by what models say that were not trained on the point. Models are
     trained once for any number of targets. A point of the pool has fewer OUT models than an audited record: as many as
-    it has are taken at once of the record's, eight times in turn, and the log-odds averaged.
+    it has are taken at once of the record's, eight times in turn, and the log-odds averaged; in an order that their
+    answers about the pool give, not their places.
 
     Args:
         query_phi: The target's logit-scaled confidence in the true class [logit], finite; features are means over
@@ -185,10 +187,10 @@ def learnt_ratio_offline(
     check_phi(query_phi, shadow_query_phi)
     if fitted is None:
         fitted = fit_offline(pool_phi, pool_is_in, penalty=penalty, groups=groups)
-    n_taken = n_out_of_a_point(pool_is_in, groups)
+    n_taken, order = n_out_of_a_point(pool_is_in, groups), order_of_models(pool_phi)
     scores = [
         fitted.log_odds(offline_features_of(query_phi, theirs, np.zeros(theirs.shape[:2], dtype=bool)))
-        for theirs in out_models(shadow_query_phi, is_in, n_taken)
+        for theirs in out_models(shadow_query_phi[order], is_in[order], n_taken)
     ]
     return np.asarray(sum(scores) / len(scores))
 

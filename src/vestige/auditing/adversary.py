@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +26,7 @@ from vestige.auditing.shadows.answers import (
     pooled_answers,
     pooled_labels,
     references_of,
+    references_of_sources,
     with_earlier_copies,
 )
 from vestige.auditing.shadows.checks import checks_of_training, mismatched_recipe
@@ -35,6 +36,7 @@ from vestige.auditing.shadows.settings import ShadowTraining
 from vestige.auditing.shadows.sources import records_to_train_on
 from vestige.auditing.shadows.training import Shadows
 from vestige.auditing.trained_models import trained
+from vestige.core.answer_defence import AnswerDefence
 from vestige.core.attack import Attack
 from vestige.core.errors import InputError
 from vestige.core.messages import few
@@ -157,7 +159,8 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
             shadow = pooled_answers(shadows, labels_only=sees_labels_alone, defences=defences)
             labels = pooled_labels(shadows, bank, defences, n_asked_about=training.n_asked_about)
             found = AdversaryModels(shadow=shadow, labels=labels, checks=checks, embeddings=embeddings)
-            return replace(found, n_sources=len(shadows.member))
+            scores = None if sees_labels_alone else _scores_of_sources(plan, shadows, bank, answers, defences)
+            return replace(found, scores=scores, n_sources=len(shadows.member))
         if predictions.ids is None:
             predictions = replace(predictions, ids=np.arange(pool.n_records))  # the order of the pool
         labels = labels_of_shadows(shadows, bank, defences)
@@ -184,6 +187,20 @@ def _trained(plan: AuditPlan, training: ShadowTraining, answers: TargetAnswers) 
             )
             scores = replace(scores, attacks=replace(scores.attacks, checks=noted))
         return AdversaryModels(shadow=scores.shadow, scores=scores, labels=labels, embeddings=embeddings)
+
+
+def _scores_of_sources(
+    plan: AuditPlan, shadows: Shadows, bank: Bank, answers: TargetAnswers, defences: Sequence[AnswerDefence] | None
+) -> ReferenceScores | None:
+    """Scores by source models, none of which was trained on an audited record; None with one, which tells nothing."""
+    assert answers.pool is not None
+    references = references_of_sources(shadows, bank, answers.pool) if len(shadows.member) > 1 else None
+    if references is None:
+        return None
+    if defences is not None:
+        references = behind(references, defences)
+    target = replace(answers.predictions, ids=np.arange(answers.pool.n_records))
+    return score_with(references, target, plan.selection.attacks, likelihood=plan.likelihood)
 
 
 def _read_with_earlier(training: ShadowTraining) -> Check:

@@ -301,9 +301,11 @@ def _refuse_unused(plan: AuditPlan) -> None:
     """Refuse what does nothing without reference models."""
     if isinstance(plan.adversary, References | ReferenceTraining) or plan.n_trained:
         return
-    found = "source models alone" if isinstance(plan.adversary, ShadowTraining) else "no training"
+    n_sources = plan.adversary.n_models if isinstance(plan.adversary, ShadowTraining) else 0
+    has_many = n_sources > 1  # they answer about the audited records as well
+    found = "one source model alone" if n_sources else "no training"
     attacks = plan.selection.attacks
-    if all(attack.needs_references for attack in attacks):
+    if not has_many and all(attack.needs_references for attack in attacks):
         raise InputError(
             f"Expected shadow models for {few([attack.name for attack in attacks])}, found {found}; give "
             "adversary=ShadowTraining(...) or References(...) ([recipe] or [reference] in an AUDIT.toml), or other "
@@ -315,7 +317,7 @@ def _refuse_unused(plan: AuditPlan) -> None:
             "them without models that were asked the same: give one ([recipe] or [reference] in an AUDIT.toml), or "
             "leave out the views."
         )
-    if plan.likelihood is not None:
+    if plan.likelihood is not None and not has_many:
         raise InputError(
             "Expected ShadowTraining or References beside a likelihood ratio, found neither; give one of them "
             "([recipe] or [reference] in an AUDIT.toml), or leave it out."

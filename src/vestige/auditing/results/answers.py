@@ -228,7 +228,10 @@ def adversary_of(audited: AuditInputs) -> Adversary:
         "label": "the predicted class only",
     }[audited.access]
     n_references = audited.n_references
-    if n_references:
+    if audited.n_sources > 1:
+        knowledge = f"{audited.n_sources} source models"
+        words = f"has trained {audited.n_sources} models like it on records of its own"
+    elif n_references:
         knowledge = "records and recipe"
         words = f"has {n_references} models like it, and knows which of these records each was trained on"
         if audited.references is not None and audited.references.by_forgetting:
@@ -236,9 +239,6 @@ def adversary_of(audited: AuditInputs) -> Adversary:
             words = f"has {n_references} models that began with its parameters and were trained on other records"
     elif audited.source == "shadow":
         knowledge, words = "one shadow model", "has trained one shadow model on records of its own"
-        if audited.n_sources > 1:
-            knowledge = f"{audited.n_sources} source models"
-            words = f"has trained {audited.n_sources} models like it on records of its own"
     else:
         knowledge, words = "known half", "knows the membership of half of the records and attacks the other half"
     n_queries = audited.n_queries

@@ -1,7 +1,7 @@
 """What trained models give an audit: references, thresholds, label targets, and embeddings of the audited records."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,6 +53,35 @@ def references_of(shadows: Shadows, views: Logits | Probabilities | None = None)
         target=None if views is None else views.whole().reshape(n, -1, plan.records.n_classes),
         target_kind=None if views is None else type(views),
         groups=plan.drawn_together[shadows.done],
+    )
+
+
+def references_of_sources(shadows: Shadows, bank: Bank, audited: Records) -> References | None:
+    """Return source models with their answers about the audited records, of which they saw none, then about their own.
+
+    Records are numbered in this order. None where models are not kept, so that they cannot be asked.
+
+    Args:
+        shadows: The trained models.
+        bank: Where they are.
+        audited: The audited records, of the classes that the models tell apart.
+    """
+    own, members = shadows.plan.records, shadows.member
+    about_own = shadows.store.read(shadows.kind, rows=shadows.rows_read())
+    answers = []
+    with suppress(TrainingError):
+        for model, theirs in zip(models_read(shadows, bank, "attacks with reference models"), about_own, strict=True):
+            told = open_target(model.classifier, own.n_classes).answers(audited.inputs)
+            answers.append(np.concatenate([told.whole(), theirs]))
+    if len(answers) < len(about_own):
+        return None
+    return References(
+        shadows.output,
+        np.stack(answers),
+        np.concatenate([np.zeros((len(members), audited.n_records), dtype=bool), members], axis=1),
+        ids=np.arange(audited.n_records + own.n_records),
+        labels=np.concatenate([audited.labels, own.labels]),
+        groups=shadows.plan.drawn_together[shadows.done],
     )
 
 

@@ -54,9 +54,9 @@ class ShadowTraining:
             another epoch, in a folder of its own, finds the models in the bank.
         records: Records of the adversary, none of them audited: the models are then *source models*, each trained on a
             random share of these alone. Thresholds are set on their answers about these records, and so are those of
-            label-only attacks; attacks that compare a record's answers of models trained with and without it are not
-            played, because no model was trained on an audited record (`references_from_scratch` makes OUT models of
-            such records). None to train on the audited records themselves.
+            label-only attacks. Two or more are asked about the audited records as well, and play the attacks that
+            need OUT models alone; six or more teach `learnt_ratio_offline` on their own records. None to train on the
+            audited records themselves.
         n_sources: How many source models, 1 if omitted, in place of `n_models`. Their answers are pooled: one threshold
             is set on the answers of all of them together, each record counted once for every model, as a member of
             those that were trained on it; it is not a mean of one threshold per model.
