@@ -3,7 +3,11 @@
 `python -m tests.papers.reproduction.test_pages` writes them anew.
 """
 
+import json
+import re
+import tomllib
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -25,6 +29,24 @@ def test_pictures_are_those_of_figures(paper):
     there = {path.relative_to(PAGES).as_posix() for path in (PAGES / paper).glob("*.svg")}
     named = {picture_place(row) for row in ROWS if picture_place(row) in page_of(paper, ROWS, RESULTS)}
     assert there == named
+
+
+@pytest.mark.parametrize("paper", Paper)
+def test_numbers_of_a_reading_are_those_of_its_result(paper):
+    """As the page has them: means of trials, published numbers, and differences of claims with their bounds."""
+    path = RESULTS / paper / "readings.toml"
+    readings = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    page = page_of(paper, ROWS, RESULTS)
+    for place, reading in readings.items():
+        item, data = next(
+            (row.item, row.data) for row in ROWS if row.paper is paper and row.place.endswith(f"/{place}.json")
+        )
+        start = page.index(f"## {item} on {data}:")
+        section = page[start : page.find("\n## ", start)].replace(reading.strip(), "")
+        trials = json.loads((RESULTS / paper / f"{place}.json").read_text())["trials"]
+        means = [fmean(trial["measured"][name] for trial in trials) for name in trials[0]["measured"]]
+        there = set(re.findall(r"\.\d{3}\b", section)) | {f"{mean:.3f}"[1:] for mean in means}
+        assert set(re.findall(r"(?<!\d)\.\d{3}\b", reading)) <= there, place
 
 
 def main() -> None:

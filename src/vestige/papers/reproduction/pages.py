@@ -1,5 +1,6 @@
-"""A page per paper, in Markdown: published beside measured, and verdicts on the claims."""
+"""A page per paper, in Markdown: published beside measured, verdicts on the claims, and what was read from them."""
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -65,8 +66,10 @@ def page_of(paper: Paper, rows: Sequence[Row], folder: Path) -> str:
     run = [row for row in mine if (folder / row.place).exists()]
     results = [read_result(folder / row.place) for row in run]
     claims = judged(run, results)
-    parts = [_HEAD.format(paper=paper.words)]
-    parts += [_section(row, *given) for row, given in zip(run, zip(results, claims, strict=True), strict=True)]
+    readings = _readings(folder / paper)
+    parts = [_HEAD.format(paper=paper.words), *_glance(run, results, claims)]
+    for row, result, judgements in zip(run, results, claims, strict=True):
+        parts.append(_section(row, result, judgements, readings.get(f"{row.item}-{row.data}", "")))
     left = [row for row in mine if row not in run]
     if left:
         parts.append("## Not run here\n\n| row | data | what | why |\n| --- | --- | --- | --- |")
@@ -83,11 +86,35 @@ def _why(row: Row) -> str:
     return f"about {row.n_trials * row.seconds / 3600:.1f} core-hours" if row.seconds else "not measured how long"
 
 
-def _section(row: Row, result: Mapping[str, Any], claims: Sequence[Any]) -> str:
+def _readings(folder: Path) -> Mapping[str, str]:
+    """What somebody wrote about results in `readings.toml` beside them: item and data -> a paragraph."""
+    path = folder / "readings.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _glance(
+    rows: Sequence[Row], results: Sequence[Mapping[str, Any]], claims: Sequence[Sequence[Any]]
+) -> Sequence[str]:
+    """All rows in one table: how many published numbers lie inside, and how many claims have which verdict."""
+    verdicts = [Verdict.HOLDS, Verdict.CONTRADICTED, Verdict.UNDECIDED, Verdict.NOT_COMPARABLE]
+    lines = [f"| row | data | trials | inside | {' | '.join(verdicts)} |", "| --- | --- | --- | --- |" + " --- |" * 4]
+    judged_ones = [one for one in zip(rows, results, claims, strict=True) if one[1]["scale"] != Scale.SMOKE]
+    for row, result, judgements in judged_ones:
+        comparable = [one for one in result["numbers"] if "inconsistent" not in one]
+        inside = [one["is_inside"] for one in comparable if one.get("is_inside") is not None]
+        of_all = f"{sum(inside)} of {len(inside)}" if inside else ""
+        found = [told.verdict for _, told, _ in judgements]
+        counts = " | ".join(str(found.count(verdict) or "") for verdict in verdicts)
+        lines.append(f"| {row.item} | {row.data} | {result['n_trials']} | {of_all} | {counts} |")
+    return ["## At a glance\n\n" + "\n".join(lines)] if judged_ones else []
+
+
+def _section(row: Row, result: Mapping[str, Any], claims: Sequence[Any], reading: str) -> str:
     scale = result["scale"]
+    cost = f"{result['seconds']:.0f} s of one core" if result["seconds"] else "shared with another row"
     lines = [
         f"## {row.item} on {row.data}: {row.title}",
-        f"{result['n_trials']} trials at the scale {scale}, {result['seconds']:.0f} s of one core.",
+        f"{result['n_trials']} trials at the scale {scale}, {cost}.",
     ]
     if scale == Scale.SMOKE:
         lines.append("This scale shows that the row runs; its numbers say nothing.")
@@ -98,6 +125,7 @@ def _section(row: Row, result: Mapping[str, Any], claims: Sequence[Any]) -> str:
         lines += [f"![{row.item} on {row.data}]({picture_place(row)})", table_of(points)]
     if claims and scale != Scale.SMOKE:
         lines.append(_claims(claims))
+    lines += [reading.strip()] if reading else []
     lines += ["\n".join(f"- {deviation[0].upper()}{deviation[1:]}." for deviation in result["deviations"])]
     return "\n\n".join(lines)
 
