@@ -59,7 +59,7 @@ def reproduce_command(
         raise InputError("Expected a row or a paper to run, found none; see vestige reproduce --list.")
     if scale not in list(Scale):
         raise InputError(f"Expected one of {', '.join(Scale)} as the scale, found {scale!r}; laptop is usual.")
-    run = [one for one in chosen if one.is_runnable]
+    run = [one for one in chosen if one.is_at_hand]
     if not run:
         raise InputError(f"Expected a row that runs here, found {chosen[0].name}: {chosen[0].state}.")
     with nullcontext(silent) if quiet else progress_bar() as progress:

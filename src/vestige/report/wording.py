@@ -221,16 +221,6 @@ def count(value: int | None) -> str:
     return DASH if value is None else f"{value:,}"
 
 
-def plural(value: int, noun: str) -> str:
-    """Write a count with its noun.
-
-    Example:
-        >>> plural(1, "record"), plural(1200, "record")
-        ('1 record', '1,200 records')
-    """
-    return f"{value:,} {noun}" + ("" if value == 1 else "s")
-
-
 def needed(cell: Cell) -> str:
     """Say how many nonmembers would make a row resolvable; its definition names the number.
 

@@ -79,8 +79,6 @@ def page_of(paper: Paper, rows: Sequence[Row], folder: Path) -> str:
 
 def _why(row: Row) -> str:
     """Why a page has no result of a row; the same on every machine, whatever data it has."""
-    if row.trial is None:
-        return "not built"
     if row.gpu_hours:
         return f"about {row.gpu_hours:g} hours of a GPU"
     return f"about {row.n_trials * row.seconds / 3600:.1f} core-hours" if row.seconds else "not measured how long"

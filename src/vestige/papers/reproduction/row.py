@@ -77,7 +77,7 @@ class Row:
         item: Which table or figure: `table4`.
         data: Name of the data set; one of `vestige data list`, or what it is where there is no loader.
         title: What it shows, in a few words.
-        trial: Runs one trial; None where what it needs is not built.
+        trial: Runs one trial.
         published: The paper's numbers, by the names of what a trial measures.
         n_published: Trials that a published number is the mean of.
         claims: What the paper says of them.
@@ -92,7 +92,7 @@ class Row:
     item: str
     data: str
     title: str
-    trial: Trial | None = None
+    trial: Trial
     published: Mapping[str, float] | None = None
     n_published: int = 1
     claims: Sequence[Claim] = ()
@@ -114,34 +114,14 @@ class Row:
 
     @property
     def is_at_hand(self) -> bool:
-        """Whether its data are in the data folder."""
+        """Whether its data are in the data folder; a row that wants a GPU then runs, if slowly."""
         return self.data in SETS and SETS[self.data].files_in(data_folder()) is not None
-
-    @property
-    def is_runnable(self) -> bool:
-        """Whether it is built and its data are at hand; one that wants a GPU runs, if slowly."""
-        return self.trial is not None and self.is_at_hand
 
     @property
     def state(self) -> str:
         """What keeps it from running here, or that nothing does."""
-        if self.trial is None:
-            return "not built"
         if not self.is_at_hand:
             return f"needs data: {self.data}, in {folder_in_words()}"
         if self.gpu_hours:
             return f"needs a GPU: about {self.gpu_hours:g} h"
         return "runs here"
-
-
-def not_built(paper: Paper, item: str, title: str, data: str = "cifar10-jpeg", hours: float = 0.0) -> Row:
-    """Return a row that is listed and cannot be run.
-
-    Args:
-        paper: Whose.
-        item: Which table or figure.
-        title: What it shows.
-        data: On which data set.
-        hours: Estimate for a GPU [h]; 0 where none is needed.
-    """
-    return Row(paper=paper, item=item, data=data, title=title, gpu_hours=hours)

@@ -46,11 +46,9 @@ def run_row(
         The result as it is stored.
 
     Raises:
-        InputError: The row is not built, its data are not at hand, or what is stored is no result.
+        InputError: Its data are not at hand, or what is stored is no result.
         OutputError: The result cannot be written.
     """
-    if row.trial is None:
-        raise InputError(f"Expected a row that is built, found {row.name} on {row.data}; see vestige reproduce --list.")
     records, path = load(row.data), folder / row.place
     make_folder(path.parent)
     digest = records.digest
