@@ -206,3 +206,29 @@ def test_predictions_are_audited_again_and_another_model_is_noticed(vestige, run
     done = vestige("verify", runs[0], "--again", "--set", f"target.file={other}")
     assert done.code == 3
     assert "has loss" in done.out
+
+
+@pytest.mark.parametrize(
+    "asked", [("attacks",), ("doctor",), ("data", "list"), ("bank", "list"), ("reproduce", "--list")], ids=" ".join
+)
+def test_lists_are_json_with_the_names_of_the_table(vestige, asked):
+    found = json.loads(vestige(*asked, "--json").out)
+    header = vestige(*asked).out.splitlines()[0].split("\t")
+    assert all(list(one) == header for one in found)
+    assert found or asked[0] == "bank"
+
+
+def test_what_commands_about_a_run_say_is_json(vestige, runs):
+    members = json.loads(vestige("records", runs[0], "--top", "3", "--json").out)
+    assert len(members) == 3
+    one = json.loads(vestige("records", runs[0], "--id", str(next(iter(members[0].values()))), "--json").out)
+    assert one["is_member"]
+    assert one["words"] == vestige("records", runs[0], "--id", str(next(iter(members[0].values())))).out.strip()
+    assert json.loads(vestige("verify", runs[0], "--json").out)["difference"] == ""
+
+
+def test_an_audit_prints_its_report_as_json(vestige, runs, tmp_path):
+    table = runs[0].parent.parent / "leaky.csv"
+    done = vestige("audit", table, "--out", tmp_path / "run", "--json", "--fail-if", "auc.upper > 0")
+    assert done.code == 3
+    assert json.loads(done.out) == json.loads((tmp_path / "run" / "report.json").read_text())

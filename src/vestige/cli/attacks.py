@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from vestige.cli.printing import print_table
+from vestige.cli.settings import AsJson
 
 if TYPE_CHECKING:
     from vestige.core.attack import Attack
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
 _HEADER = ("name", "in all", "access", "queries a record", "knows", "needs", "source")
 
 
-def attacks_command() -> int:
+def attacks_command(as_json: AsJson = False) -> int:
     """List the attacks: what each needs, sees and knows, what it costs, and whose it is.
 
     Those that are not in `all` learn from known members, take minutes and are played if --attack names them. Access is
@@ -31,7 +32,7 @@ def attacks_command() -> int:
         )
         for attack in CATALOGUE
     ]
-    print_table(_HEADER, rows)
+    print_table(_HEADER, rows, as_json=as_json)
     return 0
 
 

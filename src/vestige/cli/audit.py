@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vestige.cli.printing import printing
 from vestige.cli.running import run
 from vestige.cli.settings import Bank, Model, Quiet, Ray, Set, TrustPickle, Verbose, Within, asked_by
 
@@ -132,6 +133,7 @@ def audit_command(
     ray: Ray = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print report.json instead.")] = False,
 ) -> int:
     """Audit predictions, or a model: members it was trained on, and nonmembers it was not.
 
@@ -168,13 +170,17 @@ def audit_command(
     RUN gets report.html and report.json, results.parquet and results.csv, which hold nothing about single records,
     and records.parquet, which does.
     """  # noqa: D301 - typer's own mark for lines to keep
-    return run(
+    code = run(
         asked_by(context),
         out,
         fail_if=fail_if or (),
         bank=bank,
         ray=ray,
         trust_pickle=trust_pickle,
-        quiet=quiet,
+        quiet=quiet or as_json,
         verbose=verbose,
     )
+    if as_json:
+        with printing(f"the run is in {out}"):
+            print((out / "report.json").read_text(encoding="utf-8"))
+    return code

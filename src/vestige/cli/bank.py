@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vestige.cli.printing import print_table
+from vestige.cli.settings import AsJson
 from vestige.cli.settings import Bank as BankFolder
 
 bank_app = typer.Typer(
@@ -22,7 +23,7 @@ _HEADER = ("models", "MB", "first", "last", "data", "trained as")
 
 
 @bank_app.command("list")
-def list_command(bank: BankFolder = None) -> int:
+def list_command(bank: BankFolder = None, as_json: AsJson = False) -> int:
     """List the models of the bank: those of the same recipe and records in one line, the largest first.
 
     In a pipe, columns are separated by tabs.
@@ -36,8 +37,8 @@ def list_command(bank: BankFolder = None) -> int:
         groups.setdefault((data, recipe), []).append((_size(folder / key), _written(folder / key)))
     rows = [
         (
-            f"{len(models):,}",
-            f"{sum(size for size, _ in models) / 1e6:.1f}",
+            len(models),
+            round(sum(size for size, _ in models) / 1e6, 1),
             f"{min(day for _, day in models):%Y-%m-%d}",
             f"{max(day for _, day in models):%Y-%m-%d}",
             data[:12],
@@ -45,8 +46,9 @@ def list_command(bank: BankFolder = None) -> int:
         )
         for (data, recipe), models in sorted(groups.items(), key=lambda item: -sum(size for size, _ in item[1]))
     ]
-    print_table(_HEADER, rows, numbers=_HEADER[:2])
-    print(f"Folder: {folder}")
+    print_table(_HEADER, rows, numbers=_HEADER[:2], as_json=as_json)
+    if not as_json:
+        print(f"Folder: {folder}")
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vestige.cli.printing import print_table
+from vestige.cli.settings import AsJson
 
 if TYPE_CHECKING:
     from vestige.data.sets.named import NamedSet
@@ -23,7 +24,7 @@ _HEADER = ("name", "records", "inputs", "classes", "present", "where", "what")
 
 
 @data_app.command("list")
-def list_command() -> int:
+def list_command(as_json: AsJson = False) -> int:
     """List the named data sets, and whether they are in the data folder.
 
     The folder is that of the environment variable VESTIGE_DATA, or vestige/data in your cache. In a pipe, columns
@@ -33,8 +34,8 @@ def list_command() -> int:
 
     folder = data_folder()
     rows = [_row(known, folder) for known in SETS.values()]
-    print_table(_HEADER, rows, numbers=("records", "inputs", "classes"))
-    if sys.stdout.isatty():
+    print_table(_HEADER, rows, numbers=("records", "inputs", "classes"), as_json=as_json)
+    if sys.stdout.isatty() and not as_json:
         print(f"\nData folder: {folder}")
     return 0
 
@@ -64,9 +65,9 @@ def fetch_command(
     return 0
 
 
-def _row(known: "NamedSet", folder: Path) -> tuple[str, ...]:
+def _row(known: "NamedSet", folder: Path) -> tuple[str | int, ...]:
     files = known.files_in(folder)
     where = "" if files is None else str(files[0].parent if len(files) > 1 else files[0])
     inputs = " x ".join(f"{n:,}" for n in known.shape)
     present = "no" if files is None else "yes"
-    return (known.name, f"{known.n_records:,}", inputs, str(known.n_classes), present, where, known.description)
+    return (known.name, known.n_records, inputs, known.n_classes, present, where, known.description)

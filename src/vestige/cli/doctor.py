@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from vestige.cli.printing import print_table
+from vestige.cli.settings import AsJson
 
 _OPTIONAL = (
     ("torch", "torch", "torch networks: as targets, and as shadow models"),
@@ -24,13 +25,13 @@ _OPTIONAL = (
 """Package, extra, and what it is for."""
 
 
-def doctor_command() -> int:
+def doctor_command(as_json: AsJson = False) -> int:
     """Say what works on this machine, and the cure for what does not. Exit code 2 if an audit cannot be run.
 
     Prints no path of data and no name of a record, so it can be put into a bug report.
     """
     rows = [*_required(), *_optional(), *_machine(), *_places()]
-    print_table(("what", "state", "meaning or cure"), rows)
+    print_table(("what", "state", "meaning or cure"), rows, as_json=as_json)
     return 2 if any(state == "BROKEN" for _, state, _ in rows) else 0
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vestige.cli.printing import printing
-from vestige.cli.settings import Quiet
+from vestige.cli.settings import AsJson, Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ def gate_command(
     markdown: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append a summary in Markdown there, as CI systems show it.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> int:
     """Judge a finished run by a policy. Exit code 0: passed; 3: a condition holds; 4: one cannot be decided.

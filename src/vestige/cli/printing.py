@@ -1,5 +1,6 @@
 """What every command prints with: one line for an error, progress on a terminal, tables, and output that fails."""
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -78,17 +79,28 @@ def complain(message: str) -> None:
     print(f"vestige: {harmless(message)}", file=sys.stderr)
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> None:
+def print_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str | float]],
+    numbers: Sequence[str] = (),
+    *,
+    as_json: bool = False,
+) -> None:
     """Print a table that a person can read; in a pipe, columns are separated by tabs.
 
     Args:
         header: Names of the columns.
-        rows: Their cells.
+        rows: Their cells; numbers are written with commas.
         numbers: Names of columns that are aligned on the right.
+        as_json: Whether to print a list of objects with the same names instead.
     """
+    if as_json:
+        print(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=1))
+        return
+    rows = [[cell if isinstance(cell, str) else f"{cell:,}" for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in (header, *rows):
-            print("\t".join(row))
+            print("\t".join(map(str, row)))
         return
     from rich.console import Console
     from rich.table import Table
@@ -97,5 +109,5 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: S
     for name in header:
         table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row, style="dim" if "no" in row else None)
+        table.add_row(*map(str, row), style="dim" if "no" in row else None)
     Console().print(table)

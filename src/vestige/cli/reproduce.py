@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vestige.cli.printing import print_table, printing
-from vestige.cli.settings import Quiet
+from vestige.cli.settings import AsJson, Quiet
 from vestige.core.errors import InputError
 from vestige.core.messages import duration, nearest
 from vestige.core.progress import silent
@@ -36,6 +36,7 @@ def reproduce_command(
         Path, typer.Option(metavar="DIR", help="Folder of results; what is there goes on and is not run again.")
     ] = Path("results"),
     quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> int:
     """Run tables and figures of four papers through audits, and set the numbers beside the published ones.
 
@@ -53,7 +54,7 @@ def reproduce_command(
 
     chosen = _chosen(ROWS, row, paper, data)
     if listed:
-        _print_rows(chosen)
+        _print_rows(chosen, as_json=as_json)
         return 0
     if row is None and paper is None:
         raise InputError("Expected a row or a paper to run, found none; see vestige reproduce --list.")
@@ -95,9 +96,10 @@ def _chosen(rows: "tuple[Row, ...]", name: str | None, paper: str | None, data: 
     return on_data
 
 
-def _print_rows(rows: "list[Row]") -> None:
+def _print_rows(rows: "list[Row]", *, as_json: bool) -> None:
     lines = [
-        [one.name, one.data, one.title, str(one.n_trials), duration(one.seconds) if one.seconds else "", one.state]
+        (one.name, one.data, one.title, one.n_trials, duration(one.seconds) if one.seconds else "", one.state)
         for one in rows
     ]
-    print_table(("row", "data", "what", "trials", "time of one", "state"), lines, numbers=("trials",))
+    header = ("row", "data", "what", "trials", "time of one", "state")
+    print_table(header, lines, numbers=("trials",), as_json=as_json)

@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Hashable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vestige.cli.printing import print_table, printing
-from vestige.cli.settings import Quiet, Verbose
+from vestige.cli.settings import AsJson, Quiet, Verbose
 from vestige.core.errors import InputError
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def report_command(run: Run, quiet: Quiet = False, verbose: Verbose = False) -> int:
@@ -79,6 +79,7 @@ def records_command(
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write all members there, for its owner alone.")
     ] = None,
+    as_json: AsJson = False,
 ) -> int:
     """List the members whom an attack finds first. For the owner of the data alone: do not publish what it prints.
 
@@ -94,7 +95,7 @@ def records_command(
     if identity is not None:
         told = told_of(opened, identity, attack=attack, prior=prior)
         with printing("nothing is lost: ask again"):
-            print(told.words)
+            print(json.dumps(asdict(told), indent=1) if as_json else told.words)
         return 0
     table = members_at_risk(opened, attack=attack, prior=prior)
     if csv is not None:
@@ -105,6 +106,9 @@ def records_command(
         with replacing(csv, mode=0o600) as file:
             safe.to_csv(file, index=False, lineterminator="\n")
     with printing("nothing is lost: ask again"):
+        if as_json:
+            print(table.head(top).to_json(orient="records", indent=1))
+            return 0
         numbers = [name for name in table.columns if not name.endswith(("_lower", "_upper"))][1:]
         rows = [
             (str(line[table.columns[0]]), *(_with_bounds(line, name) for name in numbers))

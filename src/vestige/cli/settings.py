@@ -63,6 +63,7 @@ Set = Annotated[
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Say of every attack what it saw and knew, or what it would need.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 _SHARED = {

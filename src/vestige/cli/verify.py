@@ -1,12 +1,14 @@
 """`vestige verify`: whether a run that somebody hands over is what it says."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vestige.cli.printing import printing
-from vestige.cli.settings import Set, TrustPickle, asked_again
+from vestige.cli.settings import AsJson, Set, TrustPickle, asked_again
 
 if TYPE_CHECKING:
     from vestige.auditing.finished import FinishedAudit
@@ -21,6 +23,7 @@ def verify_command(
     ] = False,
     set_: Set = None,
     trust_pickle: TrustPickle = False,
+    as_json: AsJson = False,
 ) -> int:
     """Say CONFIRMED, or the first difference (exit code 3), of a run that you were given.
 
@@ -35,7 +38,7 @@ def verify_command(
 
     verified = verify(run, _asked(run, set_ or (), trust_pickle) if again else None)
     with printing("the exit code says it too"):
-        print(verified)
+        print(json.dumps(asdict(verified), indent=1) if as_json else verified)
     return _DIFFERENT if verified.difference else 0
 
 
