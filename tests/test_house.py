@@ -196,10 +196,11 @@ def test_the_columns_of_the_results_are_those_of_the_plan():
 
 # ---------------------------------------------------------------------------------------- size
 
-LONG = {"audit_command", "audit", "surfree", "hop_skip_jump"}
+LONG = {"audit_command", "reproduce_command", "audit", "surfree", "hop_skip_jump"}
 """A command's options, the door to an audit, and searches that read like their pseudo-code."""
 MANY_PARAMETERS = {
     "audit_command",
+    "reproduce_command",
     "audit",
     "surfree",
     "hop_skip_jump",
