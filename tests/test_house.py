@@ -264,6 +264,13 @@ def test_what_has_more_than_four_fields_is_built_by_keyword(module):
 def test_functions_are_short_and_have_few_parameters(module):
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.FunctionDef):
-            assert node.name in LONG or (node.end_lineno or 0) - node.lineno < 60, node.name
+            assert node.name in LONG or _length(node) < 60, node.name
             n_parameters = len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs)
             assert node.name in MANY_PARAMETERS or n_parameters <= 8, node.name
+
+
+def _length(function: ast.FunctionDef) -> int:
+    """Lines of a function; the docstring of an attack, which `docs/attacks.md` is made of, does not count."""
+    is_attack = any(ast.unparse(decorator).startswith("attack(") for decorator in function.decorator_list)
+    n_lines = (function.end_lineno or 0) - function.lineno
+    return n_lines - len((ast.get_docstring(function, clean=False) or "").splitlines()) if is_attack else n_lines

@@ -20,6 +20,12 @@ def attack_p(
 
     It ranks as the loss attack does, up to ties; what it adds is a threshold that means a false-positive rate.
 
+    Idea:
+        If few records that the model never saw have a loss as small as this record, it was probably trained on.
+
+    Formula:
+        number of known nonmembers z with loss(z) >= loss(x), over the number of known nonmembers
+
     Args:
         losses: `-log p(true class)` under the target [nats].
         population_losses: The same of points that the target was not trained on and that are not scored [nats].

@@ -24,6 +24,13 @@ def attack_r(
 
     K models give K + 1 levels, so that false-positive rates below about 1 / K cannot be told apart.
 
+    Idea:
+        If hardly any model that was not trained on the record is as sure of it as the target, the target was probably
+        trained on it.
+
+    Formula:
+        number of OUT models with phi_model(x) <= phi(x), over the number of OUT models
+
     Args:
         phi: The target's logit-scaled confidence in the true class [logit].
         shadow_phi: That of every shadow model [logit].

@@ -43,6 +43,12 @@ def augmentation_count(correct: Bool[np.ndarray, "record copy"]) -> Float[np.nda
 def rotations(correct: Bool[np.ndarray, "record copy"]) -> Float[np.ndarray, " record"]:
     """Score each record by `augmentation_count` of turned copies.
 
+    Idea:
+        A model keeps the class of a training record when it is turned a little, more often than of another record.
+
+    Formula:
+        number of right answers about {x, x turned by +r, x turned by -r}
+
     Example:
         >>> rotations(np.array([[True, True, False]]))
         array([2.])
@@ -62,6 +68,12 @@ def rotations(correct: Bool[np.ndarray, "record copy"]) -> Float[np.ndarray, " r
 def translations(correct: Bool[np.ndarray, "record copy"]) -> Float[np.ndarray, " record"]:
     """Score each record by `augmentation_count` of shifted copies.
 
+    Idea:
+        A model keeps the class of a training record when it is shifted a little, more often than of another record.
+
+    Formula:
+        number of right answers about {x, x shifted by (i, j) with |i| + |j| = d}
+
     Example:
         >>> translations(np.array([[True, True, False]]))
         array([2.])
@@ -80,6 +92,12 @@ def translations(correct: Bool[np.ndarray, "record copy"]) -> Float[np.ndarray, 
 )
 def random_augmentations(correct: Bool[np.ndarray, "record draw"]) -> Float[np.ndarray, " record"]:
     """Score each record by `augmentation_count` of random copies, as the training pipeline makes them.
+
+    Idea:
+        A model that was trained on random copies of a record is right about more new copies of it.
+
+    Formula:
+        number of right answers about copies of x, drawn as training draws them
 
     Example:
         >>> random_augmentations(np.array([[True, True, False]]))

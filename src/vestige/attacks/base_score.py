@@ -21,6 +21,13 @@ def base_score_online(
     Every record must be IN equally many of the models, as after a target and its partner are left out of
     complementary pairs: else how many there are tells membership.
 
+    Idea:
+        Some records are easy for every model. What counts is how much surer of a record the target is than models are
+        on average.
+
+    Formula:
+        log p_y(x) - log(mean over all models of p_y,model(x))
+
     Args:
         phi: The target's logit-scaled confidence in the true class [logit], finite.
         shadow_phi: That of every shadow model [logit], finite.
@@ -57,6 +64,13 @@ def base_score_offline(
     scale: float = 0.33,
 ) -> Float[np.ndarray, " record"]:
     """Score each record by the log of the target's confidence less a share of that of the mean OUT confidence.
+
+    Idea:
+        As `base_score_online`, from OUT models alone. Only a part of the log of their mean is subtracted, for want of
+        IN models.
+
+    Formula:
+        log p_y(x) - scale * log(mean over OUT models of p_y,model(x))
 
     Args:
         phi: The target's logit-scaled confidence in the true class [logit], finite.

@@ -17,6 +17,12 @@ _FARTHEST = 1e30  # what no distance found reaches, and all arithmetic on scores
 def boundary_distance(boundary_distances: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
     """Score each record by its distance to the decision boundary.
 
+    Idea:
+        Training pushes the decision boundary away from its records. How far it is can be found from labels alone.
+
+    Formula:
+        min ||x' - x||_2 over the x' found with another class than x; 0 where the class of x is wrong
+
     Args:
         boundary_distances: L2 distance to the nearest input of another class [unit of the inputs], found from labels
             alone; 0 (or, if signed, negative) where the model is wrong, infinite where no such input was found.
@@ -50,6 +56,13 @@ def boundary_distance(boundary_distances: Float[np.ndarray, " record"]) -> Float
 def settled_boundary_distance(settled_distances: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
     """Score each record by `boundary_distance`, of searches that ended as soon as a threshold was settled.
 
+    Idea:
+        As `boundary_distance`, and a search ends as soon as its side of the threshold is clear. This saves most
+        queries.
+
+    Formula:
+        as boundary_distance; only which side of a shadow model's threshold it is on counts
+
     Example:
         >>> settled_boundary_distance(np.array([0.0, 0.75]))
         array([0.  , 0.75])
@@ -68,6 +81,12 @@ def settled_boundary_distance(settled_distances: Float[np.ndarray, " record"]) -
 )
 def white_box_distance(gradient_distances: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
     """Score each record by `boundary_distance`, of distances that whoever knows the parameters found by gradients.
+
+    Idea:
+        As `boundary_distance`, found with the model's gradients: what label-only searches fall short of.
+
+    Formula:
+        min ||x' - x||_2 over the x' found by Carlini & Wagner's attack; 0 where the class of x is wrong
 
     Example:
         >>> white_box_distance(np.array([0.0, 0.75, np.inf]))

@@ -22,6 +22,13 @@ def calibration_loss(
 ) -> Float[np.ndarray, " record"]:
     """Score each record by how much smaller its loss is under the target than under its OUT models on average.
 
+    Idea:
+        Some records have a small loss under every model. What counts is how much smaller it is under the target than
+        under models that never saw the record.
+
+    Formula:
+        log p_y(x) - (mean over OUT models of log p_y,model(x))
+
     Args:
         phi: The target's logit-scaled confidence in the true class [logit], finite.
         shadow_phi: That of every shadow model [logit], finite.
@@ -62,6 +69,12 @@ def calibration_confidence(
 ) -> Float[np.ndarray, " record"]:
     """Score each record by how much surer of any class the target is than its OUT models are on average.
 
+    Idea:
+        As `calibration_loss`, of the surest class in the place of the true one.
+
+    Formula:
+        max_i log p_i(x) - (mean over OUT models of max_i log p_i,model(x))
+
     Args:
         max_log_p: Logarithm of the largest probability that the target answers [nats].
         shadow_max_log_p: That of every shadow model.
@@ -96,6 +109,12 @@ def calibration_gradient_norm(
     is_in: Bool[np.ndarray, "model record"],
 ) -> Float[np.ndarray, " record"]:
     """Score each record by how much less it pulls at the target than at its OUT models on average.
+
+    Idea:
+        As `calibration_loss`, of the length of the record's gradient.
+
+    Formula:
+        (mean over OUT models of ||gradient_model(x)||_2) - ||gradient(x)||_2
 
     Args:
         gradient_norms: L2 norm, over all parameters of the target, of the gradient of the record's loss alone.
@@ -175,6 +194,13 @@ def calibrated_boundary_distance(
     is_in: Bool[np.ndarray, "model record"],
 ) -> Float[np.ndarray, " record"]:
     """Score each record by `calibration_score` of its distance to the decision boundary, negative where it is wrong.
+
+    Idea:
+        Some records lie far from the boundary of every model. What counts is how much farther they lie under the target
+        than under models that never saw them.
+
+    Formula:
+        d(x) - (mean over OUT models of d_model(x)), d negative where the model is wrong
 
     Example:
         >>> is_in = np.array([[False], [True]])

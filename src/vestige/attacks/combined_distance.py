@@ -20,6 +20,12 @@ def combined_distance(
 ) -> Float[np.ndarray, " record"]:
     """Score each record by the mean, over its copies, of their standardised distances to the decision boundary.
 
+    Idea:
+        A record whose shifted copies are far from the boundary too was probably trained on.
+
+    Formula:
+        mean over copies c of (d(c) - mean_c) / std_c, with mean_c and std_c of a shadow model's distances
+
     Args:
         copy_distances: L2 distance of each copy, the record itself among them, to the nearest input of another class
             [unit of the inputs]; 0 where the model is wrong about the copy, infinite where no such input was found.

@@ -17,6 +17,12 @@ def confidence(p_true: Float[np.ndarray, " record"]) -> Float[np.ndarray, " reco
 
     Ranks as `loss` does, except that probabilities run out of digits near 1 where losses do not.
 
+    Idea:
+        A model is surer of the true class of a record that it was trained on.
+
+    Formula:
+        p_y(x)
+
     Args:
         p_true: Probability of the true class.
 

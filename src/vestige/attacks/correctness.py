@@ -19,6 +19,13 @@ def correctness(
 
     Its balanced accuracy is 1/2 + (training accuracy - test accuracy) / 2.
 
+    Idea:
+        A model is right about its training records more often than about others. This gap alone is an attack, and asks
+        for labels only.
+
+    Formula:
+        1 if the predicted class is y, else 0
+
     Args:
         predicted: Class the model answered.
         labels: True class.

@@ -47,6 +47,17 @@ def empirical_bayes_online(
       across the straight line that fits both best (the smaller eigenvalue of their covariance over records).
     - All records have the same OUT answers, so no line can be laid through IN means: they have one mean.
 
+    Idea:
+        With few shadow models, a mean and a spread fitted to one record are rough. What is seen of all records steadies
+        them, and the more models there are, the less it weighs.
+
+    Formula:
+        log t(phi; m_IN, s_IN, f_IN) - log t(phi; m_OUT, s_OUT, f_OUT), densities of Student's t
+        m = prior mean + n / (n + k) * (mean of the n models - prior mean)
+        s^2 = b / (4 + n / 2) * (1 + 1 / (n + k)), f = 8 + n
+        b = 4 w + (squares about the mean + k n / (n + k) * (mean - prior mean)^2) / 2
+        w: variance of models about their record's mean; k: w over the variance of the records' true means
+
     Args:
         phi: The target's logit-scaled confidence in the true class [logit], finite.
         shadow_phi: That of every shadow model [logit]; NaN where a model did not answer.
@@ -108,6 +119,12 @@ def empirical_bayes_offline(
     records are ranked by phi less that of their model. A record without OUT models is judged by the prior, or by
     nothing, with a score of 0, where that cannot be told.
 
+    Idea:
+        As `empirical_bayes_online`, from OUT models alone: how far the target is above what they predict.
+
+    Formula:
+        (phi - m_OUT) / s_OUT
+
     Args:
         phi: The target's logit-scaled confidence in the true class [logit], finite.
         shadow_phi: That of every shadow model [logit]; NaN where a model did not answer.
@@ -151,6 +168,14 @@ def label_only_likelihood_ratio(
     is_in: Bool[np.ndarray, "model record"],
 ) -> Float[np.ndarray, " record"]:
     """Score each record by `empirical_bayes_online` of a label-only signal, such as the share of correct noisy copies.
+
+    Idea:
+        How often copies of a record keep its class, or how far it is from the boundary, says how sure the model is,
+        though it answers labels only. This stands in the place of phi.
+
+    Formula:
+        as empirical_bayes_online, with z in the place of phi
+        z = normal quantile of (right copies + 1/2) / (copies + 1), or the signed distance to the boundary
 
     Args:
         agreement: What labels alone tell of the target's certainty about each record, on a scale where it is close to a

@@ -13,6 +13,12 @@ from vestige.core.probabilities import ClassProbabilities
 def entropy(probabilities: ClassProbabilities) -> Float[np.ndarray, " record"]:
     """Score each record by the negated Shannon entropy of its prediction [nats].
 
+    Idea:
+        A model trained on a record gives a decided answer about it, with little probability on other classes.
+
+    Formula:
+        sum_i p_i log p_i
+
     Args:
         probabilities: Class probabilities of the records.
 

@@ -24,6 +24,12 @@ def forest_memguard(
 ) -> Float[np.ndarray, " record"]:
     """Score each record by a random forest that reads its probabilities in rising order, and no label.
 
+    Idea:
+        Whoever knows some members can learn from them how answers about members look, whatever the class.
+
+    Formula:
+        log P(member | sorted p) - log P(nonmember | sorted p), a random forest
+
     Args:
         known_probabilities: What the model that the known belong to answered about them.
         known_member: Their side.

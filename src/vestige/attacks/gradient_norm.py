@@ -15,6 +15,12 @@ from vestige.core.attack import attack
 def gradient_norm(gradient_norms: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
     """Score each record by the negated norm of its own gradient.
 
+    Idea:
+        Training ends where the gradients of its own records are small; those of other records stay larger.
+
+    Formula:
+        -||gradient of loss(x) in all parameters||_2
+
     Args:
         gradient_norms: L2 norm, over all parameters, of the gradient of the record's cross-entropy alone.
 

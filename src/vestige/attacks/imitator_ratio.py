@@ -49,6 +49,14 @@ def imitator_ratio(
 ) -> Float[np.ndarray, " record"]:
     """Score each record by the target's phi under IN shadow models against that under OUT imitators.
 
+    Idea:
+        Models that learnt to answer as the target does share its chance errors, which OUT shadow models do not. They
+        say more exactly what it would answer about a record that it never saw.
+
+    Formula:
+        log t(phi; m_IN, s_IN, f_IN) - log t(phi; m, s, 8)
+        m: mean phi of the record's OUT imitators; s^2: twice the variance of imitators about their record's mean
+
     Args:
         phi: The target's logit-scaled confidence in the true class [logit], finite.
         shadow_phi: That of every shadow model [logit]; NaN where a model did not answer.
@@ -195,6 +203,15 @@ def learnt_ratio_with_imitators(
     together with it; rows of `FEATURES_WITH_IMITATORS` with the sides of its records teach the weights, as in
     `learnt_ratio`.
 
+    Idea:
+        The learnt ratio and imitators know different things of a record. Shadow models that have imitators of their own
+        teach how to weigh them.
+
+    Formula:
+        w_0 + sum_j w_j g_j(features)
+        features: learnt_ratio, imitator_ratio, (phi - m) / s, m, mean phi of IN imitators; terms g and weights w as of
+          learnt_ratio
+
     Args:
         query_phi: The target's logit-scaled confidence in the true class [logit], finite; of one query.
         shadow_query_phi: That of every shadow model [logit]; NaN where a model did not answer.
@@ -287,6 +304,12 @@ def label_only_learnt_ratio_with_imitators(
     fitted: WeightsWithImitators | None = None,
 ) -> Float[np.ndarray, " record"]:
     """Score each record by `learnt_ratio_with_imitators` of a label-only signal, such as the share of correct copies.
+
+    Idea:
+        As `learnt_ratio_with_imitators`, where the model answers labels only.
+
+    Formula:
+        as learnt_ratio_with_imitators, with the z of label_only_likelihood_ratio in the place of phi
 
     Args:
         agreement: As of `label_only_learnt_ratio`.

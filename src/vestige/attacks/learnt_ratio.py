@@ -66,6 +66,18 @@ def learnt_ratio(
     learns the side of each row, and is applied to the target's features by all shadow models. Of many records some are
     fitted to, those that stand evenly in an order of their contents: 100,000 rows at most.
 
+    Idea:
+        Each shadow model is a target whose members are known. Played as targets, they teach which mix of other attacks'
+        scores finds members.
+
+    Formula:
+        w_0 + sum_j w_j g_j(features)
+        features: empirical_bayes_online, base_score_online, calibration_loss, phi, m_OUT, m_IN, (phi - m_OUT) / s_OUT,
+          (phi - m_IN) / s_IN
+        terms g: each feature z (standardised, clipped at +-4), all products of two (squares too), max(z, 0),
+          max(z - 1, 0) and max(-z - 1, 0)
+        weights w: least log loss over rows of a shadow model and a record, plus penalty / 2 * sum_{j > 0} w_j^2
+
     Args:
         query_phi: The target's logit-scaled confidence in the true class [logit], finite; features are means over
             queries.
@@ -152,6 +164,15 @@ def learnt_ratio_offline(
     it has are taken at once of the record's, eight times in turn, and the log-odds averaged; in an order that their
     answers about the pool give, not their places.
 
+    Idea:
+        As `learnt_ratio`, where no model was trained on the audited records: shadow models play targets on their own
+        pool. Models once trained serve for any number of targets.
+
+    Formula:
+        w_0 + sum_j w_j g_j(features), terms and weights as of learnt_ratio
+        features, of OUT models: phi, log p_y, calibration_loss, log p_y - log(mean p_y), (phi - m_OUT) / s_OUT, m_OUT,
+          log s_OUT, attack_r
+
     Args:
         query_phi: The target's logit-scaled confidence in the true class [logit], finite; features are means over
             queries.
@@ -233,6 +254,12 @@ def label_only_learnt_ratio(
     fitted: LearntWeights | None = None,
 ) -> Float[np.ndarray, " record"]:
     """Score each record by `learnt_ratio` of a label-only signal, such as the share of correct noisy copies.
+
+    Idea:
+        As `learnt_ratio`, where the model answers labels only.
+
+    Formula:
+        as learnt_ratio, with the z of label_only_likelihood_ratio in the place of phi
 
     Args:
         agreement: As of `label_only_likelihood_ratio`, in the place of phi.

@@ -35,6 +35,14 @@ def lira_online(
 ) -> Float[np.ndarray, " record"]:
     """Score each record by the log-likelihood ratio of the target's phi under IN and OUT models.
 
+    Idea:
+        The target's confidence in a record is compared with two groups of models: those trained on it and those not.
+        Which group it resembles more is the answer.
+
+    Formula:
+        log N(phi; mu_IN, sigma_IN^2) - log N(phi; mu_OUT, sigma_OUT^2)
+        mu: mean over the record's models; sigma: of all records together (pooled), or the record's own
+
     Args:
         statistic: The target's logit-scaled confidence in the true class [logit], or what else
             Gaussians are fitted to, finite.
@@ -95,6 +103,12 @@ def lira_offline(
     IN models are not needed and not used. With the covariance of queries the score is that of the best weighted mean
     of the queries: the one that tells an equal rise of all of them apart with the most certainty.
 
+    Idea:
+        As `lira_online`, from OUT models alone: how far the target is above them.
+
+    Formula:
+        (phi - mu_OUT) / sigma_OUT
+
     Args:
         statistic: The target's logit-scaled confidence in the true class [logit], or what else
             Gaussians are fitted to, finite.
@@ -153,6 +167,13 @@ def lira_offline_two_sided(
     IN models are not needed and not used. A record that the target knows less well than OUT models do counts as a
     member too: `lira_offline` does not make that mistake.
 
+    Idea:
+        As `lira_offline`, but any surprise counts, a confidence that is too low as well. It is the form of the
+        published code.
+
+    Formula:
+        -log N(phi; mu_OUT, sigma_OUT^2)
+
     Args:
         statistic: The target's logit-scaled confidence in the true class [logit], or what else
             Gaussians are fitted to, finite.
@@ -202,6 +223,12 @@ def lira_in_only(
     """Score each record by how likely the target's phi is under IN models.
 
     OUT models are not needed and not used.
+
+    Idea:
+        How well the target's confidence fits models that were trained on the record.
+
+    Formula:
+        log N(phi; mu_IN, sigma_IN^2)
 
     Args:
         statistic: The target's logit-scaled confidence in the true class [logit], or what else

@@ -10,6 +10,12 @@ from vestige.core.attack import attack
 def loss(losses: Float[np.ndarray, " record"]) -> Float[np.ndarray, " record"]:
     """Score each record by its negated loss.
 
+    Idea:
+        Training makes the loss of its own records small; that of other records stays larger.
+
+    Formula:
+        -loss(x) = log p_y(x)
+
     Args:
         losses: `-log p(true class)` [nats].
 

@@ -11,6 +11,12 @@ from vestige.core.probabilities import ClassProbabilities
 def max_confidence(probabilities: ClassProbabilities) -> Float[np.ndarray, " record"]:
     """Score each record by the logarithm of its largest probability [nats].
 
+    Idea:
+        A model trained on a record gives a decided answer about it. The true class need not be known.
+
+    Formula:
+        max_i log p_i
+
     Args:
         probabilities: Class probabilities of the records.
 

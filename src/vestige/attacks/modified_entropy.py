@@ -15,6 +15,13 @@ def modified_entropy(
 
     `M = -(1 - p_y) log p_y - sum_{i != y} p_i log(1 - p_i)` falls as p_y rises and rises with every other p_i.
 
+    Idea:
+        Entropy calls a record a member even where the model is surely wrong. This form knows the label, and calls it a
+        nonmember.
+
+    Formula:
+        (1 - p_y) log p_y + sum_{i != y} p_i log(1 - p_i)
+
     Args:
         probabilities: Class probabilities of the records.
         labels: True class of each record.

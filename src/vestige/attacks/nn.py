@@ -42,6 +42,13 @@ def nn_shokri(
 
     A class with fewer than 2 known members or nonmembers is left to a classifier of all known records.
 
+    Idea:
+        Whoever knows some members, of a shadow model or of the target, can learn from them how answers about members of
+        each class look.
+
+    Formula:
+        log P(member | p) - log P(nonmember | p), a network per class
+
     Args:
         known_probabilities: What the model that the known belong to answered about them.
         known_labels: Their classes, as columns of the answers.
@@ -94,6 +101,12 @@ def nn_nasr(
 ) -> Float[np.ndarray, " record"]:
     """Score each record by a classifier that reads the probability of every class and which is the true one.
 
+    Idea:
+        As `nn_shokri`, with one network that is told the true class.
+
+    Formula:
+        log P(member | p, y) - log P(nonmember | p, y)
+
     Args:
         known_probabilities: What the model that the known belong to answered about them.
         known_labels: Their classes, as columns of the answers.
@@ -143,6 +156,12 @@ def nn_nasr_logits(
 ) -> Float[np.ndarray, " record"]:
     """Score each record by a classifier that reads the log-probability of every class and which is the true one.
 
+    Idea:
+        As `nn_nasr`, of log-probabilities, which keep apart answers that are nearly certain.
+
+    Formula:
+        log P(member | log p, y) - log P(nonmember | log p, y)
+
     Args:
         known_log_probabilities: What the model that the known belong to answered about them [nats], finite.
         known_labels: Their classes, as columns of the answers.
@@ -190,6 +209,13 @@ def nn_memguard(
 ) -> Float[np.ndarray, " record"]:
     """Score each record by a classifier that reads its probabilities in rising order, and no label.
 
+    Idea:
+        Whoever knows some members can learn from them how answers about members look. It is the attack that MemGuard is
+        tested against.
+
+    Formula:
+        log P(member | sorted p) - log P(nonmember | sorted p), a network
+
     Args:
         known_probabilities: What the model that the known belong to answered about them.
         known_member: Their side.
@@ -236,6 +262,12 @@ def nn_memguard_rounded(
 
     Small noise on answers is rounded away, from those that are learnt from as from those that are scored.
 
+    Idea:
+        As `nn_memguard`, against noise on answers: small noise is rounded away.
+
+    Formula:
+        log P(member | sorted p, rounded to 0.1) - log P(nonmember | ...), a network
+
     Args:
         known_probabilities: As of `nn_memguard`.
         known_member: As of `nn_memguard`.
@@ -281,6 +313,13 @@ def nn_augmentation(
 
     A class with fewer than 2 known members or nonmembers is left to a classifier of all known records. Of random
     draws, which have no order, give them sorted along the copies.
+
+    Idea:
+        Which augmented copies of a record keep its class forms a pattern. A small network per class learns which
+        pattern members have.
+
+    Formula:
+        log P(member | right(c_1), ..., right(c_n)) - log P(nonmember | ...), a network per class
 
     Args:
         known_correct: Whether the model that the known belong to was right about each copy of them.

@@ -29,6 +29,13 @@ def nn_combined_distance(
 
     A class with fewer than 2 known members or nonmembers is left to a classifier of all known records.
 
+    Idea:
+        The distances of a record's shifted copies form a pattern. A small network per class learns which pattern
+        members have.
+
+    Formula:
+        log P(member | d(c_1), ..., d(c_n)) - log P(nonmember | ...), a network per class
+
     Args:
         known_copy_distances: L2 distance of each copy of the known records, the record itself among them, to the
             nearest input that the model which the known belong to decides otherwise about [unit of the inputs]; 0 where

@@ -26,6 +26,13 @@ def nn_memguard_adversarial(
 ) -> Float[np.ndarray, " record"]:
     """Score each record by a network that learnt from answers with the noise that misleads it most.
 
+    Idea:
+        As `nn_memguard`, against noise on answers: the network learns from answers with the noise that misleads it
+        most.
+
+    Formula:
+        log P(member | sorted p) - log P(nonmember | sorted p), a network trained adversarially
+
     Args:
         known_probabilities: As of `nn_memguard`.
         known_member: As of `nn_memguard`.

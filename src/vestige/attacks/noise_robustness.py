@@ -20,6 +20,12 @@ def noise_robustness(
 ) -> Float[np.ndarray, " record"]:
     """Score each record by the share of its noisy copies that get its true class; 0 if it is misclassified itself.
 
+    Idea:
+        A model keeps the class of a training record under noise more often than that of another record.
+
+    Formula:
+        (right answers about noisy copies) / (noisy copies) if the class of x is right, else 0
+
     Args:
         noise_correct: Whether each noisy copy got the true class. Misclassified records need not be asked about.
         predicted: Class the model answered for the record as it is.

@@ -43,6 +43,13 @@ def quantile_regression_gaussian(
     A regression of the signal gives the mean; one of the squared residuals, with a gamma likelihood, the variance. The
     residuals are of models that did not learn from their row. No record has a part in the model that scores it.
 
+    Idea:
+        What is usual for a record's features can be learnt from nonmembers, without any shadow model. A record whose
+        answer is far above it was probably trained on.
+
+    Formula:
+        (s - mean(x)) / std(x), s: phi; mean and std: boosted trees of known nonmembers
+
     Args:
         signal: What rises with membership, such as phi or the hinge margin [logit], finite.
         features: What is known of each record, such as its inputs or an embedding, finite.
@@ -101,6 +108,13 @@ def quantile_regression_at_fpr(
     seed: int = 0,
 ) -> Float[np.ndarray, " record"]:
     """Score each record by how far its signal lies above the quantile that a share `fpr` of such nonmembers exceeds.
+
+    Idea:
+        As `quantile_regression_gaussian`: a quantile of what is usual is learnt, which only a given share of nonmembers
+        exceeds.
+
+    Formula:
+        s - q(x), s: phi; q: the quantile 1 - fpr of known nonmembers like x, by boosted trees
 
     Args:
         signal: What rises with membership, such as phi or the hinge margin [logit], finite.

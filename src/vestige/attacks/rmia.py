@@ -28,6 +28,14 @@ def rmia_online(
     `r` is the target's confidence over the mean confidence of all models. Every record must be IN equally many
     of the models, as after a target and its partner are left out of complementary pairs.
 
+    Idea:
+        A record is compared with many records of the population: a member should stand above most of them in how much
+        surer the target is than models are on average.
+
+    Formula:
+        share of points z of the population with r(x) / r(z) > gamma
+        r(x) = p_y(x) / (mean over all models of p_y,model(x))
+
     Args:
         phi: The target's logit-scaled confidence in the true class [logit], finite.
         shadow_phi: That of every shadow model [logit], finite.
@@ -75,6 +83,13 @@ def rmia_offline(
     """Score each record x by the share of the population's points z with `r_x / r_z > gamma`, from OUT models only.
 
     `r` is the target's confidence over `((1 + a) * mean of the OUT models + (1 - a)) / 2`.
+
+    Idea:
+        As `rmia_online`, from OUT models alone; the mean over all models is guessed from theirs.
+
+    Formula:
+        share of points z of the population with r(x) / r(z) > gamma
+        r(x) = p_y(x) / (((1 + a) * (mean over OUT models of p_y,model(x)) + 1 - a) / 2)
 
     Args:
         phi: The target's logit-scaled confidence in the true class [logit], finite.

@@ -30,6 +30,13 @@ def white_box_gradient(
 ) -> Float[np.ndarray, " record"]:
     """Score each record by a classifier that reads probabilities, class, loss and gradient, side by side.
 
+    Idea:
+        Gradients show what the model still has to learn of a record. Whoever knows some members can learn how theirs
+        look.
+
+    Formula:
+        log P(member | p, y, loss, gradient of the last layer) - log P(nonmember | ...), a network
+
     Args:
         known_probabilities: What the model that the known belong to answered about them.
         known_labels: Their classes, as columns of the answers.

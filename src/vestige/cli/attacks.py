@@ -25,7 +25,7 @@ def attacks_command(as_json: AsJson = False) -> int:
             attack.name,
             "no" if attack.learns else "yes",
             attack.access,
-            _queries(attack),
+            queries(attack),
             ", ".join(attack.knowledge),
             attack.needs,
             attack.source,
@@ -36,8 +36,8 @@ def attacks_command(as_json: AsJson = False) -> int:
     return 0
 
 
-def _queries(attack: "Attack") -> str:
-    """Queries about one record, from the signals that an attack reads."""
+def queries(attack: "Attack") -> str:
+    """Return queries about one record, in words, from the signals that an attack reads."""
     from vestige.auditing.label_only.augmentations import Augmentations
     from vestige.auditing.label_only.boundary_search import BoundarySearch
     from vestige.auditing.label_only.combined_distances import CombinedDistances
