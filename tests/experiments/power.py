@@ -422,7 +422,7 @@ MNIST with 64 (.096 and .086), of which 6 models find as many (.085).
 8 shadow models and 8 imitators find as many as empirical Bayes with 128 shadow models: .545 and .550 on Location30,
 .098 and .096 on Adult, where the AUC is above it (+.007 [.004, .009]).
 Where no model was trained on the audited records, `learnt_ratio_offline` finds more than any other attack that needs no
-such models: with 8 models .454 on Location30 (empirical Bayes .387), .081 on Adult (BASE .076) and .085 on MNIST (BASE
+such models: with 8 models .454 on Location30 (empirical Bayes .388), .081 on Adult (BASE .076) and .085 on MNIST (BASE
 .056), where nothing of it was chosen.
 With 2 and 4 models BASE (`base_score_online`) finds more than empirical Bayes on Adult and MNIST, and less on
 Location30.
