@@ -163,14 +163,22 @@ def test_a_table_is_that_of_the_stored_results(name, table):
 def test_numbers_in_sentences_of_choosing_are_the_stored_ones():
     text = " ".join(page("choosing").split())
     found: dict[tuple[str, str], float] = {}
-    for stem in ("imitators-location30", "imitators-adult", "offline-location30", "offline-adult", "offline-mnist"):
+    for stem in (
+        "imitators-location30",
+        "imitators-adult",
+        "imitators-mnist",
+        "offline-location30",
+        "offline-adult",
+        "offline-mnist",
+    ):
         found |= {
             (stem, r["attack"]): r["tpr_at_fpr_0.01"]["value"] for r in read(f"results/power/{stem}.json")["rows"]
         }
-    both = [found[f"imitators-{name}", "learnt_ratio_with_imitators, 8 + 8"] for name in ("location30", "adult")]
-    alone = [found[f"imitators-{name}", "learnt_ratio, 8"] for name in ("location30", "adult")]
-    assert f"find {both[0]:.3f} on Location30 and {both[1]:.3f} on Adult" in text
-    assert f"8 shadow models alone find {alone[0]:.3f} and {alone[1]:.3f}" in text
+    imitated = ("imitators-location30", "imitators-adult", "imitators-mnist")
+    both = [found[stem, "learnt_ratio_with_imitators, 8 + 8"] for stem in imitated]
+    alone = [found[stem, "learnt_ratio, 8"] for stem in imitated]
+    assert "find {:.3f} on Location30, {:.3f} on Adult and {:.3f} on MNIST".format(*both) in text
+    assert "8 shadow models alone find {:.3f}, {:.3f} and {:.3f}".format(*alone) in text
     offline, others = [], []
     for stem in ("offline-location30", "offline-adult", "offline-mnist"):
         of_eight = {attack: rate for (there, attack), rate in found.items() if there == stem and attack.endswith(", 8")}
