@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV   ?= .venv
 JOBS   ?= 2
+SITE   ?= site
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
@@ -14,7 +15,7 @@ QUICK := tests/core tests/attacks tests/testing tests/test_house.py \
 NOT_QUICK := front_door or signal_store or by_the_default_network or literal_quadratic or other_types_reach
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick slow browser coverage check lint types contracts doctest bench format clean
+.PHONY: help venv demo test quick slow browser docs coverage check lint types contracts doctest bench format clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +41,10 @@ slow: $(VENV)/.installed ## run the slow tests, which the other targets leave ou
 
 browser: $(VENV)/.installed-browser ## look at the pages in Debian's chromium
 	$(BIN)/python -m pytest -m browser tests/browser
+
+docs: $(VENV)/.installed-docs ## build the documentation site into site/, warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir $(SITE)
+	@echo "The site: $(SITE)/index.html (python3 -m http.server --directory $(SITE) gives it a search)"
 
 gpu: $(VENV)/.installed ## where there is a CUDA device: test on it and measure it, under 8 minutes
 	$(BIN)/python -m benchmarks.gpu
@@ -67,7 +72,7 @@ format: $(VENV)/.installed ## put the sources into shape
 	$(BIN)/ruff check --fix $(SOURCES)
 
 clean: ## remove .venv, caches and build output (runs/ stays)
-	rm -rf .venv dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv dist site .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -85,6 +90,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-browser: $(VENV)/.installed
 	$(PIP) --editable '.[dev,browser]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) --editable '.[dev,docs]'
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed

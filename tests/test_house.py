@@ -154,17 +154,46 @@ def test_the_citation_knows_the_version():
 
 
 README = (ROOT / "README.md").read_text()
-CODE = "\n".join(block or span for block, span in re.findall(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", README, re.DOTALL))
+MEASURED = {"design.md", "defences.md", "experiments.md", "power.md"}
+"""Pages for contributors, and those that a study has written; the others teach."""
+PAGES = [
+    page
+    for page in sorted((ROOT / "docs").rglob("*.md"))
+    if page.name not in MEASURED and page.parent.name != "reproduction"
+]
+CODE = "\n".join(
+    block or span
+    for text in (README, *(page.read_text() for page in PAGES))
+    for block, span in re.findall(r"```[a-z]*(?: title=[^\n]*)?\n(.*?)```|`([^`\n]+)`", text, re.DOTALL)
+)
 
 
-def test_the_commands_of_the_readme_are_targets_of_the_makefile():
+def test_the_readme_is_short_and_its_links_lead_somewhere():
+    assert README.count("\n") <= 150
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_name_at_the_top_stands_in_the_reference():
+    told = re.findall(r"^      heading: vestige\.(\w+)$", (ROOT / "docs" / "python.md").read_text(), re.MULTILINE)
+    assert sorted(told) == sorted(vestige.__all__)
+
+
+def test_every_page_is_in_the_contents_of_the_site():
+    contents = (ROOT / "mkdocs.yml").read_text()
+    pages = [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")]
+    assert [page for page in pages if f": {page}\n" not in contents] == []
+
+
+def test_the_commands_of_the_pages_are_targets_of_the_makefile():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     asked = set(re.findall(r"\bmake ([a-z]+)", CODE))
     assert {"demo", "test"} <= asked
     assert asked <= targets
 
 
-def test_the_options_of_the_readme_exist():
+def test_the_options_of_the_pages_exist():
     commands = get_command(cli.app).commands  # type: ignore[attr-defined]
     known = {o for c in commands.values() for p in c.params for o in p.opts} | {"--help", "--version"}
     asked = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", CODE))
@@ -173,10 +202,10 @@ def test_the_options_of_the_readme_exist():
     assert set(re.findall(r"\bvestige ([a-z][a-z-]*)", CODE)) <= set(commands)
 
 
-def test_the_names_of_the_readme_exist():
+def test_the_names_of_the_pages_exist():
     asked = set(re.findall(r"(?<!from )\bvestige\.([A-Za-z]\w*)", CODE))
     assert {"Predictions", "audit"} <= asked
-    assert asked - {"core", "auditing", "data", "defences"} <= set(vestige.__all__)
+    assert asked - {room.name for room in ROOMS} <= set(vestige.__all__)
     for room, names in re.findall(r"from (vestige[\w.]+) import (\([\w,\s]+\)|[\w, ]+)", CODE):
         module = importlib.import_module(room)
         assert all(hasattr(module, name) for name in re.findall(r"\w+", names))
@@ -236,8 +265,8 @@ def test_the_house_grows_no_more():
             line for token in tokens if token.type not in _NO_CODE for line in range(token.start[0], token.end[0] + 1)
         }
         n_statements, n_lines = n_statements + n, n_lines + len(code - docstrings)
-    assert n_lines <= 39_830
-    assert n_statements <= 29_330
+    assert n_lines <= 40_600
+    assert n_statements <= 29_900
 
 
 _NO_CODE = {

@@ -57,6 +57,7 @@ def __getattr__(name: str) -> Any:
         if error.name != "torch":
             raise
         from vestige.core.errors import UnsupportedModelError
+        from vestige.core.extras import installing
 
-        message = f"Expected the package torch for {name}, found none; pip install 'vestige[torch]'."
+        message = f"Expected the package torch for {name}, found none; {installing('torch')}."
         raise UnsupportedModelError(message) from None

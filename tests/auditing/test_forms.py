@@ -280,7 +280,8 @@ def test_a_torch_recipe_without_torch_says_what_to_install(monkeypatch):
 
     monkeypatch.setattr(vestige, "_of_stub", missing)
     with pytest.raises(
-        UnsupportedModelError, match=r"the package torch for TorchRecipe.*pip install 'vestige\[torch\]'"
+        UnsupportedModelError,
+        match=r"the package torch for TorchRecipe.*pip install 'safetensors>=[\d.]+' 'torch>=[\d.]+'",
     ):
         vestige.__getattr__("TorchRecipe")
 

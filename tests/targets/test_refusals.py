@@ -24,7 +24,7 @@ def test_an_error_without_words_is_named_by_its_type():
 
 def test_a_missing_package_comes_with_its_extra():
     assert str(missing_package("onnxruntime", "an ONNX file", "onnx")) == (
-        "Expected the package onnxruntime for an ONNX file, found none; pip install 'vestige[onnx]'."
+        "Expected the package onnxruntime for an ONNX file, found none; pip install 'onnx>=1.18' 'onnxruntime>=1.22'."
     )
 
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 from vestige.cli.printing import print_table
 from vestige.cli.settings import AsJson
+from vestige.core.extras import installing
 
 _OPTIONAL = (
     ("torch", "torch", "torch networks: as targets, and as shadow models"),
@@ -62,7 +63,7 @@ def _pages() -> Line:
 def _optional() -> Iterator[Line]:
     for package, extra, purpose in _OPTIONAL:
         there = find_spec(package) is not None
-        yield package, "there" if there else "missing", purpose + ("" if there else f": pip install 'vestige[{extra}]'")
+        yield package, "there" if there else "missing", purpose + ("" if there else f": {installing(extra)}")
 
 
 def _machine() -> Iterator[Line]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vestige.core.columns import as_array, in_memory, index_of
 from vestige.core.errors import TargetError, UnsupportedModelError, VestigeError, refusing
+from vestige.core.extras import installing
 from vestige.core.messages import brief
 
 
@@ -62,9 +63,7 @@ def unanswered(error: BaseException) -> TargetError:
 
 def missing_package(package: str, what: str, extra: str) -> UnsupportedModelError:
     """Return what to raise when the package that opens a file is not installed."""
-    return UnsupportedModelError(
-        f"Expected the package {package} for {what}, found none; pip install 'vestige[{extra}]'."
-    )
+    return UnsupportedModelError(f"Expected the package {package} for {what}, found none; {installing(extra)}.")
 
 
 def check_record_shape(given: Sequence[int], wanted: Sequence[int | None], what: str, cure: str) -> None:

@@ -13,4 +13,4 @@ def test_without_pillow_the_extra_is_named(monkeypatch):
     def stack():
         stack_images([[b""]], 1, load=lambda item, where: item, where=str, n_threads=1, progress=silent)
 
-    refused(stack, "Expected the package pillow", "pip install 'vestige[data]'")
+    refused(stack, "Expected the package pillow", "pip install 'pillow>=")

@@ -241,7 +241,7 @@ def test_an_interrupted_download_leaves_nothing(site, data):
 
 def test_without_pooch(site, data, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pooch", None)
-    refused(lambda: fetch_set(toy(site)), "package pooch", "pip install 'vestige[data]'")
+    refused(lambda: fetch_set(toy(site)), "package pooch", "pip install 'pillow>=")
 
 
 @pytest.mark.skipif(REAL is None, reason="no real data here")

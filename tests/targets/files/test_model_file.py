@@ -1,6 +1,7 @@
 """One door to a model in a file, whatever the format; what is no model is refused before anything of it runs."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 
@@ -23,6 +24,7 @@ from tests.targets.model_files import (
 )
 
 from vestige.core.errors import InputError, UnsupportedModelError, VestigeError
+from vestige.core.extras import installing
 from vestige.core.outputs import Logits, Probabilities
 from vestige.core.targets import ModelSource
 from vestige.targets.answer_format import AnswerFormat
@@ -175,7 +177,7 @@ def test_options_of_another_format_are_refused(tmp_path):
         (".onnx", "onnxruntime", "onnx"),
         (".json", "xgboost", "boosting"),
         (".txt", "lightgbm", "boosting"),
-        (".skops", "skops", "estimators"),
+        (".skops", "skops", "skops"),
         (".pt2", "torch", "torch"),
         (".pt", "torch", "torch"),
         (".safetensors", "safetensors", "torch"),
@@ -189,7 +191,7 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, suffix, package, ex
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setitem(sys.modules, f"{package}.io", None)
     factory = perceptron if suffix in (".pt", ".safetensors") else None
-    with pytest.raises(UnsupportedModelError, match=rf"the package {package} .*pip install 'vestige\[{extra}\]'"):
+    with pytest.raises(UnsupportedModelError, match=rf"the package {package} .*{re.escape(installing(extra))}"):
         ModelFile(path, factory=factory).open_model(3)
 
 

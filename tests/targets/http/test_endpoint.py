@@ -871,6 +871,6 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "vestige.targets.http.sending")
     monkeypatch.setitem(sys.modules, "orjson", None)
     with pytest.raises(
-        UnsupportedModelError, match=r"the package orjson .*, found none; pip install 'vestige\[http\]'"
+        UnsupportedModelError, match=r"the package orjson .*, found none; pip install 'httpx>=[\d.]+' 'orjson>=[\d.]+'"
     ):
         Endpoint("http://h/v2/models/m").open_model(2)

@@ -15,6 +15,7 @@ import numpy as np
 
 from vestige.core.columns import column
 from vestige.core.errors import InputError
+from vestige.core.extras import installing
 from vestige.core.messages import few
 from vestige.core.progress import Progress, silent
 from vestige.core.records import Codes, Records
@@ -335,7 +336,7 @@ def stack_images(
             not installed.
     """
     if importlib.util.find_spec("PIL") is None:
-        raise InputError("Expected the package pillow for images, found none; pip install 'vestige[data]'.")
+        raise InputError(f"Expected the package pillow for images, found none; {installing('data')}.")
     images = np.empty(0, np.uint8)
     done = 0
 

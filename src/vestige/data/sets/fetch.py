@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vestige.core.errors import ArtefactError, InputError, OutputError, refusing
+from vestige.core.extras import installing
 from vestige.core.messages import few
 from vestige.core.progress import Progress, silent
 from vestige.data.sets.named import NamedSet, SourceFile, data_folder, folder_in_words, named_set
@@ -127,7 +128,7 @@ def _download(url: str, path: Path, sha256: str | None, progress: Progress) -> N
         import pooch
     except ImportError:
         raise InputError(
-            "Expected the package pooch for downloads, found none; pip install 'vestige[data]', or copy the files "
+            f"Expected the package pooch for downloads, found none; {installing('data')}, or copy the files "
             "into the data folder."
         ) from None
     pooch.get_logger().setLevel(logging.WARNING)

@@ -136,7 +136,7 @@ class _Format(NamedTuple):
 _ONNX = _Format("onnx_file:open_onnx", ("answers", "output"), ("onnxruntime", "an ONNX file", "onnx"), True)
 _PROGRAM = _Format("torch_files:open_program", ("trust_pickle", "answers"), ("torch", "an exported program", "torch"))
 _WEIGHTS = _Format("torch_files:open_weights", ("factory", "answers"), ("torch", "weights", "torch"))
-_SKOPS = _Format("estimator_file:EstimatorApart", ("answers",), ("skops", "a skops file", "estimators"))
+_SKOPS = _Format("estimator_file:EstimatorApart", ("answers",), ("skops", "a skops file", "skops"))
 _XGBOOST = _Format("boosters:open_xgboost", ("answers",), ("xgboost", "an XGBoost model", "boosting"), True)
 _LIGHTGBM = _Format("boosters:open_lightgbm", ("answers",), ("lightgbm", "a LightGBM model", "boosting"), True)
 _PICKLE = _Format("trusted_pickle:open_pickle", ("trust_pickle", "answers"))

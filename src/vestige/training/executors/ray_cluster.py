@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vestige.core.errors import InputError
+from vestige.core.extras import installing
 from vestige.core.jobs import Outcome
 from vestige.core.messages import brief
 from vestige.training.executors.in_process import told
@@ -162,7 +163,7 @@ def _imported() -> Any:
         import ray.exceptions
     except ImportError:
         raise InputError(
-            "Expected Ray for a cluster, found none; run pip install 'vestige[ray]', or run in this process."
+            f"Expected Ray for a cluster, found none; {installing('ray')}, or run in this process."
         ) from None
     return ray
 
