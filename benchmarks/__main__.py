@@ -15,6 +15,7 @@ from benchmarks import (
     private_training,
     querying,
     reference_attacks,
+    report_pages,
     shadow_models,
     signals_store,
 )
@@ -31,6 +32,7 @@ BENCHMARKS = {
     **answer_defences.BENCHMARKS,
     **private_training.BENCHMARKS,
     **defence_comparison.BENCHMARKS,
+    **report_pages.BENCHMARKS,
 }
 
 

@@ -230,7 +230,8 @@ def test_bounds_enclose_their_values(with_shadow, leaking):
         assert len(bounded) > 100
         assert (bounded["lower"] <= bounded["value"] + 1e-12).all()
         assert (bounded["value"] <= bounded["upper"] + 1e-12).all()
-        assert bounded["lower"].ge(0).all()
+        is_difference = bounded["metric"].str.startswith("difference_")
+        assert bounded["lower"].ge(np.where(is_difference, -1, 0)).all()
         assert bounded["upper"].le(1).all()
 
 

@@ -110,7 +110,7 @@ def test_shadow_models_of_a_leaking_model_play_lira_and_set_the_thresholds(bank,
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
         "attacks.bib", "audit.toml", "manifest.json", "records.parquet", "report.html", "report.json", "results.csv",
-        "results.parquet", "targets.parquet", "shadows.json", "signals.zarr", "queries.sqlite",
+        "results.parquet", "summary.html", "targets.parquet", "shadows.json", "signals.zarr", "queries.sqlite",
     }  # fmt: skip
 
 

@@ -38,8 +38,9 @@ FILES = {
     "report.json",
     "results.csv",
     "results.parquet",
+    "summary.html",
 }
-SAFE = ("report.html", "report.json", "results.csv", "results.parquet")
+SAFE = ("report.html", "report.json", "results.csv", "results.parquet", "summary.html")
 N = 200
 
 
@@ -154,7 +155,7 @@ def test_asked_and_manifest_can_be_read_and_say_what_was_audited(result, tmp_pat
     told = tomllib.loads((tmp_path / "run" / "audit.toml").read_text())
     assert told["target"] == asked["target"]
     assert told["policy"] == asked["policy"]
-    assert set(told["options"]) == set(Options.__dataclass_fields__) - {"headline_fpr"}  # which is not set
+    assert set(told["options"]) == set(Options.__dataclass_fields__) - {"headline_fpr", "purpose", "author"}  # not set
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["inputs"] == {"target": result.provenance.target_digest, "shadow": "", "references": ""}
     assert len(manifest["inputs"]["target"]) == 64

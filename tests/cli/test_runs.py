@@ -130,6 +130,31 @@ def test_a_page_is_written_anew_and_the_run_is_still_whole(vestige, runs):
     assert (runs[0] / "report.html").read_text() == before
     manifest = json.loads((runs[0] / "manifest.json").read_text())
     assert set(manifest["files"]) >= {"report.html", "report.json", "results.parquet", "records.parquet"}
+    assert {"summary.html", "summary.pdf"} <= set(manifest["files"])
+    assert not (runs[0] / "private.html").exists()  # only if it is asked for
+
+
+def test_the_private_page_is_for_its_owner_and_the_run_is_still_whole(vestige, runs):
+    said = vestige("report", runs[0], "--private")
+    assert said.code == 0
+    assert "for you alone" in said.out
+    assert stat.S_IMODE((runs[0] / "private.html").stat().st_mode) == 0o600
+    assert vestige("report", runs[0]).code == 0
+
+
+def test_a_folder_without_a_comparison_is_refused_in_one_line(vestige, runs, tmp_path):
+    said = vestige("report", runs[0], "--comparison", tmp_path)
+    assert said.code == 2
+    assert said.err.count("\n") == 1
+    assert "comparison.csv" in said.err
+
+
+def test_purpose_and_author_of_the_command_line_stand_on_the_page(vestige, runs, tmp_path):
+    asked = ("--attack", "loss", "--purpose", "Release", "--author", "A. Author", "--out", tmp_path / "run")
+    assert vestige("audit", runs[0].parent.parent / "leaky.csv", *asked).code == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Release" in page
+    assert "A. Author" in page
 
 
 def test_an_index_links_to_every_run_and_says_what_cannot_be_read(vestige, runs):

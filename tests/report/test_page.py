@@ -3,10 +3,12 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 
 from vestige.core.result import Check, FindingState, Preflight, Validity
 from vestige.report.page import render_page, write_page
+from vestige.report.rows import Rows
 from vestige.report.wording import AFTER_LEAK
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -306,3 +308,56 @@ def test_one_attack_of_each_access_is_in_colour_and_the_others_are_counted(rich)
     interfaces = [threat.interface for threat in rich.threat_models if threat.attack in named]
     assert len(interfaces) == len(set(interfaces))
     assert f"Thin grey: {len(played) - len(named)} more attack" in render_page(rich)
+
+
+def test_a_group_is_set_against_all_others_with_its_interval(rich):
+    leader = Rows(rich.results).leading(rich.finding)
+    group = next(name for name in Rows(rich.results).groups)
+    row = rich.results[(rich.results.attack == leader) & (rich.results.metric == "auc")].iloc[[0]]
+    same = {"group": group, "status": "ok", "unit": rich.results.unit.iloc[-1]}
+    rows = [
+        row.assign(**same, metric=f"difference_{metric}", value=value, lower=value - 0.02, upper=value + 0.02)
+        for metric, value in (("auc", 0.05), ("tpr_at_fpr_0.01", -0.0123))
+    ]
+    html = render_page(replace(rich, results=pd.concat([rich.results, *rows], ignore_index=True)))
+    assert "Differences from all others" in html
+    assert "+0.050" in html
+    assert "+0.030 to +0.070" in html
+    assert "−1.2 points" in html
+    assert "easier to find" in html
+    assert "Differences from all others" not in render_page(rich)
+
+
+def test_the_finding_of_a_confounded_test_is_no_finding(minimal, rich):
+    check = Check("blind_labels", Validity.CONFOUNDED, "Labels tell.", "Draw anew.")
+    finding = replace(rich.finding, state=FindingState.NO_LEAK_SHOWN)
+    html = render_page(replace(minimal, finding=finding, preflight=Preflight((check,))))
+    text = Page(html).text
+    assert "CONFOUNDED, no finding" in text.partition("Membership-inference audit")[0]
+    assert "what did the tested attacks show? No finding: the test is CONFOUNDED" in text
+    assert "no reason for a release and none against it" in text
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (FindingState.LEAK_SHOWN, "Do not release it as it is"),
+        (FindingState.NO_LEAK_SHOWN, "not a clearance"),
+        (FindingState.UNDECIDED, "Repeat the audit with"),
+    ],
+)
+def test_it_says_what_the_finding_means_for_a_release_and_what_now(rich, state, words):
+    text = Page(render_page(replace(rich, finding=replace(rich.finding, state=state, n_needed=900)))).text
+    assert words in text
+    assert "For a release" in text
+    assert "What now" in text
+
+
+def test_purpose_and_author_stand_in_the_head_and_cannot_leave_the_style_sheet(minimal):
+    hostile = 'A "}</style><script>alert(1)</script>'
+    options = {**minimal.provenance.options, "author": hostile, "purpose": "Release to partners"}
+    html = render_page(replace(minimal, provenance=replace(minimal.provenance, options=options)))
+    assert "Purpose: Release to partners" in Page(html).text.replace(" :", ":")
+    assert "<script" not in html
+    assert html.count("</style>") == 1
+    assert "A \\22 \\7d " in html

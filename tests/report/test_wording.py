@@ -1,5 +1,9 @@
+import ast
+from pathlib import Path
+
 import pytest
 
+import vestige
 from vestige.report import wording
 from vestige.report.rows import Cell
 
@@ -34,3 +38,17 @@ def test_rules_in_words(threshold, words):
 def test_an_interval_has_the_decimals_of_its_rate():
     assert wording.percent_bounds(Cell(value=0.0012, lower=0.0004, upper=0.021)) == "0.04–2.10%"
     assert wording.percent_bounds(Cell(value=0.0012)) == ""
+
+
+def test_every_check_that_may_doubt_the_test_names_its_cure():
+    """A `Check` without a fourth argument is one that is VALID, whatever was seen."""
+    source = Path(vestige.__file__).parent
+    calls = [
+        call
+        for path in source.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "Check"
+    ]
+    assert len(calls) > 30
+    for call in calls:
+        assert len(call.args) + len(call.keywords) == 4 or ast.unparse(call.args[1]) == "Validity.VALID"

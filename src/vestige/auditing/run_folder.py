@@ -239,7 +239,7 @@ def _short(value: object) -> str:
 
 
 def _write_files(result: AuditResult, folder: Path, manifest: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    from vestige.report import write_json, write_page, write_records, write_results, write_targets
+    from vestige.report import write_json, write_page, write_records, write_results, write_summary, write_targets
 
     write_results(result.results, folder)
     write_records(result.records, folder)
@@ -252,6 +252,7 @@ def _write_files(result: AuditResult, folder: Path, manifest: Mapping[str, Any],
     said = {"attacks": {"use": list(played), **of_ours}, "options": dict(result.provenance.options)}
     (folder / "audit.toml").write_text(_toml({**asked, **said}))
     write_page(result, folder)
+    write_summary(result, folder)
     files = {
         path.name: digest_of_file(path.read_bytes())
         for path in sorted(folder.iterdir())

@@ -101,6 +101,8 @@ def audit_command(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What the results call the target (default: target).")] = None,
+    purpose: Annotated[str | None, typer.Option(help="What the audit is for; stands on its pages.")] = None,
+    author: Annotated[str | None, typer.Option(help="Who audits; stands on its pages.")] = None,
     headline_fpr: Annotated[
         float | None,
         typer.Option(
@@ -167,8 +169,8 @@ def audit_command(
     vestige audit predictions.csv --set options.seed=7 --set data.id=row --out RUN
 
     A table has a column `label`, a column `member` (0 or 1) and a column `prob_CLASS` (or `logit_CLASS`) per class.
-    RUN gets report.html and report.json, results.parquet and results.csv, which hold nothing about single records,
-    and records.parquet, which does.
+    RUN gets report.html, summary.html and report.json, results.parquet and results.csv, which hold nothing about
+    single records, and records.parquet, which does.
     """  # noqa: D301 - typer's own mark for lines to keep
     code = run(
         asked_by(context),

@@ -15,18 +15,43 @@ from vestige.core.errors import InputError
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
 
 
-def report_command(run: Run, quiet: Quiet = False, verbose: Verbose = False) -> int:
-    """Write a run's report.html anew, such as that of an earlier Vestige, and print what it says; no number changes."""
+def report_command(
+    run: Run,
+    private: Annotated[
+        bool,
+        typer.Option(
+            "--private", help="Write private.html too, for the owner of the data alone: it names the records at risk."
+        ),
+    ] = False,
+    comparison: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of compare-defences, of which the pages say what helped."),
+    ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Write a run's pages anew, such as those of an earlier Vestige, and print what they say; no number changes.
+
+    report.html and summary.html (summary.pdf is the same on paper, for people without statistics) may be released.
+    """
     from rich.console import Console
 
     from vestige.auditing.runs.opening import open_run, write_page_anew
     from vestige.report import print_result
 
     opened = open_run(run)
-    page = write_page_anew(opened, run)
+    if comparison is not None and not (comparison / "comparison.csv").is_file():
+        raise InputError(f"Expected comparison.csv in {comparison}, found none; name the --out of compare-defences.")
+    page = write_page_anew(opened, run, comparison)
+    written = [f"the page is {page}"]
+    if private:
+        from vestige.auditing.runs.private import write_private
+
+        written.append(f"for you alone, with records at risk: {write_private(opened, run, comparison)}")
     if not quiet:
-        with printing(f"the page is {page}"):
+        with printing("; ".join(written)):
             print_result(opened, Console(), str(page), verbose=verbose)
+            print(*written[1:], sep="\n")
     return 0
 
 

@@ -73,6 +73,8 @@ _SHARED = {
     "order": "data.order",
     "attack": "attacks.use",
     "name": "options.name",
+    "purpose": "options.purpose",
+    "author": "options.author",
     "headline_fpr": "options.headline_fpr",
     "within": "recipe.within",
 }

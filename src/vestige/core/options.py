@@ -27,7 +27,7 @@ class SubjectScore(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Schema):
-    """Everything that can change a number, with its default; recorded in every result.
+    """Everything that can change a number, with its default, and what the audit is called; recorded in every result.
 
     Attributes:
         arithmetic: float64 from logits (default), or Song & Mittal's published script to the digit.
@@ -39,6 +39,8 @@ class Options(Schema):
             audits of other sizes are about the same rate. If omitted, or not resolved, the lowest that is resolved.
         seed: Seed of the known halves, the folds and the relabellings.
         name: What the results call the target.
+        purpose: What the audit is for; printed with every result, as the author is.
+        author: Who audits.
     """
 
     arithmetic: Annotated[Arithmetic, Written(str)] = Arithmetic.STABLE
@@ -49,6 +51,8 @@ class Options(Schema):
     headline_fpr: float | None = None
     seed: int = 0
     name: str = "target"
+    purpose: str | None = None
+    author: str | None = None
 
     def __post_init__(self) -> None:
         set_choices(self, arithmetic=Arithmetic, subject_score=SubjectScore)

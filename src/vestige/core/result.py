@@ -41,6 +41,7 @@ threshold: where the operating point is from: `roc` (no threshold is chosen), `s
     (the attack's own decision, such as log-odds above 0), `oracle`,
     `any` (the largest over an attack's thresholds, with simultaneous bounds), `risk_*` (a level of the privacy risk
     score); for the score's RMSE what it was fitted on, `shadow` or `known_half`.
+metric: what was measured; `difference_METRIC` in a group: its value less that of all other records.
 group: `all`, `class=NAME`, `GROUP=VALUE`, or `worst_class` / `worst_group` (simultaneous over attacks and groups).
 unit: what n counts, `record` or `subject`.
 lower, upper: 95 % interval for this model over units; empty where the value is optimistic or not resolvable.

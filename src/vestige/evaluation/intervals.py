@@ -192,6 +192,31 @@ def precision_bounds(
     return Bounds(1 / (1 + odds * ratio.upper), 1 / (1 + odds * ratio.lower))
 
 
+def difference_bounds(first: Count, first_b: Bounds, second: Count, second_b: Bounds) -> Bounds:
+    """Interval of the difference of two independent estimates, each with an interval of its own.
+
+    Args:
+        first: Estimate from which the other is subtracted.
+        first_b: Its interval.
+        second: The other.
+        second_b: Its interval, at the same level.
+
+    Example:
+        >>> bounds = difference_bounds(56 / 70, rate_bounds(56, 70), 48 / 80, rate_bounds(48, 80))
+        >>> [round(float(b), 4) for b in bounds]
+        [0.0524, 0.3339]
+
+    Source:
+        Zou & Donner 2008, equation 4; with Wilson intervals it is Newcombe 1998, method 10, whose table II, case a,
+        is the example.
+    """
+    found = np.asarray(first) - np.asarray(second)
+    return Bounds(
+        found - np.hypot(first - first_b.lower, second_b.upper - second),
+        found + np.hypot(first_b.upper - first, second - second_b.lower),
+    )
+
+
 def f1_bounds(
     true_positives: Count,
     n_members: Count,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vestige.report.document import ReportDocument, json_schema, to_document, write_json
     from vestige.report.page import render_page, write_page
+    from vestige.report.summary import write_summary
     from vestige.report.tables import write_records, write_results, write_targets
     from vestige.report.terminal import print_result
 
@@ -22,12 +23,14 @@ __all__ = [
     "write_page",
     "write_records",
     "write_results",
+    "write_summary",
     "write_targets",
 ]
 
 _ROOMS = {
     "document": ("ReportDocument", "json_schema", "to_document", "write_json"),
     "page": ("render_page", "write_page"),
+    "summary": ("write_summary",),
     "tables": ("write_records", "write_results", "write_targets"),
     "terminal": ("print_result",),
 }

@@ -323,15 +323,17 @@ def _names_at_lines(curves: Sequence[Point], names: list[str], at: float, start:
     for name in names:  # one that finds nobody yet has no line here: the legend names it
         before = [point["tpr"] for point in curves if point["attack"] == name and point["fpr"] <= at]
         heights |= {name: math.log(before[-1])} if before else {}
-    room, last, points = -math.log(start) / 22, math.inf, []
+    room, last = -math.log(start) / 22, math.inf
+    points: list[Point] = []
     for name in sorted(heights, key=lambda name: -heights[name]):
         last = min(heights[name] + room / 2, last - room)
         points.append({"attack": name, "fpr": at, "tpr": max(math.exp(last), start)})
-    colours = alt.Scale(domain=names, range=[COLOURS[i % len(COLOURS)] for i in range(len(names))])
-    text = data(points).mark_text(align="left", dx=6, fontSize=12, fontWeight=600, stroke="white", strokeWidth=3)
-    written = data(points).mark_text(align="left", dx=6, fontSize=12, fontWeight=600)
     place = {"x": alt.X("fpr:Q"), "y": alt.Y("tpr:Q"), "text": "attack:N"}
-    return [text.encode(**place), written.encode(**place, color=alt.Color("attack:N", scale=colours, legend=None))]
+    text: dict[str, Any] = {"align": "left", "dx": 6, "fontSize": 12, "fontWeight": 600}
+    behind = data(points).mark_text(**text, stroke="white", strokeWidth=3).encode(**place)
+    colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
+    # A layer each: a scale of colours for all would be a second legend.
+    return [behind, *(data([p]).mark_text(**text, color=colours[p["attack"]]).encode(**place) for p in points)]
 
 
 def _best(rocs: Sequence[RocBand], named: Sequence[str], start: float, x: alt.X) -> list[alt.Chart]:

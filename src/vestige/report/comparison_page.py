@@ -6,11 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from vestige.core.errors import InputError
 from vestige.core.half_written import writable
 from vestige.report.files import replacing
 from vestige.report.page import template
 from vestige.report.renderer import NotDrawn
-from vestige.report.tables import cell_of_text
+from vestige.report.tables import cell_of_text, text_of_cell
+from vestige.report.wording import NO_DEFENCE
 from vestige.report.wording import attack as words_of_attack
 
 _TITLES = {
@@ -79,6 +81,39 @@ def comparison_page(
         calls=_calls(table),
         thresholds=_THRESHOLDS,
     )
+
+
+def defences_compared(folder: Path) -> list[tuple[str, str, str, str]]:
+    """Read from a comparison what helped, and at what price.
+
+    Args:
+        folder: Of the comparison.
+
+    Returns:
+        Of each defence its name, what the strongest adaptive attack finds, how much less that is than without one, and
+        the test accuracy left; what leaves the least to find first. Empty where no comparison lies in the folder.
+
+    Raises:
+        InputError: Its table is none of a comparison.
+    """
+    if not (folder / "comparison.csv").is_file():
+        return []
+    try:
+        table = pd.read_csv(folder / "comparison.csv", keep_default_na=False, na_values=[""])
+        best = _strongest(table.assign(defence=table.defence.astype(str).map(text_of_cell))).sort_values("value")
+        return [_compared(row) for row in best.itertuples()]
+    except (ValueError, AttributeError, KeyError, OSError):
+        raise InputError(
+            f"Expected a comparison of defences in {folder / 'comparison.csv'}, found another table; compare anew."
+        ) from None
+
+
+def _compared(row: Any) -> tuple[str, str, str, str]:
+    line = _line(row, is_area=row.metric == "auc")
+    what = "AUC" if row.metric == "auc" else "of the members at 1% false positives"
+    name = NO_DEFENCE if line["defence"] == "none" else line["defence"]
+    change = f"{line['change']} {line['change_bounds']}".strip() or "–"
+    return name, f"{line['found']} {line['bounds']} {what}", change, line["accuracy"]
 
 
 def _tables(table: pd.DataFrame) -> Iterator[tuple[str, list[dict[str, str]]]]:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vestige.core.names import harmless
 from vestige.core.options import Options
 from vestige.core.result import AuditResult, Power, Spread, Status, Validity
+from vestige.report import plain_words as plain
 from vestige.report import wording
 from vestige.report.files import replacing
 from vestige.report.renderer import NotDrawn
@@ -43,22 +44,28 @@ class Line:
     is_worst: bool = False
 
 
-def write_page(result: AuditResult, folder: Path) -> None:
+def write_page(result: AuditResult, folder: Path, defences: Sequence[tuple[str, ...]] = ()) -> None:
     """Write `report.html`; where it cannot be drawn, it says so.
 
     Args:
         result: What an audit found.
         folder: Where to write; it exists.
+        defences: What a comparison of defences found, as of `wording.remedy`.
 
     Raises:
         OutputError: The folder cannot be written.
     """
-    try:
-        page = render_page(result)
-    except Exception as error:  # the numbers are in the other files, and right without it
-        page = _NO_PAGE.format(why=type(error).__name__)
+    page = drawn(partial(render_page, result, defences))
     with replacing(folder / "report.html") as file:
         file.write(page.encode())
+
+
+def drawn(render: Callable[[], str]) -> str:
+    """Return a page, or one that says why it could not be drawn: the numbers are in other files, and right without."""
+    try:
+        return render()
+    except Exception as error:
+        return _NO_PAGE.format(why=type(error).__name__)
 
 
 _NO_PAGE = (
@@ -68,11 +75,12 @@ _NO_PAGE = (
 )
 
 
-def render_page(result: AuditResult) -> str:
+def render_page(result: AuditResult, defences: Sequence[tuple[str, ...]] = ()) -> str:
     """Render the page.
 
     Args:
         result: What an audit found. Its table of records is not looked at.
+        defences: What a comparison of defences found, as of `wording.remedy`.
 
     Returns:
         A whole HTML document that loads nothing.
@@ -80,11 +88,11 @@ def render_page(result: AuditResult) -> str:
     rows, risk, finding = Rows(result.results), result.risk, result.finding
     leading = rows.leading(finding)
     named, shown = best_of_each_access(result, rows), [fpr for fpr in rows.fprs if rows.resolves(fpr)]
-    name = _name(result)
+    name = name_of(result)
     return _with_contents(
         template("template.html.j2").render(
             name=name,
-            title=f"{name + ': ' if name else ''}{result.validity}, {finding.answer} - membership-inference audit",
+            title=f"{name + ': ' if name else ''}{plain.verdict(result)} - membership-inference audit",
             best=_best(rows),
             shown_fprs=shown,
             folded=[wording.rate(float(fpr)) for fpr in rows.fprs if fpr not in shown],
@@ -92,6 +100,10 @@ def render_page(result: AuditResult) -> str:
             result=result,
             rows=rows,
             words=wording,
+            plain=plain,
+            remedy=wording.remedy(finding, result.validity, defences),
+            about=[(name, said) for name in ("purpose", "author") if (said := result.provenance.options.get(name))],
+            running=_css_text(" - ".join(filter(None, (name, str(result.provenance.options.get("author", "")))))),
             source="a shadow model" if any(name.startswith("shadow_") for name in rows.thresholds) else "a known half",
             facts=_facts(result, rows),
             headline_bounds=wording.percent_bounds(Cell(value=finding.tpr, lower=finding.tpr_lb, upper=finding.tpr_ub)),
@@ -115,9 +127,15 @@ def render_page(result: AuditResult) -> str:
             optimism=_optimism(rows),
             risk=() if risk is None else zip(risk.thresholds, risk.precision, risk.recall, strict=True),
             slices=_slices(rows, leading),
-            figures=_figures(result, rows, leading, named),
+            figures={name: _figure(draw, name) for name, draw in charts_of(result, rows, leading, named).items()},
         )
     )
+
+
+def _css_text(text: str) -> str:
+    """Return text as it may stand between the quotes of a style sheet; no sign of it can end them, or the sheet."""
+    plain = harmless(text)
+    return "".join(c if c == " " or (c.isascii() and c.isalnum()) else f"\\{ord(c):x} " for c in plain)
 
 
 _HEADING = re.compile(r'<h2 id="([a-z-]+)">(.*?)</h2>')
@@ -129,7 +147,7 @@ def _with_contents(page: str) -> str:
     return page.replace("<!-- contents -->", items, 1)
 
 
-def _name(result: AuditResult) -> str:
+def name_of(result: AuditResult) -> str:
     """What the model is called; empty where nobody said it."""
     names = result.results["target"].unique().tolist() if "target" in result.results else []
     return "" if names in ([], [Options.name]) else str(names[0])
@@ -348,8 +366,27 @@ def _slices(rows: Rows, attack: str | None) -> list[dict[str, Any]]:
         worst = f"worst_{noun}"
         lines = [_slice_line(rows, "worst", worst)] if rows.get("worst", "roc", "auc", worst) else []
         lines += [_slice_line(rows, attack, name) for name in rows.worst_first(names, attack)]
-        slices += [{"title": title, "noun": noun, "total": len(names), "lines": lines}] if names else []
+        between = _differences(rows.differences(names, attack))
+        part = {"title": title, "noun": noun, "total": len(names), "lines": lines, "differences": between}
+        slices += [part] if names else []
     return slices
+
+
+def _differences(found: Sequence[tuple[str, Cell, Mapping[str, Cell]]]) -> dict[str, Any]:
+    """Build the table of how far each group is from all others: in area, and in what is found at the headline rate."""
+    fprs = list(dict.fromkeys(fpr for _, _, rates in found for fpr in rates))
+    lines = []
+    for name, area, rates in found:
+        of_rates = [rates.get(fpr) for fpr in fprs]
+        shown = [Shown(main=wording.DASH, grey=True) if c is None else _difference(c, is_area=False) for c in of_rates]
+        said = Shown(main=wording.difference(area))
+        lines.append(Line(wording.group(name), (_difference(area, is_area=True), *shown, said)))
+    return {"titles": [f"TPR at {wording.rate(float(fpr))} FPR" for fpr in fprs], "lines": lines}
+
+
+def _difference(cell: Cell, *, is_area: bool) -> Shown:
+    main, lower, upper = (wording.signed(v, is_area=is_area) for v in (cell.value, cell.lower, cell.upper))
+    return Shown(main=main, bounds=f"{lower.removesuffix(' points')} to {upper}", title=cell.definition)
 
 
 def _slice_line(rows: Rows, attack: str, group: str) -> Line:
@@ -363,7 +400,17 @@ def _slice_line(rows: Rows, attack: str, group: str) -> Line:
 # --------------------------------------------------------------------------------------------------- the charts
 
 
-def _figures(result: AuditResult, rows: Rows, leading: str | None, named: Sequence[str]) -> dict[str, str]:
+def charts_of(
+    result: AuditResult, rows: Rows, leading: str | None, named: Sequence[str]
+) -> dict[str, Callable[[], Any]]:
+    """Return the functions that draw the charts of an audit, by name.
+
+    Args:
+        result: What an audit found.
+        rows: Its results.
+        leading: The attack whose precision, scores and groups are drawn.
+        named: Attacks whose curves are in colour.
+    """
     from vestige.report import charts
 
     draws: dict[str, Callable[[], Any]] = {}
@@ -382,7 +429,7 @@ def _figures(result: AuditResult, rows: Rows, leading: str | None, named: Sequen
     for noun, groups in (("class", rows.classes), ("group", rows.groups)):
         if leading and any((cell := rows.get(leading, "roc", "auc", name)) and cell.is_ok for name in groups):
             draws[noun] = partial(charts.groups_chart, rows, rows.worst_first(groups, leading), leading)
-    return {name: _figure(draw, name) for name, draw in draws.items()}
+    return draws
 
 
 def _figure(draw: Callable[[], Any], name: str) -> str:

@@ -1,5 +1,6 @@
 """The renderer of charts, in a process of its own: it may crash or hang, and the audit must not."""
 
+import base64
 import json
 import os
 import subprocess
@@ -49,18 +50,32 @@ class Renderer:
         Raises:
             NotDrawn: The renderer crashed, took too long, refused the chart or is not there.
         """
+        return self._answer(spec, "svg")
+
+    def pdf(self, svg: str) -> bytes:
+        """Make a PDF of a page that is drawn already.
+
+        Args:
+            svg: The page.
+
+        Raises:
+            NotDrawn: As of `svg`.
+        """
+        return base64.b64decode(self._answer({"page": svg}, "pdf"))
+
+    def _answer(self, asked: dict[str, Any], kind: str) -> str:
         with self._lock:
             process = self._begun()
             try:
-                answer = json.loads(self._asked(process, json.dumps(spec).encode() + b"\n"))
+                answer = json.loads(self._asked(process, json.dumps(asked).encode() + b"\n"))
             except BaseException as error:
                 self._end()  # it may be anywhere in an answer
                 if isinstance(error, OSError | ValueError):
                     raise NotDrawn("the renderer ended while it drew") from None
                 raise
-        if "svg" not in answer:
+        if kind not in answer:
             raise NotDrawn(f"the renderer refused it with {answer.get('error')}")
-        return str(answer["svg"])
+        return str(answer[kind])
 
     def _begun(self) -> "subprocess.Popen[bytes]":
         if self._process is not None and (self._owner != os.getpid() or self._process.poll() is not None):

@@ -1,8 +1,9 @@
-"""What a process that draws does: one chart a line in, one line out. It is run as a script and imports none of ours.
+"""What a process that draws does: one chart or page a line in, one line out. It is a script and imports none of ours.
 
 The renderer may end the whole process or never come back; this one is there to be lost.
 """
 
+import base64
 import json
 import os
 import signal
@@ -29,7 +30,11 @@ def main(place: str) -> None:
     source, drain = sys.stdin.buffer, sys.stdout.buffer
     while line := _next_line(source):
         try:
-            answer = {"svg": str(vl_convert.vegalite_to_svg(json.loads(line), allowed_base_urls=[]))}
+            asked = json.loads(line)
+            if "page" in asked:
+                answer = {"pdf": base64.b64encode(vl_convert.svg_to_pdf(asked["page"])).decode()}
+            else:
+                answer = {"svg": str(vl_convert.vegalite_to_svg(asked, allowed_base_urls=[]))}
         except Exception as error:
             answer = {"error": type(error).__name__}
         drain.write(json.dumps(answer).encode() + b"\n")

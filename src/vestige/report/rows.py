@@ -94,9 +94,23 @@ class Rows:
         metric = "auc" if headline is None else f"tpr_at_fpr_{headline}"
         return sorted(self.attacks, key=lambda name: -value_or_lowest(self.get(name, "roc", metric)))
 
-    def worst_first(self, groups: Iterable[str], attack: str) -> list[str]:
+    def differences(self, groups: Iterable[str], attack: str) -> list[tuple[str, Cell, dict[str, Cell]]]:
+        """Choose the groups whose areas differ most from those of all others.
+
+        Returns:
+            Of each its name, the difference of areas, and by rate those of rates, where there are some.
+        """
+        found = []
+        for name in groups:
+            area = self.get(attack, "roc", "difference_auc", name)
+            rates = {fpr: self.get(attack, "roc", f"difference_tpr_at_fpr_{fpr}", name) for fpr in self.fprs}
+            if area is not None:
+                found.append((name, area, {fpr: cell for fpr, cell in rates.items() if cell is not None}))
+        return sorted(found, key=lambda one: -abs(one[1].value))[:SHOWN_GROUPS]
+
+    def worst_first(self, groups: Iterable[str], attack: str, most: int = SHOWN_GROUPS) -> list[str]:
         """Choose the groups to show: those with the largest AUC, then those that cannot be shown."""
-        return sorted(groups, key=lambda name: -value_or_lowest(self.get(attack, "roc", "auc", name)))[:SHOWN_GROUPS]
+        return sorted(groups, key=lambda name: -value_or_lowest(self.get(attack, "roc", "auc", name)))[:most]
 
 
 def value_or_lowest(cell: Cell | None) -> float:

@@ -60,7 +60,7 @@ def _print_answers(result: AuditResult, console: Console) -> None:
     words = f"{NOTHING_SAID} {finding.sentence}" if void else finding.sentence
     grid.add_row(_text("Finding"), _answer(finding.answer, "dim" if void else _STYLE[finding.state], words))
     remedy = wording.remedy(finding, result.validity)
-    if remedy:
+    if remedy and finding.state is FindingState.LEAK_SHOWN:
         grid.add_row(_text("Remedy"), _text(remedy))
     console.print(grid)
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 from vestige.core.result import Finding, FindingState, Status, Validity
 from vestige.report.rows import Cell
@@ -16,6 +17,7 @@ AFTER_LEAK = (
     "[[defence]] each."
 )
 """What to do once a leak was shown."""
+NO_DEFENCE = "no defence"
 
 _SHORT_FORMS = re.compile(r"\b(auc|fpr|roc|tpr)\b")
 _ATTACKS = {
@@ -47,6 +49,12 @@ _ATTACKS = {
     "calibration_confidence": "Calibrated confidence",
     "calibration_gradient_norm": "Calibrated gradient norm",
 }
+_KNOWLEDGE = {
+    "known half": "Knows half of the records' membership",
+    "one shadow model": "Has one model of its own, trained alike",
+    "records and recipe": "Has models trained alike on the same records",
+    "records, recipe and parameters": "Has models that began with its parameters",
+}
 _SOURCES = {"shadow": "Shadow model", "known_half": "Known half"}
 _RULES = {
     "global": "one threshold for all",
@@ -76,8 +84,14 @@ def sentence_case(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def remedy(finding: Finding, validity: Validity) -> str:
-    """Say what to do about a finding; nothing unless a leak was shown, by a test that says something.
+def remedy(finding: Finding, validity: Validity, defences: Sequence[tuple[str, ...]] = ()) -> str:
+    """Say what to do about a finding; nothing where the test is CONFOUNDED, whose checks say their own cures.
+
+    Args:
+        finding: What was shown.
+        validity: Of the test.
+        defences: Of each that a comparison looked at: its name, what is found under it, the change and the accuracy
+            left; what leaves the least to find first. Where to read if there are none.
 
     Example:
         >>> finding = Finding(
@@ -92,10 +106,35 @@ def remedy(finding: Finding, validity: Validity) -> str:
         ...     n_needed=900,
         ... )
         >>> remedy(finding, Validity.VALID)
-        ''
+        'Repeat the audit with 900 members and as many nonmembers.'
     """
-    is_shown = finding.state is FindingState.LEAK_SHOWN and validity is not Validity.CONFOUNDED
-    return AFTER_LEAK if is_shown else ""
+    if validity is Validity.CONFOUNDED:
+        return ""
+    if finding.state is FindingState.UNDECIDED:
+        n = f"{finding.n_needed:,} members and as many nonmembers" if finding.n_needed else "more records"
+        return f"Repeat the audit with {n}."
+    if finding.state is FindingState.NO_LEAK_SHOWN:
+        return "Audit again with stronger attackers, and when the model, its data or what it answers changes."
+    if not defences:
+        return AFTER_LEAK
+    undefended = [one for one in defences if one[0] == NO_DEFENCE]
+    parts = [f"{name}: {found}, test accuracy {accuracy}" for name, found, _, accuracy in [*defences[:2], *undefended]]
+    said = "; ".join(dict.fromkeys(parts))
+    return (
+        f"What helps, and at what price? Of the {len(defences)} defences compared, on models trained alike, what the "
+        f"strongest adaptive attack still finds, the least first: {said}. Train and audit this model under the one "
+        "that you choose."
+    )
+
+
+def knowledge(name: str) -> str:
+    """Say what the adversary has, as a heading.
+
+    Example:
+        >>> knowledge("known half"), knowledge("3 source models")
+        ("Knows half of the records' membership", '3 source models')
+    """
+    return _KNOWLEDGE.get(name, sentence_case(name))
 
 
 def rule(threshold: str) -> str:
@@ -199,6 +238,30 @@ def area_bounds(cell: Cell) -> str:
     return f"{cell.lower:.3f}–{cell.upper:.3f}"
 
 
+def signed(value: float, *, is_area: bool) -> str:
+    """Write a difference of areas, or of rates in percentage points.
+
+    Example:
+        >>> signed(-0.0314, is_area=True), signed(0.0314, is_area=False), signed(float("nan"), is_area=True)
+        ('−0.031', '+3.1 points', '–')
+    """
+    if math.isnan(value):
+        return DASH
+    return (f"{value:+.3f}" if is_area else f"{100 * value:+.1f} points").replace("-", "−")
+
+
+def difference(cell: Cell) -> str:
+    """Say in words which way a difference of a group from all others points, if its interval leaves out zero.
+
+    Example:
+        >>> difference(Cell(value=0.2, lower=0.1, upper=0.3)), difference(Cell(value=0.2, lower=-0.1, upper=0.3))
+        ('easier to find', 'no difference shown')
+    """
+    if cell.lower > 0:
+        return "easier to find"
+    return "harder to find" if cell.upper < 0 else "no difference shown"
+
+
 def p_value(value: float) -> str:
     """Write a p-value.
 
@@ -219,6 +282,16 @@ def count(value: int | None) -> str:
         ('12,000', '–')
     """
     return DASH if value is None else f"{value:,}"
+
+
+def frequency(number: float) -> str:
+    """Write how many of a crowd, with a decimal where there are hardly any.
+
+    Example:
+        >>> frequency(7.83), frequency(52.4), frequency(1.36), frequency(0.0)
+        ('8', '52', '1.4', '0')
+    """
+    return f"{number:.0f}" if number >= 1.95 else f"{round(number, 1):g}"
 
 
 def needed(cell: Cell) -> str:

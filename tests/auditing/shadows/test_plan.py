@@ -43,6 +43,12 @@ def test_rows_of_the_store_are_the_checkpoints_and_the_end_of_each_model():
     assert plan.table().epoch.tolist() == [1, 3, 0, 1, 3, 0]
 
 
+def test_the_plan_is_for_its_owner_alone(tmp_path):
+    """Its seed draws the training sets."""
+    planned(tmp_path, planner(), lambda: STACKS)
+    assert (tmp_path / "shadows.json").stat().st_mode & 0o077 == 0
+
+
 def test_strategy_and_groups_are_kept_and_not_chosen_again(tmp_path):
     first = planned(tmp_path / "run", planner(), lambda: STACKS)
     assert (first.strategy, first.groups) == (STACKS, [[0, 1, 2, 3], [4, 5, 6, 7]])

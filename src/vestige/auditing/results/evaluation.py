@@ -24,9 +24,10 @@ from vestige.auditing.results.every_target import (
     table_of_targets,
     values_of_targets,
 )
+from vestige.auditing.results.group_differences import difference_rows
 from vestige.auditing.results.inputs import AuditInputs, Scored
 from vestige.auditing.results.operating_points import OperatingPoint, Rule, natural_point, operating_points
-from vestige.auditing.results.partitions import partitions_of
+from vestige.auditing.results.partitions import Partition, partitions_of
 from vestige.auditing.results.risk_of_records import reliability_of_learnt, risk_of
 from vestige.auditing.results.rows import (
     Counts,
@@ -75,9 +76,11 @@ def evaluate(
     """
     units, options = audited.units, audited.options
     curves = _curves(audited)
-    rows, worst = _rows(audited, curves, progress)
+    parts = [(scored, partitions_of(audited, scored)) for scored in audited.scored]
+    rows, worst = _rows(audited, parts, curves, progress)
     progress("testing all attacks together", 0, 1)
     headline = headline_of(worst, options.headline_fpr)
+    between = difference_rows(audited, parts, curves, headline)
     alike, n_records = comparable_scores(
         units, list(audited.scores.values()), stream(options.seed, "equal numbers of records")
     )
@@ -98,7 +101,7 @@ def evaluate(
         threat_models=threat_models_of(audited),
         queries=queries,
         finding=finding,
-        results=_table(audited, [*rows, *worst, p_value_row(test.p_value, curves), *of_risk, *learnt]),
+        results=_table(audited, [*rows, *worst, p_value_row(test.p_value, curves), *of_risk, *learnt, *between]),
         records=_records(audited, risk),
         rocs=_bands(curves),
         targets=table_of_targets(of_targets),
@@ -142,15 +145,19 @@ def _of_targets(
     return values, spread_of(values, models.observed, effects), [] if promised is None else [promised]
 
 
-def _rows(audited: AuditInputs, curves: Mapping[str, Roc], progress: Progress) -> tuple[list[Row], list[Row]]:
+def _rows(
+    audited: AuditInputs,
+    parts: Sequence[tuple[Scored, Sequence[Partition]]],
+    curves: Mapping[str, Roc],
+    progress: Progress,
+) -> tuple[list[Row], list[Row]]:
     """Every row of every attack and group, and the rows of what is worst."""
     rows: list[Row] = []
     hidden: list[Row] = []
     group_curves: dict[tuple[str, str], Roc] = {}
     calls: dict[tuple[str, Rule], Counts] = {}
     groups: dict[str, set[str]] = {"worst_class": set(), "worst_group": set()}
-    for scored in audited.scored:
-        partitions = partitions_of(audited, scored)
+    for scored, partitions in parts:
         for attack in scored.attacks:
             progress("setting thresholds", list(curves).index(attack), len(curves))
             scores = scored.of(audited.scores[attack])

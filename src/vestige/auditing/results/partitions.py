@@ -25,6 +25,7 @@ class Partition:
 
     Attributes:
         names: Name of each group in the result table.
+        codes: Group of each record.
         units: Units of one group only; a subject with records in two groups is two of them.
         rows: Numbers of each group's units; where the sides' people have different numbers of records there, of those
             who can be compared.
@@ -34,6 +35,7 @@ class Partition:
     """
 
     names: tuple[str, ...]
+    codes: np.ndarray
     units: Units
     rows: list[np.ndarray]
     hidden: np.ndarray
@@ -99,13 +101,14 @@ def partitions_of(audited: AuditInputs, scored: Scored) -> list[Partition]:
     return [
         Partition(
             names=tuple(f"{name}={level}" for level in harmless_names(levels)),
+            codes=column.codes,
             units=units,
             rows=rows,
             hidden=of_column,
             min_cell=audited.options.min_cell,
             is_class=place == 0,
         )
-        for place, (name, (_, _, levels), (units, rows), of_column) in enumerate(
-            zip(names, groupings, taken_apart, hidden, strict=True)
+        for place, (name, (_, _, levels), column, (units, rows), of_column) in enumerate(
+            zip(names, groupings, columns, taken_apart, hidden, strict=True)
         )
     ]

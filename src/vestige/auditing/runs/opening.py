@@ -59,30 +59,35 @@ def open_run(folder: str | Path) -> FinishedAudit:
     )
 
 
-def write_page_anew(result: FinishedAudit, folder: Path) -> Path:
-    """Write the page of a finished run anew, and its digest.
+def write_page_anew(result: FinishedAudit, folder: Path, comparison: Path | None = None) -> Path:
+    """Write the pages of a finished run anew, the summary as a PDF too, and their digests.
 
     Args:
         result: The run, as it was read from the folder.
         folder: Of the run.
+        comparison: Folder of a comparison of defences; that of the run, if one lies there, if omitted.
 
     Returns:
         Path of the page.
 
     Raises:
-        OutputError: It cannot be written.
+        InputError: The comparison cannot be read.
+        OutputError: A page cannot be written.
     """
-    from vestige.report import write_page
+    from vestige.report import write_page, write_summary
+    from vestige.report.comparison_page import defences_compared
     from vestige.report.files import replacing
+    from vestige.report.summary import write_pdf
 
-    manifest = manifest_of(folder)
-    write_page(result, folder)
-    page = folder / "report.html"
+    manifest, defences = manifest_of(folder), defences_compared(comparison or folder)
+    write_page(result, folder, defences)
+    write_summary(result, folder, defences)
+    names = ["report.html", "summary.html", *(["summary.pdf"] if write_pdf(result, folder, defences) else [])]
     if "files" in manifest:
-        manifest["files"][page.name] = digest_of_file(page.read_bytes())
+        manifest["files"] |= {name: digest_of_file((folder / name).read_bytes()) for name in names}
         with replacing(folder / MANIFEST) as file:
             file.write((json.dumps(manifest, indent=2) + "\n").encode())
-    return page
+    return folder / names[0]
 
 
 _SAME = ("adversary", "threat_models", "finding", "rocs", "histograms", "spread", "power", "risk", "not_run")

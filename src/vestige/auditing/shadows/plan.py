@@ -164,6 +164,7 @@ def planned(
         folder.mkdir(parents=True, exist_ok=True)
         remove_left_behind(folder, PLAN)
         with half_written(folder, PLAN) as partial:
+            (partial / PLAN).touch(mode=0o600)  # the seed tells whoever has the records who trained which model
             (partial / PLAN).write_text(json.dumps({**text, "digest": _digest_of(text)}, indent=1) + "\n")
             (partial / PLAN).replace(path)
     return plan

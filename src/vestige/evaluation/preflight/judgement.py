@@ -35,5 +35,5 @@ def judged(name: str, validity: Validity, message: str, wrong: str, cure: str) -
         '10 records.'
     """
     if validity is Validity.VALID:
-        return Check(name, validity, f"{message}.")
+        return Check(name, Validity.VALID, f"{message}.")
     return Check(name, validity, f"{message}{wrong}.", cure)
