@@ -136,10 +136,10 @@ def _no_leak_sentence(headline: Headline, visible: float, crowd: str) -> str:
 
 def _undecided_sentence(fpr: float, visible: float, crowd: str, needed: str) -> str:
     seen = (
-        "no leak whatever would have been seen"
+        "it could not have noticed any leak"
         if math.isnan(visible)
-        else f"at {percent(fpr)} false positives it would have seen only a leak of {percent(visible)} of the {crowd} "
-        "or more (in 4 of 5 cases, wherever above the threshold)"
+        else f"at {percent(fpr)} false positives it would have noticed, in 4 of 5 cases, a leak of {percent(visible)} of "
+        f"the {crowd} or more, and could miss a smaller one"
     )
     return (
         f"No leak was shown, and this audit is too small to rule one out: {seen}; about {needed} on each side would "

@@ -122,10 +122,10 @@ def _print_notes(result: AuditResult, rows: Rows, fprs: list[str], console: Cons
     # A check that is VALID and yet warns, or says what was assumed, is seen nowhere else on a terminal.
     notes = [check.message for check in result.preflight.checks if check.message.startswith(("Warning", "Read: "))]
     if rows.get("worst", "roc", "auc"):
-        notes.append("worst: the largest over all attacks, its bounds hold for all at once.")
+        notes.append("worst: the largest value of all attacks; its interval allows for having chosen the largest.")
     cells = [rows.get(attack, "roc", f"tpr_at_fpr_{fpr}") for attack in rows.attacks for fpr in fprs]
     if any(cell and cell.status == Status.NOT_RESOLVABLE for cell in cells):
-        notes.append("needs n: resolvable from n nonmembers on, when 10 false positives are expected.")
+        notes.append("needs n: this rate needs n nonmembers, so that 10 false positives are expected.")
     if not math.isnan(result.finding.p_value):
         notes.insert(0, f"Familywise p-value: {wording.p_value(result.finding.p_value)}.")
     given, left_out = result.provenance.n_records, result.provenance.n_left_out

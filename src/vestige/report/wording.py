@@ -11,10 +11,9 @@ DASH = "–"
 HIDDEN = "hidden"
 
 AFTER_LEAK = (
-    "Which defence would help, and at what price? vestige compare-defences PLAN.toml --out DIR trains models under "
-    "each defence of your list, attacks all of them anew, and says what is still found and what accuracy is left. "
-    "PLAN.toml names all records ([data] records), how models are trained ([recipe]) and the defences, a table "
-    "[[defence]] each."
+    "Next: choose a defence and see its price. vestige compare-defences PLAN.toml --out DIR trains models under each "
+    "defence that you list, attacks them, and says what is still found and what accuracy is left. PLAN.toml names all "
+    "records ([data] records), how models are trained ([recipe]) and the defences, a table [[defence]] each."
 )
 """What to do once a leak was shown."""
 NO_DEFENCE = "no defence"
@@ -311,11 +310,11 @@ def small_cell(cell: Cell) -> str:
 
     Example:
         >>> small_cell(Cell(status="suppressed", definition="hidden: fewer than 20 units on a side, or ..."))
-        'fewer than 20, or masks one'
+        'fewer than 20, or would reveal a small group'
     """
     match = re.search(r"(?:fewer than|under) (\d+)", cell.definition)
     # A larger group may be hidden so that a small one cannot be found by subtraction.
-    return f"fewer than {match[1] if match else 10}, or masks one"
+    return f"fewer than {match[1] if match else 10}, or would reveal a small group"
 
 
 def listing(names: list[str]) -> str:
