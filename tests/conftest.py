@@ -8,15 +8,28 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
+from tests import checked_calls
 
 settings.register_profile("vestige", deadline=None)
 settings.load_profile("vestige")
+
+
+def pytest_addoption(parser):
+    """Types are checked at some calls of each test, or at every one."""
+    parser.addoption("--check-every-call", action="store_true", help="check the types of every call, at twice the time")
+
+
+def pytest_runtest_logstart():
+    """The first call of a function in each test is checked."""
+    checked_calls.begin_test()
 
 
 def pytest_configure(config):
     """Only tests marked `cuda` see a graphics card: the numbers of the others are those of a processor."""
     if config.option.markexpr != "cuda":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    if not config.option.check_every_call:
+        checked_calls.check_some_calls()
 
 
 @pytest.fixture(autouse=True)

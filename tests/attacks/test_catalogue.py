@@ -232,10 +232,32 @@ def test_what_is_known_of_reference_models_is_handed_and_never_the_target_s_memb
     assert "shadow models" in attack.needs
 
 
-@EVERY_WITH_REFERENCES
+ANY_REFERRED = given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-6, 1.0, 100.0]), n=st.integers(1, 30))
+
+
+@pytest.mark.parametrize("attack", [a for a in WITH_REFERENCES if not a.fit], ids=lambda a: a.name)
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-6, 1.0, 100.0]), n=st.integers(1, 30))
+@ANY_REFERRED
 def test_permuting_records_or_models_permutes_scores_or_nothing(attack, seed, scale, n):
+    check_permuted(attack, seed, scale, n)
+
+
+@pytest.mark.parametrize("attack", [a for a in WITH_REFERENCES if a.fit], ids=lambda a: a.name)
+@settings(max_examples=8, deadline=None)  # each fits three times; 40 take half a minute
+@ANY_REFERRED
+def test_permuting_records_or_models_permutes_fitted_scores_or_nothing(attack, seed, scale, n):
+    check_permuted(attack, seed, scale, n)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attack", [a for a in WITH_REFERENCES if a.fit], ids=lambda a: a.name)
+@settings(max_examples=40, deadline=None)
+@ANY_REFERRED
+def test_permuting_at_length(attack, seed, scale, n):
+    check_permuted(attack, seed, scale, n)
+
+
+def check_permuted(attack, seed, scale, n):
     n += 12 if attack.fit else 0  # pairs are read off training sets, which of few records coincide
     phi, shadow_phi, is_in, _ = referred(n, 1.0, np.random.default_rng(seed), scale=scale)
     records, models = np.random.default_rng(seed).permutation(n), np.random.default_rng(seed).permutation(len(is_in))
@@ -261,11 +283,18 @@ def test_a_planted_leak_points_at_the_members_whatever_the_difficulty_of_records
     assert roc(phi[member], phi[~member]).auc < 0.6  # their phi alone tells little
 
 
-@EVERY_WITH_REFERENCES
-def test_g12_without_a_leak_attacks_with_references_are_at_chance(attack):
+@pytest.mark.parametrize(
+    ("attack", "n_draws"),
+    [
+        *[pytest.param(a, 10 if a.fit else 40, id=a.name) for a in WITH_REFERENCES],
+        *[pytest.param(a, 40, id=f"{a.name}, long", marks=pytest.mark.slow) for a in WITH_REFERENCES if a.fit],
+    ],
+)
+def test_g12_without_a_leak_attacks_with_references_are_at_chance(attack, n_draws):
+    """Draws of what is fitted take the longest: 10 of them find an AUC that is off by 0.02, 40 by 0.01."""
     rng = np.random.default_rng(2)
     aucs = []
-    for _ in range(40):
+    for _ in range(n_draws):
         phi, shadow_phi, is_in, member = referred(1000, 0.0, rng)
         scores = score_referred(attack, phi, shadow_phi, is_in)
         aucs.append(roc(scores[member], scores[~member]).auc)

@@ -6,15 +6,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import Markup
 from threadpoolctl import threadpool_limits
+
+from vestige.report import page
+
+_FIGURE = page._figure
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _modest():
-    """One thread, which for small tables is the quickest; few points a curve: drawing is the report's to test."""
+    """One thread, which for small tables is the quickest; few points a curve, no picture: drawing is the report's."""
     with threadpool_limits(1), pytest.MonkeyPatch.context() as patch:
         patch.setattr("vestige.auditing.audit._CURVE_POINTS", 12, raising=False)
+        patch.setattr(page, "_figure", lambda *_: Markup("<svg></svg>"))
         yield
+
+
+@pytest.fixture
+def pictures(monkeypatch):
+    """Pages have their pictures here, as everywhere outside these tests."""
+    monkeypatch.setattr(page, "_figure", _FIGURE)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Models as people bring them: whichever way one is given, the audit says the same, and says what it assumed."""
 
+import itertools
 import tempfile
 
 import numpy as np
@@ -144,10 +145,23 @@ def test_texts_and_sparse_matrices_of_files_and_functions(tmp_path):
 # ------------------------------------------------------------------------------------ classes that no record has
 
 
+NAMES = {
+    "none": (None, "3"),
+    "letters": (np.array(list("abcd")), "d"),
+    "numbers": (np.array(["9", "10", "11", "12"]), "12"),
+}
+WAYS = ("object", "skops", "onnx", "onnx without names")
+# Every name with the object, every way with some names: a way gives names on or has none, whatever they are.
+QUICK = {*itertools.product(["object"], NAMES), *zip(WAYS[1:], ["letters", "numbers", "none"], strict=True)}
+
+
 @pytest.mark.parametrize(
-    ("names", "said"), [(None, "3"), (np.array(list("abcd")), "d"), (np.array(["9", "10", "11", "12"]), "12")]
+    ("way", "names", "said"),
+    [
+        pytest.param(way, *NAMES[names], id=f"{way}-{names}", marks=[] if (way, names) in QUICK else pytest.mark.slow)
+        for way, names in itertools.product(WAYS, NAMES)
+    ],
 )
-@pytest.mark.parametrize("way", ["object", "skops", "onnx", "onnx without names"])
 def test_a_class_that_no_record_has_is_taken_from_the_model(tmp_path, names, said, way):
     rare = np.where(np.arange(2 * N) < 6, 3, Y)
     labels = rare if names is None else names[rare]

@@ -460,6 +460,7 @@ def test_a_run_that_is_a_folder_of_its_own_disk_is_written_inside_it(result, tmp
 # ------------------------------------------------------------------------ a page that cannot be drawn
 
 
+@pytest.mark.usefixtures("pictures")
 def test_a_picture_that_cannot_be_drawn_is_told_on_the_page(result, tmp_path, monkeypatch):
     monkeypatch.setattr("vestige.report.renderer._SCRIPT", tmp_path / "nowhere.py")
     RENDERER._end()
@@ -484,6 +485,7 @@ def test_a_page_that_cannot_be_drawn_does_not_lose_the_run(result, tmp_path, mon
 NAMES = ["a\x07b", "red\x1b[31m", "turned\u202e", "\ufffe", "\x00", "x" * 5000, "x" * 5001, "\ud800"]
 
 
+@pytest.mark.usefixtures("pictures")
 def test_names_of_groups_and_classes_end_no_audit_and_move_no_terminal(tmp_path):
     z, y, m = logits_of(N, 1.0, seed=51)
     groups = {"wa\x1b[31mrd": np.array(NAMES)[np.arange(N) % len(NAMES)]}

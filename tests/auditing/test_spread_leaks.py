@@ -1,5 +1,7 @@
 """A leak in the spread: members' answers are steadier, or vary more, around one mean. It is real, and no mix-up."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -26,9 +28,15 @@ def of_two_classes(phi: np.ndarray) -> np.ndarray:
     return np.stack([expit(-phi), expit(phi)], axis=-1)
 
 
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("kind", [Phi, Probabilities])
-@pytest.mark.parametrize("spread", [0.4, 2.0])
+# Each spread and each kind once; all pairs, and another seed of each, take half a minute.
+QUICK = [(0.4, Probabilities, 0), (2.0, Phi, 0)]
+ALL = list(itertools.product([0.4, 2.0], [Phi, Probabilities], range(2)))
+
+
+@pytest.mark.parametrize(
+    ("spread", "kind", "seed"),
+    [case if case in QUICK else pytest.param(*case, marks=pytest.mark.slow) for case in ALL],
+)
 def test_members_steadier_or_noisier_are_a_leak_of_a_valid_test(spread, kind, seed):
     phi, member, shadow_phi, is_in = drawn(600, 16, spread, seed)
     given = (lambda values: values) if kind is Phi else of_two_classes

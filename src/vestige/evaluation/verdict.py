@@ -138,8 +138,8 @@ def _undecided_sentence(fpr: float, visible: float, crowd: str, needed: str) -> 
     seen = (
         "it could not have noticed any leak"
         if math.isnan(visible)
-        else f"at {percent(fpr)} false positives it would have noticed, in 4 of 5 cases, a leak of {percent(visible)} of "
-        f"the {crowd} or more, and could miss a smaller one"
+        else f"at {percent(fpr)} false positives it would have noticed, in 4 of 5 cases, a leak of {percent(visible)} "
+        f"of the {crowd} or more, and could miss a smaller one"
     )
     return (
         f"No leak was shown, and this audit is too small to rule one out: {seen}; about {needed} on each side would "

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import altair as alt
+from altair.utils.schemapi import debug_mode
 
 from vestige.core.curves import RocBand, ScoreHistogram
 from vestige.core.result import Finding, RiskSummary
@@ -72,7 +73,8 @@ def to_svg(chart: Any, name: str) -> str:
     Raises:
         NotDrawn: The renderer crashed, took too long or refused it.
     """
-    spec = chart.configure(**CONFIG).to_dict(validate=False)
+    with debug_mode(False):  # to hold our own settings against the schema takes longer than to draw with them
+        spec = chart.configure(**CONFIG).to_dict(validate=False)
     svg = RENDERER.svg(spec)
     # Vega counts its inner names on through the life of the process: number them anew, so that a page is repeatable.
     for i, inner in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg))):
@@ -115,9 +117,9 @@ def roc_chart(rocs: Sequence[RocBand], named: Sequence[str], finding: Finding) -
         .mark_line(color=GREY, strokeDash=[4, 4], strokeWidth=1)
         .encode(x=x, y=y),
         band.mark_area(interpolate="step-after", opacity=0.16, color=COLOURS[0], clip=True).encode(
-            x=x, y=alt.Y("lower:Q"), y2="upper:Q"
+            x=x, y=alt.Y("lower:Q"), y2=alt.Y2("upper:Q")
         ),
-        thin.encode(x=x, y=y, detail="attack:N"),
+        thin.encode(x=x, y=y, detail=alt.Detail("attack:N")),
         lines.encode(x=x, y=y, **by_name("attack:N", names)),
         *_names_at_lines(curves, names, max(floor, start), start),
         *_best(rocs, named, start, x),
@@ -193,7 +195,9 @@ def thresholds_chart(rows: Rows) -> Any:
     bounded = [point for point in points if point["lower"] is not None]
     return alt.layer(
         _rule_at(0.5),
-        data(bounded).mark_rule(strokeWidth=1.6).encode(x="lower:Q", x2="upper:Q", y=y, yOffset=offset, stroke=stroke),
+        data(bounded)
+        .mark_rule(strokeWidth=1.6)
+        .encode(x=alt.X("lower:Q"), x2=alt.X2("upper:Q"), y=y, yOffset=offset, stroke=stroke),
         data(points)
         .mark_point(size=55, strokeWidth=1.5, opacity=1)
         .encode(x=x, y=y, yOffset=offset, stroke=stroke, fill=fill, shape=shape),
@@ -257,15 +261,15 @@ def groups_chart(rows: Rows, groups: Sequence[str], attack: str) -> Any:
     domain = alt.Scale(domain=_around(points, 0.5), nice=False, zero=False)
     x = alt.X("value:Q", title="Area under the ROC (0.5 is guessing)", scale=domain, axis=alt.Axis(tickCount=8))
     return alt.layer(
-        data(points).mark_bar(color=COLOURS[4], height={"band": 0.62}).encode(x=x, x2=alt.datum(0.5), y=y),
-        data(points).mark_rule(color=INK, strokeWidth=1.5).encode(x="lower:Q", x2="upper:Q", y=y),
+        data(points).mark_bar(color=COLOURS[4], height={"band": 0.62}).encode(x=x, x2=alt.X2Datum(0.5), y=y),
+        data(points).mark_rule(color=INK, strokeWidth=1.5).encode(x=alt.X("lower:Q"), x2=alt.X2("upper:Q"), y=y),
         _rule_at(0.5),
     ).properties(width=560, height=alt.Step(26))
 
 
 def data(points: Sequence[Point]) -> alt.Chart:
-    """Return a chart of these points, without a mark yet."""
-    return alt.Chart(alt.Data(values=list(points)))  # type: ignore[no-untyped-call]
+    """Return a chart of these points, without a mark yet. A tuple: Altair copies every point of a list at each step."""
+    return alt.Chart(alt.Data(values=tuple(points)))  # type: ignore[no-untyped-call]
 
 
 def _or_null(value: float) -> float | None:
@@ -307,12 +311,16 @@ def _log_axis(start: float) -> Point:
 def _unresolved(floor: float, start: float) -> list[alt.Chart]:
     """Grey what fewer than 10 false positives would decide."""
     corner = [{"from": start, "to": floor, "top": 1.0, "bottom": start}]
-    area = data(corner).mark_rect(color=PALE, opacity=0.75).encode(x="from:Q", x2="to:Q", y="bottom:Q", y2="top:Q")
+    area = (
+        data(corner)
+        .mark_rect(color=PALE, opacity=0.75)
+        .encode(x=alt.X("from:Q"), x2=alt.X2("to:Q"), y=alt.Y("bottom:Q"), y2=alt.Y2("top:Q"))
+    )
     words = ["Not resolvable:", "fewer than 10", "false positives", "expected"]
     label = (
         data(corner)
         .mark_text(align="left", baseline="top", dx=8, dy=8, color=GREY, fontSize=11, text=words, lineHeight=14)
-        .encode(x="from:Q", y="top:Q")
+        .encode(x=alt.X("from:Q"), y=alt.Y("top:Q"))
     )
     return [area, label]
 
@@ -328,7 +336,7 @@ def _names_at_lines(curves: Sequence[Point], names: list[str], at: float, start:
     for name in sorted(heights, key=lambda name: -heights[name]):
         last = min(heights[name] + room / 2, last - room)
         points.append({"attack": name, "fpr": at, "tpr": max(math.exp(last), start)})
-    place = {"x": alt.X("fpr:Q"), "y": alt.Y("tpr:Q"), "text": "attack:N"}
+    place = {"x": alt.X("fpr:Q"), "y": alt.Y("tpr:Q"), "text": alt.Text("attack:N")}
     text: dict[str, Any] = {"align": "left", "dx": 6, "fontSize": 12, "fontWeight": 600}
     behind = data(points).mark_text(**text, stroke="white", strokeWidth=3).encode(**place)
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
@@ -342,7 +350,9 @@ def _best(rocs: Sequence[RocBand], named: Sequence[str], start: float, x: alt.X)
     points = [point for point in points if point["fpr"] >= start and point["tpr"] >= start]
     marks: list[alt.Chart] = []
     if points:
-        marks.append(data(points).mark_point(color=INK, size=60, strokeWidth=1.5, opacity=1).encode(x=x, y="tpr:Q"))
+        marks.append(
+            data(points).mark_point(color=INK, size=60, strokeWidth=1.5, opacity=1).encode(x=x, y=alt.Y("tpr:Q"))
+        )
     return marks
 
 
@@ -351,9 +361,11 @@ def _headline(finding: Finding, x: alt.X) -> list[alt.Chart]:
     if math.isnan(finding.fpr) or math.isnan(finding.tpr) or finding.tpr <= 0:
         return []
     point = {"fpr": finding.fpr, "tpr": finding.tpr, "lower": finding.tpr_lb, "upper": finding.tpr_ub}
-    layers = [data([point]).mark_point(filled=True, color=INK, size=70, opacity=1).encode(x=x, y="tpr:Q")]
+    layers = [data([point]).mark_point(filled=True, color=INK, size=70, opacity=1).encode(x=x, y=alt.Y("tpr:Q"))]
     if finding.tpr_lb > 0 and not math.isnan(finding.tpr_ub):
-        layers.append(data([point]).mark_rule(color=INK, strokeWidth=2).encode(x=x, y="lower:Q", y2="upper:Q"))
+        layers.append(
+            data([point]).mark_rule(color=INK, strokeWidth=2).encode(x=x, y=alt.Y("lower:Q"), y2=alt.Y2("upper:Q"))
+        )
     return layers
 
 
@@ -373,7 +385,7 @@ def _legend(columns: int) -> alt.Legend:
 
 def _rule_at(value: float) -> alt.Chart:
     line = data([{"at": value}]).mark_rule(color=GREY, strokeDash=[4, 4], strokeWidth=1)
-    rule: alt.Chart = line.encode(x="at:Q")
+    rule: alt.Chart = line.encode(x=alt.X("at:Q"))
     return rule
 
 

@@ -35,19 +35,22 @@ def scored(seed: int, leak: float) -> tuple[np.ndarray, ReferenceScores]:
     return keep, score_with(references, target)
 
 
-@pytest.mark.parametrize("place", ["scores", "known_scores"])
-def test_no_attack_finds_members_where_nothing_leaks(place):
-    """Of the target, and of the first reference model, on which thresholds are set."""
+@pytest.mark.parametrize(("n_draws", "within"), [(25, 5), pytest.param(120, 4, marks=pytest.mark.slow)])
+def test_no_attack_finds_members_where_nothing_leaks(n_draws, within):
+    """Of the target, and of the first reference model, on which thresholds are set.
+
+    Counts of models give all members away, so that few draws find a part of them: 25 an AUC that is off by 0.04.
+    """
     aucs: dict[str, list[float]] = {}
-    for seed in range(120):
+    for seed in range(n_draws):
         keep, scores = scored(seed, leak=0.0)
-        member = keep[0 if place == "scores" else 1]
         for one in scores.attacks.played:
-            s = getattr(one, place)
-            aucs.setdefault(one.attack.name, []).append(roc(s[member], s[~member]).auc)
-    assert set(CHECKED) <= set(aucs)
+            for place, member in (("scores", keep[0]), ("known_scores", keep[1])):
+                s = getattr(one, place)
+                aucs.setdefault(f"{one.attack.name}, {place}", []).append(roc(s[member], s[~member]).auc)
+    assert {f"{name}, scores" for name in CHECKED} <= set(aucs)
     for name, values in aucs.items():
-        assert abs(np.mean(values) - 0.5) < 4 * np.std(values) / len(values) ** 0.5, name
+        assert abs(np.mean(values) - 0.5) < within * np.std(values) / len(values) ** 0.5, name
 
 
 def test_counts_alone_would_have_found_every_member():

@@ -76,13 +76,15 @@ def test_classes_of_a_shadow_in_another_order_are_put_in_the_target_s():
     np.testing.assert_allclose(one.records["nn_shokri"], other.records["nn_shokri"], rtol=1e-6)
 
 
+@pytest.mark.parametrize("n_draws", [2, pytest.param(6, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("attack", [*NETWORKS, "attack_p"])
-def test_nothing_is_learnt_where_there_is_nothing(attack):
+def test_nothing_is_learnt_where_there_is_nothing(attack, n_draws):
+    """What learns and judges on the same records is far off with two draws already."""
     aucs = []
-    for seed in range(6):
+    for seed in range(n_draws):
         result = audit(predictions(300, 0.0, seed), attacks=[attack])
         aucs.append(row(result, attack=attack, metric="auc", group="all").value)
-    assert np.mean(aucs) == pytest.approx(0.5, abs=4 * np.sqrt(301 / (12 * 150 * 150) / 6))
+    assert np.mean(aucs) == pytest.approx(0.5, abs=4 * np.sqrt(301 / (12 * 150 * 150) / n_draws))
 
 
 def test_a_network_of_copies_learns_from_the_shadow_s():

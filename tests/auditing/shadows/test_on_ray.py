@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+import pytest
 from tests.auditing.small_models import plan_of, signals, table
 from tests.training.executors.nodes import add_node, ray_nodes
 
@@ -28,6 +29,8 @@ def recipe(log):
 """
 
 
+# Without the mark: tests/training/executors/test_ray_cluster.py kills a node, test_killed.py a run that trains.
+@pytest.mark.slow
 def test_a_node_killed_while_training_changes_no_number(tmp_path, monkeypatch):
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "users_networks.py").write_text(_PROJECT)

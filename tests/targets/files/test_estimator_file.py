@@ -1,5 +1,7 @@
 """An estimator in a skops file answers as it did; a file of other types is refused by their names."""
 
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -121,3 +123,12 @@ def test_a_type_that_would_be_called_is_refused(tmp_path):
             archive.writestr(name, content)
     with pytest.raises(UnsupportedModelError, match=r"found subprocess.Popen; nothing was loaded"):
         open_skops(path, None, 3, None)
+
+
+def test_skops_is_imported_without_torch_which_can_be_imported_later():
+    code = (
+        "import sys, importlib.util, vestige.targets.files.skops_alone\n"
+        "print('skops.io' in sys.modules, 'torch' in sys.modules, importlib.util.find_spec('torch') is not None)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["True", "False", "True"]

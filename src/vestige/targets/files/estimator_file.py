@@ -41,7 +41,7 @@ class EstimatorApart(ModelApart):
     """
 
     def __init__(self, path: Path, answers: AnswerFormat | None, n_classes: int, classes: ClassNames) -> None:
-        super().__init__("skops.io", open_skops, path, answers, n_classes, classes)
+        super().__init__("vestige.targets.files.skops_alone", open_skops, path, answers, n_classes, classes)
         self.estimator = _loaded(path)
 
 
