@@ -86,13 +86,13 @@ def test_what_the_page_recommends_is_what_was_measured():
 
 
 def test_eight_models_against_the_ceiling_of_others_with_128():
-    """A plain form of the claim; where fewer than 128 models were trained it says nothing."""
+    """A plain form of the claim; where fewer than 128 models were trained, on MNIST 64, it says nothing."""
     claims = {name: study["claims"][-1] for name, study in STORED.items()}
     location = STORED["location30"]
     ours, theirs = _pairs(location, "learnt_ratio", 8), _pairs(location, "empirical_bayes_online", 128)
     assert claims["location30"]["value"] == pytest.approx(np.mean(ours) - 0.95 * np.mean(theirs), abs=1e-5)
     for name, claim in claims.items():
-        is_comparable = STORED[name]["n_models"] >= 130
+        is_comparable = STORED[name]["n_models"] >= (66 if name == "mnist" else 130)
         assert (claim["verdict"] != Verdict.NOT_COMPARABLE) == is_comparable
 
 
@@ -116,7 +116,7 @@ def test_few_pairs_conclude_nothing():
         for row in study["rows"]
     ]
     verdicts = {claim["verdict"] for claim in judged(claims_of(study | {"rows": few}))}
-    assert verdicts == {Verdict.UNDECIDED, Verdict.NOT_COMPARABLE}
+    assert verdicts == {Verdict.UNDECIDED}
     assert claims_of(study | {"rows": [row for row in study["rows"] if row["n_shadows"] < 8]}) == []
 
 
