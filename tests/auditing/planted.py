@@ -42,6 +42,12 @@ def rows(result: AuditResult, **wanted: Any) -> pd.DataFrame:
     return table
 
 
+def of_attack(result: AuditResult, name: str) -> pd.DataFrame:
+    """The rows of an attack that are there whatever else was played: not differences, which are of the strongest."""
+    found = rows(result, attack=name)
+    return found[~found["metric"].str.startswith("difference_")]
+
+
 def row(result: AuditResult, **wanted: Any) -> Any:
     """The one such row."""
     found = rows(result, **wanted)

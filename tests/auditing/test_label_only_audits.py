@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
-from tests.auditing.planted import row
+from tests.auditing.planted import of_attack, row
 
 from vestige import Predictions, Querying, Records, ShadowTraining, SklearnRecipe, audit
 from vestige.auditing.files.audit_file import audit_file_of
@@ -183,9 +183,8 @@ def test_the_search_that_serves_both_gives_the_distances_of_one_alone(by_distanc
         tree(both["members"]), **both, querying=alone, adversary=training, attacks=["correctness", "boundary_distance"]
     )
     np.testing.assert_array_equal(result.records["boundary_distance"], by_distance.records["boundary_distance"])
-    of = "attack == 'boundary_distance'"
     columns = ["threshold", "metric", "group", "value", "lower", "upper"]
-    one, other = (r.results.query(of)[columns].reset_index(drop=True) for r in (result, by_distance))
+    one, other = (of_attack(r, "boundary_distance")[columns].reset_index(drop=True) for r in (result, by_distance))
     assert one.equals(other)
 
 

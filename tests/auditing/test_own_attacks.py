@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.auditing.planted import logits_of, rows, softmax
+from tests.auditing.planted import logits_of, of_attack, rows, softmax
 from tests.auditing.small_models import bayes
 
 from vestige import Attack, Options, Predictions, Records, References, Shadow, ShadowTraining, audit
@@ -72,7 +72,7 @@ def everything():
 
 
 def numbers(result, attack: str) -> pd.DataFrame:
-    return rows(result, attack=attack).drop(columns=["attack", "definition"]).reset_index(drop=True)
+    return of_attack(result, attack).drop(columns=["attack", "definition"]).reset_index(drop=True)
 
 
 # ------------------------------------------------------------------------------- treated as ours

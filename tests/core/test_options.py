@@ -18,6 +18,8 @@ def test_the_defaults_are_the_documented_ones():
         "headline_fpr": None,
         "seed": 0,
         "name": "target",
+        "purpose": None,
+        "author": None,
     }
 
 

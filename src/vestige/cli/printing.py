@@ -81,7 +81,7 @@ def complain(message: str) -> None:
 
 def print_table(
     header: Sequence[str],
-    rows: Sequence[Sequence[str | float]],
+    rows: Sequence[Sequence[str | int | float]],
     numbers: Sequence[str] = (),
     *,
     as_json: bool = False,

@@ -343,8 +343,8 @@ def numbers_of(result: AuditResult) -> dict[str, np.ndarray]:
     found = {}
     for name in ("results", "records", "targets"):
         table = getattr(result, name)
-        if name == "results":  # accuracies at other priors came after the numbers were stored
-            table = table[~table["metric"].str.startswith("accuracy_at_prior_")]
+        if name == "results":  # these rows came after the numbers were stored
+            table = table[~table["metric"].str.startswith(("accuracy_at_prior_", "difference_"))]
         table = table.reset_index(drop=True)
         keys = [column for column in table.columns if column in KEYS and column != "status"]
         found[f"{name}:key"] = np.array(["|".join(map(str, row)) for row in table[keys].itertuples(index=False)])

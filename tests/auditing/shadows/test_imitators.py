@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.auditing.planted import of_attack
 from tests.auditing.small_models import table, torch_recipe
 
 from vestige import Querying, ShadowTraining, SklearnRecipe, audit, audit_recipe
@@ -70,7 +71,7 @@ def test_both_attacks_are_played_and_say_what_they_learnt(tmp_path):
     learnt = {one.attack: one for one in result.provenance.learnt}["learnt_ratio_with_imitators"]
     assert (learnt.n_models, learnt.n_rows) == (2, 240)
     without = audited(tmp_path, imitators=None)
-    of_lira = [r.results[r.results.attack == "lira_online"].reset_index(drop=True) for r in (result, without)]
+    of_lira = [of_attack(r, "lira_online").reset_index(drop=True) for r in (result, without)]
     pd.testing.assert_frame_equal(*of_lira)
 
 

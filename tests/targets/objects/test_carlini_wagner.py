@@ -103,5 +103,5 @@ def test_inputs_outside_of_the_bounds_are_refused():
 def test_without_foolbox_the_cure_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "foolbox", None)
     layer, x, _ = _plane()
-    with pytest.raises(UnsupportedModelError, match=r"vestige\[whitebox\]"):
+    with pytest.raises(UnsupportedModelError, match=r"pip install .foolbox>="):
         carlini_wagner_distances(layer, x, np.zeros(20, dtype=int), 2, (0, 1))
