@@ -71,8 +71,8 @@ def test_both_attacks_are_played_and_say_what_they_learnt(tmp_path):
     learnt = {one.attack: one for one in result.provenance.learnt}["learnt_ratio_with_imitators"]
     assert (learnt.n_models, learnt.n_rows) == (2, 240)
     without = audited(tmp_path, imitators=None)
-    of_lira = [of_attack(r, "lira_online").reset_index(drop=True) for r in (result, without)]
-    pd.testing.assert_frame_equal(*of_lira)
+    one, other = (of_attack(r, "lira_online").reset_index(drop=True) for r in (result, without))
+    pd.testing.assert_frame_equal(one, other)
 
 
 def test_imitators_are_those_of_a_plain_loop(tmp_path, monkeypatch):

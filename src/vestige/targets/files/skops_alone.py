@@ -1,14 +1,14 @@
 """skops, imported without torch: it lists all of scikit-learn, whose adapter of torch takes 1.4 s and is not needed."""
 
 import sys
-from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
+from typing import Any
 
 
 class _NoTorch(MetaPathFinder):
     """Says that torch is not there, as where it is not installed."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: object = None) -> None:
+    def find_spec(self, fullname: str, path: Any, target: object = None) -> None:
         if fullname == "torch":
             raise ModuleNotFoundError("torch is left out here", name=fullname)
 
