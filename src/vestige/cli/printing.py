@@ -97,10 +97,10 @@ def print_table(
     if as_json:
         print(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=1))
         return
-    rows = [[cell if isinstance(cell, str) else f"{cell:,}" for cell in row] for row in rows]
+    cells = [[cell if isinstance(cell, str) else f"{cell:,}" for cell in row] for row in rows]
     if not sys.stdout.isatty():
-        for row in (header, *rows):
-            print("\t".join(map(str, row)))
+        for line in (header, *cells):
+            print("\t".join(line))
         return
     from rich.console import Console
     from rich.table import Table
@@ -108,6 +108,6 @@ def print_table(
     table = Table(box=None, pad_edge=False)
     for name in header:
         table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(str, row), style="dim" if "no" in row else None)
+    for line in cells:
+        table.add_row(*line, style="dim" if "no" in line else None)
     Console().print(table)

@@ -50,8 +50,7 @@ def what_was_tested(result: AuditResult) -> str:
     rows = Rows(result.results)
     cells = [cell for name in rows.attacks if (cell := rows.get(name, "roc", "auc"))]
     most = max(cells, key=lambda cell: cell.n_nonmembers or 0, default=Cell())
-    what = _crowd(result)
-    many = (_PEOPLE if what == "people" else _RECORDS)[0]
+    many, _, _ = _crowd(result)
     sizes = f"{wording.count(most.n_members)} {many} trained the model from {wording.count(most.n_nonmembers)} others"
     n = len(rows.attacks)
     how, _, _ = result.adversary.sentence.rpartition("; ")
@@ -61,8 +60,9 @@ def what_was_tested(result: AuditResult) -> str:
     )
 
 
-def _crowd(result: AuditResult) -> str:
-    return "people" if Rows(result.results).unit == "subject" else "records"
+def _crowd(result: AuditResult) -> tuple[str, str, str]:
+    """Words for many who trained the model, for one, and for one who did not."""
+    return _PEOPLE if Rows(result.results).unit == "subject" else _RECORDS
 
 
 def _reasons(result: AuditResult) -> list[Check]:
@@ -84,9 +84,9 @@ def found(result: AuditResult) -> str:
     """Return the finding in natural frequencies, beside what guessing would find."""
     if result.validity is Validity.CONFOUNDED:
         return "What the attacks found may have reasons outside the model, so no number is given here."
-    finding, what = result.finding, _crowd(result)
+    finding = result.finding
     base = 100 if math.isnan(finding.fpr) or finding.fpr >= 0.01 else round(1 / finding.fpr)
-    many, one, other = _PEOPLE if what == "people" else _RECORDS
+    many, one, other = _crowd(result)
     of = f"Of {base:,} {many} trained the model"
     guess = wording.frequency(base * finding.fpr)
     wrong = f"wrongly naming {guess} of {base:,} others. Somebody who guesses finds {guess} of {base:,}."

@@ -53,7 +53,8 @@ def with_labels(members: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
     """
     if "record" not in members:
         return members
-    known = list(records.columns[records.columns.get_loc("id") + 1 : records.columns.get_loc("member")])  # type: ignore[operator]
+    columns = list(records.columns)
+    known = columns[columns.index("id") + 1 : columns.index("member")]
     told = records.set_index("id").loc[members["record"], known].reset_index(drop=True)
     names = [f"group {name}" if name in members else name for name in known]
     return pd.concat([members[["record"]], told.set_axis(names, axis=1), members.drop(columns="record")], axis=1)
