@@ -578,6 +578,7 @@ def test_random_digits_are_not_taken_for_rounded_ones():
         ("shadow", r"write adversary=vestige\.Shadow"),
         ("references", r"write adversary=vestige\.References"),
         ("training", r"write adversary=vestige\.ShadowTraining"),
+        ("seed", r"write options=vestige\.Options\(seed=\.\.\.\)"),
         ("advesary", r"you may mean adversary\."),
     ],
 )

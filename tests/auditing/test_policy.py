@@ -56,10 +56,13 @@ def test_a_condition_is_read(text, expected):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_a_gate_can_name_is_in_the_table(leaking, metric):
-    policy = parse_policy(f"{metric}.upper > 0.5")
+    is_difference = metric.startswith("difference_")
+    policy = parse_policy(f"{metric}.upper{'[worst_class]' if is_difference else ''} > 0.5")
     assert isinstance(policy, Limit)
     assert policy.metric == metric
-    assert len(leaking.results[(leaking.results["metric"] == metric) & (leaking.results["attack"] == "worst")])
+    # A difference has a row where both sides resolve it; the number itself always has one.
+    assert set(rows(leaking, attack="worst", metric=metric.removeprefix("difference_"))["group"]) >= {"all"}
+    assert not rows(leaking, metric="difference_auc").empty
 
 
 BAD = [
@@ -99,6 +102,12 @@ def test_what_is_no_condition_is_refused(text):
 def test_a_condition_that_can_never_hold_is_refused(text):
     """Rates are fractions: `> 3`, meant as 3 %, would let every model pass."""
     with pytest.raises(InputError):
+        parse_policy(text)
+
+
+@pytest.mark.parametrize("text", ["difference_auc.upper > 0.1", "confidence:difference_tpr_at_fpr_0.1.lower > 0"])
+def test_a_difference_needs_the_group_whose_it_is(text):
+    with pytest.raises(InputError, match=r"Expected a group .* found none; write \[COLUMN=VALUE\]"):
         parse_policy(text)
 
 

@@ -157,6 +157,16 @@ def test_purpose_and_author_of_the_command_line_stand_on_the_page(vestige, runs,
     assert "A. Author" in page
 
 
+def test_an_index_names_no_finding_of_a_confounded_test(vestige, tmp_path):
+    table = tmp_path / "confounded.csv"
+    rows = [f"{n},0,{int(n < 60)},{0.9 if n < 60 else 0.6},{0.1 if n < 60 else 0.4}" for n in range(120)]
+    table.write_text("\n".join(["admitted,label,member,prob_0,prob_1", *rows]))
+    assert vestige("audit", table, "--order", "admitted", "--out", tmp_path / "runs" / "one").code == 0
+    [found] = json.loads(vestige("view", tmp_path / "runs", "--json").out)
+    assert (found["validity"], found["finding"]) == ("CONFOUNDED", "no finding")
+    assert "LEAK" not in (tmp_path / "runs" / "index.html").read_text()
+
+
 def test_an_index_links_to_every_run_and_says_what_cannot_be_read(vestige, runs):
     folder = runs[0].parent
     spoilt = folder / "<b>spoilt"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -35,12 +35,13 @@ from vestige.report.progress import progress_bar
 from vestige.targets.access import embeddings_of
 from vestige.training.accounting import Privacy
 
-FORMER = {
+ELSEWHERE = {
     "shadow": "adversary=vestige.Shadow(predictions)",
     "references": "adversary=vestige.References(...)",
     "training": "adversary=vestige.ShadowTraining(recipe, n_models=...)",
+    **{option.name: f"options=vestige.Options({option.name}=...)" for option in fields(Options)},
 }
-"""Arguments of versions before this one, and what to write now."""
+"""What is no argument of its own: arguments of versions before this one, and options; and what to write."""
 
 
 def audit(
@@ -113,7 +114,8 @@ def audit(
         likelihood ratio).
     """
     for name in columns.keys() - COLUMNS:
-        cure = f"write {FORMER[name]}" if name in FORMER else nearest(name, [*signature(audit).parameters, *COLUMNS])
+        known = [*signature(audit).parameters, *COLUMNS]
+        cure = f"write {ELSEWHERE[name]}" if name in ELSEWHERE else nearest(name, known)
         raise InputError(f"Expected an argument that audit has, found {name}; {cure}.")
     if run is not None:
         from vestige.auditing.run_folder import prepare

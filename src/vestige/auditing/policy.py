@@ -19,9 +19,11 @@ from vestige.evaluation.intervals import nonmembers_needed
 if TYPE_CHECKING:
     import pandas as pd
 
+_DIFFERENCE = "difference_"
+_OF_CURVES = ("auc", *(f"tpr_at_fpr_{f:g}" for f in FPRS))
 METRICS = (
-    "auc",
-    *(f"tpr_at_fpr_{f:g}" for f in FPRS),
+    *_OF_CURVES,
+    *(f"{_DIFFERENCE}{metric}" for metric in _OF_CURVES),
     "balanced_accuracy",
     "precision",
     "recall",
@@ -136,6 +138,11 @@ def parse_policy(text: str, own: Sequence[str] = ()) -> Policy:
         raise InputError(f"Expected an attack in {text!r}, found {attack}, which is none; {nearest(attack, names)}.")
     if match["metric"] not in METRICS:
         raise InputError(f"Expected a metric among {', '.join(METRICS)} in {text!r}, found {match['metric']}.")
+    if match["metric"].startswith(_DIFFERENCE) and match["group"] is None:
+        raise InputError(
+            f"Expected a group after {match['metric']}.{match['bound']} in {text!r}, found none; write [COLUMN=VALUE], "
+            "[class=NAME], [worst_group] or [worst_class], whose difference from all other records is meant."
+        )
     limit = _number(text, match)
     if limit == 1 and match["comparison"] == ">":
         raise _impossible(text, limit)
@@ -177,7 +184,8 @@ class Limit:
 
     Attributes:
         text: The condition as written.
-        attack: The attack it names; `worst` reads the worst of all, with simultaneous bounds.
+        attack: The attack it names; `worst` reads the worst of all, with simultaneous bounds, or of differences
+            between groups the attack whose they are.
         metric: A name of `METRICS`.
         bound: `value`, `lower` or `upper`.
         group: Which units: `all`, `class=NAME`, `GROUP=VALUE`, `worst_class` or `worst_group`.
@@ -197,15 +205,14 @@ class Limit:
         """Judge the largest such number of a result."""
         table = result.results
         rows = table[
-            (table["attack"] == self.attack)
-            & (table["metric"] == self.metric)
-            & (table["group"] == self.group)
+            self._is_meant(table)
+            & self._is_in_group(table["group"])
             & table["threshold"].isin(["roc", "any"])  # of several thresholds, the worst with simultaneous bounds
         ]
         usable = rows[(rows["status"] == str(Status.OK)) & rows[self.bound].notna()]
         worst = float(usable[self.bound].max())
         of = "" if self.group == "all" else f" of {self.group}"
-        shown = f"{self.attack} {self.metric}.{self.bound}{of} is {worst:.4g}"
+        shown = f"{next(iter(rows['attack']), self.attack)} {self.metric}.{self.bound}{of} is {worst:.4g}"
         if rows.empty:
             return _undecided(self.text, f"{self.attack} has no {self.metric}{of}{self._known_groups(table)}")
         if len(usable) < len(rows):
@@ -216,9 +223,26 @@ class Limit:
             return _undecided(self.text, "an attack scores members lower than others")
         return Judgement(Outcome.PASSED, f"'{self.text}' does not hold: {shown}.")
 
+    def _is_meant(self, table: "pd.DataFrame") -> "pd.Series[bool]":
+        """Rows of the number, of the attack; differences between groups are those of one attack, the strongest."""
+        of_metric = table["metric"] == self.metric
+        if self._is_difference and self.attack == "worst":
+            return of_metric
+        return of_metric & (table["attack"] == self.attack)
+
+    def _is_in_group(self, groups: "pd.Series[str]") -> "pd.Series[bool]":
+        """The group that was named; no row says which difference is the worst, so all are read."""
+        if self._is_difference and self.group in ("worst_class", "worst_group"):
+            return groups.str.startswith("class=") == (self.group == "worst_class")
+        return groups == self.group
+
+    @property
+    def _is_difference(self) -> bool:
+        return self.metric.startswith(_DIFFERENCE)
+
     def _known_groups(self, table: "pd.DataFrame") -> str:
         """Groups of which the attack has the number, where it is not known of the group that was named."""
-        those = table[(table["attack"] == self.attack) & (table["metric"] == self.metric)]["group"].unique().tolist()
+        those = table[self._is_meant(table)]["group"].unique().tolist()
         return f"; {nearest(self.group, those)}" if self.group != "all" and those else ""
 
     def _why_unusable(self, rows: "pd.DataFrame") -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import vestige
+from vestige.auditing.policy import Outcome, judge, parse_policy
 from vestige.auditing.results.group_differences import differences_of
 from vestige.core.outputs import Logits
 from vestige.evaluation.intervals import auc_interval, tpr_at_fpr_bounds
@@ -62,6 +63,29 @@ def test_a_group_that_is_easier_to_find_is_found(result):
     found = rows_of(result)
     assert found.loc[("difference_auc", "ward=1"), "lower"] > 0.1
     assert (found.loc["difference_auc"].drop(index="ward=1").lower < 0).all()
+
+
+def test_a_gate_reads_the_largest_of_all_that_are_shown(result):
+    """No row of its own says which difference is the worst."""
+    lower = rows_of(result).loc["difference_auc", "lower"]
+    limit = lower["ward=1"]
+    for group in ("ward=1", "worst_group"):
+        broken = judge(parse_policy(f"difference_auc.lower[{group}] > {limit - 1e-6:.8f}"), result)
+        assert broken.outcome is Outcome.BROKEN
+        assert f"loss difference_auc.lower of {group} is {limit:.4g}" in broken.reason
+        passed = judge(parse_policy(f"difference_auc.lower[{group}] > {limit + 1e-6:.8f}"), result)
+        assert passed.outcome is Outcome.PASSED
+    classes = lower[[name for name in lower.index if name.startswith("class=")]]
+    assert classes.max() < limit
+    assert judge(parse_policy("difference_auc.lower[worst_class] > 0.05"), result).outcome is Outcome.PASSED
+
+
+def test_a_gate_cannot_decide_by_a_difference_that_is_not_there(result):
+    hidden = judge(parse_policy("difference_auc.lower[ward=4] > 0.1"), result)
+    assert hidden.outcome is Outcome.UNDECIDED
+    assert "ward=1" in hidden.reason
+    of_another = judge(parse_policy("correctness:difference_auc.lower[ward=1] > 0.1"), result)
+    assert of_another.outcome is Outcome.UNDECIDED
 
 
 def test_groups_that_do_not_resolve_the_rate_of_the_finding_have_no_row_of_it(result):

@@ -7,6 +7,7 @@ from pathlib import Path
 from vestige.auditing.run_folder import MANIFEST
 from vestige.auditing.runs.opening import open_run
 from vestige.core.errors import InputError, RunFolderError
+from vestige.core.result import Validity
 from vestige.report.files import replacing
 from vestige.report.index_page import render_index
 
@@ -20,7 +21,7 @@ class Entry:
         target: What the results call the model; empty where the run cannot be read.
         date: When it was made.
         validity: Answer 1; empty where the run cannot be read.
-        finding: Answer 3, or why the run cannot be read.
+        finding: Answer 3; none of a test that is CONFOUNDED. Or why the run cannot be read.
     """
 
     name: str
@@ -76,5 +77,5 @@ def _entry(place: Path, folder: Path) -> Entry:
         target=str(opened.results["target"].iloc[0]) if len(opened.results) else "",
         date=opened.provenance.created[:19].replace("T", " "),
         validity=str(opened.validity),
-        finding=opened.finding.answer,
+        finding="no finding" if opened.validity is Validity.CONFOUNDED else opened.finding.answer,
     )
