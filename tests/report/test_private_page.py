@@ -109,6 +109,14 @@ def test_the_pages_for_release_hold_no_record_and_no_script(run, page):
         assert name.endswith((".json", ".csv")) or "<script" not in text.lower()
 
 
+def test_what_was_asked_is_shown_line_by_line(run, page):
+    shown = html.unescape(between(r"<pre>\n(.*?)</pre>", page)).splitlines()
+    assert [line for line in shown if HOSTILE not in line] == [
+        line for line in (run / "audit.toml").read_text().splitlines() if HOSTILE not in line
+    ]
+    assert len(shown) > 10
+
+
 def test_many_records_are_cut_and_it_is_said(run):
     opened = open_run(run)
     few = members_at_risk(opened)
