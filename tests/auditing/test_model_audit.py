@@ -84,7 +84,7 @@ def test_a_model_alone_is_audited_as_its_predictions_are():
     pd.testing.assert_frame_equal(result.results, same.results)
     pd.testing.assert_frame_equal(result.records, same.records)
     assert "lira_online" not in set(result.results["attack"])
-    assert "attackers with reference models were not tested" in result.adversary.sentence
+    assert "attackers with reference models or access to the parameters were not tested" in result.adversary.sentence
 
 
 def test_a_function_is_a_model_too():

@@ -204,7 +204,9 @@ def test_a_selection_is_played_and_said(chosen, everything):
 def test_all_is_the_default_and_says_nothing_of_requests(everything):
     result = audit(target())
     assert result.provenance.attacks == {"all": ""}
-    assert result.provenance.definitions["attacks"] == "all of ours that could be played"
+    assert result.provenance.definitions["attacks"] == (
+        "all of ours that could be played, but for those that are played by name alone"
+    )
     assert not [left for left in everything.not_run + result.not_run if "request" in left.needs]
     assert "request" not in result.finding.sentence + result.adversary.sentence
 

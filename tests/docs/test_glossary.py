@@ -17,7 +17,7 @@ GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 TEMPLATE = (files("vestige.report") / "template.html.j2").read_text(encoding="utf-8")
 ALARMS = json.loads((ROOT / "tests/evaluation/preflight/false_alarms.json").read_text(encoding="utf-8"))
 EXPLAINED = re.findall(r"<dt>([^<{]+)</dt>", TEMPLATE.partition('id="reading"')[2].partition("</dl>")[0])
-SENTENCES = {"Why low rates matter", "The three answers"}
+SENTENCES = {"Why low rates matter", "Reference models", "Attacker"}
 """Headings of the page that are no terms."""
 
 

@@ -349,8 +349,27 @@ def test_the_finding_of_a_confounded_test_is_no_finding(minimal, rich):
 def test_it_says_what_the_finding_means_for_a_release_and_what_now(rich, state, words):
     text = Page(render_page(replace(rich, finding=replace(rich.finding, state=state, n_needed=900)))).text
     assert words in text
-    assert "For a release" in text
+    assert text.index(str(state)) < text.index("1. Validity")  # the verdict comes first
     assert "What now" in text
+
+
+def test_it_says_what_was_not_checked_because_it_was_not_given(minimal):
+    checks = [Check("sizes", Validity.VALID, "Enough.", "")]
+    assert "Not checked, because not given: whether the inputs of" in Page(render_page(minimal)).text
+    given = [Check("blind_inputs", Validity.VALID, "None.", ""), Check("blind_order: visit", Validity.VALID, "None.", "")]
+    html = render_page(replace(minimal, preflight=Preflight((*checks, *given))))
+    assert "Not checked" not in html
+
+
+def test_no_number_of_a_confounded_test_stands_with_the_answers(rich):
+    html = render_page(rich)
+    assert "Members identified" in html.partition('<h2 id="attacks"')[0]
+    check = Check("blind_labels", Validity.CONFOUNDED, "Labels tell.", "Draw anew.")
+    answers = render_page(replace(rich, preflight=Preflight((check,)))).partition('<h2 id="attacks"')[0]
+    assert "Members identified</dt>" not in answers
+    assert "p-value</dt>" not in answers
+    assert str(rich.finding.state) not in answers.partition("<body>")[2]
+    assert "no number from here on says anything about the model" in answers
 
 
 def test_purpose_and_author_stand_in_the_head_and_cannot_leave_the_style_sheet(minimal):

@@ -31,7 +31,7 @@ def test_a_leak_is_told_in_people_of_a_hundred_beside_guessing(rich):
     leak = {"state": FindingState.LEAK_SHOWN, "fpr": 0.01, "tpr": 0.08, "tpr_lb": 0.078, "tpr_ub": 0.11}
     said = words_of(valid(with_finding(rich, **leak)))["May it be released?"]
     assert "Of 100 people whose data trained the model, the strongest attack finds about 8 (between 8 and 11)" in said
-    assert "wrongly naming 1 of 100 others. Somebody who guesses finds 1 of 100." in said
+    assert "wrongly naming at most 1 of 100 others. Somebody who guesses finds 1 of 100." in said
     assert "Do not release it as it is" in said
 
 
@@ -50,7 +50,7 @@ def test_a_leak_without_a_rate_is_told_in_pairs(rich):
 def test_no_leak_is_an_upper_bound_and_no_clearance(rich):
     found = {"state": FindingState.NO_LEAK_SHOWN, "fpr": 0.01, "tpr": 0.012, "tpr_lb": 0.002, "tpr_ub": 0.028}
     said = words_of(valid(with_finding(rich, **found)))["May it be released?"]
-    assert "at most about 3, wrongly naming 1 of 100" in said
+    assert "at most about 3, wrongly naming at most 1 of 100" in said
     assert "not a clearance" in said
 
 

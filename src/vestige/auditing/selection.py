@@ -99,7 +99,11 @@ def select(attacks: str | Sequence[str | Attack | Callable[..., Any]] = ALL, fol
         if isinstance(entry, str) and (entry == ALL or entry in _OURS):
             chosen = {**{name: _OURS[name] for name in (_OF_ALL if entry == ALL else (entry,))}, **chosen}
             asked.setdefault(entry, "")
-            words.append("all of ours that could be played" if entry == ALL else entry)
+            words.append(
+                "all of ours that could be played, but for those that are played by name alone"
+                if entry == ALL
+                else entry
+            )
             continue
         named = _found(entry, folder)
         if isinstance(named, Attack) and named.calibrates is not None:

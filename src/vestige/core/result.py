@@ -76,6 +76,10 @@ class FindingState(StrEnum):
     UNDECIDED = "UNDECIDED"
 
 
+DECISIVE_FPR = 0.01
+"""An audit that resolves no false-positive rate this low cannot say that it saw no leak."""
+DECISIVE_NONMEMBERS = 1_000
+"""As many resolve it."""
 NOTHING_SAID = "Says nothing about the model, because the test is CONFOUNDED."
 """What stands with the finding of such a test."""
 
@@ -459,5 +463,6 @@ class AuditResult:
 
     def __str__(self) -> str:
         """The three answers, a line each; a finding of a confounded test is said to say nothing."""
-        void = f"{NOTHING_SAID} " if self.validity is Validity.CONFOUNDED else ""
-        return f"{self.preflight}\n{self.adversary}\n{void}{self.finding}"
+        void = self.validity is Validity.CONFOUNDED
+        finding = f"No finding: {NOTHING_SAID} {self.finding.sentence}" if void else str(self.finding)
+        return f"{self.preflight}\n{self.adversary}\n{finding}"

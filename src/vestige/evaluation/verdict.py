@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from vestige.core.messages import percent
-from vestige.core.result import Finding, FindingState
+from vestige.core.result import DECISIVE_FPR, Finding, FindingState
 from vestige.evaluation.hypergeometric import hypergeometric_tail, log_choose
 from vestige.evaluation.intervals import nonmembers_needed
 from vestige.evaluation.permutation import TAILS, FamilywiseTest, tail_size
@@ -17,8 +17,6 @@ from vestige.evaluation.roc import allowed_false_positives
 
 LEVEL = 0.05
 """A leak is shown when the familywise p-value is at most this."""
-DECISIVE_FPR = 0.01
-"""An audit that resolves no false-positive rate this low cannot say that it saw no leak."""
 DECISIVE_TPR = 0.05
 """Nor can one whose upper bound on the recognised members is above this."""
 _STEPS = 32

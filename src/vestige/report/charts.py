@@ -27,7 +27,7 @@ POINTS = 240
 Point = dict[str, Any]
 """What one mark is drawn from."""
 
-FONT = "Helvetica, Arial, sans-serif"
+FONT = "Helvetica, Arial, Liberation Sans, DejaVu Sans Condensed, sans-serif"  # wider ones would be cut
 _AXIS = {
     "labelColor": INK,
     "titleColor": INK,

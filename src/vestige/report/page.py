@@ -107,6 +107,7 @@ def render_page(result: AuditResult, defences: Sequence[tuple[str, ...]] = ()) -
             source="a shadow model" if any(name.startswith("shadow_") for name in rows.thresholds) else "a known half",
             facts=_facts(result, rows),
             headline_bounds=wording.percent_bounds(Cell(value=finding.tpr, lower=finding.tpr_lb, upper=finding.tpr_ub)),
+            unchecked=_unchecked(result),
             reasons=[check for check in result.preflight.checks if check.validity is not Validity.VALID],
             checks=sorted(result.preflight.checks, key=lambda check: -list(Validity).index(check.validity)),
             headline=_headline(rows, shown),
@@ -171,10 +172,10 @@ def _best(rows: Rows) -> list[tuple[str, str, str, str]]:
     area, right = rows.get("worst", "roc", "auc"), rows.get("worst", "any", "balanced_accuracy")
     if area is not None and area.is_ok:
         found.append(
-            ("AUC", wording.area(area.value), wording.area_bounds(area), "0.5 is guessing; the largest of all")
+            ("AUC", wording.area(area.value), wording.area_bounds(area), "0.5 is guessing; the largest of all attacks")
         )
     if right is not None and right.is_ok:
-        words = "correct answers if half are members; 50% is guessing; the largest at an honest threshold"
+        words = "correct answers if half are members; 50% is guessing; the largest at a threshold set elsewhere"
         found.append(("Balanced accuracy", wording.percent(right.value), wording.percent_bounds(right), words))
     return found
 
@@ -211,9 +212,21 @@ def _facts(result: AuditResult, rows: Rows) -> list[tuple[str, str]]:
         ("Records given", wording.count(result.provenance.n_records)),
         ("Records left out", wording.count(result.provenance.n_left_out)),
         ("Audited on", result.provenance.created[:10]),
-        ("Vestige", result.provenance.vestige_version),
     ]
     return [(name, value) for name, value in facts if value != "0"]
+
+
+def _unchecked(result: AuditResult) -> str:
+    """Say what of the sides was not compared, because it was not given."""
+    made = {check.name.partition(":")[0] for check in result.preflight.checks}
+    missing = [words for name, words in _CHECKED_IF_GIVEN.items() if name not in made]
+    return f"Not checked, because not given: {wording.listing(missing)}." if missing else ""
+
+
+_CHECKED_IF_GIVEN = {
+    "blind_inputs": "whether the inputs of members and nonmembers differ",
+    "blind_order": "whether they come from another time or place (columns of order)",
+}
 
 
 def _accuracy(rows: Rows) -> dict[str, float]:

@@ -88,17 +88,18 @@ def found(result: AuditResult) -> str:
     base = 100 if math.isnan(finding.fpr) or finding.fpr >= 0.01 else round(1 / finding.fpr)
     many, one, other = _crowd(result)
     of = f"Of {base:,} {many} trained the model"
-    guess = wording.frequency(base * finding.fpr)
-    wrong = f"wrongly naming {guess} of {base:,} others. Somebody who guesses finds {guess} of {base:,}."
-    low, value, high = (wording.frequency(base * rate) for rate in (finding.tpr_lb, finding.tpr, finding.tpr_ub))
+    [guess] = wording.frequencies(base * finding.fpr)
+    wrong = f"wrongly naming at most {guess} of {base:,} others. Somebody who guesses finds {guess} of {base:,}."
+    low, value, high = wording.frequencies(*(base * rate for rate in (finding.tpr_lb, finding.tpr, finding.tpr_ub)))
     if finding.state is FindingState.NO_LEAK_SHOWN:
-        return f"{of}, the tested attacks find at most about {high}, {wrong}"
+        [most] = wording.frequencies(base * finding.tpr_ub)
+        return f"{of}, the tested attacks find at most about {most}, {wrong}"
     if finding.tpr_lb > finding.fpr or (finding.state is FindingState.UNDECIDED and not math.isnan(finding.fpr)):
         return f"{of}, the strongest attack finds about {value} (between {low} and {high}), {wrong}"
     area = Rows(result.results).get("worst", "roc", "auc")
     if area is None or not area.is_ok:
         return finding.sentence
-    low, value, high = (wording.frequency(100 * share) for share in (area.lower, area.value, area.upper))
+    low, value, high = wording.frequencies(*(100 * share for share in (area.lower, area.value, area.upper)))
     return (
         f"Shown one {one} trained the model and one {other}, the strongest attack picks the right one in about "
         f"{value} of 100 cases (between {low} and {high}). Somebody who guesses is right in 50 of 100."
@@ -110,11 +111,11 @@ def release(result: AuditResult) -> str:
     if result.validity is Validity.CONFOUNDED:
         return "This audit gives no reason for a release and none against it: mend the test first."
     said = {
-        FindingState.LEAK_SHOWN: "Do not release it as it is: lower the leak first, or let whoever answers for these "
-        "data decide whether this risk may be taken.",
+        FindingState.LEAK_SHOWN: "Do not release it as it is: lower the leak first. Only those who answer for the data "
+        "may decide to take this risk.",
         FindingState.NO_LEAK_SHOWN: "These attacks give no reason against a release. That is evidence for a decision, "
         "not a clearance: stronger attackers may find more.",
-        FindingState.UNDECIDED: "This audit gives no reason for a release and none against it.",
+        FindingState.UNDECIDED: "This audit gives no reason for a release and none against it: do not decide by it.",
     }[result.finding.state]
     return f"As far as this limited test goes: {said}" if result.validity is Validity.LIMITED else said
 
@@ -128,10 +129,16 @@ def for_whom(result: AuditResult) -> str:
     found = [one for names in (rows.groups, rows.classes) for one in rows.differences(names, leading)]
     worse = [wording.group(name) for name, area, _ in found if area.lower > 0]
     if worse:
-        return f"Easier to find than all others, beyond chance: {few(worse, 6)}."
+        others = (
+            "The others are not safe for that."
+            if result.finding.state is FindingState.LEAK_SHOWN
+            else "That their members are found more often than by guessing was not shown."
+        )
+        return f"By the AUC easier to find than all others, beyond chance: {few(worse, 6)}. {others}"
     if not found:
         return "That was not looked at: no groups were given."
-    return f"No group or class, of {len(found)} that were looked at, is shown to be easier to find than all others."
+    looked = f"No group or class, of {len(found)} that were looked at, is shown to be easier to find than all others"
+    return f"{looked}, by the AUC; small differences cannot be ruled out."
 
 
 def untested(result: AuditResult) -> tuple[str, ...]:

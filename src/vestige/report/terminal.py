@@ -57,8 +57,10 @@ def _print_answers(result: AuditResult, console: Console) -> None:
     if result.queries is not None:
         grid.add_row(_text("Queries"), _text(str(result.queries)))
     void = result.validity is Validity.CONFOUNDED
-    words = f"{NOTHING_SAID} {finding.sentence}" if void else finding.sentence
-    grid.add_row(_text("Finding"), _answer(finding.answer, "dim" if void else _STYLE[finding.state], words))
+    if void:
+        grid.add_row(_text("Finding"), _answer("none", "bold red", f"{NOTHING_SAID} {finding.sentence}"))
+    else:
+        grid.add_row(_text("Finding"), _answer(finding.answer, _STYLE[finding.state], finding.sentence))
     remedy = wording.remedy(finding, result.validity)
     if remedy and finding.state is FindingState.LEAK_SHOWN:
         grid.add_row(_text("Remedy"), _text(remedy))

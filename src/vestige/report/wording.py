@@ -4,16 +4,17 @@ import math
 import re
 from collections.abc import Sequence
 
-from vestige.core.result import Finding, FindingState, Status, Validity
+from vestige.core.result import DECISIVE_FPR, DECISIVE_NONMEMBERS, Finding, FindingState, Status, Validity
 from vestige.report.rows import Cell
 
 DASH = "–"
 HIDDEN = "hidden"
 
 AFTER_LEAK = (
-    "Next: choose a defence and see its price. vestige compare-defences PLAN.toml --out DIR trains models under each "
-    "defence that you list, attacks them, and says what is still found and what accuracy is left. PLAN.toml names all "
-    "records ([data] records), how models are trained ([recipe]) and the defences, a table [[defence]] each."
+    "Do not release the model yet. Find a defence: vestige compare-defences PLAN.toml --out DIR trains models with "
+    "each defence that you list (weight decay, early stopping, differential privacy and others), attacks them, and "
+    "says what is still found and what accuracy is left; --help says what PLAN.toml holds. Train the model with the "
+    "one that you choose, and audit it again"
 )
 """What to do once a leak was shown."""
 NO_DEFENCE = "no defence"
@@ -48,8 +49,14 @@ _ATTACKS = {
     "calibration_confidence": "Calibrated confidence",
     "calibration_gradient_norm": "Calibrated gradient norm",
 }
+_ACCESS = {
+    "label": "its class and nothing else",
+    "loss": "the loss of the true class",
+    "confidence": "probabilities of all classes",
+    "gradients": "probabilities, and gradients of its parameters",
+}
 _KNOWLEDGE = {
-    "known half": "Knows half of the records' membership",
+    "known half": "Knows of half of the records who was a member",
     "one shadow model": "Has one model of its own, trained alike",
     "records and recipe": "Has models trained alike on the same records",
     "records, recipe and parameters": "Has models that began with its parameters",
@@ -105,17 +112,19 @@ def remedy(finding: Finding, validity: Validity, defences: Sequence[tuple[str, .
         ...     n_needed=900,
         ... )
         >>> remedy(finding, Validity.VALID)
-        'Repeat the audit with 900 members and as many nonmembers.'
+        'Repeat the audit with 900 members and as many nonmembers, and with the attackers that were not tested; until \
+then nothing is decided.'
     """
     if validity is Validity.CONFOUNDED:
         return ""
     if finding.state is FindingState.UNDECIDED:
         n = f"{finding.n_needed:,} members and as many nonmembers" if finding.n_needed else "more records"
-        return f"Repeat the audit with {n}."
+        return f"Repeat the audit with {n}, and with the attackers that were not tested; until then nothing is decided."
     if finding.state is FindingState.NO_LEAK_SHOWN:
         return "Audit again with stronger attackers, and when the model, its data or what it answers changes."
     if not defences:
-        return AFTER_LEAK
+        enough = f", with at least {DECISIVE_NONMEMBERS:,} nonmembers: fewer cannot show that no leak is left"
+        return f"{AFTER_LEAK}{enough if finding.fpr > DECISIVE_FPR else ''}."
     undefended = [one for one in defences if one[0] == NO_DEFENCE]
     parts = [f"{name}: {found}, test accuracy {accuracy}" for name, found, _, accuracy in [*defences[:2], *undefended]]
     said = "; ".join(dict.fromkeys(parts))
@@ -126,12 +135,22 @@ def remedy(finding: Finding, validity: Validity, defences: Sequence[tuple[str, .
     )
 
 
+def access(name: str) -> str:
+    """Say what the model answers.
+
+    Example:
+        >>> access("label")
+        'its class and nothing else'
+    """
+    return _ACCESS.get(name, name)
+
+
 def knowledge(name: str) -> str:
     """Say what the adversary has, as a heading.
 
     Example:
         >>> knowledge("known half"), knowledge("3 source models")
-        ("Knows half of the records' membership", '3 source models')
+        ('Knows of half of the records who was a member', '3 source models')
     """
     return _KNOWLEDGE.get(name, sentence_case(name))
 
@@ -161,11 +180,11 @@ def group(name: str) -> str:
 
     Example:
         >>> group("worst_class"), group("class=bird"), group("sex=f")
-        ('Worst class', 'bird', 'sex: f')
+        ('Worst class of any attack', 'bird', 'sex: f')
     """
     if name.startswith("class="):
         return name.removeprefix("class=")
-    return sentence_case(name) if name.startswith("worst_") else name.replace("=", ": ", 1)
+    return f"{sentence_case(name)} of any attack" if name.startswith("worst_") else name.replace("=", ": ", 1)
 
 
 def rate(fraction: float) -> str:
@@ -283,14 +302,15 @@ def count(value: int | None) -> str:
     return DASH if value is None else f"{value:,}"
 
 
-def frequency(number: float) -> str:
-    """Write how many of a crowd, with a decimal where there are hardly any.
+def frequencies(*numbers: float) -> list[str]:
+    """Write how many of a crowd, all with a decimal where some are hardly any.
 
     Example:
-        >>> frequency(7.83), frequency(52.4), frequency(1.36), frequency(0.0)
-        ('8', '52', '1.4', '0')
+        >>> frequencies(7.83, 52.4), frequencies(1.36, 3.1, 5.7), frequencies(1.0), frequencies(0.0, 4.2)
+        (['8', '52'], ['1.4', '3.1', '5.7'], ['1'], ['0', '4.2'])
     """
-    return f"{number:.0f}" if number >= 1.95 else f"{round(number, 1):g}"
+    places = 1 if min(numbers) < 1.95 else 0
+    return [f"{number:.{places}f}".removesuffix(".0") for number in numbers]
 
 
 def needed(cell: Cell) -> str:

@@ -302,7 +302,7 @@ def test_attacks_that_need_models_of_the_audited_records_are_refused_alone_and_n
         audit(tree(members), members, nonmembers, adversary=training, attacks=["lira_online"])
     result = audit(tree(members), members, nonmembers, adversary=training)
     assert "lira_online" not in set(result.results["attack"])
-    assert "attackers with reference models were not tested" in result.adversary.sentence
+    assert "attackers with reference models or access to the parameters were not tested" in result.adversary.sentence
     with pytest.raises(InputError, match="Expected no records of source models for the audit of a recipe"):
         audit_recipe(members, training)
 

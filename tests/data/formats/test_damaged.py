@@ -136,7 +136,7 @@ def test_text_of_a_parquet_file_that_is_not_utf8(tmp_path, column):
 def test_lists_in_a_column_that_is_not_used(tmp_path):
     columns = {"label": [0, 1, 0, 1], "member": [0, 1, 1, 0], "prob_0": [0.5] * 4, "prob_1": [0.5] * 4}
     pq.write_table(pa.table({**columns, "note": [[1.0]] * 4, "more": [{"a": 1}] * 4}), tmp_path / "t")
-    assert read_predictions(tmp_path / "t")[0].notes == ("Columns not used: note, more.",)
+    assert read_predictions(tmp_path / "t")[0].notes == ("Columns not used, nor checked: note, more.",)
 
 
 def test_a_published_zip_packed_in_an_unknown_way(tmp_path):

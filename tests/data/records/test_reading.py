@@ -94,7 +94,7 @@ def test_listed_inputs_alone_and_a_note_on_the_rest(path):
     frame = pd.DataFrame({"label": list("ab") * 30, "x": range(60), "z": 1.0, "patient": np.repeat(range(30), 2)})
     found = read_records(save(path, frame), RecordColumns(inputs=["x"]))
     assert list(found.inputs.columns) == ["x"]
-    assert "Columns not used: z, patient." in found.notes
+    assert "Columns not used, nor checked: z, patient." in found.notes
     assert any("values of patient repeat" in note for note in found.notes)
     assert read_records(path, RecordColumns(inputs=["x", "z"], subject="patient")).notes == ()
     assert list(read_records(path, RecordColumns(inputs="x", groups="z")).groups) == ["z"]

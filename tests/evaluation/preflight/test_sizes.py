@@ -15,13 +15,13 @@ def test_few_units_limit(n_members, n_nonmembers):
 @pytest.mark.parametrize(
     ("n_nonmembers", "resolved"),
     [
-        (99, "no false-positive rate up to 0.1"),
-        (100, "down to 0.1."),
-        (999, "down to 0.1."),
-        (1000, "down to 0.01."),
-        (10_000, "down to 0.001."),
-        (100_000, "down to 0.0001."),
-        (10**7, "down to 0.0001."),
+        (99, "no false-positive rate up to 10%"),
+        (100, "down to 10%."),
+        (999, "down to 10%."),
+        (1000, "down to 1%."),
+        (10_000, "down to 0.1%."),
+        (100_000, "down to 0.01%."),
+        (10**7, "down to 0.01%."),
     ],
 )
 def test_what_is_resolved(n_nonmembers, resolved):

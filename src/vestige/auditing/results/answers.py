@@ -29,12 +29,11 @@ def not_tested_of(audited: AuditInputs) -> str:
     compared = {
         attack.name for attack in audited.selection.attacks if "is_in" in attack.reads or attack.needs_references
     }
-    if not compared & set(audited.scores):
-        return f"{left_out}attackers with reference models"
-    stronger = " or access to the parameters" if "gradient_norm" not in audited.scores else ""
+    more = "more queries" if compared & set(audited.scores) else "reference models"
+    stronger = "" if "gradient_norm" in audited.scores else " or access to the parameters"
     if audited.access == "label":
         stronger = ", access to probabilities or to the parameters"
-    return f"{left_out}attackers with more queries{stronger}"
+    return f"{left_out}attackers with {more}{stronger}"
 
 
 def checks_of(audited: AuditInputs, curves: Mapping[str, Roc]) -> list[Check]:
@@ -244,7 +243,7 @@ def adversary_of(audited: AuditInputs) -> Adversary:
     n_queries = audited.n_queries
     how_often = "one answer" if n_queries == 1 else f"{n_queries} answers"
     most = max((one.n_queries for one in audited.attacks.played if one.attack.asks_copies), default=0)
-    how_often += f" (and up to {most:,} labels of inputs like it)" if most else ""
+    how_often += f" (and up to {most:,} labels of inputs like it per attack)" if most else ""
     sentence = f"Sees {answers}, {how_often} a record, and {words}; {not_tested_of(audited)} were not tested."
     return Adversary(audited.access, knowledge, n_references, sentence)
 
@@ -253,6 +252,11 @@ def not_run_of(audited: AuditInputs) -> tuple[NotRun, ...]:
     """List what was left out and what it needs."""
     left_out = audited.selection.left_out
     why = {left.attack: left for left in audited.attacks.not_run}
+    if audited.access == "label":  # models were there, or could be: what is missing first is what the model answers
+        by_models = {a.name for a in audited.selection.attacks if a.needs_references and a.access != "label"}
+        why |= {
+            n: replace(why[n], needs=f"access to probabilities, and {why[n].needs}") for n in by_models & why.keys()
+        }
     missing = [left for left in why.values() if left.attack not in audited.scores]
     missing += [NotRun(name, _LEFT_OUT) for name in left_out]
     missing += [NotRun(name, _NOT_ASKED) for name in audited.selection.unasked]

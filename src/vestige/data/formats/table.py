@@ -186,7 +186,10 @@ class Table:
         lists = tuple(dict.fromkeys(file.said for file in self.files if isinstance(file, SpreadLists)))
         if not any(unused):
             return lists
-        notes = [*lists, f"Columns not used: {few(list(dict.fromkeys(name for names in unused for name in names)))}."]
+        notes = [
+            *lists,
+            f"Columns not used, nor checked: {few(list(dict.fromkeys(name for names in unused for name in names)))}.",
+        ]
         n_records, distinct = sum(self.sizes), list(map(_distinct_values, self.files, unused))
         fewest = max(_FEWEST_PEOPLE, n_records / 50)
         common = [name for name in distinct[0] if all(name in values for values in distinct)]

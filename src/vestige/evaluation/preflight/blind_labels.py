@@ -64,7 +64,7 @@ def blind_labels(
     seen = "differ between" if validity is not Validity.VALID else "do not differ more than by chance between"
     message = (
         f"Label frequencies of {classes.size} classes {seen} members and nonmembers (p = {p_value:.2g}); the label "
-        f"alone guesses membership with an AUC of {guess.auc:.3f} (95% lower bound {auc_lb:.3f})"
+        f"alone guesses membership with an AUC of {guess.auc:.3f} (0.5 is guessing; 95% lower bound {auc_lb:.3f})"
     )
     return judged(name, validity, message, "", DRAW_FROM_ONE_POOL)
 

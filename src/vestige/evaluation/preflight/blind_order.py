@@ -63,9 +63,11 @@ def _check(name: str, times: Float[np.ndarray, " unit"], side: Bool[np.ndarray, 
     by_rank = max(test.lower(0.9875), 1 - test.upper(0.9875))
     by_cut = (1 + distance - 1.48 * scale) / 2
     validity = judge(p_value, level, max(by_rank, by_cut))
+    side_of, share = ("later", test.auc) if test.auc >= 0.5 else ("earlier", 1 - test.auc)
     message = (
-        f"Column {name!r} alone guesses membership with an AUC of {test.auc:.3f} (above 0.5: members later; p = "
-        f"{p_value:.2g}); the largest distance between the sides' distributions is {distance:.3f}"
+        f"By column {name!r} alone, members come {side_of} than nonmembers in {100 * share:.1f}% of all pairs (50% if "
+        f"the sides do not differ; p = {p_value:.2g}); the sides' distributions differ by up to "
+        f"{100 * distance:.1f} points"
     )
     return judged(f"blind_order: {name}", validity, message, "", DRAW_FROM_ONE_POOL)
 

@@ -64,7 +64,8 @@ def equal_predictions(
         return judged(name, Validity.CONFOUNDED, message, one, cure)
     distinct = min(np.count_nonzero(inside) / n_members, np.count_nonzero(outside) / n_nonmembers)
     if distinct < _CONTINUOUS or not n_across:
-        return Check(name, Validity.VALID, f"{message}.")
+        why = ": the model gives few different answers" if n_across else ""
+        return Check(name, Validity.VALID, f"{message}{why}.")
     matched = matches(row_hashes, member, units)
     validity = judge(matched.p_more, LEVEL, matched.beyond_chance, CONFOUNDED_SHARE)
     more = f" to the last bit, more than relabelled sides would give (p = {matched.p_more:.2g}): these are the same "

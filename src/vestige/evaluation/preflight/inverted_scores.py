@@ -58,8 +58,11 @@ def inverted_scores(rocs: Mapping[str, Roc], without_direction: Collection[str] 
                 "grouped by class)? If none of these, the members are harder records than the nonmembers: draw both "
                 "from one pool.",
             )
-        found = f"(lowest: {attack}, AUC {worst.auc:.3f}, p = {p_value:.2g} over {len(tests)} attacks)"
-        message = f"No attack scores members significantly lower than nonmembers {found}."
+        found = f"{attack}, AUC {worst.auc:.3f}, p = {p_value:.2g} over {len(tests)} attacks"
+        message = (
+            "No attack scores members significantly lower than nonmembers (lowest of those that show how members are "
+            f"coded: {found})."
+        )
     if not others:
         return Check(_NAME, Validity.VALID, message)
     attack, worst, p_value = _lowest(tests, others)

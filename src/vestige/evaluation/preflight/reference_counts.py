@@ -65,6 +65,6 @@ def reference_counts(
     message = (
         f"The number of reference models that were trained on a record ({is_in.sum(axis=0).min()} to "
         f"{is_in.sum(axis=0).max()} of {len(is_in)}) guesses membership with an AUC of {test.auc:.3f} "
-        f"(p = {test.p_two_sided:.2g})"
+        f"(0.5 is guessing, below it members have fewer; p = {test.p_two_sided:.2g})"
     )
     return judged(name, validity, message, "", cure)

@@ -27,16 +27,16 @@ def sizes(n_members: int, n_nonmembers: int, unit: Literal["record", "subject"])
 
     Example:
         >>> sizes(500, 1000, "record").message
-        '500 members and 1,000 nonmembers (records) resolve false-positive rates down to 0.01.'
+        '500 members and 1,000 nonmembers (records) resolve false-positive rates down to 1%.'
         >>> str(sizes(500, 19, "subject").validity)
         'LIMITED'
     """
     have = f"{n_members:,} members and {n_nonmembers:,} nonmembers ({unit}s)"
     resolved = [f for f in FPRS if allowed_false_positives(f, n_nonmembers) >= EXPECTED_FALSE_POSITIVES]
     what = (
-        f"resolve false-positive rates down to {resolved[0]:g}"
+        f"resolve false-positive rates down to {100 * resolved[0]:g}%"
         if resolved
-        else "resolve no false-positive rate up to 0.1"
+        else "resolve no false-positive rate up to 10%"
     )
     if min(n_members, n_nonmembers) >= SMALLEST_SIDE:
         return Check("sizes", Validity.VALID, f"{have} {what}.")
@@ -44,5 +44,5 @@ def sizes(n_members: int, n_nonmembers: int, unit: Literal["record", "subject"])
         "sizes",
         Validity.LIMITED,
         f"{have} are fewer than {SMALLEST_SIDE} on a side and {what}.",
-        f"Bring at least {SMALLEST_SIDE} {unit}s on each side; 1,000 nonmembers resolve a false-positive rate of 0.01.",
+        f"Bring at least {SMALLEST_SIDE} {unit}s on each side; 1,000 nonmembers resolve a false-positive rate of 1%.",
     )
