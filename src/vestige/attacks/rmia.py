@@ -65,7 +65,7 @@ def rmia_online(
 
 
 @attack(
-    definition="the same with a mean guessed from models not trained on the record",
+    definition="share of the population that the ratio exceeds, its mean guessed from models not trained on the record",
     source="Zarifzadeh et al. 2024",
     cites="zarifzadeh2024lowcost",
 )

@@ -49,7 +49,7 @@ def queries(attack: "Attack") -> str:
     asked = {
         "correct": of_copies.get(attack.name, "4 d + 1"),
         "noise_correct": f"{NoisyCopies.n_draws}",
-        "agreement": f"{NoisyCopies.n_draws}",
+        "agreement": f"{NoisyCopies.n_draws} or {2 * NoisyCopies.n_draws}",  # of two strengths
         "boundary_distances": f"up to {BoundarySearch.n_queries:,}",
         "signed_distances": f"up to {BoundarySearch.n_queries:,}",
         "copy_distances": f"up to {CombinedDistances.n_queries} (4 d + 1)",
