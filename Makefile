@@ -24,7 +24,7 @@ help: ## print this list
 
 venv: $(VENV)/.installed ## create the virtual environment with every tool (redone when the pins change)
 
-demo: $(VENV)/.installed ## audit a small overfitted model, from training to report page
+demo: $(VENV)/.installed-alone ## audit a small overfitted model, from training to report page
 	$(BIN)/vestige demo
 
 test: $(VENV)/.installed ## run the tests in JOBS=2 processes
@@ -80,7 +80,8 @@ clean: ## remove .venv, caches and build output (runs/ stays)
 	rm -rf .venv dist site .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# What the demo needs; what the tests need comes on top, in a longer wait.
+$(VENV)/.installed-alone: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "Expected $(PYTHON) on the PATH, found none. On Debian: apt install python3.11 python3.11-venv." >&2; \
 	  echo "Another Python from 3.11 on will do: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -88,8 +89,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  echo "Expected Python 3.11 or newer, found $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.11 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make virtual environments. On Debian: apt install python3.11-venv." >&2; exit 1; }
-	@echo "Installing Vestige and its tools into $(VENV) (a minute or two, once)"
+	@echo "Installing Vestige into $(VENV) (a minute, once)"
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.installed-alone
+	@echo "Installing its tools (a minute or two, once)"
 	$(PIP) --editable '.[dev]'
 	@touch $@
 

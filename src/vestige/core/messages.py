@@ -97,5 +97,5 @@ def duration(seconds: float) -> str:
 
 
 def in_seconds(seconds: float) -> str:
-    """Return a number of seconds with two significant digits, or whole seconds from 10 on."""
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+    """Return a number of seconds with two significant digits; whole seconds from 10 on, and below a hundredth."""
+    return f"{seconds:.0f} s" if seconds >= 10 or seconds < 0.01 else f"{seconds:.2g} s"
