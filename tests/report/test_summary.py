@@ -71,7 +71,7 @@ def test_a_confounded_test_gives_no_number_and_its_cure(rich):
 def test_a_limited_test_limits_what_it_says_of_a_release(rich):
     check = Check("blind_labels", Validity.LIMITED, "Labels tell a little.", "Draw both sides alike.")
     said = words_of(replace(rich, preflight=Preflight((check,))))
-    assert "As far as this limited test goes: Do not release it as it is" in said["May it be released?"]
+    assert "As far as this limited test goes, do not release it as it is" in said["May it be released?"]
     assert said["What to do now"].startswith("Draw both sides alike.")
 
 

@@ -117,7 +117,9 @@ def release(result: AuditResult) -> str:
         "not a clearance: stronger attackers may find more.",
         FindingState.UNDECIDED: "This audit gives no reason for a release and none against it: do not decide by it.",
     }[result.finding.state]
-    return f"As far as this limited test goes: {said}" if result.validity is Validity.LIMITED else said
+    if result.validity is Validity.LIMITED:
+        return f"As far as this limited test goes, {said[:1].lower()}{said[1:]}"
+    return said
 
 
 def for_whom(result: AuditResult) -> str:
