@@ -33,7 +33,7 @@ from vestige.signals.label_only.agreement import agreement
 from vestige.signals.label_only.noise import NoiseStrength, noise_labels
 from vestige.training.torch_recipe import TorchRecipe
 
-RESULTS = Path(__file__).with_name("label_only.json")
+RESULTS = Path(__file__).parents[2] / "results" / "experiments" / "labels-one-target.json"
 NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
     "tanh": location_network,
     "relu": functools.partial(perceptron, 446, (128, 128), 30, activation=torch.nn.ReLU),

@@ -1,9 +1,9 @@
 """Do attacks with reference models do on real data what their papers say of them?
 
 From the root: `python -m tests.experiments.study NAME`, with the data in VESTIGE_DATA; one of `settings.SETTINGS` or
-`ON_CREDIT`. Trains, plays models as targets in turn, and writes `NAME.json` beside this file: minutes each, on one
-core. With `--keep FOLDER` what the models answered is kept there, and taken from there the next time. Verdicts are made
-of all stored studies together, and anew each time; without a name nothing is trained and verdicts alone are made.
+`ON_CREDIT`. Trains, plays models as targets in turn, and writes `results/experiments/NAME.json`: minutes each, on
+one core. With `--keep FOLDER` what the models answered is kept there, and taken from there the next time. Verdicts are
+made of all stored studies together, and anew each time; without a name nothing is trained and verdicts alone are made.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from vestige.evaluation.trials import LEVEL, mean_of
 from vestige.papers.reproduction.running import as_text
 from vestige.papers.reproduction.verdicts import MARGIN
 
-HERE = Path(__file__).parent
+RESULTS = Path(__file__).parents[2] / "results" / "experiments"
 SEED = 0
 ON_CREDIT = {"german-credit": credit, "german-credit-forgetting": forgetting}
 
@@ -206,13 +206,13 @@ def judge_what_is_stored() -> dict[str, list[dict[str, Any]]]:
     stored = studies()
     said = judged_together(stored)
     for name, claims in said.items():
-        written(stored[name] | {"claims": claims, "exceptions": exceptions_of(name)}, HERE / f"{name}.json")
+        written(stored[name] | {"claims": claims, "exceptions": exceptions_of(name)}, RESULTS / f"{name}.json")
     return said
 
 
 def studies() -> dict[str, dict[str, Any]]:
     """What is stored, by name."""
-    paths = [HERE / f"{name}.json" for name in sorted((*SETTINGS, *ON_CREDIT))]
+    paths = [RESULTS / f"{name}.json" for name in sorted((*SETTINGS, *ON_CREDIT))]
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
@@ -223,7 +223,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.name:
         made = ON_CREDIT[asked.name].run() | circumstances() if asked.name in ON_CREDIT else run(asked.name, asked.keep)
-        written(made, HERE / f"{asked.name}.json")
+        written(made, RESULTS / f"{asked.name}.json")
     for name, claims in judge_what_is_stored().items():
         for claim in claims if asked.name in (None, name) else ():
             print(name, *claim.values())

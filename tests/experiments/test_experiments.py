@@ -10,7 +10,7 @@ from tests.experiments import forgetting
 from tests.experiments.exceptions import EXCEPTIONS, exceptions_of, expected
 from tests.experiments.settings import SETTINGS
 from tests.experiments.shadow_answers import Answers, in_pairs, mirrored_and_shifted
-from tests.experiments.study import HERE, ON_CREDIT, answers_of, claims_of, judged_together, run, studies, written
+from tests.experiments.study import ON_CREDIT, RESULTS, answers_of, claims_of, judged_together, run, studies, written
 from tests.experiments.tables import all_tables
 from tests.experiments.targets_in_turn import ATTACKS, METRICS, finding, play, shadows_of
 
@@ -27,7 +27,7 @@ TESTED = [
     if claim["verdict"] != Verdict.NOT_COMPARABLE
 ]
 SMALL = 18
-PAGE = (HERE.parents[1] / "docs" / "experiments.md").read_text(encoding="utf-8")
+PAGE = (RESULTS.parents[1] / "docs" / "experiments.md").read_text(encoding="utf-8")
 
 
 def label(value):

@@ -356,7 +356,10 @@ def test_it_says_what_the_finding_means_for_a_release_and_what_now(rich, state, 
 def test_it_says_what_was_not_checked_because_it_was_not_given(minimal):
     checks = [Check("sizes", Validity.VALID, "Enough.", "")]
     assert "Not checked, because not given: whether the inputs of" in Page(render_page(minimal)).text
-    given = [Check("blind_inputs", Validity.VALID, "None.", ""), Check("blind_order: visit", Validity.VALID, "None.", "")]
+    given = [
+        Check("blind_inputs", Validity.VALID, "None.", ""),
+        Check("blind_order: visit", Validity.VALID, "None.", ""),
+    ]
     html = render_page(replace(minimal, preflight=Preflight((*checks, *given))))
     assert "Not checked" not in html
 

@@ -3,7 +3,7 @@
 Models are trained in complementary pairs on one pool, and answer 100 labels per record and strength of noise, all to
 the same copies. Each in turn is the target; those that are neither it nor its partner are the shadow models. Strengths
 are chosen on the shadow models. Intervals are Student's over pairs of targets, as of the other studies. Written to
-`ratio-NAME.json` beside this file.
+`results/experiments/label-only/ratio-NAME.json`.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.experiments.label_only.study import HERE, Labels
+from tests.experiments.label_only.study import RESULTS, Labels
 from tests.experiments.settings import cifar_recipe
 from tests.experiments.study import circumstances
 
@@ -231,7 +231,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.experiments.label_only.ratio", description=__doc__)
     parser.add_argument("name", choices=list(SETTINGS))
     result = run(parser.parse_args().name)
-    written(result, HERE / f"ratio-{result['data']}.json")
+    written(result, RESULTS / f"ratio-{result['data']}.json")
     for row in (*result["rows"], *result["differences"]):
         print(*row.values())
 

@@ -2,8 +2,8 @@
 
 A target and a source model are trained on disjoint records. Each is asked about equally many members and nonmembers;
 thresholds and strengths are chosen on the source and used on the target as they are. Scores of all records are in
-`NAME.npz` beside this file, what is read from them in `NAME.json`. With `--keep` each signal is put into a folder as
-soon as it is there, and a study that was stopped goes on from it.
+`results/experiments/label-only/NAME.npz`, what is read from them in `NAME.json` beside. With `--keep` each signal is
+put into a folder as soon as it is there, and a study that was stopped goes on from it.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from vestige.signals.label_only.rotations import rotation_labels
 from vestige.signals.label_only.translations import translated, translation_labels
 from vestige.training.torch_recipe import TorchRecipe
 
-HERE = Path(__file__).parent
+RESULTS = Path(__file__).parents[3] / "results" / "experiments" / "label-only"
 SEED, N_QUERIES = 0, 2_500
 POWER = tuple(b for b in BUDGETS if b <= N_QUERIES)
 ROTATIONS, TRANSLATIONS = tuple(range(1, 16)), (1, 2, 3)
@@ -307,7 +307,7 @@ def run(name: str, keep: Path | None = None, setting: Setting | None = None) -> 
     }, scores  # fmt: skip
 
 
-def written(result: dict[str, Any], scores: Scores, folder: Path = HERE) -> None:
+def written(result: dict[str, Any], scores: Scores, folder: Path = RESULTS) -> None:
     """Scores as they are, and a line per row."""
     np.savez_compressed(folder / f"{result['data']}.npz", **scores)  # type: ignore[arg-type]
     lists = {key: value for key, value in result.items() if key in ("rows", "differences", "power")}

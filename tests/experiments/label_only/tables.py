@@ -6,16 +6,16 @@ from typing import Any
 
 from vestige.papers.reproduction.verdicts import Verdict
 
-HERE = Path(__file__).parent
+RESULTS = Path(__file__).parents[3] / "results" / "experiments" / "label-only"
 METRICS = ("balanced_accuracy", "auc")
 
 
 def studies() -> dict[str, dict[str, Any]]:
-    return _read(path for path in HERE.glob("*.json") if not path.stem.startswith("ratio-"))
+    return _read(path for path in RESULTS.glob("*.json") if not path.stem.startswith("ratio-"))
 
 
 def ratios() -> dict[str, dict[str, Any]]:
-    return _read(HERE.glob("ratio-*.json"))
+    return _read(RESULTS.glob("ratio-*.json"))
 
 
 def _read(paths: Any) -> dict[str, dict[str, Any]]:

@@ -9,14 +9,14 @@ from tests.experiments.label_only.ratio import CALIBRATED, CONFIDENCES, GAP, N_D
 from tests.experiments.label_only.ratio import SETTINGS as RATIO_SETTINGS
 from tests.experiments.label_only.ratio import compared as ratios_compared
 from tests.experiments.label_only.settings import SETTINGS
-from tests.experiments.label_only.study import HERE, combined, run
+from tests.experiments.label_only.study import RESULTS, combined, run
 from tests.experiments.label_only.tables import all_tables, ratios, studies
 
 from vestige.data.sets.named import data_folder, named_set
 from vestige.papers.reproduction.verdicts import Verdict
 
 STORED, RATIOS = studies(), ratios()
-PAGE = (HERE.parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
+PAGE = (RESULTS.parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
 SAID = [(name, row) for name, study in STORED.items() for row in study["differences"] if "verdict" in row]
 
 
@@ -32,7 +32,7 @@ def flat(row):
 
 
 def scores_of(name):
-    with np.load(HERE / f"{name}.npz") as stored:
+    with np.load(RESULTS / f"{name}.npz") as stored:
         return {key: stored[key] for key in stored.files}
 
 
