@@ -16,7 +16,7 @@ from vestige.papers.reproduction.row import Paper
 from vestige.papers.reproduction.rows import ROWS
 
 ROOT = Path(__file__).parents[3]
-PAGES, RESULTS = ROOT / "docs" / "reproduction", ROOT / "results"
+PAGES, RESULTS, README = ROOT / "docs" / "reproduction", ROOT / "results", ROOT / "README.md"
 
 
 @pytest.mark.parametrize("paper", Paper)
@@ -49,8 +49,33 @@ def test_numbers_of_a_reading_are_those_of_its_result(paper):
         assert set(re.findall(r"(?<!\d)\.\d{3}\b", reading)) <= there, place
 
 
+def short_table() -> str:
+    """The sums of the first table of each page, for the README."""
+    lines = [
+        "| paper | rows run | published numbers inside | claims that hold | contradicted | undecided |",
+        "|---|---|---|---|---|---|",
+    ]
+    for paper in Paper:
+        _, _, glance = page_of(paper, ROWS, RESULTS).partition("## At a glance\n\n")
+        rows = [line.split(" | ") for line in glance.partition("\n\n")[0].splitlines()[2:]]
+        if rows:
+            inside = [sum(map(int, end)) for end in zip(*(row[3].split(" of ") for row in rows if row[3]), strict=True)]
+            counts = [sum(int(row[n] or 0) for row in rows) for n in (4, 5, 6)]
+            link = f"[{paper.words}](docs/reproduction/{paper}.md)"
+            lines.append(f"| {link} | {len(rows)} | {inside[0]} of {inside[1]} | {' | '.join(map(str, counts))} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_short_table_of_the_readme_is_current():
+    assert short_table() in README.read_text(encoding="utf-8")
+
+
 def main() -> None:
     write_pages(list(Paper), ROWS, RESULTS, PAGES)
+    before, found, _ = (text := README.read_text(encoding="utf-8")).partition(short_table().splitlines()[0])
+    after = text.removeprefix(before).partition("\n\n")[2]
+    assert found, "the README has no such table"
+    README.write_text(f"{before}{short_table()}\n{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
