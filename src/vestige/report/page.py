@@ -103,11 +103,16 @@ def render_page(result: AuditResult, defences: Sequence[tuple[str, ...]] = ()) -
             plain=plain,
             remedy=wording.remedy(finding, result.validity, defences),
             about=[(name, said) for name in ("purpose", "author") if (said := result.provenance.options.get(name))],
-            running=_css_text(" - ".join(filter(None, (name, str(result.provenance.options.get("author", "")))))),
+            running=_css_text(
+                " - ".join(
+                    filter(None, (name, plain.verdict(result), str(result.provenance.options.get("author", ""))))
+                )
+            ),
             source="a shadow model" if any(name.startswith("shadow_") for name in rows.thresholds) else "a known half",
             facts=_facts(result, rows),
             headline_bounds=wording.percent_bounds(Cell(value=finding.tpr, lower=finding.tpr_lb, upper=finding.tpr_ub)),
             unchecked=_unchecked(result),
+            note=NOTE,
             reasons=[check for check in result.preflight.checks if check.validity is not Validity.VALID],
             checks=sorted(result.preflight.checks, key=lambda check: -list(Validity).index(check.validity)),
             headline=_headline(rows, shown),
@@ -217,15 +222,17 @@ def _facts(result: AuditResult, rows: Rows) -> list[tuple[str, str]]:
 
 
 def _unchecked(result: AuditResult) -> str:
-    """Say what of the sides was not compared, because it was not given."""
+    """Say in what the sides were not compared, because inputs were not given, or columns not named."""
     made = {check.name.partition(":")[0] for check in result.preflight.checks}
     missing = [words for name, words in _CHECKED_IF_GIVEN.items() if name not in made]
-    return f"Not checked, because not given: {wording.listing(missing)}." if missing else ""
+    return f"Not checked: {wording.listing(missing)}." if missing else ""
 
 
+NOTE = "columns"
+"""Name of what stands among the checks and is none: which columns were read, and which not."""
 _CHECKED_IF_GIVEN = {
-    "blind_inputs": "whether the inputs of members and nonmembers differ",
-    "blind_order": "whether they come from another time or place (columns of order)",
+    "blind_inputs": "whether the inputs of members and nonmembers differ (they were not given)",
+    "blind_order": "whether they come from another time or place (no column of order was named)",
 }
 
 

@@ -109,10 +109,10 @@ def found(result: AuditResult) -> str:
 def release(result: AuditResult) -> str:
     """Say what the finding means for a release; the decision is the reader's."""
     if result.validity is Validity.CONFOUNDED:
-        return "This audit gives no reason for a release and none against it: mend the test first."
+        return "This audit gives no reason for a release and none against it: mend the test, and decide nothing before."
     said = {
-        FindingState.LEAK_SHOWN: "Do not release it as it is: lower the leak first. Only those who answer for the data "
-        "may decide to take this risk.",
+        FindingState.LEAK_SHOWN: "Do not release it as it is. Only those who answer for the data may decide to take "
+        "this risk.",
         FindingState.NO_LEAK_SHOWN: "These attacks give no reason against a release. That is evidence for a decision, "
         "not a clearance: stronger attackers may find more.",
         FindingState.UNDECIDED: "This audit gives no reason for a release and none against it: do not decide by it.",

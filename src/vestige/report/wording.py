@@ -121,7 +121,10 @@ then nothing is decided.'
         n = f"{finding.n_needed:,} members and as many nonmembers" if finding.n_needed else "more records"
         return f"Repeat the audit with {n}, and with the attackers that were not tested; until then nothing is decided."
     if finding.state is FindingState.NO_LEAK_SHOWN:
-        return "Audit again with stronger attackers, and when the model, its data or what it answers changes."
+        return (
+            "Before you rely on it, audit again with stronger attackers; and again when the model, its data or what it "
+            "answers changes."
+        )
     if not defences:
         enough = f", with at least {DECISIVE_NONMEMBERS:,} nonmembers: fewer cannot show that no leak is left"
         return f"{AFTER_LEAK}{enough if finding.fpr > DECISIVE_FPR else ''}."

@@ -135,8 +135,8 @@ def assign_roles(
         raise InputError(
             "Expected columns prob_<class> or logit_<class>, lists in a column logits or probs, columns named after "
             "the labels, or loss, phi or predicted, found "
-            f"{few([n for n in names if n])}; rename the outputs (R changes names such as 'low risk' unless check.names "
-            "= FALSE), or name one probability column with --positive COLUMN=CLASS."
+            f"{few([n for n in names if n])}; rename the outputs (R changes names such as 'low risk' unless "
+            "check.names = FALSE), or name one probability column with --positive COLUMN=CLASS."
         )
     columns = columns.with_those_in(names)
     single = [columns.label, columns.id, columns.subject, *(n for n in (columns.member, PREDICTED) if n in names)]
