@@ -232,7 +232,7 @@ NOTE = "columns"
 """Name of what stands among the checks and is none: which columns were read, and which not."""
 _CHECKED_IF_GIVEN = {
     "blind_inputs": "whether the inputs of members and nonmembers differ (they were not given)",
-    "blind_order": "whether they come from another time or place (no column of order was named)",
+    "blind_order": "whether the sides come from different times or places (no column of order was named)",
 }
 
 

@@ -132,7 +132,7 @@ def for_whom(result: AuditResult) -> str:
     worse = [wording.group(name) for name, area, _ in found if area.lower > 0]
     if worse:
         others = (
-            "The others are not safe for that."
+            "That does not make the others safe."
             if result.finding.state is FindingState.LEAK_SHOWN
             else "That their members are found more often than by guessing was not shown."
         )
