@@ -192,7 +192,8 @@ class Queries:
 
     def __str__(self) -> str:
         """All of it in a sentence."""
-        parts = [f"{self.n_sent:,} queries answered, at most {self.most_per_record:,} about one record"]
+        most = f"at most {self.most_per_record:,} about one record"
+        parts = [f"{self.n_sent:,} queries answered, {most}, those that were asked twice to compare included"]
         parts += [f"{self.n_kept:,} more took an answer that was kept"] if self.n_kept else []
         parts += [f"{self.n_failed:,} requests failed"] if self.n_failed else []
         parts += [f"{self.n_unanswered:,} queries may have been answered too"] if self.n_unanswered else []
