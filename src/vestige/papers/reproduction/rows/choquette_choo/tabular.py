@@ -108,7 +108,7 @@ _TRIALS = {
     "location30": functools.partial(table2_trial, 1_600, _flips(446), choquette_choo.location_recipe),
     "adult-choquette-choo": functools.partial(table2_trial, 10_000, _OF_ADULT, choquette_choo.adult_recipe),
 }
-_SECONDS = {"location30": 22.0, "adult-choquette-choo": 300.0}
+_SECONDS = {"location30": 22.0, "adult-choquette-choo": 156.0}
 _CLAIMS = (
     Claim(better="confidence", other="gap"),
     Claim(better="noise", other="gap", relation=Relation.AT_LEAST),

@@ -91,7 +91,7 @@ _CLAIMS = (
     ),
     *(Claim(better="none: test accuracy", other=f"DP, eps {eps}: test accuracy") for eps in EPSILONS[:2]),
 )
-_SECONDS = {"location30": 0.0, "mnist": 0.0}
+_SECONDS = {"location30": 35.0, "mnist": 81.0}
 
 ROWS = tuple(
     Row(

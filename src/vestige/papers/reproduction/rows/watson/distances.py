@@ -26,7 +26,7 @@ from vestige.signals.boundary import hop_skip_jump, surfree
 _DISTANCE = {"distance": ("boundary_distance", "calibrated_boundary_distance")}
 _N_MOST = 1_000
 _QUERIES = {Scale.SMOKE: 40, Scale.LAPTOP: 250, Scale.PAPER: 2_500}
-_SECONDS = {"hepatitis-watson": 5.5}
+_SECONDS = {"german-credit-watson": 10.0, "hepatitis-watson": 5.5, "adult-watson": 40.0}
 _RANGES = {"adult-watson": InputSpace()}
 _IMAGES = InputSpace(low=0, high=1)
 _TABLES = InputSpace(low=-1, high=1)
