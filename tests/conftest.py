@@ -1,5 +1,6 @@
 """One thread for numerical libraries, and Hypothesis without a deadline: how long a test takes says nothing here."""
 
+import gc
 import os
 import sys
 
@@ -30,6 +31,17 @@ def pytest_configure(config):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if not config.option.check_every_call:
         checked_calls.check_some_calls()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """What is imported and collected stays to the end: the garbage collector never looks through it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
