@@ -107,32 +107,39 @@ def test_every_attack_names_its_source():
 # --------------------------------------------------------------------------------------- files
 
 
+@pytest.fixture(scope="module", params=MODULES, ids=_id)
+def module(request):
+    """Each file; all that is asked of one is asked before the next, so that it is parsed once."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def nodes(module):
+    return list(ast.walk(ast.parse(module.read_text())))
+
+
 @pytest.mark.parametrize("room", ROOMS, ids=_id)
 def test_every_room_says_what_lives_there(room):
     assert len(ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or "") > 30
 
 
-@pytest.mark.parametrize("module", MODULES, ids=_id)
-def test_every_module_has_a_docstring_and_a_bearable_length(module):
-    text = module.read_text()
-    assert ast.get_docstring(ast.parse(text))
-    assert text.count("\n") <= 500
+def test_every_module_has_a_docstring_and_a_bearable_length(module, nodes):
+    assert ast.get_docstring(nodes[0])
+    assert module.read_text().count("\n") <= 500
 
 
-@pytest.mark.parametrize("module", MODULES, ids=_id)
-def test_nothing_is_unpickled_asserted_on_input_or_left_to_a_drawer(module):
+def test_nothing_is_unpickled_asserted_on_input_or_left_to_a_drawer(module, nodes):
     assert module.stem not in ("utils", "helpers", "common", "base", "misc")
-    tree = ast.parse(module.read_text())
-    imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-    imported |= {str(n.module) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    imported = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    imported |= {str(n.module) for n in nodes if isinstance(n, ast.ImportFrom)}
     own = {"cloudpickle", "pickle"} if module.stem in TO_OUR_OWN_WORKERS else set()
     own |= {"joblib", "pickle"} if module.stem in TRUSTED_BY_THE_USER else set()
     if module.stem in WRITTEN_AND_NEVER_READ:
         own |= {"pickle", "cloudpickle"}
-        attributes = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n.value) in own]
+        attributes = [n for n in nodes if isinstance(n, ast.Attribute) and ast.unparse(n.value) in own]
         assert not {n.attr for n in attributes} & {"load", "loads", "Unpickler"}
     assert not imported & {"pickle", "joblib", "dill", "shelve", "cloudpickle"} - own
-    for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call)):
+    for call in (n for n in nodes if isinstance(n, ast.Call)):
         allowed = [k.value for k in call.keywords if k.arg == "allow_pickle"]
         assert all(isinstance(v, ast.Constant) and v.value is False for v in allowed)
 
@@ -274,10 +281,9 @@ _NO_CODE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("module", MODULES, ids=_id)
-def test_what_has_more_than_four_fields_is_built_by_keyword(module):
+def test_what_has_more_than_four_fields_is_built_by_keyword(nodes):
     """At most three by position, as in `Predictions(probs, labels, member)`; rows of the table of signals have five."""
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in nodes:
         if not isinstance(node, ast.ClassDef) or not any("dataclass" in ast.unparse(d) for d in node.decorator_list):
             continue
         lines = [ast.unparse(x) for x in node.body if isinstance(x, ast.AnnAssign)]
@@ -289,9 +295,8 @@ def test_what_has_more_than_four_fields_is_built_by_keyword(module):
         assert by_position <= most or len(fields) <= 4, node.name
 
 
-@pytest.mark.parametrize("module", MODULES, ids=_id)
-def test_functions_are_short_and_have_few_parameters(module):
-    for node in ast.walk(ast.parse(module.read_text())):
+def test_functions_are_short_and_have_few_parameters(nodes):
+    for node in nodes:
         if isinstance(node, ast.FunctionDef):
             assert node.name in LONG or _length(node) < 60, node.name
             n_parameters = len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs)
