@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from markupsafe import Markup
+from sklearn.ensemble import RandomForestClassifier as _Forest
 from threadpoolctl import threadpool_limits
 
 from vestige.report import page
@@ -27,6 +28,12 @@ def _modest():
 def pictures(monkeypatch):
     """Pages have their pictures here, as everywhere outside these tests."""
     monkeypatch.setattr(page, "_figure", _FIGURE)
+
+
+@pytest.fixture
+def few_trees(monkeypatch):
+    """Forests of attacks have 20 trees, not 200: for tests of who knows what, and not of how well a forest tells."""
+    monkeypatch.setattr("sklearn.ensemble.RandomForestClassifier", lambda _, **options: _Forest(20, **options))
 
 
 @pytest.fixture(scope="session")

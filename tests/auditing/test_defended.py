@@ -178,6 +178,7 @@ def fronted(guard: Any) -> Any:
     return answers
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_who_knows_half_of_the_members_learns_from_the_targets_own_defended_answers():
     attacks = ["forest_memguard"]
     front = Defended(defence=MemGuard(), nonmembers=POOL)

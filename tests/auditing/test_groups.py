@@ -114,7 +114,7 @@ def test_those_drawn_together_count_as_one_draw_and_leak_is_seen():
 def test_what_is_said_of_pairs_changes_no_number():
     """References in pairs, and the same with their groups said."""
     rng = np.random.default_rng(0)
-    references = drawn(rng, HALF, 1.0)
+    references = drawn(rng, HALF, 1.0, 8)
     one, other = (scored(r, np.random.default_rng(5)) for r in (references, replace(references, groups=None)))
     for name, values in one.attacks.known_scores.items():
         np.testing.assert_array_equal(values, other.attacks.known_scores[name])
@@ -232,10 +232,10 @@ def test_sets_that_are_drawn_alone_tell_nothing_of_a_target_of_others():
     found = _nothing()
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        member = design(21, table(N), seed, alone=True)
-        phi = 2 * rng.normal(size=N) + rng.normal(size=(21, N)) + 2 * member
+        member = design(11, table(N), seed, alone=True)
+        phi = 2 * rng.normal(size=N) + rng.normal(size=(11, N)) + 2 * member
         target = target_of(rng.normal(size=N), rng.permutation(N) < N // 2)
-        scores = score_with(References(Phi, phi, member, groups=np.arange(21)), target, ATTACKS)
+        scores = score_with(References(Phi, phi, member, groups=np.arange(11)), target, ATTACKS)
         assert scores.definitions["reference models"].endswith("scored without itself")
         for played in scores.attacks.played:
             found.setdefault(played.attack.name, []).append(auc(played.scores, target.member))

@@ -34,10 +34,11 @@ def test_every_part_is_counted(tmp_path):
     )
 
 
-def test_more_records_take_longer_and_defences_are_fitted(tmp_path):
-    """Only 4,000 records are attacked to measure; answers take a constant, for the clock does not see how many."""
+def test_more_records_take_longer_and_defences_are_fitted(tmp_path, monkeypatch):
+    """Only so many records are attacked to measure; answers take a constant, for the clock does not see how many."""
+    monkeypatch.setattr("vestige.auditing.comparison.cost._MEASURED", 400)
     training = ShadowTraining(torch_recipe(epochs=1), n_models=6, bank=tmp_path / "bank")
-    lines = lines_of_cost(table(8_000), training, {"guard": MemGuard()}, 0)
+    lines = lines_of_cost(table(800), training, {"guard": MemGuard()}, 0)
     assert f"Attacks on each model in turn: {duration(6.0 * (2 * 2 + 1) * 2)}, and defending" in lines[-2]
     assert f"defending answers: {duration(6.0)};" in lines[-2]
 

@@ -20,6 +20,8 @@ from vestige.training.strategies import Measured, Strategy
 
 FOREST = named("forest_memguard")
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 
 @pytest.fixture(autouse=True)
 def one_at_a_time(monkeypatch):
