@@ -88,7 +88,7 @@ def render_page(result: AuditResult, defences: Sequence[tuple[str, ...]] = ()) -
     rows, risk, finding = Rows(result.results), result.risk, result.finding
     leading = rows.leading(finding)
     named, shown = best_of_each_access(result, rows), [fpr for fpr in rows.fprs if rows.resolves(fpr)]
-    name = name_of(result)
+    name, author = name_of(result), str(result.provenance.options.get("author", ""))
     return _with_contents(
         template("template.html.j2").render(
             name=name,
@@ -103,16 +103,11 @@ def render_page(result: AuditResult, defences: Sequence[tuple[str, ...]] = ()) -
             plain=plain,
             remedy=wording.remedy(finding, result.validity, defences),
             about=[(name, said) for name in ("purpose", "author") if (said := result.provenance.options.get(name))],
-            running=_css_text(
-                " - ".join(
-                    filter(None, (name, plain.verdict(result), str(result.provenance.options.get("author", ""))))
-                )
-            ),
+            running=_css_text(" - ".join(filter(None, (name, plain.verdict(result), author)))),
             source="a shadow model" if any(name.startswith("shadow_") for name in rows.thresholds) else "a known half",
             facts=_facts(result, rows),
             headline_bounds=wording.percent_bounds(Cell(value=finding.tpr, lower=finding.tpr_lb, upper=finding.tpr_ub)),
             unchecked=_unchecked(result),
-            note=NOTE,
             reasons=[check for check in result.preflight.checks if check.validity is not Validity.VALID],
             checks=sorted(result.preflight.checks, key=lambda check: -list(Validity).index(check.validity)),
             headline=_headline(rows, shown),
@@ -228,8 +223,6 @@ def _unchecked(result: AuditResult) -> str:
     return f"Not checked: {wording.listing(missing)}." if missing else ""
 
 
-NOTE = "columns"
-"""Name of what stands among the checks and is none: which columns were read, and which not."""
 _CHECKED_IF_GIVEN = {
     "blind_inputs": "whether the inputs of members and nonmembers differ (they were not given)",
     "blind_order": "whether the sides come from different times or places (no column of order was named)",

@@ -13,10 +13,6 @@ MOST = 320
 
 _PEOPLE = "people whose data", "person whose data", "whose did not"
 _RECORDS = "records that", "record that", "that did not"
-_COMPARE = (
-    "Let engineers find out which defence lowers this, and what accuracy it costs: vestige compare-defences does that, "
-    "and report.html says how. Then train the model under the defence you choose, and audit it again."
-)
 
 
 def verdict(result: AuditResult) -> str:
@@ -162,6 +158,4 @@ def next_steps(result: AuditResult, defences: Sequence[tuple[str, ...]]) -> tupl
     found += [f"{len(remedies) - 2} more remedies are in report.html."] if len(remedies) > 2 else []
     if result.validity is Validity.CONFOUNDED:
         return tuple(found)
-    is_leak = result.finding.state is FindingState.LEAK_SHOWN
-    words = _COMPARE if is_leak and not defences else wording.remedy(result.finding, result.validity, defences)
-    return (*found, brief(words, 2 * MOST))
+    return (*found, brief(wording.remedy(result.finding, result.validity, defences), 2 * MOST))

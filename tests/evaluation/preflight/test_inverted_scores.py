@@ -28,7 +28,7 @@ def test_slightly_inverted_is_limited():
 def test_honest_scores_are_valid(shift):
     check = inverted_scores(rocs(shift))
     assert check.validity is Validity.VALID
-    assert "are coded: a" in check.message
+    assert "lowest: a" in check.message
 
 
 def test_one_inverted_attack_is_named():

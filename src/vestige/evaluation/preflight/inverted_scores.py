@@ -59,10 +59,7 @@ def inverted_scores(rocs: Mapping[str, Roc], without_direction: Collection[str] 
                 "from one pool.",
             )
         found = f"{attack}, AUC {worst.auc:.3f}, p = {p_value:.2g} over {len(tests)} attacks"
-        message = (
-            "No attack scores members significantly lower than nonmembers (lowest of those that show how members are "
-            f"coded: {found})."
-        )
+        message = f"No attack that shows how members are coded scores them significantly lower (lowest: {found})."
     if not others:
         return Check(_NAME, Validity.VALID, message)
     attack, worst, p_value = _lowest(tests, others)
