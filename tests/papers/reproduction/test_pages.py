@@ -62,7 +62,8 @@ def short_table() -> str:
             inside = [sum(map(int, end)) for end in zip(*(row[3].split(" of ") for row in rows if row[3]), strict=True)]
             counts = [sum(int(row[n] or 0) for row in rows) for n in (4, 5, 6)]
             link = f"[{paper.words}](docs/reproduction/{paper}.md)"
-            lines.append(f"| {link} | {len(rows)} | {inside[0]} of {inside[1]} | {' | '.join(map(str, counts))} |")
+            of_all = f"{inside[0]} of {inside[1]}" if inside else ""
+            lines.append(f"| {link} | {len(rows)} | {of_all} | {' | '.join(map(str, counts))} |")
     return "\n".join(lines) + "\n"
 
 
