@@ -52,6 +52,7 @@ CONFIG = {
         "titleColor": INK,
         "titleFontWeight": "normal",
         "labelLimit": 320,
+        "columnPadding": 20,
         "symbolStrokeWidth": 2,
         "symbolSize": 90,
     },
