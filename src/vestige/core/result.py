@@ -462,6 +462,11 @@ class AuditResult:
             f"{self.provenance.n_records:,} records>"
         )
 
+    @property
+    def answer(self) -> str:
+        """Answer 3 in a word; a test that is CONFOUNDED has none."""
+        return "no finding" if self.validity is Validity.CONFOUNDED else self.finding.answer
+
     def __str__(self) -> str:
         """The three answers, a line each; a finding of a confounded test is said to say nothing."""
         void = self.validity is Validity.CONFOUNDED

@@ -17,9 +17,7 @@ _RECORDS = "records that", "record that", "that did not"
 
 def verdict(result: AuditResult) -> str:
     """Name validity and finding together; the finding of a CONFOUNDED test is none."""
-    if result.validity is Validity.CONFOUNDED:
-        return f"{result.validity}, no finding"
-    return f"{result.validity}, {result.finding.answer}"
+    return f"{result.validity}, {result.answer}"
 
 
 def answer(result: AuditResult) -> str:

@@ -56,8 +56,7 @@ def _print_answers(result: AuditResult, console: Console) -> None:
     grid.add_row(_text("Adversary"), _text(result.adversary.sentence))
     if result.queries is not None:
         grid.add_row(_text("Queries"), _text(str(result.queries)))
-    void = result.validity is Validity.CONFOUNDED
-    if void:
+    if result.validity is Validity.CONFOUNDED:
         grid.add_row(_text("Finding"), _answer("none", "bold red", f"{NOTHING_SAID} {finding.sentence}"))
     else:
         grid.add_row(_text("Finding"), _answer(finding.answer, _STYLE[finding.state], finding.sentence))

@@ -73,10 +73,11 @@ def test_the_short_table_of_the_readme_is_current():
 
 def main() -> None:
     write_pages(list(Paper), ROWS, RESULTS, PAGES)
-    before, found, _ = (text := README.read_text(encoding="utf-8")).partition(short_table().splitlines()[0])
-    after = text.removeprefix(before).partition("\n\n")[2]
+    table = short_table()
+    before, found, rest = README.read_text(encoding="utf-8").partition(table.splitlines()[0])
     assert found, "the README has no such table"
-    README.write_text(f"{before}{short_table()}\n{after}", encoding="utf-8")
+    after = rest.partition("\n\n")[2]
+    README.write_text(f"{before}{table}\n{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from pathlib import Path
 from vestige.auditing.run_folder import MANIFEST
 from vestige.auditing.runs.opening import open_run
 from vestige.core.errors import InputError, RunFolderError
-from vestige.core.result import Validity
 from vestige.report.files import replacing
 from vestige.report.index_page import render_index
 
@@ -77,5 +76,5 @@ def _entry(place: Path, folder: Path) -> Entry:
         target=str(opened.results["target"].iloc[0]) if len(opened.results) else "",
         date=opened.provenance.created[:19].replace("T", " "),
         validity=str(opened.validity),
-        finding="no finding" if opened.validity is Validity.CONFOUNDED else opened.finding.answer,
+        finding=opened.answer,
     )
